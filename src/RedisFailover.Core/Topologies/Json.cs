@@ -1,0 +1,113 @@
+using System.Collections.Immutable;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+
+namespace RedisFailover;
+
+/// <summary>What the znodes' readers and writers share: strict reading with errors that name the field, indented writing.</summary>
+internal static class Json
+{
+    internal static readonly JsonWriterOptions Indented = new()
+    {
+        Indented = true,
+        // The znode is read by people with zkCli.sh: no \u0027 for an apostrophe.
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
+
+    /// <summary>Parses an object; anything else is a <see cref="FormatException"/> that begins with <paramref name="what"/>.</summary>
+    internal static JsonDocument ParseObject(ReadOnlyMemory<byte> utf8, string what)
+    {
+        JsonDocument document;
+        try
+        {
+            document = JsonDocument.Parse(utf8);
+        }
+        catch (JsonException e)
+        {
+            throw new FormatException($"{what} is not JSON: {e.Message}", e);
+        }
+
+        if (document.RootElement.ValueKind == JsonValueKind.Object)
+        {
+            return document;
+        }
+
+        JsonValueKind kind = document.RootElement.ValueKind;
+        document.Dispose();
+        throw new FormatException($"{what} is a JSON {kind}, not an object.");
+    }
+
+    internal static string? Text(JsonElement parent, string field, string what)
+        => !parent.TryGetProperty(field, out JsonElement value) || value.ValueKind == JsonValueKind.Null
+            ? null
+            : value.ValueKind == JsonValueKind.String
+                ? value.GetString()
+                : throw Wrong(what, field, value, "a string or null");
+
+    internal static long Number(JsonElement parent, string field, string what)
+        => !parent.TryGetProperty(field, out JsonElement value)
+            ? 0
+            : value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out long number)
+                ? number
+                : throw Wrong(what, field, value, "a whole number");
+
+    internal static bool Flag(JsonElement parent, string field, string what)
+        => parent.TryGetProperty(field, out JsonElement value)
+            && value.ValueKind switch
+            {
+                JsonValueKind.True => true,
+                JsonValueKind.False => false,
+                _ => throw Wrong(what, field, value, "true or false"),
+            };
+
+    internal static JsonElement? Object(JsonElement parent, string field, string what)
+        => !parent.TryGetProperty(field, out JsonElement value) || value.ValueKind == JsonValueKind.Null
+            ? null
+            : value.ValueKind == JsonValueKind.Object
+                ? value
+                : throw Wrong(what, field, value, "an object or null");
+
+    internal static NodeAddress? Address(JsonElement parent, string field, string what)
+        => Text(parent, field, what) is not { } text
+            ? null
+            : NodeAddress.TryParse(text, out NodeAddress? address)
+                ? address
+                : throw new FormatException($"{what}: \"{field}\" holds '{text}', which is not host:port.");
+
+    internal static ImmutableArray<NodeAddress> Addresses(JsonElement parent, string field, string what)
+    {
+        if (!parent.TryGetProperty(field, out JsonElement value) || value.ValueKind == JsonValueKind.Null)
+        {
+            return [];
+        }
+
+        if (value.ValueKind != JsonValueKind.Array)
+        {
+            throw Wrong(what, field, value, "a list of host:port");
+        }
+
+        ImmutableArray<NodeAddress>.Builder addresses = ImmutableArray.CreateBuilder<NodeAddress>(value.GetArrayLength());
+        foreach (JsonElement item in value.EnumerateArray())
+        {
+            addresses.Add(item.ValueKind == JsonValueKind.String && NodeAddress.TryParse(item.GetString(), out NodeAddress? address)
+                ? address
+                : throw new FormatException($"{what}: \"{field}\" holds {item.GetRawText()}, which is not host:port."));
+        }
+
+        return addresses.DrainToImmutable();
+    }
+
+    internal static void Write(Utf8JsonWriter writer, string field, ImmutableArray<NodeAddress> addresses)
+    {
+        writer.WriteStartArray(field);
+        foreach (NodeAddress address in addresses)
+        {
+            writer.WriteStringValue(address.ToString());
+        }
+
+        writer.WriteEndArray();
+    }
+
+    internal static FormatException Wrong(string what, string field, JsonElement value, string allowed)
+        => new($"{what}: \"{field}\" is {value.GetRawText()}; allowed: {allowed}.");
+}

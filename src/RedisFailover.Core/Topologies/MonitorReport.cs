@@ -1,0 +1,70 @@
+using System.Buffers;
+using System.Collections.Immutable;
+using System.Text.Json;
+
+namespace RedisFailover;
+
+/// <summary>
+/// What one monitor sees: the content of <c>R/monitors/&lt;id&gt;</c>. A node in neither set is one that the monitor has no opinion
+/// on yet; it does not count against the node.
+/// </summary>
+/// <param name="Available">The nodes that answer, with the time of their last answer in seconds.</param>
+/// <param name="Unavailable">The nodes that failed max-failures times in a row.</param>
+public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double> Available, ImmutableSortedSet<NodeAddress> Unavailable)
+{
+    private const string What = "The monitor's view";
+
+    /// <summary>No opinion on any node.</summary>
+    public static MonitorReport None { get; } = new(ImmutableSortedDictionary<NodeAddress, double>.Empty, []);
+
+    /// <summary>Whether both name the same nodes available and unavailable; the times are left out.</summary>
+    public bool SaysTheSameAs(MonitorReport other)
+    {
+        ArgumentNullException.ThrowIfNull(other);
+        return Unavailable.SetEquals(other.Unavailable) && Available.Keys.SequenceEqual(other.Available.Keys);
+    }
+
+    /// <summary>Reads <c>{"available":{"h:p":latencySeconds},"unavailable":["h:p"]}</c>; fields that are unknown are skipped.</summary>
+    /// <exception cref="FormatException">It is no such view.</exception>
+    public static MonitorReport Parse(ReadOnlyMemory<byte> utf8)
+    {
+        using JsonDocument document = Json.ParseObject(utf8, What);
+        JsonElement root = document.RootElement;
+        ImmutableSortedDictionary<NodeAddress, double>.Builder available = ImmutableSortedDictionary.CreateBuilder<NodeAddress, double>();
+        if (Json.Object(root, "available", What) is { } nodes)
+        {
+            foreach (JsonProperty node in nodes.EnumerateObject())
+            {
+                available[NodeAddress.TryParse(node.Name, out NodeAddress? address)
+                    ? address
+                    : throw new FormatException($"{What}: \"available\" holds '{node.Name}', which is not host:port.")]
+                    = node.Value.ValueKind == JsonValueKind.Number
+                        ? node.Value.GetDouble()
+                        : throw Json.Wrong(What, node.Name, node.Value, "seconds");
+            }
+        }
+
+        return new MonitorReport(available.ToImmutable(), [.. Json.Addresses(root, "unavailable", What)]);
+    }
+
+    /// <summary>Writes the view as UTF-8, indented.</summary>
+    public byte[] Write()
+    {
+        var buffer = new ArrayBufferWriter<byte>(512);
+        using (var writer = new Utf8JsonWriter(buffer, Json.Indented))
+        {
+            writer.WriteStartObject();
+            writer.WriteStartObject("available");
+            foreach ((NodeAddress node, double seconds) in Available)
+            {
+                writer.WriteNumber(node.ToString(), Math.Round(seconds, 6));
+            }
+
+            writer.WriteEndObject();
+            Json.Write(writer, "unavailable", [.. Unavailable]);
+            writer.WriteEndObject();
+        }
+
+        return buffer.WrittenSpan.ToArray();
+    }
+}

@@ -1,0 +1,102 @@
+using System.Collections.Immutable;
+
+namespace RedisFailover;
+
+/// <summary>What the monitors are doing about the master. In the znode: "ok", "failing-over", "switching-over", "no-master".</summary>
+public enum TopologyState
+{
+    /// <summary>There is a master and it is in office.</summary>
+    Ok,
+
+    /// <summary>The master was lost and a replica is being promoted: <see cref="Topology.Master"/> is null, writes wait.</summary>
+    FailingOver,
+
+    /// <summary>An operator asked for another master and the old one, alive, is handing over: <see cref="Topology.Master"/> is null, writes wait.</summary>
+    SwitchingOver,
+
+    /// <summary>No master was ever found, or an operator has to choose one; <see cref="Topology.Reason"/> says why.</summary>
+    NoMaster,
+}
+
+/// <summary>
+/// Who is master, who are replicas, who is unavailable: the content of the znode <c>R/nodes</c>.
+/// Of two topologies the one with the higher <see cref="Epoch"/> holds; within an epoch the one written later (by zxid).
+/// </summary>
+public sealed record Topology
+{
+    /// <summary>The topology before the first was written: epoch 0, no nodes, no master.</summary>
+    public static Topology None { get; } = new();
+
+    /// <summary>The node that takes writes, or null while there is none.</summary>
+    public NodeAddress? Master { get; init; }
+
+    /// <summary>The nodes that follow the master and may be read from. "slaves" in the znode, as redis_failover wrote it.</summary>
+    public ImmutableArray<NodeAddress> Replicas { get; init; } = [];
+
+    /// <summary>The configured nodes that may not be used at present.</summary>
+    public ImmutableArray<NodeAddress> Unavailable { get; init; } = [];
+
+    /// <summary>Counts the changes of master, from 1; never goes back. 0 in a znode that redis_failover (Ruby) wrote.</summary>
+    public long Epoch { get; init; }
+
+    /// <summary>What is being done about the master.</summary>
+    public TopologyState State { get; init; } = TopologyState.NoMaster;
+
+    /// <summary>Why it was changed, in plain words.</summary>
+    public string Reason { get; init; } = "";
+
+    /// <summary>When it was changed, by the writer's wall clock (UTC). For people; nothing is decided by it.</summary>
+    public DateTimeOffset ChangedAt { get; init; }
+
+    /// <summary>The id of the monitor that wrote it.</summary>
+    public string ChangedBy { get; init; } = "";
+
+    /// <summary>
+    /// Every node that has held this cluster's data, as master or as replica. A node outside this set that turns up as a master
+    /// with data is not made a replica, which would wipe it, but reported.
+    /// </summary>
+    public ImmutableArray<NodeAddress> Members { get; init; } = [];
+
+    /// <summary>
+    /// The replication identity of the master when this was written; during a failover that of the master that is being replaced,
+    /// so that a monitor which takes over in the middle knows whose history a candidate must share.
+    /// </summary>
+    public MasterIdentity? Identity { get; init; }
+
+    /// <summary>The failover under way; null in any other state than failing-over and switching-over.</summary>
+    public FailoverIntent? Intent { get; init; }
+
+    /// <summary>True while a new master is being made.</summary>
+    public bool IsChangingMaster => State is TopologyState.FailingOver or TopologyState.SwitchingOver;
+
+    /// <summary>Compares by content, lists included.</summary>
+    public bool Equals(Topology? other)
+        => other is not null
+            && Master == other.Master
+            && Epoch == other.Epoch
+            && State == other.State
+            && Reason == other.Reason
+            && ChangedAt == other.ChangedAt
+            && ChangedBy == other.ChangedBy
+            && Identity == other.Identity
+            && Intent == other.Intent
+            && Replicas.AsSpan().SequenceEqual(other.Replicas.AsSpan())
+            && Unavailable.AsSpan().SequenceEqual(other.Unavailable.AsSpan())
+            && Members.AsSpan().SequenceEqual(other.Members.AsSpan());
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(Master, Epoch, State, ChangedAt, ChangedBy, Replicas.Length, Unavailable.Length);
+}
+
+/// <summary>Which data set a master holds. Redis: INFO replication and INFO server.</summary>
+/// <param name="RunId">Redis' run id: another one means that the process was restarted.</param>
+/// <param name="ReplicationId">master_replid: the history that replicas of this master share.</param>
+/// <param name="PreviousReplicationId">master_replid2: the history that it continued when it was promoted itself; null when none.</param>
+/// <param name="Offset">The replication offset, in bytes, when it was last seen.</param>
+/// <param name="HasData">Whether it held any key when it was last seen.</param>
+public sealed record MasterIdentity(string RunId, string ReplicationId, string? PreviousReplicationId, long Offset, bool HasData);
+
+/// <summary>A change of master that has been announced and is not finished. Written before the first command of a failover.</summary>
+/// <param name="From">The master that is being replaced; null when there was none.</param>
+/// <param name="Target">The replica that the operator named; null when any will do.</param>
+public sealed record FailoverIntent(NodeAddress? From, NodeAddress? Target);

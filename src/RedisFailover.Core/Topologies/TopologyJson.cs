@@ -1,0 +1,134 @@
+using System.Buffers;
+using System.Globalization;
+using System.Text.Json;
+
+namespace RedisFailover;
+
+/// <summary>
+/// The topology as the znode <c>R/nodes</c> holds it: indented JSON, a superset of what redis_failover (Ruby) wrote
+/// (<c>{"master":…,"slaves":[…],"unavailable":[…]}</c>), so that its clients in other languages go on working.
+/// </summary>
+public static class TopologyJson
+{
+    private const string What = "The topology";
+
+    /// <summary>Reads the content of the znode. Fields that are unknown are skipped; those missing have their defaults.</summary>
+    /// <exception cref="FormatException">It is no topology; the message names the field and what is allowed.</exception>
+    public static Topology Parse(ReadOnlyMemory<byte> utf8)
+    {
+        using JsonDocument document = Json.ParseObject(utf8, What);
+        JsonElement root = document.RootElement;
+        if (!root.TryGetProperty("master", out _) && !root.TryGetProperty("slaves", out _))
+        {
+            throw new FormatException($"{What} has neither \"master\" nor \"slaves\".");
+        }
+
+        NodeAddress? master = Json.Address(root, "master", What);
+        var topology = new Topology
+        {
+            Master = master,
+            Replicas = Json.Addresses(root, "slaves", What),
+            Unavailable = Json.Addresses(root, "unavailable", What),
+            Epoch = Json.Number(root, "epoch", What),
+            State = Json.Text(root, "state", What) switch
+            {
+                "ok" => TopologyState.Ok,
+                "failing-over" => TopologyState.FailingOver,
+                "switching-over" => TopologyState.SwitchingOver,
+                "no-master" => TopologyState.NoMaster,
+                // The Ruby gem wrote none.
+                null => master is null ? TopologyState.NoMaster : TopologyState.Ok,
+                string other => throw new FormatException(
+                    $"{What}: \"state\" is '{other}'; allowed: ok, failing-over, switching-over, no-master."),
+            },
+            Reason = Json.Text(root, "reason", What) ?? "",
+            ChangedAt = ChangedAt(root),
+            ChangedBy = Json.Text(root, "changedBy", What) ?? "",
+            Members = Json.Addresses(root, "members", What),
+            Identity = Identity(root),
+            Intent = Json.Object(root, "intent", What) is { } intent
+                ? new FailoverIntent(Json.Address(intent, "from", What), Json.Address(intent, "target", What))
+                : null,
+        };
+
+        if (topology.Epoch < 0)
+        {
+            throw new FormatException($"{What}: \"epoch\" is {topology.Epoch}; allowed: 0 or more.");
+        }
+
+        if (topology.State == TopologyState.Ok != (master is not null))
+        {
+            throw new FormatException($"{What}: \"state\" and \"master\" contradict each other.");
+        }
+
+        return topology;
+    }
+
+    /// <summary>Writes the topology as UTF-8, indented.</summary>
+    public static byte[] Write(Topology topology)
+    {
+        ArgumentNullException.ThrowIfNull(topology);
+        var buffer = new ArrayBufferWriter<byte>(1024);
+        using (var writer = new Utf8JsonWriter(buffer, Json.Indented))
+        {
+            writer.WriteStartObject();
+            writer.WriteString("master", topology.Master?.ToString());
+            Json.Write(writer, "slaves", topology.Replicas);
+            Json.Write(writer, "unavailable", topology.Unavailable);
+            writer.WriteNumber("epoch", topology.Epoch);
+            writer.WriteString("state", Name(topology.State));
+            writer.WriteString("reason", topology.Reason);
+            writer.WriteString("changedAt", topology.ChangedAt.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture));
+            writer.WriteString("changedBy", topology.ChangedBy);
+            Json.Write(writer, "members", topology.Members);
+            if (topology.Identity is { } identity)
+            {
+                writer.WriteStartObject("identity");
+                writer.WriteString("runId", identity.RunId);
+                writer.WriteString("replicationId", identity.ReplicationId);
+                writer.WriteString("previousReplicationId", identity.PreviousReplicationId);
+                writer.WriteNumber("offset", identity.Offset);
+                writer.WriteBoolean("hasData", identity.HasData);
+                writer.WriteEndObject();
+            }
+
+            if (topology.Intent is { } intent)
+            {
+                writer.WriteStartObject("intent");
+                writer.WriteString("from", intent.From?.ToString());
+                writer.WriteString("target", intent.Target?.ToString());
+                writer.WriteEndObject();
+            }
+
+            writer.WriteEndObject();
+        }
+
+        return buffer.WrittenSpan.ToArray();
+    }
+
+    /// <summary>The name of a state in the znode and in the output of the operator's tool.</summary>
+    public static string Name(TopologyState state) => state switch
+    {
+        TopologyState.Ok => "ok",
+        TopologyState.FailingOver => "failing-over",
+        TopologyState.SwitchingOver => "switching-over",
+        _ => "no-master",
+    };
+
+    private static DateTimeOffset ChangedAt(JsonElement root)
+        => Json.Text(root, "changedAt", What) is not { } text
+            ? default
+            : DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset at)
+                ? at
+                : throw new FormatException($"{What}: \"changedAt\" is '{text}'; allowed: an ISO 8601 time.");
+
+    private static MasterIdentity? Identity(JsonElement root)
+        => Json.Object(root, "identity", What) is not { } identity
+            ? null
+            : new MasterIdentity(
+                Json.Text(identity, "runId", What) ?? "",
+                Json.Text(identity, "replicationId", What) ?? "",
+                Json.Text(identity, "previousReplicationId", What),
+                Json.Number(identity, "offset", What),
+                Json.Flag(identity, "hasData", What));
+}

@@ -1,0 +1,36 @@
+namespace RedisFailover;
+
+/// <summary>
+/// The znodes of one cluster below its root R. The monitor connects without a chroot and uses its <c>--znode-path</c> as the root;
+/// clients and the operator's tool put the root into their connection string and use the empty one.
+/// </summary>
+/// <param name="Root">"" or an absolute path without a trailing slash, such as "/redis_failover".</param>
+public sealed record ZnodePaths(string Root)
+{
+    /// <summary>Where redis_failover (Ruby) kept its znodes, and the default here: "/redis_failover".</summary>
+    public const string DefaultRoot = "/redis_failover";
+
+    /// <summary>What an operator writes into <see cref="ManualFailover"/> to let the monitors choose the new master.</summary>
+    public const string AnyReplica = "ANY_SLAVE";
+
+    /// <summary>The topology (persistent).</summary>
+    public string Nodes => Root + "/nodes";
+
+    /// <summary>Who leads (ephemeral).</summary>
+    public string Leader => Root + "/leader";
+
+    /// <summary>The leader's unique id; the version of this znode is the fencing token (persistent).</summary>
+    public string Term => Root + "/term";
+
+    /// <summary>The parent of the monitors' views (persistent).</summary>
+    public string Monitors => Root + "/monitors";
+
+    /// <summary>An operator's wish: "host:port" or <see cref="AnyReplica"/> (persistent; deleted when done).</summary>
+    public string ManualFailover => Root + "/manual_failover";
+
+    /// <summary>The last 100 changes (persistent).</summary>
+    public string History => Root + "/history";
+
+    /// <summary>The view of one monitor (ephemeral).</summary>
+    public string Monitor(string id) => Monitors + "/" + id;
+}
