@@ -1,0 +1,20 @@
+using System.Collections.Immutable;
+
+namespace RedisFailover;
+
+/// <summary>
+/// What the decider wants done now. The host starts the actions in the order given, without waiting for one before starting the
+/// next, reports the end of each as <see cref="ActionFinished"/>, and asks again after each observation.
+/// </summary>
+/// <param name="Actions">What to start, in this order; empty: nothing.</param>
+/// <param name="WakeAt">When to look again if nothing is observed until then, on the monotonic clock; null: not needed.</param>
+/// <param name="Reason">Why, in plain words: for the log and the history.</param>
+/// <param name="Warning">What an operator has to look after; null: nothing.</param>
+public sealed record Decision(ImmutableArray<FailoverAction> Actions, TimeSpan? WakeAt, string Reason, string? Warning = null)
+{
+    /// <summary>Nothing to do.</summary>
+    public static Decision Nothing(string reason, TimeSpan? wakeAt = null) => new([], wakeAt, reason);
+
+    /// <summary>These actions.</summary>
+    public static Decision Do(string reason, params ImmutableArray<FailoverAction> actions) => new(actions, null, reason);
+}

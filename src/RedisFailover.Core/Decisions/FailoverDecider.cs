@@ -1,0 +1,86 @@
+using System.Collections.Immutable;
+
+namespace RedisFailover;
+
+/// <summary>
+/// The failover logic, all of it: a pure function from what a leader knows to what it should do. No clock, no sockets, no state.
+/// Each phase is a file of its own: <see cref="Adoption"/> (no master was ever known), <see cref="Incumbency"/> (the master is in
+/// office), <see cref="MasterChange"/> (a failover or switchover is under way), with <see cref="Verdict"/>,
+/// <see cref="Candidates"/> and <see cref="Membership"/> for the questions that they share.
+/// </summary>
+public static class FailoverDecider
+{
+    /// <summary>What to do now.</summary>
+    /// <param name="view">All that the monitor knows.</param>
+    /// <param name="policy">What it goes by.</param>
+    /// <param name="now">The time on the same monotonic clock as the observations'.</param>
+    public static Decision Decide(ClusterView view, FailoverPolicy policy, TimeSpan now)
+    {
+        ArgumentNullException.ThrowIfNull(view);
+        ArgumentNullException.ThrowIfNull(policy);
+        if (view.Term is null)
+        {
+            return Decision.Nothing("another monitor leads");
+        }
+
+        return WithoutThoseUnderWay(Wanted(view, policy, now), view, now);
+    }
+
+    private static Decision Wanted(ClusterView view, FailoverPolicy policy, TimeSpan now)
+    {
+        if (!view.TopologyKnown)
+        {
+            return Decision.Do("the topology has to be read first", new ReadTopology());
+        }
+
+        if (view.Running.Any(a => a is PublishTopology))
+        {
+            return Decision.Nothing("waiting for the publication");
+        }
+
+        if (view.LiveMonitors < policy.RequiredMonitors)
+        {
+            return Decision.Nothing($"nothing is decided: {view.LiveMonitors} monitors are here, {policy.RequiredMonitors} are required");
+        }
+
+        if (view is { TopologyFault: { } fault, Topology: { } memory })
+        {
+            string reason = $"the topology znode was not usable ({fault}); written again as it was known";
+            return Decision.Do(reason, new PublishTopology(memory with { Epoch = Math.Max(memory.Epoch, view.LastEpoch), Reason = reason }, view.Version))
+                with { Warning = reason };
+        }
+
+        Topology topology = view.Topology ?? Topology.None;
+        return topology.State switch
+        {
+            TopologyState.Ok => Incumbency.Decide(view, policy, now, topology),
+            TopologyState.NoMaster => Adoption.Decide(view, policy, now, topology),
+            _ => MasterChange.Decide(view, policy, now, topology),
+        };
+    }
+
+    /// <summary>An action is started once; one that failed waits for its time.</summary>
+    private static Decision WithoutThoseUnderWay(Decision decision, ClusterView view, TimeSpan now)
+    {
+        if (decision.Actions.IsEmpty)
+        {
+            return decision;
+        }
+
+        ImmutableArray<FailoverAction>.Builder due = ImmutableArray.CreateBuilder<FailoverAction>(decision.Actions.Length);
+        TimeSpan? wakeAt = decision.WakeAt;
+        foreach (FailoverAction action in decision.Actions)
+        {
+            if (view.Failed.TryGetValue(action, out (TimeSpan RetryAt, string Failure) failed) && failed.RetryAt > now)
+            {
+                wakeAt = wakeAt is { } at && at < failed.RetryAt ? at : failed.RetryAt;
+            }
+            else if (!view.Running.Contains(action))
+            {
+                due.Add(action);
+            }
+        }
+
+        return decision with { Actions = due.ToImmutable(), WakeAt = wakeAt };
+    }
+}

@@ -1,0 +1,65 @@
+using System.Collections.Immutable;
+
+namespace RedisFailover;
+
+/// <summary>How the monitors' views of a node become one verdict. The names are redis_failover's.</summary>
+public enum NodeStrategy
+{
+    /// <summary>Unavailable when more than half of the live monitors say so; a tie means available.</summary>
+    Majority,
+
+    /// <summary>Unavailable when all live monitors say so.</summary>
+    Consensus,
+
+    /// <summary>Unavailable when a single monitor says so.</summary>
+#pragma warning disable CA1720 // redis_failover's name for it.
+    Single,
+#pragma warning restore CA1720
+}
+
+/// <summary>Which of several replicas with equally much data is promoted. One that is behind is never preferred to one that is not.</summary>
+public enum FailoverStrategy
+{
+    /// <summary>The most data, then replica-priority, then latency, then address.</summary>
+    Offset,
+
+    /// <summary>The most data, then latency, then replica-priority, then address.</summary>
+    Latency,
+}
+
+/// <summary>What the decider goes by; the same for all monitors of a cluster.</summary>
+public sealed record FailoverPolicy
+{
+    /// <summary>The configured nodes, in the order of the configuration: on a first start with empty nodes the first becomes master.</summary>
+    public required ImmutableArray<NodeAddress> Nodes { get; init; }
+
+    /// <summary>Consecutive failures that make a node unavailable for a monitor. Default 3, at least 1.</summary>
+    public int MaxFailures { get; init; } = 3;
+
+    /// <summary>The time in which a probe has to be answered. Default 1 s.</summary>
+    public TimeSpan ProbeTimeout { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>How the views become a verdict. Default majority.</summary>
+    public NodeStrategy NodeStrategy { get; init; }
+
+    /// <summary>How a candidate is chosen among equals. Default offset.</summary>
+    public FailoverStrategy FailoverStrategy { get; init; }
+
+    /// <summary>With fewer live monitors nothing is decided. Default 1, at least 1.</summary>
+    public int RequiredMonitors { get; init; } = 1;
+
+    /// <summary>How long a planned switchover may hold writes before it is undone. Default 2 s.</summary>
+    public TimeSpan SwitchoverTimeout { get; init; } = TimeSpan.FromSeconds(2);
+
+    /// <summary>
+    /// How long a switchover's pause lasts on the old master if nobody lifts it. Longer than it takes another monitor to take over
+    /// in the middle, so that the old master cannot take writes beside a promoted one. Default 15 s.
+    /// </summary>
+    public TimeSpan PauseLimit { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>How long an action that failed waits until it is tried again. 250 ms.</summary>
+    public TimeSpan RetryDelay { get; init; } = TimeSpan.FromMilliseconds(250);
+
+    /// <summary>Silence is judged after max-failures probes that each had their full time: <c>MaxFailures x ProbeTimeout</c>.</summary>
+    public TimeSpan SilenceLimit => MaxFailures * ProbeTimeout;
+}

@@ -1,0 +1,199 @@
+using System.Collections.Immutable;
+
+namespace RedisFailover;
+
+/// <summary>The master is in office: watch it, hear the operator's wishes, keep the other nodes in line.</summary>
+internal static class Incumbency
+{
+    /// <summary>How soon a replica that still believes in its link is asked again while the master fails.</summary>
+    private static readonly TimeSpan SuspicionInterval = TimeSpan.FromMilliseconds(2);
+
+    internal static Decision Decide(ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology)
+    {
+        if (Verdict.MasterLost(view, policy, topology) is { } loss)
+        {
+            return BeginFailover(view, policy, topology, loss);
+        }
+
+        if (view.Wish is { } wish)
+        {
+            return Fulfil(wish, view, policy, now, topology);
+        }
+
+        (ImmutableArray<FailoverAction> actions, string? warning) = Membership.Corrections(view, policy, topology);
+        (ImmutableArray<FailoverAction> questions, TimeSpan? wakeAt) = Suspicion(view, topology, now);
+        Topology next = Refreshed(Membership.WithLists(topology, view, policy), view);
+        string reason = next == topology ? "nothing has changed" : Difference(topology, next);
+        if (next != topology)
+        {
+            actions = actions.Insert(0, new PublishTopology(next with { Reason = reason }, view.Version));
+        }
+
+        if (!policy.Nodes.Contains(topology.Master!))
+        {
+            warning = $"the master {topology.Master} is not among the configured nodes; it stays in office until it is lost or replaced by a switchover"
+                + (warning is null ? "" : "; " + warning);
+        }
+
+        return new Decision([.. questions, .. actions], wakeAt, reason, warning);
+    }
+
+    private static Decision BeginFailover(ClusterView view, FailoverPolicy policy, Topology topology, string loss)
+    {
+        NodeAddress from = topology.Master!;
+        Topology intent = Membership.WithLists(
+            topology with
+            {
+                Master = null,
+                State = TopologyState.FailingOver,
+                Epoch = Math.Max(topology.Epoch, view.LastEpoch) + 1,
+                Reason = loss,
+                Identity = LastKnownIdentity(view.Node(from), topology.Identity),
+                Intent = new FailoverIntent(from, Target: null),
+            },
+            view,
+            policy);
+        return Decision.Do(loss, [new PublishTopology(intent, view.Version), .. AskReplicas(view, from)]);
+    }
+
+    private static Decision Fulfil(string wish, ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology)
+    {
+        NodeAddress from = topology.Master!;
+        NodeAddress? target = null;
+        if (wish.Length > 0 && wish != ZnodePaths.AnyReplica && !NodeAddress.TryParse(wish, out target))
+        {
+            return Refuse(wish, topology, $"'{wish}' is neither host:port nor {ZnodePaths.AnyReplica}");
+        }
+
+        if (target == from)
+        {
+            return Refuse(wish, topology, $"{target} is the master already");
+        }
+
+        if (target is not null && !policy.Nodes.Contains(target))
+        {
+            return Refuse(wish, topology, $"{target} is not among the configured nodes");
+        }
+
+        MasterIdentity? identity = LastKnownIdentity(view.Node(from), topology.Identity);
+        List<string> unfit = [];
+        List<NodeView> fit = [];
+        foreach (NodeAddress address in target is null ? policy.Nodes.AsEnumerable() : [target])
+        {
+            NodeView node = view.Node(address);
+            string? why = address == from
+                ? "it is the master"
+                : Candidates.Unfit(node, identity, view, now) ?? (node.Info!.LinkUp ? null : "its link to the master is down");
+            if (why is null)
+            {
+                fit.Add(node);
+            }
+            else if (address != from)
+            {
+                unfit.Add($"{address}: {why}");
+            }
+        }
+
+        if (fit.Count == 0)
+        {
+            return Refuse(wish, topology, $"no replica can take over: {(unfit.Count > 0 ? string.Join("; ", unfit) : "there is none")}");
+        }
+
+        NodeAddress to = Candidates.Ranked(fit, identity, policy)[0].Address;
+        string reason = $"switchover from {from} to {to}, as the operator asked";
+        Topology intent = topology with
+        {
+            Master = null,
+            State = TopologyState.SwitchingOver,
+            Epoch = Math.Max(topology.Epoch, view.LastEpoch) + 1,
+            Reason = reason,
+            Identity = identity,
+            Intent = new FailoverIntent(from, to),
+        };
+        return Decision.Do(reason, new PublishTopology(intent, view.Version));
+    }
+
+    private static Decision Refuse(string wish, Topology topology, string why)
+    {
+        string reason = $"the operator's wish is refused: {why}";
+        return Decision.Do(
+            reason,
+            new RefuseWish(wish, new HistoryEntry { Kind = HistoryKind.Refused, Epoch = topology.Epoch, From = topology.Master, Reason = reason }))
+            with { Warning = reason };
+    }
+
+    /// <summary>While the master fails but is not judged: ask the replicas about their links, so that a verdict needs no further round.</summary>
+    private static (ImmutableArray<FailoverAction> Questions, TimeSpan? WakeAt) Suspicion(ClusterView view, Topology topology, TimeSpan now)
+    {
+        NodeView master = view.Node(topology.Master!);
+        if (master.FailingSince is not { } since || master.Evidence == Evidence.Silent)
+        {
+            return ([], null);
+        }
+
+        // The longer it lasts the less a millisecond matters.
+        TimeSpan interval = now - since < 50 * SuspicionInterval ? SuspicionInterval : 50 * SuspicionInterval;
+        TimeSpan? wakeAt = null;
+        ImmutableArray<FailoverAction>.Builder questions = ImmutableArray.CreateBuilder<FailoverAction>();
+        foreach (NodeView node in view.Nodes.Values)
+        {
+            if (node.Address == master.Address || !node.IsReplica || (node.InfoAsked >= since && !node.Info!.LinkUp))
+            {
+                continue;
+            }
+
+            TimeSpan due = node.InfoAsked < since ? now : node.InfoAsked + interval;
+            if (due <= now)
+            {
+                questions.Add(new Inspect(node.Address));
+            }
+            else if (wakeAt is null || due < wakeAt)
+            {
+                wakeAt = due;
+            }
+        }
+
+        return (questions.ToImmutable(), wakeAt);
+    }
+
+    /// <summary>All nodes but one are asked at once, so that their offsets are final when a candidate is chosen.</summary>
+    private static IEnumerable<FailoverAction> AskReplicas(ClusterView view, NodeAddress from)
+        => view.Nodes.Values.Where(n => n.IsOnline && n.Address != from).OrderBy(n => n.Address).Select(n => new Inspect(n.Address));
+
+    /// <summary>What the lost master held: by its own last word, unless it was restarted since the topology was written.</summary>
+    private static MasterIdentity? LastKnownIdentity(NodeView master, MasterIdentity? published)
+        => master.Info is { Role: NodeRole.Master } info && (published is null || published.RunId == info.RunId)
+            ? info.Identity
+            : published;
+
+    /// <summary>The identity in the znode is renewed when it became another one, not with every byte of the offset.</summary>
+    private static Topology Refreshed(Topology topology, ClusterView view)
+    {
+        NodeView master = view.Node(topology.Master!);
+        return master.IsMaster && master.Info!.Identity is var current
+            && (topology.Identity is not { } known || current with { Offset = known.Offset } != known)
+                ? topology with { Identity = current }
+                : topology;
+    }
+
+    private static string Difference(Topology before, Topology after)
+    {
+        List<string> parts = [];
+        foreach (NodeAddress node in after.Unavailable.Except(before.Unavailable))
+        {
+            parts.Add($"{node} is unavailable");
+        }
+
+        foreach (NodeAddress node in after.Replicas.Except(before.Replicas))
+        {
+            parts.Add($"{node} is available as a replica");
+        }
+
+        foreach (NodeAddress node in before.Replicas.Concat(before.Unavailable).Except(after.Replicas).Except(after.Unavailable))
+        {
+            parts.Add($"{node} is no longer configured");
+        }
+
+        return parts.Count > 0 ? string.Join("; ", parts) : $"master {after.Master} is known better (run id, replication id, data)";
+    }
+}

@@ -1,0 +1,244 @@
+using System.Collections.Immutable;
+
+namespace RedisFailover;
+
+/// <summary>
+/// The master is being replaced: the intent stands in the znode, clients hold their writes. Every step looks at what is, not at
+/// what this monitor remembers to have done, so that another leader can go on from any of them.
+/// </summary>
+internal static class MasterChange
+{
+    internal static Decision Decide(ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology)
+    {
+        MasterChangeProgress progress = view.Progress ?? new MasterChangeProgress(now, now, Inherited: true);
+        if (view.Running.Any(a => a is Promote))
+        {
+            return Decision.Nothing("waiting for the promotion");
+        }
+
+        if (AlreadyPromoted(view, topology, progress) is { } promoted)
+        {
+            return Install(view, policy, topology, progress, promoted);
+        }
+
+        NodeView? from = topology.Intent?.From is { } address ? view.Node(address) : null;
+        if (topology.State == TopologyState.SwitchingOver && from is { IsMaster: true, FailingSince: null })
+        {
+            return HandOver(view, policy, now, topology, progress, from);
+        }
+
+        return Replace(view, policy, now, topology, progress, from);
+    }
+
+    /// <summary>
+    /// A node that was promoted already and says so itself now: by us, or by a leader before us. The latter shows in the history
+    /// that it continues, the lost master's own; an earlier master that happens to come back at this moment does not.
+    /// </summary>
+    private static NodeView? AlreadyPromoted(ClusterView view, Topology topology, MasterChangeProgress progress)
+        => view.Nodes.Values
+            .Where(n => n.Address != topology.Intent?.From && n.IsMaster && n.InfoAsked >= progress.StartedAt
+                && (n.Address == progress.Promoted
+                    || (topology.Identity is { } lost && n.Info!.PreviousReplicationId == lost.ReplicationId)))
+            .OrderByDescending(n => n.Info!.Offset)
+            .ThenBy(n => n.Address)
+            .FirstOrDefault();
+
+    /// <summary>A lost master: promote the best of those that answer.</summary>
+    private static Decision Replace(
+        ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology, MasterChangeProgress progress, NodeView? from)
+    {
+        // It came back as it was, and nobody was promoted: nothing is lost by letting it go on.
+        ImmutableArray<FailoverAction> uncertain = Uncertain(view, policy);
+        if (uncertain.IsEmpty && from is { IsMaster: true, FailingSince: null } && from.InfoAsked >= progress.StartedAt
+            && topology.Identity is { RunId.Length: > 0 } identity && from.Info!.RunId == identity.RunId
+            && !Verdict.IsUnavailable(view, policy, from.Address, out _))
+        {
+            return Restore(view, policy, topology, progress, from, $"master {from.Address} answers again, as it was, before another was promoted");
+        }
+
+        // Everyone who may answer is heard before anyone is chosen: the one that is asked last may be the one that has most.
+        TimeSpan patience = progress.StartedAt + policy.ProbeTimeout;
+        ImmutableArray<FailoverAction> questions = [.. view.Nodes.Values
+            .Where(n => n.IsOnline && n.Address != from?.Address && n.FailingSince is null && !Candidates.IsFinal(n, progress))
+            .OrderBy(n => n.Address).Select(n => new Inspect(n.Address))];
+        if (!questions.IsEmpty && now < patience)
+        {
+            return new Decision(questions, patience, "asking the replicas for their offsets");
+        }
+
+        // A node that has become a master's replica itself (somebody sent it REPLICAOF) is a candidate like the others.
+        List<string> unfit = [];
+        List<NodeView> fit = [];
+        foreach (NodeView node in view.Nodes.Values.Where(n => policy.Nodes.Contains(n.Address)).OrderBy(n => n.Address))
+        {
+            string? why = Candidates.IsFinal(node, progress) || !node.IsOnline
+                ? Candidates.Unfit(node, topology.Identity, view, now)
+                : "it does not answer any more";
+            why ??= node.Address == from?.Address && node.IsMaster ? "it was restarted" : null;
+            if (why is null)
+            {
+                fit.Add(node);
+            }
+            else
+            {
+                unfit.Add($"{node.Address}: {why}");
+            }
+        }
+
+        if (Forced(view, policy) is { } forced)
+        {
+            return Decision.Do($"promoting {forced.Address}, which the operator named", new Promote(forced.Address));
+        }
+
+        if (fit.Count > 0)
+        {
+            NodeView best = Candidates.Ranked(fit, topology.Identity, policy)[0];
+            return Decision.Do(
+                $"promoting {best.Address}: offset {best.Info!.Offset} of {topology.Identity?.Offset.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "unknown"}"
+                    + $", the best of {fit.Count}{(unfit.Count > 0 ? $" ({string.Join("; ", unfit)})" : "")}",
+                new Promote(best.Address));
+        }
+
+        if (from is { IsMaster: true, FailingSince: null } && from.InfoAsked >= progress.StartedAt
+            && (from.Info!.Keys > 0 || topology.Identity is not { HasData: true }))
+        {
+            return Restore(view, policy, topology, progress, from, $"master {from.Address} was restarted with {from.Info.Keys} keys and nobody has more");
+        }
+
+        TimeSpan retry = view.Failed.Values.Select(f => f.RetryAt).Where(at => at > now).DefaultIfEmpty(now + policy.RetryDelay).Min();
+        string nobody = $"nobody can be promoted: {string.Join("; ", unfit)}";
+        return Decision.Nothing(nobody, retry) with { Warning = nobody };
+    }
+
+    /// <summary>An operator who names a node while nobody is fit takes it as it is.</summary>
+    private static NodeView? Forced(ClusterView view, FailoverPolicy policy)
+        => view.Wish is { } wish && NodeAddress.TryParse(wish, out NodeAddress? named) && policy.Nodes.Contains(named)
+            && view.Node(named) is { IsOnline: true, Info.Loading: false, FailingSince: null } node
+            ? node
+            : null;
+
+    /// <summary>A switchover: the old master holds its writes, the target catches up, takes over; or all is undone at the deadline.</summary>
+    private static Decision HandOver(
+        ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology, MasterChangeProgress progress, NodeView from)
+    {
+        TimeSpan deadline = progress.StartedAt + policy.SwitchoverTimeout;
+        NodeView target = view.Node(topology.Intent!.Target ?? from.Address);
+        string? why = view.Failed.TryGetValue(new PauseWrites(from.Address, policy.PauseLimit), out (TimeSpan RetryAt, string Failure) pause) ? pause.Failure
+            : progress.Inherited ? "the monitor that led it is gone"
+            : now >= deadline ? $"{target.Address} had not caught up after {policy.SwitchoverTimeout.TotalMilliseconds:0} ms "
+                + $"(offset {target.Info?.Offset} of {from.Info!.Offset})"
+            : Candidates.Unfit(target, topology.Identity, view, now);
+        if (why is not null)
+        {
+            if (Uncertain(view, policy) is { IsEmpty: false } questions)
+            {
+                return new Decision(questions, now + policy.ProbeTimeout, "asking whether the promotion was done");
+            }
+
+            Decision restore = Restore(view, policy, topology, progress, from, $"the switchover to {target.Address} was given up and nothing changed: {why}");
+            return restore with { Actions = restore.Actions.Add(new ResumeWrites(from.Address)) };
+        }
+
+        if (progress.PausedAt is not { } paused)
+        {
+            return new Decision([new PauseWrites(from.Address, policy.PauseLimit)], deadline, $"{from.Address} is asked to hold its writes");
+        }
+
+        bool sourceFinal = from.InfoAsked >= paused;
+        if (sourceFinal && target.InfoAsked >= paused && target.Info!.Offset >= from.Info!.Offset)
+        {
+            return Decision.Do($"promoting {target.Address}: it has all of {from.Address} (offset {target.Info.Offset})", new Promote(target.Address));
+        }
+
+        ImmutableArray<FailoverAction> offsets = sourceFinal
+            ? [new Inspect(target.Address)]
+            : [new Inspect(from.Address), new Inspect(target.Address)];
+        return new Decision(offsets, deadline, $"waiting for {target.Address} to catch up with {from.Address}");
+    }
+
+    /// <summary>The new master is confirmed: publish it.</summary>
+    private static Decision Install(
+        ClusterView view, FailoverPolicy policy, Topology topology, MasterChangeProgress progress, NodeView promoted)
+    {
+        NodeAddress? from = topology.Intent?.From;
+        bool planned = topology.State == TopologyState.SwitchingOver;
+        long? behind = topology.Identity is { } lost && promoted.Info!.PreviousHistoryEnd > 0 && promoted.Info.PreviousReplicationId == lost.ReplicationId
+            ? Math.Max(0, lost.Offset - (promoted.Info.PreviousHistoryEnd - 1))
+            : null;
+        // "adopted" is the word for a cluster whose first master is made of a replica: there was nothing to fail over from.
+        string reason = $"{promoted.Address} replaces {from?.ToString() ?? "no master"}: {topology.Reason}";
+        Topology next = InOffice(view, policy, topology, promoted, reason);
+        var record = new HistoryEntry
+        {
+            Kind = planned ? HistoryKind.Switchover : HistoryKind.Failover,
+            Epoch = topology.Epoch,
+            From = from,
+            To = promoted.Address,
+            Reason = topology.Reason,
+            BytesBehind = behind,
+            Millis = Steps(progress),
+        };
+        Decision decision = Decision.Do(reason, new PublishTopology(next, view.Version, record, ClearsWish: view.Wish is not null));
+        return behind > 0
+            ? decision with { Warning = $"{promoted.Address} lacks the last {behind} bytes that {from} was seen to have" }
+            : decision;
+    }
+
+    /// <summary>A promotion whose answer was lost may have been done: the node is asked before the old master goes on.</summary>
+    private static ImmutableArray<FailoverAction> Uncertain(ClusterView view, FailoverPolicy policy)
+        => [.. view.Failed.Where(f => f.Key is Promote promote && view.Node(promote.Node) is { IsOnline: true, FailingSince: null } node
+                && node.InfoAsked < f.Value.RetryAt - policy.RetryDelay)
+            .Select(f => new Inspect(f.Key.On!))];
+
+    /// <summary>The old master goes on.</summary>
+    private static Decision Restore(
+        ClusterView view, FailoverPolicy policy, Topology topology, MasterChangeProgress progress, NodeView from, string reason)
+    {
+        var record = new HistoryEntry
+        {
+            Kind = HistoryKind.Restored,
+            Epoch = topology.Epoch,
+            From = from.Address,
+            To = from.Address,
+            Reason = reason,
+            Millis = Steps(progress),
+        };
+        return Decision.Do(
+            reason, new PublishTopology(InOffice(view, policy, topology, from, reason), view.Version, record, ClearsWish: view.Wish is not null));
+    }
+
+    private static Topology InOffice(ClusterView view, FailoverPolicy policy, Topology topology, NodeView master, string reason)
+        => Membership.WithLists(
+            topology with
+            {
+                Master = master.Address,
+                State = TopologyState.Ok,
+                Reason = reason,
+                Identity = master.Info!.Identity,
+                Intent = null,
+            },
+            view,
+            policy);
+
+    /// <summary>How long each step took, from the first failure on; what happens after the promotion is measured by the writer.</summary>
+    private static ImmutableArray<KeyValuePair<string, double>> Steps(MasterChangeProgress progress)
+    {
+        ImmutableArray<KeyValuePair<string, double>>.Builder steps = ImmutableArray.CreateBuilder<KeyValuePair<string, double>>();
+        TimeSpan last = progress.LostAt;
+        Add("verdict", progress.StartedAt);
+        Add("intent", progress.IntentAt);
+        Add("pause", progress.PausedAt);
+        Add("promotion", progress.PromotedAt);
+        steps.Add(KeyValuePair.Create("total", (last - progress.LostAt).TotalMilliseconds));
+        return steps.ToImmutable();
+
+        void Add(string step, TimeSpan? at)
+        {
+            if (at is { } time)
+            {
+                steps.Add(KeyValuePair.Create(step, (time - last).TotalMilliseconds));
+                last = time;
+            }
+        }
+    }
+}

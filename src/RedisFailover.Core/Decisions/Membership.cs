@@ -1,0 +1,116 @@
+using System.Collections.Immutable;
+
+namespace RedisFailover;
+
+/// <summary>Which node belongs to which list of the topology, and which has to be put right.</summary>
+internal static class Membership
+{
+    /// <summary>The topology with the lists as they should be under this master (or under none, during a change).</summary>
+    internal static Topology WithLists(Topology topology, ClusterView view, FailoverPolicy policy)
+    {
+        ImmutableArray<NodeAddress>.Builder replicas = ImmutableArray.CreateBuilder<NodeAddress>();
+        ImmutableArray<NodeAddress>.Builder unavailable = ImmutableArray.CreateBuilder<NodeAddress>();
+        foreach (NodeAddress node in policy.Nodes)
+        {
+            if (node == topology.Master)
+            {
+                continue;
+            }
+
+            (IsUsable(view, policy, topology, node) ? replicas : unavailable).Add(node);
+        }
+
+        return topology with
+        {
+            Replicas = replicas.ToImmutable(),
+            Unavailable = unavailable.ToImmutable(),
+            // Before a master is known nobody is a member yet: what follows some other master is not thereby ours.
+            Members = topology.State == TopologyState.NoMaster ? topology.Members : [.. topology.Members.AsEnumerable().Concat(replicas).Concat(topology.Master is { } master ? [master] : [])
+                .Distinct().Order()],
+        };
+    }
+
+    /// <summary>What each node other than the master must be told, and what cannot be told without harm.</summary>
+    internal static (ImmutableArray<FailoverAction> Actions, string? Warning) Corrections(ClusterView view, FailoverPolicy policy, Topology topology)
+    {
+        NodeAddress master = topology.Master!;
+        ImmutableArray<FailoverAction>.Builder actions = ImmutableArray.CreateBuilder<FailoverAction>();
+        List<string> foreign = [];
+        foreach (NodeAddress address in policy.Nodes)
+        {
+            NodeView node = view.Node(address);
+            if (address == master || !node.IsOnline || node.Evidence is not null)
+            {
+                continue;
+            }
+
+            NodeInfo info = node.Info!;
+            if (info.Role == NodeRole.Replica && info.MasterAddress == master)
+            {
+                continue;
+            }
+
+            if (IsForeign(topology, node))
+            {
+                foreign.Add($"{address} ({info.Role.ToString().ToLowerInvariant()}, {info.Keys} keys, offset {info.Offset})");
+            }
+            else if (info.Role == NodeRole.Replica)
+            {
+                actions.Add(new Follow(address, master));
+            }
+            else
+            {
+                actions.Add(new Demote(address, master, Returned(view.Node(master), node, topology.Epoch)));
+            }
+        }
+
+        return (actions.ToImmutable(), foreign.Count == 0
+            ? null
+            : $"left alone, because following {master} would wipe data that were never this cluster's: {string.Join(", ", foreign)}; "
+                + "empty the node, or take it out of the configuration");
+    }
+
+    /// <summary>Whether reads may be sent to it.</summary>
+    private static bool IsUsable(ClusterView view, FailoverPolicy policy, Topology topology, NodeAddress address)
+    {
+        NodeView node = view.Node(address);
+        if (Verdict.IsUnavailable(view, policy, address, out _) || node.Info is not { } info)
+        {
+            return false;
+        }
+
+        bool ours = topology.Identity is not { } identity || info.SharesHistoryWith(identity);
+        return info.Role == NodeRole.Replica
+            && node.Evidence is not (Evidence.Loading or Evidence.Nonsense)
+            && (info.LinkUp ? info.MasterAddress == topology.Master || ours : info.ServesStaleData && ours && !info.SyncInProgress);
+    }
+
+    /// <summary>A node with data that were never this cluster's: it was no member and shares no history.</summary>
+    private static bool IsForeign(Topology topology, NodeView node)
+        => node.Info!.Keys > 0
+            && !topology.Members.Contains(node.Address)
+            && !(topology.Identity is { } identity && node.Info.SharesHistoryWith(identity));
+
+    private static HistoryEntry? Returned(NodeView master, NodeView returning, long epoch)
+        => LostByReturning(master, returning) is not { } bytes
+            ? null
+            : new HistoryEntry
+            {
+                Kind = HistoryKind.Demoted,
+                Epoch = epoch,
+                From = returning.Address,
+                To = master.Address,
+                Reason = $"{returning.Address} came back as a master and is made a replica; "
+                    + (bytes == 0 ? "nothing that it held is lost" : $"{bytes} bytes of its replication stream never reached {master.Address} and are lost"),
+                BytesBehind = bytes,
+            };
+
+    /// <summary>
+    /// How much of a returning master's stream the promoted node does not have. The promoted node remembers where its history left
+    /// the old one (second_repl_offset); known only while the old master still has that history, that is, was not restarted.
+    /// </summary>
+    private static long? LostByReturning(NodeView master, NodeView returning)
+        => master.Info is { PreviousReplicationId: { } previous, PreviousHistoryEnd: > 0 } promoted && returning.Info!.ReplicationId == previous
+            ? Math.Max(0, returning.Info.Offset - (promoted.PreviousHistoryEnd - 1))
+            : null;
+}

@@ -1,0 +1,189 @@
+using System.Collections.Immutable;
+
+namespace RedisFailover;
+
+/// <summary>A change of master that this monitor is carrying out, on its monotonic clock.</summary>
+/// <param name="StartedAt">When this monitor decided on it, or read that another had.</param>
+/// <param name="LostAt">When the old master's failures began, or <paramref name="StartedAt"/> where there were none.</param>
+/// <param name="Inherited">Whether another leader began it.</param>
+public sealed record MasterChangeProgress(TimeSpan StartedAt, TimeSpan LostAt, bool Inherited)
+{
+    /// <summary>When the intent was acknowledged by the ZooKeeper quorum.</summary>
+    public TimeSpan? IntentAt { get; init; }
+
+    /// <summary>Of a switchover: when the old master confirmed that it holds writes.</summary>
+    public TimeSpan? PausedAt { get; init; }
+
+    /// <summary>The node that this monitor promoted; null before.</summary>
+    public NodeAddress? Promoted { get; init; }
+
+    /// <summary>When the new master confirmed that it is one.</summary>
+    public TimeSpan? PromotedAt { get; init; }
+}
+
+/// <summary>
+/// All that a monitor knows: an immutable value that changes only by <see cref="Apply"/> and <see cref="Start"/>. The decider reads
+/// nothing else.
+/// </summary>
+public sealed record ClusterView
+{
+    /// <summary>Each node that is watched: those configured, and the topology's master when it is not among them.</summary>
+    public ImmutableDictionary<NodeAddress, NodeView> Nodes { get; init; } = ImmutableDictionary<NodeAddress, NodeView>.Empty;
+
+    /// <summary>The views of the other live monitors.</summary>
+    public ImmutableDictionary<string, MonitorReport> OtherMonitors { get; init; } = ImmutableDictionary<string, MonitorReport>.Empty;
+
+    /// <summary>The fencing token while this monitor leads; null while it does not.</summary>
+    public int? Term { get; init; }
+
+    /// <summary>Whether <see cref="Topology"/> and <see cref="Version"/> are what the znode holds, as far as this leader can know.</summary>
+    public bool TopologyKnown { get; init; }
+
+    /// <summary>The last readable content of <c>R/nodes</c>; null when there never was one.</summary>
+    public Topology? Topology { get; init; }
+
+    /// <summary>The version of <c>R/nodes</c>; -1 when it does not exist.</summary>
+    public int Version { get; init; } = -1;
+
+    /// <summary>Why the content of <c>R/nodes</c> is not readable now; null when it is.</summary>
+    public string? TopologyFault { get; init; }
+
+    /// <summary>The highest epoch seen anywhere.</summary>
+    public long LastEpoch { get; init; }
+
+    /// <summary>The operator's wish; null when there is none.</summary>
+    public string? Wish { get; init; }
+
+    /// <summary>The change of master under way; null when there is none.</summary>
+    public MasterChangeProgress? Progress { get; init; }
+
+    /// <summary>When this monitor became leader.</summary>
+    public TimeSpan LeadingSince { get; init; }
+
+    /// <summary>The actions that were started and are not finished.</summary>
+    public ImmutableHashSet<FailoverAction> Running { get; init; } = [];
+
+    /// <summary>The actions that failed, with the time before which they are not tried again and the reason.</summary>
+    public ImmutableDictionary<FailoverAction, (TimeSpan RetryAt, string Failure)> Failed { get; init; }
+        = ImmutableDictionary<FailoverAction, (TimeSpan, string)>.Empty;
+
+    /// <summary>The live monitors, this one included.</summary>
+    public int LiveMonitors => OtherMonitors.Count + 1;
+
+    /// <summary>What is known of a node; a view without any knowledge when it was never heard of.</summary>
+    public NodeView Node(NodeAddress address) => Nodes.GetValueOrDefault(address) ?? new NodeView(address);
+
+    /// <summary>What this monitor tells the others.</summary>
+    public MonitorReport Report() => new(
+        Nodes.Values.Where(n => n.Condition == NodeCondition.Online).ToImmutableSortedDictionary(n => n.Address, n => n.Latency.TotalSeconds),
+        [.. Nodes.Values.Where(n => n.Condition == NodeCondition.Unavailable).Select(n => n.Address)]);
+
+    /// <summary>Marks actions as started.</summary>
+    public ClusterView Start(ImmutableArray<FailoverAction> actions, TimeSpan now)
+    {
+        ClusterView view = this with { Running = Running.Union(actions) };
+        PublishTopology? intent = actions.OfType<PublishTopology>().FirstOrDefault(p => p.Next.IsChangingMaster);
+        if (intent is null || view.Progress is not null)
+        {
+            return view;
+        }
+
+        TimeSpan? failingSince = intent.Next.Intent?.From is { } from ? Node(from).FailingSince : null;
+        return view with { Progress = new MasterChangeProgress(now, failingSince ?? now, Inherited: false) };
+    }
+
+    /// <summary>The view after an observation.</summary>
+    public ClusterView Apply(Observation observation, FailoverPolicy policy)
+    {
+        ArgumentNullException.ThrowIfNull(policy);
+        return observation switch
+        {
+            NodeAnswered o => With(Node(o.Node).Answered(o.Latency) with { Info = o.Info, InfoAsked = o.Asked }),
+            NodeBeat o => Node(o.Node).Info is null ? this : With(Node(o.Node).Answered(o.Latency)),
+            NodeFailed o => With(Node(o.Node).Failed(o, policy.MaxFailures)),
+            MonitorReported o => this with { OtherMonitors = OtherMonitors.SetItem(o.MonitorId, o.Report) },
+            MonitorLeft o => this with { OtherMonitors = OtherMonitors.Remove(o.MonitorId) },
+            // A leader trusts nothing that it heard before its election: it reads the topology first.
+            LeadershipGained o => this with { Term = o.Term, LeadingSince = o.At, TopologyKnown = false, Progress = null, Failed = Failed.Clear() },
+            LeadershipLost => this with { Term = null, TopologyKnown = false, Progress = null, Failed = Failed.Clear() },
+            TopologyRead o => Read(o),
+            OperatorWished o => this with { Wish = o.Wish },
+            ActionFinished o => Finished(o, policy),
+            Tick => this,
+            _ => throw new ArgumentOutOfRangeException(nameof(observation), observation, "An observation that is not applied."),
+        };
+    }
+
+    private ClusterView With(NodeView node) => this with { Nodes = Nodes.SetItem(node.Address, node) };
+
+    private ClusterView Read(TopologyRead read)
+    {
+        // A re-read that comes late, after a newer publication of our own, must not bring the past back. A znode that was deleted
+        // and made again begins at version 0, so a missing one always counts.
+        if (TopologyKnown && read.Version >= 0 && read.Version < Version)
+        {
+            return this;
+        }
+
+        ClusterView view = this with
+        {
+            TopologyKnown = Term is not null,
+            Version = read.Version,
+            Topology = read.Topology ?? Topology,
+            TopologyFault = read.Topology is null && Topology is not null && read.Fault is null ? "it is missing" : read.Fault,
+            LastEpoch = Math.Max(Math.Max(LastEpoch, read.LastEpoch), read.Topology?.Epoch ?? 0),
+        };
+        return view.Topology is { IsChangingMaster: true }
+            ? view with { Progress = view.Progress ?? new MasterChangeProgress(read.At, read.At, Inherited: true) }
+            : view with { Progress = null };
+    }
+
+    private ClusterView Finished(ActionFinished finished, FailoverPolicy policy)
+    {
+        ClusterView view = this with { Running = Running.Remove(finished.Action) };
+        if (finished.Info is { } info && finished.Action.On is { } node)
+        {
+            view = view.With(view.Node(node).Answered(view.Node(node).Latency) with { Info = info, InfoAsked = finished.Asked });
+        }
+
+        if (finished.Failure is { } failure)
+        {
+            // Whether a publication that failed was applied is not known: the znode tells.
+            return finished.Action switch
+            {
+                PublishTopology => view with { TopologyKnown = false },
+                Inspect => view,
+                _ => view with { Failed = view.Failed.SetItem(finished.Action, (finished.At + policy.RetryDelay, failure)) },
+            };
+        }
+
+        view = view with { Failed = view.Failed.Remove(finished.Action) };
+        return finished.Action switch
+        {
+            PublishTopology publication => view.Published(publication, finished),
+            PauseWrites => view with { Progress = view.Progress is { } p ? p with { PausedAt = finished.At } : null },
+            Promote promote => view with { Progress = view.Progress is { } p ? p with { Promoted = promote.Node, PromotedAt = finished.At } : null },
+            RefuseWish refusal => view with { Wish = view.Wish == refusal.Wish ? null : view.Wish },
+            _ => view,
+        };
+    }
+
+    private ClusterView Published(PublishTopology publication, ActionFinished finished)
+    {
+        if (Term is null || finished.Version < Version)
+        {
+            return this;
+        }
+
+        return this with
+        {
+            Topology = publication.Next,
+            TopologyKnown = true,
+            TopologyFault = null,
+            Version = finished.Version,
+            LastEpoch = Math.Max(LastEpoch, publication.Next.Epoch),
+            Wish = publication.ClearsWish ? null : Wish,
+            Progress = publication.Next.IsChangingMaster && Progress is { } progress ? progress with { IntentAt = progress.IntentAt ?? finished.At } : null,
+        };
+    }
+}

@@ -1,0 +1,157 @@
+using System.Globalization;
+
+namespace RedisFailover;
+
+/// <summary>What a node says of itself in ROLE and INFO.</summary>
+public enum NodeRole
+{
+    /// <summary>It takes writes.</summary>
+    Master,
+
+    /// <summary>It follows a master.</summary>
+    Replica,
+}
+
+/// <summary>What Redis' INFO says about a node, as far as a failover is concerned.</summary>
+public sealed record NodeInfo
+{
+    /// <summary>Its role at the time of the answer.</summary>
+    public required NodeRole Role { get; init; }
+
+    /// <summary>run_id: another one means that the process was restarted.</summary>
+    public required string RunId { get; init; }
+
+    /// <summary>master_replid: the replication history that its data belong to.</summary>
+    public string ReplicationId { get; init; } = "";
+
+    /// <summary>master_replid2: the history before its last promotion; null when there is none.</summary>
+    public string? PreviousReplicationId { get; init; }
+
+    /// <summary>second_repl_offset: the offset up to which the previous history is its own, plus 1; -1 when there is none.</summary>
+    public long PreviousHistoryEnd { get; init; } = -1;
+
+    /// <summary>The replication offset, in bytes: what a master has produced, what a replica has applied.</summary>
+    public long Offset { get; init; }
+
+    /// <summary>Of a replica: the master that it follows, in the spelling of the configuration where the monitor could tell.</summary>
+    public NodeAddress? MasterAddress { get; init; }
+
+    /// <summary>Of a replica: whether its link to that master is up (master_link_status).</summary>
+    public bool LinkUp { get; init; }
+
+    /// <summary>Of a replica: whether it is receiving a full copy at present (master_sync_in_progress).</summary>
+    public bool SyncInProgress { get; init; }
+
+    /// <summary>replica-priority: lower is preferred, 0 is never promoted. Redis' default is 100.</summary>
+    public int Priority { get; init; } = 100;
+
+    /// <summary>Whether it is still loading its data set from disk.</summary>
+    public bool Loading { get; init; }
+
+    /// <summary>The keys in all its databases.</summary>
+    public long Keys { get; init; }
+
+    /// <summary>Of a master: the replicas that are connected to it.</summary>
+    public int ConnectedReplicas { get; init; }
+
+    /// <summary>Whether, as a replica without a link to its master, it still answers reads (replica-serve-stale-data).</summary>
+    public bool ServesStaleData { get; init; } = true;
+
+    /// <summary>redis_version, such as "7.0.15".</summary>
+    public string Version { get; init; } = "";
+
+    /// <summary>The identity that a topology records when this node is its master.</summary>
+    public MasterIdentity Identity => new(RunId, ReplicationId, PreviousReplicationId, Offset, Keys > 0);
+
+    /// <summary>Whether its data share a history with the given master: the same one, or one that either continued.</summary>
+    public bool SharesHistoryWith(MasterIdentity master)
+    {
+        ArgumentNullException.ThrowIfNull(master);
+        return IsPartOf(master.ReplicationId) || (master.PreviousReplicationId is { } previous && IsPartOf(previous));
+
+        bool IsPartOf(string id) => id.Length > 0 && (ReplicationId == id || PreviousReplicationId == id);
+    }
+
+    /// <summary>Reads the text of INFO.</summary>
+    /// <exception cref="FormatException">A line that every Redis since 2.8 writes is missing or makes no sense; the message names it.</exception>
+    public static NodeInfo Parse(string info)
+    {
+        ArgumentNullException.ThrowIfNull(info);
+        var fields = new Dictionary<string, string>(StringComparer.Ordinal);
+        long keys = 0;
+        foreach (ReadOnlySpan<char> line in info.AsSpan().EnumerateLines())
+        {
+            int colon = line.IndexOf(':');
+            if (colon <= 0 || line[0] == '#')
+            {
+                continue;
+            }
+
+            ReadOnlySpan<char> name = line[..colon];
+            if (name.StartsWith("db") && int.TryParse(name[2..], NumberStyles.None, CultureInfo.InvariantCulture, out _))
+            {
+                keys += KeysOf(line[(colon + 1)..]);
+            }
+            else if (IsWanted(name))
+            {
+                fields[name.ToString()] = line[(colon + 1)..].Trim().ToString();
+            }
+        }
+
+        NodeRole role = Required("role") switch
+        {
+            "master" => NodeRole.Master,
+            "slave" or "replica" => NodeRole.Replica,
+            string other => throw new FormatException($"INFO says role:{other}; allowed: master, slave."),
+        };
+        long masterOffset = Whole("master_repl_offset", 0);
+        long replicaOffset = Whole("slave_repl_offset", 0);
+        string? previous = fields.GetValueOrDefault("master_replid2");
+        return new NodeInfo
+        {
+            Role = role,
+            RunId = Required("run_id"),
+            ReplicationId = fields.GetValueOrDefault("master_replid", ""),
+            PreviousReplicationId = previous is null || previous.All(c => c == '0') ? null : previous,
+            PreviousHistoryEnd = Whole("second_repl_offset", -1),
+            // A replica that lost even its cached link reports 1 here and keeps what it had in master_repl_offset.
+            Offset = role == NodeRole.Replica && replicaOffset > 1 ? replicaOffset : masterOffset,
+            MasterAddress = role == NodeRole.Replica && fields.TryGetValue("master_host", out string? host)
+                ? new NodeAddress(host.ToLowerInvariant(), (int)Whole("master_port", 0))
+                : null,
+            LinkUp = fields.GetValueOrDefault("master_link_status") == "up",
+            SyncInProgress = Whole("master_sync_in_progress", 0) != 0,
+            Priority = (int)Math.Clamp(Whole("slave_priority", 100), 0, int.MaxValue),
+            Loading = Whole("loading", 0) != 0,
+            Keys = keys,
+            ConnectedReplicas = (int)Whole("connected_slaves", 0),
+            Version = fields.GetValueOrDefault("redis_version", ""),
+        };
+
+        string Required(string field)
+            => fields.TryGetValue(field, out string? value) ? value : throw new FormatException($"INFO has no '{field}'.");
+
+        long Whole(string field, long absent)
+            => !fields.TryGetValue(field, out string? value)
+                ? absent
+                : long.TryParse(value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long number)
+                    ? number
+                    : throw new FormatException($"INFO says {field}:{value}, which is no number.");
+    }
+
+    private static bool IsWanted(ReadOnlySpan<char> name) => name is "role" or "run_id" or "redis_version" or "loading"
+        or "connected_slaves" or "second_repl_offset" || name.StartsWith("master_") || name.StartsWith("slave_");
+
+    private static long KeysOf(ReadOnlySpan<char> keyspace)
+    {
+        // "keys=12,expires=0,avg_ttl=0"
+        if (!keyspace.StartsWith("keys="))
+        {
+            return 0;
+        }
+
+        keyspace = keyspace[5..];
+        int comma = keyspace.IndexOf(',');
+        return long.TryParse(comma < 0 ? keyspace : keyspace[..comma], NumberStyles.None, CultureInfo.InvariantCulture, out long keys) ? keys : 0;
+    }
+}

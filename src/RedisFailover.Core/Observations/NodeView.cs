@@ -1,0 +1,80 @@
+namespace RedisFailover;
+
+/// <summary>What a monitor makes of the probes of a node.</summary>
+public enum NodeCondition
+{
+    /// <summary>No answer yet, and not enough failures to say that there is none.</summary>
+    Unknown,
+
+    /// <summary>It answers.</summary>
+    Online,
+
+    /// <summary>It failed max-failures times in a row.</summary>
+    Unavailable,
+}
+
+/// <summary>One node as this monitor sees it.</summary>
+/// <param name="Address">The node.</param>
+public sealed record NodeView(NodeAddress Address)
+{
+    /// <summary>Whether it answers.</summary>
+    public NodeCondition Condition { get; init; }
+
+    /// <summary>Consecutive failures; 0 after an answer. Failures that are our own fault (Denied, Nonsense) are not counted.</summary>
+    public int Failures { get; init; }
+
+    /// <summary>When the failures began; null while it answers.</summary>
+    public TimeSpan? FailingSince { get; init; }
+
+    /// <summary>How the last probe failed; null after an answer.</summary>
+    public Evidence? Evidence { get; init; }
+
+    /// <summary>The last failure in words.</summary>
+    public string Detail { get; init; } = "";
+
+    /// <summary>What it last said of itself; null before its first answer.</summary>
+    public NodeInfo? Info { get; init; }
+
+    /// <summary>When <see cref="Info"/> was asked for: it holds for this time or later.</summary>
+    public TimeSpan InfoAsked { get; init; } = TimeSpan.MinValue;
+
+    /// <summary>The time that its last answer took.</summary>
+    public TimeSpan Latency { get; init; }
+
+    /// <summary>Whether it answers and has said what it is.</summary>
+    public bool IsOnline => Condition == NodeCondition.Online && Info is not null;
+
+    /// <summary>Whether it answers as a master.</summary>
+    public bool IsMaster => IsOnline && Info!.Role == NodeRole.Master;
+
+    /// <summary>Whether it answers as a replica.</summary>
+    public bool IsReplica => IsOnline && Info!.Role == NodeRole.Replica;
+
+    internal NodeView Answered(TimeSpan latency) => this with
+    {
+        Condition = NodeCondition.Online,
+        Failures = 0,
+        FailingSince = null,
+        Evidence = null,
+        Detail = "",
+        Latency = latency,
+    };
+
+    internal NodeView Failed(NodeFailed failure, int maxFailures)
+    {
+        if (failure.Evidence is RedisFailover.Evidence.Denied or RedisFailover.Evidence.Nonsense)
+        {
+            return this with { Evidence = failure.Evidence, Detail = failure.Detail };
+        }
+
+        int failures = Failures + 1;
+        return this with
+        {
+            Failures = failures,
+            FailingSince = FailingSince ?? failure.At,
+            Evidence = failure.Evidence,
+            Detail = failure.Detail,
+            Condition = failures >= maxFailures ? NodeCondition.Unavailable : Condition,
+        };
+    }
+}

@@ -1,0 +1,92 @@
+namespace RedisFailover;
+
+/// <summary>How a probe of a node failed. The kinds differ in what they prove.</summary>
+public enum Evidence
+{
+    /// <summary>Nothing listens at the port: the process is gone.</summary>
+    Refused,
+
+    /// <summary>The connection was closed by the other side.</summary>
+    Closed,
+
+    /// <summary>No answer within the deadline: it hangs, or the network does. Proves nothing about the process.</summary>
+    Silent,
+
+    /// <summary>The network says that there is no way to the host, or its name does not resolve.</summary>
+    Unreachable,
+
+    /// <summary>It is up but still loads its data set (LOADING), and serves nobody.</summary>
+    Loading,
+
+    /// <summary>It refuses our credentials. A fault of our configuration, never a reason to fail over.</summary>
+    Denied,
+
+    /// <summary>What answers does not speak as Redis does. A fault of the configuration, never a reason to fail over.</summary>
+    Nonsense,
+}
+
+/// <summary>
+/// Something that the monitor has learnt; what flows from the probes, ZooKeeper and finished actions into the coordinator.
+/// </summary>
+/// <param name="At">When, on the monitor's monotonic clock (time since its start).</param>
+public abstract record Observation(TimeSpan At);
+
+/// <summary>A node answered INFO.</summary>
+/// <param name="At">When the answer was complete.</param>
+/// <param name="Asked">When the question was sent: what the answer says was true at this time or later.</param>
+/// <param name="Node">The node.</param>
+/// <param name="Info">What it said.</param>
+/// <param name="Latency">Time between question and answer.</param>
+public sealed record NodeAnswered(TimeSpan At, TimeSpan Asked, NodeAddress Node, NodeInfo Info, TimeSpan Latency) : Observation(At);
+
+/// <summary>A node answered a heartbeat: it lives. Nothing else is learnt.</summary>
+public sealed record NodeBeat(TimeSpan At, NodeAddress Node, TimeSpan Latency) : Observation(At);
+
+/// <summary>One probe of a node failed.</summary>
+/// <param name="At">When.</param>
+/// <param name="Node">The node.</param>
+/// <param name="Evidence">How.</param>
+/// <param name="Detail">The error in words, without secrets.</param>
+public sealed record NodeFailed(TimeSpan At, NodeAddress Node, Evidence Evidence, string Detail) : Observation(At);
+
+/// <summary>Another monitor published its view.</summary>
+public sealed record MonitorReported(TimeSpan At, string MonitorId, MonitorReport Report) : Observation(At);
+
+/// <summary>Another monitor is gone: its ephemeral znode was removed.</summary>
+public sealed record MonitorLeft(TimeSpan At, string MonitorId) : Observation(At);
+
+/// <summary>This monitor was elected.</summary>
+/// <param name="At">When.</param>
+/// <param name="Term">The fencing token: the version of <c>R/term</c>.</param>
+public sealed record LeadershipGained(TimeSpan At, int Term) : Observation(At);
+
+/// <summary>This monitor no longer leads.</summary>
+public sealed record LeadershipLost(TimeSpan At) : Observation(At);
+
+/// <summary>The znode <c>R/nodes</c> was read.</summary>
+/// <param name="At">When.</param>
+/// <param name="Version">The znode's version; -1 when it does not exist.</param>
+/// <param name="Topology">Its content; null when it does not exist or is not readable.</param>
+/// <param name="Fault">Why it is not readable; null when it is.</param>
+/// <param name="LastEpoch">The highest epoch that the history knows: a floor for the next one where the znode itself is lost.</param>
+public sealed record TopologyRead(TimeSpan At, int Version, Topology? Topology, string? Fault, long LastEpoch) : Observation(At);
+
+/// <summary>The znode <c>R/manual_failover</c> holds this wish, or none any more.</summary>
+/// <param name="At">When.</param>
+/// <param name="Wish">Its text as the operator wrote it; null when there is none.</param>
+public sealed record OperatorWished(TimeSpan At, string? Wish) : Observation(At);
+
+/// <summary>An action of an earlier decision is done.</summary>
+/// <param name="At">When.</param>
+/// <param name="Action">The action.</param>
+/// <param name="Failure">Why it failed; null when it succeeded.</param>
+/// <param name="Info">What the node said of itself afterwards, where the action asks.</param>
+/// <param name="Version">Of a publication: the znode's new version.</param>
+public sealed record ActionFinished(TimeSpan At, FailoverAction Action, string? Failure = null, NodeInfo? Info = null, int Version = -1) : Observation(At)
+{
+    /// <summary>When the question that <see cref="Info"/> answers was sent; <see cref="Observation.At"/> unless told.</summary>
+    public TimeSpan Asked { get; init; } = At;
+}
+
+/// <summary>Time has passed: the moment that the last decision asked to be woken at.</summary>
+public sealed record Tick(TimeSpan At) : Observation(At);
