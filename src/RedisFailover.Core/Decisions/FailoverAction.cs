@@ -60,11 +60,15 @@ public sealed record Follow(NodeAddress Node, NodeAddress Master) : FailoverActi
     public override string ToString() => $"let {Node} follow {Master}";
 }
 
-/// <summary>Make a node that believes to be a master follow the real one, lift any pause of its clients, and cut their connections.</summary>
+/// <summary>Make a node that believes to be a master follow the real one and lift any pause of its clients.</summary>
 /// <param name="Node">The node.</param>
 /// <param name="Master">The real master.</param>
-/// <param name="Record">What to note in <c>R/history</c> afterwards, or null; two demotions of a node are the same whatever this says.</param>
-public sealed record Demote(NodeAddress Node, NodeAddress Master, HistoryEntry? Record = null) : FailoverAction
+/// <param name="CutsClients">
+/// Whether its clients' connections are closed, so that they look for the new master. After a switchover they are not: their
+/// held-back writes are answered with READONLY, which says that nothing was applied.
+/// </param>
+/// <param name="Record">What to note in <c>R/history</c> afterwards, or null; two demotions of a node to one master are the same.</param>
+public sealed record Demote(NodeAddress Node, NodeAddress Master, bool CutsClients, HistoryEntry? Record = null) : FailoverAction
 {
     /// <summary>Compares node and master.</summary>
     public bool Equals(Demote? other) => other is not null && Node == other.Node && Master == other.Master;

@@ -28,14 +28,14 @@ public static class FailoverDecider
 
     private static Decision Wanted(ClusterView view, FailoverPolicy policy, TimeSpan now)
     {
-        if (!view.TopologyKnown)
-        {
-            return Decision.Do("the topology has to be read first", new ReadTopology());
-        }
-
         if (view.Running.Any(a => a is PublishTopology))
         {
             return Decision.Nothing("waiting for the publication");
+        }
+
+        if (!view.TopologyKnown)
+        {
+            return Decision.Do("the topology has to be read first", new ReadTopology());
         }
 
         if (view.LiveMonitors < policy.RequiredMonitors)

@@ -60,7 +60,7 @@ internal static class Membership
             }
             else
             {
-                actions.Add(new Demote(address, master, Returned(view.Node(master), node, topology.Epoch)));
+                actions.Add(new Demote(address, master, CutsClients: view.HandedOver != address, Returned(view.Node(master), node, topology.Epoch)));
             }
         }
 

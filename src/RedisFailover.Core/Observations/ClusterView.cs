@@ -57,6 +57,9 @@ public sealed record ClusterView
     /// <summary>The change of master under way; null when there is none.</summary>
     public MasterChangeProgress? Progress { get; init; }
 
+    /// <summary>The old master of a switchover that has just taken place, until it follows the new one: its clients need not be cut off.</summary>
+    public NodeAddress? HandedOver { get; init; }
+
     /// <summary>When this monitor became leader.</summary>
     public TimeSpan LeadingSince { get; init; }
 
@@ -118,11 +121,9 @@ public sealed record ClusterView
 
     private ClusterView Read(TopologyRead read)
     {
-        // A re-read that comes late, after a newer publication of our own, must not bring the past back. A znode that was deleted
-        // and made again begins at version 0, so a missing one always counts.
-        if (TopologyKnown && read.Version >= 0 && read.Version < Version)
+        if (Term is not null && !read.Synced)
         {
-            return this;
+            return this with { TopologyKnown = TopologyKnown && read.Version == Version };
         }
 
         ClusterView view = this with
@@ -130,7 +131,7 @@ public sealed record ClusterView
             TopologyKnown = Term is not null,
             Version = read.Version,
             Topology = read.Topology ?? Topology,
-            TopologyFault = read.Topology is null && Topology is not null && read.Fault is null ? "it is missing" : read.Fault,
+            TopologyFault = read.Fault ?? (read.Topology is null && Topology is not null ? "it is missing" : null),
             LastEpoch = Math.Max(Math.Max(LastEpoch, read.LastEpoch), read.Topology?.Epoch ?? 0),
         };
         return view.Topology is { IsChangingMaster: true }
@@ -163,6 +164,7 @@ public sealed record ClusterView
             PublishTopology publication => view.Published(publication, finished),
             PauseWrites => view with { Progress = view.Progress is { } p ? p with { PausedAt = finished.At } : null },
             Promote promote => view with { Progress = view.Progress is { } p ? p with { Promoted = promote.Node, PromotedAt = finished.At } : null },
+            Demote demotion => view with { HandedOver = view.HandedOver == demotion.Node ? null : view.HandedOver },
             RefuseWish refusal => view with { Wish = view.Wish == refusal.Wish ? null : view.Wish },
             _ => view,
         };
@@ -183,6 +185,9 @@ public sealed record ClusterView
             Version = finished.Version,
             LastEpoch = Math.Max(LastEpoch, publication.Next.Epoch),
             Wish = publication.ClearsWish ? null : Wish,
+            HandedOver = Topology is { State: TopologyState.SwitchingOver, Intent.From: { } from } && publication.Next.Master is { } next && next != from
+                ? from
+                : HandedOver,
             Progress = publication.Next.IsChangingMaster && Progress is { } progress ? progress with { IntentAt = progress.IntentAt ?? finished.At } : null,
         };
     }

@@ -69,7 +69,11 @@ public sealed record LeadershipLost(TimeSpan At) : Observation(At);
 /// <param name="Topology">Its content; null when it does not exist or is not readable.</param>
 /// <param name="Fault">Why it is not readable; null when it is.</param>
 /// <param name="LastEpoch">The highest epoch that the history knows: a floor for the next one where the znode itself is lost.</param>
-public sealed record TopologyRead(TimeSpan At, int Version, Topology? Topology, string? Fault, long LastEpoch) : Observation(At);
+/// <param name="Synced">
+/// Whether it was read after a sync, on a leader's demand. What a watch brings may be older than what the leader wrote since:
+/// a leader takes it as a hint to read again.
+/// </param>
+public sealed record TopologyRead(TimeSpan At, int Version, Topology? Topology, string? Fault, long LastEpoch, bool Synced) : Observation(At);
 
 /// <summary>The znode <c>R/manual_failover</c> holds this wish, or none any more.</summary>
 /// <param name="At">When.</param>

@@ -1,0 +1,154 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Threading.Channels;
+using Microsoft.Extensions.Logging;
+using RedisFailover.Monitor.Redis;
+using RedisFailover.Monitor.ZooKeeper;
+using RedisFailover.ZooKeeper;
+
+namespace RedisFailover.Monitor.Hosting;
+
+/// <summary>
+/// Carries out what was decided, decides nothing. Before each action the lease is asked, at the action itself: a leader that was
+/// frozen and is woken does nothing any more.
+/// </summary>
+internal sealed class ActionExecutor(
+    ConcurrentDictionary<NodeAddress, NodeProber> nodes, TopologyStore store, ChannelWriter<Observation> observations, MonotonicClock clock, ILogger logger)
+{
+    /// <summary>Starts an action; its end is reported as an observation. What can be sent at once is sent before this returns.</summary>
+    internal async Task StartAsync(FailoverAction action, Leadership leadership, CancellationToken cancellationToken)
+    {
+        TimeSpan begun = clock.Now;
+        ActionFinished finished;
+        try
+        {
+            finished = leadership.Lease.IsHeld
+                ? await RunAsync(action, leadership, cancellationToken)
+                : new ActionFinished(begun, action, "the lease on the lead has run out");
+        }
+        catch (Exception e) when (e is IOException or TimeoutException or ZooKeeperException or FormatException)
+        {
+            finished = new ActionFinished(clock.Now, action, e is TimeoutException ? "no answer in time" : e.Message);
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            finished = new ActionFinished(clock.Now, action, "the lead was lost");
+        }
+
+        if (finished.Failure is { } failure && action is not Inspect)
+        {
+            Log.ActionFailed(logger, action.ToString()!, failure);
+        }
+        else if (action is not (Inspect or ReadTopology))
+        {
+            Log.ActionDone(logger, action.ToString()!, (finished.At - begun).TotalMilliseconds);
+        }
+
+        observations.TryWrite(finished);
+    }
+
+    private Task<ActionFinished> RunAsync(FailoverAction action, Leadership leadership, CancellationToken cancellationToken) => action switch
+    {
+        ReadTopology => ReadAsync(action, cancellationToken),
+        PublishTopology publication => PublishAsync(publication, leadership, cancellationToken),
+        RefuseWish refusal => RefuseAsync(refusal, leadership, cancellationToken),
+        Inspect inspect => InspectAsync(inspect, cancellationToken),
+        Promote promote => PromoteAsync(promote, cancellationToken),
+        Follow follow => FollowAsync(follow, follow.Master, cancellationToken),
+        Demote demote => DemoteAsync(demote, leadership, cancellationToken),
+        PauseWrites pause => CommandAsync(
+            action, [["CLIENT", "PAUSE", pause.For.TotalMilliseconds.ToString("0", CultureInfo.InvariantCulture), "WRITE"]], null, cancellationToken),
+        ResumeWrites => CommandAsync(action, [["CLIENT", "UNPAUSE"]], null, cancellationToken),
+        _ => throw new ArgumentOutOfRangeException(nameof(action), action, "An action that is not carried out."),
+    };
+
+    private async Task<ActionFinished> ReadAsync(FailoverAction action, CancellationToken cancellationToken)
+    {
+        observations.TryWrite(await store.ReadAsync(cancellationToken));
+        return new ActionFinished(clock.Now, action);
+    }
+
+    private async Task<ActionFinished> PublishAsync(PublishTopology publication, Leadership leadership, CancellationToken cancellationToken)
+    {
+        int version = await store.PublishAsync(leadership, publication, cancellationToken);
+        return new ActionFinished(clock.Now, publication, Version: version);
+    }
+
+    private async Task<ActionFinished> RefuseAsync(RefuseWish refusal, Leadership leadership, CancellationToken cancellationToken)
+    {
+        // The history first: whoever waits for the wish to disappear finds the answer there.
+        await store.RecordAsync(leadership, refusal.Record, cancellationToken);
+        await store.ClearWishAsync(leadership, cancellationToken);
+        return new ActionFinished(clock.Now, refusal);
+    }
+
+    private async Task<ActionFinished> InspectAsync(Inspect inspect, CancellationToken cancellationToken)
+    {
+        await Prober(inspect.Node).InspectAsync(cancellationToken);
+        return new ActionFinished(clock.Now, inspect);
+    }
+
+    private async Task<ActionFinished> PromoteAsync(Promote promote, CancellationToken cancellationToken)
+    {
+        ActionFinished finished = await CommandAsync(
+            promote, [["REPLICAOF", "NO", "ONE"]], info => info.Role == NodeRole.Master ? null : "it still says that it is a replica", cancellationToken);
+        Remember(promote.Node, finished);
+        return finished;
+    }
+
+    private async Task<ActionFinished> FollowAsync(FailoverAction action, NodeAddress master, CancellationToken cancellationToken)
+    {
+        ActionFinished finished = await CommandAsync(action, [ReplicaOf(master)], IsReplica, cancellationToken);
+        Remember(action.On!, finished);
+        return finished;
+    }
+
+    private async Task<ActionFinished> DemoteAsync(Demote demote, Leadership leadership, CancellationToken cancellationToken)
+    {
+        // Replica first, then the pause is lifted and the clients are cut off: none of them can write in between.
+        ImmutableArray<string[]> commands = [ReplicaOf(demote.Master), ["CLIENT", "UNPAUSE"]];
+        ActionFinished finished = await CommandAsync(demote, commands, IsReplica, cancellationToken);
+        if (finished.Failure is null)
+        {
+            if (demote.CutsClients)
+            {
+                Prober(demote.Node).Forget("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+            }
+
+            if (demote.Record is { } record)
+            {
+                _ = store.RecordAsync(leadership, record, cancellationToken);
+            }
+        }
+
+        Remember(demote.Node, finished);
+        return finished;
+    }
+
+    private static string? IsReplica(NodeInfo info) => info.Role == NodeRole.Replica ? null : "it still says that it is a master";
+
+    private static string[] ReplicaOf(NodeAddress master) => ["REPLICAOF", master.Host, master.Port.ToString(CultureInfo.InvariantCulture)];
+
+    /// <summary>So that a node which restarts has the role that it had: best effort, a node without a configuration file has none.</summary>
+    private void Remember(NodeAddress node, ActionFinished finished)
+    {
+        if (finished.Failure is null)
+        {
+            Prober(node).Forget("CONFIG", "REWRITE");
+        }
+    }
+
+    private async Task<ActionFinished> CommandAsync(
+        FailoverAction action, IReadOnlyList<string[]> commands, Func<NodeInfo, string?>? verify, CancellationToken cancellationToken)
+    {
+        (RespValue[] replies, NodeInfo? info, TimeSpan asked) = await Prober(action.On!).CommandAsync(commands, cancellationToken);
+        // CLIENT UNPAUSE came with Redis 6.2; before it a pause ends by itself.
+        string? failure = replies.Where((r, i) => r.IsError && commands[i][^1] != "UNPAUSE").Select(r => r.Text).FirstOrDefault()
+            ?? (verify is null ? null : info is null ? "it refuses INFO" : verify(info));
+        return new ActionFinished(clock.Now, action, failure, info) { Asked = asked };
+    }
+
+    private NodeProber Prober(NodeAddress node)
+        => nodes.GetValueOrDefault(node) ?? throw new IOException($"{node} is not watched");
+}

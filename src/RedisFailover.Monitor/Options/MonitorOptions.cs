@@ -1,0 +1,84 @@
+using System.Collections.Immutable;
+using RedisFailover.ZooKeeper;
+
+namespace RedisFailover.Monitor.Options;
+
+/// <summary>How the log is written.</summary>
+internal enum LogFormat
+{
+    /// <summary>One line of text an event, for people.</summary>
+    Text,
+
+    /// <summary>One JSON object an event, for programs.</summary>
+    Json,
+}
+
+/// <summary>What the monitor was told to do; validated by <see cref="OptionBinder"/>.</summary>
+internal sealed record MonitorOptions
+{
+    /// <summary>The Redis nodes, in the operator's order. At least one, none twice.</summary>
+    internal required ImmutableArray<NodeAddress> Nodes { get; init; }
+
+    /// <summary>The ZooKeeper ensemble.</summary>
+    internal required ZooKeeperConnectionString ZooKeeper { get; init; }
+
+    /// <summary>The root of this cluster's znodes. Default "/redis_failover".</summary>
+    internal string ZnodePath { get; init; } = ZnodePaths.DefaultRoot;
+
+    /// <summary>Redis' ACL user; null: the default user.</summary>
+    internal string? Username { get; init; }
+
+    /// <summary>Redis' password; null: none. Never logged.</summary>
+    internal string? Password { get; init; }
+
+    /// <summary>Consecutive failures that make a node unavailable. Default 3, 1 to 100.</summary>
+    internal int MaxFailures { get; init; } = 3;
+
+    /// <summary>The time in which a probe has to be answered. Default 1000 ms, 10 ms to 60 s.</summary>
+    internal TimeSpan ProbeTimeout { get; init; } = TimeSpan.FromMilliseconds(1000);
+
+    /// <summary>The session time-out that is asked of ZooKeeper, which clamps it to 2 to 20 of its ticks. Default 4000 ms, 100 ms to 10 min.</summary>
+    internal TimeSpan SessionTimeout { get; init; } = TimeSpan.FromMilliseconds(4000);
+
+    /// <summary>How the monitors' views become one verdict. Default majority.</summary>
+    internal NodeStrategy NodeStrategy { get; init; }
+
+    /// <summary>Which of several replicas with equally much data is promoted. Default offset.</summary>
+    internal FailoverStrategy FailoverStrategy { get; init; }
+
+    /// <summary>With fewer live monitors nothing is decided. Default 1, 1 to 100.</summary>
+    internal int RequiredMonitors { get; init; } = 1;
+
+    /// <summary>How long a switchover may hold writes before it is undone. Default 2000 ms, 100 ms to 60 s.</summary>
+    internal TimeSpan SwitchoverTimeout { get; init; } = TimeSpan.FromMilliseconds(2000);
+
+    /// <summary>Where HTTP is answered; null: nowhere.</summary>
+    internal Uri? Http { get; init; }
+
+    /// <summary>How the log is written. Default text.</summary>
+    internal LogFormat LogFormat { get; init; }
+
+    /// <summary>The least important level that is logged. Default information.</summary>
+    internal Serilog.Events.LogEventLevel LogLevel { get; init; } = Serilog.Events.LogEventLevel.Information;
+
+    /// <summary>The monitor's name in znodes and logs. Default: host name and process id.</summary>
+    internal required string Id { get; init; }
+
+    /// <summary>What the decider goes by.</summary>
+    internal FailoverPolicy Policy => new()
+    {
+        Nodes = Nodes,
+        MaxFailures = MaxFailures,
+        ProbeTimeout = ProbeTimeout,
+        NodeStrategy = NodeStrategy,
+        FailoverStrategy = FailoverStrategy,
+        RequiredMonitors = RequiredMonitors,
+        SwitchoverTimeout = SwitchoverTimeout,
+        PauseLimit = SwitchoverTimeout + (2 * SessionTimeout) + TimeSpan.FromSeconds(2),
+    };
+
+    /// <summary>Without the password.</summary>
+    public override string ToString()
+        => $"nodes {string.Join(',', Nodes)}, ZooKeeper {ZooKeeper}, znodes below {ZnodePath}, node-strategy {NodeStrategy.ToString().ToLowerInvariant()}, "
+            + $"silence is judged after {MaxFailures} x {ProbeTimeout.TotalMilliseconds:0} ms";
+}

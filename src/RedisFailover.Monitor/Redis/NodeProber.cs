@@ -1,0 +1,326 @@
+using System.Net.Sockets;
+using System.Threading.Channels;
+using RedisFailover.Monitor.Hosting;
+
+namespace RedisFailover.Monitor.Redis;
+
+/// <summary>
+/// Watches one node over a connection of its own, and reports what it sees; it judges nothing. A closed connection is seen at
+/// once, a hang by a heartbeat with a deadline. The leader's commands travel over the same connection.
+/// </summary>
+internal sealed class NodeProber : IAsyncDisposable
+{
+    private static readonly TimeSpan InfoInterval = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan FirstRetry = TimeSpan.FromMilliseconds(1);
+    private static readonly TimeSpan LongestRetry = TimeSpan.FromMilliseconds(250);
+
+    private readonly NodeAddress _node;
+    private readonly RedisCredentials _credentials;
+    private readonly FailoverPolicy _policy;
+    private readonly NodeNames _names;
+    private readonly ChannelWriter<Observation> _observations;
+    private readonly MonotonicClock _clock;
+    private readonly CancellationTokenSource _stop = new();
+    private readonly Task _running;
+    private RedisConnection? _connection;
+    private bool _servesStaleData = true;
+
+    internal NodeProber(
+        NodeAddress node, RedisCredentials credentials, FailoverPolicy policy, NodeNames names, ChannelWriter<Observation> observations, MonotonicClock clock)
+    {
+        _node = node;
+        _credentials = credentials;
+        _policy = policy;
+        _names = names;
+        _observations = observations;
+        _clock = clock;
+        _running = RunAsync(_stop.Token);
+    }
+
+    /// <summary>
+    /// Sends commands in one go, followed by INFO, and waits until all are answered or the probe time-out has passed.
+    /// </summary>
+    /// <returns>The replies without INFO's; what INFO said, null when it was refused; when it was asked.</returns>
+    /// <exception cref="IOException">There is no connection, or it ended: whether the commands were carried out is not known.</exception>
+    /// <exception cref="TimeoutException">No answer in time: whether the commands were carried out is not known.</exception>
+    internal async Task<(RespValue[] Replies, NodeInfo? Info, TimeSpan Asked)> CommandAsync(
+        IReadOnlyList<string[]> commands, CancellationToken cancellationToken)
+    {
+        RedisConnection connection = Volatile.Read(ref _connection) ?? throw new IOException($"there is no connection to {_node}");
+        TimeSpan asked = _clock.Now;
+        Task<RespValue>[] sent = [.. commands.Select(c => connection.SendAsync(c)), connection.SendAsync("INFO")];
+        RespValue[] replies = await Task.WhenAll(sent).WaitAsync(_policy.ProbeTimeout, _clock.Provider, cancellationToken);
+        RespValue info = replies[^1];
+        return (replies[..^1], info.IsError ? null : await ReadAsync(info, cancellationToken), asked);
+    }
+
+    /// <summary>Asks for INFO now and reports the answer.</summary>
+    internal async Task InspectAsync(CancellationToken cancellationToken)
+    {
+        (_, NodeInfo? info, TimeSpan asked) = await CommandAsync([], cancellationToken);
+        if (info is not null)
+        {
+            Report(new NodeAnswered(_clock.Now, asked, _node, info, _clock.Now - asked));
+        }
+    }
+
+    /// <summary>Sends a command whose reply is of no interest, such as CONFIG REWRITE where there is no file.</summary>
+    internal void Forget(params ReadOnlySpan<string> command) => _ = Volatile.Read(ref _connection)?.SendAsync(command);
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        await _running;
+        _stop.Dispose();
+    }
+
+    private async Task RunAsync(CancellationToken cancellationToken)
+    {
+        TimeSpan retry = FirstRetry;
+        try
+        {
+            while (true)
+            {
+                (Evidence evidence, string detail) = await SessionAsync(cancellationToken);
+                bool counted = evidence is not (Evidence.Silent or Evidence.Loading);
+                if (counted)
+                {
+                    Report(new NodeFailed(_clock.Now, _node, evidence, detail));
+                }
+
+                // A closed connection is tried again at once: only the next attempt tells whether the node is gone. A refusal
+                // costs nothing and is repeated a few milliseconds apart; our own faults do not mend themselves in milliseconds.
+                retry = evidence switch
+                {
+                    Evidence.Closed or Evidence.Silent => FirstRetry,
+                    Evidence.Denied or Evidence.Nonsense => TimeSpan.FromSeconds(1),
+                    _ => retry * 2 < LongestRetry ? retry * 2 : LongestRetry,
+                };
+                if (evidence != Evidence.Closed)
+                {
+                    await Task.Delay(retry, _clock.Provider, cancellationToken);
+                }
+            }
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            // The monitor stops.
+        }
+    }
+
+    /// <summary>One connection from its making to its end, and how it ended.</summary>
+    private async Task<(Evidence Evidence, string Detail)> SessionAsync(CancellationToken cancellationToken)
+    {
+        RedisConnection connection;
+        using var deadline = new CancellationTokenSource(_policy.ProbeTimeout, _clock.Provider);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellationToken);
+        try
+        {
+            connection = await RedisConnection.ConnectAsync(_node, _clock.Provider, either.Token);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            string detail = $"no connection within {_policy.ProbeTimeout.TotalMilliseconds:0} ms";
+            Report(new NodeFailed(_clock.Now, _node, Evidence.Silent, detail));
+            return (Evidence.Silent, detail);
+        }
+        catch (SocketException e)
+        {
+            return (Classify(e), Describe(e));
+        }
+
+        await using (connection)
+        {
+            if (_credentials.Command is { } login && await LogInAsync(connection, login, cancellationToken) is { } refused)
+            {
+                return refused;
+            }
+
+            try
+            {
+                return await BeatAsync(connection, cancellationToken);
+            }
+            finally
+            {
+                Volatile.Write(ref _connection, null);
+            }
+        }
+    }
+
+    /// <summary>Null when the node accepts our credentials or does not answer at all, which the heartbeat will tell.</summary>
+    private async Task<(Evidence Evidence, string Detail)?> LogInAsync(RedisConnection connection, string[] login, CancellationToken cancellationToken)
+    {
+        Task<RespValue> reply = connection.SendAsync(login);
+        try
+        {
+            RespValue value = await reply.WaitAsync(_policy.ProbeTimeout, _clock.Provider, cancellationToken);
+            // Redis without a password says so; that is no reason not to watch it.
+            return value.IsError && !value.Text!.Contains("without any password", StringComparison.Ordinal)
+                && !value.Text.Contains("no password is set", StringComparison.Ordinal)
+                && !value.IsErrorOf("LOADING")
+                    ? (Evidence.Denied, $"it refuses our credentials ({value.Text})")
+                    : null;
+        }
+        catch (TimeoutException)
+        {
+            return null;
+        }
+        catch (IOException e)
+        {
+            return End(e);
+        }
+    }
+
+    private async Task<(Evidence Evidence, string Detail)> BeatAsync(RedisConnection connection, CancellationToken cancellationToken)
+    {
+        Volatile.Write(ref _connection, connection);
+        TaskCompletionSource<(Evidence, string)> fault = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        TimeSpan interval = _policy.ProbeTimeout / 2;
+        TimeSpan nextInfo = _clock.Now;
+        TimeSpan nextBeat = _clock.Now;
+        TimeSpan silenceBegins = _clock.At(connection.LastReply);
+        int missed = 0;
+        _ = LearnStaleReadsAsync(connection);
+        while (true)
+        {
+            TimeSpan now = _clock.Now;
+            if (now >= nextBeat)
+            {
+                bool info = now >= nextInfo;
+                _ = BeatOnceAsync(connection, info, fault, cancellationToken);
+                nextInfo = info ? now + InfoInterval : nextInfo;
+                nextBeat = now + interval;
+            }
+
+            TimeSpan next = silenceBegins + ((missed + 1) * _policy.ProbeTimeout);
+            TimeSpan wake = next < nextBeat ? next : nextBeat;
+            Task ended = await Task.WhenAny(connection.Closed, fault.Task, Task.Delay(wake > now ? wake - now : TimeSpan.Zero, _clock.Provider, cancellationToken));
+            cancellationToken.ThrowIfCancellationRequested();
+            if (ended == fault.Task)
+            {
+                return await fault.Task;
+            }
+
+            if (ended == connection.Closed)
+            {
+                return End(await connection.Closed);
+            }
+
+            TimeSpan lastReply = _clock.At(connection.LastReply);
+            if (lastReply > silenceBegins)
+            {
+                silenceBegins = lastReply;
+                missed = 0;
+            }
+
+            TimeSpan late = _clock.Now - wake;
+            if (late > _policy.ProbeTimeout / 4)
+            {
+                // This process itself was held up (paused, starved): what was answered meanwhile may not have been read yet, so
+                // the node gets that time back.
+                silenceBegins += late;
+            }
+            else if (_clock.Now >= silenceBegins + ((missed + 1) * _policy.ProbeTimeout))
+            {
+                missed++;
+                string detail = $"no answer for {missed * _policy.ProbeTimeout.TotalMilliseconds:0} ms";
+                Report(new NodeFailed(_clock.Now, _node, Evidence.Silent, detail));
+                if (missed >= _policy.MaxFailures)
+                {
+                    return (Evidence.Silent, detail);
+                }
+            }
+        }
+    }
+
+    private async Task BeatOnceAsync(
+        RedisConnection connection, bool askInfo, TaskCompletionSource<(Evidence, string)> fault, CancellationToken cancellationToken)
+    {
+        TimeSpan asked = _clock.Now;
+        try
+        {
+            RespValue reply = await connection.SendAsync(askInfo ? "INFO" : "PING");
+            TimeSpan now = _clock.Now;
+            if (reply.IsErrorOf("LOADING"))
+            {
+                Report(new NodeFailed(now, _node, Evidence.Loading, "it is loading its data set"));
+            }
+            else if (reply.IsErrorOf("NOAUTH") || reply.IsErrorOf("NOPERM") || reply.IsErrorOf("WRONGPASS"))
+            {
+                fault.TrySetResult((Evidence.Denied, $"it refuses our credentials ({reply.Text})"));
+            }
+            else if (askInfo && reply.IsError)
+            {
+                fault.TrySetResult((Evidence.Nonsense, $"it refuses INFO ({reply.Text})"));
+            }
+            else if (askInfo && await ReadAsync(reply, cancellationToken) is var info)
+            {
+                Report(info.Loading
+                    ? new NodeFailed(now, _node, Evidence.Loading, "it is loading its data set")
+                    : new NodeAnswered(now, asked, _node, info, now - asked));
+            }
+            else
+            {
+                // Any other answer, an error too (MISCONF, a renamed PING), comes from a process that lives.
+                Report(new NodeBeat(now, _node, now - asked));
+            }
+        }
+        catch (IOException)
+        {
+            // The connection ended; its end is reported once, by whoever waits for it.
+        }
+        catch (FormatException e)
+        {
+            fault.TrySetResult((Evidence.Nonsense, e.Message));
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            // The monitor stops.
+        }
+    }
+
+    /// <summary>Whether it would answer reads without a link to its master. Where CONFIG is not allowed, Redis' default is assumed: yes.</summary>
+    private async Task LearnStaleReadsAsync(RedisConnection connection)
+    {
+        try
+        {
+            RespValue reply = await connection.SendAsync("CONFIG", "GET", "slave-serve-stale-data");
+            _servesStaleData = reply is not { Kind: RespKind.Array, Items: [_, { Text: "no" }] };
+        }
+        catch (IOException)
+        {
+            // As above.
+        }
+    }
+
+    private async ValueTask<NodeInfo> ReadAsync(RespValue reply, CancellationToken cancellationToken)
+    {
+        NodeInfo info = NodeInfo.Parse(reply.Text ?? "") with { ServesStaleData = _servesStaleData };
+        return info.MasterAddress is { } master ? info with { MasterAddress = await _names.IdentifyAsync(master, cancellationToken) } : info;
+    }
+
+    private void Report(Observation observation) => _observations.TryWrite(observation);
+
+    private static (Evidence Evidence, string Detail) End(Exception reason) => reason switch
+    {
+        RedisProtocolException => (Evidence.Nonsense, reason.Message),
+        IOException { InnerException: RedisProtocolException protocol } => (Evidence.Nonsense, protocol.Message),
+        _ => (Evidence.Closed, "connection closed by the node"),
+    };
+
+    private static Evidence Classify(SocketException e) => e.SocketErrorCode switch
+    {
+        SocketError.ConnectionRefused => Evidence.Refused,
+        SocketError.TimedOut => Evidence.Silent,
+        SocketError.ConnectionReset or SocketError.ConnectionAborted => Evidence.Closed,
+        _ => Evidence.Unreachable,
+    };
+
+    private static string Describe(SocketException e) => e.SocketErrorCode switch
+    {
+        SocketError.ConnectionRefused => "connection refused",
+        SocketError.HostNotFound or SocketError.NoData or SocketError.TryAgain => "its host name does not resolve",
+        _ => e.Message,
+    };
+}

@@ -1,0 +1,198 @@
+using System.Buffers;
+using System.Globalization;
+using System.IO.Pipelines;
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+
+namespace RedisFailover.Monitor.Redis;
+
+/// <summary>
+/// One connection to one node. A read is always pending on it, so a closed socket is known in the same millisecond. Commands are
+/// pipelined; replies come in order. It has no deadlines of its own: its user has.
+/// </summary>
+internal sealed class RedisConnection : IAsyncDisposable
+{
+    private readonly Socket _socket;
+    private readonly TimeProvider _time;
+    private readonly Lock _gate = new();
+    private readonly Queue<TaskCompletionSource<RespValue>> _pending = new();
+    private readonly TaskCompletionSource<Exception> _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Exception? _end;
+    private Task _reading = Task.CompletedTask;
+    private long _lastReply;
+
+    private RedisConnection(Socket socket, TimeProvider time)
+    {
+        _socket = socket;
+        _time = time;
+        _lastReply = time.GetTimestamp();
+    }
+
+    /// <summary>Completes, never faults, with the reason when the connection has ended.</summary>
+    internal Task<Exception> Closed => _closed.Task;
+
+    /// <summary>When the last reply arrived (<see cref="TimeProvider.GetTimestamp"/>); before the first, when it was connected.</summary>
+    internal long LastReply => Volatile.Read(ref _lastReply);
+
+    /// <summary>Connects. Every address that the name resolves to is tried, anew each time.</summary>
+    /// <exception cref="SocketException">It could not be reached.</exception>
+    internal static async Task<RedisConnection> ConnectAsync(NodeAddress node, TimeProvider time, CancellationToken cancellationToken)
+    {
+        IPAddress[] addresses = IPAddress.TryParse(node.Host, out IPAddress? literal)
+            ? [literal]
+            : await Dns.GetHostAddressesAsync(node.Host, cancellationToken);
+        SocketException? last = null;
+        foreach (IPAddress address in addresses)
+        {
+            var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+            try
+            {
+                await socket.ConnectAsync(new IPEndPoint(address, node.Port), cancellationToken);
+                // A send must never wait: see SendAsync.
+                socket.Blocking = false;
+                var connection = new RedisConnection(socket, time);
+                connection._reading = connection.ReadAsync();
+                return connection;
+            }
+            catch (SocketException e)
+            {
+                socket.Dispose();
+                last = e;
+            }
+            catch
+            {
+                socket.Dispose();
+                throw;
+            }
+        }
+
+        throw last ?? new SocketException((int)SocketError.HostNotFound);
+    }
+
+    /// <summary>Sends a command; the reply, errors included, is the result.</summary>
+    /// <exception cref="IOException">The connection ended before the reply: the command may have been carried out.</exception>
+    internal Task<RespValue> SendAsync(params ReadOnlySpan<string> command)
+    {
+        byte[] bytes = Encode(command);
+        var reply = new TaskCompletionSource<RespValue>(TaskCreationOptions.RunContinuationsAsynchronously);
+        lock (_gate)
+        {
+            if (_end is { } end)
+            {
+                return Task.FromException<RespValue>(new IOException(end.Message, end));
+            }
+
+            _pending.Enqueue(reply);
+            try
+            {
+                // The socket's buffer takes these few bytes at once. Where it does not, the node has not read for long and is as
+                // good as gone: the rest cannot be sent without waiting, so the connection ends.
+                int sent = _socket.Send(bytes, SocketFlags.None, out SocketError error);
+                if (error != SocketError.Success || sent != bytes.Length)
+                {
+                    throw new SocketException((int)(error == SocketError.Success ? SocketError.NoBufferSpaceAvailable : error));
+                }
+            }
+            catch (Exception e) when (e is SocketException or ObjectDisposedException)
+            {
+                End(e);
+            }
+        }
+
+        return reply.Task;
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        lock (_gate)
+        {
+            End(new IOException("the monitor closed the connection"));
+        }
+
+        await _reading;
+    }
+
+    private static byte[] Encode(ReadOnlySpan<string> command)
+    {
+        var buffer = new ArrayBufferWriter<byte>(128);
+        Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"*{command.Length}\r\n"), buffer);
+        foreach (string word in command)
+        {
+            Encoding.UTF8.GetBytes(
+                string.Create(CultureInfo.InvariantCulture, $"${Encoding.UTF8.GetByteCount(word)}\r\n{word}\r\n"), buffer);
+        }
+
+        return buffer.WrittenSpan.ToArray();
+    }
+
+    private async Task ReadAsync()
+    {
+        var pipe = PipeReader.Create(new NetworkStream(_socket, ownsSocket: false), new StreamPipeReaderOptions(bufferSize: 8192));
+        try
+        {
+            while (true)
+            {
+                ReadResult result = await pipe.ReadAsync();
+                ReadOnlySequence<byte> buffer = result.Buffer;
+                while (RespReader.TryRead(ref buffer, out RespValue value))
+                {
+                    Complete(value);
+                }
+
+                pipe.AdvanceTo(buffer.Start, buffer.End);
+                if (result.IsCompleted)
+                {
+                    throw new IOException("connection closed by the node");
+                }
+            }
+        }
+        catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException or RedisProtocolException)
+        {
+            lock (_gate)
+            {
+                End(e);
+            }
+        }
+        finally
+        {
+            await pipe.CompleteAsync();
+        }
+    }
+
+    private void Complete(RespValue value)
+    {
+        Volatile.Write(ref _lastReply, _time.GetTimestamp());
+        TaskCompletionSource<RespValue>? reply;
+        lock (_gate)
+        {
+            _pending.TryDequeue(out reply);
+        }
+
+        if (reply is null)
+        {
+            throw new RedisProtocolException("a reply that nobody asked for");
+        }
+
+        reply.TrySetResult(value);
+    }
+
+    /// <summary>Under the gate: everything that waits fails, and nothing is sent any more.</summary>
+    private void End(Exception reason)
+    {
+        if (_end is not null)
+        {
+            return;
+        }
+
+        _end = reason;
+        _socket.Dispose();
+        while (_pending.TryDequeue(out TaskCompletionSource<RespValue>? reply))
+        {
+            reply.TrySetException(new IOException(reason.Message, reason));
+        }
+
+        _closed.TrySetResult(reason);
+    }
+}

@@ -1,0 +1,152 @@
+using System.Collections.Immutable;
+using System.Threading.Channels;
+using Microsoft.Extensions.Logging;
+using RedisFailover.Monitor.Hosting;
+using RedisFailover.ZooKeeper;
+
+namespace RedisFailover.Monitor.ZooKeeper;
+
+/// <summary>The monitors' views of the nodes, <c>R/monitors/&lt;id&gt;</c>: publishes our own, reports the others'.</summary>
+internal sealed class MonitorRegistry(
+    ZooKeeperClient zooKeeper, ZnodePaths paths, string id, ChannelWriter<Observation> observations, MonotonicClock clock, ILogger logger)
+{
+    private readonly Channel<MonitorReport> _reports = Channel.CreateBounded<MonitorReport>(
+        new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true });
+
+    /// <summary>Tells the others what we see now. Only the latest view matters; older ones that are not out yet are dropped.</summary>
+    internal void Publish(MonitorReport report) => _reports.Writer.TryWrite(report);
+
+    /// <summary>Keeps our view in the ephemeral znode, which every new session has to make again.</summary>
+    internal async Task PublishAsync(CancellationToken cancellationToken)
+    {
+        MonitorReport? report = null;
+        ZooKeeperSession? home = null;
+        while (true)
+        {
+            ZooKeeperSession session = await zooKeeper.GetSessionAsync(cancellationToken);
+            try
+            {
+                if (home != session && report is not null)
+                {
+                    await EnterAsync(session, report, cancellationToken);
+                    home = session;
+                }
+
+                using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, session.Ended);
+                MonitorReport next = await _reports.Reader.ReadAsync(ended.Token);
+                report = next;
+                if (home == session)
+                {
+                    await session.SetDataAsync(paths.Monitor(id), report.Write(), -1, cancellationToken);
+                }
+            }
+            catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+            {
+                // The session ended; the next one makes the znode again.
+            }
+            catch (ZooKeeperException e)
+            {
+                // Whatever happened to the write, the znode is made anew with the latest view.
+                home = null;
+                if (e.Code is not (ZooKeeperErrorCode.ConnectionLoss or ZooKeeperErrorCode.SessionExpired or ZooKeeperErrorCode.NoNode))
+                {
+                    Log.ViewNotPublished(logger, e.Message);
+                    await Task.Delay(TimeSpan.FromSeconds(1), clock.Provider, cancellationToken);
+                }
+            }
+        }
+    }
+
+    /// <summary>Reports what the other monitors see, for as long as they live.</summary>
+    internal async Task WatchOthersAsync(CancellationToken cancellationToken)
+    {
+        var watched = new Dictionary<string, WatchedValue>(StringComparer.Ordinal);
+        await using WatchedChildren monitors = zooKeeper.WatchChildren(paths.Monitors);
+        try
+        {
+            await foreach (ImmutableArray<string>? names in monitors.ChangesAsync(cancellationToken))
+            {
+                HashSet<string> others = [.. (names ?? []).Where(n => n != id)];
+                foreach (string gone in watched.Keys.Except(others).ToArray())
+                {
+                    watched.Remove(gone, out WatchedValue? left);
+                    await left!.DisposeAsync();
+                    observations.TryWrite(new MonitorLeft(clock.Now, gone));
+                }
+
+                foreach (string name in others.Except(watched.Keys).ToArray())
+                {
+                    watched[name] = Follow(name, cancellationToken);
+                }
+            }
+        }
+        finally
+        {
+            foreach (WatchedValue value in watched.Values)
+            {
+                await value.DisposeAsync();
+            }
+        }
+    }
+
+    private WatchedValue Follow(string name, CancellationToken cancellationToken)
+    {
+        WatchedValue value = zooKeeper.Watch(paths.Monitor(name));
+        value.Changed += Report;
+        if (value.IsRead)
+        {
+            Report(value.Current);
+        }
+
+        return value;
+
+        void Report(Znode? znode)
+        {
+            if (znode is null || cancellationToken.IsCancellationRequested)
+            {
+                return;
+            }
+
+            try
+            {
+                observations.TryWrite(new MonitorReported(clock.Now, name, MonitorReport.Parse(znode.Data)));
+            }
+            catch (FormatException e)
+            {
+                Log.ViewNotReadable(logger, name, e.Message);
+            }
+        }
+    }
+
+    private async Task EnterAsync(ZooKeeperSession session, MonitorReport report, CancellationToken cancellationToken)
+    {
+        await session.EnsurePathAsync(paths.Monitors, cancellationToken);
+        bool told = false;
+        while (true)
+        {
+            try
+            {
+                await session.CreateAsync(paths.Monitor(id), report.Write(), CreateMode.Ephemeral, default, cancellationToken);
+                return;
+            }
+            catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NodeExists)
+            {
+                ZnodeStat? present = await session.ExistsAsync(paths.Monitor(id), null, cancellationToken);
+                if (present is { } stat && stat.EphemeralOwner == session.SessionId)
+                {
+                    await session.SetDataAsync(paths.Monitor(id), report.Write(), -1, cancellationToken);
+                    return;
+                }
+
+                // A monitor of the same id: our own former life, whose session is about to expire, or somebody else's mistake.
+                if (present is not null && !told)
+                {
+                    told = true;
+                    Log.IdTaken(logger, id);
+                }
+
+                await Task.Delay(TimeSpan.FromMilliseconds(200), clock.Provider, cancellationToken);
+            }
+        }
+    }
+}
