@@ -33,7 +33,7 @@ public sealed class ZooKeeperClient : IAsyncDisposable
     private readonly CancellationTokenSource _disposing = new();
     private readonly CallbackQueue _callbacks;
     private readonly Task _loop;
-    private TaskCompletionSource<ZooKeeperSession> _next = NewSource();
+    private TaskCompletionSource _replaced = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private ZooKeeperSession? _session;
     private ZooKeeperClientState _state;
     private Moment? _lastContact;
@@ -96,7 +96,7 @@ public sealed class ZooKeeperClient : IAsyncDisposable
     {
         while (true)
         {
-            Task<ZooKeeperSession> next;
+            Task replaced;
             lock (_gate)
             {
                 ObjectDisposedException.ThrowIf(_disposing.IsCancellationRequested, this);
@@ -105,17 +105,10 @@ public sealed class ZooKeeperClient : IAsyncDisposable
                     return session;
                 }
 
-                next = _next.Task;
+                replaced = _replaced.Task;
             }
 
-            ZooKeeperSession found = await next.WaitAsync(cancellationToken).ConfigureAwait(false);
-            if (!found.HasEnded)
-            {
-                return found;
-            }
-
-            // The session that just ended is still the current one until the loop has put it away.
-            await Task.Yield();
+            await replaced.WaitAsync(cancellationToken).ConfigureAwait(false);
         }
     }
 
@@ -135,8 +128,6 @@ public sealed class ZooKeeperClient : IAsyncDisposable
         await _disposing.CancelAsync().ConfigureAwait(false);
         await _loop.ConfigureAwait(false);
     }
-
-    private static TaskCompletionSource<ZooKeeperSession> NewSource() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private async Task RunAsync()
     {
@@ -164,16 +155,7 @@ public sealed class ZooKeeperClient : IAsyncDisposable
         }
         catch (OperationCanceledException) when (_disposing.IsCancellationRequested)
         {
-            lock (_gate)
-            {
-                _session = null;
-                _next.TrySetException(new ObjectDisposedException(nameof(ZooKeeperClient)));
-
-                // Nobody may be waiting: the exception is not to be reported as unobserved.
-                _ = _next.Task.Exception;
-            }
-
-            SetState(ZooKeeperClientState.Closed);
+            Replace(null);
         }
     }
 
@@ -181,39 +163,40 @@ public sealed class ZooKeeperClient : IAsyncDisposable
     {
         var over = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         using CancellationTokenRegistration ended = session.Ended.UnsafeRegister(static o => ((TaskCompletionSource)o!).TrySetResult(), over);
-        session.StateChanged += OnSessionState;
-        TaskCompletionSource<ZooKeeperSession> waiters;
-        lock (_gate)
-        {
-            _session = session;
-            waiters = _next;
-        }
-
-        OnSessionState(session.State);
-        waiters.TrySetResult(session);
+        session.StateChanged += _ => Refresh();
+        Replace(session);
         await over.Task.WaitAsync(_disposing.Token).ConfigureAwait(false);
-        lock (_gate)
-        {
-            _session = null;
-            _lastContact = session.LastContact;
-            _next = NewSource();
-        }
-
-        SetState(ZooKeeperClientState.Connecting);
+        Replace(null);
         Log.SessionReplaced(Logger, session.State.ToString());
     }
 
-    private void OnSessionState(ZooKeeperSessionState state) => SetState(state switch
+    private void Replace(ZooKeeperSession? session)
     {
-        ZooKeeperSessionState.Connected => ZooKeeperClientState.Connected,
-        ZooKeeperSessionState.Disconnected => ZooKeeperClientState.Disconnected,
-        _ => ZooKeeperClientState.Connecting,
-    });
-
-    private void SetState(ZooKeeperClientState state)
-    {
+        TaskCompletionSource waiters;
         lock (_gate)
         {
+            _lastContact = _session?.LastContact ?? _lastContact;
+            _session = session;
+            waiters = _replaced;
+            _replaced = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+
+        Refresh();
+        waiters.TrySetResult();
+    }
+
+    /// <summary>Reads the session's state instead of being told it: news that cross each other cannot leave an old one behind.</summary>
+    private void Refresh()
+    {
+        ZooKeeperClientState state;
+        lock (_gate)
+        {
+            state = _session?.State switch
+            {
+                ZooKeeperSessionState.Connected => ZooKeeperClientState.Connected,
+                ZooKeeperSessionState.Disconnected => ZooKeeperClientState.Disconnected,
+                _ => _disposing.IsCancellationRequested ? ZooKeeperClientState.Closed : ZooKeeperClientState.Connecting,
+            };
             if (_state == state)
             {
                 return;

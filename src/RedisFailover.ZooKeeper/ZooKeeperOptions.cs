@@ -29,6 +29,9 @@ public sealed record ZooKeeperOptions
 
     /// <summary>Where the client tells of its transitions; null (default) for nowhere.</summary>
     public ILoggerFactory? LoggerFactory { get; init; }
+
+    /// <summary>For tests: the request number that a session goes on from, to see it wrap around.</summary>
+    internal int LastXid { get; init; }
 }
 
 /// <summary>Credentials of a session.</summary>

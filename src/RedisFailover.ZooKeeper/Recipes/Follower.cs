@@ -58,6 +58,7 @@ internal sealed class Follower : IAsyncDisposable
         while (!_stop.IsCancellationRequested && !session.HasEnded)
         {
             var changed = new TaskCompletionSource();
+            var watcher = new Watcher(_ => changed.TrySetResult(), Inline: true);
             _changed = changed;
             try
             {
@@ -67,7 +68,7 @@ internal sealed class Follower : IAsyncDisposable
                     await session.SyncInlineAsync(_path).ConfigureAwait(false);
                 }
 
-                await _read(session, new Watcher(_ => changed.TrySetResult(), Inline: true), first).ConfigureAwait(false);
+                await _read(session, watcher, first).ConfigureAwait(false);
                 (first, told) = (false, false);
             }
             catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.ConnectionLoss || session.HasEnded)
@@ -90,6 +91,8 @@ internal sealed class Follower : IAsyncDisposable
             {
                 await changed.Task.ConfigureAwait(false);
             }
+
+            session.Forget(_path, watcher);
         }
     }
 }

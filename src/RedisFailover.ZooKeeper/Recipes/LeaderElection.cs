@@ -185,9 +185,16 @@ public sealed class LeaderElection
     {
         var changed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var watcher = new Watcher(_ => changed.TrySetResult(), Inline: true);
-        if (await session.ExistsInlineAsync(_options.LeaderPath, watcher).AsTask().WaitAsync(cancellationToken).ConfigureAwait(false) is not null)
+        try
         {
-            await changed.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
+            if (await session.ExistsInlineAsync(_options.LeaderPath, watcher).AsTask().WaitAsync(cancellationToken).ConfigureAwait(false) is not null)
+            {
+                await changed.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
+            }
+        }
+        finally
+        {
+            session.Forget(_options.LeaderPath, watcher);
         }
     }
 

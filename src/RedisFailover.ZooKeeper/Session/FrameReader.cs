@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 
 namespace RedisFailover.ZooKeeper;
 
@@ -43,6 +44,7 @@ internal sealed class FrameReader(Stream stream, TimeProvider time) : IDisposabl
 
     /// <summary>The next frame, received as necessary.</summary>
     /// <exception cref="EndOfStreamException">The server closed the connection.</exception>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     internal async ValueTask<ReadOnlyMemory<byte>> ReadAsync(CancellationToken cancellationToken)
     {
         ReadOnlyMemory<byte> frame;

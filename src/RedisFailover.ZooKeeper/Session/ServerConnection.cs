@@ -17,6 +17,9 @@ internal sealed class ServerConnection : IDisposable
     /// <summary>More requests than this in flight are refused, so that a stalled server cannot eat the memory.</summary>
     internal const int MaxPending = 1 << 20;
 
+    /// <summary>And more bytes than this that the socket has not taken yet.</summary>
+    private const int MaxUnsentBytes = 64 * 1024 * 1024;
+
     private readonly Lock _gate = new();
     private readonly Stream _stream;
     private readonly FrameReader _reader;
@@ -190,7 +193,7 @@ internal sealed class ServerConnection : IDisposable
 
     private ZooKeeperErrorCode Append(Request request)
     {
-        if (_inFlight.Count >= MaxPending)
+        if (_inFlight.Count >= MaxPending || _filling.Length >= MaxUnsentBytes)
         {
             return ZooKeeperErrorCode.Throttled;
         }
@@ -275,8 +278,9 @@ internal sealed class ServerConnection : IDisposable
                 return;
             }
 
-            idle = _time.GetElapsedTime(_lastSend);
-            if (idle >= _timeout / 3 && !_flushing)
+            // While a write is stuck in the socket a ping would be stuck behind it.
+            idle = _flushing ? TimeSpan.Zero : _time.GetElapsedTime(_lastSend);
+            if (idle >= _timeout / 3)
             {
                 int start = _filling.BeginFrame();
                 _filling.Int32(Xid.Ping);

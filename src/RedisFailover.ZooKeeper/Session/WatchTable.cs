@@ -12,64 +12,96 @@ internal enum WatchKind
 internal readonly record struct Watcher(Action<WatchedEvent> Callback, bool Inline);
 
 /// <summary>
-/// The watches of one session, by server path. Owned by the session's loop: only the loop touches it, so there is no lock.
+/// The watches of one session, by server path. The session's loop adds and takes; whoever loses interest may forget a watch from any thread.
 /// The same callback on the same path and kind counts once.
 /// </summary>
 internal sealed class WatchTable
 {
+    private readonly Lock _gate = new();
     private readonly Dictionary<string, HashSet<Watcher>>[] _byKind = [[], [], []];
 
-    internal int Count => _byKind.Sum(k => k.Count);
+    /// <summary>Paths watched, each kind counted.</summary>
+    internal int Count
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _byKind.Sum(k => k.Count);
+            }
+        }
+    }
 
     internal void Add(WatchKind kind, string serverPath, Watcher watcher)
     {
-        Dictionary<string, HashSet<Watcher>> table = Table(kind);
-        if (!table.TryGetValue(serverPath, out HashSet<Watcher>? watchers))
+        lock (_gate)
         {
-            table[serverPath] = watchers = [];
-        }
+            Dictionary<string, HashSet<Watcher>> table = Table(kind);
+            if (!table.TryGetValue(serverPath, out HashSet<Watcher>? watchers))
+            {
+                table[serverPath] = watchers = [];
+            }
 
-        watchers.Add(watcher);
+            watchers.Add(watcher);
+        }
+    }
+
+    /// <summary>The watcher will not be told; the server keeps its watch, and its event will find nobody.</summary>
+    internal void Forget(string serverPath, Watcher watcher)
+    {
+        lock (_gate)
+        {
+            foreach (Dictionary<string, HashSet<Watcher>> table in _byKind)
+            {
+                if (table.TryGetValue(serverPath, out HashSet<Watcher>? watchers) && watchers.Remove(watcher) && watchers.Count == 0)
+                {
+                    table.Remove(serverPath);
+                }
+            }
+        }
     }
 
     /// <summary>Takes out everything that the event uses up.</summary>
     internal void Take(WatchedEventType type, string serverPath, List<Watcher> told)
     {
-        switch (type)
+        lock (_gate)
         {
-            case WatchedEventType.Created or WatchedEventType.DataChanged:
+            if (type is WatchedEventType.Created or WatchedEventType.DataChanged or WatchedEventType.Deleted)
+            {
                 TakeFrom(WatchKind.Data, serverPath, told);
                 TakeFrom(WatchKind.Existence, serverPath, told);
-                break;
-            case WatchedEventType.ChildrenChanged:
+            }
+
+            if (type is WatchedEventType.ChildrenChanged or WatchedEventType.Deleted)
+            {
                 TakeFrom(WatchKind.Children, serverPath, told);
-                break;
-            case WatchedEventType.Deleted:
-                TakeFrom(WatchKind.Data, serverPath, told);
-                TakeFrom(WatchKind.Existence, serverPath, told);
-                TakeFrom(WatchKind.Children, serverPath, told);
-                break;
-            default:
-                break;
+            }
         }
     }
 
-    internal void Remove(WatchKind kind, string serverPath, List<Watcher> told) => TakeFrom(kind, serverPath, told);
-
-    internal IEnumerable<string> Paths(WatchKind kind) => Table(kind).Keys;
+    internal string[] Paths(WatchKind kind)
+    {
+        lock (_gate)
+        {
+            return [.. Table(kind).Keys];
+        }
+    }
 
     /// <summary>Takes out everything: the session is over.</summary>
     internal List<(string ServerPath, Watcher Watcher)> TakeAll()
     {
         List<(string, Watcher)> all = [];
-        foreach (Dictionary<string, HashSet<Watcher>> table in _byKind)
+        lock (_gate)
         {
-            foreach ((string path, HashSet<Watcher> watchers) in table)
+            foreach (Dictionary<string, HashSet<Watcher>> table in _byKind)
             {
-                all.AddRange(watchers.Select(w => (path, w)));
-            }
+                foreach ((string path, HashSet<Watcher> watchers) in table)
+                {
+                    all.AddRange(watchers.Select(w => (path, w)));
+                }
 
-            table.Clear();
+                table.Clear();
+            }
         }
 
         return all;

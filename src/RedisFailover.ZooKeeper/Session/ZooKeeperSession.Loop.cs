@@ -16,13 +16,6 @@ public sealed partial class ZooKeeperSession
     private int _refusals;
     private bool _toldUnreachable;
 
-    private enum Outcome
-    {
-        Connected,
-        Failed,
-        Expired,
-    }
-
     internal string ToClientPath(string serverPath) => ZnodePath.Strip(_options.Connection.Chroot, serverPath);
 
     internal void Register(WatchKind kind, string clientPath, Watcher? watcher)
@@ -33,44 +26,52 @@ public sealed partial class ZooKeeperSession
         }
     }
 
-    /// <summary>For tests: the request number that the next connection goes on from.</summary>
-    internal void SetLastXid(int xid) => _xid = xid;
+    internal void Forget(string clientPath, Watcher watcher)
+        => _watches.Forget(ZnodePath.Prefix(_options.Connection.Chroot, clientPath), watcher);
 
     private TimeSpan LocalExpiry => SessionTimeout * 4 / 3;
 
     private async Task RunAsync()
     {
-        int failures = 0;
         try
         {
-            while (true)
+            int failures = 0;
+            while (!Volatile.Read(ref _disposed) && _endCode == ZooKeeperErrorCode.Ok && !GivenUp())
             {
-                await Task.Delay(SessionId == 0 && failures == 0 ? TimeSpan.Zero : Dialer.Backoff(failures, SessionTimeout), _time, _closing.Token)
-                    .ConfigureAwait(false);
-                (Outcome outcome, ServerConnection? connection) = await ConnectAsync().ConfigureAwait(false);
-                if (outcome == Outcome.Expired)
+                if (SessionId != 0 || failures > 0)
                 {
-                    return;
+                    await Task.Delay(UntilNextAttempt(failures), _time, _closing.Token).ConfigureAwait(false);
                 }
 
-                if (outcome == Outcome.Connected && await ServeAsync(connection!).ConfigureAwait(false))
-                {
-                    failures = 0;
-                    continue;
-                }
-
-                failures++;
-                if (_endCode != ZooKeeperErrorCode.Ok || GivenUp())
-                {
-                    return;
-                }
+                ServerConnection? connection = await ConnectAsync().ConfigureAwait(false);
+                bool answered = connection is not null && await ServeAsync(connection).ConfigureAwait(false);
+                failures = answered ? 0 : failures + 1;
             }
         }
-        catch (OperationCanceledException) when (_closing.IsCancellationRequested)
+        catch (Exception) when (_closing.IsCancellationRequested)
+        {
+            // Closed while connecting or waiting.
+        }
+#pragma warning disable CA1031 // A defect must not leave everybody waiting for ever: the session ends, and the log says why.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            Log.SessionFailed(_logger, SessionId, e);
+            End(ZooKeeperSessionState.Expired, ZooKeeperErrorCode.SystemError);
+        }
+
+        if (_endCode == ZooKeeperErrorCode.Ok)
         {
             Log.SessionClosed(_logger, SessionId);
             End(ZooKeeperSessionState.Closed, ZooKeeperErrorCode.Closing);
         }
+    }
+
+    private TimeSpan UntilNextAttempt(int failures)
+    {
+        TimeSpan backoff = Dialer.Backoff(failures, SessionTimeout);
+        TimeSpan left = LocalExpiry - _time.GetElapsedTime(_lastContact.Monotonic);
+        return SessionId == 0 || backoff < left ? backoff : left > TimeSpan.Zero ? left : TimeSpan.Zero;
     }
 
     /// <summary>Only a server can say that a session has expired. When none can be asked for 4/3 T it has: nobody will find it alive.</summary>
@@ -95,8 +96,8 @@ public sealed partial class ZooKeeperSession
         return true;
     }
 
-    /// <summary>One attempt with the next host.</summary>
-    private async Task<(Outcome Outcome, ServerConnection? Connection)> ConnectAsync()
+    /// <summary>One attempt with the next host. Null if it failed, or if the server said that the session is over.</summary>
+    private async Task<ServerConnection?> ConnectAsync()
     {
         ZooKeeperHost host = _dialer.NextHost();
         TimeSpan within = SessionTimeout / _dialer.HostCount;
@@ -115,14 +116,13 @@ public sealed partial class ZooKeeperSession
         {
             (Stream stream, string server) = await _dialer.OpenAsync(host, within, either.Token).ConfigureAwait(false);
             connection = new ServerConnection(stream, server, _options.Connection.Chroot, _xid, _time);
-            Outcome outcome = await HandshakeAsync(connection, either.Token).ConfigureAwait(false);
-            if (outcome == Outcome.Connected)
+            if (await HandshakeAsync(connection, either.Token).ConfigureAwait(false))
             {
-                return (outcome, connection);
+                return connection;
             }
 
             connection.FailAll(ZooKeeperErrorCode.ConnectionLoss, null);
-            return (outcome, null);
+            return null;
         }
         catch (Exception e) when (!_closing.IsCancellationRequested
             && e is SocketException or IOException or TimeoutException or OperationCanceledException or InvalidDataException or AuthenticationException)
@@ -135,7 +135,7 @@ public sealed partial class ZooKeeperSession
                 Log.Unreachable(_logger, $"{host}: {(e is OperationCanceledException ? $"no answer within {within.TotalMilliseconds:0} ms" : e.Message)}");
             }
 
-            return (Outcome.Failed, null);
+            return null;
         }
         catch
         {
@@ -144,7 +144,7 @@ public sealed partial class ZooKeeperSession
         }
     }
 
-    private async Task<Outcome> HandshakeAsync(ServerConnection connection, CancellationToken cancellationToken)
+    private async Task<bool> HandshakeAsync(ServerConnection connection, CancellationToken cancellationToken)
     {
         connection.SendRaw(writer =>
         {
@@ -166,7 +166,7 @@ public sealed partial class ZooKeeperSession
 
             Log.SessionExpired(_logger, SessionId, connection.Server);
             End(ZooKeeperSessionState.Expired, ZooKeeperErrorCode.SessionExpired);
-            return Outcome.Expired;
+            return false;
         }
 
         if (response.ReadOnly)
@@ -189,7 +189,7 @@ public sealed partial class ZooKeeperSession
             Log.SessionReconnected(_logger, SessionId, connection.Server, downMs);
         }
 
-        return Outcome.Connected;
+        return true;
     }
 
     /// <summary>Reads until the connection is lost. True if the server answered anything after the handshake.</summary>
@@ -229,7 +229,7 @@ public sealed partial class ZooKeeperSession
         if (_closing.IsCancellationRequested)
         {
             connection.FailAll(ZooKeeperErrorCode.Closing, null);
-            _closing.Token.ThrowIfCancellationRequested();
+            return true;
         }
 
         if (_endCode == ZooKeeperErrorCode.Ok && !Volatile.Read(ref _disposed))
@@ -257,16 +257,19 @@ public sealed partial class ZooKeeperSession
 
         lock (_gate)
         {
-            while (_waiting.TryDequeue(out Request? request))
+            while (_waiting.TryPeek(out Request? request))
             {
                 if (request.IsAbandoned)
                 {
+                    // Cancelled before it was ever sent.
                     request.Fail(ZooKeeperErrorCode.ConnectionLoss, sent: false, null);
                 }
                 else if (!connection.TrySend(request))
                 {
-                    request.Fail(ZooKeeperErrorCode.ConnectionLoss, sent: false, null);
+                    break;
                 }
+
+                _waiting.Dequeue();
             }
 
             Volatile.Write(ref _live, connection);

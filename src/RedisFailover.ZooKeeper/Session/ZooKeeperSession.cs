@@ -61,6 +61,7 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
         _callbacks = new CallbackQueue(_logger);
         _lastContact = Moment.Now(_time);
         _auth = options.Auth.IsDefault ? [] : options.Auth;
+        _xid = options.LastXid;
         SessionTimeout = options.SessionTimeout;
         Ended = _ended.Token;
     }
@@ -171,7 +172,7 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
     /// <summary>Sends the request, or lets it wait for the next connection.</summary>
     private void Submit(Request request)
     {
-        if (Volatile.Read(ref _live)?.TrySend(request) == true)
+        if (!Volatile.Read(ref _disposed) && Volatile.Read(ref _live)?.TrySend(request) == true)
         {
             return;
         }
@@ -201,11 +202,6 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
     {
         lock (_gate)
         {
-            if (_state == state)
-            {
-                return;
-            }
-
             _state = state;
         }
 
@@ -218,12 +214,17 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
         List<Request> waiting;
         lock (_gate)
         {
-            _endCode = code;
+            if (_endCode != ZooKeeperErrorCode.Ok)
+            {
+                return;
+            }
+
+            (_endCode, _state) = (code, state);
             waiting = [.. _waiting];
             _waiting.Clear();
         }
 
-        SetState(state);
+        _callbacks.Post(_ => StateChanged?.Invoke(state), null);
         foreach (Request request in waiting)
         {
             request.Fail(code, sent: false, null);
@@ -235,6 +236,10 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
         }
 
         _callbacks.Post(static session => ((ZooKeeperSession)session!)._ended.Cancel(), this);
-        _established.TrySetException(new ZooKeeperException(code, "connect", null));
+        if (_established.TrySetException(new ZooKeeperException(code, "connect", null)))
+        {
+            // Nobody may be waiting any more: the exception is not to be reported as unobserved.
+            _ = _established.Task.Exception;
+        }
     }
 }
