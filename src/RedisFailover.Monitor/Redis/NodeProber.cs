@@ -37,6 +37,9 @@ internal sealed class NodeProber : IAsyncDisposable
         _running = RunAsync(_stop.Token);
     }
 
+    /// <summary>Ends when the prober is disposed; a fault is a bug.</summary>
+    internal Task Running => _running;
+
     /// <summary>
     /// Sends commands in one go, followed by INFO, and waits until all are answered or the probe time-out has passed.
     /// </summary>
@@ -71,7 +74,7 @@ internal sealed class NodeProber : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync();
-        await _running;
+        await _running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         _stop.Dispose();
     }
 

@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Globalization;
-using System.IO.Pipelines;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
@@ -129,22 +128,31 @@ internal sealed class RedisConnection : IAsyncDisposable
 
     private async Task ReadAsync()
     {
-        var pipe = PipeReader.Create(new NetworkStream(_socket, ownsSocket: false), new StreamPipeReaderOptions(bufferSize: 8192));
+        byte[] buffer = new byte[8192];
+        int filled = 0;
         try
         {
             while (true)
             {
-                ReadResult result = await pipe.ReadAsync();
-                ReadOnlySequence<byte> buffer = result.Buffer;
-                while (RespReader.TryRead(ref buffer, out RespValue value))
+                int received = await _socket.ReceiveAsync(buffer.AsMemory(filled), SocketFlags.None);
+                if (received == 0)
+                {
+                    throw new IOException("connection closed by the node");
+                }
+
+                filled += received;
+                var unread = new ReadOnlySequence<byte>(buffer, 0, filled);
+                while (RespReader.TryRead(ref unread, out RespValue value))
                 {
                     Complete(value);
                 }
 
-                pipe.AdvanceTo(buffer.Start, buffer.End);
-                if (result.IsCompleted)
+                // What is left is the beginning of a reply; the reader limits how long one may be.
+                unread.CopyTo(buffer);
+                filled = (int)unread.Length;
+                if (filled == buffer.Length)
                 {
-                    throw new IOException("connection closed by the node");
+                    Array.Resize(ref buffer, buffer.Length * 2);
                 }
             }
         }
@@ -154,10 +162,6 @@ internal sealed class RedisConnection : IAsyncDisposable
             {
                 End(e);
             }
-        }
-        finally
-        {
-            await pipe.CompleteAsync();
         }
     }
 

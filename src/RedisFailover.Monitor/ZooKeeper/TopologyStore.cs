@@ -6,9 +6,12 @@ using RedisFailover.ZooKeeper;
 namespace RedisFailover.Monitor.ZooKeeper;
 
 /// <summary>Reads and writes the znodes that tell of the topology. Every write carries the leader's fencing token.</summary>
-internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths, string monitorId, MonotonicClock clock, ILogger logger)
+internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths, string monitorId, MonotonicClock clock, ILogger logger) : IDisposable
 {
     private readonly SemaphoreSlim _history = new(1, 1);
+
+    /// <inheritdoc/>
+    public void Dispose() => _history.Dispose();
 
     /// <summary>What the znode holds now: read after a sync, so that nothing that was acknowledged before is missed.</summary>
     internal async Task<TopologyRead> ReadAsync(CancellationToken cancellationToken)

@@ -1,0 +1,123 @@
+using System.Collections.Immutable;
+using System.Threading.Channels;
+using Microsoft.Extensions.Logging;
+using RedisFailover.ZooKeeper;
+
+namespace RedisFailover.Monitor.Hosting;
+
+/// <summary>
+/// The single reader of all observations and the only owner of what the monitor knows: applies them to the view, asks the decider,
+/// starts the actions.
+/// </summary>
+internal sealed class Coordinator(
+    FailoverPolicy policy, ActionExecutor executor, Channel<Observation> observations, MonotonicClock clock, ILogger logger)
+{
+    private readonly Transitions _transitions = new(logger);
+    private ClusterView _view = new()
+    {
+        Nodes = policy.Nodes.ToImmutableDictionary(n => n, n => new NodeView(n)),
+    };
+
+    private MonitorReport _report = MonitorReport.None;
+    private TimeSpan _reportedAt = TimeSpan.MinValue;
+    private ITimer? _alarm;
+    private TimeSpan? _alarmAt;
+    private NodeAddress? _needed;
+    private volatile Leadership? _leadership;
+
+    /// <summary>What the monitor knows at this moment.</summary>
+    internal ClusterView View => Volatile.Read(ref _view);
+
+    /// <summary>Told when this monitor's view of the nodes has changed.</summary>
+    internal Action<MonitorReport>? ReportChanged { get; set; }
+
+    /// <summary>Told when a node outside the configuration turns out to be the master.</summary>
+    internal Action<NodeAddress>? NodeNeeded { get; set; }
+
+    /// <summary>The lead under which actions are carried out; null while another monitor leads.</summary>
+    internal Leadership? Leadership
+    {
+        get => _leadership;
+        set => _leadership = value;
+    }
+
+    internal async Task RunAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            while (await observations.Reader.WaitToReadAsync(cancellationToken))
+            {
+                ClusterView before = _view;
+                ClusterView view = before;
+                while (observations.Reader.TryRead(out Observation? observation))
+                {
+                    view = view.Apply(observation, policy);
+                }
+
+                TimeSpan now = clock.Now;
+                Decision decision = FailoverDecider.Decide(view, policy, now);
+                view = view.Start(decision.Actions, now);
+                Volatile.Write(ref _view, view);
+                Start(decision.Actions);
+                // The talking comes after the acting.
+                Report(view, now);
+                _transitions.Tell(before, view, now);
+                _transitions.Tell(decision);
+                WakeAt(decision.WakeAt, now);
+            }
+        }
+        finally
+        {
+            _alarm?.Dispose();
+        }
+    }
+
+    private void Start(ImmutableArray<FailoverAction> actions)
+    {
+        Leadership? leadership = _leadership;
+        foreach (FailoverAction action in actions)
+        {
+            if (leadership is null)
+            {
+                observations.Writer.TryWrite(new ActionFinished(clock.Now, action, "the lead was lost"));
+            }
+            else
+            {
+                _ = executor.StartAsync(action, leadership, leadership.Lost);
+            }
+        }
+    }
+
+    private void Report(ClusterView view, TimeSpan now)
+    {
+        if (view.Topology?.Master is { } master && master != _needed && !policy.Nodes.Contains(master))
+        {
+            _needed = master;
+            NodeNeeded?.Invoke(master);
+        }
+
+        // Latencies are refreshed now and then; a change of opinion goes out at once.
+        MonitorReport report = view.Report();
+        if (!report.SaysTheSameAs(_report) || now - _reportedAt > TimeSpan.FromSeconds(10) || _reportedAt == TimeSpan.MinValue)
+        {
+            _report = report;
+            _reportedAt = now;
+            ReportChanged?.Invoke(report);
+        }
+    }
+
+    private void WakeAt(TimeSpan? at, TimeSpan now)
+    {
+        if (at == _alarmAt)
+        {
+            return;
+        }
+
+        _alarmAt = at;
+        _alarm?.Dispose();
+        _alarm = at is not { } time
+            ? null
+            : clock.Provider.CreateTimer(
+                _ => observations.Writer.TryWrite(new Tick(clock.Now)), null, time > now ? time - now : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
+    }
+}

@@ -1,0 +1,191 @@
+using System.Collections.Concurrent;
+using System.Reflection;
+using System.Text.Json;
+using System.Threading.Channels;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using RedisFailover.Monitor.Options;
+using RedisFailover.Monitor.Redis;
+using RedisFailover.Monitor.ZooKeeper;
+using RedisFailover.ZooKeeper;
+
+namespace RedisFailover.Monitor.Hosting;
+
+/// <summary>The monitor: puts the parts together, and takes them apart in an order that hands the lead over at once.</summary>
+internal sealed class MonitorService : BackgroundService
+{
+    /// <summary>How long the farewell to ZooKeeper may take; without it the session's expiry does the same, later.</summary>
+    private static readonly TimeSpan Farewell = TimeSpan.FromSeconds(1);
+
+    private readonly MonitorOptions _options;
+    private readonly ILoggerFactory _loggers;
+    private readonly ILogger _logger;
+    private readonly MonotonicClock _clock;
+    private readonly Channel<Observation> _observations = Channel.CreateUnbounded<Observation>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly ConcurrentDictionary<NodeAddress, NodeProber> _probers = new();
+    private readonly ZnodePaths _paths;
+    private volatile Coordinator? _coordinator;
+    private volatile ZooKeeperClient? _zooKeeper;
+
+    public MonitorService(MonitorOptions options, ILoggerFactory loggers, TimeProvider time)
+    {
+        _options = options;
+        _loggers = loggers;
+        _logger = loggers.CreateLogger("RedisFailover.Monitor");
+        _clock = new MonotonicClock(time);
+        _paths = new ZnodePaths(options.ZnodePath);
+    }
+
+    /// <summary>This build's version.</summary>
+    internal static string Version { get; } =
+        typeof(MonitorService).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "unknown";
+
+    /// <summary>What HTTP tells about this monitor.</summary>
+    internal MonitorHealth Health()
+    {
+        ClusterView? view = _coordinator?.View;
+        Topology? topology = view?.Topology;
+        return new MonitorHealth(
+            _options.Id,
+            Version,
+            _zooKeeper?.IsConnected == true,
+            view?.Term is not null,
+            view?.LiveMonitors ?? 0,
+            topology?.Epoch ?? 0,
+            TopologyJson.Name(topology?.State ?? TopologyState.NoMaster),
+            topology?.Master?.ToString());
+    }
+
+    /// <inheritdoc/>
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        Log.Starts(_logger, _options.Id, Version, _options.ToString());
+        await using var zooKeeper = new ZooKeeperClient(new ZooKeeperOptions
+        {
+            Connection = _options.ZooKeeper,
+            SessionTimeout = _options.SessionTimeout,
+            TimeProvider = _clock.Provider,
+            LoggerFactory = _loggers,
+        });
+        _zooKeeper = zooKeeper;
+        FailoverPolicy policy = _options.Policy;
+        using var store = new TopologyStore(zooKeeper, _paths, _options.Id, _clock, _logger);
+        var registry = new MonitorRegistry(zooKeeper, _paths, _options.Id, _observations.Writer, _clock, _logger);
+        var executor = new ActionExecutor(_probers, store, _observations.Writer, _clock, _logger);
+        var coordinator = new Coordinator(policy, executor, _observations, _clock, _logger)
+        {
+            ReportChanged = registry.Publish,
+        };
+        var names = new NodeNames(policy.Nodes, _clock.Provider);
+        var credentials = new RedisCredentials(_options.Username, _options.Password);
+        var fault = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        void Watch(NodeAddress node)
+        {
+            var prober = new NodeProber(node, credentials, policy, names, _observations.Writer, _clock);
+            _probers[node] = prober;
+            _ = prober.Running.ContinueWith(
+                t => fault.TrySetException(t.Exception!.InnerExceptions),
+                CancellationToken.None,
+                TaskContinuationOptions.OnlyOnFaulted,
+                TaskScheduler.Default);
+        }
+
+        coordinator.NodeNeeded = Watch;
+        _coordinator = coordinator;
+
+        await using WatchedValue nodes = zooKeeper.Watch(_paths.Nodes);
+        await using WatchedValue wish = zooKeeper.Watch(_paths.ManualFailover);
+        Follow(nodes, znode => _observations.Writer.TryWrite(TopologyStore.Interpret(_clock.Now, znode, synced: false)));
+        Follow(wish, znode => _observations.Writer.TryWrite(new OperatorWished(_clock.Now, WishIn(znode))));
+        foreach (NodeAddress node in policy.Nodes)
+        {
+            Watch(node);
+        }
+
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
+        Task[] parts =
+        [
+            coordinator.RunAsync(ending.Token),
+            registry.PublishAsync(ending.Token),
+            registry.WatchOthersAsync(ending.Token),
+            LeadAsync(coordinator, zooKeeper, ending.Token),
+        ];
+        try
+        {
+            // None of them ends before the monitor stops; one that fails takes the monitor down, loudly, so that another one leads.
+            await await Task.WhenAny([.. parts, fault.Task]);
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+            Log.Stops(_logger, _options.Id);
+        }
+        finally
+        {
+            await ending.CancelAsync();
+            await Task.WhenAll(parts).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await Task.WhenAll(_probers.Values.Select(p => p.DisposeAsync().AsTask()));
+        }
+    }
+
+    /// <summary>Campaigns, leads until the lead is lost, campaigns again; gives the lead up at once when the monitor stops.</summary>
+    private async Task LeadAsync(Coordinator coordinator, ZooKeeperClient zooKeeper, CancellationToken cancellationToken)
+    {
+        var election = new LeaderElection(zooKeeper, new LeaderElectionOptions
+        {
+            LeaderPath = _paths.Leader,
+            TermPath = _paths.Term,
+            CandidateId = $"{_options.Id}/{Guid.NewGuid():N}",
+            LeaderData = LeaderData,
+        });
+        while (true)
+        {
+            Leadership leadership = await election.CampaignAsync(cancellationToken);
+            coordinator.Leadership = leadership;
+            _observations.Writer.TryWrite(new LeadershipGained(_clock.Now, leadership.Term));
+            try
+            {
+                using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, leadership.Lost);
+                await Task.Delay(Timeout.InfiniteTimeSpan, either.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+            finally
+            {
+                coordinator.Leadership = null;
+                _observations.Writer.TryWrite(new LeadershipLost(_clock.Now));
+                await ResignAsync(leadership);
+            }
+
+            cancellationToken.ThrowIfCancellationRequested();
+        }
+    }
+
+    private async Task ResignAsync(Leadership leadership)
+    {
+        using var farewell = new CancellationTokenSource(Farewell, _clock.Provider);
+        try
+        {
+            await leadership.ResignAsync(farewell.Token);
+        }
+        catch (Exception e) when (e is ZooKeeperException or OperationCanceledException)
+        {
+            // The znode goes with the session.
+        }
+
+        await leadership.DisposeAsync();
+    }
+
+    private ReadOnlyMemory<byte> LeaderData() => JsonSerializer.SerializeToUtf8Bytes(
+        new LeaderZnode(_options.Id, Environment.MachineName, Environment.ProcessId, _clock.Provider.GetUtcNow().UtcDateTime), MonitorJson.Default.LeaderZnode);
+
+    private static void Follow(WatchedValue value, Action<Znode?> tell)
+    {
+        value.Changed += tell;
+        if (value.IsRead)
+        {
+            tell(value.Current);
+        }
+    }
+
+    /// <summary>What the operator wrote; an empty znode asks for any replica.</summary>
+    private static string? WishIn(Znode? znode)
+        => znode is null ? null : System.Text.Encoding.UTF8.GetString(znode.Data.Span).Trim() is { Length: > 0 } text ? text : ZnodePaths.AnyReplica;
+}

@@ -1,0 +1,135 @@
+using System.Collections.Immutable;
+using Microsoft.Extensions.Logging;
+
+namespace RedisFailover.Monitor.Hosting;
+
+/// <summary>Tells an operator what has changed between two views; nothing else is logged about the nodes.</summary>
+internal sealed class Transitions(ILogger logger)
+{
+    private string? _lastReason;
+    private string? _lastWarning;
+    private string? _lastFault;
+
+    internal void Tell(ClusterView before, ClusterView after, TimeSpan now)
+    {
+        if (!ReferenceEquals(before.Nodes, after.Nodes))
+        {
+            foreach (NodeView node in after.Nodes.Values)
+            {
+                NodeView old = before.Node(node.Address);
+                if (!ReferenceEquals(old, node))
+                {
+                    Tell(old, node, now);
+                }
+            }
+        }
+
+        TellMonitors(before.OtherMonitors, after.OtherMonitors, after.LiveMonitors);
+        if (after.Term != before.Term)
+        {
+            if (before.Term is { } lost)
+            {
+                Log.LeadLost(logger, lost);
+            }
+
+            if (after.Term is { } gained)
+            {
+                Log.Leads(logger, gained);
+            }
+        }
+
+        if (after.Wish is { } wish && before.Wish != wish)
+        {
+            Log.OperatorWish(logger, wish);
+        }
+
+        if (after.TopologyFault is { } fault && _lastFault != fault)
+        {
+            Log.TopologyNotUsable(logger, fault);
+        }
+
+        _lastFault = after.TopologyFault;
+        if (after.Topology is { } topology && !SayTheSame(before.Topology, topology))
+        {
+            Log.TopologyChanged(
+                logger,
+                topology.Epoch,
+                TopologyJson.Name(topology.State),
+                topology.Master?.ToString() ?? "none",
+                string.Join(' ', topology.Replicas),
+                string.Join(' ', topology.Unavailable),
+                topology.ChangedBy.Length > 0 ? topology.ChangedBy : "this monitor",
+                topology.Reason);
+        }
+    }
+
+    /// <summary>What was decided and what needs attention, each once, not with every observation that leads to the same again.</summary>
+    internal void Tell(Decision decision)
+    {
+        if (decision.Warning is { } warning && !Words.SameButForNumbers(warning, _lastWarning))
+        {
+            Log.Attention(logger, warning);
+        }
+
+        _lastWarning = decision.Warning;
+        if (decision.Actions.Any(a => a is not (Inspect or ReadTopology)) && decision.Reason != _lastReason && decision.Reason != decision.Warning)
+        {
+            Log.Decided(logger, decision.Reason);
+        }
+
+        _lastReason = decision.Reason;
+    }
+
+    private void Tell(NodeView before, NodeView after, TimeSpan now)
+    {
+        if (after.Evidence is Evidence.Denied or Evidence.Nonsense)
+        {
+            if (before.Evidence != after.Evidence || before.Detail != after.Detail)
+            {
+                Log.NodeMisconfigured(logger, after.Address, after.Detail);
+            }
+        }
+        else if (after.Condition == NodeCondition.Unavailable && before.Condition != NodeCondition.Unavailable)
+        {
+            Log.NodeUnavailable(logger, after.Address, after.Failures, (now - (after.FailingSince ?? now)).TotalMilliseconds, after.Detail);
+        }
+        else if (after.Condition == NodeCondition.Online && before.Condition != NodeCondition.Online && after.Info is { } info)
+        {
+            Log.NodeOnline(logger, after.Address, Role(info), info.Keys, info.Offset, info.Version);
+        }
+        else if (after.Failures == 1 && before.Failures == 0 && after.Evidence is { } evidence && after.Condition == NodeCondition.Online)
+        {
+            Log.NodeFails(logger, after.Address, after.Detail, evidence);
+        }
+        else if (before.Info is { } old && after.Info is { } current && Role(old) != Role(current))
+        {
+            Log.NodeRoleChanged(logger, after.Address, Role(old), Role(current));
+        }
+    }
+
+    private void TellMonitors(ImmutableDictionary<string, MonitorReport> before, ImmutableDictionary<string, MonitorReport> after, int live)
+    {
+        if (ReferenceEquals(before, after))
+        {
+            return;
+        }
+
+        foreach (string came in after.Keys.Except(before.Keys))
+        {
+            Log.MonitorCame(logger, came, live);
+        }
+
+        foreach (string went in before.Keys.Except(after.Keys))
+        {
+            Log.MonitorWent(logger, went, live);
+        }
+    }
+
+    private static bool SayTheSame(Topology? before, Topology after)
+        => before is not null && before.Epoch == after.Epoch && before.State == after.State && before.Master == after.Master
+            && before.Replicas.SequenceEqual(after.Replicas) && before.Unavailable.SequenceEqual(after.Unavailable)
+            && Words.SameButForNumbers(before.Reason, after.Reason);
+
+    private static string Role(NodeInfo info)
+        => info.Role == NodeRole.Master ? "master" : $"replica of {info.MasterAddress}{(info.LinkUp ? "" : ", link down")}";
+}
