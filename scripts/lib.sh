@@ -1,5 +1,6 @@
 # Shared by the scripts in this folder; sourced, never run. Needs bash 5 and what every Debian has.
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # what it sets is for the scripts that source it
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_CLI_UI_LANGUAGE=en

@@ -1,8 +1,9 @@
 using System.Collections.Immutable;
 using System.Net.Sockets;
 using NUnit.Framework;
+using RedisFailover.IntegrationTests.Harness;
 
-namespace RedisFailover.IntegrationTests.Harness;
+namespace RedisFailover.IntegrationTests;
 
 /// <summary>The harness itself: a test that stands on it must be able to trust it.</summary>
 [TestFixture]
