@@ -1,5 +1,8 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.IntegrationTests.Harness;
 
@@ -26,13 +29,17 @@ public sealed record ClusterOptions
 /// <summary>ZooKeeper, Redis nodes and monitors ready-made: real processes that work together.</summary>
 public sealed class Cluster : IAsyncDisposable
 {
+    private static readonly ZnodePaths Paths = new("");
     private readonly List<MonitorProcess> _monitors = [];
     private readonly List<RedisServer> _redis = [];
+
+    private readonly ZooKeeperClient _client;
 
     private Cluster(ClusterOptions options, ZooKeeperEnsemble zooKeeper)
     {
         Options = options;
         ZooKeeper = zooKeeper;
+        _client = new ZooKeeperClient(new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse(ConnectionString) });
     }
 
     public ClusterOptions Options { get; }
@@ -88,6 +95,48 @@ public sealed class Cluster : IAsyncDisposable
         return monitor;
     }
 
+    /// <summary>What the znode holds now.</summary>
+    public async Task<Topology> TopologyAsync(CancellationToken ct = default) => TopologyJson.Parse(await ReadAsync(Paths.Nodes, ct));
+
+    /// <summary>Waits until the topology is as wished; the message of a failure shows it and all logs.</summary>
+    public Task<Topology> WaitForAsync(string what, Func<Topology, bool> holds, TimeSpan? within = null, CancellationToken ct = default)
+        => Eventually.HoldsAsync(what, TopologyAsync, holds, within, Explain, ct);
+
+    /// <summary>Waits until there is a master and every node that was started is in use.</summary>
+    public Task<Topology> WaitUntilWholeAsync(TimeSpan? within = null, CancellationToken ct = default)
+        => WaitForAsync(
+            "All nodes are in use",
+            topology => topology.State == TopologyState.Ok && topology.Replicas.Length == _redis.Count - 1,
+            within ?? TimeSpan.FromSeconds(30),
+            ct);
+
+    /// <summary>The monitor that leads; waits until one does.</summary>
+    public async Task<MonitorProcess> LeaderAsync(TimeSpan? within = null, CancellationToken ct = default)
+    {
+        string id = await Eventually.HoldsAsync(
+            "A monitor leads",
+            async token =>
+            {
+                using JsonDocument leader = JsonDocument.Parse(await ReadAsync(Paths.Leader, token));
+                return leader.RootElement.GetProperty("id").GetString()!;
+            },
+            id => _monitors.Any(monitor => monitor.Id == id),
+            within,
+            Explain,
+            ct);
+        return _monitors.Single(monitor => monitor.Id == id);
+    }
+
+    public async Task<ImmutableArray<HistoryEntry>> HistoryAsync(CancellationToken ct = default) => HistoryJson.Parse(await ReadAsync(Paths.History, ct));
+
+    /// <summary>The content of a znode below the cluster's root.</summary>
+    public async Task<ReadOnlyMemory<byte>> ReadAsync(string path, CancellationToken ct = default)
+        => (await (await _client.GetSessionAsync(ct)).GetDataAsync(path, cancellationToken: ct)).Data;
+
+    /// <summary>Writes a znode that is not there yet.</summary>
+    public async Task CreateAsync(string path, string content, CancellationToken ct = default)
+        => await (await _client.GetSessionAsync(ct)).CreateAsync(path, Encoding.UTF8.GetBytes(content), cancellationToken: ct);
+
     public RedisServer Node(NodeAddress address) => _redis.Single(redis => redis.Address == address);
 
     /// <summary>The tails of everybody's logs, for the message of a test that fails.</summary>
@@ -107,6 +156,7 @@ public sealed class Cluster : IAsyncDisposable
             await redis.DisposeAsync();
         }
 
+        await _client.DisposeAsync();
         await ZooKeeper.DisposeAsync();
     }
 
