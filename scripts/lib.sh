@@ -3,7 +3,7 @@
 # shellcheck disable=SC2034 # what it sets is for the scripts that source it
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_CLI_UI_LANGUAGE=en
+export LC_ALL=C.UTF-8 DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_CLI_UI_LANGUAGE=en
 # Debian keeps servers where a plain user's PATH may not look.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
@@ -102,10 +102,12 @@ end_work() {
   local status=$? pid
   trap '' INT TERM HUP
   for pid in "${PIDS[@]}"; do
-    kill -CONT "$pid" 2>/dev/null
     kill -KILL "$pid" 2>/dev/null
   done
-  wait 2>/dev/null
+  # Nobody writes into the directory any more when it is removed.
+  for pid in "${PIDS[@]}"; do
+    while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
+  done
   [[ -z $WORK ]] || rm -rf "$WORK"
   exit "$status"
 }

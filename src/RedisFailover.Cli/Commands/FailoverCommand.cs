@@ -10,6 +10,7 @@ namespace RedisFailover.Cli.Commands;
 internal static class FailoverCommand
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan HistoryWait = TimeSpan.FromSeconds(1);
 
     internal static Command Create()
     {
@@ -83,10 +84,24 @@ internal static class FailoverCommand
             await Task.Delay(Pause, ct);
         }
 
-        HistoryEntry? outcome = (await reader.HistoryAsync(ct)).Except(history).LastOrDefault(Answers);
+        HistoryEntry? outcome = await OutcomeAsync(reader, history, ct);
         return after.Master is not null && after.Master != before.Topology.Master && (target is null || after.Master == target)
             ? await TellAsync(output, json, "done", after, $"master: {before.Topology.Master?.ToString() ?? "none"} -> {after.Master}", outcome)
             : throw new CliException($"not done: {outcome?.Reason ?? after.Reason}");
+    }
+
+    /// <summary>What the history says about it: written right after the topology, so a moment later; null when it does not come.</summary>
+    private static async Task<HistoryEntry?> OutcomeAsync(ClusterReader reader, ImmutableArray<HistoryEntry> before, CancellationToken ct)
+    {
+        long start = TimeProvider.System.GetTimestamp();
+        HistoryEntry? outcome;
+        while ((outcome = (await reader.HistoryAsync(ct)).Except(before).LastOrDefault(Answers)) is null
+            && TimeProvider.System.GetElapsedTime(start) < HistoryWait)
+        {
+            await Task.Delay(Pause, ct);
+        }
+
+        return outcome;
     }
 
     private static bool Answers(HistoryEntry entry)
