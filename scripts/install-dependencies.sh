@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Installs redis-server and zookeeper from Debian's packages when they are missing (root, or sudo). No service is started.
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+install_dependencies
+echo "redis-server: $(redis-server --version | cut -d' ' -f3); zookeeper: $(zookeeper_cli)"

@@ -1,0 +1,205 @@
+# Shared by the scripts in this folder; sourced, never run. Needs bash 5 and what every Debian has.
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # what it sets is for the scripts that source it
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export LC_ALL=C.UTF-8 DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_CLI_UI_LANGUAGE=en
+# Debian keeps servers where a plain user's PATH may not look.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+die() {
+  echo "${0##*/}: $*" >&2
+  exit 1
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# ---- What has to be installed -------------------------------------------------------------------------------------------------
+
+as_root() {
+  if ((EUID == 0)); then
+    "$@"
+  elif have sudo; then
+    sudo "$@"
+  else
+    die "installing packages needs root or sudo; install redis-server and zookeeper yourself, then run this again."
+  fi
+}
+
+zookeeper_classpath() {
+  if [[ -n ${ZOOKEEPER_CLASSPATH:-} ]]; then
+    echo "$ZOOKEEPER_CLASSPATH"
+  elif [[ -e /usr/share/java/zookeeper.jar ]]; then
+    echo /usr/share/java/zookeeper.jar # its manifest names the other jars
+  else
+    return 1
+  fi
+}
+
+zookeeper_cli() {
+  command -v zkCli.sh || { [[ -e /usr/share/zookeeper/bin/zkCli.sh ]] && echo /usr/share/zookeeper/bin/zkCli.sh; }
+}
+
+# Installs redis-server and ZooKeeper from Debian when they are missing. Neither package's service is started: the scripts start
+# servers of their own, on ports of their own.
+install_dependencies() {
+  have dotnet || die "the .NET SDK (10.0 or later) is needed: dotnet is not on the PATH."
+  local missing=()
+  have redis-server && have redis-cli || missing+=(redis-server)
+  { have java && zookeeper_classpath && zookeeper_cli; } >/dev/null || missing+=(zookeeper)
+  ((${#missing[@]})) || return 0
+  have apt-get || die "missing: ${missing[*]}; they can be installed from Debian's packages only. Install them yourself, then run this again."
+  echo "installing: ${missing[*]}"
+  # A policy that forbids the start of services for as long as the packages are set up; one that is there already is respected.
+  as_root bash -euc '
+    policy=/usr/sbin/policy-rc.d
+    if [[ ! -e $policy ]]; then
+      trap "rm -f $policy" EXIT
+      printf "#!/bin/sh\nexit 101\n" >"$policy"
+      chmod 755 "$policy"
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+  ' bash "${missing[@]}" || die "apt-get could not install ${missing[*]}."
+}
+
+# ---- The built programs -------------------------------------------------------------------------------------------------------
+
+MONITOR=$ROOT/src/RedisFailover.Monitor/bin/Release/net10.0/redis-failover-monitor.dll
+CLI=$ROOT/src/RedisFailover.Cli/bin/Release/net10.0/redis-failover.dll
+
+# build PROJECT DLL: builds it unless what is there is newer than all sources.
+build() {
+  local project=$1 dll=$2
+  if [[ -e $dll ]] && [[ -z $(find "$ROOT/src" "$ROOT/test" "$ROOT"/Directory.* \( -name bin -o -name obj \) -prune -o \
+    \( -name '*.cs' -o -name '*.csproj' -o -name '*.props' \) -newer "$dll" -print -quit) ]]; then
+    return 0
+  fi
+  echo "building ${project##*/}"
+  local log
+  log=$(dotnet build -c Release "$ROOT/$project" -v quiet 2>&1) || {
+    echo "$log" >&2
+    die "$project does not build."
+  }
+  touch "$dll"
+}
+
+# ---- Processes, all of which end with the script ------------------------------------------------------------------------------
+
+WORK=
+PIDS=()
+
+# A directory of our own, and a trap that ends everything that was started: at the end, on an error, on Ctrl-C.
+begin_work() {
+  WORK=$(mktemp -d "${TMPDIR:-/tmp}/redis-failover-${1}.XXXXXX")
+  trap end_work EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
+}
+
+end_work() {
+  local status=$? pid
+  trap '' INT TERM HUP
+  for pid in "${PIDS[@]}"; do
+    kill -KILL "$pid" 2>/dev/null
+  done
+  # Nobody writes into the directory any more when it is removed.
+  for pid in "${PIDS[@]}"; do
+    while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
+  done
+  [[ -z $WORK ]] || rm -rf "$WORK"
+  exit "$status"
+}
+
+# start NAME COMMAND...: in the background, output to $WORK/NAME.log; its pid is in $STARTED. The kernel kills it when this shell is
+# killed by -9 and no trap runs.
+start() {
+  local name=$1 guard=()
+  shift
+  have setpriv && guard=(setpriv --pdeathsig KILL --)
+  # A job of a shell without job control ignores Ctrl-C: the trap above is what ends it.
+  "${guard[@]}" "$@" >>"$WORK/$name.log" 2>&1 </dev/null &
+  STARTED=$!
+  PIDS+=("$STARTED")
+  disown "$STARTED"
+}
+
+# A port that nobody listens on, below the range that outgoing connections take theirs from, and not given out before: in $PORT.
+PORTS=" "
+free_port() {
+  while :; do
+    PORT=$((10000 + RANDOM % 20000))
+    [[ $PORTS == *" $PORT "* ]] && continue
+    (exec 3<>"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null && continue
+    PORTS+="$PORT "
+    return 0
+  done
+}
+
+# wait_until SECONDS WHAT COMMAND...: again and again until the command succeeds.
+wait_until() {
+  local deadline=$((SECONDS + $1)) what=$2
+  shift 2
+  until "$@" >/dev/null 2>&1; do
+    if ((SECONDS >= deadline)); then
+      echo "timed out waiting for: $what" >&2
+      show_logs
+      exit 1
+    fi
+    sleep 0.02
+  done
+}
+
+show_logs() {
+  local log
+  for log in "$WORK"/*.log; do
+    [[ -e $log ]] && { echo "--- ${log##*/}" && tail -n 15 "$log"; } >&2
+  done
+}
+
+# Microseconds since 1970, without starting a process.
+now_us() { NOW=${EPOCHREALTIME/[.,]/}; }
+
+# ---- ZooKeeper, Redis ---------------------------------------------------------------------------------------------------------
+
+# start_zookeeper NAME PORT [line of zoo.cfg ...]
+start_zookeeper() {
+  local name=$1 port=$2 line
+  shift 2
+  mkdir -p "$WORK/$name"
+  {
+    printf '%s\n' "tickTime=500" "dataDir=$WORK/$name/data" "clientPort=$port" "clientPortAddress=127.0.0.1" \
+      "4lw.commands.whitelist=*" "admin.enableServer=false" "maxClientCnxns=0"
+    for line in "$@"; do echo "$line"; done
+  } >"$WORK/$name/zoo.cfg"
+  start "$name" java -Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData -cp "$(zookeeper_classpath)" \
+    org.apache.zookeeper.server.quorum.QuorumPeerMain "$WORK/$name/zoo.cfg"
+}
+
+zookeeper_serves() { # PORT
+  local answer
+  exec 3<>"/dev/tcp/127.0.0.1/$1" && printf srvr >&3 && answer=$(timeout 2 cat <&3)
+  exec 3>&-
+  [[ $answer == *Mode:* ]]
+}
+
+# start_redis NAME PORT [line of redis.conf ...]
+start_redis() {
+  local name=$1 port=$2 line
+  shift 2
+  mkdir -p "$WORK/$name"
+  {
+    printf '%s\n' "port $port" "bind 127.0.0.1" "dir $WORK/$name" "save \"\"" "repl-diskless-sync-delay 0"
+    for line in "$@"; do echo "$line"; done
+  } >"$WORK/$name/redis.conf"
+  start "$name" redis-server "$WORK/$name/redis.conf"
+}
+
+redis_answers() { [[ $(timeout 2 redis-cli -p "$1" ping 2>/dev/null) == PONG ]]; }
+
+redis_follows() { # PORT MASTER_PORT
+  local info
+  info=$(timeout 2 redis-cli -p "$1" info replication 2>/dev/null)
+  [[ $info == *role:slave* && $info == *"master_port:$2"* && $info == *master_link_status:up* ]]
+}

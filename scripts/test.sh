@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Builds everything and runs all tests, unit and integration. The last line is the sum: "N passed, N failed".
+# Exit code 0 only when every test passed, none was left out by an accident and at least one ran.
+# Arguments are passed on to dotnet test: scripts/test.sh --filter "FullyQualifiedName~Failover"
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+install_dependencies
+
+dotnet build -c Release "$ROOT/redis-failover-zk.sln" -v quiet
+
+log=$(mktemp "${TMPDIR:-/tmp}/redis-failover-test-log.XXXXXX")
+trap 'rm -f "$log"' EXIT
+
+status=0
+for project in UnitTests IntegrationTests; do
+  # The limit is there for a run that hangs; a whole run takes less than five minutes.
+  timeout --kill-after=10 600 dotnet test --no-build -c Release "$ROOT/test/RedisFailover.$project" "$@" 2>&1 | tee -a "$log" || status=$?
+done
+
+# "Passed!  - Failed:     0, Passed:     7, Skipped:     0, Total:     7, Duration: ..."
+read -r passed failed < <(awk '
+  /^(Passed|Failed|Skipped)! +- Failed: / {
+    gsub(/[,:]/, " ")
+    for (i = 1; i < NF; i++) {
+      if ($i == "Failed" && $(i + 1) ~ /^[0-9]+$/) failed += $(i + 1)
+      if ($i == "Passed" && $(i + 1) ~ /^[0-9]+$/) passed += $(i + 1)
+    }
+  }
+  END { print passed + 0, failed + 0 }' "$log")
+
+if ((status != 0 && failed == 0)); then
+  echo "test run: a test project did not run to its end (exit code $status)"
+fi
+if ((passed + failed == 0)); then
+  echo "test run: no test ran"
+  status=1
+fi
+echo "$passed passed, $failed failed"
+((status == 0 && failed == 0))

@@ -1,0 +1,177 @@
+using System.Collections.Immutable;
+using System.Text;
+using System.Text.Json;
+using RedisFailover.ZooKeeper;
+
+namespace RedisFailover.Cli.Cluster;
+
+/// <summary>One session with the ensemble, for a command that looks and is done. Every call is bounded in time and fails in one line.</summary>
+internal sealed class ClusterReader : IAsyncDisposable
+{
+    private static readonly ZnodePaths Paths = new("");
+    private readonly ZooKeeperConnectionString _connection;
+    private readonly TimeSpan _timeout;
+    private ZooKeeperSession? _session;
+
+    private ClusterReader(ZooKeeperConnectionString connection, TimeSpan timeout)
+    {
+        _connection = connection;
+        _timeout = timeout;
+    }
+
+    private ZooKeeperSession Session => _session!;
+
+    internal static async Task<ClusterReader> ConnectAsync(ZooKeeperConnectionString connection, TimeSpan timeout, CancellationToken ct)
+    {
+        ClusterReader reader = new(connection, timeout);
+        reader._session = await reader.BoundedAsync(
+            token => ZooKeeperSession.ConnectAsync(new ZooKeeperOptions { Connection = connection }, token), ct);
+        return reader;
+    }
+
+    internal static CliException Unreachable(ZooKeeperConnectionString connection, TimeSpan timeout, Exception? inner = null)
+        => new($"ZooKeeper at {string.Join(',', connection.Hosts)} did not answer within {timeout.TotalSeconds:0.###} s.", inner: inner);
+
+    internal static CliException NoTopology(ZooKeeperConnectionString connection)
+        => new($"there is no topology at {connection.Chroot}{Paths.Nodes}: no monitor has written one yet, or the path is another (--zk).");
+
+    internal static Topology ParseTopology(ReadOnlyMemory<byte> json) => Parsed(TopologyJson.Parse, json);
+
+    internal async Task<ClusterState> ReadAsync(CancellationToken ct)
+    {
+        // A ZooKeeper follower may lag behind; what an operator is shown must not.
+        await BoundedAsync(
+            async token =>
+            {
+                await Session.SyncAsync(Paths.Nodes, token);
+                return true;
+            },
+            ct);
+        ReadOnlyMemory<byte> nodes = await ReadAsync(Paths.Nodes, ct) ?? throw NoTopology(_connection);
+        ReadOnlyMemory<byte>? leader = await ReadAsync(Paths.Leader, ct);
+        Dictionary<string, ReadOnlyMemory<byte>> monitors = [];
+        foreach (string id in await ChildrenAsync(Paths.Monitors, ct))
+        {
+            if (await ReadAsync(Paths.Monitor(id), ct) is { } monitor)
+            {
+                monitors.Add(id, monitor);
+            }
+        }
+
+        return new ClusterState
+        {
+            Topology = ParseTopology(nodes),
+            TopologyJson = nodes,
+            Leader = leader is { } json ? Parsed(ParseLeader, json) : null,
+            LeaderJson = leader,
+            Monitors = monitors.ToImmutableSortedDictionary(monitor => monitor.Key, monitor => Parsed(MonitorReport.Parse, monitor.Value)),
+            MonitorsJson = monitors.ToImmutableSortedDictionary(),
+            Wish = await ReadAsync(Paths.ManualFailover, ct) is { } wish ? Encoding.UTF8.GetString(wish.Span) : null,
+        };
+    }
+
+    internal async Task<ImmutableArray<HistoryEntry>> HistoryAsync(CancellationToken ct)
+        => await ReadAsync(Paths.History, ct) is { } history ? Parsed(HistoryJson.Parse, history) : [];
+
+    /// <summary>Writes the operator's wish; false when there is one already.</summary>
+    internal async Task<bool> WishAsync(string wish, CancellationToken ct)
+    {
+        try
+        {
+            await BoundedAsync(token => Session.CreateAsync(Paths.ManualFailover, Encoding.UTF8.GetBytes(wish), cancellationToken: token), ct);
+            return true;
+        }
+        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NodeExists)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Whether a wish is still there that the monitors have neither fulfilled nor refused.</summary>
+    internal async Task<bool> IsWishPendingAsync(CancellationToken ct)
+        => await BoundedAsync(token => Session.ExistsAsync(Paths.ManualFailover, cancellationToken: token), ct) is not null;
+
+    /// <summary>Takes the wish back; false when the monitors were faster.</summary>
+    internal async Task<bool> WithdrawAsync(CancellationToken ct)
+    {
+        try
+        {
+            return await BoundedAsync(
+                async token =>
+                {
+                    await Session.DeleteAsync(Paths.ManualFailover, cancellationToken: token);
+                    return true;
+                },
+                ct);
+        }
+        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
+        {
+            return false;
+        }
+    }
+
+    public ValueTask DisposeAsync() => _session?.DisposeAsync() ?? ValueTask.CompletedTask;
+
+    private async Task<ReadOnlyMemory<byte>?> ReadAsync(string path, CancellationToken ct)
+    {
+        try
+        {
+            return (await BoundedAsync(token => Session.GetDataAsync(path, cancellationToken: token).AsTask(), ct)).Data;
+        }
+        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
+        {
+            return null;
+        }
+    }
+
+    private async Task<ImmutableArray<string>> ChildrenAsync(string path, CancellationToken ct)
+    {
+        try
+        {
+            return (await BoundedAsync(token => Session.GetChildrenAsync(path, cancellationToken: token), ct)).Names;
+        }
+        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
+        {
+            return [];
+        }
+    }
+
+    private async Task<T> BoundedAsync<T>(Func<CancellationToken, Task<T>> call, CancellationToken ct)
+    {
+        using CancellationTokenSource deadline = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        deadline.CancelAfter(_timeout);
+        try
+        {
+            return await call(deadline.Token);
+        }
+        catch (OperationCanceledException e) when (!ct.IsCancellationRequested)
+        {
+            throw Unreachable(_connection, _timeout, e);
+        }
+    }
+
+    private static T Parsed<T>(Func<ReadOnlyMemory<byte>, T> parse, ReadOnlyMemory<byte> json)
+    {
+        try
+        {
+            return parse(json);
+        }
+        catch (Exception e) when (e is FormatException or JsonException)
+        {
+            throw new CliException(e.Message, inner: e);
+        }
+    }
+
+    private static LeaderInfo ParseLeader(ReadOnlyMemory<byte> json)
+    {
+        using JsonDocument document = JsonDocument.Parse(json);
+        JsonElement root = document.RootElement;
+        return new LeaderInfo(
+            Text("id"),
+            Text("host"),
+            root.TryGetProperty("pid", out JsonElement pid) && pid.ValueKind == JsonValueKind.Number ? pid.GetInt64() : 0,
+            Text("since"));
+
+        string Text(string field) => root.TryGetProperty(field, out JsonElement value) ? value.ToString() : "";
+    }
+}

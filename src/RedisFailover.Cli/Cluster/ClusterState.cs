@@ -1,0 +1,25 @@
+using System.Collections.Immutable;
+
+namespace RedisFailover.Cli.Cluster;
+
+/// <summary>Who leads, as the znode <c>R/leader</c> says.</summary>
+internal sealed record LeaderInfo(string Id, string Host, long Pid, string Since);
+
+/// <summary>All that ZooKeeper holds about a cluster at one moment. The raw JSON is kept for <c>--json</c>: fields unknown here included.</summary>
+internal sealed record ClusterState
+{
+    internal required Topology Topology { get; init; }
+
+    internal required ReadOnlyMemory<byte> TopologyJson { get; init; }
+
+    internal LeaderInfo? Leader { get; init; }
+
+    internal ReadOnlyMemory<byte>? LeaderJson { get; init; }
+
+    internal ImmutableSortedDictionary<string, MonitorReport> Monitors { get; init; } = ImmutableSortedDictionary<string, MonitorReport>.Empty;
+
+    internal ImmutableSortedDictionary<string, ReadOnlyMemory<byte>> MonitorsJson { get; init; } = ImmutableSortedDictionary<string, ReadOnlyMemory<byte>>.Empty;
+
+    /// <summary>An operator's wish that the monitors have neither fulfilled nor refused yet.</summary>
+    internal string? Wish { get; init; }
+}

@@ -1,0 +1,57 @@
+using System.CommandLine;
+using RedisFailover.Cli.Load;
+using RedisFailover.Client;
+using RedisFailover.ZooKeeper;
+
+namespace RedisFailover.Cli.Commands;
+
+/// <summary>load: drives writes and reads through the client library and tells what they met with.</summary>
+internal static class LoadCommand
+{
+    private const string PasswordVariable = "REDIS_FAILOVER_PASSWORD";
+
+    internal static Command Create()
+    {
+        CommonOptions common = new();
+        Option<double> rate = CommonOptions.Number("--rate", "Writes per second", 100, 0.1, 100_000);
+        Option<double> reads = CommonOptions.Number("--reads", "Reads per second (default: as many as writes)", null, 0, 100_000);
+        Option<double> duration = CommonOptions.Number("--duration", "Seconds (default: until Ctrl-C)", null, 0.1, 1_000_000);
+        Option<double> gap = CommonOptions.Number("--gap", "Print gaps between two acknowledged writes that are longer than this many milliseconds", 100, 1, 60_000);
+        Command command = common.AddTo(new Command(
+            "load",
+            $"Write and read through the client library; tell errors, gaps, and how many acknowledged writes are missing at the end. Password: {PasswordVariable}")
+        {
+            rate, reads, duration, gap,
+        });
+        command.SetAction(async (parsed, ct) =>
+        {
+            double writes = parsed.GetValue(rate);
+            LoadOptions options = new(
+                writes,
+                parsed.GetResult(reads) is null ? writes : parsed.GetValue(reads),
+                parsed.GetResult(duration) is null ? null : TimeSpan.FromSeconds(parsed.GetValue(duration)),
+                TimeSpan.FromMilliseconds(parsed.GetValue(gap)));
+            LoadLog log = new(parsed.InvocationConfiguration.Output, parsed.GetValue(common.Json), TimeProvider.System);
+            return await RunAsync(common.ConnectionOf(parsed), common.TimeoutOf(parsed), options, log, ct);
+        });
+        return command;
+    }
+
+    private static async Task<int> RunAsync(
+        ZooKeeperConnectionString zooKeeper, TimeSpan timeout, LoadOptions options, LoadLog log, CancellationToken ct)
+    {
+        FailoverOptions client = new() { ConnectTimeout = timeout, Password = Environment.GetEnvironmentVariable(PasswordVariable) };
+        try
+        {
+            await using FailoverConnection connection = await FailoverConnection.ConnectAsync(zooKeeper.ToString(), client, ct);
+            log.Started(options, connection.Topology);
+            LoadReport report = await new LoadRun(connection, options, log, TimeProvider.System).RunAsync(ct);
+            log.Report(report);
+            return report is { Lost: 0, Acknowledged: > 0 } ? CommandLine.Done : CommandLine.Failed;
+        }
+        catch (Exception e) when (e is FailoverConnectException or ArgumentException)
+        {
+            throw new CliException(e.Message, inner: e);
+        }
+    }
+}

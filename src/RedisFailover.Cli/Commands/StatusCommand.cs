@@ -1,0 +1,128 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using RedisFailover.Cli.Cluster;
+using Spectre.Console;
+
+namespace RedisFailover.Cli.Commands;
+
+/// <summary>status: the topology, who leads, and what each monitor sees.</summary>
+internal static class StatusCommand
+{
+    private static readonly JsonWriterOptions Indented = new() { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    internal static Command Create()
+    {
+        CommonOptions common = new();
+        Command command = common.AddTo(new Command("status", "Show the master, the replicas, the leading monitor and what each monitor sees"));
+        command.SetAction(async (parsed, ct) =>
+        {
+            await using ClusterReader reader = await ClusterReader.ConnectAsync(common.ConnectionOf(parsed), common.TimeoutOf(parsed), ct);
+            ClusterState state = await reader.ReadAsync(ct);
+            TextWriter output = parsed.InvocationConfiguration.Output;
+            if (parsed.GetValue(common.Json))
+            {
+                await output.WriteLineAsync(Json(state));
+            }
+            else
+            {
+                Print(state, output);
+            }
+
+            return CommandLine.Done;
+        });
+        return command;
+    }
+
+    internal static string Json(ClusterState state)
+    {
+        using MemoryStream buffer = new();
+        using (Utf8JsonWriter writer = new(buffer, Indented))
+        {
+            writer.WriteStartObject();
+            Raw("topology", state.TopologyJson);
+            Raw("leader", state.LeaderJson);
+            writer.WriteStartObject("monitors");
+            foreach ((string id, ReadOnlyMemory<byte> json) in state.MonitorsJson)
+            {
+                Raw(id, json);
+            }
+
+            writer.WriteEndObject();
+            writer.WriteString("manualFailover", state.Wish);
+            writer.WriteEndObject();
+
+            void Raw(string name, ReadOnlyMemory<byte>? json)
+            {
+                writer.WritePropertyName(name);
+                if (json is { } value)
+                {
+                    // Through a document, not raw: the znode's own indentation would be in the way of ours.
+                    using JsonDocument document = JsonDocument.Parse(value);
+                    document.RootElement.WriteTo(writer);
+                }
+                else
+                {
+                    writer.WriteNullValue();
+                }
+            }
+        }
+
+        return Encoding.UTF8.GetString(buffer.ToArray());
+    }
+
+    internal static void Print(ClusterState state, TextWriter output)
+    {
+        Topology topology = state.Topology;
+        output.WriteLine($"master   {topology.Master?.ToString() ?? "none"}");
+        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"state    {TopologyJson.Name(topology.State)}, epoch {topology.Epoch}"));
+        output.WriteLine($"reason   {topology.Reason} ({Texts.Utc(topology.ChangedAt)}, by {topology.ChangedBy})");
+        output.WriteLine(state.Leader is { } leader ? $"leader   {leader.Id} (host {leader.Host}, pid {leader.Pid}, since {leader.Since})" : "leader   none: no monitor leads at present");
+        if (state.Wish is { } wish)
+        {
+            output.WriteLine($"wish     a failover to {wish} was asked for and is not done yet");
+        }
+
+        output.WriteLine();
+        Table table = new Table().Border(TableBorder.Simple).AddColumns("node", "role");
+        foreach (string id in state.Monitors.Keys)
+        {
+            table.AddColumn(new TableColumn(new Text($"seen by {id}")).RightAligned());
+        }
+
+        foreach ((NodeAddress node, string role) in Nodes(topology))
+        {
+            table.AddRow([new Text(node.ToString()), new Text(role), .. state.Monitors.Values.Select(monitor => new Text(Seen(monitor, node)))]);
+        }
+
+        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(output), Ansi = AnsiSupport.No });
+        // A pipe has no width: nothing is to be broken into two lines there.
+        console.Profile.Width = Math.Max(console.Profile.Width, 60 + (24 * state.Monitors.Count));
+        console.Write(table);
+    }
+
+    private static IEnumerable<(NodeAddress Node, string Role)> Nodes(Topology topology)
+    {
+        if (topology.Master is { } master)
+        {
+            yield return (master, "master");
+        }
+
+        foreach (NodeAddress replica in topology.Replicas)
+        {
+            yield return (replica, "replica");
+        }
+
+        foreach (NodeAddress node in topology.Unavailable)
+        {
+            yield return (node, "unavailable");
+        }
+    }
+
+    private static string Seen(MonitorReport report, NodeAddress node)
+        => report.Unavailable.Contains(node) ? "down"
+            : report.Available.TryGetValue(node, out double seconds) ? string.Create(CultureInfo.InvariantCulture, $"{seconds * 1000:0.0} ms")
+            : "-";
+}

@@ -1,0 +1,71 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Text.Json.Serialization;
+
+namespace RedisFailover.Cli.Load;
+
+/// <summary>How often one kind of error came.</summary>
+internal sealed record ErrorCount(
+    [property: JsonPropertyName("operation")] string Operation,
+    [property: JsonPropertyName("type")] string Type,
+    [property: JsonPropertyName("message")] string Message,
+    [property: JsonPropertyName("count")] long Count);
+
+/// <summary>The outcome of a load run.</summary>
+internal sealed record LoadReport
+{
+    [JsonPropertyName("seconds")]
+    public required double Seconds { get; init; }
+
+    /// <summary>Writes begun.</summary>
+    [JsonPropertyName("writes")]
+    public required long Writes { get; init; }
+
+    [JsonPropertyName("acknowledged")]
+    public required long Acknowledged { get; init; }
+
+    /// <summary>Writes that ended in an error. Those may have been applied or not; they do not count as lost.</summary>
+    [JsonPropertyName("failedWrites")]
+    public required long FailedWrites { get; init; }
+
+    [JsonPropertyName("reads")]
+    public required long Reads { get; init; }
+
+    [JsonPropertyName("failedReads")]
+    public required long FailedReads { get; init; }
+
+    /// <summary>Reads that did not find an acknowledged write: the replica that answered had not received it yet, or it is lost.</summary>
+    [JsonPropertyName("staleReads")]
+    public required long StaleReads { get; init; }
+
+    [JsonPropertyName("longestGapMillis")]
+    public required double LongestGapMillis { get; init; }
+
+    [JsonPropertyName("longestGapFrom")]
+    public string? LongestGapFrom { get; init; }
+
+    [JsonPropertyName("longestGapTo")]
+    public string? LongestGapTo { get; init; }
+
+    /// <summary>Acknowledged writes that the master does not have at the end; null when it could not be asked.</summary>
+    [JsonPropertyName("lostAcknowledgedWrites")]
+    public required long? Lost { get; init; }
+
+    [JsonPropertyName("errors")]
+    public ImmutableArray<ErrorCount> Errors { get; init; } = [];
+
+    internal IEnumerable<string> Lines()
+    {
+        yield return Line($"writes                     {Writes}, of which acknowledged {Acknowledged}, failed {FailedWrites}");
+        yield return Line($"reads                      {Reads}, of which failed {FailedReads}, older than an acknowledged write {StaleReads}");
+        foreach (ErrorCount error in Errors)
+        {
+            yield return Line($"errors                     {error.Count} x {error.Operation}: {error.Type}: {error.Message}");
+        }
+
+        yield return Line($"longest gap                {LongestGapMillis:0.0} ms between two acknowledged writes{(LongestGapTo is null ? "" : $", until {LongestGapTo}")}");
+        yield return Line($"lost acknowledged writes   {(Lost is { } lost ? lost : "not known: the master could not be asked")}");
+
+        static string Line(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+    }
+}

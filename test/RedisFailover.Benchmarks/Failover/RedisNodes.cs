@@ -1,0 +1,100 @@
+using System.Collections.Immutable;
+using System.Diagnostics;
+using System.Globalization;
+using RedisFailover.IntegrationTests.Harness;
+
+namespace RedisFailover.Benchmarks.Failover;
+
+/// <summary>Three Redis nodes, one of which is master: the part that both contenders share.</summary>
+internal sealed class RedisNodes : IAsyncDisposable
+{
+    private readonly IReadOnlyList<RedisServer> _nodes;
+    private RedisServer? _struck;
+    private Fault _fault;
+
+    internal RedisNodes(IReadOnlyList<RedisServer> nodes)
+    {
+        _nodes = nodes;
+        Master = nodes[0];
+    }
+
+    internal RedisServer Master { get; private set; }
+
+    internal ImmutableArray<NodeAddress> Addresses => [.. _nodes.Select(node => node.Address)];
+
+    internal static async Task<RedisNodes> StartAsync(CancellationToken ct)
+    {
+        List<RedisServer> nodes = [];
+        for (int i = 0; i < 3; i++)
+        {
+            nodes.Add(await RedisServer.StartAsync(new RedisServerOptions { ReplicaOf = i == 0 ? null : nodes[0].Address }, ct));
+        }
+
+        RedisNodes all = new(nodes);
+        await all.WaitForReplicasAsync(ct);
+        return all;
+    }
+
+    internal long Strike(Fault fault)
+    {
+        _struck = Master;
+        _fault = fault;
+        long at = Stopwatch.GetTimestamp();
+        if (fault == Fault.Kill)
+        {
+            Master.Kill();
+        }
+        else
+        {
+            Master.Freeze();
+        }
+
+        return at;
+    }
+
+    /// <summary>The struck node comes back as the new master's replica; by our hand, so that a round does not wait for anybody's habits.</summary>
+    internal async Task RestoreAsync(CancellationToken ct)
+    {
+        RedisServer struck = _struck!;
+        foreach (RedisServer node in _nodes.Where(node => node != struck))
+        {
+            if (await node.RoleAsync(ct) == "master")
+            {
+                Master = node;
+            }
+        }
+
+        if (_fault == Fault.Kill)
+        {
+            await struck.RestartAsync(ct);
+        }
+        else
+        {
+            struck.Thaw();
+        }
+
+        string port = Master.Port.ToString(CultureInfo.InvariantCulture);
+        await Eventually.HoldsAsync(
+            "The struck node takes orders",
+            async token => (await struck.CommandAsync(["REPLICAOF", Master.Address.Host, port], token)).Text,
+            reply => reply!.StartsWith("OK", StringComparison.Ordinal),
+            ct: ct);
+        await WaitForReplicasAsync(ct);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (RedisServer node in _nodes)
+        {
+            await node.DisposeAsync();
+        }
+    }
+
+    private async Task WaitForReplicasAsync(CancellationToken ct)
+        => await Eventually.HoldsAsync(
+            "Two replicas follow the master",
+            async token => (await Master.InfoAsync("replication", token)).Where(line => line.Key.StartsWith("slave", StringComparison.Ordinal)).ToList(),
+            replicas => replicas.Count(replica => replica.Value.Contains("state=online", StringComparison.Ordinal)) == 2,
+            TimeSpan.FromSeconds(60),
+            ct: ct);
+}

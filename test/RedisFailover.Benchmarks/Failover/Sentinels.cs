@@ -1,0 +1,122 @@
+using System.Globalization;
+using System.Net.Sockets;
+using RedisFailover.IntegrationTests.Harness;
+
+namespace RedisFailover.Benchmarks.Failover;
+
+/// <summary>
+/// Redis Sentinel: three sentinels, quorum 2, and the best client there could be: subscribed to +switch-master at all three, it moves
+/// to the new master with the first message, over a bare socket and without a client library in between.
+/// </summary>
+internal sealed class Sentinels : IContender
+{
+    private readonly RedisNodes _redis;
+    private readonly List<SentinelProcess> _sentinels = [];
+    private readonly List<RedisWire> _subscriptions = [];
+    private readonly List<Task> _listening = [];
+    private readonly Lock _lock = new();
+    private MasterLink _master;
+
+    private Sentinels(TimeSpan downAfter, RedisNodes redis)
+    {
+        Name = string.Create(CultureInfo.InvariantCulture, $"Redis Sentinel, down-after-milliseconds {downAfter.TotalMilliseconds:0}");
+        _redis = redis;
+        _master = new MasterLink(redis.Master.Address);
+    }
+
+    public string Name { get; }
+
+    internal static async Task<Sentinels> StartAsync(TimeSpan downAfter, CancellationToken ct)
+    {
+        Sentinels contender = new(downAfter, await RedisNodes.StartAsync(ct));
+        try
+        {
+            for (int i = 0; i < 3; i++)
+            {
+                contender._sentinels.Add(await SentinelProcess.StartAsync(contender._redis.Master.Address, downAfter, ct));
+            }
+
+            await contender.WaitUntilReadyAsync(ct);
+            foreach (SentinelProcess sentinel in contender._sentinels)
+            {
+                RedisWire subscription = await sentinel.SubscribeAsync(ct);
+                contender._subscriptions.Add(subscription);
+                contender._listening.Add(contender.ListenAsync(subscription));
+            }
+
+            return contender;
+        }
+        catch
+        {
+            await contender.DisposeAsync();
+            throw;
+        }
+    }
+
+    public Task WriteAsync(string value)
+    {
+        lock (_lock)
+        {
+            return _master.SetAsync(value);
+        }
+    }
+
+    public long Strike(Fault fault) => _redis.Strike(fault);
+
+    public async Task RestoreAsync(CancellationToken ct)
+    {
+        await _redis.RestoreAsync(ct);
+        await WaitUntilReadyAsync(ct);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (RedisWire subscription in _subscriptions)
+        {
+            await subscription.DisposeAsync();
+        }
+
+        await Task.WhenAll(_listening);
+        foreach (SentinelProcess sentinel in _sentinels)
+        {
+            await sentinel.DisposeAsync();
+        }
+
+        await _master.DisposeAsync();
+        await _redis.DisposeAsync();
+    }
+
+    private Task WaitUntilReadyAsync(CancellationToken ct)
+        => Task.WhenAll(_sentinels.Select(sentinel => sentinel.WaitUntilReadyAsync(_redis.Master.Address, ct)));
+
+    private async Task ListenAsync(RedisWire subscription)
+    {
+        try
+        {
+            while (true)
+            {
+                // message, +switch-master, "name old-host old-port new-host new-port"
+                string[] words = (await subscription.ReadAsync())[2].Text!.Split(' ');
+                NodeAddress told = NodeAddress.Parse($"{words[3]}:{words[4]}");
+                MasterLink? left = null;
+                lock (_lock)
+                {
+                    if (told != _master.Address)
+                    {
+                        left = _master;
+                        _master = new MasterLink(told);
+                    }
+                }
+
+                if (left is not null)
+                {
+                    await left.DisposeAsync();
+                }
+            }
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException or EndOfStreamException)
+        {
+            // The benchmark is over.
+        }
+    }
+}
