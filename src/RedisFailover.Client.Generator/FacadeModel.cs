@@ -1,0 +1,89 @@
+using System;
+using System.Collections.Generic;
+using System.Linq;
+using Microsoft.CodeAnalysis;
+
+namespace RedisFailover.Client.Generator;
+
+/// <summary>A class marked [GenerateFacade] and the members that it leaves to the generator.</summary>
+internal sealed class FacadeModel : IEquatable<FacadeModel>
+{
+    private readonly string _fingerprint;
+
+    private FacadeModel(INamedTypeSymbol type, bool queues, List<FacadeMember> members, List<FacadeMember> calls, List<string> unsupported)
+    {
+        Namespace = type.ContainingNamespace.ToDisplayString();
+        Name = type.Name;
+        Queues = queues;
+        Members = members;
+        Calls = calls;
+        Unsupported = unsupported;
+        _fingerprint = Namespace + "." + Name + queues + string.Join(";", unsupported) + string.Join(";", members.Concat(calls).Select(Signature));
+    }
+
+    public string Namespace { get; }
+
+    public string Name { get; }
+
+    /// <summary>True for a batch or a transaction: calls are kept until it is executed.</summary>
+    public bool Queues { get; }
+
+    /// <summary>The members to emit.</summary>
+    public List<FacadeMember> Members { get; }
+
+    /// <summary>Every asynchronous member, also those written by hand: each has a struct that keeps its arguments.</summary>
+    public List<FacadeMember> Calls { get; }
+
+    /// <summary>Properties and events that nobody wrote by hand.</summary>
+    public List<string> Unsupported { get; }
+
+    public static FacadeModel Of(GeneratorAttributeSyntaxContext context)
+    {
+        var type = (INamedTypeSymbol)context.TargetSymbol;
+        bool queues = context.Attributes[0].ConstructorArguments[0].Value is true;
+        var members = new List<FacadeMember>();
+        var calls = new List<FacadeMember>();
+        var unsupported = new List<string>();
+        foreach (INamedTypeSymbol contract in type.AllInterfaces.Where(i => i.ContainingNamespace.ToDisplayString().StartsWith("StackExchange.Redis", StringComparison.Ordinal)))
+        {
+            var overloads = new Dictionary<string, int>(StringComparer.Ordinal);
+            foreach (ISymbol symbol in contract.GetMembers().Where(m => !m.IsStatic))
+            {
+                bool byHand = IsWrittenByHand(type, symbol);
+                if (symbol is IMethodSymbol { MethodKind: MethodKind.Ordinary } method)
+                {
+                    overloads[method.Name] = overloads.TryGetValue(method.Name, out int seen) ? seen + 1 : 1;
+                    var member = new FacadeMember(method, $"{method.Name}Call{overloads[method.Name]}");
+                    if (member.Shape == Shape.Async)
+                    {
+                        calls.Add(member);
+                    }
+
+                    if (!byHand)
+                    {
+                        members.Add(member);
+                    }
+                }
+                else if (symbol is IPropertySymbol or IEventSymbol && !byHand)
+                {
+                    unsupported.Add(symbol.ToDisplayString());
+                }
+            }
+        }
+
+        return new FacadeModel(type, queues, members, queues ? new List<FacadeMember>() : calls, unsupported);
+    }
+
+    public bool Equals(FacadeModel? other) => other is not null && _fingerprint == other._fingerprint;
+
+    public override bool Equals(object? obj) => Equals(obj as FacadeModel);
+
+    public override int GetHashCode() => StringComparer.Ordinal.GetHashCode(_fingerprint);
+
+    // A default implementation in the interface itself is not ours: it would bypass the routing.
+    private static bool IsWrittenByHand(INamedTypeSymbol type, ISymbol member)
+        => type.FindImplementationForInterfaceMember(member) is { ContainingType.TypeKind: TypeKind.Class };
+
+    private static string Signature(FacadeMember member)
+        => $"{member.ReturnType} {member.Interface}.{member.Name}({string.Join(",", member.Parameters.Select(p => p.Modifier + p.Type + p.Name))})";
+}

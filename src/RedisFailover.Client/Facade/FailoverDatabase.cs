@@ -1,0 +1,114 @@
+using StackExchange.Redis;
+
+namespace RedisFailover.Client;
+
+/// <summary>
+/// The IDatabase that callers hold. It is bound to no node: each call looks at the snapshot in force. Its members are emitted by
+/// the source generator, routed as routing.txt says; here is what they all share.
+/// </summary>
+[GenerateFacade]
+internal sealed partial class FailoverDatabase : IDatabase
+{
+    private readonly NodeSet _nodes;
+    private readonly int _db;
+    private readonly object? _asyncState;
+
+    public FailoverDatabase(NodeSet nodes, int db, object? asyncState)
+    {
+        _nodes = nodes;
+        _db = db;
+        _asyncState = asyncState;
+    }
+
+    int IDatabase.Database => _db < 0 ? 0 : _db;
+
+    private Task<T> RunAsync<TCall, T>(TCall call, CommandClass kind, CommandFlags flags)
+        where TCall : struct, ICall<T>
+    {
+        LiveNode? node = _nodes.Current.NodeFor(kind, flags);
+        if (node is null)
+        {
+            return WithState(FollowAsync<TCall, T>(call, kind, flags, null, null));
+        }
+
+        Task<T> sent = Send<TCall, T>(in call, node, flags);
+        return sent.IsCompletedSuccessfully ? sent : WithState(FollowAsync(call, kind, flags, node, sent));
+    }
+
+    private async Task<T> FollowAsync<TCall, T>(TCall call, CommandClass kind, CommandFlags flags, LiveNode? node, Task<T>? sent)
+        where TCall : struct, ICall<T>
+    {
+        Retries? retries = null;
+        while (true)
+        {
+            if (sent is null)
+            {
+                retries ??= new Retries(_nodes, kind);
+                node = await _nodes.NodeForAsync(kind, retries.NeedsMaster ? flags | CommandFlags.DemandMaster : flags, retries).ConfigureAwait(false);
+                sent = Send<TCall, T>(in call, node, flags);
+            }
+
+            Exception failure;
+            try
+            {
+                T result = await sent.ConfigureAwait(false);
+                if (StackExchangeVersion.ReaderThreadCanBeStolen)
+                {
+                    // This may be the socket's reader, or the thread that closes a multiplexer: the caller continues elsewhere.
+                    await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+                }
+
+                return result;
+            }
+            catch (Exception caught)
+            {
+                failure = caught;
+            }
+
+            await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+            retries ??= new Retries(_nodes, kind);
+            await retries.AfterAsync(failure, node!).ConfigureAwait(false);
+            sent = null;
+        }
+    }
+
+    private Task<T> Send<TCall, T>(in TCall call, LiveNode node, CommandFlags flags)
+        where TCall : struct, ICall<T>
+    {
+        try
+        {
+            return call.SendAsync(node.Database(_db), flags & ~StackExchangeVersion.RoleMask);
+        }
+        catch (Exception failure)
+        {
+            // Thrown or returned, a refusal is judged in one place.
+            return Task.FromException<T>(failure);
+        }
+    }
+
+    private Task<T> WithState<T>(Task<T> task) => _asyncState is null ? task : StatefulAsync(task, _asyncState);
+
+    private static Task<T> StatefulAsync<T>(Task<T> task, object state)
+    {
+        var source = new TaskCompletionSource<T>(state, TaskCreationOptions.RunContinuationsAsynchronously);
+        _ = task.ContinueWith(
+            static (done, target) => ((TaskCompletionSource<T>)target!).SetFromTask(done), source, CancellationToken.None,
+            TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        return source.Task;
+    }
+
+    /// <summary>The node for a call that stays on it from beginning to end: a scan.</summary>
+    private IDatabase Direct(CommandClass kind, ref CommandFlags flags)
+    {
+        var call = new BlockingCall(_nodes, kind, flags);
+        IDatabase target = call.Target(_db);
+        flags = call.Flags;
+        return target;
+    }
+
+    private IDatabase Direct(CommandClass kind)
+    {
+        var flags = CommandFlags.None;
+        return Direct(kind, ref flags);
+    }
+}

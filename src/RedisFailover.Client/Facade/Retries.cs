@@ -1,0 +1,116 @@
+using System.Runtime.ExceptionServices;
+
+namespace RedisFailover.Client;
+
+/// <summary>
+/// What becomes of one call after its first failure, or while there is no node for it: whether it is sent again, when, and what
+/// the caller is told in the end. Its deadline, <see cref="FailoverOptions.WriteWait"/>, runs from the first failure, so that
+/// calls which succeed at once never look at a clock.
+/// </summary>
+internal sealed class Retries(NodeSet nodes, CommandClass kind)
+{
+    private static readonly TimeSpan s_longestPause = TimeSpan.FromMilliseconds(50);
+
+    private readonly TimeProvider _time = nodes.Options.TimeProvider;
+    private readonly long _since = nodes.Options.TimeProvider.GetTimestamp();
+    private TimeSpan _pause = TimeSpan.FromMilliseconds(1);
+    private LiveNode? _lastNode;
+    private Exception? _lastFailure;
+
+    /// <summary>True once a replica has refused it as a write: only the master will do.</summary>
+    public bool NeedsMaster { get; private set; }
+
+    private TimeSpan Remaining => nodes.Options.WriteWait - _time.GetElapsedTime(_since);
+
+    /// <summary>Returns when the call may be sent again.</summary>
+    /// <exception cref="MayHaveBeenAppliedException">It was sent and its reply never came.</exception>
+    /// <exception cref="NotAppliedException">The time is over.</exception>
+    public async ValueTask AfterAsync(Exception failure, LiveNode node)
+    {
+        Snapshot current = Judge(failure, node);
+        if (!IsSuperfluous(current, node))
+        {
+            TimeSpan pause = NextPause();
+            await Task.WhenAny(current.Superseded, Task.Delay(pause, _time)).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>The same for callers that block.</summary>
+    public void After(Exception failure, LiveNode node)
+    {
+        Snapshot current = Judge(failure, node);
+        if (!IsSuperfluous(current, node))
+        {
+            ((IAsyncResult)current.Superseded).AsyncWaitHandle.WaitOne(NextPause());
+        }
+    }
+
+    /// <summary>Waits for a newer snapshot.</summary>
+    /// <exception cref="NotAppliedException">None came in time.</exception>
+    public async ValueTask WaitAsync(Task superseded)
+    {
+        try
+        {
+            await superseded.WaitAsync(RemainingOrThrow(), _time).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            throw TimeIsOver();
+        }
+    }
+
+    /// <summary>The same for callers that block.</summary>
+    public void Wait(Task superseded)
+    {
+        if (!((IAsyncResult)superseded).AsyncWaitHandle.WaitOne(RemainingOrThrow()))
+        {
+            throw TimeIsOver();
+        }
+    }
+
+    private Snapshot Judge(Exception failure, LiveNode node)
+    {
+        _lastNode = node;
+        _lastFailure = failure;
+        Outcome outcome = Failures.Judge(failure);
+        if (outcome == Outcome.CommandFailed)
+        {
+            ExceptionDispatchInfo.Throw(failure);
+        }
+
+        if (outcome == Outcome.Ambiguous && kind == CommandClass.Write && !nodes.Options.RetryAmbiguous)
+        {
+            throw new MayHaveBeenAppliedException(node.Address, failure);
+        }
+
+        NeedsMaster |= Failures.IsReadOnly(failure);
+        _ = RemainingOrThrow();
+
+        // Its multiplexer may have changed its mind about the role: looking again starts to teach it.
+        nodes.Rebuild();
+        return nodes.Current;
+    }
+
+    // Waiting would be for nothing: the node is not in use any more, so the next attempt goes elsewhere, or waits there.
+    private static bool IsSuperfluous(Snapshot current, LiveNode failed) => !current.Uses(failed);
+
+    private TimeSpan NextPause()
+    {
+        TimeSpan pause = _pause * (0.5 + Random.Shared.NextDouble() / 2);
+        _pause = _pause * 2 < s_longestPause ? _pause * 2 : s_longestPause;
+        TimeSpan remaining = Remaining;
+        return pause < remaining ? pause : remaining > TimeSpan.Zero ? remaining : TimeSpan.Zero;
+    }
+
+    private TimeSpan RemainingOrThrow() => Remaining is var remaining && remaining > TimeSpan.Zero ? remaining : throw TimeIsOver();
+
+    private NotAppliedException TimeIsOver()
+    {
+        Topology topology = nodes.Current.Topology;
+        string wanted = kind == CommandClass.Write || NeedsMaster ? "master" : "node to read from";
+        string state = topology.Master is { } master ? $"{master} is master at epoch {topology.Epoch} and could not take it" : $"there is no master (epoch {topology.Epoch})";
+        string last = _lastFailure is null ? "" : $"; {_lastNode!.Address} said: {_lastFailure.Message}";
+        return new NotAppliedException(
+            $"No {wanted} took the call within {nodes.Options.WriteWait.TotalMilliseconds:0} ms: {state}{last}. It was not applied.", _lastNode?.Address, _lastFailure);
+    }
+}

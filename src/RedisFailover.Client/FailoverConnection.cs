@@ -1,0 +1,119 @@
+using System.Runtime.CompilerServices;
+using Microsoft.Extensions.Logging;
+using StackExchange.Redis;
+
+namespace RedisFailover.Client;
+
+/// <summary>
+/// A connection to a replicated Redis whose master may change: it follows the topology that the monitors publish in ZooKeeper.
+/// Make one for the application and keep it; it is safe for use by any number of threads.
+/// </summary>
+public sealed class FailoverConnection : IAsyncDisposable
+{
+    private readonly NodeSet _nodes;
+    private readonly TopologyFollower _follower;
+
+    private FailoverConnection(NodeSet nodes, TopologyFollower follower)
+    {
+        _nodes = nodes;
+        _follower = follower;
+    }
+
+    /// <summary>
+    /// Raised after each change of topology has taken effect: on the thread pool, one at a time and in order; a handler that is
+    /// slow may miss topologies in between, never the last. A handler that throws is logged.
+    /// </summary>
+    public event Action<Topology>? TopologyChanged
+    {
+        add => _follower.Changed += value;
+        remove => _follower.Changed -= value;
+    }
+
+    /// <summary>The topology in force.</summary>
+    public Topology Topology => _nodes.Current.Topology;
+
+    internal NodeSet Nodes => _nodes;
+
+    /// <summary>
+    /// A database that follows the master: its calls go to the node that is right at the time of each call. Costs nothing to
+    /// make and may be kept for ever.
+    /// </summary>
+    /// <param name="db">The number of the database; -1, the default, for the one of the configuration, usually 0.</param>
+    /// <param name="asyncState">Given to each task as its AsyncState.</param>
+    public IDatabase GetDatabase(int db = -1, object? asyncState = null) => new FailoverDatabase(_nodes, db, asyncState);
+
+    /// <summary>The topology in force, then each change. May skip some; ends on the latest. Ends when cancelled, without an exception of its own.</summary>
+    public async IAsyncEnumerable<Topology> WatchTopologyAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
+    {
+        Topology? last = null;
+        while (true)
+        {
+            Snapshot current = _nodes.Current;
+            if (!ReferenceEquals(current.Topology, last))
+            {
+                last = current.Topology;
+                yield return last;
+            }
+
+            await current.Superseded.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Ends every call in flight and closes all connections.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _follower.DisposeAsync().ConfigureAwait(false);
+        await _nodes.DisposeAsync().ConfigureAwait(false);
+    }
+
+    internal static async Task<FailoverConnection> ConnectAsync(ITopologySource source, FailoverOptions? options, CancellationToken cancellationToken)
+    {
+        options = (options ?? new FailoverOptions()).Validate();
+        ILogger logger = options.LoggerFactory.CreateLogger("RedisFailover.Client");
+        var nodes = new NodeSet(options, logger);
+        var follower = new TopologyFollower(source, nodes, logger);
+        var connection = new FailoverConnection(nodes, follower);
+        try
+        {
+            await connection.ReadyAsync(source, options, cancellationToken).ConfigureAwait(false);
+            return connection;
+        }
+        catch
+        {
+            await connection.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    private async Task ReadyAsync(ITopologySource source, FailoverOptions options, CancellationToken cancellationToken)
+    {
+        using var limit = new CancellationTokenSource(options.ConnectTimeout, options.TimeProvider);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
+        try
+        {
+            await _follower.FirstTopology.WaitAsync(either.Token).ConfigureAwait(false);
+            await _nodes.FirstAttempts().WaitAsync(either.Token).ConfigureAwait(false);
+
+            // A master that was just found may still have to be recognized as one.
+            while (_nodes.Current is { Master: null, Topology.Master: { } master } current
+                && _nodes.States().Any(state => state.Address == master && state.Failure is null))
+            {
+                await current.Superseded.WaitAsync(either.Token).ConfigureAwait(false);
+            }
+        }
+        catch (OperationCanceledException) when (limit.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        {
+            if (!_follower.FirstTopology.IsCompletedSuccessfully)
+            {
+                throw new FailoverConnectException($"No topology within {options.ConnectTimeout.TotalMilliseconds:0} ms: {source.Problem}.");
+            }
+        }
+
+        IReadOnlyList<(NodeAddress Address, string? Failure)> states = _nodes.States();
+        if (states.Count > 0 && states.All(state => state.Failure is not null))
+        {
+            throw new FailoverConnectException(
+                $"None of the nodes can be reached: {string.Join("; ", states.Select(state => $"{state.Address}: {state.Failure}"))}.");
+        }
+    }
+}

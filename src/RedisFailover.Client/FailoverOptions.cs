@@ -1,0 +1,91 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using StackExchange.Redis;
+
+namespace RedisFailover.Client;
+
+/// <summary>How a <see cref="FailoverConnection"/> behaves. Every setting has a default that suits most; change them with <c>with</c>.</summary>
+public sealed record FailoverOptions
+{
+    /// <summary>The Redis ACL user. Default null: the user "default". Needs StackExchange.Redis 2.x or later.</summary>
+    public string? User { get; init; }
+
+    /// <summary>The Redis password. Default null: none. Never logged.</summary>
+    public string? Password { get; init; }
+
+    /// <summary>
+    /// How long a call waits for a node that can take it (a write while there is no master), all its retries included, before it
+    /// ends with <see cref="NotAppliedException"/>. Default 10 s; 0 (do not wait) to 10 minutes.
+    /// </summary>
+    public TimeSpan WriteWait { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>
+    /// How long connecting waits for ZooKeeper, the topology and the first node; also the deadline of each connection to a
+    /// node. Default 10 s; 100 ms to 10 minutes.
+    /// </summary>
+    public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>
+    /// How long a node may stay silent before its calls in flight are ended and its connection replaced. Default 5 s;
+    /// 50 ms to 10 minutes. Blocking calls end after it, asynchronous ones after it and at most a quarter more.
+    /// A command that keeps Redis busy for longer is ended too: raise it when yours do.
+    /// </summary>
+    public TimeSpan OperationTimeout { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>The ZooKeeper session's timeout. Default 4 s; 100 ms to 10 minutes; the servers clamp it to their own limits.</summary>
+    public TimeSpan SessionTimeout { get; init; } = TimeSpan.FromSeconds(4);
+
+    /// <summary>Which node answers reads. Default <see cref="ReadFrom.PreferReplica"/>.</summary>
+    public ReadFrom ReadFrom { get; init; }
+
+    /// <summary>
+    /// Whether a write whose connection broke before its reply is sent again. Default false: it ends with
+    /// <see cref="MayHaveBeenAppliedException"/>. True suits callers whose every write may be applied twice.
+    /// </summary>
+    public bool RetryAmbiguous { get; init; }
+
+    /// <summary>
+    /// Changes what StackExchange.Redis is configured with for each node: TLS, ClientName and the like. Default null.
+    /// The end point, the timeouts and what this library depends on are set afterwards and cannot be changed here.
+    /// </summary>
+    public Action<ConfigurationOptions>? ConfigureNode { get; init; }
+
+    /// <summary>Where the log goes, under the category "RedisFailover.Client". Default: nowhere.</summary>
+    public ILoggerFactory LoggerFactory { get; init; } = NullLoggerFactory.Instance;
+
+    /// <summary>The source of time. Default <see cref="TimeProvider.System"/>; tests give their own.</summary>
+    public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
+
+    /// <summary>Throws when a setting is out of range.</summary>
+    /// <exception cref="ArgumentException">A setting is wrong; the message names it, what was given and what is allowed.</exception>
+    internal FailoverOptions Validate()
+    {
+        TimeSpan most = TimeSpan.FromMinutes(10);
+        Within(nameof(WriteWait), WriteWait, TimeSpan.Zero, most);
+        Within(nameof(ConnectTimeout), ConnectTimeout, TimeSpan.FromMilliseconds(100), most);
+        Within(nameof(OperationTimeout), OperationTimeout, TimeSpan.FromMilliseconds(50), most);
+        Within(nameof(SessionTimeout), SessionTimeout, TimeSpan.FromMilliseconds(100), most);
+        if (!Enum.IsDefined(ReadFrom))
+        {
+            throw Wrong(nameof(ReadFrom), ReadFrom.ToString(), string.Join(", ", Enum.GetNames<ReadFrom>()));
+        }
+
+        if (User is not null && !StackExchangeVersion.KnowsUsers)
+        {
+            throw Wrong(nameof(User), User, "none: this StackExchange.Redis knows no ACL user names, 2.x and later do");
+        }
+
+        return this;
+    }
+
+    private static void Within(string name, TimeSpan value, TimeSpan least, TimeSpan most)
+    {
+        if (value < least || value > most)
+        {
+            throw Wrong(name, value.ToString("c"), $"{least:c} to {most:c}");
+        }
+    }
+
+    private static ArgumentException Wrong(string name, string given, string allowed)
+        => new($"FailoverOptions.{name} is {given}; allowed: {allowed}.");
+}

@@ -1,0 +1,34 @@
+using Microsoft.Extensions.Logging;
+
+namespace RedisFailover.Client;
+
+/// <summary>Every message of this library. On transitions only; never a password, a key or a value.</summary>
+internal static partial class Log
+{
+    [LoggerMessage(1, LogLevel.Information, "Topology, epoch {Epoch}: {State}, master {Master}, {Replicas} replicas. {Reason}")]
+    public static partial void TopologyApplied(ILogger logger, long epoch, TopologyState state, NodeAddress? master, int replicas, string reason);
+
+    [LoggerMessage(2, LogLevel.Warning, "A topology of epoch {Epoch} was refused: epoch {Known} is known already")]
+    public static partial void LowerEpochRefused(ILogger logger, long epoch, long known);
+
+    [LoggerMessage(3, LogLevel.Error, "The topology in ZooKeeper cannot be read, the last one stays in force: {Problem}")]
+    public static partial void TopologyUnreadable(ILogger logger, string problem);
+
+    [LoggerMessage(4, LogLevel.Warning, "The topology znode {Path} does not exist; what was known last stays in force")]
+    public static partial void TopologyMissing(ILogger logger, string path);
+
+    [LoggerMessage(5, LogLevel.Information, "Connected to {Node}")]
+    public static partial void NodeConnected(ILogger logger, NodeAddress node);
+
+    [LoggerMessage(6, LogLevel.Warning, "Cannot connect to {Node}, will keep trying: {Reason}")]
+    public static partial void NodeUnreachable(ILogger logger, NodeAddress node, string reason);
+
+    [LoggerMessage(7, LogLevel.Warning, "Lost the connection to {Node}: {Reason}")]
+    public static partial void NodeLost(ILogger logger, NodeAddress node, string reason);
+
+    [LoggerMessage(8, LogLevel.Information, "{Node} is no longer in the topology; its calls in flight were ended")]
+    public static partial void NodeLeft(ILogger logger, NodeAddress node);
+
+    [LoggerMessage(9, LogLevel.Error, "A handler of TopologyChanged failed; the others and later changes are not affected")]
+    public static partial void HandlerFailed(ILogger logger, Exception failure);
+}

@@ -1,0 +1,56 @@
+using StackExchange.Redis;
+
+namespace RedisFailover.Client;
+
+/// <summary>
+/// One established connection to one node: a multiplexer of its own, used until it breaks and then replaced, never repaired.
+/// </summary>
+internal sealed class LiveNode
+{
+    private readonly IDatabase?[] _databases = new IDatabase?[17];
+    private readonly TaskCompletionSource<string> _broken = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly IServer _server;
+    private long _latencyTicks;
+
+    public LiveNode(NodeAddress address, ConnectionMultiplexer multiplexer)
+    {
+        Address = address;
+        Multiplexer = multiplexer;
+        _server = multiplexer.GetServer(multiplexer.GetEndPoints()[0]);
+        multiplexer.ConnectionFailed += (_, failed) =>
+        {
+            if (failed.ConnectionType == ConnectionType.Interactive)
+            {
+                _broken.TrySetResult(failed.FailureType.ToString());
+            }
+        };
+    }
+
+    public NodeAddress Address { get; }
+
+    public ConnectionMultiplexer Multiplexer { get; }
+
+    /// <summary>Completes, with the reason, when the connection is lost. A node that hangs loses no connection: see the watch in <see cref="NodeLink"/>.</summary>
+    public Task<string> Broken => _broken.Task;
+
+    /// <summary>Whether its multiplexer lets writes through. It learns a promotion only from ConfigureAsync, see <see cref="MasterRole"/>.</summary>
+    public bool TakesWrites => !StackExchangeVersion.IsReplica(_server);
+
+    /// <summary>How long the last ping took. Zero before the first.</summary>
+    public TimeSpan Latency
+    {
+        get => new(Volatile.Read(ref _latencyTicks));
+        set => Volatile.Write(ref _latencyTicks, value.Ticks);
+    }
+
+    public IDatabase Database(int number)
+        => (uint)(number + 1) < (uint)_databases.Length
+            ? _databases[number + 1] ??= Multiplexer.GetDatabase(number)
+            : Multiplexer.GetDatabase(number);
+
+    /// <summary>
+    /// Ends its calls in flight at once. Not Dispose, which waits for a node that no longer answers; and not on the caller's
+    /// thread, because whoever awaits those calls may continue on the thread that ends them.
+    /// </summary>
+    public void Close() => ThreadPool.UnsafeQueueUserWorkItem(static multiplexer => multiplexer.Close(allowCommandsToComplete: false), Multiplexer, preferLocal: false);
+}

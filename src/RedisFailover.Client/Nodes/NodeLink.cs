@@ -1,0 +1,215 @@
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
+using StackExchange.Redis;
+
+namespace RedisFailover.Client;
+
+/// <summary>
+/// Keeps one node connected for as long as the topology names it: connects ahead of need, watches that the node answers, and
+/// replaces the connection when it breaks. Reconnecting is done here because a multiplexer tries a refused port once a second.
+/// </summary>
+internal sealed class NodeLink : IAsyncDisposable
+{
+    private static readonly TimeSpan s_firstPause = TimeSpan.FromMilliseconds(5);
+    private static readonly TimeSpan s_longestPause = TimeSpan.FromMilliseconds(500);
+
+    private readonly FailoverOptions _options;
+    private readonly SocketManager _sockets;
+    private readonly ILogger _logger;
+    private readonly Action _changed;
+    private readonly CancellationTokenSource _closing = new();
+    private readonly TaskCompletionSource _firstAttempt = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Task _running;
+    private LiveNode? _live;
+
+    /// <param name="address">The node.</param>
+    /// <param name="options">What to connect with.</param>
+    /// <param name="sockets">Shared by all links: it owns threads.</param>
+    /// <param name="logger">Says when a node is lost and when it is back, once each.</param>
+    /// <param name="changed">Called whenever <see cref="Live"/> has changed, or its latency when reads go to the nearest.</param>
+    public NodeLink(NodeAddress address, FailoverOptions options, SocketManager sockets, ILogger logger, Action changed)
+    {
+        Address = address;
+        _options = options;
+        _sockets = sockets;
+        _logger = logger;
+        _changed = changed;
+        _running = Task.Run(RunAsync);
+    }
+
+    public NodeAddress Address { get; }
+
+    /// <summary>The connection, or null while there is none.</summary>
+    public LiveNode? Live => Volatile.Read(ref _live);
+
+    /// <summary>Why it is not connected; null when it is, or was not tried yet.</summary>
+    public string? Failure { get; private set; }
+
+    /// <summary>Completes when the first attempt to connect has succeeded or failed.</summary>
+    public Task FirstAttempt => _firstAttempt.Task;
+
+    /// <summary>Ends the calls in flight and stops connecting, at once.</summary>
+    public void Close()
+    {
+        _closing.Cancel();
+        Interlocked.Exchange(ref _live, null)?.Close();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Close();
+        await _running.ConfigureAwait(false);
+        _closing.Dispose();
+    }
+
+    private async Task RunAsync()
+    {
+        CancellationToken closing = _closing.Token;
+        TimeSpan pause = s_firstPause;
+        try
+        {
+            while (true)
+            {
+                (LiveNode? live, string? failure) = await ConnectAsync(closing).ConfigureAwait(false);
+                if (live is null)
+                {
+                    if (Failure is null)
+                    {
+                        Log.NodeUnreachable(_logger, Address, failure!);
+                    }
+
+                    Failure = failure;
+                    _firstAttempt.TrySetResult();
+                    await Task.Delay(pause * (0.5 + Random.Shared.NextDouble() / 2), _options.TimeProvider, closing).ConfigureAwait(false);
+                    pause = pause * 2 < s_longestPause ? pause * 2 : s_longestPause;
+                    continue;
+                }
+
+                pause = s_firstPause;
+                Failure = null;
+                Volatile.Write(ref _live, live);
+                Log.NodeConnected(_logger, Address);
+                _changed();
+                _firstAttempt.TrySetResult();
+                try
+                {
+                    Failure = await WatchAsync(live, closing).ConfigureAwait(false);
+                    Log.NodeLost(_logger, Address, Failure);
+                }
+                finally
+                {
+                    Interlocked.CompareExchange(ref _live, null, live);
+                    live.Close();
+                }
+
+                _changed();
+            }
+        }
+        catch (OperationCanceledException) when (closing.IsCancellationRequested)
+        {
+            _firstAttempt.TrySetResult();
+        }
+        catch (Exception failure)
+        {
+            // A mistake in ConfigureNode, say: whoever connects is told.
+            Failure = failure.Message;
+            _firstAttempt.TrySetException(failure);
+            throw;
+        }
+    }
+
+    private async Task<(LiveNode? Live, string? Failure)> ConnectAsync(CancellationToken closing)
+    {
+        ConfigurationOptions configuration = Configuration();
+        string? unready = await NodeProbe.AskAsync(
+            Address, _options.User, configuration.Password, configuration.Ssl, _options.ConnectTimeout, closing).ConfigureAwait(false);
+        if (unready is not null)
+        {
+            return (null, unready);
+        }
+
+        try
+        {
+            ConnectionMultiplexer multiplexer = await ConnectionMultiplexer.ConnectAsync(configuration).ConfigureAwait(false);
+            multiplexer.IncludeDetailInExceptions = false;
+            var live = new LiveNode(Address, multiplexer);
+            if (closing.IsCancellationRequested)
+            {
+                live.Close();
+            }
+
+            closing.ThrowIfCancellationRequested();
+            return (live, null);
+        }
+        catch (Exception failure) when (failure is RedisConnectionException or RedisTimeoutException or SocketException)
+        {
+            return (null, failure.Message);
+        }
+    }
+
+    /// <summary>
+    /// Returns, with the reason, when the connection is lost or the node has not answered for OperationTimeout. Replies come in
+    /// the order of the calls, so a ping without an answer means that nothing sent before it has been answered either: one
+    /// ping at a time is the deadline of every asynchronous call, which has none of its own in StackExchange.Redis 1.2.6.
+    /// </summary>
+    private async Task<string> WatchAsync(LiveNode live, CancellationToken closing)
+    {
+        TimeProvider time = _options.TimeProvider;
+        IDatabase database = live.Database(0);
+        while (true)
+        {
+            long asked = time.GetTimestamp();
+            Task<TimeSpan> ping = database.PingAsync();
+            Task first = await Task.WhenAny(ping, live.Broken, Task.Delay(_options.OperationTimeout, time, closing)).ConfigureAwait(false);
+            closing.ThrowIfCancellationRequested();
+            if (live.Broken.IsCompleted)
+            {
+                return await live.Broken.ConfigureAwait(false);
+            }
+
+            // A process that was suspended finds the delay over and the answer waiting: the node did nothing wrong.
+            if (first != ping && !await AnswersNowAsync(ping, time).ConfigureAwait(false))
+            {
+                return $"no answer for {_options.OperationTimeout.TotalMilliseconds:0} ms";
+            }
+
+            if (ping.IsFaulted || ping.IsCanceled)
+            {
+                return ping.Exception?.InnerException?.Message ?? "closed";
+            }
+
+            live.Latency = time.GetElapsedTime(asked);
+            if (_options.ReadFrom == ReadFrom.Nearest)
+            {
+                _changed();
+            }
+
+            await Task.WhenAny(live.Broken, Task.Delay(_options.OperationTimeout / 4, time, closing)).ConfigureAwait(false);
+            closing.ThrowIfCancellationRequested();
+        }
+    }
+
+    private static async Task<bool> AnswersNowAsync(Task ping, TimeProvider time)
+        => await Task.WhenAny(ping, Task.Delay(TimeSpan.FromMilliseconds(10), time)).ConfigureAwait(false) == ping;
+
+    private ConfigurationOptions Configuration()
+    {
+        int timeout = (int)_options.OperationTimeout.TotalMilliseconds;
+        var configuration = new ConfigurationOptions { ClientName = "redis-failover", Password = _options.Password };
+        _options.ConfigureNode?.Invoke(configuration);
+        configuration.EndPoints.Clear();
+        configuration.EndPoints.Add(Address.Host, Address.Port);
+        configuration.AbortOnConnectFail = true;
+        configuration.ConnectRetry = 1;
+        configuration.ConnectTimeout = (int)_options.ConnectTimeout.TotalMilliseconds;
+        configuration.SyncTimeout = timeout;
+        configuration.ResponseTimeout = timeout;
+        configuration.SocketManager = _sockets;
+
+        // Nobody but the topology says who is master: no tie-break keys, no gossip over pub/sub.
+        configuration.TieBreaker = "";
+        configuration.ConfigurationChannel = "";
+        StackExchangeVersion.Configure(configuration, _options.User);
+        return configuration;
+    }
+}

@@ -1,0 +1,84 @@
+using System.Net.Sockets;
+using System.Text;
+
+namespace RedisFailover.Client;
+
+/// <summary>
+/// Asks a node for one PING before a multiplexer is made for it. A multiplexer takes its whole timeout to say that a password is
+/// wrong, and blocks a thread when it is given up on a node that hangs; this takes a round trip, or its deadline.
+/// </summary>
+internal static class NodeProbe
+{
+    /// <summary>Null when the node is ready, otherwise why it is not.</summary>
+    public static async Task<string?> AskAsync(NodeAddress address, string? user, string? password, bool encrypted, TimeSpan deadline, CancellationToken cancellation)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        limit.CancelAfter(deadline);
+        try
+        {
+            using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+            await socket.ConnectAsync(address.Host, address.Port, limit.Token).ConfigureAwait(false);
+            if (encrypted)
+            {
+                // The handshake is the multiplexer's business; that somebody listens is all that can be asked here.
+                return null;
+            }
+
+            await socket.SendAsync(Request(user, password), limit.Token).ConfigureAwait(false);
+            string[] replies = await ReadLinesAsync(socket, password is null ? 1 : 2, limit.Token).ConfigureAwait(false);
+            return Array.Find(replies, reply => !reply.StartsWith('+'));
+        }
+        catch (SocketException failure)
+        {
+            return failure.SocketErrorCode == SocketError.ConnectionRefused ? "connection refused" : failure.Message;
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            return $"no answer within {deadline.TotalMilliseconds:0} ms";
+        }
+    }
+
+    private static byte[] Request(string? user, string? password)
+    {
+        var request = new StringBuilder();
+        if (password is not null)
+        {
+            Append(request, user is null ? ["AUTH", password] : ["AUTH", user, password]);
+        }
+
+        Append(request, ["PING"]);
+        return Encoding.UTF8.GetBytes(request.ToString());
+    }
+
+    private static void Append(StringBuilder request, string[] command)
+    {
+        request.Append('*').Append(command.Length).Append("\r\n");
+        foreach (string word in command)
+        {
+            request.Append('$').Append(Encoding.UTF8.GetByteCount(word)).Append("\r\n").Append(word).Append("\r\n");
+        }
+    }
+
+    private static async Task<string[]> ReadLinesAsync(Socket socket, int count, CancellationToken cancellation)
+    {
+        byte[] buffer = new byte[1024];
+        int filled = 0;
+        while (filled < buffer.Length)
+        {
+            int read = await socket.ReceiveAsync(buffer.AsMemory(filled), cancellation).ConfigureAwait(false);
+            if (read == 0)
+            {
+                return ["the connection was closed"];
+            }
+
+            filled += read;
+            string[] lines = Encoding.UTF8.GetString(buffer, 0, filled).Split("\r\n");
+            if (lines.Length > count)
+            {
+                return lines[..count];
+            }
+        }
+
+        return ["an answer that is not Redis'"];
+    }
+}

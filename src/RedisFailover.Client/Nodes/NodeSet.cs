@@ -1,0 +1,234 @@
+using Microsoft.Extensions.Logging;
+using StackExchange.Redis;
+
+namespace RedisFailover.Client;
+
+/// <summary>
+/// The owner of all that changes: which nodes are linked, and the <see cref="Snapshot"/> that calls look at. The snapshot is a
+/// pure function of the topology and of the links; every change of either builds it anew under one lock.
+/// </summary>
+internal sealed class NodeSet : IAsyncDisposable
+{
+    private readonly Lock _gate = new();
+    private readonly Dictionary<NodeAddress, NodeLink> _links = [];
+    private readonly List<NodeLink> _closed = [];
+    private readonly SocketManager _sockets;
+    private readonly CancellationTokenSource _closing = new();
+    private readonly ILogger _logger;
+    private Topology _topology = Topology.None;
+    private Learning? _learning;
+    private Snapshot _current = Snapshot.Empty;
+
+    public NodeSet(FailoverOptions options, ILogger logger)
+    {
+        Options = options;
+        _logger = logger;
+        _sockets = new SocketManager("redis-failover");
+    }
+
+    public FailoverOptions Options { get; }
+
+    public Snapshot Current => Volatile.Read(ref _current);
+
+    /// <summary>Takes a topology over; false when it is older than the one in force, and refused.</summary>
+    public bool Apply(Topology topology)
+    {
+        List<NodeLink> lost;
+        lock (_gate)
+        {
+            if (topology.Epoch < _topology.Epoch)
+            {
+                Log.LowerEpochRefused(_logger, topology.Epoch, _topology.Epoch);
+                return false;
+            }
+
+            HashSet<NodeAddress> wanted = [.. topology.Replicas];
+            if (topology.Master is not null)
+            {
+                wanted.Add(topology.Master);
+            }
+            else if (topology.IsChangingMaster)
+            {
+                // The master that is being replaced may be alive and answering (a switchover): its calls in flight end when the
+                // new master is published, not when the change is announced.
+                wanted.UnionWith(_links.Keys);
+            }
+
+            _topology = topology;
+            foreach (NodeAddress address in wanted.Where(address => !_links.ContainsKey(address)))
+            {
+                _links.Add(address, new NodeLink(address, Options, _sockets, _logger, Rebuild));
+            }
+
+            lost = [.. _links.Values.Where(link => !wanted.Contains(link.Address))];
+            foreach (NodeLink link in lost)
+            {
+                _links.Remove(link.Address);
+                _closed.Add(link);
+            }
+
+            Swap();
+        }
+
+        foreach (NodeLink link in lost)
+        {
+            Log.NodeLeft(_logger, link.Address);
+            link.Close();
+            _ = RetireAsync(link);
+        }
+
+        return true;
+    }
+
+    /// <summary>Looks again at what the links and their multiplexers say.</summary>
+    public void Rebuild()
+    {
+        lock (_gate)
+        {
+            Swap();
+        }
+    }
+
+    /// <summary>Waits until the node for such a call is there.</summary>
+    /// <exception cref="NotAppliedException">None came until the deadline.</exception>
+    public async ValueTask<LiveNode> NodeForAsync(CommandClass kind, CommandFlags flags, Retries retries)
+    {
+        while (true)
+        {
+            Snapshot current = Current;
+            if (current.NodeFor(kind, flags) is { } node)
+            {
+                return node;
+            }
+
+            ObjectDisposedException.ThrowIf(_closing.IsCancellationRequested, typeof(FailoverConnection));
+            await retries.WaitAsync(current.Superseded).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>The same for callers that block.</summary>
+    /// <exception cref="NotAppliedException">None came until the deadline.</exception>
+    public LiveNode NodeFor(CommandClass kind, CommandFlags flags, Retries retries)
+    {
+        while (true)
+        {
+            Snapshot current = Current;
+            if (current.NodeFor(kind, flags) is { } node)
+            {
+                return node;
+            }
+
+            ObjectDisposedException.ThrowIf(_closing.IsCancellationRequested, typeof(FailoverConnection));
+            retries.Wait(current.Superseded);
+        }
+    }
+
+    /// <summary>Each node of the topology with why it is not connected; null for those that are.</summary>
+    public IReadOnlyList<(NodeAddress Address, string? Failure)> States()
+    {
+        lock (_gate)
+        {
+            return [.. _links.Values.Select(link => (link.Address, link.Live is null ? link.Failure ?? "connecting" : null))];
+        }
+    }
+
+    /// <summary>Completes when every node of the topology has been tried once.</summary>
+    public Task FirstAttempts()
+    {
+        lock (_gate)
+        {
+            return Task.WhenAll(_links.Values.Select(link => link.FirstAttempt));
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _closing.CancelAsync().ConfigureAwait(false);
+        NodeLink[] links;
+        lock (_gate)
+        {
+            links = [.. _links.Values, .. _closed];
+            _links.Clear();
+            _closed.Clear();
+            Swap();
+        }
+
+        foreach (NodeLink link in links)
+        {
+            await link.DisposeAsync().ConfigureAwait(false);
+        }
+
+        _sockets.Dispose();
+        _closing.Dispose();
+    }
+
+    private async Task RetireAsync(NodeLink link)
+    {
+        await link.DisposeAsync().ConfigureAwait(false);
+        lock (_gate)
+        {
+            _closed.Remove(link);
+        }
+    }
+
+    private void Swap()
+    {
+        LiveNode? master = _topology.Master is { } address ? Live(address) : null;
+        if (_learning is { } learning && learning.Node != master)
+        {
+            learning.Cancellation.Cancel();
+            _learning = null;
+        }
+
+        if (master is { TakesWrites: false })
+        {
+            Learn(master);
+            master = null;
+        }
+
+        LiveNode[] replicas = [.. _topology.Replicas.Select(Live).OfType<LiveNode>()];
+        var next = new Snapshot(_topology, master, replicas, Options.ReadFrom);
+        Snapshot previous = _current;
+        if (ReferenceEquals(next.Topology, previous.Topology) && next.SameNodes(previous))
+        {
+            return;
+        }
+
+        Volatile.Write(ref _current, next);
+        previous.Supersede();
+    }
+
+    private LiveNode? Live(NodeAddress address) => _links.TryGetValue(address, out NodeLink? link) ? link.Live : null;
+
+    private void Learn(LiveNode master)
+    {
+        if (_learning is null && !_closing.IsCancellationRequested)
+        {
+            _learning = new Learning(master, CancellationTokenSource.CreateLinkedTokenSource(_closing.Token));
+            _ = LearnAsync(_learning);
+        }
+    }
+
+    private async Task LearnAsync(Learning learning)
+    {
+        // Off the lock that the caller holds.
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        try
+        {
+            await MasterRole.LearnAsync(learning.Node, Options.TimeProvider, learning.Cancellation.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            return;
+        }
+
+        lock (_gate)
+        {
+            _learning = _learning == learning ? null : _learning;
+            Swap();
+        }
+    }
+
+    /// <summary>A master whose multiplexer is being taught that it is one; cancelled when the topology names another.</summary>
+    private sealed record Learning(LiveNode Node, CancellationTokenSource Cancellation);
+}
