@@ -1,0 +1,227 @@
+using System.Collections.Concurrent;
+using System.Net;
+using System.Net.Sockets;
+
+namespace RedisFailover.IntegrationTests.Harness;
+
+/// <summary>What a <see cref="FaultProxy"/> does with bytes.</summary>
+/// <param name="ToServer">Whether bytes from the client reach the server.</param>
+/// <param name="ToClient">Whether bytes from the server reach the client.</param>
+/// <param name="Delay">How long each chunk is held.</param>
+public sealed record LinkState(bool ToServer, bool ToClient, TimeSpan Delay)
+{
+    public static readonly LinkState Healthy = new(true, true, TimeSpan.Zero);
+    public static readonly LinkState BlackHole = new(false, false, TimeSpan.Zero);
+
+    /// <summary>The server hears everything, its answers get lost.</summary>
+    public static readonly LinkState AnswersLost = new(true, false, TimeSpan.Zero);
+
+    /// <summary>What the server says arrives, but it hears nothing.</summary>
+    public static readonly LinkState RequestsLost = new(false, true, TimeSpan.Zero);
+}
+
+/// <summary>
+/// A TCP proxy in front of one server. Bytes that a black hole swallows are held and delivered when the link heals, as TCP's
+/// retransmission would.
+/// </summary>
+public sealed class FaultProxy : IAsyncDisposable
+{
+    private readonly string _targetHost;
+    private readonly int _targetPort;
+    private readonly CancellationTokenSource _stopped = new();
+    private readonly ConcurrentDictionary<Link, byte> _links = new();
+    private readonly Lock _lock = new();
+    private LinkState _state = LinkState.Healthy;
+    private TaskCompletionSource _stateChanged = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Socket? _listener;
+    private Task _accepting = Task.CompletedTask;
+
+    private FaultProxy(string targetHost, int targetPort)
+    {
+        _targetHost = targetHost;
+        _targetPort = targetPort;
+        Port = FreePorts.Next();
+        Accept();
+    }
+
+    public int Port { get; }
+
+    public NodeAddress Address => new("127.0.0.1", Port);
+
+    /// <summary>How many connections pass through now.</summary>
+    public int Connections => _links.Count;
+
+    public static FaultProxy Start(string targetHost, int targetPort) => new(targetHost, targetPort);
+
+    public static FaultProxy Start(NodeAddress target) => new(target.Host, target.Port);
+
+    /// <summary>Connections stay open; bytes flow as <paramref name="state"/> says, from now on. New connections are accepted.</summary>
+    public void Set(LinkState state)
+    {
+        TaskCompletionSource changed;
+        lock (_lock)
+        {
+            _state = state;
+            changed = _stateChanged;
+            _stateChanged = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+
+        changed.SetResult();
+    }
+
+    /// <summary>Resets all connections; new ones are accepted.</summary>
+    public void Reset()
+    {
+        foreach (Link link in _links.Keys)
+        {
+            link.Reset();
+        }
+    }
+
+    /// <summary>Resets all connections and refuses new ones, until <see cref="Heal"/>.</summary>
+    public void Cut()
+    {
+        lock (_lock)
+        {
+            _listener?.Dispose();
+            _listener = null;
+        }
+
+        Reset();
+    }
+
+    /// <summary>All as at the start; held bytes are delivered.</summary>
+    public void Heal()
+    {
+        Set(LinkState.Healthy);
+        lock (_lock)
+        {
+            if (_listener is null)
+            {
+                Accept();
+            }
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stopped.CancelAsync();
+        Cut();
+        await _accepting;
+        _stopped.Dispose();
+    }
+
+    private void Accept()
+    {
+        Socket listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, Port));
+        listener.Listen();
+        _listener = listener;
+        _accepting = AcceptAsync(listener);
+    }
+
+    private async Task AcceptAsync(Socket listener)
+    {
+        while (true)
+        {
+            try
+            {
+                Socket client = await listener.AcceptAsync(_stopped.Token);
+                _ = ServeAsync(client);
+            }
+            catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException or SocketException)
+            {
+                return;
+            }
+        }
+    }
+
+    private async Task ServeAsync(Socket client)
+    {
+        Socket server = new(SocketType.Stream, ProtocolType.Tcp);
+        using Link link = new(client, server);
+        _links.TryAdd(link, 0);
+        try
+        {
+            await server.ConnectAsync(_targetHost, _targetPort, _stopped.Token);
+            client.NoDelay = server.NoDelay = true;
+            // Either side's end ends both, as a reset would; half-closed connections are not something Redis or ZooKeeper use.
+            await await Task.WhenAny(PumpAsync(client, server, state => state.ToServer), PumpAsync(server, client, state => state.ToClient));
+        }
+        catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException or SocketException)
+        {
+            // The link is over, whoever ended it.
+        }
+        finally
+        {
+            _links.TryRemove(link, out _);
+        }
+    }
+
+    private async Task PumpAsync(Socket from, Socket to, Func<LinkState, bool> passes)
+    {
+        byte[] buffer = new byte[16 * 1024];
+        while (await from.ReceiveAsync(buffer, SocketFlags.None, _stopped.Token) is var count and > 0)
+        {
+            await HoldAsync(passes);
+            for (int sent = 0; sent < count;)
+            {
+                sent += await to.SendAsync(buffer.AsMemory(sent, count - sent), SocketFlags.None, _stopped.Token);
+            }
+        }
+    }
+
+    private async Task HoldAsync(Func<LinkState, bool> passes)
+    {
+        while (true)
+        {
+            LinkState state;
+            Task changed;
+            lock (_lock)
+            {
+                state = _state;
+                changed = _stateChanged.Task;
+            }
+
+            if (passes(state))
+            {
+                if (state.Delay > TimeSpan.Zero)
+                {
+                    await Task.Delay(state.Delay, _stopped.Token);
+                }
+
+                return;
+            }
+
+            await changed.WaitAsync(_stopped.Token);
+        }
+    }
+
+    private sealed class Link(Socket client, Socket server) : IDisposable
+    {
+        internal void Reset()
+        {
+            // Linger 0 makes close send RST: what a peer sees of a host whose process was killed with unread bytes.
+            foreach (Socket socket in (Socket[])[client, server])
+            {
+                try
+                {
+                    socket.LingerState = new LingerOption(true, 0);
+                }
+                catch (Exception e) when (e is SocketException or ObjectDisposedException)
+                {
+                    // Closed already.
+                }
+
+                socket.Dispose();
+            }
+        }
+
+        public void Dispose()
+        {
+            client.Dispose();
+            server.Dispose();
+        }
+    }
+}

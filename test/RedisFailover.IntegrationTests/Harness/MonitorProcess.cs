@@ -1,0 +1,110 @@
+using System.Collections.Immutable;
+using System.Globalization;
+
+namespace RedisFailover.IntegrationTests.Harness;
+
+/// <summary>How to start a monitor. What is null is not given on the command line.</summary>
+public sealed record MonitorOptions
+{
+    public string? Id { get; init; }
+
+    public ImmutableArray<NodeAddress> Nodes { get; init; } = [];
+
+    /// <summary>"h:p,h:p".</summary>
+    public string? ZooKeepers { get; init; }
+
+    public string? ZnodePath { get; init; }
+
+    public TimeSpan? SessionTimeout { get; init; }
+
+    public TimeSpan? ProbeTimeout { get; init; }
+
+    public int? MaxFailures { get; init; }
+
+    public string? Password { get; init; }
+
+    /// <summary>Added at the end, as they are.</summary>
+    public ImmutableArray<string> More { get; init; } = [];
+
+    public ImmutableDictionary<string, string?> Environment { get; init; } = ImmutableDictionary<string, string?>.Empty;
+
+    internal ImmutableArray<string> ToArguments()
+    {
+        List<string> arguments = [];
+        Add("--id", Id);
+        Add("--nodes", Nodes.IsEmpty ? null : string.Join(',', Nodes));
+        Add("--zkservers", ZooKeepers);
+        Add("--znode-path", ZnodePath);
+        Add("--session-timeout", Milliseconds(SessionTimeout));
+        Add("--probe-timeout", Milliseconds(ProbeTimeout));
+        Add("--max-failures", MaxFailures?.ToString(CultureInfo.InvariantCulture));
+        return [.. arguments, .. More];
+
+        void Add(string option, string? value)
+        {
+            if (value is not null)
+            {
+                arguments.Add(option);
+                arguments.Add(value);
+            }
+        }
+
+        static string? Milliseconds(TimeSpan? time) => time?.TotalMilliseconds.ToString("0", CultureInfo.InvariantCulture);
+    }
+}
+
+/// <summary>A real redis-failover-monitor, as it was built.</summary>
+public sealed class MonitorProcess : IAsyncDisposable
+{
+    private readonly MonitorOptions _options;
+    private ChildProcess _process;
+
+    private MonitorProcess(MonitorOptions options, ChildProcess process)
+    {
+        _options = options;
+        _process = process;
+    }
+
+    /// <summary>The id that it was given; monitors started without one choose their own.</summary>
+    public string Id => _options.Id ?? "";
+
+    public ChildProcess Process => _process;
+
+    public int Pid => _process.Pid;
+
+    /// <summary>Returns as soon as the process runs: what it does then is seen in ZooKeeper and in its log.</summary>
+    public static async Task<MonitorProcess> StartAsync(MonitorOptions options, CancellationToken ct = default)
+        => new(options, await StartProcessAsync(options, ct));
+
+    /// <summary>kill -9; returns at once.</summary>
+    public void Kill() => _process.Kill();
+
+    public Task KillAsync(CancellationToken ct = default) => _process.KillAsync(ct);
+
+    public void Freeze() => _process.Freeze();
+
+    public void Thaw() => _process.Thaw();
+
+    /// <summary>SIGTERM; returns the exit code.</summary>
+    public async Task<int> TerminateAsync(CancellationToken ct = default)
+    {
+        _process.Terminate();
+        return await _process.WaitForExitAsync(ct);
+    }
+
+    public async Task RestartAsync(CancellationToken ct = default)
+    {
+        await _process.DisposeAsync();
+        _process = await StartProcessAsync(_options, ct);
+    }
+
+    public ValueTask DisposeAsync() => _process.DisposeAsync();
+
+    private static Task<ChildProcess> StartProcessAsync(MonitorOptions options, CancellationToken ct)
+        => ChildProcess.StartAsync(
+            new ChildProcessOptions($"monitor {options.Id}", Programs.Dotnet, [Programs.Monitor, .. options.ToArguments()])
+            {
+                Environment = options.Password is null ? options.Environment : options.Environment.SetItem("REDIS_FAILOVER_PASSWORD", options.Password),
+            },
+            ct);
+}

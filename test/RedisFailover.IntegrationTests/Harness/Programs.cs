@@ -1,0 +1,88 @@
+using System.Collections.Immutable;
+using System.Runtime.InteropServices;
+
+namespace RedisFailover.IntegrationTests.Harness;
+
+/// <summary>Where the programs are that the tests start: on the PATH, in Debian's package locations, or built beside us.</summary>
+public static class Programs
+{
+    private const string DebianZooKeeperJar = "/usr/share/java/zookeeper.jar";
+    private const string DebianLogJar = "/usr/share/java/slf4j-simple.jar";
+    private static readonly string[] MoreFolders = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"];
+    private static readonly string[] ZooKeeperFolders = ["/usr/share/zookeeper/bin", "/opt/zookeeper/bin", "/usr/local/zookeeper/bin"];
+
+    public static string RedisServer => Find("redis-server") ?? throw Missing("redis-server");
+
+    public static string Java => FromJavaHome() ?? Find("java") ?? throw Missing("java (it comes with zookeeper)");
+
+    public static string ZooKeeperCli => Find("zkCli.sh", ZooKeeperFolders) ?? throw Missing("zkCli.sh (it comes with zookeeper)");
+
+    /// <summary>$ZOOKEEPER_CLASSPATH, or Debian's jar (its manifest names the others), or the lib folder of an unpacked ZooKeeper.</summary>
+    public static string ZooKeeperClassPath
+    {
+        get
+        {
+            if (Environment.GetEnvironmentVariable("ZOOKEEPER_CLASSPATH") is { Length: > 0 } given)
+            {
+                return given;
+            }
+
+            if (File.Exists(DebianZooKeeperJar))
+            {
+                return File.Exists(DebianLogJar) ? DebianZooKeeperJar + ":" + DebianLogJar : DebianZooKeeperJar;
+            }
+
+            string? server = Find("zkServer.sh", ZooKeeperFolders);
+            string? lib = server is null ? null : Path.GetFullPath(Path.Combine(Path.GetDirectoryName(server)!, "..", "lib"));
+            return lib is not null && Directory.Exists(lib) ? Path.Combine(lib, "*") : throw Missing("zookeeper");
+        }
+    }
+
+    public static string Monitor => Built("RedisFailover.Monitor", "redis-failover-monitor.dll");
+
+    public static string Cli => Built("RedisFailover.Cli", "redis-failover.dll");
+
+    /// <summary>The dotnet host that runs us, else the one on the PATH. (The built executables need DOTNET_ROOT where .NET is elsewhere.)</summary>
+    public static string Dotnet
+        => Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") is { Length: > 0 } host ? host
+            : Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet" ? Environment.ProcessPath!
+            : Find("dotnet") ?? Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "..", "..", "..", "dotnet");
+
+    public static string RepositoryRoot { get; } = FindRepositoryRoot();
+
+    public static string? Find(string name, params ReadOnlySpan<string> moreFolders)
+    {
+        string[] path = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries);
+        ImmutableArray<string> folders = [.. path, .. MoreFolders, .. moreFolders];
+        return folders.Select(folder => Path.Combine(folder, name)).FirstOrDefault(File.Exists);
+    }
+
+    private static string? FromJavaHome()
+        => Environment.GetEnvironmentVariable("JAVA_HOME") is { Length: > 0 } home && File.Exists(Path.Combine(home, "bin", "java"))
+            ? Path.Combine(home, "bin", "java")
+            : null;
+
+    private static InvalidOperationException Missing(string what)
+        => new($"{what} is not installed on this machine: run scripts/install-dependencies.sh (as root, or with sudo), then the tests again.");
+
+    private static string Built(string project, string file)
+    {
+        // The monitor of the same configuration as these tests: .../bin/Release/net10.0/.
+        DirectoryInfo framework = new(AppContext.BaseDirectory.TrimEnd('/'));
+        string path = Path.Combine(RepositoryRoot, "src", project, "bin", framework.Parent!.Name, framework.Name, file);
+        return File.Exists(path) ? path : throw new InvalidOperationException($"{path} is not there: build the solution first.");
+    }
+
+    private static string FindRepositoryRoot()
+    {
+        for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+        {
+            if (File.Exists(Path.Combine(folder.FullName, "redis-failover-zk.sln")))
+            {
+                return folder.FullName;
+            }
+        }
+
+        throw new InvalidOperationException("These tests run from inside the repository: they start the programs built there.");
+    }
+}

@@ -1,0 +1,217 @@
+using System.Collections.Immutable;
+using System.Globalization;
+
+namespace RedisFailover.IntegrationTests.Harness;
+
+/// <summary>What survives the end of a Redis process.</summary>
+public enum RedisPersistence
+{
+    /// <summary>Nothing: it comes back empty.</summary>
+    None,
+
+    /// <summary>Everything acknowledged: an append-only file.</summary>
+    AppendOnlyFile,
+}
+
+/// <summary>How to start a Redis server. <see cref="ConfLines"/> come last and win.</summary>
+public sealed record RedisServerOptions
+{
+    public int? Port { get; init; }
+
+    public string Bind { get; init; } = "127.0.0.1";
+
+    /// <summary>Where the others find it, when not at its own address: behind a <see cref="FaultProxy"/>, for one.</summary>
+    public string? AnnounceIp { get; init; }
+
+    public int? AnnouncePort { get; init; }
+
+    public NodeAddress? ReplicaOf { get; init; }
+
+    /// <summary>Asked for (requirepass) and presented to the master (masterauth).</summary>
+    public string? Password { get; init; }
+
+    public RedisPersistence Persistence { get; init; }
+
+    public ImmutableArray<string> ConfLines { get; init; } = [];
+}
+
+/// <summary>A real redis-server on a free port, in a directory of its own.</summary>
+public sealed class RedisServer : IAsyncDisposable
+{
+    private static readonly TimeSpan CommandDeadline = TimeSpan.FromSeconds(5);
+    private readonly RedisServerOptions _options;
+    private readonly TemporaryDirectory _directory;
+    private ChildProcess? _process;
+
+    private RedisServer(RedisServerOptions options, int port)
+    {
+        _options = options;
+        Port = port;
+        Address = NodeAddress.Parse($"{(options.Bind.Contains(':', StringComparison.Ordinal) ? $"[{options.Bind}]" : options.Bind)}:{port}");
+        _directory = new TemporaryDirectory($"redis-{port}");
+        File.WriteAllLines(ConfFile, Conf());
+    }
+
+    public int Port { get; }
+
+    public NodeAddress Address { get; }
+
+    public ChildProcess Process => _process ?? throw new InvalidOperationException($"Redis {Address} has not been started.");
+
+    private string ConfFile => _directory.File("redis.conf");
+
+    public static async Task<RedisServer> StartAsync(RedisServerOptions? options = null, CancellationToken ct = default)
+    {
+        options ??= new RedisServerOptions();
+        RedisServer server = new(options, options.Port ?? FreePorts.Next());
+        try
+        {
+            await server.StartProcessAsync(ct);
+            return server;
+        }
+        catch
+        {
+            await server.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>kill -9; returns at once.</summary>
+    public void Kill() => Process.Kill();
+
+    public Task KillAsync(CancellationToken ct = default) => Process.KillAsync(ct);
+
+    public void Freeze() => Process.Freeze();
+
+    public void Thaw() => Process.Thaw();
+
+    /// <summary>An orderly end: SIGTERM, and waits for it.</summary>
+    public async Task StopAsync(CancellationToken ct = default)
+    {
+        Process.Terminate();
+        await Process.WaitForExitAsync(ct);
+    }
+
+    /// <summary>Starts it again on the same port, with what its persistence kept and the configuration that it was left with.</summary>
+    public async Task RestartAsync(CancellationToken ct = default)
+    {
+        await Process.DisposeAsync();
+        await StartProcessAsync(ct);
+    }
+
+    /// <summary>Starts it again on the same port without any data and with its first configuration.</summary>
+    public async Task RestartEmptyAsync(CancellationToken ct = default)
+    {
+        await Process.DisposeAsync();
+        foreach (FileSystemInfo entry in new DirectoryInfo(_directory.Path).EnumerateFileSystemInfos())
+        {
+            if (entry is DirectoryInfo folder)
+            {
+                folder.Delete(recursive: true);
+            }
+            else
+            {
+                entry.Delete();
+            }
+        }
+
+        await File.WriteAllLinesAsync(ConfFile, Conf(), ct);
+        await StartProcessAsync(ct);
+    }
+
+    /// <summary>One command over a connection of its own, bounded in time (a frozen server does not answer).</summary>
+    public Task<RedisReply> CommandAsync(params ImmutableArray<string> command) => CommandAsync(command, CancellationToken.None);
+
+    public async Task<RedisReply> CommandAsync(ImmutableArray<string> command, CancellationToken ct)
+    {
+        using CancellationTokenSource deadline = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        deadline.CancelAfter(CommandDeadline);
+        try
+        {
+            await using RedisWire wire = await ConnectAsync(deadline.Token);
+            return await wire.CommandAsync(command, deadline.Token);
+        }
+        catch (OperationCanceledException) when (!ct.IsCancellationRequested)
+        {
+            throw new TimeoutException($"Redis {Address} did not answer {string.Join(' ', command)} within {CommandDeadline.TotalSeconds} s.");
+        }
+    }
+
+    /// <summary>A connection for several commands, or to subscribe with.</summary>
+    public Task<RedisWire> ConnectAsync(CancellationToken ct = default) => RedisWire.ConnectAsync(_options.Bind, Port, _options.Password, ct);
+
+    /// <summary>"master" or "slave", as ROLE says.</summary>
+    public async Task<string> RoleAsync(CancellationToken ct = default) => (await CommandAsync(["ROLE"], ct))[0].Text!;
+
+    /// <summary>Whose replica it is, or null for a master.</summary>
+    public async Task<NodeAddress?> MasterAsync(CancellationToken ct = default)
+    {
+        RedisReply role = await CommandAsync(["ROLE"], ct);
+        return role[0].Text == "slave" ? NodeAddress.Parse($"{role[1].Text}:{role[2].Text}") : null;
+    }
+
+    public async Task<ImmutableDictionary<string, string>> InfoAsync(string section = "everything", CancellationToken ct = default)
+    {
+        RedisReply info = await CommandAsync(["INFO", section], ct);
+        return info.Text!.Split("\r\n")
+            .Where(line => line.Contains(':', StringComparison.Ordinal) && !line.StartsWith('#'))
+            .ToImmutableDictionary(line => line[..line.IndexOf(':', StringComparison.Ordinal)], line => line[(line.IndexOf(':', StringComparison.Ordinal) + 1)..]);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_process is not null)
+        {
+            await _process.DisposeAsync();
+        }
+
+        _directory.Dispose();
+    }
+
+    private async Task StartProcessAsync(CancellationToken ct)
+    {
+        _process = await ChildProcess.StartAsync(
+            new ChildProcessOptions($"redis-server {Address}", Programs.RedisServer, [ConfFile]) { WorkingDirectory = _directory.Path }, ct);
+        await _process.WaitForLineAsync(line => line.Contains("Ready to accept connections", StringComparison.Ordinal), TimeSpan.FromSeconds(10), ct);
+    }
+
+    private IEnumerable<string> Conf()
+    {
+        yield return string.Create(CultureInfo.InvariantCulture, $"port {Port}");
+        yield return $"bind {_options.Bind}";
+        yield return $"dir {_directory.Path}";
+        yield return "save \"\"";
+        yield return _options.Persistence == RedisPersistence.AppendOnlyFile ? "appendonly yes" : "appendonly no";
+        yield return "appendfsync always";
+        // A replica syncs at once, without Redis' pause for more of them to come.
+        yield return "repl-diskless-sync yes";
+        yield return "repl-diskless-sync-delay 0";
+        yield return "repl-diskless-load swapdb";
+        yield return "databases 16";
+        if (_options.Password is { } password)
+        {
+            yield return $"requirepass {password}";
+            yield return $"masterauth {password}";
+        }
+
+        if (_options.AnnounceIp is { } ip)
+        {
+            yield return $"replica-announce-ip {ip}";
+        }
+
+        if (_options.AnnouncePort is { } port)
+        {
+            yield return string.Create(CultureInfo.InvariantCulture, $"replica-announce-port {port}");
+        }
+
+        if (_options.ReplicaOf is { } master)
+        {
+            yield return string.Create(CultureInfo.InvariantCulture, $"replicaof {master.Host} {master.Port}");
+        }
+
+        foreach (string line in _options.ConfLines)
+        {
+            yield return line;
+        }
+    }
+}
