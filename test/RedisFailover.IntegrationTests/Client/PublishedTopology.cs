@@ -1,0 +1,35 @@
+using System.Collections.Immutable;
+using System.Runtime.CompilerServices;
+using System.Threading.Channels;
+using RedisFailover.Client;
+
+namespace RedisFailover.IntegrationTests.Client;
+
+/// <summary>A topology that the test publishes by hand, in the place of ZooKeeper.</summary>
+public sealed class PublishedTopology : ITopologySource
+{
+    private readonly Channel<Topology> _topologies = Channel.CreateUnbounded<Topology>();
+
+    public string Problem => "the test has published none";
+
+    public void Publish(Topology topology) => _topologies.Writer.TryWrite(topology);
+
+    public async IAsyncEnumerable<Topology> TopologiesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await foreach (Topology topology in _topologies.Reader.ReadAllAsync(cancellationToken))
+        {
+            yield return topology;
+        }
+    }
+
+    public ValueTask DisposeAsync() => default;
+
+    public static Topology Of(long epoch, NodeAddress? master, params ImmutableArray<NodeAddress> replicas) => new()
+    {
+        Epoch = epoch,
+        Master = master,
+        Replicas = replicas,
+        State = master is null ? TopologyState.FailingOver : TopologyState.Ok,
+        Reason = "the test says so",
+    };
+}
