@@ -1,0 +1,55 @@
+namespace RedisFailover.ZooKeeper;
+
+/// <summary>
+/// Whether its holder may act at this moment. Held from the acknowledgement of a quorum write until half the session timeout after that write
+/// was <em>sent</em>: an ensemble that has not heard from the session since cannot have expired it by then. Nothing runs in the
+/// background to end it: <see cref="IsHeld"/> reads the clocks when it is asked, so a process that was paused finds the truth.
+/// </summary>
+/// <remarks>Ask at the action, every time, and never keep the answer.</remarks>
+public sealed class Lease
+{
+    private readonly TimeProvider _time;
+    private volatile Grant? _grant;
+    private volatile bool _over;
+
+    internal Lease(TimeProvider time) => _time = time;
+
+    /// <summary>True while the lease holds. False for good once the leadership is over; false for a while when renewals fail.</summary>
+    public bool IsHeld => Remaining > TimeSpan.Zero;
+
+    /// <summary>How long it still holds without another renewal; zero if it does not.</summary>
+    public TimeSpan Remaining
+    {
+        get
+        {
+            // The grant is read before the clock: a renewal between the two can only be missed, not invented.
+            Grant? grant = _grant;
+            if (_over || grant is null)
+            {
+                return TimeSpan.Zero;
+            }
+
+            TimeSpan left = grant.Length - grant.SentAt.Elapsed(_time);
+            return left > TimeSpan.Zero ? left : TimeSpan.Zero;
+        }
+    }
+
+    internal void Renew(Moment sentAt, TimeSpan length)
+    {
+        var grant = new Grant(sentAt, length);
+        Grant? before;
+        do
+        {
+            before = _grant;
+            if (before is not null && before.SentAt.Monotonic >= sentAt.Monotonic)
+            {
+                return;
+            }
+        }
+        while (Interlocked.CompareExchange(ref _grant, grant, before) != before);
+    }
+
+    internal void End() => _over = true;
+
+    private sealed record Grant(Moment SentAt, TimeSpan Length);
+}

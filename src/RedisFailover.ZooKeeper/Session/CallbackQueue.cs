@@ -1,0 +1,39 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+
+namespace RedisFailover.ZooKeeper;
+
+/// <summary>Runs callbacks of users one after another on the thread pool, in the order of their posting, and never on the thread that posts.</summary>
+internal sealed class CallbackQueue(ILogger logger) : IThreadPoolWorkItem
+{
+    private readonly ConcurrentQueue<(Action<object?> Callback, object? State)> _queue = new();
+    private int _pending;
+
+    internal void Post(Action<object?> callback, object? state)
+    {
+        _queue.Enqueue((callback, state));
+        if (Interlocked.Increment(ref _pending) == 1)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: true);
+        }
+    }
+
+    void IThreadPoolWorkItem.Execute()
+    {
+        do
+        {
+            _queue.TryDequeue(out (Action<object?> Callback, object? State) item);
+            try
+            {
+                item.Callback(item.State);
+            }
+#pragma warning disable CA1031 // What a user's callback throws concerns neither the session nor the next callback.
+            catch (Exception e)
+#pragma warning restore CA1031
+            {
+                Log.CallbackFailed(logger, e);
+            }
+        }
+        while (Interlocked.Decrement(ref _pending) > 0);
+    }
+}

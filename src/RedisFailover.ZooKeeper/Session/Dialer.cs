@@ -1,0 +1,123 @@
+using System.Net;
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Security.Cryptography.X509Certificates;
+
+namespace RedisFailover.ZooKeeper;
+
+/// <summary>
+/// Opens connections: hosts shuffled once, then in turn; names are resolved anew at every attempt and every address is tried.
+/// </summary>
+internal sealed class Dialer
+{
+    private readonly ZooKeeperHost[] _hosts;
+    private readonly ZooKeeperTls? _tls;
+    private readonly TimeProvider _time;
+    private int _next;
+
+    internal Dialer(ZooKeeperOptions options)
+    {
+        _hosts = [.. options.Connection.Hosts];
+        Random.Shared.Shuffle(_hosts);
+        _tls = options.Tls;
+        _time = options.TimeProvider;
+    }
+
+    internal int HostCount => _hosts.Length;
+
+    /// <summary>The first reconnect after 0 to 100 ms, then exponentially more with jitter, at most the lesser of 1 s and T/6.</summary>
+    internal static TimeSpan Backoff(int failures, TimeSpan sessionTimeout)
+    {
+        double most = Math.Min(1000, sessionTimeout.TotalMilliseconds / 6);
+        double ceiling = Math.Min(most, 100 * Math.Pow(2, Math.Min(failures, 10)));
+#pragma warning disable CA5394 // Spreads load; protects nothing.
+        double jitter = Random.Shared.NextDouble();
+#pragma warning restore CA5394
+        return TimeSpan.FromMilliseconds(failures == 0 ? ceiling * jitter : ceiling * (0.5 + (jitter / 2)));
+    }
+
+    internal ZooKeeperHost NextHost()
+    {
+        ZooKeeperHost host = _hosts[_next];
+        _next = (_next + 1) % _hosts.Length;
+        return host;
+    }
+
+    /// <summary>Connects to the host within the time given, shared among its addresses.</summary>
+    internal async Task<(Stream Stream, string Server)> OpenAsync(ZooKeeperHost host, TimeSpan within, CancellationToken cancellationToken)
+    {
+        IPAddress[] addresses = IPAddress.TryParse(host.Host, out IPAddress? literal)
+            ? [literal]
+            : await Dns.GetHostAddressesAsync(host.Host, cancellationToken).ConfigureAwait(false);
+        if (addresses.Length == 0)
+        {
+            throw new SocketException((int)SocketError.HostNotFound);
+        }
+
+        for (int i = 0; ; i++)
+        {
+            using var deadline = new CancellationTokenSource(within / addresses.Length, _time);
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellationToken);
+            try
+            {
+                Stream stream = await OpenAsync(host, addresses[i], either.Token).ConfigureAwait(false);
+                return (stream, addresses.Length == 1 && literal is not null ? host.ToString() : $"{host} ({addresses[i]})");
+            }
+            catch (Exception e) when (i + 1 < addresses.Length && e is SocketException or IOException or OperationCanceledException
+                && !cancellationToken.IsCancellationRequested)
+            {
+                // The next address of the same host.
+            }
+            catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+            {
+                throw new TimeoutException($"{host} did not answer within {within.TotalMilliseconds:0} ms");
+            }
+        }
+    }
+
+    private async Task<Stream> OpenAsync(ZooKeeperHost host, IPAddress address, CancellationToken cancellationToken)
+    {
+        var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        Stream? stream = null;
+        try
+        {
+            await socket.ConnectAsync(new IPEndPoint(address, host.Port), cancellationToken).ConfigureAwait(false);
+            stream = new NetworkStream(socket, ownsSocket: true);
+            if (_tls is not null)
+            {
+                var secured = new SslStream(stream);
+                stream = secured;
+                await secured.AuthenticateAsClientAsync(TlsOptions(_tls, host), cancellationToken).ConfigureAwait(false);
+            }
+
+            return stream;
+        }
+        catch
+        {
+            stream?.Dispose();
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    private static SslClientAuthenticationOptions TlsOptions(ZooKeeperTls tls, ZooKeeperHost host)
+    {
+        var options = new SslClientAuthenticationOptions { TargetHost = tls.ServerName ?? host.Host };
+        if (tls.ClientCertificate is not null)
+        {
+            options.ClientCertificates = [tls.ClientCertificate];
+        }
+
+        if (!tls.Authorities.IsDefaultOrEmpty)
+        {
+            options.CertificateChainPolicy = new X509ChainPolicy
+            {
+                TrustMode = X509ChainTrustMode.CustomRootTrust,
+                RevocationMode = X509RevocationMode.NoCheck,
+            };
+            options.CertificateChainPolicy.CustomTrustStore.AddRange(tls.Authorities.ToArray());
+        }
+
+        return options;
+    }
+}

@@ -1,0 +1,173 @@
+using System.Threading.Tasks.Sources;
+
+namespace RedisFailover.ZooKeeper;
+
+/// <summary>The header of a reply.</summary>
+internal readonly record struct ReplyHeader(int Xid, long Zxid, ZooKeeperErrorCode Error);
+
+/// <summary>One request: what is written, where it waits for its reply, and who awaits it.</summary>
+internal abstract class Request(OpCode op)
+{
+    internal OpCode Op { get; } = op;
+
+    internal int Xid { get; set; }
+
+    /// <summary>The path as the caller gave it, for exceptions.</summary>
+    internal string? Path { get; set; }
+
+    internal string Name => Op switch
+    {
+        OpCode.GetChildren2 => "getChildren",
+        OpCode.Create2 or OpCode.CreateContainer or OpCode.CreateTtl => "create",
+        OpCode.GetAcl => "getACL",
+        OpCode.SetAcl => "setACL",
+        OpCode.WhoAmI => "whoAmI",
+        _ => char.ToLowerInvariant(Op.ToString()[0]) + Op.ToString()[1..],
+    };
+
+    internal bool IsWrite => Op is OpCode.Create or OpCode.Create2 or OpCode.CreateContainer or OpCode.CreateTtl or OpCode.Delete
+        or OpCode.SetData or OpCode.SetAcl or OpCode.Multi;
+
+    /// <summary>True when nobody waits any more (cancelled); the reply is still consumed in its turn.</summary>
+    internal abstract bool IsAbandoned { get; }
+
+    internal abstract void WriteBody(JuteWriter writer, string chroot);
+
+    /// <summary>Called by the read loop with the reply. Registers watches before it completes whoever waits.</summary>
+    internal abstract void Reply(in ReplyHeader header, ref JuteReader body, ZooKeeperSession session);
+
+    /// <summary>Called instead of <see cref="Reply"/> when there will be none.</summary>
+    internal abstract void Fail(ZooKeeperErrorCode code, bool sent, Exception? cause);
+}
+
+/// <summary>
+/// A request that is itself the source of the caller's <see cref="ValueTask{T}"/>. Two parties hold it: the awaiting caller and the reply FIFO.
+/// It goes back to its pool when both have let go, so that a cancelled request keeps its place in the FIFO.
+/// </summary>
+internal abstract class Request<T>(OpCode op) : Request(op), IValueTaskSource<T>, IValueTaskSource
+{
+    private ManualResetValueTaskSourceCore<T> _core = new() { RunContinuationsAsynchronously = true };
+    private CancellationTokenRegistration _cancellation;
+    private int _completed;
+    private int _holders = 2;
+
+    /// <summary>False only for this project's own non-blocking code, which then continues on the read loop without a thread hop.</summary>
+    internal bool ContinuesAsynchronously
+    {
+        get => _core.RunContinuationsAsynchronously;
+        set => _core.RunContinuationsAsynchronously = value;
+    }
+
+    internal short Token => _core.Version;
+
+    internal override bool IsAbandoned => Volatile.Read(ref _completed) != 0;
+
+    internal ValueTask<T> AsValueTask() => new(this, _core.Version);
+
+    internal ValueTask AsPlainValueTask() => new(this, _core.Version);
+
+    internal void CancelWith(CancellationToken cancellationToken)
+    {
+        if (cancellationToken.CanBeCanceled)
+        {
+            _cancellation = cancellationToken.UnsafeRegister(
+                static (state, token) => ((Request<T>)state!).Complete(new OperationCanceledException(token)), this);
+        }
+    }
+
+    internal sealed override void Reply(in ReplyHeader header, ref JuteReader body, ZooKeeperSession session)
+    {
+        if (TryReadResult(header, ref body, session, out T? result, out ZooKeeperException? error))
+        {
+            if (Interlocked.Exchange(ref _completed, 1) == 0)
+            {
+                _core.SetResult(result!);
+            }
+        }
+        else
+        {
+            Complete(error ?? new ZooKeeperException(header.Error, Name, Path));
+        }
+
+        LetGo();
+    }
+
+    internal sealed override void Fail(ZooKeeperErrorCode code, bool sent, Exception? cause)
+    {
+        if (!IsAbandoned)
+        {
+            Complete(new ZooKeeperException(code, Name, Path, sent && IsWrite, inner: cause));
+        }
+
+        LetGo();
+    }
+
+    T IValueTaskSource<T>.GetResult(short token) => GetResult(token);
+
+    void IValueTaskSource.GetResult(short token) => GetResult(token);
+
+    ValueTaskSourceStatus IValueTaskSource<T>.GetStatus(short token) => _core.GetStatus(token);
+
+    ValueTaskSourceStatus IValueTaskSource.GetStatus(short token) => _core.GetStatus(token);
+
+    void IValueTaskSource<T>.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
+        => _core.OnCompleted(continuation, state, token, flags);
+
+    void IValueTaskSource.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
+        => _core.OnCompleted(continuation, state, token, flags);
+
+    /// <summary>Reads the body of the reply. False: failed, with the error or null for the header's code.</summary>
+    protected abstract bool TryReadResult(
+        in ReplyHeader header, ref JuteReader body, ZooKeeperSession session, out T? result, out ZooKeeperException? error);
+
+    /// <summary>Gives the object back to its pool, if it has one.</summary>
+    protected virtual void Recycle()
+    {
+    }
+
+    /// <summary>Makes the object as new before it is pooled.</summary>
+    protected void Reset()
+    {
+        _core.Reset();
+        _core.RunContinuationsAsynchronously = true;
+        _cancellation = default;
+        _completed = 0;
+        _holders = 2;
+        Path = null;
+    }
+
+    private T GetResult(short token)
+    {
+        if (token != _core.Version)
+        {
+            throw new InvalidOperationException("A ValueTask of the ZooKeeper client was awaited twice.");
+        }
+
+        // Waits for a callback that is just running: it must not meet the next user of this object.
+        _cancellation.Dispose();
+        try
+        {
+            return _core.GetResult(token);
+        }
+        finally
+        {
+            LetGo();
+        }
+    }
+
+    private void Complete(Exception error)
+    {
+        if (Interlocked.Exchange(ref _completed, 1) == 0)
+        {
+            _core.SetException(error);
+        }
+    }
+
+    private void LetGo()
+    {
+        if (Interlocked.Decrement(ref _holders) == 0)
+        {
+            Recycle();
+        }
+    }
+}

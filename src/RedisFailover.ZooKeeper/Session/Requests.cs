@@ -1,0 +1,220 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
+
+namespace RedisFailover.ZooKeeper;
+
+/// <summary>Reads a znode; pooled, for it is what a busy client does most.</summary>
+internal sealed class GetDataRequest() : Request<Znode>(OpCode.GetData)
+{
+    private static readonly RequestPool<GetDataRequest> Pool = new();
+
+    private Watcher? _watcher;
+
+    internal static GetDataRequest Rent(string path, Watcher? watcher)
+    {
+        GetDataRequest request = Pool.TryRent() ?? new GetDataRequest();
+        request.Path = path;
+        request._watcher = watcher;
+        return request;
+    }
+
+    internal override void WriteBody(JuteWriter writer, string chroot)
+    {
+        writer.Path(chroot, Path!);
+        writer.Bool(_watcher is not null);
+    }
+
+    protected override bool TryReadResult(
+        in ReplyHeader header, ref JuteReader body, ZooKeeperSession session, out Znode? result, out ZooKeeperException? error)
+    {
+        (result, error) = (null, null);
+        if (header.Error != ZooKeeperErrorCode.Ok)
+        {
+            return false;
+        }
+
+        ReadOnlySpan<byte> data = body.Buffer();
+        result = new Znode(data.ToArray(), body.Stat());
+        session.Register(WatchKind.Data, Path!, _watcher);
+        return true;
+    }
+
+    protected override void Recycle()
+    {
+        _watcher = null;
+        Reset();
+        Pool.Return(this);
+    }
+}
+
+/// <summary>Writes a znode's data; pooled.</summary>
+internal sealed class SetDataRequest() : Request<ZnodeStat>(OpCode.SetData)
+{
+    private static readonly RequestPool<SetDataRequest> Pool = new();
+
+    private ReadOnlyMemory<byte> _data;
+    private int _version;
+
+    internal static SetDataRequest Rent(string path, ReadOnlyMemory<byte> data, int version)
+    {
+        SetDataRequest request = Pool.TryRent() ?? new SetDataRequest();
+        request.Path = path;
+        request._data = data;
+        request._version = version;
+        return request;
+    }
+
+    internal override void WriteBody(JuteWriter writer, string chroot)
+    {
+        writer.Path(chroot, Path!);
+        writer.Buffer(_data.Span);
+        writer.Int32(_version);
+    }
+
+    protected override bool TryReadResult(
+        in ReplyHeader header, ref JuteReader body, ZooKeeperSession session, out ZnodeStat result, out ZooKeeperException? error)
+    {
+        error = null;
+        result = header.Error == ZooKeeperErrorCode.Ok ? body.Stat() : default;
+        return header.Error == ZooKeeperErrorCode.Ok;
+    }
+
+    protected override void Recycle()
+    {
+        _data = default;
+        Reset();
+        Pool.Return(this);
+    }
+}
+
+/// <summary>Asks whether a znode exists; a watch is registered either way.</summary>
+internal sealed class ExistsRequest : Request<ZnodeStat?>
+{
+    private readonly Watcher? _watcher;
+
+    internal ExistsRequest(string path, Watcher? watcher)
+        : base(OpCode.Exists)
+    {
+        Path = path;
+        _watcher = watcher;
+    }
+
+    internal override void WriteBody(JuteWriter writer, string chroot)
+    {
+        writer.Path(chroot, Path!);
+        writer.Bool(_watcher is not null);
+    }
+
+    protected override bool TryReadResult(
+        in ReplyHeader header, ref JuteReader body, ZooKeeperSession session, out ZnodeStat? result, out ZooKeeperException? error)
+    {
+        (result, error) = (null, null);
+        switch (header.Error)
+        {
+            case ZooKeeperErrorCode.Ok:
+                result = body.Stat();
+                session.Register(WatchKind.Data, Path!, _watcher);
+                return true;
+            case ZooKeeperErrorCode.NoNode:
+                session.Register(WatchKind.Existence, Path!, _watcher);
+                return true;
+            default:
+                return false;
+        }
+    }
+}
+
+/// <summary>Lists a znode's children.</summary>
+internal sealed class GetChildrenRequest : Request<ZnodeChildren>
+{
+    private readonly Watcher? _watcher;
+
+    internal GetChildrenRequest(string path, Watcher? watcher)
+        : base(OpCode.GetChildren2)
+    {
+        Path = path;
+        _watcher = watcher;
+    }
+
+    internal override void WriteBody(JuteWriter writer, string chroot)
+    {
+        writer.Path(chroot, Path!);
+        writer.Bool(_watcher is not null);
+    }
+
+    protected override bool TryReadResult(
+        in ReplyHeader header, ref JuteReader body, ZooKeeperSession session, out ZnodeChildren? result, out ZooKeeperException? error)
+    {
+        (result, error) = (null, null);
+        if (header.Error != ZooKeeperErrorCode.Ok)
+        {
+            return false;
+        }
+
+        ImmutableArray<string> names = body.Strings();
+        result = new ZnodeChildren(names, body.Stat());
+        session.Register(WatchKind.Children, Path!, _watcher);
+        return true;
+    }
+}
+
+/// <summary>The rarer operations, each given by what it writes and what it reads.</summary>
+internal sealed class PlainRequest<T> : Request<T>
+{
+    private readonly Action<JuteWriter, string> _write;
+    private readonly ReadReply _read;
+
+    internal PlainRequest(OpCode op, string? path, Action<JuteWriter, string> write, ReadReply read)
+        : base(op)
+    {
+        Path = path;
+        _write = write;
+        _read = read;
+    }
+
+    internal delegate T ReadReply(ref JuteReader body, ZooKeeperSession session);
+
+    internal override void WriteBody(JuteWriter writer, string chroot) => _write(writer, chroot);
+
+    protected override bool TryReadResult(
+        in ReplyHeader header, ref JuteReader body, ZooKeeperSession session, out T? result, out ZooKeeperException? error)
+    {
+        error = null;
+        bool ok = header.Error == ZooKeeperErrorCode.Ok;
+        result = ok ? _read(ref body, session) : default;
+        return ok;
+    }
+}
+
+/// <summary>Keeps used requests for the next callers: at most as many as are worth keeping.</summary>
+internal sealed class RequestPool<T>
+    where T : class
+{
+    private const int Kept = 1024;
+
+    private readonly ConcurrentQueue<T> _free = new();
+    private int _count;
+
+    internal T? TryRent()
+    {
+        if (!_free.TryDequeue(out T? request))
+        {
+            return null;
+        }
+
+        Interlocked.Decrement(ref _count);
+        return request;
+    }
+
+    internal void Return(T request)
+    {
+        if (Interlocked.Increment(ref _count) <= Kept)
+        {
+            _free.Enqueue(request);
+        }
+        else
+        {
+            Interlocked.Decrement(ref _count);
+        }
+    }
+}

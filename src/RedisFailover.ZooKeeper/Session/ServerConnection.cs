@@ -1,0 +1,300 @@
+using System.Net.Sockets;
+
+namespace RedisFailover.ZooKeeper;
+
+/// <summary>
+/// One connection to one server: frames out, frames in, and the FIFO of requests that await their replies. Writers append under a lock to
+/// the buffer that fills while the other one is being sent, so that concurrent requests share a system call. It knows nothing of sessions.
+/// </summary>
+internal sealed class ServerConnection : IDisposable
+{
+    /// <summary>What a server accepts by default (jute.maxbuffer, 0xfffff); it closes the connection on more.</summary>
+    internal const int MaxRequestBytes = 0xfffff;
+
+    /// <summary>No reply is larger: 16 MB, room for the children of a very wide znode. A larger length is garbage.</summary>
+    internal const int MaxReplyBytes = 16 * 1024 * 1024;
+
+    /// <summary>More requests than this in flight are refused, so that a stalled server cannot eat the memory.</summary>
+    internal const int MaxPending = 1 << 20;
+
+    private readonly Lock _gate = new();
+    private readonly Stream _stream;
+    private readonly FrameReader _reader;
+    private readonly TimeProvider _time;
+    private readonly string _chroot;
+    private readonly Queue<Request> _inFlight = new();
+    private readonly Queue<Request> _authentications = new();
+    private JuteWriter _filling = new();
+    private JuteWriter _sending = new();
+    private bool _flushing;
+    private bool _closed;
+    private int _xid;
+    private long _lastSend;
+    private ITimer? _timer;
+    private TimeSpan _timeout;
+
+    internal ServerConnection(Stream stream, string server, string chroot, int lastXid, TimeProvider time)
+    {
+        _stream = stream;
+        _reader = new FrameReader(stream, time);
+        _time = time;
+        _chroot = chroot;
+        _xid = lastXid;
+        _lastSend = time.GetTimestamp();
+        Server = server;
+    }
+
+    /// <summary>The server's host, port and address, for the log.</summary>
+    internal string Server { get; }
+
+    /// <summary>Why it was given up, if it was this side that did.</summary>
+    internal string? AbortReason { get; private set; }
+
+    internal int LastXid => _xid;
+
+    internal Moment LastReceive => _reader.LastReceive;
+
+    /// <summary>Starts to ping after T/3 of silence towards the server and to give up after 2T/3 of silence from it.</summary>
+    internal void KeepAlive(TimeSpan sessionTimeout)
+    {
+        lock (_gate)
+        {
+            _timeout = sessionTimeout;
+            _timer = _time.CreateTimer(static c => ((ServerConnection)c!).OnTimer(), this, sessionTimeout / 3, Timeout.InfiniteTimeSpan);
+        }
+    }
+
+    /// <summary>Takes the request over: false if the connection is closed and the request is still the caller's.</summary>
+    internal bool TrySend(Request request)
+    {
+        ZooKeeperErrorCode refused;
+        bool flush;
+        lock (_gate)
+        {
+            if (_closed)
+            {
+                return false;
+            }
+
+            refused = Append(request);
+
+            // Whoever flushes now takes this frame along.
+            flush = refused == ZooKeeperErrorCode.Ok && !_flushing;
+            if (flush)
+            {
+                StartFlush();
+            }
+        }
+
+        if (flush)
+        {
+            _ = FlushAsync();
+        }
+        else if (refused != ZooKeeperErrorCode.Ok)
+        {
+            request.Fail(refused, sent: false, null);
+        }
+
+        return true;
+    }
+
+    /// <summary>Writes a frame that has no place in the FIFO: the connect request.</summary>
+    internal void SendRaw(Action<JuteWriter> write)
+    {
+        lock (_gate)
+        {
+            int start = _filling.BeginFrame();
+            write(_filling);
+            _filling.EndFrame(start);
+            if (_flushing)
+            {
+                return;
+            }
+
+            StartFlush();
+        }
+
+        _ = FlushAsync();
+    }
+
+    internal ValueTask<ReadOnlyMemory<byte>> ReadFrameAsync(CancellationToken cancellationToken) => _reader.ReadAsync(cancellationToken);
+
+    internal bool TryReadBufferedFrame(out ReadOnlyMemory<byte> frame) => _reader.TryReadBuffered(out frame);
+
+    /// <summary>The request that the reply belongs to.</summary>
+    /// <exception cref="InvalidDataException">The reply is not the one that is due: the stream cannot be trusted any more.</exception>
+    internal Request TakeFor(int xid)
+    {
+        lock (_gate)
+        {
+            Queue<Request> queue = xid == Xid.Auth ? _authentications : _inFlight;
+            if (!queue.TryPeek(out Request? request) || request.Xid != xid)
+            {
+                string expected = request is null ? "none is due" : $"{request.Xid} ({request.Name}) is due";
+                throw new InvalidDataException($"A reply with xid {xid} came while {expected}.");
+            }
+
+            return queue.Dequeue();
+        }
+    }
+
+    /// <summary>Gives the connection up; the read loop then ends with an exception.</summary>
+    internal void Abort(string why)
+    {
+        lock (_gate)
+        {
+            if (_closed)
+            {
+                return;
+            }
+
+            AbortReason ??= why;
+        }
+
+        Dispose();
+    }
+
+    /// <summary>Closes; requests are refused from here on. Those in flight stay until <see cref="FailAll"/>.</summary>
+    public void Dispose()
+    {
+        ITimer? timer;
+        lock (_gate)
+        {
+            _closed = true;
+            (timer, _timer) = (_timer, null);
+        }
+
+        timer?.Dispose();
+        _stream.Dispose();
+    }
+
+    /// <summary>Fails everything that was sent and not answered. To be called once, when nothing reads any more.</summary>
+    internal void FailAll(ZooKeeperErrorCode code, Exception? cause)
+    {
+        Dispose();
+        _reader.Dispose();
+        while (true)
+        {
+            Request? request;
+            lock (_gate)
+            {
+                if (!_inFlight.TryDequeue(out request) && !_authentications.TryDequeue(out request))
+                {
+                    return;
+                }
+            }
+
+            request.Fail(code, sent: true, cause);
+        }
+    }
+
+    private ZooKeeperErrorCode Append(Request request)
+    {
+        if (_inFlight.Count >= MaxPending)
+        {
+            return ZooKeeperErrorCode.Throttled;
+        }
+
+        int start = _filling.BeginFrame();
+        request.Xid = request.Op switch
+        {
+            OpCode.Auth => Xid.Auth,
+            OpCode.SetWatches => Xid.SetWatches,
+            _ => _xid = Xid.Next(_xid),
+        };
+        _filling.Int32(request.Xid);
+        _filling.Int32((int)request.Op);
+        request.WriteBody(_filling, _chroot);
+        if (_filling.EndFrame(start) > MaxRequestBytes)
+        {
+            _filling.Truncate(start);
+            return ZooKeeperErrorCode.MarshallingError;
+        }
+
+        (request.Op == OpCode.Auth ? _authentications : _inFlight).Enqueue(request);
+        return ZooKeeperErrorCode.Ok;
+    }
+
+    private void StartFlush()
+    {
+        _flushing = true;
+        (_filling, _sending) = (_sending, _filling);
+        _lastSend = _time.GetTimestamp();
+    }
+
+    private async Task FlushAsync()
+    {
+        try
+        {
+            // The first write happens on the caller's thread and normally completes there. What others append meanwhile is sent from
+            // the thread pool: nobody is kept busy with the requests of others.
+            await _stream.WriteAsync(_sending.Written).ConfigureAwait(false);
+            while (Continue())
+            {
+                await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+                await _stream.WriteAsync(_sending.Written).ConfigureAwait(false);
+            }
+        }
+        catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException or InvalidOperationException)
+        {
+            Abort(e.Message);
+        }
+    }
+
+    private bool Continue()
+    {
+        lock (_gate)
+        {
+            _sending.Clear();
+            if (_filling.Length == 0 || _closed)
+            {
+                _flushing = false;
+                return false;
+            }
+
+            StartFlush();
+            return true;
+        }
+    }
+
+    private void OnTimer()
+    {
+        TimeSpan silence = LastReceive.Elapsed(_time);
+        if (silence >= _timeout * 2 / 3)
+        {
+            Abort($"no answer for {silence.TotalMilliseconds:0} ms");
+            return;
+        }
+
+        TimeSpan idle;
+        bool flush = false;
+        lock (_gate)
+        {
+            if (_closed)
+            {
+                return;
+            }
+
+            idle = _time.GetElapsedTime(_lastSend);
+            if (idle >= _timeout / 3 && !_flushing)
+            {
+                int start = _filling.BeginFrame();
+                _filling.Int32(Xid.Ping);
+                _filling.Int32((int)OpCode.Ping);
+                _filling.EndFrame(start);
+                StartFlush();
+                (flush, idle) = (true, TimeSpan.Zero);
+            }
+
+            TimeSpan untilPing = (_timeout / 3) - idle;
+            TimeSpan untilGivenUp = (_timeout * 2 / 3) - silence;
+            TimeSpan due = untilPing < untilGivenUp ? untilPing : untilGivenUp;
+            _timer?.Change(due < TimeSpan.FromMilliseconds(1) ? TimeSpan.FromMilliseconds(1) : due, Timeout.InfiniteTimeSpan);
+        }
+
+        if (flush)
+        {
+            _ = FlushAsync();
+        }
+    }
+}

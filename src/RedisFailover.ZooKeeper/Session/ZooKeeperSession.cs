@@ -1,0 +1,240 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace RedisFailover.ZooKeeper;
+
+/// <summary>The states of a session.</summary>
+public enum ZooKeeperSessionState
+{
+    /// <summary>Not established yet.</summary>
+    Connecting,
+
+    /// <summary>Connected to a server.</summary>
+    Connected,
+
+    /// <summary>Without a connection; the server still keeps the session for a while. New requests wait.</summary>
+    Disconnected,
+
+    /// <summary>Over: expired by the server, or without a connection for 4/3 of its timeout.</summary>
+    Expired,
+
+    /// <summary>Over: closed by this client.</summary>
+    Closed,
+}
+
+/// <summary>
+/// Exactly one ZooKeeper session, from its creation to its end, over as many connections as it takes. It is never replaced by another one
+/// silently: when it ends, <see cref="Ended"/> is cancelled and every operation fails. <see cref="ZooKeeperClient"/> makes the next.
+/// </summary>
+/// <remarks>
+/// All members are safe for concurrent use. Requests are pipelined and answered in the order in which they were made. A request made while
+/// there is no connection waits for one, until the session ends. When a connection is lost, what was sent and not answered fails with
+/// <see cref="ZooKeeperErrorCode.ConnectionLoss"/>; nothing is sent twice. Cancelling a request stops the waiting, not the request: a write
+/// that was sent may be applied. Callbacks run on the thread pool, one at a time and in order; one that blocks delays those after it, but
+/// neither replies nor pings. Awaiting code never runs on the thread that reads from the socket.
+/// </remarks>
+public sealed partial class ZooKeeperSession : IAsyncDisposable
+{
+    private readonly Lock _gate = new();
+    private readonly ZooKeeperOptions _options;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly Dialer _dialer;
+    private readonly CallbackQueue _callbacks;
+    private readonly CancellationTokenSource _ended = new();
+    private readonly CancellationTokenSource _closing = new();
+    private readonly TaskCompletionSource _established = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Queue<Request> _waiting = new();
+    private Task _loop = Task.CompletedTask;
+    private ServerConnection? _live;
+    private ZooKeeperSessionState _state;
+    private ZooKeeperErrorCode _endCode;
+    private Moment _lastContact;
+    private bool _disposed;
+
+    private ZooKeeperSession(ZooKeeperOptions options)
+    {
+        _options = options;
+        _time = options.TimeProvider;
+        _logger = options.LoggerFactory?.CreateLogger(Log.Category) ?? NullLogger.Instance;
+        _dialer = new Dialer(options);
+        _callbacks = new CallbackQueue(_logger);
+        _lastContact = Moment.Now(_time);
+        _auth = options.Auth.IsDefault ? [] : options.Auth;
+        SessionTimeout = options.SessionTimeout;
+        Ended = _ended.Token;
+    }
+
+    /// <summary>The id that the server gave the session.</summary>
+    public long SessionId { get; private set; }
+
+    /// <summary>The timeout T that the server granted; it may change with a reconnect to a server that is configured otherwise.</summary>
+    public TimeSpan SessionTimeout { get; private set; }
+
+    /// <summary>The state at this moment.</summary>
+    public ZooKeeperSessionState State
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _state;
+            }
+        }
+    }
+
+    /// <summary>Cancelled once, when the session has expired or was closed. Callbacks registered on it run on the thread pool.</summary>
+    public CancellationToken Ended { get; }
+
+    /// <summary>How long ago the server last answered, anything. Pings count: this says nothing about the quorum (see <see cref="Lease"/>).</summary>
+    public TimeSpan SinceLastContact => LastContact.Elapsed(_time);
+
+    internal Moment LastContact => Volatile.Read(ref _live)?.LastReceive ?? _lastContact;
+
+    internal bool HasEnded => State is ZooKeeperSessionState.Expired or ZooKeeperSessionState.Closed;
+
+    internal ILogger Logger => _logger;
+
+    internal TimeProvider Time => _time;
+
+    internal CallbackQueue Callbacks => _callbacks;
+
+    /// <summary>The last transaction that this session has seen.</summary>
+    internal long LastZxid { get; private set; }
+
+    /// <summary>Told of every change of <see cref="State"/>, in order, on the thread pool.</summary>
+    public event Action<ZooKeeperSessionState>? StateChanged;
+
+    /// <summary>Creates a session; keeps trying all hosts until one accepts it.</summary>
+    /// <param name="options">How to reach the ensemble.</param>
+    /// <param name="cancellationToken">Ends the trying.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The session timeout is out of range.</exception>
+    /// <exception cref="ZooKeeperException">The server refused the credentials (<see cref="ZooKeeperErrorCode.AuthFailed"/>).</exception>
+    /// <exception cref="OperationCanceledException">Cancelled before a server accepted the session.</exception>
+    public static async Task<ZooKeeperSession> ConnectAsync(ZooKeeperOptions options, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.SessionTimeout, TimeSpan.FromMilliseconds(100));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(options.SessionTimeout, TimeSpan.FromHours(1));
+        var session = new ZooKeeperSession(options);
+        session._loop = Task.Run(session.RunAsync, CancellationToken.None);
+        try
+        {
+            await session._established.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
+            return session;
+        }
+        catch
+        {
+            await session.DisposeAsync().ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Closes the session: the server deletes its ephemeral znodes at once. Waits for the server's confirmation at most a third of the session
+    /// timeout; without a connection it does not wait, and the server lets the session expire.
+    /// </summary>
+    public async ValueTask DisposeAsync()
+    {
+        bool first;
+        lock (_gate)
+        {
+            first = !_closing.IsCancellationRequested && !_disposed;
+            _disposed = true;
+        }
+
+        if (first && State == ZooKeeperSessionState.Connected)
+        {
+            await SayGoodbyeAsync().ConfigureAwait(false);
+        }
+
+        await _closing.CancelAsync().ConfigureAwait(false);
+        await _loop.ConfigureAwait(false);
+    }
+
+    private async Task SayGoodbyeAsync()
+    {
+        try
+        {
+            var request = new PlainRequest<bool>(OpCode.CloseSession, null, static (_, _) => { }, static (ref _, _) => true);
+            if (Volatile.Read(ref _live)?.TrySend(request) == true)
+            {
+                await request.AsValueTask().AsTask().WaitAsync(SessionTimeout / 3, _time).ConfigureAwait(false);
+            }
+        }
+        catch (Exception e) when (e is ZooKeeperException or TimeoutException)
+        {
+            // Unconfirmed: the server lets the session expire.
+        }
+    }
+
+    /// <summary>Sends the request, or lets it wait for the next connection.</summary>
+    private void Submit(Request request)
+    {
+        if (Volatile.Read(ref _live)?.TrySend(request) == true)
+        {
+            return;
+        }
+
+        ZooKeeperErrorCode refused;
+        lock (_gate)
+        {
+            refused = _endCode != ZooKeeperErrorCode.Ok ? _endCode
+                : _disposed ? ZooKeeperErrorCode.Closing
+                : _waiting.Count >= ServerConnection.MaxPending ? ZooKeeperErrorCode.Throttled
+                : ZooKeeperErrorCode.Ok;
+            if (refused == ZooKeeperErrorCode.Ok)
+            {
+                if (_live?.TrySend(request) != true)
+                {
+                    _waiting.Enqueue(request);
+                }
+
+                return;
+            }
+        }
+
+        request.Fail(refused, sent: false, null);
+    }
+
+    private void SetState(ZooKeeperSessionState state)
+    {
+        lock (_gate)
+        {
+            if (_state == state)
+            {
+                return;
+            }
+
+            _state = state;
+        }
+
+        _callbacks.Post(_ => StateChanged?.Invoke(state), null);
+    }
+
+    /// <summary>The end, once: everything that waits fails, everyone who watches is told.</summary>
+    private void End(ZooKeeperSessionState state, ZooKeeperErrorCode code)
+    {
+        List<Request> waiting;
+        lock (_gate)
+        {
+            _endCode = code;
+            waiting = [.. _waiting];
+            _waiting.Clear();
+        }
+
+        SetState(state);
+        foreach (Request request in waiting)
+        {
+            request.Fail(code, sent: false, null);
+        }
+
+        foreach ((string path, Watcher watcher) in _watches.TakeAll())
+        {
+            Tell(watcher, new WatchedEvent(WatchedEventType.SessionEnded, ToClientPath(path)));
+        }
+
+        _callbacks.Post(static session => ((ZooKeeperSession)session!)._ended.Cancel(), this);
+        _established.TrySetException(new ZooKeeperException(code, "connect", null));
+    }
+}

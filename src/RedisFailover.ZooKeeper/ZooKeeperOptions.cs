@@ -1,0 +1,77 @@
+using System.Collections.Immutable;
+using System.Security.Cryptography.X509Certificates;
+using System.Text;
+using Microsoft.Extensions.Logging;
+
+namespace RedisFailover.ZooKeeper;
+
+/// <summary>How to reach an ensemble. One object serves any number of sessions; change a copy with <c>with</c>.</summary>
+public sealed record ZooKeeperOptions
+{
+    /// <summary>The servers and the chroot. Required.</summary>
+    public required ZooKeeperConnectionString Connection { get; init; }
+
+    /// <summary>
+    /// The session timeout T to ask for. Default 4 s, from 100 ms to 1 h. The server clamps it to 2 to 20 of its ticks;
+    /// <see cref="ZooKeeperSession.SessionTimeout"/> tells the outcome. Everything else follows from it: a ping after T/3 of silence,
+    /// a connection given up after 2T/3, the lease T/2, its renewal T/6, local expiry after 4/3 T.
+    /// </summary>
+    public TimeSpan SessionTimeout { get; init; } = TimeSpan.FromSeconds(4);
+
+    /// <summary>Credentials sent on every connection, before anything else. Default none.</summary>
+    public ImmutableArray<ZooKeeperAuth> Auth { get; init; } = [];
+
+    /// <summary>TLS to the servers; null (default) for plain TCP.</summary>
+    public ZooKeeperTls? Tls { get; init; }
+
+    /// <summary>The one source of time. Default <see cref="TimeProvider.System"/>.</summary>
+    public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
+
+    /// <summary>Where the client tells of its transitions; null (default) for nowhere.</summary>
+    public ILoggerFactory? LoggerFactory { get; init; }
+}
+
+/// <summary>Credentials of a session.</summary>
+public sealed class ZooKeeperAuth
+{
+    private readonly byte[] _credentials;
+
+    /// <summary>Credentials in the scheme's own form.</summary>
+    /// <param name="scheme">The scheme, for instance <c>digest</c>.</param>
+    /// <param name="credentials">What the scheme wants; for digest "user:password" in UTF-8.</param>
+    public ZooKeeperAuth(string scheme, ReadOnlySpan<byte> credentials)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(scheme);
+        Scheme = scheme;
+        _credentials = credentials.ToArray();
+    }
+
+    /// <summary>The scheme.</summary>
+    public string Scheme { get; }
+
+    internal ReadOnlySpan<byte> Credentials => _credentials;
+
+    /// <summary>A user and a password for the scheme <c>digest</c>. They cross the wire in the clear unless TLS is used.</summary>
+    public static ZooKeeperAuth Digest(string user, string password)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(user);
+        ArgumentNullException.ThrowIfNull(password);
+        return new ZooKeeperAuth("digest", Encoding.UTF8.GetBytes($"{user}:{password}"));
+    }
+
+    /// <summary>The scheme alone: credentials never reach a log.</summary>
+    public override string ToString() => $"{Scheme}:***";
+}
+
+/// <summary>TLS to the ensemble.</summary>
+public sealed record ZooKeeperTls
+{
+    /// <summary>The authorities to trust instead of the system's; empty (default) for the system's.</summary>
+    public ImmutableArray<X509Certificate2> Authorities { get; init; } = [];
+
+    /// <summary>The certificate that this client shows, with its private key; null (default) for none.</summary>
+    public X509Certificate2? ClientCertificate { get; init; }
+
+    /// <summary>The name that the servers' certificates must carry; null (default) for the host name of the connection string.</summary>
+    public string? ServerName { get; init; }
+}
