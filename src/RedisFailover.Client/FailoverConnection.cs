@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
+using RedisFailover.ZooKeeper;
 using StackExchange.Redis;
 
 namespace RedisFailover.Client;
@@ -33,6 +34,23 @@ public sealed class FailoverConnection : IAsyncDisposable
     public Topology Topology => _nodes.Current.Topology;
 
     internal NodeSet Nodes => _nodes;
+
+    /// <summary>
+    /// Connects: waits, at most <see cref="FailoverOptions.ConnectTimeout"/>, until the topology has been read from ZooKeeper and
+    /// each of its nodes has been tried once. A master that is just being replaced is no failure: writes wait for the next one.
+    /// </summary>
+    /// <param name="zooKeeper">The ZooKeeper servers and the root of the cluster: "zk1:2181,zk2:2181,zk3:2181/redis_failover".</param>
+    /// <param name="options">Null for the defaults.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <exception cref="FailoverConnectException">ZooKeeper did not answer, the topology does not exist, or no node can be reached; the message says which.</exception>
+    /// <exception cref="FormatException">The connection string is malformed.</exception>
+    /// <exception cref="ArgumentException">An option is out of range; the message names it.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public static Task<FailoverConnection> ConnectAsync(string zooKeeper, FailoverOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        options = (options ?? new FailoverOptions()).Validate();
+        return ConnectAsync(new ZooKeeperTopologySource(ZooKeeperConnectionString.Parse(zooKeeper), options), options, cancellationToken);
+    }
 
     /// <summary>
     /// A database that follows the master: its calls go to the node that is right at the time of each call. Costs nothing to
@@ -69,7 +87,7 @@ public sealed class FailoverConnection : IAsyncDisposable
     internal static async Task<FailoverConnection> ConnectAsync(ITopologySource source, FailoverOptions? options, CancellationToken cancellationToken)
     {
         options = (options ?? new FailoverOptions()).Validate();
-        ILogger logger = options.LoggerFactory.CreateLogger("RedisFailover.Client");
+        ILogger logger = options.LoggerFactory.CreateLogger(Log.Category);
         var nodes = new NodeSet(options, logger);
         var follower = new TopologyFollower(source, nodes, logger);
         var connection = new FailoverConnection(nodes, follower);
