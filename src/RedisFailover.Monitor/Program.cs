@@ -3,9 +3,7 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using RedisFailover.Monitor.Hosting;
 using RedisFailover.Monitor.Options;
-using Serilog;
 using Serilog.Extensions.Logging;
-using Serilog.Formatting.Json;
 
 MonitorOptions? options;
 bool passwordInProcessList;
@@ -24,17 +22,11 @@ if (options is null)
     return 0;
 }
 
-LoggerConfiguration configuration = new LoggerConfiguration()
-    .MinimumLevel.Is(options.LogLevel)
-    // The host's own chatter is of no use to an operator.
-    .MinimumLevel.Override("Microsoft", Serilog.Events.LogEventLevel.Warning)
-    .Enrich.WithProperty("MonitorId", options.Id);
-configuration = options.LogFormat == LogFormat.Json
-    ? configuration.WriteTo.Console(new JsonFormatter(renderMessage: true))
-    : configuration.WriteTo.Console(
-        outputTemplate: "{Timestamp:yyyy-MM-dd HH:mm:ss.fff} {Level:u3} [{MonitorId}] {Message:lj}{NewLine}{Exception}",
-        formatProvider: System.Globalization.CultureInfo.InvariantCulture);
-using Serilog.Core.Logger log = configuration.CreateLogger();
+using Serilog.Core.Logger log = LogSetup.Console(options);
+using (var quiet = new SerilogLoggerFactory(LogSetup.Quiet(options)))
+{
+    await Rehearsal.RunAsync(quiet.CreateLogger("RedisFailover.Rehearsal"), TimeProvider.System);
+}
 
 HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
 builder.Services.AddSingleton<ILoggerFactory>(new SerilogLoggerFactory(log));
@@ -48,7 +40,7 @@ using IHost host = builder.Build();
 MonitorService monitor = host.Services.GetRequiredService<MonitorService>();
 if (passwordInProcessList)
 {
-    RedisFailover.Monitor.Hosting.Log.PasswordInProcessList(host.Services.GetRequiredService<ILoggerFactory>().CreateLogger("RedisFailover.Monitor"));
+    Log.PasswordInProcessList(host.Services.GetRequiredService<ILoggerFactory>().CreateLogger("RedisFailover.Monitor"));
 }
 
 try

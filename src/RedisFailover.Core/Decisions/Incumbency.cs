@@ -23,7 +23,8 @@ internal static class Incumbency
         (ImmutableArray<FailoverAction> actions, string? warning) = Membership.Corrections(view, policy, topology);
         (ImmutableArray<FailoverAction> questions, TimeSpan? wakeAt) = Suspicion(view, topology, now);
         Topology next = Refreshed(Membership.WithLists(topology, view, policy), view);
-        string reason = next == topology ? "nothing has changed" : Difference(topology, next);
+        string reason = next != topology ? Difference(topology, next)
+            : actions.IsEmpty ? "all is well" : $"keeping the nodes in line: {string.Join("; ", actions)}";
         if (next != topology)
         {
             actions = actions.Insert(0, new PublishTopology(next with { Reason = reason }, view.Version));

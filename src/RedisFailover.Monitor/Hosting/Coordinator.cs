@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.Threading.Channels;
-using Microsoft.Extensions.Logging;
 using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Monitor.Hosting;
@@ -10,9 +9,9 @@ namespace RedisFailover.Monitor.Hosting;
 /// starts the actions.
 /// </summary>
 internal sealed class Coordinator(
-    FailoverPolicy policy, ActionExecutor executor, Channel<Observation> observations, MonotonicClock clock, ILogger logger)
+    FailoverPolicy policy, ActionExecutor executor, Channel<Observation> observations, MonotonicClock clock, Transitions transitions)
 {
-    private readonly Transitions _transitions = new(logger);
+    private readonly Transitions _transitions = transitions;
     private ClusterView _view = new()
     {
         Nodes = policy.Nodes.ToImmutableDictionary(n => n, n => new NodeView(n)),
@@ -59,10 +58,8 @@ internal sealed class Coordinator(
                 view = view.Start(decision.Actions, now);
                 Volatile.Write(ref _view, view);
                 Start(decision.Actions);
-                // The talking comes after the acting.
                 Report(view, now);
-                _transitions.Tell(before, view, now);
-                _transitions.Tell(decision);
+                _transitions.Tell(before, view, decision, now);
                 WakeAt(decision.WakeAt, now);
             }
         }

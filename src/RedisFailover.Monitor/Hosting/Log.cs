@@ -41,8 +41,8 @@ internal static partial class Log
     [LoggerMessage(31, LogLevel.Warning, "{Node} is unavailable: {Failures} failures in a row since {Millis:0} ms, the last: {Detail}")]
     internal static partial void NodeUnavailable(ILogger logger, NodeAddress node, int failures, double millis, string detail);
 
-    [LoggerMessage(32, LogLevel.Warning, "{Node}: {Detail} ({Evidence})")]
-    internal static partial void NodeFails(ILogger logger, NodeAddress node, string detail, Evidence evidence);
+    [LoggerMessage(32, LogLevel.Warning, "{Node} fails: {Detail}")]
+    internal static partial void NodeFails(ILogger logger, NodeAddress node, string detail);
 
     [LoggerMessage(33, LogLevel.Error, "{Node} cannot be watched, no failover because of that: {Detail}")]
     internal static partial void NodeMisconfigured(ILogger logger, NodeAddress node, string detail);

@@ -72,7 +72,8 @@ internal sealed class MonitorService : BackgroundService
         using var store = new TopologyStore(zooKeeper, _paths, _options.Id, _clock, _logger);
         var registry = new MonitorRegistry(zooKeeper, _paths, _options.Id, _observations.Writer, _clock, _logger);
         var executor = new ActionExecutor(_probers, store, _observations.Writer, _clock, _logger);
-        var coordinator = new Coordinator(policy, executor, _observations, _clock, _logger)
+        var transitions = new Transitions(_logger);
+        var coordinator = new Coordinator(policy, executor, _observations, _clock, transitions)
         {
             ReportChanged = registry.Publish,
         };
@@ -106,6 +107,7 @@ internal sealed class MonitorService : BackgroundService
         Task[] parts =
         [
             coordinator.RunAsync(ending.Token),
+            transitions.RunAsync(ending.Token),
             registry.PublishAsync(ending.Token),
             registry.WatchOthersAsync(ending.Token),
             LeadAsync(coordinator, zooKeeper, ending.Token),

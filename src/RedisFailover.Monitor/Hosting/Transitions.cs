@@ -1,16 +1,56 @@
 using System.Collections.Immutable;
+using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 
 namespace RedisFailover.Monitor.Hosting;
 
-/// <summary>Tells an operator what has changed between two views; nothing else is logged about the nodes.</summary>
+/// <summary>
+/// Tells an operator what has changed between two views; nothing else is logged about the nodes. The talking is done beside the
+/// acting: writing a line to a console can take longer than a step of a failover.
+/// </summary>
 internal sealed class Transitions(ILogger logger)
 {
+    private readonly Channel<(ClusterView Before, ClusterView After, Decision Decision, TimeSpan Now)> _steps =
+        Channel.CreateUnbounded<(ClusterView, ClusterView, Decision, TimeSpan)>(new UnboundedChannelOptions { SingleReader = true });
     private string? _lastReason;
     private string? _lastWarning;
     private string? _lastFault;
 
-    internal void Tell(ClusterView before, ClusterView after, TimeSpan now)
+    /// <summary>A step of the coordinator; told as soon as there is time, in order.</summary>
+    internal void Tell(ClusterView before, ClusterView after, Decision decision, TimeSpan now) => _steps.Writer.TryWrite((before, after, decision, now));
+
+    /// <summary>Tells all steps until it is cancelled, and then those that are left.</summary>
+    internal async Task RunAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            while (await _steps.Reader.WaitToReadAsync(cancellationToken))
+            {
+                TellAll();
+            }
+        }
+        finally
+        {
+            TellAll();
+        }
+    }
+
+    private void TellAll()
+    {
+        while (_steps.Reader.TryRead(out (ClusterView Before, ClusterView After, Decision Decision, TimeSpan Now) step))
+        {
+            TellNow(step.Before, step.After, step.Decision, step.Now);
+        }
+    }
+
+    /// <summary>Tells a step at once.</summary>
+    internal void TellNow(ClusterView before, ClusterView after, Decision decision, TimeSpan now)
+    {
+        Changes(before, after, now);
+        Decided(decision);
+    }
+
+    private void Changes(ClusterView before, ClusterView after, TimeSpan now)
     {
         if (!ReferenceEquals(before.Nodes, after.Nodes))
         {
@@ -64,7 +104,7 @@ internal sealed class Transitions(ILogger logger)
     }
 
     /// <summary>What was decided and what needs attention, each once, not with every observation that leads to the same again.</summary>
-    internal void Tell(Decision decision)
+    private void Decided(Decision decision)
     {
         if (decision.Warning is { } warning && !Words.SameButForNumbers(warning, _lastWarning))
         {
@@ -72,9 +112,10 @@ internal sealed class Transitions(ILogger logger)
         }
 
         _lastWarning = decision.Warning;
-        if (decision.Actions.Any(a => a is not (Inspect or ReadTopology)) && decision.Reason != _lastReason && decision.Reason != decision.Warning)
+        string reason = decision.Reason;
+        if (decision.Actions.Any(a => a is not (Inspect or ReadTopology)) && reason != _lastReason && reason != decision.Warning)
         {
-            Log.Decided(logger, decision.Reason);
+            Log.Decided(logger, reason);
         }
 
         _lastReason = decision.Reason;
@@ -97,9 +138,9 @@ internal sealed class Transitions(ILogger logger)
         {
             Log.NodeOnline(logger, after.Address, Role(info), info.Keys, info.Offset, info.Version);
         }
-        else if (after.Failures == 1 && before.Failures == 0 && after.Evidence is { } evidence && after.Condition == NodeCondition.Online)
+        else if (after.Failures == 1 && before.Failures == 0 && after.Condition == NodeCondition.Online)
         {
-            Log.NodeFails(logger, after.Address, after.Detail, evidence);
+            Log.NodeFails(logger, after.Address, after.Detail);
         }
         else if (before.Info is { } old && after.Info is { } current && Role(old) != Role(current))
         {

@@ -81,6 +81,7 @@ internal sealed class NodeProber : IAsyncDisposable
     private async Task RunAsync(CancellationToken cancellationToken)
     {
         TimeSpan retry = FirstRetry;
+        int refusals = 0;
         try
         {
             while (true)
@@ -93,11 +94,13 @@ internal sealed class NodeProber : IAsyncDisposable
                 }
 
                 // A closed connection is tried again at once: only the next attempt tells whether the node is gone. A refusal
-                // costs nothing and is repeated a few milliseconds apart; our own faults do not mend themselves in milliseconds.
+                // costs nothing and is repeated a millisecond apart until it is judged, then ever more slowly; our own faults do
+                // not mend themselves in milliseconds.
+                refusals = evidence is Evidence.Refused or Evidence.Unreachable ? refusals + 1 : 0;
                 retry = evidence switch
                 {
-                    Evidence.Closed or Evidence.Silent => FirstRetry,
                     Evidence.Denied or Evidence.Nonsense => TimeSpan.FromSeconds(1),
+                    _ when refusals <= _policy.MaxFailures => FirstRetry,
                     _ => retry * 2 < LongestRetry ? retry * 2 : LongestRetry,
                 };
                 if (evidence != Evidence.Closed)

@@ -1,0 +1,37 @@
+using System.Globalization;
+using RedisFailover.Monitor.Options;
+using Serilog;
+using Serilog.Core;
+using Serilog.Events;
+using Serilog.Formatting;
+using Serilog.Formatting.Display;
+using Serilog.Formatting.Json;
+
+namespace RedisFailover.Monitor.Hosting;
+
+/// <summary>How the monitor's log looks.</summary>
+internal static class LogSetup
+{
+    /// <summary>The log: standard output, one line an event.</summary>
+    internal static Logger Console(MonitorOptions options) => Configuration(options).WriteTo.Console(Formatter(options)).CreateLogger();
+
+    /// <summary>A log that is formatted and goes nowhere.</summary>
+    internal static Logger Quiet(MonitorOptions options) => Configuration(options).WriteTo.Sink(new Nowhere(Formatter(options))).CreateLogger();
+
+    private static LoggerConfiguration Configuration(MonitorOptions options) => new LoggerConfiguration()
+        .MinimumLevel.Is(options.LogLevel)
+        // The host's own chatter is of no use to an operator.
+        .MinimumLevel.Override("Microsoft", LogEventLevel.Warning)
+        .Enrich.WithProperty("MonitorId", options.Id);
+
+    private static ITextFormatter Formatter(MonitorOptions options)
+        => options.LogFormat == LogFormat.Json
+            ? new JsonFormatter(renderMessage: true)
+            : new MessageTemplateTextFormatter(
+                "{Timestamp:yyyy-MM-dd HH:mm:ss.fff} {Level:u3} [{MonitorId}] {Message:lj}{NewLine}{Exception}", CultureInfo.InvariantCulture);
+
+    private sealed class Nowhere(ITextFormatter formatter) : ILogEventSink
+    {
+        public void Emit(LogEvent logEvent) => formatter.Format(logEvent, TextWriter.Null);
+    }
+}
