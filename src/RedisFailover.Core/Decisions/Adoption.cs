@@ -9,16 +9,16 @@ internal static class Adoption
     {
         ImmutableArray<NodeView> nodes = [.. policy.Nodes.Select(view.Node)];
         ImmutableArray<NodeView> online = [.. nodes.Where(n => n.IsOnline)];
-        if (online.IsEmpty)
-        {
-            return Wait(view, policy, topology, "no Redis node answers yet: " + string.Join("; ", nodes.Select(Describe)));
-        }
-
-        // A node that is still starting may be the one with the data: it is given its time.
-        TimeSpan patience = view.LeadingSince + policy.SilenceLimit;
+        // A node that is still starting, when others have come, may be the one with the data: it is given its time.
+        TimeSpan patience = online.Select(n => n.OnlineSince ?? now).Append(online.IsEmpty ? view.LeadingSince : TimeSpan.MaxValue).Min() + policy.SilenceLimit;
         if (online.Length < nodes.Length && now < patience)
         {
             return Decision.Nothing("waiting for all nodes to be seen", patience);
+        }
+
+        if (online.IsEmpty)
+        {
+            return Wait(view, policy, topology, "no Redis node answers yet: " + string.Join("; ", nodes.Select(Describe)));
         }
 
         ImmutableArray<NodeView> masters = [.. online.Where(n => n.IsMaster)];

@@ -56,8 +56,22 @@ internal static class MasterChange
             return Restore(view, policy, topology, progress, from, $"master {from.Address} answers again, as it was, before another was promoted");
         }
 
-        // Everyone who may answer is heard before anyone is chosen: the one that is asked last may be the one that has most.
-        TimeSpan patience = progress.StartedAt + policy.ProbeTimeout;
+        // Two nodes must not be promoted in one epoch: before the next candidate's turn it has to be clear what became of the last.
+        if (!uncertain.IsEmpty)
+        {
+            return new Decision(uncertain, now + policy.ProbeTimeout, "asking whether the promotion was done");
+        }
+
+        // Everyone who may answer is heard before anyone is chosen: the one that is asked last may be the one that has most, or may
+        // have been promoted already. A node that this monitor has never heard of yet is waited for until it is judged.
+        TimeSpan patience = progress.StartedAt + policy.SilenceLimit;
+        if (now < patience && view.Nodes.Values.Any(n => n.Condition == NodeCondition.Unknown && n.Evidence is not (Evidence.Denied or Evidence.Nonsense)
+            && n.Address != from?.Address))
+        {
+            return Decision.Nothing("waiting for all nodes to be seen", patience);
+        }
+
+        patience = progress.StartedAt + policy.ProbeTimeout;
         ImmutableArray<FailoverAction> questions = [.. view.Nodes.Values
             .Where(n => n.IsOnline && n.Address != from?.Address && n.FailingSince is null && !Candidates.IsFinal(n, progress))
             .OrderBy(n => n.Address).Select(n => new Inspect(n.Address))];

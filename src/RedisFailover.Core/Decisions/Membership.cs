@@ -60,7 +60,7 @@ internal static class Membership
             }
             else
             {
-                actions.Add(new Demote(address, master, CutsClients: view.HandedOver != address, Returned(view.Node(master), node, topology.Epoch)));
+                actions.Add(new Demote(address, master, CutsClients: view.HandedOver != address, view.HandedOver == address ? null : Returned(view.Node(master), node, topology.Epoch)));
             }
         }
 
@@ -74,9 +74,15 @@ internal static class Membership
     private static bool IsUsable(ClusterView view, FailoverPolicy policy, Topology topology, NodeAddress address)
     {
         NodeView node = view.Node(address);
-        if (Verdict.IsUnavailable(view, policy, address, out _) || node.Info is not { } info)
+        if (Verdict.IsUnavailable(view, policy, address, out _))
         {
             return false;
+        }
+
+        // A leader that has only just started has not heard everyone: what it does not know yet stays as it was.
+        if (node.Info is not { } info)
+        {
+            return topology.Replicas.Contains(address);
         }
 
         bool ours = topology.Identity is not { } identity || info.SharesHistoryWith(identity);

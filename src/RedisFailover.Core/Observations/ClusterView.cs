@@ -101,8 +101,8 @@ public sealed record ClusterView
         ArgumentNullException.ThrowIfNull(policy);
         return observation switch
         {
-            NodeAnswered o => With(Node(o.Node).Answered(o.Latency) with { Info = o.Info, InfoAsked = o.Asked }),
-            NodeBeat o => Node(o.Node).Info is null ? this : With(Node(o.Node).Answered(o.Latency)),
+            NodeAnswered o => With(Node(o.Node).Answered(o.At, o.Latency) with { Info = o.Info, InfoAsked = o.Asked }),
+            NodeBeat o => Node(o.Node).Info is null ? this : With(Node(o.Node).Answered(o.At, o.Latency)),
             NodeFailed o => With(Node(o.Node).Failed(o, policy.MaxFailures)),
             MonitorReported o => this with { OtherMonitors = OtherMonitors.SetItem(o.MonitorId, o.Report) },
             MonitorLeft o => this with { OtherMonitors = OtherMonitors.Remove(o.MonitorId) },
@@ -144,7 +144,7 @@ public sealed record ClusterView
         ClusterView view = this with { Running = Running.Remove(finished.Action) };
         if (finished.Info is { } info && finished.Action.On is { } node)
         {
-            view = view.With(view.Node(node).Answered(view.Node(node).Latency) with { Info = info, InfoAsked = finished.Asked });
+            view = view.With(view.Node(node).Answered(finished.At, view.Node(node).Latency) with { Info = info, InfoAsked = finished.Asked });
         }
 
         if (finished.Failure is { } failure)

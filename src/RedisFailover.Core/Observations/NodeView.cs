@@ -26,6 +26,9 @@ public sealed record NodeView(NodeAddress Address)
     /// <summary>When the failures began; null while it answers.</summary>
     public TimeSpan? FailingSince { get; init; }
 
+    /// <summary>When it began to answer; null while it does not.</summary>
+    public TimeSpan? OnlineSince { get; init; }
+
     /// <summary>How the last probe failed; null after an answer.</summary>
     public Evidence? Evidence { get; init; }
 
@@ -50,8 +53,9 @@ public sealed record NodeView(NodeAddress Address)
     /// <summary>Whether it answers as a replica.</summary>
     public bool IsReplica => IsOnline && Info!.Role == NodeRole.Replica;
 
-    internal NodeView Answered(TimeSpan latency) => this with
+    internal NodeView Answered(TimeSpan at, TimeSpan latency) => this with
     {
+        OnlineSince = OnlineSince ?? at,
         Condition = NodeCondition.Online,
         Failures = 0,
         FailingSince = null,
@@ -75,6 +79,7 @@ public sealed record NodeView(NodeAddress Address)
             Evidence = failure.Evidence,
             Detail = failure.Detail,
             Condition = failures >= maxFailures ? NodeCondition.Unavailable : Condition,
+            OnlineSince = failures >= maxFailures ? null : OnlineSince,
         };
     }
 }

@@ -1,0 +1,331 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Text;
+
+namespace RedisFailover.UnitTests.Scenarios;
+
+/// <summary>
+/// Plays a scenario file through the view and the decider and writes what is decided beneath each line. The nodes and the znode of
+/// the play are a small model: an action that is let through (<c>ok</c>) changes them as Redis and ZooKeeper would.
+/// Lines: see README.txt beside the scenarios.
+/// </summary>
+internal sealed class Scenario
+{
+    private readonly StringBuilder _output = new();
+    private readonly Dictionary<NodeAddress, NodeInfo> _world = [];
+    private readonly List<FailoverAction> _running = [];
+    private FailoverPolicy _policy = new() { Nodes = [] };
+    private ClusterView _view = new();
+    private TimeSpan _now = TimeSpan.Zero;
+    private Topology? _znode;
+    private string? _mangled;
+    private int _version = -1;
+    private string? _wish;
+    private string _lastReason = "";
+    private string _lastWarning = "";
+
+    /// <summary>The file as it should be: its own lines, each with the outcome beneath.</summary>
+    internal static string Play(string text)
+    {
+        var scenario = new Scenario();
+        foreach (string line in text.Split('\n').Where(l => !l.StartsWith("    ", StringComparison.Ordinal)))
+        {
+            scenario._output.Append(line).Append('\n');
+            if (line.Trim().Length > 0 && line[0] != '#')
+            {
+                scenario.Do(line.Trim());
+            }
+        }
+
+        return scenario._output.ToString().TrimEnd('\n') + "\n";
+    }
+
+    private void Do(string line)
+    {
+        string[] words = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        switch (words[0])
+        {
+            case "nodes":
+                _policy = _policy with { Nodes = [.. words[1..].Select(NodeAddress.Parse)] };
+                _view = NewView();
+                break;
+            case "policy":
+                _policy = words[1..].Select(w => w.Split('=')).Aggregate(_policy, Set);
+                break;
+            case "other":
+                // Another monitor process: it knows what the znode says, and nothing else.
+                _view = NewView();
+                _running.Clear();
+                _lastReason = _lastWarning = "";
+                break;
+            case "lead":
+                Observe(new LeadershipGained(_now, int.Parse(words[1], CultureInfo.InvariantCulture)));
+                break;
+            case "unlead":
+                Observe(new LeadershipLost(_now));
+                break;
+            case "monitor":
+                Observe(new MonitorReported(_now, words[1], Report(words[2..])));
+                break;
+            case "gone":
+                Observe(new MonitorLeft(_now, words[1]));
+                break;
+            case "wish":
+                _wish = words[1] == "none" ? null : words[1];
+                Observe(new OperatorWished(_now, _wish));
+                break;
+            case "znode":
+                Znode(line["znode".Length..].Trim());
+                break;
+            case "wait":
+                _now += Millis(words[1]);
+                Observe(new Tick(_now));
+                break;
+            case "ok":
+                for (int i = 0; i < (words is [_, "all"] ? 60 : 1) && _running.Count > 0; i++)
+                {
+                    Finish(null);
+                }
+
+                break;
+            case "fail":
+                Finish(string.Join(' ', words[1..]));
+                break;
+            case "lost":
+                // The reply of the oldest action is lost, though it was carried out.
+                Finish("no answer in time", carriedOut: true);
+                break;
+            default:
+                Node(NodeAddress.Parse(words[0]), words[1], words[2..]);
+                break;
+        }
+
+        _now += TimeSpan.FromMilliseconds(1);
+    }
+
+    private ClusterView NewView()
+    {
+        ClusterView view = new() { Nodes = _policy.Nodes.ToImmutableDictionary(n => n, n => new NodeView(n)) };
+        return _version >= 0 ? view.Apply(ReadZnode(synced: false), _policy) : view;
+    }
+
+    private static FailoverPolicy Set(FailoverPolicy policy, string[] setting) => setting switch
+    {
+        ["max-failures", var n] => policy with { MaxFailures = int.Parse(n, CultureInfo.InvariantCulture) },
+        ["required", var n] => policy with { RequiredMonitors = int.Parse(n, CultureInfo.InvariantCulture) },
+        ["strategy", var s] => policy with { NodeStrategy = Enum.Parse<NodeStrategy>(s, ignoreCase: true) },
+        ["among-equals", var s] => policy with { FailoverStrategy = Enum.Parse<FailoverStrategy>(s, ignoreCase: true) },
+        _ => throw new FormatException($"no such policy: {setting[0]}"),
+    };
+
+    private static MonitorReport Report(string[] words)
+    {
+        var available = ImmutableSortedDictionary<NodeAddress, double>.Empty;
+        var unavailable = ImmutableSortedSet<NodeAddress>.Empty;
+        bool sees = true;
+        foreach (string word in words)
+        {
+            if (word is "sees" or "misses")
+            {
+                sees = word == "sees";
+            }
+            else if (sees)
+            {
+                available = available.Add(NodeAddress.Parse(word), 0.001);
+            }
+            else
+            {
+                unavailable = unavailable.Add(NodeAddress.Parse(word));
+            }
+        }
+
+        return new MonitorReport(available, unavailable);
+    }
+
+    private void Znode(string content)
+    {
+        _mangled = null;
+        if (content == "deleted")
+        {
+            (_znode, _version) = (null, -1);
+        }
+        else
+        {
+            _version++;
+            try
+            {
+                _znode = TopologyJson.Parse(Encoding.UTF8.GetBytes(content));
+            }
+            catch (FormatException e)
+            {
+                (_znode, _mangled) = (null, e.Message);
+            }
+        }
+
+        Observe(ReadZnode(synced: false));
+    }
+
+    private TopologyRead ReadZnode(bool synced) => new(_now, _version, _znode, _mangled, 0, synced);
+
+    private void Node(NodeAddress node, string verb, string[] words)
+    {
+        if (verb is "is" or "answers")
+        {
+            _world[node] = Info(_world.GetValueOrDefault(node), words);
+        }
+
+        Observe(verb switch
+        {
+            "is" => new Tick(_now),
+            "answers" => new NodeAnswered(_now, _now, node, _world[node], TimeSpan.FromMilliseconds(1)),
+            "beats" => new NodeBeat(_now, node, TimeSpan.FromMilliseconds(1)),
+            _ => new NodeFailed(_now, node, Enum.Parse<Evidence>(verb, ignoreCase: true), $"{verb}"),
+        });
+    }
+
+    private static NodeInfo Info(NodeInfo? before, string[] words)
+    {
+        NodeInfo info = before ?? new NodeInfo { Role = NodeRole.Master, RunId = "?" };
+        foreach (string word in words)
+        {
+            string[] setting = word.Split('=');
+            info = setting switch
+            {
+                ["master"] => info with { Role = NodeRole.Master, MasterAddress = null, LinkUp = false },
+                ["replica"] => info with { Role = NodeRole.Replica, LinkUp = true },
+                ["of", var master] => info with { MasterAddress = NodeAddress.Parse(master) },
+                ["link", var link] => info with { LinkUp = link == "up" },
+                ["sync", var sync] => info with { SyncInProgress = sync == "yes" },
+                ["stale-reads", var stale] => info with { ServesStaleData = stale == "yes" },
+                ["run", var run] => info with { RunId = run },
+                ["repl", var id] => info with { ReplicationId = id },
+                ["prev", var id] => info with { PreviousReplicationId = id },
+                ["end", var end] => info with { PreviousHistoryEnd = long.Parse(end, CultureInfo.InvariantCulture) },
+                ["offset", var offset] => info with { Offset = long.Parse(offset, CultureInfo.InvariantCulture) },
+                ["keys", var keys] => info with { Keys = long.Parse(keys, CultureInfo.InvariantCulture) },
+                ["priority", var priority] => info with { Priority = int.Parse(priority, CultureInfo.InvariantCulture) },
+                _ => throw new FormatException($"nothing is known of '{word}'"),
+            };
+        }
+
+        return info;
+    }
+
+    private void Finish(string? failure, bool carriedOut = false)
+    {
+        FailoverAction action = _running[0];
+        _running.RemoveAt(0);
+        string outcome = failure is null ? "ok" : "failed";
+        _output.Append(CultureInfo.InvariantCulture, $"    {outcome}: {action}\n");
+        if (failure is null || carriedOut)
+        {
+            Carry(action, failure is null);
+        }
+
+        if (failure is not null)
+        {
+            Observe(new ActionFinished(_now, action, failure));
+        }
+    }
+
+    private void Carry(FailoverAction action, bool answered)
+    {
+        NodeInfo? info = null;
+        switch (action)
+        {
+            case ReadTopology:
+                Observe(ReadZnode(synced: true));
+                break;
+            case PublishTopology publication when publication.ExpectedVersion == _version:
+                (_znode, _mangled) = (publication.Next, null);
+                _version++;
+                _wish = publication.ClearsWish ? null : _wish;
+                break;
+            case PublishTopology:
+                Observe(new ActionFinished(_now, action, "BadVersion"));
+                return;
+            case Inspect inspect:
+                Observe(new NodeAnswered(_now, _now, inspect.Node, _world[inspect.Node], TimeSpan.FromMilliseconds(1)));
+                break;
+            case Promote promote:
+                NodeInfo old = _world[promote.Node];
+                info = _world[promote.Node] = old.Role == NodeRole.Master ? old : old with
+                {
+                    Role = NodeRole.Master,
+                    MasterAddress = null,
+                    LinkUp = false,
+                    PreviousReplicationId = old.ReplicationId,
+                    PreviousHistoryEnd = old.Offset + 1,
+                    ReplicationId = old.ReplicationId + "'",
+                };
+                break;
+            case Follow follow:
+                info = Attach(follow.Node, follow.Master);
+                break;
+            case Demote demote:
+                info = Attach(demote.Node, demote.Master);
+                break;
+            case RefuseWish:
+                _wish = null;
+                break;
+        }
+
+        if (answered)
+        {
+            Observe(new ActionFinished(_now, action, Info: info, Version: action is PublishTopology ? _version : -1));
+        }
+    }
+
+    private NodeInfo Attach(NodeAddress node, NodeAddress master) => _world[node] = _world[node] with
+    {
+        Role = NodeRole.Replica,
+        MasterAddress = master,
+        LinkUp = true,
+        ReplicationId = _world[master].ReplicationId,
+        PreviousReplicationId = _world[master].PreviousReplicationId,
+        PreviousHistoryEnd = _world[master].PreviousHistoryEnd,
+        Offset = _world[master].Offset,
+        Keys = _world[master].Keys,
+    };
+
+    private void Observe(Observation observation)
+    {
+        _view = _view.Apply(observation, _policy);
+        Decision decision = FailoverDecider.Decide(_view, _policy, _now);
+        _view = _view.Start(decision.Actions, _now);
+        _running.AddRange(decision.Actions);
+        if (decision.Reason != _lastReason || !decision.Actions.IsEmpty)
+        {
+            _output.Append(CultureInfo.InvariantCulture, $"    {decision.Reason}\n");
+        }
+
+        _lastReason = decision.Reason;
+        foreach (FailoverAction action in decision.Actions)
+        {
+            _output.Append(CultureInfo.InvariantCulture, $"    -> {action}\n");
+        }
+
+        if (decision.Warning is { } warning && warning != _lastWarning && warning != decision.Reason)
+        {
+            _output.Append(CultureInfo.InvariantCulture, $"    ! {warning}\n");
+        }
+
+        _lastWarning = decision.Warning ?? "";
+        foreach (HistoryEntry record in decision.Actions.Select(Record).OfType<HistoryEntry>())
+        {
+            string behind = record.BytesBehind is { } bytes ? string.Create(CultureInfo.InvariantCulture, $", {bytes} bytes behind") : "";
+            _output.Append(CultureInfo.InvariantCulture, $"    history: {record.Kind.ToString().ToLowerInvariant()} {record.From}->{record.To}{behind}\n");
+        }
+    }
+
+    private static HistoryEntry? Record(FailoverAction action) => action switch
+    {
+        PublishTopology publication => publication.Record,
+        Demote demote => demote.Record,
+        RefuseWish refusal => refusal.Record,
+        _ => null,
+    };
+
+    private static TimeSpan Millis(string text)
+        => TimeSpan.FromMilliseconds(double.Parse(text.Replace("ms", "", StringComparison.Ordinal), CultureInfo.InvariantCulture));
+}

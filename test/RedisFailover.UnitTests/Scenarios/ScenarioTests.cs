@@ -1,0 +1,33 @@
+using System.Runtime.CompilerServices;
+using NUnit.Framework;
+
+namespace RedisFailover.UnitTests.Scenarios;
+
+/// <summary>
+/// The golden failovers: each file is a play with its outcome. After a change of the decider run with UPDATE_SCENARIOS=1, which
+/// rewrites the outcomes, and review the difference as text.
+/// </summary>
+[TestFixture]
+public sealed class ScenarioTests
+{
+    private static IEnumerable<TestCaseData> Files()
+        => Directory.GetFiles(Folder(), "*.scenario").Order(StringComparer.Ordinal).Select(f => new TestCaseData(f) { TestName = Path.GetFileNameWithoutExtension(f) });
+
+    [TestCaseSource(nameof(Files))]
+    public void Goes_as_written(string file)
+    {
+        string written = File.ReadAllText(file);
+        string played = Scenario.Play(written);
+        if (Environment.GetEnvironmentVariable("UPDATE_SCENARIOS") == "1")
+        {
+            File.WriteAllText(file, played);
+        }
+
+        Assert.That(played, Is.EqualTo(written));
+    }
+
+    [Test]
+    public void There_are_scenarios() => Assert.That(Files().Count(), Is.GreaterThanOrEqualTo(6));
+
+    private static string Folder([CallerFilePath] string source = "") => Path.GetDirectoryName(source)!;
+}
