@@ -16,6 +16,9 @@ public sealed partial class ZooKeeperSession
     private int _refusals;
     private bool _toldUnreachable;
 
+    /// <summary>What proves to a server that a connection belongs to this session. Never logged.</summary>
+    internal ReadOnlyMemory<byte> Password => _password;
+
     internal string ToClientPath(string serverPath) => ZnodePath.Strip(_options.Connection.Chroot, serverPath);
 
     internal void Register(WatchKind kind, string clientPath, Watcher? watcher)

@@ -304,6 +304,9 @@ public sealed partial class ZooKeeperSession
     private static CreatedZnode ReadCreated(ref JuteReader body, ZooKeeperSession session)
         => new(session.ToClientPath(body.String()), body.Stat());
 
+    /// <summary>For tests: any request at all.</summary>
+    internal Task<T> SendAsync<T>(Request<T> request) => Send(request, CancellationToken.None).AsTask();
+
     private ValueTask<T> Send<T>(Request<T> request, CancellationToken cancellationToken)
     {
         if (cancellationToken.IsCancellationRequested)

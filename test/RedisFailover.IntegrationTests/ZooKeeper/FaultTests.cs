@@ -1,0 +1,245 @@
+using System.Collections.Concurrent;
+using NUnit.Framework;
+using RedisFailover.IntegrationTests.Harness;
+using RedisFailover.ZooKeeper;
+using static RedisFailover.IntegrationTests.ZooKeeper.RealServer;
+
+namespace RedisFailover.IntegrationTests.ZooKeeper;
+
+/// <summary>The real server behind a proxy that fails, and the real server failing.</summary>
+[TestFixture]
+public sealed class FaultTests
+{
+    [Test]
+    public async Task Case_8_a_server_that_stops_and_starts_keeps_the_session_and_its_ephemerals()
+    {
+        await using ZooKeeperServer server = await ZooKeeperServer.StartAsync();
+        await using ZooKeeperSession session = await ConnectAsync(server.ConnectionString, timeout: TimeSpan.FromSeconds(8));
+        long id = session.SessionId;
+        await session.CreateAsync("/e", Bytes("mine"), CreateMode.Ephemeral);
+        await server.StopAsync();
+        await Eventually.HoldsAsync("disconnected", () => session.State == ZooKeeperSessionState.Disconnected);
+        Task<Znode> waiting = session.GetDataAsync("/e").AsTask();
+        await server.StartAsync();
+        Znode found = await waiting.WaitAsync(TimeSpan.FromSeconds(10));
+        Assert.That(found.Stat.EphemeralOwner, Is.EqualTo(id));
+        Assert.That(session.SessionId, Is.EqualTo(id));
+
+        await server.KillAsync();
+        await server.StartAsync();
+        Assert.That(Text(await GetWhenConnectedAsync(session, "/e")), Is.EqualTo("mine"));
+        Assert.That(session.State, Is.EqualTo(ZooKeeperSessionState.Connected));
+    }
+
+    [Test]
+    public async Task A_frozen_server_is_given_up_after_two_thirds_of_the_timeout_and_found_again_when_it_thaws()
+    {
+        await using ZooKeeperServer server = await ZooKeeperServer.StartAsync();
+        await using ZooKeeperSession session = await ConnectAsync(server.ConnectionString, timeout: TimeSpan.FromSeconds(3));
+        var clock = System.Diagnostics.Stopwatch.StartNew();
+        server.Freeze();
+        await Eventually.HoldsAsync("disconnected", () => session.State == ZooKeeperSessionState.Disconnected);
+        TimeSpan noticed = clock.Elapsed;
+        server.Thaw();
+        await Eventually.HoldsAsync("connected or expired", () => session.State is ZooKeeperSessionState.Connected or ZooKeeperSessionState.Expired);
+        Assert.That(noticed, Is.InRange(TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(2.6)));
+    }
+
+    [Test]
+    public async Task Case_9_an_expired_session_says_so_once_and_the_client_makes_the_next()
+    {
+        string root = FreshRoot();
+        await using ZooKeeperSession other = await ConnectAsync(root: root);
+        await using var client = new ZooKeeperClient(Options(Server.ConnectionString + root));
+        await using WatchedValue value = client.Watch("/v");
+        ZooKeeperSession first = await client.GetSessionAsync();
+        await first.CreateAsync("/e", default, CreateMode.Ephemeral);
+        var states = new ConcurrentQueue<ZooKeeperSessionState>();
+        first.StateChanged += states.Enqueue;
+        await ExpireAsync(first);
+        await Eventually.HoldsAsync("expired", () => first.Ended.IsCancellationRequested);
+        Assert.That((await FailsAsync(first.GetDataAsync("/e").AsTask())).Code, Is.EqualTo(ZooKeeperErrorCode.SessionExpired));
+        Assert.That(states.Count(s => s == ZooKeeperSessionState.Expired), Is.EqualTo(1));
+
+        ZooKeeperSession second = await client.GetSessionAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(10));
+        Assert.That(second.SessionId, Is.Not.EqualTo(first.SessionId));
+        Assert.That(await second.ExistsAsync("/e"), Is.Null);
+        await other.CreateAsync("/v", Bytes("after"));
+        await Eventually.HoldsAsync("the watched value goes on", () => value.Current is { } v && Text(v) == "after");
+    }
+
+    [Test]
+    public async Task Case_13_when_the_reply_to_the_winning_multi_is_lost_there_is_exactly_one_leader()
+    {
+        string root = FreshRoot();
+        await using var proxy = new FrameProxy(Server.Port);
+        await using var lossy = new ZooKeeperClient(Options(proxy.ConnectionString + root));
+        await using var direct = new ZooKeeperClient(Options(Server.ConnectionString + root));
+        await (await direct.GetSessionAsync()).EnsurePathAsync("/term");
+        Task lost = proxy.LoseReplyTo(OpCode.Multi);
+        Task<Leadership> a = Election(lossy, "a").CampaignAsync();
+        await lost.WaitAsync(TimeSpan.FromSeconds(10));
+        using var stop = new CancellationTokenSource();
+        Task<Leadership> b = Election(direct, "b").CampaignAsync(stop.Token);
+        await using Leadership leader = await a.WaitAsync(TimeSpan.FromSeconds(10));
+
+        Assert.That(leader.Lease.IsHeld, Is.True);
+        Assert.That(b.IsCompleted, Is.False);
+        Znode term = await (await direct.GetSessionAsync()).GetDataAsync("/term");
+        Assert.That((Text(term), term.Stat.Version), Is.EqualTo(("a", leader.Term)));
+
+        await leader.ResignAsync();
+        await using Leadership next = await b.WaitAsync(TimeSpan.FromSeconds(10));
+        Assert.That(next.Term, Is.EqualTo(leader.Term + 1));
+        Assert.That((await FailsAsync(leader.CommitAsync([]))).FailedIndex, Is.EqualTo(-1), "the fence holds off the old leader");
+    }
+
+    [Test]
+    public async Task Case_14_when_the_reply_to_a_write_is_lost_the_version_tells_whether_it_was_applied()
+    {
+        await using var proxy = new FrameProxy(Server.Port);
+        await using ZooKeeperSession session = await ConnectAsync(proxy.ConnectionString);
+        await session.CreateAsync("/v", Bytes("0"));
+        Task lost = proxy.LoseReplyTo(OpCode.SetData);
+        ZooKeeperException ambiguous = await FailsAsync(session.SetDataAsync("/v", Bytes("1"), 0).AsTask());
+        await lost;
+        Assert.That((ambiguous.Code, ambiguous.MayHaveBeenApplied), Is.EqualTo((ZooKeeperErrorCode.ConnectionLoss, true)));
+        Assert.That((await FailsAsync(session.SetDataAsync("/v", Bytes("1"), 0).AsTask())).Code, Is.EqualTo(ZooKeeperErrorCode.BadVersion));
+        Znode now = await session.GetDataAsync("/v");
+        Assert.That((Text(now), now.Stat.Version), Is.EqualTo(("1", 1)), "applied once, not twice");
+    }
+
+    [Test]
+    public async Task Case_17_what_changed_while_disconnected_is_told_after_the_reconnect()
+    {
+        string root = FreshRoot();
+        await using var proxy = new FrameProxy(Server.Port);
+        await using ZooKeeperSession session = await ConnectAsync(proxy.ConnectionString, root);
+        await using ZooKeeperSession other = await ConnectAsync(root: root);
+        await other.CreateAsync("/written", default);
+        await other.CreateAsync("/deleted", default);
+        var events = new ConcurrentQueue<WatchedEvent>();
+        await session.GetDataAsync("/written", events.Enqueue);
+        await session.GetDataAsync("/deleted", events.Enqueue);
+        await session.ExistsAsync("/created", events.Enqueue);
+        await session.GetChildrenAsync("/", events.Enqueue);
+        proxy.BlackHole();
+        await other.SetDataAsync("/written", Bytes("new"));
+        await other.DeleteAsync("/deleted");
+        await other.CreateAsync("/created", default);
+        proxy.Reset();
+        proxy.Heal();
+        await Eventually.HoldsAsync("four events", () => events.Count == 4, explain: () => string.Join(' ', events));
+        Assert.That(events, Is.EquivalentTo(new[]
+        {
+            new WatchedEvent(WatchedEventType.DataChanged, "/written"), new WatchedEvent(WatchedEventType.Deleted, "/deleted"),
+            new WatchedEvent(WatchedEventType.Created, "/created"), new WatchedEvent(WatchedEventType.ChildrenChanged, "/"),
+        }));
+    }
+
+    [Test]
+    public async Task Case_18_ten_thousand_watches_survive_a_reconnect()
+    {
+        string root = FreshRoot();
+        await using var proxy = new FrameProxy(Server.Port);
+        await using ZooKeeperSession session = await ConnectAsync(proxy.ConnectionString, root);
+        await using ZooKeeperSession other = await ConnectAsync(root: root);
+        const int count = 10_000;
+        int told = 0;
+        await Task.WhenAll(Enumerable.Range(0, count).Select(i => session.ExistsAsync($"/a-rather-long-name-for-a-znode-{i}", _ => Interlocked.Increment(ref told))));
+        proxy.Reset();
+        await session.SyncAsync("/").ContinueWith(_ => { }, TaskScheduler.Default);
+        await other.CreateAsync("/a-rather-long-name-for-a-znode-0", default);
+        await other.CreateAsync($"/a-rather-long-name-for-a-znode-{count - 1}", default);
+        await Eventually.HoldsAsync("both events", () => Volatile.Read(ref told) == 2, explain: () => $"{told}");
+    }
+
+    [Test]
+    public async Task Case_22_cancellation_in_mid_flight_mixes_up_no_replies()
+    {
+        await using var proxy = new FrameProxy(Server.Port);
+        await using ZooKeeperSession session = await ConnectAsync(proxy.ConnectionString);
+        await Task.WhenAll(Enumerable.Range(0, 16).Select(i => session.CreateAsync($"/{i}", Bytes($"{i}"))));
+        proxy.Delay = TimeSpan.FromMilliseconds(1);
+        int cancelled = 0;
+        await Task.WhenAll(Enumerable.Range(0, 16).Select(i => Task.Run(async () =>
+        {
+            for (int n = 0; n < 40; n++)
+            {
+                using var cancel = new CancellationTokenSource();
+                Task<Znode> read = session.GetDataAsync($"/{i}", null, cancel.Token).AsTask();
+                if (n % 3 == 0)
+                {
+                    await cancel.CancelAsync();
+                }
+
+                try
+                {
+                    Assert.That(Text(await read), Is.EqualTo($"{i}"));
+                }
+                catch (OperationCanceledException)
+                {
+                    Interlocked.Increment(ref cancelled);
+                }
+            }
+        })));
+        Assert.That(cancelled, Is.GreaterThan(16));
+        Assert.That(session.State, Is.EqualTo(ZooKeeperSessionState.Connected));
+    }
+
+    [Test]
+    public async Task Case_1_the_real_servers_frames_byte_by_byte()
+    {
+        await using var proxy = new FrameProxy(Server.Port) { Split = true };
+        await using ZooKeeperSession session = await ConnectAsync(proxy.ConnectionString);
+        await session.CreateAsync("/a", Bytes(new string('x', 2000)));
+        Assert.That((await session.GetDataAsync("/a")).Data.Length, Is.EqualTo(2000));
+        Assert.That((await session.GetChildrenAsync("/")).Names, Is.EqualTo(new[] { "a" }));
+    }
+
+    [Test]
+    public async Task A_campaign_that_is_cancelled_after_its_multi_was_sent_leaves_nobody_in_the_lead()
+    {
+        string root = FreshRoot();
+        await using var proxy = new FrameProxy(Server.Port);
+        await using var client = new ZooKeeperClient(Options(proxy.ConnectionString + root));
+        ZooKeeperSession session = await client.GetSessionAsync();
+        await session.EnsurePathAsync("/term");
+        for (int i = 0; i < 20; i++)
+        {
+            proxy.Delay = TimeSpan.FromMilliseconds(5);
+            using var stop = new CancellationTokenSource(TimeSpan.FromMilliseconds(i));
+            try
+            {
+                await using Leadership won = await Election(client, "a").CampaignAsync(stop.Token);
+            }
+            catch (OperationCanceledException)
+            {
+                // As intended.
+            }
+        }
+
+        proxy.Delay = TimeSpan.Zero;
+        await Eventually.HoldsAsync("the lead is vacant", ct => session.ExistsAsync("/leader", null, ct), stat => stat is null);
+    }
+
+    [Test]
+    public async Task A_leader_whose_znode_is_deleted_by_hand_steps_down_at_once()
+    {
+        string root = FreshRoot();
+        await using var client = new ZooKeeperClient(Options(Server.ConnectionString + root));
+        await using ZooKeeperSession other = await ConnectAsync(root: root);
+        await using Leadership leader = await Election(client, "a").CampaignAsync();
+        await other.DeleteAsync("/leader");
+        await Eventually.HoldsAsync("the lease is over", () => !leader.Lease.IsHeld, TimeSpan.FromSeconds(1));
+        await Eventually.HoldsAsync("lost", () => leader.Lost.IsCancellationRequested);
+    }
+
+    internal static LeaderElection Election(ZooKeeperClient client, string id) => new(client, new LeaderElectionOptions
+    {
+        LeaderPath = "/leader", TermPath = "/term", CandidateId = id, LeaderData = () => Bytes(id),
+    });
+
+    private static Task<Znode> GetWhenConnectedAsync(ZooKeeperSession session, string path)
+        => Eventually.HoldsAsync($"{path} can be read", ct => session.GetDataAsync(path, null, ct).AsTask(), _ => true);
+}

@@ -1,0 +1,209 @@
+using System.Net;
+using System.Net.Sockets;
+using NUnit.Framework;
+using RedisFailover.ZooKeeper;
+
+namespace RedisFailover.UnitTests.ZooKeeper;
+
+/// <summary>Cases 7 and 9 to 12, and 23: how a session begins, survives and ends.</summary>
+[TestFixture]
+public sealed class SessionEndTests
+{
+    private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(20);
+
+    [Test]
+    public async Task Case_7_with_one_of_two_hosts_black_holed_the_other_is_found_within_the_session_timeout()
+    {
+        var hole = new TcpListener(IPAddress.Loopback, 0);
+        hole.Start();
+        for (int round = 0; round < 6; round++)
+        {
+            // The hosts are shuffled: some of the rounds meet the black hole first.
+            await using var server = new FakeServer();
+            var time = new ManualTime();
+            ZooKeeperOptions options = server.Options(time) with
+            {
+                Connection = ZooKeeperConnectionString.Parse($"127.0.0.1:{((IPEndPoint)hole.LocalEndpoint).Port},127.0.0.1:{server.Port}"),
+            };
+            Task<ZooKeeperSession> connecting = ZooKeeperSession.ConnectAsync(options);
+            Task<FakeConnection> accepting = server.AcceptSessionAsync();
+            await time.AdvanceUntil(Step, () => connecting.IsCompleted);
+            await using ZooKeeperSession session = await connecting;
+            await accepting.WithinDeadline();
+            Assert.That(time.GetElapsedTime(0), Is.LessThan(options.SessionTimeout));
+        }
+
+        hole.Stop();
+    }
+
+    [Test]
+    public async Task Case_9_expiry_surfaces_once_and_fails_everything_that_is_pending()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        List<ZooKeeperSessionState> states = [];
+        List<WatchedEventType> events = [];
+        session.StateChanged += states.Add;
+        int ended = 0;
+        session.Ended.Register(() => Interlocked.Increment(ref ended));
+        Task<ZnodeStat?> watch = session.ExistsAsync("/watched", e => events.Add(e.Type));
+        await connection.ReplyAsync(await connection.ReadAsync(OpCode.Exists), null, ZooKeeperErrorCode.NoNode);
+        await watch.WithinDeadline();
+        Task<ZnodeStat> sent = session.SetDataAsync("/a", default).AsTask();
+        await connection.ReadAsync(OpCode.SetData);
+        connection.Close();
+        FakeConnection next = await server.AcceptAsync();
+        await next.ReadConnectAsync();
+        Task<Znode> waiting = session.GetDataAsync("/a").AsTask();
+        await next.GrantAsync(0, 0);
+
+        ZooKeeperException lost = await Waiting.ThrowsZooKeeper(sent);
+        Assert.That((lost.Code, lost.MayHaveBeenApplied), Is.EqualTo((ZooKeeperErrorCode.ConnectionLoss, true)));
+        Assert.That((await Waiting.ThrowsZooKeeper(waiting)).Code, Is.EqualTo(ZooKeeperErrorCode.SessionExpired));
+        ZooKeeperException late = await Waiting.ThrowsZooKeeper(session.SetDataAsync("/a", default).AsTask());
+        Assert.That((late.Code, late.MayHaveBeenApplied), Is.EqualTo((ZooKeeperErrorCode.SessionExpired, false)));
+        await Waiting.Until(() => session.Ended.IsCancellationRequested && Volatile.Read(ref ended) > 0);
+        Assert.That(ended, Is.EqualTo(1));
+        Assert.That(states.Where(s => s != ZooKeeperSessionState.Connected), Is.EqualTo(new[] { ZooKeeperSessionState.Disconnected, ZooKeeperSessionState.Expired }));
+        Assert.That(events, Is.EqualTo(new[] { WatchedEventType.SessionEnded }));
+    }
+
+    [Test]
+    public async Task Case_10_another_session_id_in_the_answer_means_expired()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync(sessionId: 0x10);
+        await using ZooKeeperSession owned = session;
+        connection.Close();
+        FakeConnection next = await server.AcceptAsync();
+        Assert.That((await next.ReadConnectAsync()).SessionId, Is.EqualTo(0x10));
+        await next.GrantAsync(0x11, 4000);
+        await Waiting.Until(() => session.State == ZooKeeperSessionState.Expired, () => session.State.ToString());
+        Assert.That(session.SessionId, Is.EqualTo(0x10));
+    }
+
+    [Test]
+    public async Task Case_11_with_the_whole_ensemble_down_the_session_expires_locally_after_four_thirds_of_its_timeout()
+    {
+        var time = new ManualTime();
+        var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection _) = await server.EstablishAsync(server.Options(time));
+        await using ZooKeeperSession owned = session;
+        TimeSpan begin = time.GetElapsedTime(0);
+        await server.DisposeAsync();
+        Task<Znode> waiting = session.GetDataAsync("/a").AsTask();
+        await time.AdvanceUntil(Step, () => session.State == ZooKeeperSessionState.Expired, () => $"{session.State} after {time.GetElapsedTime(0) - begin}");
+
+        Assert.That(time.GetElapsedTime(0) - begin, Is.InRange(session.SessionTimeout * 4 / 3, (session.SessionTimeout * 4 / 3) + TimeSpan.FromSeconds(1)));
+        ZooKeeperErrorCode code = (await Waiting.ThrowsZooKeeper(waiting)).Code;
+        Assert.That(code, Is.EqualTo(ZooKeeperErrorCode.SessionExpired).Or.EqualTo(ZooKeeperErrorCode.ConnectionLoss));
+    }
+
+    [Test]
+    public async Task Case_12_a_wiped_ensemble_ends_the_session_loudly_and_the_next_one_starts_from_nothing()
+    {
+        await using var server = new FakeServer();
+        var time = new ManualTime();
+        await using var client = new ZooKeeperClient(server.Options(time));
+        FakeConnection connection = await server.AcceptSessionAsync(0x12);
+        ZooKeeperSession first = await client.GetSessionAsync().WithinDeadline();
+        ValueTask<Znode> get = first.GetDataAsync("/a");
+        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), "x");
+        await get.WithinDeadline();
+        connection.Close();
+
+        // As a server does whose data are behind what the client has seen: it closes without a word.
+        bool anew = false;
+        Task refusing = Task.Run(async () =>
+        {
+            while (!anew)
+            {
+                FakeConnection next = await server.AcceptAsync();
+                FakeConnectRequest hello = await next.ReadConnectAsync();
+                if (hello.LastZxid != 0)
+                {
+                    next.Close();
+                    continue;
+                }
+
+                Assert.That(hello.SessionId, Is.Zero);
+                await next.GrantAsync(0x13, 4000);
+                anew = true;
+            }
+        });
+        await time.AdvanceUntil(Step, () => refusing.IsCompleted, () => $"{first.State}, {time.GetElapsedTime(0)}");
+        await refusing;
+        Assert.That(first.State, Is.EqualTo(ZooKeeperSessionState.Expired));
+        Assert.That((await client.GetSessionAsync().WithinDeadline()).SessionId, Is.EqualTo(0x13));
+        Assert.That(RecordedLog.Instance.Entries.Select(e => e.Text), Has.Some.Contains("Is their data older than that, or wiped?"));
+    }
+
+    [Test]
+    public async Task Case_23_closing_while_disconnected_does_not_wait()
+    {
+        var time = new ManualTime();
+        var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection _) = await server.EstablishAsync(server.Options(time));
+        await server.DisposeAsync();
+        await Waiting.Until(() => session.State == ZooKeeperSessionState.Disconnected);
+        Task<Znode> waiting = session.GetDataAsync("/a").AsTask();
+        await session.DisposeAsync().AsTask().WithinDeadline();
+
+        Assert.That(session.State, Is.EqualTo(ZooKeeperSessionState.Closed));
+        Assert.That((await Waiting.ThrowsZooKeeper(waiting)).Code, Is.EqualTo(ZooKeeperErrorCode.Closing));
+        Assert.That((await Waiting.ThrowsZooKeeper(session.GetDataAsync("/a").AsTask())).Code, Is.EqualTo(ZooKeeperErrorCode.Closing));
+        await session.DisposeAsync().AsTask().WithinDeadline();
+    }
+
+    [Test]
+    public async Task Closing_while_connected_says_goodbye_and_ends_as_closed()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await session.DisposeAsync().AsTask().WithinDeadline();
+        await connection.WaitForEndAsync();
+        Assert.That(session.State, Is.EqualTo(ZooKeeperSessionState.Closed));
+        await Waiting.Until(() => session.Ended.IsCancellationRequested);
+    }
+
+    [Test]
+    public async Task Connecting_can_be_cancelled_while_no_server_answers()
+    {
+        await using var server = new FakeServer();
+        using var cancel = new CancellationTokenSource();
+        Task<ZooKeeperSession> connecting = ZooKeeperSession.ConnectAsync(server.Options(), cancel.Token);
+        await server.AcceptAsync();
+        await cancel.CancelAsync();
+        Assert.That(async () => await connecting.WithinDeadline(), Throws.InstanceOf<OperationCanceledException>());
+    }
+
+    [Test]
+    public async Task A_read_only_server_is_not_accepted()
+    {
+        await using var server = new FakeServer();
+        Task<ZooKeeperSession> connecting = ZooKeeperSession.ConnectAsync(server.Options());
+        FakeConnection connection = await server.AcceptAsync();
+        await connection.ReadConnectAsync();
+        await connection.GrantAsync(0x5, 4000, readOnly: true);
+        await connection.WaitForEndAsync();
+        await server.AcceptSessionAsync(0x6);
+        await using ZooKeeperSession session = await connecting.WithinDeadline();
+        Assert.That(session.SessionId, Is.EqualTo(0x6));
+    }
+
+    [Test]
+    public async Task Refused_credentials_end_the_session_and_say_so()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        Task adding = session.AddAuthAsync(new ZooKeeperAuth("nonsense", "secret-token"u8));
+        FakeRequest auth = await connection.ReadAsync(OpCode.Auth);
+        Assert.That(auth.Xid, Is.EqualTo(Xid.Auth));
+        await connection.ReplyAsync(Xid.Auth, 0, null, ZooKeeperErrorCode.AuthFailed);
+        Assert.That((await Waiting.ThrowsZooKeeper(adding)).Code, Is.EqualTo(ZooKeeperErrorCode.AuthFailed));
+        await Waiting.Until(() => session.State == ZooKeeperSessionState.Closed);
+        Assert.That(RecordedLog.Instance.Entries.Select(e => e.Text), Has.None.Contains("secret-token"));
+    }
+}

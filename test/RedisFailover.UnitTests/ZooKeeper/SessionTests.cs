@@ -1,0 +1,286 @@
+using System.Text;
+using NUnit.Framework;
+using RedisFailover.ZooKeeper;
+
+namespace RedisFailover.UnitTests.ZooKeeper;
+
+/// <summary>Cases 16 to 18 and 20 to 22, and what else happens within a session's life.</summary>
+[TestFixture]
+public sealed class SessionTests
+{
+    [Test]
+    public async Task Case_16_an_event_before_the_reply_with_the_new_data_uses_up_the_old_watch_and_not_the_new_one()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        List<string> told = [];
+        Watcher Told(string name) => new(_ => told.Add(name), Inline: true);
+        ValueTask<Znode> old = session.GetDataInlineAsync("/a", Told("old"));
+        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), "1", modifiedZxid: 1);
+        await old.WithinDeadline();
+
+        // The new read is on its way when the server tells of the write; its reply carries the new data and sets the new watch.
+        ValueTask<Znode> read = session.GetDataInlineAsync("/a", Told("new"));
+        FakeRequest request = await connection.ReadAsync(OpCode.GetData);
+        await connection.SendEventAsync(WatchedEventType.DataChanged, "/a");
+        await connection.ReplyDataAsync(request, "2", modifiedZxid: 2);
+        Assert.That((await read.WithinDeadline()).Stat.ModifiedZxid, Is.EqualTo(2));
+        Assert.That(told, Is.EqualTo(new[] { "old" }));
+        await connection.SendEventAsync(WatchedEventType.DataChanged, "/a");
+        await Waiting.Until(() => told.Count == 2);
+        Assert.That(told, Is.EqualTo(new[] { "old", "new" }));
+    }
+
+    [Test]
+    public async Task Case_16_an_event_right_behind_the_reply_that_set_its_watch_is_not_lost()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        for (int i = 0; i < 200; i++)
+        {
+            var told = new TaskCompletionSource<WatchedEvent>(TaskCreationOptions.RunContinuationsAsynchronously);
+            ValueTask<Znode> get = session.GetDataAsync("/a", told.SetResult);
+            await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), "x");
+            await connection.SendEventAsync(WatchedEventType.DataChanged, "/a");
+            await get.WithinDeadline();
+            Assert.That(await told.Task.WithinDeadline(), Is.EqualTo(new WatchedEvent(WatchedEventType.DataChanged, "/a")));
+        }
+    }
+
+    [Test]
+    public async Task Case_17_watches_are_restored_after_a_reconnect_with_the_last_zxid_seen()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync(server.Options(chroot: "/root"));
+        await using ZooKeeperSession owned = session;
+        var told = new TaskCompletionSource<WatchedEvent>(TaskCreationOptions.RunContinuationsAsynchronously);
+        connection.Zxid = 0x500;
+        ValueTask<Znode> get = session.GetDataAsync("/a", told.SetResult);
+        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), "x");
+        await get.WithinDeadline();
+        connection.Close();
+
+        FakeConnection next = await server.AcceptAsync();
+        Assert.That((await next.ReadConnectAsync()).LastZxid, Is.EqualTo(0x501));
+        await next.GrantAsync(session.SessionId, 4000);
+        FakeRequest set = await next.ReadAsync(OpCode.SetWatches);
+        (long zxid, string[][] paths) = ReadSetWatches(set);
+        Assert.That(zxid, Is.EqualTo(0x501));
+        Assert.That(paths[0], Is.EqualTo(new[] { "/root/a" }));
+        await next.SendEventAsync(WatchedEventType.DataChanged, "/root/a");
+        await next.ReplyAsync(set);
+        Assert.That(await told.Task.WithinDeadline(), Is.EqualTo(new WatchedEvent(WatchedEventType.DataChanged, "/a")));
+    }
+
+    [Test]
+    public async Task Case_18_ten_thousand_watches_are_restored_in_requests_of_at_most_128_KB_with_one_zxid()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        const int count = 10_000;
+        string Path(int i) => $"/some/parent/of/quite/an/ordinary/length/{i:000000}";
+        Task<ZnodeStat?>[] asked = [.. Enumerable.Range(0, count).Select(i => session.ExistsAsync(Path(i), _ => { }))];
+        for (int i = 0; i < count; i++)
+        {
+            await connection.ReplyAsync(await connection.ReadAsync(OpCode.Exists), null, ZooKeeperErrorCode.NoNode);
+        }
+
+        await Task.WhenAll(asked).WithinDeadline();
+        connection.Close();
+        FakeConnection next = await server.AcceptSessionAsync(session.SessionId);
+        HashSet<string> restored = [];
+        HashSet<long> zxids = [];
+        int requests = 0;
+        while (restored.Count < count)
+        {
+            FakeRequest set = await next.ReadAsync(OpCode.SetWatches);
+            Assert.That(set.Body, Has.Length.LessThanOrEqualTo(128 * 1024));
+            (long zxid, string[][] paths) = ReadSetWatches(set);
+            zxids.Add(zxid);
+            restored.UnionWith(paths[1]);
+            requests++;
+            await next.ReplyAsync(set);
+        }
+
+        Assert.That(restored, Is.EquivalentTo(Enumerable.Range(0, count).Select(Path)));
+        Assert.That(zxids, Has.Count.EqualTo(1));
+        Assert.That(requests, Is.GreaterThan(1));
+    }
+
+    [Test]
+    public async Task Case_20_an_operation_that_the_server_does_not_know_fails_once_and_is_not_repeated()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        Task asking = session.WhoAmIAsync();
+        await connection.ReplyAsync(await connection.ReadAsync(OpCode.WhoAmI), null, ZooKeeperErrorCode.Unimplemented);
+        connection.Close();
+        Assert.That((await Waiting.ThrowsZooKeeper(asking)).Code, Is.EqualTo(ZooKeeperErrorCode.Unimplemented));
+
+        // The session lives on, and the first that the server hears on the new connection is the next request.
+        await WireTests.AssertLivesOn(server, session);
+    }
+
+    [Test]
+    public async Task Case_21_after_a_reconnect_credentials_come_first_then_watches_then_what_was_asked_meanwhile()
+    {
+        await using var server = new FakeServer();
+        Task<ZooKeeperSession> connecting = ZooKeeperSession.ConnectAsync(server.Options() with { Auth = [ZooKeeperAuth.Digest("u", "p")] });
+        FakeConnection connection = await server.AcceptSessionAsync();
+        await connection.ReadAsync(OpCode.Auth);
+        await connection.ReplyAsync(Xid.Auth, 0, null, ZooKeeperErrorCode.Ok);
+        await using ZooKeeperSession session = await connecting.WithinDeadline();
+        Task adding = session.AddAuthAsync(new ZooKeeperAuth("digest", "second:p"u8));
+        await connection.ReadAsync(OpCode.Auth);
+        await connection.ReplyAsync(Xid.Auth, 0, null, ZooKeeperErrorCode.Ok);
+        await adding.WithinDeadline();
+        Task<ZnodeStat?> watch = session.ExistsAsync("/w", _ => { });
+        await connection.ReplyAsync(await connection.ReadAsync(OpCode.Exists), null, ZooKeeperErrorCode.NoNode);
+        await watch.WithinDeadline();
+        connection.Close();
+        await Waiting.Until(() => session.State == ZooKeeperSessionState.Disconnected);
+        Task write = session.SetDataAsync("/a", default).AsTask();
+
+        FakeConnection next = await server.AcceptSessionAsync(session.SessionId);
+        Assert.That(Scheme(await next.ReadAsync(OpCode.Auth)), Is.EqualTo(("digest", "u:p")));
+        Assert.That(Scheme(await next.ReadAsync(OpCode.Auth)), Is.EqualTo(("digest", "second:p")));
+        FakeRequest watches = await next.ReadAsync(OpCode.SetWatches);
+        FakeRequest set = await next.ReadAsync(OpCode.SetData);
+        await next.ReplyAsync(Xid.Auth, 0, null, ZooKeeperErrorCode.Ok);
+        await next.ReplyAsync(watches);
+        await next.ReplyAsync(set, w => FakeConnection.WriteStat(w, 9));
+        await next.ReplyAsync(Xid.Auth, 0, null, ZooKeeperErrorCode.Ok);
+        await write.WithinDeadline();
+
+        static (string, string) Scheme(FakeRequest request)
+        {
+            var reader = new JuteReader(request.Body);
+            _ = reader.Int32();
+            return (reader.String(), reader.String());
+        }
+    }
+
+    [Test]
+    public async Task Case_22_cancelled_requests_keep_their_place_in_the_order_of_replies()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        for (int round = 0; round < 100; round++)
+        {
+            using var cancel = new CancellationTokenSource();
+            Task<Znode> cancelled = session.GetDataAsync("/cancelled", null, cancel.Token).AsTask();
+            Task<Znode> kept = session.GetDataAsync("/kept").AsTask();
+            FakeRequest first = await connection.ReadAsync(OpCode.GetData);
+            FakeRequest second = await connection.ReadAsync(OpCode.GetData);
+            await cancel.CancelAsync();
+            Assert.That(async () => await cancelled.WithinDeadline(), Throws.InstanceOf<OperationCanceledException>());
+
+            // A third one reuses what the first has left behind, but not before its reply was consumed.
+            Task<Znode> third = session.GetDataAsync("/third").AsTask();
+            FakeRequest last = await connection.ReadAsync(OpCode.GetData);
+            await connection.ReplyDataAsync(first, "cancelled");
+            await connection.ReplyDataAsync(second, "kept");
+            await connection.ReplyDataAsync(last, "third");
+            Assert.That(Encoding.UTF8.GetString((await kept.WithinDeadline()).Data.Span), Is.EqualTo("kept"));
+            Assert.That(Encoding.UTF8.GetString((await third.WithinDeadline()).Data.Span), Is.EqualTo("third"));
+        }
+    }
+
+    [Test]
+    public async Task A_request_cancelled_while_it_waits_for_a_connection_is_never_sent()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        connection.Close();
+        await Waiting.Until(() => session.State == ZooKeeperSessionState.Disconnected);
+        using var cancel = new CancellationTokenSource();
+        Task<ZnodeStat> cancelled = session.SetDataAsync("/a", default, -1, cancel.Token).AsTask();
+        Task<Znode> kept = session.GetDataAsync("/kept").AsTask();
+        await cancel.CancelAsync();
+        Assert.That(async () => await cancelled.WithinDeadline(), Throws.InstanceOf<OperationCanceledException>());
+        FakeConnection next = await server.AcceptSessionAsync(session.SessionId);
+        await next.ReplyDataAsync(await next.ReadAsync(OpCode.GetData), "x");
+        await kept.WithinDeadline();
+    }
+
+    [Test]
+    public async Task A_ping_is_sent_after_a_third_of_the_timeout_and_silence_is_borne_for_two_thirds()
+    {
+        await using var server = new FakeServer();
+        var time = new ManualTime();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync(server.Options(time), timeoutMs: 3000);
+        await using ZooKeeperSession owned = session;
+        time.Advance(TimeSpan.FromMilliseconds(990));
+        Assert.That(connection.Pings, Is.Zero);
+        time.Advance(TimeSpan.FromMilliseconds(20));
+        await Waiting.Until(() => connection.Pings == 1);
+        await Waiting.Until(() => session.SinceLastContact < TimeSpan.FromMilliseconds(100));
+        Assert.That(session.State, Is.EqualTo(ZooKeeperSessionState.Connected));
+
+        connection.AnswersPings = false;
+        time.Advance(TimeSpan.FromMilliseconds(1900));
+        Assert.That(session.State, Is.EqualTo(ZooKeeperSessionState.Connected));
+        time.Advance(TimeSpan.FromMilliseconds(150));
+        await Waiting.Until(() => session.State == ZooKeeperSessionState.Disconnected);
+    }
+
+    [Test]
+    public async Task Neither_a_blocked_callback_nor_blocked_awaiting_code_holds_up_replies()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        using var release = new ManualResetEventSlim();
+        using var blocked = new CountdownEvent(2);
+        async Task BlockAsync()
+        {
+            await session.GetDataAsync("/a", _ => Block());
+            Block();
+        }
+
+        void Block()
+        {
+            blocked.Signal();
+            release.Wait();
+        }
+
+        Task blocking = BlockAsync();
+        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), "x");
+        await connection.SendEventAsync(WatchedEventType.DataChanged, "/a");
+        await Waiting.Until(() => blocked.IsSet);
+        ValueTask<Znode> get = session.GetDataAsync("/b");
+        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), "y");
+        await get.WithinDeadline();
+        release.Set();
+        await blocking.WithinDeadline();
+    }
+
+    [Test]
+    public async Task A_callback_that_throws_is_logged_and_the_next_one_still_runs()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        var told = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        ValueTask<Znode> first = session.GetDataAsync("/a", _ => throw new InvalidOperationException("from a test"));
+        ValueTask<Znode> second = session.GetDataAsync("/a", _ => told.SetResult());
+        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), "x");
+        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), "x");
+        await first.WithinDeadline();
+        await second.WithinDeadline();
+        await connection.SendEventAsync(WatchedEventType.Deleted, "/a");
+        await told.Task.WithinDeadline();
+    }
+
+    private static (long Zxid, string[][] Paths) ReadSetWatches(FakeRequest request)
+    {
+        var reader = new JuteReader(request.Body);
+        return (reader.Int64(), [[.. reader.Strings()], [.. reader.Strings()], [.. reader.Strings()]]);
+    }
+}

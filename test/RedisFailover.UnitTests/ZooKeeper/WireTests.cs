@@ -1,0 +1,226 @@
+using System.Text;
+using NUnit.Framework;
+using RedisFailover.ZooKeeper;
+
+namespace RedisFailover.UnitTests.ZooKeeper;
+
+/// <summary>Cases 1 to 6: what comes over the wire, whole or broken.</summary>
+[TestFixture]
+public sealed class WireTests
+{
+    [Test]
+    public async Task Case_1_frames_split_at_every_byte_are_put_together()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        ValueTask<Znode> first = session.GetDataAsync("/a");
+        ValueTask<Znode> second = session.GetDataAsync("/b");
+        FakeRequest a = await connection.ReadAsync(OpCode.GetData);
+        FakeRequest b = await connection.ReadAsync(OpCode.GetData);
+        var both = new JuteWriter();
+        WriteData(both, a.Xid, 0x101, "first");
+        WriteData(both, b.Xid, 0x102, "second");
+        byte[] bytes = both.Written.ToArray();
+        foreach (byte one in bytes)
+        {
+            await connection.SendBytesAsync(new[] { one });
+        }
+
+        Assert.That(Text(await first.WithinDeadline()), Is.EqualTo("first"));
+        Assert.That(Text(await second.WithinDeadline()), Is.EqualTo("second"));
+    }
+
+    [Test]
+    public async Task Case_1_two_frames_cut_in_two_at_any_place_are_put_together()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        for (int cut = 1; cut < 200; cut++)
+        {
+            ValueTask<Znode> first = session.GetDataAsync("/a");
+            ValueTask<Znode> second = session.GetDataAsync("/b");
+            FakeRequest a = await connection.ReadAsync(OpCode.GetData);
+            FakeRequest b = await connection.ReadAsync(OpCode.GetData);
+            var both = new JuteWriter();
+            WriteData(both, a.Xid, 0x101, "first");
+            WriteData(both, b.Xid, 0x102, "second");
+            byte[] bytes = both.Written.ToArray();
+            await connection.SendBytesAsync(bytes.AsMemory(0, Math.Min(cut, bytes.Length)));
+            await connection.SendBytesAsync(bytes.AsMemory(Math.Min(cut, bytes.Length)));
+            Assert.That(Text(await first.WithinDeadline()), Is.EqualTo("first"));
+            Assert.That(Text(await second.WithinDeadline()), Is.EqualTo("second"));
+        }
+    }
+
+    [TestCase(-1)]
+    [TestCase(int.MinValue)]
+    [TestCase(int.MaxValue)]
+    [TestCase(ServerConnection.MaxReplyBytes + 1)]
+    public async Task Case_2_an_impossible_length_ends_the_connection_and_not_the_session(int length)
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        Task<Znode> get = session.GetDataAsync("/a").AsTask();
+        await connection.ReadAsync(OpCode.GetData);
+        byte[] header = new byte[4];
+        System.Buffers.Binary.BinaryPrimitives.WriteInt32BigEndian(header, length);
+        await connection.SendBytesAsync(header);
+
+        ZooKeeperException lost = await Waiting.ThrowsZooKeeper(get);
+        Assert.That(lost.Code, Is.EqualTo(ZooKeeperErrorCode.ConnectionLoss));
+        Assert.That(lost.MayHaveBeenApplied, Is.False, "a read changes nothing");
+        await AssertLivesOn(server, session);
+    }
+
+    [Test]
+    public async Task Case_2_a_reply_that_ends_early_ends_the_connection_and_not_the_session()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        Task<ZnodeChildren> list = session.GetChildrenAsync("/a");
+        FakeRequest request = await connection.ReadAsync(OpCode.GetChildren2);
+        await connection.ReplyAsync(request, w => w.Int32(1_000_000_000));
+
+        Assert.That((await Waiting.ThrowsZooKeeper(list)).Code, Is.EqualTo(ZooKeeperErrorCode.ConnectionLoss));
+        await AssertLivesOn(server, session);
+    }
+
+    [Test]
+    public async Task Case_3_a_reply_out_of_turn_ends_the_connection_and_fails_what_was_in_flight()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        Task<Znode> read = session.GetDataAsync("/a").AsTask();
+        Task<ZnodeStat> write = session.SetDataAsync("/a", "x"u8.ToArray()).AsTask();
+        await connection.ReadAsync(OpCode.GetData);
+        FakeRequest second = await connection.ReadAsync(OpCode.SetData);
+        await connection.ReplyAsync(second, w => FakeConnection.WriteStat(w, 1));
+
+        Assert.That((await Waiting.ThrowsZooKeeper(read)).MayHaveBeenApplied, Is.False);
+        ZooKeeperException lost = await Waiting.ThrowsZooKeeper(write);
+        Assert.That(lost.Code, Is.EqualTo(ZooKeeperErrorCode.ConnectionLoss));
+        Assert.That(lost.MayHaveBeenApplied, Is.True);
+        Assert.That((lost.Operation, lost.Path), Is.EqualTo(("setData", "/a")));
+        await AssertLivesOn(server, session);
+    }
+
+    [Test]
+    public async Task Case_4_an_old_server_that_does_not_send_the_read_only_byte_is_accepted()
+    {
+        await using var server = new FakeServer();
+        Task<ZooKeeperSession> connecting = ZooKeeperSession.ConnectAsync(server.Options());
+        FakeConnection connection = await server.AcceptAsync();
+        await connection.ReadConnectAsync();
+        await connection.GrantAsync(0x77, 3000, readOnly: null);
+        await using ZooKeeperSession session = await connecting.WithinDeadline();
+
+        Assert.That(session.SessionId, Is.EqualTo(0x77));
+        Assert.That(session.SessionTimeout, Is.EqualTo(TimeSpan.FromSeconds(3)));
+    }
+
+    [Test]
+    public async Task Case_5_request_numbers_wrap_around_to_1_and_are_never_negative()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync(server.Options() with { LastXid = int.MaxValue - 4 });
+        await using ZooKeeperSession owned = session;
+        List<int> xids = [];
+        for (int i = 0; i < 6; i++)
+        {
+            ValueTask<Znode> get = session.GetDataAsync("/a");
+            FakeRequest request = await connection.ReadAsync(OpCode.GetData);
+            xids.Add(request.Xid);
+            await connection.ReplyDataAsync(request, "x");
+            await get.WithinDeadline();
+        }
+
+        Assert.That(xids, Is.EqualTo(new[] { int.MaxValue - 3, int.MaxValue - 2, int.MaxValue - 1, 1, 2, 3 }));
+    }
+
+    [Test]
+    public async Task Case_6_64_concurrent_callers_each_get_their_own_reply()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        const int callers = 64;
+        const int each = 50;
+        Task answering = Task.Run(async () =>
+        {
+            for (int i = 0; i < callers * each; i++)
+            {
+                FakeRequest request = await connection.ReadAsync(OpCode.GetData);
+                await connection.ReplyDataAsync(request, request.Path);
+            }
+        });
+        await Task.WhenAll(Enumerable.Range(0, callers).Select(caller => Task.Run(async () =>
+        {
+            for (int i = 0; i < each; i++)
+            {
+                string path = $"/{caller}/{i}";
+                Assert.That(Text(await session.GetDataAsync(path)), Is.EqualTo(path));
+            }
+        }))).WithinDeadline();
+        await answering.WithinDeadline();
+    }
+
+    [Test]
+    public async Task A_reply_of_several_megabytes_is_read_and_small_ones_after_it()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        foreach (int size in (int[])[5_000_000, 10, 70_000, 0])
+        {
+            ValueTask<Znode> get = session.GetDataAsync("/a");
+            await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), new string('x', size));
+            Assert.That((await get.WithinDeadline()).Data.Length, Is.EqualTo(size));
+        }
+    }
+
+    [Test]
+    public async Task A_request_that_the_server_would_not_accept_is_refused_and_harms_nobody_else()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        ZooKeeperException refused = await Waiting.ThrowsZooKeeper(session.SetDataAsync("/a", new byte[ServerConnection.MaxRequestBytes]).AsTask());
+        Assert.That(refused.Code, Is.EqualTo(ZooKeeperErrorCode.MarshallingError));
+        Assert.That(refused.MayHaveBeenApplied, Is.False);
+
+        ValueTask<Znode> get = session.GetDataAsync("/a");
+        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), "x");
+        await get.WithinDeadline();
+    }
+
+    internal static async Task AssertLivesOn(FakeServer server, ZooKeeperSession session)
+    {
+        FakeConnection next = await server.AcceptAsync();
+        FakeConnectRequest hello = await next.ReadConnectAsync();
+        Assert.That(hello.SessionId, Is.EqualTo(session.SessionId));
+        Assert.That(hello.Password, Is.EqualTo(FakeConnection.Password));
+        await next.GrantAsync(session.SessionId, 4000);
+        ValueTask<Znode> get = session.GetDataAsync("/again");
+        await next.ReplyDataAsync(await next.ReadAsync(OpCode.GetData), "x");
+        await get.WithinDeadline();
+        Assert.That(session.State, Is.EqualTo(ZooKeeperSessionState.Connected));
+    }
+
+    private static string Text(Znode znode) => Encoding.UTF8.GetString(znode.Data.Span);
+
+    private static void WriteData(JuteWriter writer, int xid, long zxid, string data)
+    {
+        int start = writer.BeginFrame();
+        writer.Int32(xid);
+        writer.Int64(zxid);
+        writer.Int32(0);
+        writer.Buffer(Encoding.UTF8.GetBytes(data));
+        FakeConnection.WriteStat(writer, 1);
+        writer.EndFrame(start);
+    }
+}
