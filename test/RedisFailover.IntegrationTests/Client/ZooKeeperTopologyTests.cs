@@ -1,0 +1,118 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using NUnit.Framework;
+using RedisFailover.Client;
+using RedisFailover.IntegrationTests.Harness;
+using RedisFailover.ZooKeeper;
+using StackExchange.Redis;
+
+namespace RedisFailover.IntegrationTests.Client;
+
+[TestFixture]
+public sealed class ZooKeeperTopologyTests
+{
+    private ZooKeeperServer _server = null!;
+    private ZooKeeperClient _zooKeeper = null!;
+    private ZooKeeperSession _session = null!;
+
+    [OneTimeSetUp]
+    public async Task StartAsync()
+    {
+        _server = await ZooKeeperServer.StartAsync();
+        _zooKeeper = new ZooKeeperClient(new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse(_server.ConnectionString) });
+        _session = await _zooKeeper.GetSessionAsync();
+    }
+
+    [OneTimeTearDown]
+    public async Task StopAsync()
+    {
+        await _zooKeeper.DisposeAsync();
+        await _server.DisposeAsync();
+    }
+
+    [Test]
+    public async Task Connecting_without_the_znode_says_so_when_its_time_is_over()
+    {
+        FailoverConnectException? failure = await Assert.ThrowsAsync<FailoverConnectException>(
+            () => FailoverConnection.ConnectAsync($"{_server.ConnectionString}/nowhere", new FailoverOptions { ConnectTimeout = TimeSpan.FromMilliseconds(700) }));
+        Assert.That(failure!.Message, Does.Contain("/nowhere/nodes does not exist").And.Contain(_server.ConnectionString));
+    }
+
+    [Test]
+    public async Task Connecting_without_ZooKeeper_says_so_when_its_time_is_over()
+    {
+        FailoverConnectException? failure = await Assert.ThrowsAsync<FailoverConnectException>(
+            () => FailoverConnection.ConnectAsync($"127.0.0.1:{FreePorts.Next()}/r", new FailoverOptions { ConnectTimeout = TimeSpan.FromMilliseconds(500) }));
+        Assert.That(failure!.Message, Does.Contain("does not answer"));
+    }
+
+    [Test]
+    public async Task Connecting_waits_for_a_znode_that_is_written_meanwhile()
+    {
+        await using RedisServer redis = await RedisServer.StartAsync();
+        Task<FailoverConnection> connecting = FailoverConnection.ConnectAsync($"{_server.ConnectionString}/late");
+        await PublishAsync("/late", PublishedTopology.Of(1, redis.Address));
+        await using FailoverConnection connection = await connecting;
+        Assert.That(await connection.GetDatabase().StringSetAsync("key", 1), Is.True);
+        Assert.That(connection.Topology.Master, Is.EqualTo(redis.Address));
+    }
+
+    [Test]
+    public async Task A_topology_of_a_lower_epoch_is_refused()
+    {
+        await using RedisServer first = await RedisServer.StartAsync();
+        await using RedisServer second = await RedisServer.StartAsync();
+        await PublishAsync("/epochs", PublishedTopology.Of(5, first.Address));
+        await using FailoverConnection connection = await FailoverConnection.ConnectAsync($"{_server.ConnectionString}/epochs");
+        var seen = new ConcurrentQueue<long>();
+        connection.TopologyChanged += topology => seen.Enqueue(topology.Epoch);
+        await PublishAsync("/epochs", PublishedTopology.Of(4, second.Address));
+        await PublishAsync("/epochs", PublishedTopology.Of(6, first.Address) with { Reason = "the end" });
+        await Eventually.HoldsAsync("epoch 6 is in force", () => connection.Topology.Epoch == 6);
+        await Eventually.HoldsAsync("epoch 6 was told", () => seen.Contains(6));
+        Assert.That(seen, Has.None.EqualTo(4));
+    }
+
+    [Test]
+    public async Task From_the_znode_to_the_first_write_on_the_new_master_takes_milliseconds()
+    {
+        List<double> times = [];
+        for (int round = 0; round < 7; round++)
+        {
+            await using RedisServer old = await RedisServer.StartAsync();
+            await using RedisServer next = await RedisServer.StartAsync(new RedisServerOptions { ReplicaOf = old.Address });
+            await Eventually.HoldsAsync("the replica is in sync", ct => next.InfoAsync("replication", ct), info => info["master_link_status"] == "up");
+            string root = $"/signal{round}";
+            await PublishAsync(root, PublishedTopology.Of(1, old.Address, next.Address));
+            await using FailoverConnection connection = await FailoverConnection.ConnectAsync(_server.ConnectionString + root);
+            IDatabase database = connection.GetDatabase();
+            await database.StringSetAsync("key", 0);
+            await old.KillAsync();
+            await PublishAsync(root, PublishedTopology.Of(2, null, next.Address));
+            Task<bool> write = database.StringSetAsync("key", 1);
+            await next.CommandAsync("REPLICAOF", "NO", "ONE");
+            long signal = Stopwatch.GetTimestamp();
+            Task publishing = PublishAsync(root, PublishedTopology.Of(2, next.Address));
+            await write;
+            times.Add(Stopwatch.GetElapsedTime(signal).TotalMilliseconds);
+            await publishing;
+        }
+
+        TestContext.Out.WriteLine("setData sent until a waiting write is acknowledged, ms: " + string.Join(" ", times.Select(time => time.ToString("0.0"))));
+        Assert.That(times.Order().ElementAt(3), Is.LessThan(50), "median");
+    }
+
+    private async Task PublishAsync(string root, Topology topology)
+    {
+        string path = new ZnodePaths(root).Nodes;
+        await _session.EnsurePathAsync(root);
+        if (await _session.ExistsAsync(path) is null)
+        {
+            await _session.CreateAsync(path, TopologyJson.Write(topology));
+        }
+        else
+        {
+            await _session.SetDataAsync(path, TopologyJson.Write(topology));
+        }
+    }
+}
