@@ -102,7 +102,7 @@ end_work() {
   local status=$? pid
   trap '' INT TERM HUP
   for pid in "${PIDS[@]}"; do
-    kill -KILL "$pid" 2>/dev/null
+    kill -KILL "$pid" 2>/dev/null || true
   done
   # Nobody writes into the directory any more when it is removed.
   for pid in "${PIDS[@]}"; do
@@ -177,12 +177,12 @@ start_zookeeper() {
     org.apache.zookeeper.server.quorum.QuorumPeerMain "$WORK/$name/zoo.cfg"
 }
 
-zookeeper_serves() { # PORT
-  local answer
-  exec 3<>"/dev/tcp/127.0.0.1/$1" && printf srvr >&3 && answer=$(timeout 2 cat <&3)
-  exec 3>&-
-  [[ $answer == *Mode:* ]]
-}
+# zookeeper_serves PORT. In a shell of its own: a refused connection ends the shell that tries it.
+zookeeper_serves() (
+  exec 3<>"/dev/tcp/127.0.0.1/$1"
+  printf srvr >&3
+  [[ $(timeout 2 cat <&3) == *Mode:* ]]
+)
 
 # start_redis NAME PORT [line of redis.conf ...]
 start_redis() {
