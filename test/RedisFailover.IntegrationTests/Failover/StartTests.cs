@@ -14,11 +14,11 @@ public sealed class StartTests
         await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 0 });
         await cluster.ZooKeeper.Servers[0].KillAsync();
         MonitorProcess monitor = await cluster.StartMonitorAsync();
-        await monitor.Process.WaitForLineAsync(Says("ZooKeeper is not reachable"), TimeSpan.FromSeconds(15));
+        await monitor.Process.WaitForLineAsync(Says("ZooKeeper cannot be reached"), TimeSpan.FromSeconds(15));
         await cluster.ZooKeeper.Servers[0].StartAsync();
         Topology topology = await cluster.WaitUntilWholeAsync();
         Assert.That(topology.Master, Is.EqualTo(cluster.Redis[0].Address));
-        Assert.That(monitor.Process.Log.Count(Says("ZooKeeper is not reachable")), Is.EqualTo(1), monitor.Process.Tail());
+        Assert.That(monitor.Process.Log.Count(Says("ZooKeeper cannot be reached")), Is.EqualTo(1), monitor.Process.Tail());
     }
 
     [Test]
