@@ -56,7 +56,7 @@ start_redis redis1 "$R1"
 OLD_MASTER=$STARTED
 start_redis redis2 "$R2" "replicaof 127.0.0.1 $R1"
 start_redis redis3 "$R3" "replicaof 127.0.0.1 $R1"
-wait_until 30 "ZooKeeper serves" zookeeper_serves "$ZK"
+wait_until 30 "ZooKeeper serves" zookeeper_serves zookeeper "$ZK"
 wait_until 30 "the first replica follows" redis_follows "$R2" "$R1"
 wait_until 30 "the second replica follows" redis_follows "$R3" "$R1"
 say "ZooKeeper on port $ZK; Redis: master on port $R1, replicas on $R2 and $R3"

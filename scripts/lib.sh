@@ -102,7 +102,7 @@ end_work() {
   local status=$? pid
   trap '' INT TERM HUP
   for pid in "${PIDS[@]}"; do
-    kill -KILL "$pid" 2>/dev/null
+    kill -KILL "$pid" 2>/dev/null || true
   done
   # Nobody writes into the directory any more when it is removed.
   for pid in "${PIDS[@]}"; do
@@ -161,6 +161,8 @@ show_logs() {
 # Microseconds since 1970, without starting a process.
 now_us() { NOW=${EPOCHREALTIME/[.,]/}; }
 
+SIMPLE_LOGGER=/usr/share/java/slf4j-simple.jar
+
 # ---- ZooKeeper, Redis ---------------------------------------------------------------------------------------------------------
 
 # start_zookeeper NAME PORT [line of zoo.cfg ...]
@@ -173,16 +175,21 @@ start_zookeeper() {
       "4lw.commands.whitelist=*" "admin.enableServer=false" "maxClientCnxns=0"
     for line in "$@"; do echo "$line"; done
   } >"$WORK/$name/zoo.cfg"
-  start "$name" java -Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData -cp "$(zookeeper_classpath)" \
+  local classpath
+  classpath=$(zookeeper_classpath)
+  [[ ! -e $SIMPLE_LOGGER ]] || classpath+=:$SIMPLE_LOGGER
+  start "$name" java -Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData -cp "$classpath" \
     org.apache.zookeeper.server.quorum.QuorumPeerMain "$WORK/$name/zoo.cfg"
 }
 
-zookeeper_serves() { # PORT
-  local answer
-  exec 3<>"/dev/tcp/127.0.0.1/$1" && printf srvr >&3 && answer=$(timeout 2 cat <&3)
-  exec 3>&-
-  [[ $answer == *Mode:* ]]
-}
+# zookeeper_serves NAME PORT. In a shell of its own: a refused connection ends the shell that tries it. ZooKeeper 3.8 stops listening
+# for good when it is asked while it loads its data, so its log is asked first.
+zookeeper_serves() (
+  [[ ! -e $SIMPLE_LOGGER ]] || grep -q "PrepRequestProcessor (sid:0) started" "$WORK/$1.log" || exit 1
+  exec 3<>"/dev/tcp/127.0.0.1/$2"
+  printf srvr >&3
+  [[ $(timeout 2 cat <&3) == *Mode:* ]]
+)
 
 # start_redis NAME PORT [line of redis.conf ...]
 start_redis() {

@@ -95,7 +95,7 @@ internal sealed class Coordinator(
 
         // Latencies are refreshed now and then; a change of opinion goes out at once.
         MonitorReport report = view.Report();
-        if (!report.SaysTheSameAs(_report) || now - _reportedAt > TimeSpan.FromSeconds(10) || _reportedAt == TimeSpan.MinValue)
+        if (_reportedAt == TimeSpan.MinValue || !report.SaysTheSameAs(_report) || now - _reportedAt > TimeSpan.FromSeconds(10))
         {
             _report = report;
             _reportedAt = now;

@@ -127,6 +127,11 @@ public sealed class Cluster : IAsyncDisposable
         return _monitors.Single(monitor => monitor.Id == id);
     }
 
+    /// <summary>Waits until a monitor leads that is not this one.</summary>
+    public async Task<MonitorProcess> WaitForOtherLeaderAsync(MonitorProcess former, TimeSpan? within = null, CancellationToken ct = default)
+        => await Eventually.HoldsAsync(
+            $"Another monitor than {former.Id} leads", token => LeaderAsync(ct: token), leader => leader != former, within, Explain, ct);
+
     public async Task<ImmutableArray<HistoryEntry>> HistoryAsync(CancellationToken ct = default) => HistoryJson.Parse(await ReadAsync(Paths.History, ct));
 
     /// <summary>The content of a znode below the cluster's root.</summary>

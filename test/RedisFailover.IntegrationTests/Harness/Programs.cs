@@ -38,6 +38,9 @@ public static class Programs
         }
     }
 
+    /// <summary>Whether ZooKeeper prints its log: only with Debian's simple logger, which is set to stderr.</summary>
+    public static bool ZooKeeperLogs => ZooKeeperClassPath.EndsWith(DebianLogJar, StringComparison.Ordinal);
+
     public static string Monitor => Built("RedisFailover.Monitor", "redis-failover-monitor.dll");
 
     public static string Cli => Built("RedisFailover.Cli", "redis-failover.dll");

@@ -27,6 +27,7 @@ public sealed record ZooKeeperServerOptions
 /// <summary>A real ZooKeeper server, alone or one of an ensemble. Its data survive <see cref="KillAsync"/> and <see cref="StopAsync"/>.</summary>
 public sealed class ZooKeeperServer : IAsyncDisposable
 {
+    private const string Loaded = "PrepRequestProcessor (sid:0) started";
     private static readonly TimeSpan StartDeadline = TimeSpan.FromSeconds(30);
     private readonly ZooKeeperServerOptions _options;
     private readonly TemporaryDirectory _directory;
@@ -157,9 +158,27 @@ public sealed class ZooKeeperServer : IAsyncDisposable
             ct);
     }
 
-    internal Task<string?> WaitUntilServingAsync(CancellationToken ct)
-        => Eventually.HoldsAsync(
-            $"ZooKeeper on port {Port} serves", ModeAsync, mode => mode is not null || !Process.IsRunning, StartDeadline, () => Process.Tail(), ct);
+    /// <summary>
+    /// ZooKeeper 3.8 has a bug: a standalone server to which anybody connects while it loads its data stops listening and stays so. We do
+    /// not ask before its log says that it has loaded them; when somebody else did (a monitor that tries again and again), it is started anew.
+    /// </summary>
+    internal async Task WaitUntilServingAsync(CancellationToken ct)
+    {
+        if (_options.Peers.IsEmpty && Programs.ZooKeeperLogs)
+        {
+            string line;
+            while (!(line = await Process.WaitForLineAsync(IsLoadedOrBroken, StartDeadline, ct)).Contains(Loaded, StringComparison.Ordinal))
+            {
+                await StartProcessAsync(ct);
+            }
+        }
+
+        await Eventually.HoldsAsync(
+            $"ZooKeeper on port {Port} serves", ModeAsync, mode => mode is not null, StartDeadline, () => Process.Tail(), ct);
+    }
+
+    private static bool IsLoadedOrBroken(string line)
+        => line.Contains(Loaded, StringComparison.Ordinal) || line.Contains("\"this.zkDb\" is null", StringComparison.Ordinal);
 
     private IEnumerable<string> Conf()
     {

@@ -1,0 +1,102 @@
+using System.Diagnostics;
+using NUnit.Framework;
+using RedisFailover.IntegrationTests.Harness;
+
+namespace RedisFailover.IntegrationTests.Failover;
+
+[TestFixture]
+[Parallelizable(ParallelScope.All)]
+public sealed class LeadershipTests
+{
+    [Test]
+    public async Task When_the_leader_is_killed_another_leads_and_the_topology_is_untouched()
+    {
+        await using Cluster cluster = await Cluster.StartAsync();
+        Topology before = await cluster.WaitUntilWholeAsync();
+        MonitorProcess leader = await cluster.LeaderAsync();
+
+        long killed = Stopwatch.GetTimestamp();
+        await leader.KillAsync();
+        MonitorProcess next = await cluster.WaitForOtherLeaderAsync(leader);
+        Assert.That(Stopwatch.GetElapsedTime(killed), Is.LessThan(cluster.Options.MonitorOptions.SessionTimeout!.Value + TimeSpan.FromSeconds(3)));
+        // It has to do its work, too, and not only hold the title.
+        await cluster.Redis[2].KillAsync();
+        Topology after = await cluster.WaitForAsync(
+            "The new leader takes note of a dead replica", topology => topology.Unavailable.Contains(cluster.Redis[2].Address));
+        Assert.That(after.ChangedBy, Is.EqualTo(next.Id));
+        Assert.That(after.Master, Is.EqualTo(before.Master));
+        Assert.That(after.Epoch, Is.EqualTo(before.Epoch));
+    }
+
+    [Test]
+    public async Task When_the_leader_is_killed_the_topology_znode_is_not_written()
+    {
+        await using Cluster cluster = await Cluster.StartAsync();
+        await cluster.WaitUntilWholeAsync();
+        string before = await cluster.ZooKeeper.Servers[0].CliAsync(["get", "-s", "/redis_failover/nodes"]);
+        MonitorProcess leader = await cluster.LeaderAsync();
+        await leader.KillAsync();
+        await cluster.WaitForOtherLeaderAsync(leader);
+        string after = await cluster.ZooKeeper.Servers[0].CliAsync(["get", "-s", "/redis_failover/nodes"]);
+        Assert.That(ZnodeVersion(after), Is.EqualTo(ZnodeVersion(before)), $"{before}\n{after}\n{cluster.Explain()}");
+    }
+
+    [Test]
+    public async Task When_leader_and_master_are_killed_together_both_are_replaced()
+    {
+        await using Cluster cluster = await Cluster.StartAsync();
+        Topology before = await cluster.WaitUntilWholeAsync();
+        MonitorProcess leader = await cluster.LeaderAsync();
+
+        leader.Kill();
+        cluster.Redis[0].Kill();
+        await cluster.WaitForOtherLeaderAsync(leader);
+        Topology after = await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != before.Master);
+        Assert.That(after.Epoch, Is.GreaterThan(before.Epoch));
+        Assert.That(await cluster.Node(after.Master!).RoleAsync(), Is.EqualTo("master"));
+
+        await leader.RestartAsync();
+        await cluster.Redis[0].RestartAsync();
+        Topology whole = await cluster.WaitUntilWholeAsync();
+        Assert.That(whole.Master, Is.EqualTo(after.Master));
+    }
+
+    [Test]
+    public async Task A_leader_that_is_told_to_stop_ends_with_0_and_another_leads_without_waiting_for_its_session()
+    {
+        // A session so long that only giving up the lead explains a quick successor.
+        await using Cluster cluster = await Cluster.StartAsync(
+            new ClusterOptions { MonitorOptions = new MonitorOptions { SessionTimeout = TimeSpan.FromSeconds(10) } });
+        await cluster.WaitUntilWholeAsync();
+        MonitorProcess leader = await cluster.LeaderAsync();
+
+        long told = Stopwatch.GetTimestamp();
+        int exitCode = await leader.TerminateAsync();
+        Assert.That(Stopwatch.GetElapsedTime(told), Is.LessThan(TimeSpan.FromSeconds(2)), leader.Process.Tail());
+        Assert.That(exitCode, Is.Zero, leader.Process.Tail());
+        await cluster.WaitForOtherLeaderAsync(leader);
+        Assert.That(Stopwatch.GetElapsedTime(told), Is.LessThan(TimeSpan.FromSeconds(5)), cluster.Explain());
+    }
+
+    [Test]
+    public async Task A_leader_that_is_frozen_past_its_session_does_nothing_any_more_when_it_wakes()
+    {
+        await using Cluster cluster = await Cluster.StartAsync();
+        Topology before = await cluster.WaitUntilWholeAsync();
+        MonitorProcess leader = await cluster.LeaderAsync();
+
+        leader.Freeze();
+        MonitorProcess next = await cluster.WaitForOtherLeaderAsync(leader);
+        await cluster.Redis[0].KillAsync();
+        Topology after = await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != before.Master);
+        leader.Thaw();
+        await leader.Process.WaitForLineAsync(line => line.Contains("no longer leads", StringComparison.Ordinal), TimeSpan.FromSeconds(10));
+        await cluster.Redis[0].RestartAsync();
+        Topology whole = await cluster.WaitUntilWholeAsync();
+        Assert.That(whole.Master, Is.EqualTo(after.Master));
+        Assert.That(whole.Epoch, Is.EqualTo(after.Epoch));
+        Assert.That((await cluster.LeaderAsync()).Id, Is.EqualTo(next.Id));
+    }
+
+    private static string ZnodeVersion(string output) => output.Split('\n').Single(line => line.StartsWith("dataVersion", StringComparison.Ordinal));
+}
