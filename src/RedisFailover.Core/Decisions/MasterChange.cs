@@ -202,7 +202,7 @@ internal static class MasterChange
     private static ImmutableArray<FailoverAction> Uncertain(ClusterView view, FailoverPolicy policy)
         => [.. view.Failed.Where(f => f.Key is Promote promote && view.Node(promote.Node) is { IsOnline: true, FailingSince: null } node
                 && node.InfoAsked < f.Value.RetryAt - policy.RetryDelay)
-            .Select(f => new Inspect(f.Key.On!))];
+            .Select(f => f.Key.On!).Order().Select(n => new Inspect(n))];
 
     /// <summary>The old master goes on.</summary>
     private static Decision Restore(

@@ -28,7 +28,7 @@ public sealed record MasterChangeProgress(TimeSpan StartedAt, TimeSpan LostAt, b
 public sealed record ClusterView
 {
     /// <summary>Each node that is watched: those configured, and the topology's master when it is not among them.</summary>
-    public ImmutableDictionary<NodeAddress, NodeView> Nodes { get; init; } = ImmutableDictionary<NodeAddress, NodeView>.Empty;
+    public ImmutableSortedDictionary<NodeAddress, NodeView> Nodes { get; init; } = ImmutableSortedDictionary<NodeAddress, NodeView>.Empty;
 
     /// <summary>The views of the other live monitors.</summary>
     public ImmutableDictionary<string, MonitorReport> OtherMonitors { get; init; } = ImmutableDictionary<string, MonitorReport>.Empty;

@@ -14,7 +14,7 @@ internal sealed class Coordinator(
     private readonly Transitions _transitions = transitions;
     private ClusterView _view = new()
     {
-        Nodes = policy.Nodes.ToImmutableDictionary(n => n, n => new NodeView(n)),
+        Nodes = policy.Nodes.ToImmutableSortedDictionary(n => n, n => new NodeView(n)),
     };
 
     private MonitorReport _report = MonitorReport.None;

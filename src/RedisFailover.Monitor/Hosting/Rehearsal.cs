@@ -79,7 +79,7 @@ internal static class Rehearsal
         var transitions = new Transitions(quiet);
         ImmutableArray<NodeAddress> nodes = [new("a", 1), new("b", 1), new("c", 1)];
         var policy = new FailoverPolicy { Nodes = nodes };
-        var view = new ClusterView { Nodes = nodes.ToImmutableDictionary(n => n, n => new NodeView(n)) };
+        var view = new ClusterView { Nodes = nodes.ToImmutableSortedDictionary(n => n, n => new NodeView(n)) };
         TimeSpan now = TimeSpan.Zero;
         Observe(new LeadershipGained(now, 1));
         Observe(new TopologyRead(now, -1, null, null, 0, Synced: true));

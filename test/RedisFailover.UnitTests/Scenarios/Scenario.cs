@@ -105,7 +105,7 @@ internal sealed class Scenario
 
     private ClusterView NewView()
     {
-        ClusterView view = new() { Nodes = _policy.Nodes.ToImmutableDictionary(n => n, n => new NodeView(n)) };
+        ClusterView view = new() { Nodes = _policy.Nodes.ToImmutableSortedDictionary(n => n, n => new NodeView(n)) };
         return _version >= 0 ? view.Apply(ReadZnode(synced: false), _policy) : view;
     }
 
