@@ -1,0 +1,132 @@
+using System.Collections;
+using NUnit.Framework;
+using RedisFailover.Monitor.Options;
+
+namespace RedisFailover.UnitTests.Monitor;
+
+[TestFixture]
+public sealed class OptionTests
+{
+    private static readonly string[] Least = ["--nodes", "a:1,b:2", "--zkservers", "zk1,zk2:2182"];
+
+    [Test]
+    public void The_two_that_are_required_are_enough_and_the_rest_has_the_documented_defaults()
+    {
+        MonitorOptions options = Read(Least);
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(options.Nodes.Select(n => n.ToString()), Is.EqualTo(["a:1", "b:2"]));
+            Assert.That(options.ZooKeeper.ToString(), Is.EqualTo("zk1:2181,zk2:2182"));
+            Assert.That(options.ZnodePath, Is.EqualTo("/redis_failover"));
+            Assert.That(options.MaxFailures, Is.EqualTo(3));
+            Assert.That(options.ProbeTimeout, Is.EqualTo(TimeSpan.FromSeconds(1)));
+            Assert.That(options.SessionTimeout, Is.EqualTo(TimeSpan.FromSeconds(4)));
+            Assert.That(options.NodeStrategy, Is.EqualTo(NodeStrategy.Majority));
+            Assert.That(options.RequiredMonitors, Is.EqualTo(1));
+            Assert.That(options.Http, Is.Null);
+            Assert.That(options.Password, Is.Null);
+        });
+    }
+
+    [Test]
+    public void The_command_line_wins_over_the_environment_and_that_over_the_file()
+    {
+        using var file = new TemporaryFile("""
+            {
+              // comments are allowed
+              "nodes": ["x:1", "y:2"], "max_failures": 7, "probeTimeout": 500, "session-timeout": 9000,
+            }
+            """);
+        MonitorOptions options = Read(
+            ["--zkservers", "z", "--config", file.Path, "--session-timeout", "7000"],
+            ("REDIS_FAILOVER_PROBE_TIMEOUT", "250"), ("REDIS_FAILOVER_SESSION_TIMEOUT", "8000"));
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(options.Nodes, Has.Length.EqualTo(2));
+            Assert.That(options.MaxFailures, Is.EqualTo(7));
+            Assert.That(options.ProbeTimeout.TotalMilliseconds, Is.EqualTo(250));
+            Assert.That(options.SessionTimeout.TotalMilliseconds, Is.EqualTo(7000));
+        });
+    }
+
+    [Test]
+    public void The_password_may_come_from_a_file_and_is_never_in_the_text_of_the_options()
+    {
+        using var file = new TemporaryFile("s3cret\n");
+
+        MonitorOptions options = Read([.. Least, "--password-file", file.Path]);
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(options.Password, Is.EqualTo("s3cret"));
+            Assert.That(options.ToString(), Does.Not.Contain("s3cret"));
+        });
+    }
+
+    [Test]
+    public void A_password_on_the_command_line_is_taken_and_told_of()
+    {
+        MonitorOptions? options = OptionSources.Read([.. Least, "--password", "p"], new Hashtable(), out bool seen);
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(options!.Password, Is.EqualTo("p"));
+            Assert.That(seen);
+        });
+    }
+
+    [TestCase("--nodes is missing", "--zkservers", "z")]
+    [TestCase("--zkservers is missing", "--nodes", "a:1")]
+    [TestCase("'a' is not allowed; allowed: host:port", "--nodes", "a", "--zkservers", "z")]
+    [TestCase("allowed: each node once", "--nodes", "a:1,A:1", "--zkservers", "z")]
+    [TestCase("at least one", "--nodes", ",", "--zkservers", "z")]
+    [TestCase("--zkservers (from the command line)", "--nodes", "a:1", "--zkservers", "z:0")]
+    [TestCase("--max-failures (from the command line): '0' is not allowed; allowed: a whole number from 1 to 100", "--nodes", "a:1", "--zkservers", "z", "--max-failures", "0")]
+    [TestCase("--probe-timeout (from the command line): '1s' is not allowed; allowed: milliseconds", "--nodes", "a:1", "--zkservers", "z", "--probe-timeout", "1s")]
+    [TestCase("allowed: majority, consensus, single", "--nodes", "a:1", "--zkservers", "z", "--node-strategy", "dictator")]
+    [TestCase("allowed: majority, consensus, single", "--nodes", "a:1", "--zkservers", "z", "--node-strategy", "1")]
+    [TestCase("an absolute path", "--nodes", "a:1", "--zkservers", "z", "--znode-path", "redis")]
+    [TestCase("http://address:port", "--nodes", "a:1", "--zkservers", "z", "--http", "9400")]
+    [TestCase("a readable file", "--nodes", "a:1", "--zkservers", "z", "--password-file", "/nowhere/at/all")]
+    [TestCase("a readable file", "--config", "/nowhere/at/all")]
+    [TestCase("--frobnicate", "--frobnicate", "1")]
+    public void A_wrong_one_is_named_with_what_was_given_and_what_is_allowed(string word, params string[] arguments)
+        => Assert.That(() => Read(arguments), Throws.TypeOf<OptionException>().With.Message.Contains(word).And.Message.Not.Contains("\n"));
+
+    [TestCase("{", "a JSON file")]
+    [TestCase("[]", "a JSON object")]
+    [TestCase("{\"max-failure\":3}", "'max-failure' in")]
+    [TestCase("{\"max-failures\":true}", "allowed: a string, a number or a list")]
+    public void So_is_a_wrong_file(string content, string word)
+    {
+        using var file = new TemporaryFile(content);
+
+        Assert.That(() => Read([.. Least, "--config", file.Path]), Throws.TypeOf<OptionException>().With.Message.Contains(word));
+    }
+
+    private static MonitorOptions Read(string[] arguments, params (string Name, string Value)[] environment)
+    {
+        var variables = new Hashtable();
+        foreach ((string name, string value) in environment)
+        {
+            variables[name] = value;
+        }
+
+        return OptionSources.Read(arguments, variables, out _)!;
+    }
+
+    private sealed class TemporaryFile : IDisposable
+    {
+        internal TemporaryFile(string content)
+        {
+            Path = System.IO.Path.GetTempFileName();
+            File.WriteAllText(Path, content);
+        }
+
+        internal string Path { get; }
+
+        public void Dispose() => File.Delete(Path);
+    }
+}
