@@ -8,6 +8,9 @@ internal static class Incumbency
     /// <summary>How soon a replica that still believes in its link is asked again while the master fails.</summary>
     private static readonly TimeSpan SuspicionInterval = TimeSpan.FromMilliseconds(2);
 
+    /// <summary>How often the replicas are asked while an operator's wish waits for one to be in step.</summary>
+    private static readonly TimeSpan PatienceInterval = TimeSpan.FromMilliseconds(50);
+
     internal static Decision Decide(ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology)
     {
         if (Verdict.MasterLost(view, policy, topology) is { } loss)
@@ -74,6 +77,23 @@ internal static class Incumbency
         if (target is not null && !policy.Nodes.Contains(target))
         {
             return Refuse(wish, topology, $"{target} is not among the configured nodes");
+        }
+
+        // What was asked before the wish came may be a second old, and a replica that has only just been told whom to follow needs
+        // a second to get there.
+        ImmutableArray<NodeView> asked = [.. (target is null ? policy.Nodes : [target]).Where(n => n != from).Select(view.Node).Where(n => n.IsReplica)];
+        ImmutableArray<FailoverAction> stale = [.. asked.Where(n => n.InfoAsked < view.WishedAt && n.FailingSince is null).Select(n => new Inspect(n.Address))];
+        if (!stale.IsEmpty && now < view.WishedAt + policy.ProbeTimeout)
+        {
+            return new Decision(stale, view.WishedAt + policy.ProbeTimeout, "asking the replicas before the operator's wish is heard");
+        }
+
+        if (now < view.WishedAt + policy.SwitchoverTimeout && !asked.IsEmpty && asked.All(n => !n.Info!.LinkUp || n.Info.SyncInProgress))
+        {
+            TimeSpan due = asked.Min(n => n.InfoAsked) + PatienceInterval;
+            return due > now
+                ? Decision.Nothing("waiting until a replica is in step with the master", due)
+                : Decision.Do("waiting until a replica is in step with the master", [.. asked.Select(n => new Inspect(n.Address))]);
         }
 
         MasterIdentity? identity = LastKnownIdentity(view.Node(from), topology.Identity);

@@ -182,6 +182,13 @@ internal static class MasterChange
         // "adopted" is the word for a cluster whose first master is made of a replica: there was nothing to fail over from.
         string reason = $"{promoted.Address} replaces {from?.ToString() ?? "no master"}: {topology.Reason}";
         Topology next = InOffice(view, policy, topology, promoted, reason);
+        if (planned && from is not null && view.Node(from).IsOnline && !next.Replicas.Contains(from))
+        {
+            // It has all the data and is a replica in a moment: clients keep their connections to it, on which their held-back
+            // writes are about to be answered with READONLY.
+            next = next with { Replicas = [.. policy.Nodes.Where(n => n == from || next.Replicas.Contains(n))], Unavailable = next.Unavailable.Remove(from) };
+        }
+
         var record = new HistoryEntry
         {
             Kind = planned ? HistoryKind.Switchover : HistoryKind.Failover,

@@ -85,6 +85,12 @@ internal static class Membership
             return topology.Replicas.Contains(address);
         }
 
+        // Its demotion is on its way.
+        if (address == view.HandedOver && node.IsOnline)
+        {
+            return true;
+        }
+
         bool ours = topology.Identity is not { } identity || info.SharesHistoryWith(identity);
         return info.Role == NodeRole.Replica
             && node.Evidence is not (Evidence.Loading or Evidence.Nonsense)

@@ -54,6 +54,9 @@ public sealed record ClusterView
     /// <summary>The operator's wish; null when there is none.</summary>
     public string? Wish { get; init; }
 
+    /// <summary>When the wish was first seen.</summary>
+    public TimeSpan WishedAt { get; init; }
+
     /// <summary>The change of master under way; null when there is none.</summary>
     public MasterChangeProgress? Progress { get; init; }
 
@@ -110,7 +113,7 @@ public sealed record ClusterView
             LeadershipGained o => this with { Term = o.Term, LeadingSince = o.At, TopologyKnown = false, Progress = null, Failed = Failed.Clear() },
             LeadershipLost => this with { Term = null, TopologyKnown = false, Progress = null, Failed = Failed.Clear() },
             TopologyRead o => Read(o),
-            OperatorWished o => this with { Wish = o.Wish },
+            OperatorWished o => this with { Wish = o.Wish, WishedAt = o.Wish == Wish ? WishedAt : o.At },
             ActionFinished o => Finished(o, policy),
             Tick => this,
             _ => throw new ArgumentOutOfRangeException(nameof(observation), observation, "An observation that is not applied."),
