@@ -6,7 +6,7 @@ namespace RedisFailover.Benchmarks.ZooKeeper;
 /// <summary>This project's client and the Java one in alternating rounds against the same server; medians and spread.</summary>
 internal static class ZooKeeperBenchmark
 {
-    private const string Usage = "usage: zookeeper --connect host:port --java CLASSPATH [--rounds N] [--scale X] [--soak N]";
+    private const string Usage = "usage: zookeeper --connect host:port --java CLASSPATH [--rounds N] [--scale X] [--soak N] [--only TEXT]";
 
     private static readonly Measurement[] Measurements =
     [
@@ -28,7 +28,7 @@ internal static class ZooKeeperBenchmark
 
     internal static async Task<int> RunAsync(string[] args)
     {
-        (string connect, string java, int rounds, double scale, int soak) = ("", "", 5, 1.0, 0);
+        (string connect, string java, int rounds, double scale, int soak, string only) = ("", "", 5, 1.0, 0, "");
         for (int i = 0; i < args.Length; i += 2)
         {
             string value = i + 1 < args.Length ? args[i + 1] : "";
@@ -39,6 +39,9 @@ internal static class ZooKeeperBenchmark
                     break;
                 case "--java":
                     java = value;
+                    break;
+                case "--only":
+                    only = value;
                     break;
                 case "--rounds" when int.TryParse(value, out rounds) && rounds > 0:
                 case "--scale" when double.TryParse(value, CultureInfo.InvariantCulture, out scale) && scale > 0:
@@ -54,7 +57,7 @@ internal static class ZooKeeperBenchmark
         using var theirs = new JavaProcess(java, connect);
         await theirs.ReadyAsync();
         Console.WriteLine($"{rounds} rounds, alternating, after a warm-up; 128 bytes; medians, in brackets the least and the most.");
-        foreach (Measurement m in Measurements)
+        foreach (Measurement m in Measurements.Where(m => m.Name.Contains(only, StringComparison.Ordinal)))
         {
             int count = Math.Max(10, (int)(m.Count * scale));
             await OurAsync(ours, m, count);
@@ -79,7 +82,11 @@ internal static class ZooKeeperBenchmark
             Print(m, our, their);
         }
 
-        await PrintValueAsync(ours, rounds, Math.Max(10, (int)(1_500 * scale)));
+        if (only.Length == 0)
+        {
+            await PrintValueAsync(ours, rounds, Math.Max(10, (int)(1_500 * scale)));
+        }
+
         if (soak > 0)
         {
             await SoakAsync(ours, soak);
