@@ -207,7 +207,7 @@ public sealed partial class ZooKeeperSession
         {
             while (true)
             {
-                ReadOnlyMemory<byte> frame = await connection.ReadFrameAsync(CancellationToken.None).ConfigureAwait(false);
+                ReadOnlyMemory<byte> frame = await Handoff.Around(connection.ReadFrameAsync(CancellationToken.None));
                 do
                 {
                     frames++;
@@ -221,6 +221,7 @@ public sealed partial class ZooKeeperSession
             cause = e;
         }
 
+        Handoff.Flush();
         _lastContact = connection.LastReceive;
         _xid = connection.LastXid;
         _refusals = 0;
@@ -347,7 +348,7 @@ public sealed partial class ZooKeeperSession
         }
         else
         {
-            _callbacks.Post(_ => watcher.Callback(what), null);
+            _callbacks.Post(_ => watcher.Callback(what), null, Handoff);
         }
     }
 }

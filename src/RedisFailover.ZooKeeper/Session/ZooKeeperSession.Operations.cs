@@ -323,7 +323,7 @@ public sealed partial class ZooKeeperSession
     /// <summary>For this project's own code, which goes on where the reply is read: it must not block.</summary>
     private ValueTask<T> SendInline<T>(Request<T> request)
     {
-        request.ContinuesAsynchronously = false;
+        request.ContinuesInline = true;
         ValueTask<T> result = request.AsValueTask();
         Submit(request);
         return result;
