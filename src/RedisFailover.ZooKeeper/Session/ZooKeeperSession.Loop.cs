@@ -14,7 +14,7 @@ public sealed partial class ZooKeeperSession
     private byte[] _password = new byte[16];
     private int _xid;
     private int _refusals;
-    private bool _toldUnreachable;
+    private readonly HashSet<string> _toldUnreachable = [];
 
     /// <summary>What proves to a server that a connection belongs to this session. Never logged.</summary>
     internal ReadOnlyMemory<byte> Password => _password;
@@ -65,7 +65,11 @@ public sealed partial class ZooKeeperSession
 
         if (_endCode == ZooKeeperErrorCode.Ok)
         {
-            Log.SessionClosed(_logger, SessionId);
+            if (SessionId != 0)
+            {
+                Log.SessionClosed(_logger, SessionId);
+            }
+
             End(ZooKeeperSessionState.Closed, ZooKeeperErrorCode.Closing);
         }
     }
@@ -132,10 +136,11 @@ public sealed partial class ZooKeeperSession
         {
             connection?.FailAll(ZooKeeperErrorCode.ConnectionLoss, e);
             _refusals += connection is not null && e is EndOfStreamException ? 1 : 0;
-            if (!_toldUnreachable && SessionId == 0)
+            string why = e is OperationCanceledException ? $"{host}: no answer within {within.TotalMilliseconds:0} ms" : $"{host}: {e.GetBaseException().Message}";
+            if (SessionId == 0 && _toldUnreachable.Add(why))
             {
-                _toldUnreachable = true;
-                Log.Unreachable(_logger, $"{host}: {(e is OperationCanceledException ? $"no answer within {within.TotalMilliseconds:0} ms" : e.Message)}");
+                // Each reason once, however often it comes back.
+                Log.Unreachable(_logger, why);
             }
 
             return null;
