@@ -9,12 +9,24 @@ internal sealed class CallbackQueue(ILogger logger) : IThreadPoolWorkItem
     private readonly ConcurrentQueue<(Action<object?> Callback, object? State)> _queue = new();
     private int _pending;
 
-    internal void Post(Action<object?> callback, object? state)
+    /// <param name="callback">What to run.</param>
+    /// <param name="state">Its argument.</param>
+    /// <param name="handoff">The read loop's, if it is the one who posts.</param>
+    internal void Post(Action<object?> callback, object? state, Handoff? handoff = null)
     {
         _queue.Enqueue((callback, state));
-        if (Interlocked.Increment(ref _pending) == 1)
+        if (Interlocked.Increment(ref _pending) != 1)
+        {
+            return;
+        }
+
+        if (handoff is null)
         {
             ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: true);
+        }
+        else
+        {
+            handoff.Add(this);
         }
     }
 

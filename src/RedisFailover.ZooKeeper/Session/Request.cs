@@ -33,7 +33,7 @@ internal abstract class Request(OpCode op)
 
     internal abstract void WriteBody(JuteWriter writer, string chroot);
 
-    /// <summary>Called by the read loop with the reply. Registers watches before it completes whoever waits.</summary>
+    /// <summary>Called by the read loop with the reply. Registers watches, then hands over to whoever waits.</summary>
     internal abstract void Reply(in ReplyHeader header, ref JuteReader body, ZooKeeperSession session);
 
     /// <summary>Called instead of <see cref="Reply"/> when there will be none.</summary>
@@ -42,23 +42,20 @@ internal abstract class Request(OpCode op)
 
 /// <summary>
 /// A request that is itself the source of the caller's <see cref="ValueTask{T}"/>. Two parties hold it: the awaiting caller and the reply FIFO.
-/// It goes back to its pool when both have let go, so that a cancelled request keeps its place in the FIFO.
+/// It goes back to its pool when both have let go, so that a cancelled request keeps its place in the FIFO. The caller resumes in
+/// <see cref="IThreadPoolWorkItem.Execute"/>, never where the outcome is found out.
 /// </summary>
-internal abstract class Request<T>(OpCode op) : Request(op), IValueTaskSource<T>, IValueTaskSource
+internal abstract class Request<T>(OpCode op) : Request(op), IValueTaskSource<T>, IValueTaskSource, IThreadPoolWorkItem
 {
-    private ManualResetValueTaskSourceCore<T> _core = new() { RunContinuationsAsynchronously = true };
+    private ManualResetValueTaskSourceCore<T> _core;
     private CancellationTokenRegistration _cancellation;
+    private T? _result;
+    private Exception? _error;
     private int _completed;
     private int _holders = 2;
 
-    /// <summary>False only for this project's own non-blocking code, which then continues on the read loop without a thread hop.</summary>
-    internal bool ContinuesAsynchronously
-    {
-        get => _core.RunContinuationsAsynchronously;
-        set => _core.RunContinuationsAsynchronously = value;
-    }
-
-    internal short Token => _core.Version;
+    /// <summary>True only for this project's own non-blocking code, which goes on where the reply is read.</summary>
+    internal bool ContinuesInline { get; set; }
 
     internal override bool IsAbandoned => Volatile.Read(ref _completed) != 0;
 
@@ -71,32 +68,60 @@ internal abstract class Request<T>(OpCode op) : Request(op), IValueTaskSource<T>
         if (cancellationToken.CanBeCanceled)
         {
             _cancellation = cancellationToken.UnsafeRegister(
-                static (state, token) => ((Request<T>)state!).Complete(new OperationCanceledException(token)), this);
+                static (state, token) => ((Request<T>)state!).Cancel(token), this);
         }
     }
 
     internal sealed override void Reply(in ReplyHeader header, ref JuteReader body, ZooKeeperSession session)
     {
-        if (TryReadResult(header, ref body, session, out T? result, out ZooKeeperException? error))
+        bool ok = TryReadResult(header, ref body, session, out T? result, out ZooKeeperException? error);
+        if (Interlocked.Exchange(ref _completed, 1) != 0)
         {
-            if (Interlocked.Exchange(ref _completed, 1) == 0)
-            {
-                _core.SetResult(result!);
-            }
+            LetGo();
+            return;
+        }
+
+        _result = result;
+        _error = ok ? null : error ?? new ZooKeeperException(header.Error, Name, Path);
+        if (ContinuesInline)
+        {
+            Execute();
         }
         else
         {
-            Complete(error ?? new ZooKeeperException(header.Error, Name, Path));
+            session.Handoff.Add(this);
         }
-
-        LetGo();
     }
 
     internal sealed override void Fail(ZooKeeperErrorCode code, bool sent, Exception? cause)
     {
-        if (!IsAbandoned)
+        if (Interlocked.Exchange(ref _completed, 1) != 0)
         {
-            Complete(new ZooKeeperException(code, Name, Path, sent && IsWrite, inner: cause));
+            LetGo();
+            return;
+        }
+
+        _error = new ZooKeeperException(code, Name, Path, sent && IsWrite, inner: cause);
+        if (ContinuesInline)
+        {
+            Execute();
+        }
+        else
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+        }
+    }
+
+    /// <summary>Resumes the caller, on this thread.</summary>
+    public void Execute()
+    {
+        if (_error is null)
+        {
+            _core.SetResult(_result!);
+        }
+        else
+        {
+            _core.SetException(_error);
         }
 
         LetGo();
@@ -129,8 +154,10 @@ internal abstract class Request<T>(OpCode op) : Request(op), IValueTaskSource<T>
     protected void Reset()
     {
         _core.Reset();
-        _core.RunContinuationsAsynchronously = true;
+        ContinuesInline = false;
         _cancellation = default;
+        _result = default;
+        _error = null;
         _completed = 0;
         _holders = 2;
         Path = null;
@@ -155,11 +182,14 @@ internal abstract class Request<T>(OpCode op) : Request(op), IValueTaskSource<T>
         }
     }
 
-    private void Complete(Exception error)
+    /// <summary>The FIFO holds on to the request until its reply comes; the caller resumes on the thread pool.</summary>
+    private void Cancel(CancellationToken token)
     {
         if (Interlocked.Exchange(ref _completed, 1) == 0)
         {
-            _core.SetException(error);
+            _error = new OperationCanceledException(token);
+            Interlocked.Increment(ref _holders);
+            ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
         }
     }
 

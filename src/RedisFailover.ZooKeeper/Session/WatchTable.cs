@@ -79,6 +79,14 @@ internal sealed class WatchTable
         }
     }
 
+    internal void TakeRemoved(string serverPath, WatchKind kind, List<Watcher> told)
+    {
+        lock (_gate)
+        {
+            TakeFrom(kind, serverPath, told);
+        }
+    }
+
     internal string[] Paths(WatchKind kind)
     {
         lock (_gate)

@@ -3,34 +3,16 @@ using System.Security.Authentication;
 
 namespace RedisFailover.ZooKeeper;
 
-/// <content>The loop that owns the session's life: connect, authenticate, restore the watches, read until the connection is lost, again.</content>
+/// <content>The loop that owns the session's life: connect, serve until the connection is lost, again.</content>
 public sealed partial class ZooKeeperSession
 {
-    /// <summary>Of a setWatches request, so that it stays below what a server accepts (Java's client uses the same).</summary>
-    private const int SetWatchesChunkBytes = 128 * 1024;
-
-    private readonly WatchTable _watches = new();
-    private readonly List<Watcher> _told = [];
     private byte[] _password = new byte[16];
     private int _xid;
     private int _refusals;
-    private bool _toldUnreachable;
+    private readonly HashSet<string> _toldUnreachable = [];
 
     /// <summary>What proves to a server that a connection belongs to this session. Never logged.</summary>
     internal ReadOnlyMemory<byte> Password => _password;
-
-    internal string ToClientPath(string serverPath) => ZnodePath.Strip(_options.Connection.Chroot, serverPath);
-
-    internal void Register(WatchKind kind, string clientPath, Watcher? watcher)
-    {
-        if (watcher is not null)
-        {
-            _watches.Add(kind, ZnodePath.Prefix(_options.Connection.Chroot, clientPath), watcher.Value);
-        }
-    }
-
-    internal void Forget(string clientPath, Watcher watcher)
-        => _watches.Forget(ZnodePath.Prefix(_options.Connection.Chroot, clientPath), watcher);
 
     private TimeSpan LocalExpiry => SessionTimeout * 4 / 3;
 
@@ -65,7 +47,11 @@ public sealed partial class ZooKeeperSession
 
         if (_endCode == ZooKeeperErrorCode.Ok)
         {
-            Log.SessionClosed(_logger, SessionId);
+            if (SessionId != 0)
+            {
+                Log.SessionClosed(_logger, SessionId);
+            }
+
             End(ZooKeeperSessionState.Closed, ZooKeeperErrorCode.Closing);
         }
     }
@@ -132,10 +118,11 @@ public sealed partial class ZooKeeperSession
         {
             connection?.FailAll(ZooKeeperErrorCode.ConnectionLoss, e);
             _refusals += connection is not null && e is EndOfStreamException ? 1 : 0;
-            if (!_toldUnreachable && SessionId == 0)
+            string why = e is OperationCanceledException ? $"{host}: no answer within {within.TotalMilliseconds:0} ms" : $"{host}: {e.GetBaseException().Message}";
+            if (SessionId == 0 && _toldUnreachable.Add(why))
             {
-                _toldUnreachable = true;
-                Log.Unreachable(_logger, $"{host}: {(e is OperationCanceledException ? $"no answer within {within.TotalMilliseconds:0} ms" : e.Message)}");
+                // Each reason once, however often it comes back.
+                Log.Unreachable(_logger, why);
             }
 
             return null;
@@ -193,161 +180,5 @@ public sealed partial class ZooKeeperSession
         }
 
         return true;
-    }
-
-    /// <summary>Reads until the connection is lost. True if the server answered anything after the handshake.</summary>
-    private async Task<bool> ServeAsync(ServerConnection connection)
-    {
-        long frames = 0;
-        Exception? cause = null;
-        connection.KeepAlive(SessionTimeout);
-        Announce(connection);
-        using CancellationTokenRegistration closing = _closing.Token.UnsafeRegister(static c => ((ServerConnection)c!).Dispose(), connection);
-        try
-        {
-            while (true)
-            {
-                ReadOnlyMemory<byte> frame = await connection.ReadFrameAsync(CancellationToken.None).ConfigureAwait(false);
-                do
-                {
-                    frames++;
-                    Handle(frame.Span, connection);
-                }
-                while (connection.TryReadBufferedFrame(out frame));
-            }
-        }
-        catch (Exception e) when (e is SocketException or IOException or ObjectDisposedException or InvalidDataException)
-        {
-            cause = e;
-        }
-
-        _lastContact = connection.LastReceive;
-        _xid = connection.LastXid;
-        _refusals = 0;
-        lock (_gate)
-        {
-            _live = null;
-        }
-
-        if (_closing.IsCancellationRequested)
-        {
-            connection.FailAll(ZooKeeperErrorCode.Closing, null);
-            return true;
-        }
-
-        if (_endCode == ZooKeeperErrorCode.Ok && !Volatile.Read(ref _disposed))
-        {
-            Log.ConnectionLost(_logger, SessionId, connection.Server, connection.AbortReason ?? cause.Message);
-            SetState(ZooKeeperSessionState.Disconnected);
-        }
-
-        connection.FailAll(_endCode == ZooKeeperErrorCode.Ok ? ZooKeeperErrorCode.ConnectionLoss : _endCode, cause);
-        return frames > 0;
-    }
-
-    /// <summary>The order matters: credentials, watches, then what users have asked for meanwhile.</summary>
-    private void Announce(ServerConnection connection)
-    {
-        foreach (ZooKeeperAuth auth in _auth)
-        {
-            connection.TrySend(new AuthRequest(auth));
-        }
-
-        foreach (SetWatchesRequest request in SetWatchesRequest.For(_watches, LastZxid, SetWatchesChunkBytes))
-        {
-            connection.TrySend(request);
-        }
-
-        lock (_gate)
-        {
-            while (_waiting.TryPeek(out Request? request))
-            {
-                if (request.IsAbandoned)
-                {
-                    // Cancelled before it was ever sent.
-                    request.Fail(ZooKeeperErrorCode.ConnectionLoss, sent: false, null);
-                }
-                else if (!connection.TrySend(request))
-                {
-                    break;
-                }
-
-                _waiting.Dequeue();
-            }
-
-            Volatile.Write(ref _live, connection);
-        }
-
-        SetState(ZooKeeperSessionState.Connected);
-        _established.TrySetResult();
-    }
-
-    private void Handle(ReadOnlySpan<byte> frame, ServerConnection connection)
-    {
-        var reader = new JuteReader(frame);
-        var header = new ReplyHeader(reader.Int32(), reader.Int64(), (ZooKeeperErrorCode)reader.Int32());
-        if (header.Zxid > 0)
-        {
-            LastZxid = header.Zxid;
-        }
-
-        switch (header.Xid)
-        {
-            case Xid.Notification:
-                OnEvent(ref reader);
-                return;
-            case Xid.Ping:
-                return;
-            default:
-                Request request = connection.TakeFor(header.Xid);
-                try
-                {
-                    request.Reply(header, ref reader, this);
-                }
-                catch (InvalidDataException e)
-                {
-                    request.Fail(ZooKeeperErrorCode.ConnectionLoss, sent: true, e);
-                    throw;
-                }
-
-                if (header.Error == ZooKeeperErrorCode.AuthFailed && request is AuthRequest auth)
-                {
-                    Log.AuthFailed(_logger, auth.Scheme);
-                    End(ZooKeeperSessionState.Closed, ZooKeeperErrorCode.AuthFailed);
-                    connection.Abort("the credentials were refused");
-                }
-
-                return;
-        }
-    }
-
-    private void OnEvent(ref JuteReader reader)
-    {
-        var type = (WatchedEventType)reader.Int32();
-        _ = reader.Int32();
-        string path = reader.String();
-        _watches.Take(type, path, _told);
-        if (_told.Count > 0)
-        {
-            var told = new WatchedEvent(type, ToClientPath(path));
-            foreach (Watcher watcher in _told)
-            {
-                Tell(watcher, told);
-            }
-
-            _told.Clear();
-        }
-    }
-
-    private void Tell(Watcher watcher, WatchedEvent what)
-    {
-        if (watcher.Inline)
-        {
-            watcher.Callback(what);
-        }
-        else
-        {
-            _callbacks.Post(_ => watcher.Callback(what), null);
-        }
     }
 }

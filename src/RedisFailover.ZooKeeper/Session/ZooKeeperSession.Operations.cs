@@ -5,8 +5,6 @@ namespace RedisFailover.ZooKeeper;
 /// <content>The operations. Each throws <see cref="ZooKeeperException"/>, or <see cref="OperationCanceledException"/> when its token is cancelled.</content>
 public sealed partial class ZooKeeperSession
 {
-    private ImmutableArray<ZooKeeperAuth> _auth;
-
     /// <summary>Creates a znode and returns its path, with the counter that a sequential mode appended.</summary>
     /// <param name="path">The znode; its parent must exist.</param>
     /// <param name="data">Its data, at most about 1 MB.</param>
@@ -139,46 +137,6 @@ public sealed partial class ZooKeeperSession
         string path, Action<WatchedEvent>? watcher = null, CancellationToken cancellationToken = default)
         => Send(new GetChildrenRequest(ZnodePath.Validate(path), User(watcher)), cancellationToken).AsTask();
 
-    /// <summary>Reads a znode's access control list.</summary>
-    /// <param name="path">The znode.</param>
-    /// <param name="cancellationToken">Stops the waiting.</param>
-    /// <exception cref="ZooKeeperException">NoNode, NoAuth, ConnectionLoss, SessionExpired.</exception>
-    public Task<ZnodeAccess> GetAclAsync(string path, CancellationToken cancellationToken = default)
-    {
-        ZnodePath.Validate(path);
-        return Send(
-            new PlainRequest<ZnodeAccess>(
-                OpCode.GetAcl,
-                path,
-                (writer, chroot) => writer.Path(chroot, path),
-                static (ref body, _) => new ZnodeAccess(body.Acl(), body.Stat())),
-            cancellationToken).AsTask();
-    }
-
-    /// <summary>Replaces a znode's access control list and returns the state after it.</summary>
-    /// <param name="path">The znode.</param>
-    /// <param name="acl">The new entries, at least one.</param>
-    /// <param name="aclVersion">The <see cref="ZnodeStat.AclVersion"/> expected; -1 (default) for any.</param>
-    /// <param name="cancellationToken">Stops the waiting; a request that was sent may be applied.</param>
-    /// <exception cref="ZooKeeperException">NoNode, BadVersion, NoAuth, InvalidAcl, ConnectionLoss, SessionExpired.</exception>
-    public Task<ZnodeStat> SetAclAsync(
-        string path, ImmutableArray<ZnodeAcl> acl, int aclVersion = -1, CancellationToken cancellationToken = default)
-    {
-        ZnodePath.Validate(path);
-        return Send(
-            new PlainRequest<ZnodeStat>(
-                OpCode.SetAcl,
-                path,
-                (writer, chroot) =>
-                {
-                    writer.Path(chroot, path);
-                    writer.Acl(acl.IsDefault ? [] : acl);
-                    writer.Int32(aclVersion);
-                },
-                static (ref body, _) => body.Stat()),
-            cancellationToken).AsTask();
-    }
-
     /// <summary>Applies all operations as one transaction, or none of them.</summary>
     /// <param name="operations">What to do, in order.</param>
     /// <param name="cancellationToken">Stops the waiting; a request that was sent may be applied.</param>
@@ -196,43 +154,6 @@ public sealed partial class ZooKeeperSession
     /// <exception cref="ZooKeeperException">ConnectionLoss, SessionExpired.</exception>
     public Task SyncAsync(string path, CancellationToken cancellationToken = default)
         => Send(SyncRequest(path), cancellationToken).AsTask();
-
-    /// <summary>Adds credentials to the session, now and on every connection to come.</summary>
-    /// <param name="auth">The credentials.</param>
-    /// <param name="cancellationToken">Stops the waiting.</param>
-    /// <exception cref="ZooKeeperException">AuthFailed: the server refused them, and the session is over. ConnectionLoss, SessionExpired.</exception>
-    public async Task AddAuthAsync(ZooKeeperAuth auth, CancellationToken cancellationToken = default)
-    {
-        ArgumentNullException.ThrowIfNull(auth);
-        lock (_gate)
-        {
-            _auth = _auth.Add(auth);
-        }
-
-        await Send(new AuthRequest(auth), cancellationToken).ConfigureAwait(false);
-    }
-
-    /// <summary>Who the server takes this session for: pairs of scheme and id. Servers from 3.7 on.</summary>
-    /// <param name="cancellationToken">Stops the waiting.</param>
-    /// <exception cref="ZooKeeperException">Unimplemented on an older server, which closes the connection too. ConnectionLoss, SessionExpired.</exception>
-    public Task<ImmutableArray<(string Scheme, string Id)>> WhoAmIAsync(CancellationToken cancellationToken = default)
-        => Send(
-            new PlainRequest<ImmutableArray<(string Scheme, string Id)>>(
-                OpCode.WhoAmI,
-                null,
-                static (_, _) => { },
-                static (ref body, _) =>
-                {
-                    int count = body.Count(8);
-                    var identities = ImmutableArray.CreateBuilder<(string, string)>(count);
-                    for (int i = 0; i < count; i++)
-                    {
-                        identities.Add((body.String(), body.String()));
-                    }
-
-                    return identities.MoveToImmutable();
-                }),
-            cancellationToken).AsTask();
 
     /// <summary>Creates the znode and its parents as far as they are missing, the chroot included: persistent, empty, open to everybody.</summary>
     /// <param name="path">The znode; "/" for the chroot alone.</param>
@@ -323,7 +244,7 @@ public sealed partial class ZooKeeperSession
     /// <summary>For this project's own code, which goes on where the reply is read: it must not block.</summary>
     private ValueTask<T> SendInline<T>(Request<T> request)
     {
-        request.ContinuesAsynchronously = false;
+        request.ContinuesInline = true;
         ValueTask<T> result = request.AsValueTask();
         Submit(request);
         return result;

@@ -100,6 +100,8 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
 
     internal CallbackQueue Callbacks => _callbacks;
 
+    internal Handoff Handoff { get; } = new();
+
     /// <summary>The last transaction that this session has seen.</summary>
     internal long LastZxid { get; private set; }
 
@@ -235,6 +237,7 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
             Tell(watcher, new WatchedEvent(WatchedEventType.SessionEnded, ToClientPath(path)));
         }
 
+        Handoff.Flush();
         _callbacks.Post(static session => ((ZooKeeperSession)session!)._ended.Cancel(), this);
         if (_established.TrySetException(new ZooKeeperException(code, "connect", null)))
         {

@@ -7,6 +7,9 @@ namespace RedisFailover.IntegrationTests.Harness;
 public static class Programs
 {
     private const string DebianZooKeeperJar = "/usr/share/java/zookeeper.jar";
+
+    /// <summary>What the manifest of Debian's jar forgets, and a server with TLS needs.</summary>
+    private const string DebianTlsJars = "/usr/share/java/netty-codec.jar:/usr/share/java/netty-resolver.jar";
     private const string DebianLogJar = "/usr/share/java/slf4j-simple.jar";
     private static readonly string[] MoreFolders = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"];
     private static readonly string[] ZooKeeperFolders = ["/usr/share/zookeeper/bin", "/opt/zookeeper/bin", "/usr/local/zookeeper/bin"];
@@ -29,7 +32,7 @@ public static class Programs
 
             if (File.Exists(DebianZooKeeperJar))
             {
-                return File.Exists(DebianLogJar) ? DebianZooKeeperJar + ":" + DebianLogJar : DebianZooKeeperJar;
+                return $"{DebianZooKeeperJar}:{DebianTlsJars}{(File.Exists(DebianLogJar) ? ":" + DebianLogJar : "")}";
             }
 
             string? server = Find("zkServer.sh", ZooKeeperFolders);

@@ -94,6 +94,22 @@ public sealed class OperationTests
     }
 
     [Test]
+    public async Task Removed_watches_say_so_and_do_not_fire()
+    {
+        await using ZooKeeperSession session = await ConnectAsync();
+        await session.CreateAsync("/w", default);
+        var events = new System.Collections.Concurrent.ConcurrentQueue<WatchedEventType>();
+        await session.GetDataAsync("/w", e => events.Enqueue(e.Type));
+        await session.GetChildrenAsync("/w", e => events.Enqueue(e.Type));
+        await session.RemoveWatchesAsync("/w");
+        await session.SetDataAsync("/w", Bytes("x"));
+        await session.SyncAsync("/w");
+        await Eventually.HoldsAsync("told of both", () => events.Count == 2, explain: () => string.Join(' ', events));
+        Assert.That(events, Is.EquivalentTo(new[] { WatchedEventType.DataWatchRemoved, WatchedEventType.ChildWatchRemoved }));
+        Assert.That((await FailsAsync(session.RemoveWatchesAsync("/w"))).Code, Is.EqualTo(ZooKeeperErrorCode.NoWatcher));
+    }
+
+    [Test]
     public async Task Access_control_lists_are_set_read_and_enforced()
     {
         string root = FreshRoot();
