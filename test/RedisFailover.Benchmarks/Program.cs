@@ -1,10 +1,18 @@
 using BenchmarkDotNet.Running;
+using RedisFailover.Benchmarks.Client;
 using RedisFailover.Benchmarks.Failover;
 
 // "failover" measures real processes and is not a micro-benchmark: scripts/bench-failover.sh starts it.
 if (args is ["failover", .. string[] rest])
 {
     return await FailoverBenchmark.RunAsync(rest);
+}
+
+// "facade [seconds]": the client against the bare multiplexer, side by side in one run.
+if (args is ["facade", ..])
+{
+    await FacadeOverhead.RunAsync(TimeSpan.FromSeconds(args.Length > 1 ? double.Parse(args[1], System.Globalization.CultureInfo.InvariantCulture) : 2));
+    return 0;
 }
 
 BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args);
