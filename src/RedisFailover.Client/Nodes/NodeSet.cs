@@ -17,12 +17,13 @@ internal sealed class NodeSet : IAsyncDisposable
     private readonly ILogger _logger;
     private Topology _topology = Topology.None;
     private Learning? _learning;
-    private Snapshot _current = Snapshot.Empty;
+    private Snapshot _current;
 
     public NodeSet(FailoverOptions options, ILogger logger)
     {
         Options = options;
         _logger = logger;
+        _current = new Snapshot(Topology.None, null, [], options.ReadFrom);
         _sockets = new SocketManager("redis-failover");
     }
 
@@ -122,6 +123,10 @@ internal sealed class NodeSet : IAsyncDisposable
             retries.Wait(current.Superseded);
         }
     }
+
+    /// <summary>The master; blocks while there is none.</summary>
+    /// <exception cref="NotAppliedException">None came until the deadline.</exception>
+    public LiveNode Master() => Current.Master ?? NodeFor(CommandClass.Write, CommandFlags.None, new Retries(this, CommandClass.Write));
 
     /// <summary>Each node of the topology with why it is not connected; null for those that are.</summary>
     public IReadOnlyList<(NodeAddress Address, string? Failure)> States()
