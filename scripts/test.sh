@@ -9,13 +9,15 @@ install_dependencies
 
 dotnet build -c Release "$ROOT/redis-failover-zk.sln" -v quiet
 
-log=$(mktemp "${TMPDIR:-/tmp}/redis-failover-test-log.XXXXXX")
-trap 'rm -f "$log"' EXIT
+results=$(mktemp -d "${TMPDIR:-/tmp}/redis-failover-test-results.XXXXXX")
+trap 'rm -rf "$results"' EXIT
+log=$results/log
 
 status=0
 for project in UnitTests IntegrationTests; do
-  # The limit is there for a run that hangs; a whole run takes less than five minutes.
-  timeout --kill-after=10 600 dotnet test --no-build -c Release "$ROOT/test/RedisFailover.$project" "$@" 2>&1 | tee -a "$log" || status=$?
+  # A test that hangs is named and ends the run of its project.
+  timeout --kill-after=10 600 dotnet test --no-build -c Release "$ROOT/test/RedisFailover.$project" --results-directory "$results" \
+    --blame-hang --blame-hang-timeout 120s --blame-hang-dump-type none "$@" 2>&1 | tee -a "$log" || status=$?
 done
 
 # "Passed!  - Failed:     0, Passed:     7, Skipped:     0, Total:     7, Duration: ..."
@@ -30,7 +32,8 @@ read -r passed failed < <(awk '
   END { print passed + 0, failed + 0 }' "$log")
 
 if ((status != 0 && failed == 0)); then
-  echo "test run: a test project did not run to its end (exit code $status)"
+  echo "test run: a test project did not run to its end (exit code $status), which counts as a failed test"
+  failed=1
 fi
 if ((passed + failed == 0)); then
   echo "test run: no test ran"

@@ -92,8 +92,10 @@ internal static class FailoverBenchmark
         double took = Stopwatch.GetElapsedTime(struck, await acknowledged.Task.WaitAsync(RoundDeadline, ct)).TotalMilliseconds;
         await stop.CancelAsync();
         await writing;
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Verb(fault)}, round {round}: {contender.Name}: {took:0.0} ms"));
         await contender.RestoreAsync(ct);
+        string steps = await contender.ExplainAsync(ct);
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture, $"{Verb(fault)}, round {round}: {contender.Name}: {took:0.0} ms{(steps.Length > 0 ? $" ({steps})" : "")}"));
         return took;
 
         async Task WriteAsync()

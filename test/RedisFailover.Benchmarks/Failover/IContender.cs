@@ -21,6 +21,9 @@ internal interface IContender : IAsyncDisposable
     /// <summary>Does it to the present master and returns the timestamp (Stopwatch) of just before.</summary>
     long Strike(Fault fault);
 
+    /// <summary>Where the time of the last failover went, if the system tells.</summary>
+    Task<string> ExplainAsync(CancellationToken ct);
+
     /// <summary>Brings the struck node back as a replica and waits until all is as before: two replicas, in step and known to be.</summary>
     Task RestoreAsync(CancellationToken ct);
 }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using RedisFailover.Client;
 using RedisFailover.IntegrationTests.Harness;
+using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Benchmarks.Failover;
 
@@ -62,7 +63,7 @@ internal sealed class OurMonitors : IContender
 
     public async Task RestoreAsync(CancellationToken ct)
     {
-        await _redis.RestoreAsync(ct);
+        await _redis.ReviveAsync(_client!.Topology.Master!, ct);
         await WaitUntilReadyAsync(ct);
     }
 
@@ -82,12 +83,25 @@ internal sealed class OurMonitors : IContender
         await _zooKeeper.DisposeAsync();
     }
 
+    /// <summary>How long each step of the last failover took, as the leading monitor noted it.</summary>
+    public async Task<string> ExplainAsync(CancellationToken ct)
+    {
+        ZooKeeperOptions options = new() { Connection = ZooKeeperConnectionString.Parse(_zooKeeper.ConnectionString + ZnodePaths.DefaultRoot) };
+        await using ZooKeeperSession session = await ZooKeeperSession.ConnectAsync(options, ct);
+        HistoryEntry? last = HistoryJson.Parse((await session.GetDataAsync(new ZnodePaths("").History, cancellationToken: ct)).Data)
+            .LastOrDefault(entry => entry.Kind == HistoryKind.Failover);
+        return last is null ? "" : string.Join(", ", last.Millis.Select(step => string.Create(CultureInfo.InvariantCulture, $"{step.Key} {step.Value:0.0}")));
+    }
+
     private async Task WaitUntilReadyAsync(CancellationToken ct)
-        => await Eventually.HoldsAsync(
-            "The topology holds the master and two replicas",
+    {
+        Topology ready = await Eventually.HoldsAsync(
+            "The topology holds a master and two replicas",
             _ => Task.FromResult(_client!.Topology),
-            topology => topology.State == TopologyState.Ok && topology.Master == _redis.Master.Address && topology.Replicas.Length == 2,
+            topology => topology.State == TopologyState.Ok && topology.Replicas.Length == 2,
             TimeSpan.FromSeconds(60),
             () => string.Join("\n", _monitors.Select(monitor => monitor.Process.Tail())),
             ct);
+        await _redis.SettleAsync(ready.Master!, ct);
+    }
 }

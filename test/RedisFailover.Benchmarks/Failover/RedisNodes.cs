@@ -52,18 +52,11 @@ internal sealed class RedisNodes : IAsyncDisposable
         return at;
     }
 
-    /// <summary>The struck node comes back as the new master's replica; by our hand, so that a round does not wait for anybody's habits.</summary>
-    internal async Task RestoreAsync(CancellationToken ct)
+    /// <summary>The struck node comes back as a replica of the new master; by our hand, so that a round does not wait for anybody's habits.</summary>
+    internal async Task ReviveAsync(NodeAddress master, CancellationToken ct)
     {
         RedisServer struck = _struck!;
-        foreach (RedisServer node in _nodes.Where(node => node != struck))
-        {
-            if (await node.RoleAsync(ct) == "master")
-            {
-                Master = node;
-            }
-        }
-
+        Master = _nodes.Single(node => node.Address == master);
         if (_fault == Fault.Kill)
         {
             await struck.RestartAsync(ct);
@@ -73,13 +66,19 @@ internal sealed class RedisNodes : IAsyncDisposable
             struck.Thaw();
         }
 
-        string port = Master.Port.ToString(CultureInfo.InvariantCulture);
+        string port = master.Port.ToString(CultureInfo.InvariantCulture);
         await Eventually.HoldsAsync(
             "The struck node takes orders",
-            async token => (await struck.CommandAsync(["REPLICAOF", Master.Address.Host, port], token)).Text,
+            async token => (await struck.CommandAsync(["REPLICAOF", master.Host, port], token)).Text,
             reply => reply!.StartsWith("OK", StringComparison.Ordinal),
             ct: ct);
-        await WaitForReplicasAsync(ct);
+    }
+
+    /// <summary>Whoever is master by now (a system may have changed its mind), it must have two replicas.</summary>
+    internal Task SettleAsync(NodeAddress master, CancellationToken ct)
+    {
+        Master = _nodes.Single(node => node.Address == master);
+        return WaitForReplicasAsync(ct);
     }
 
     public async ValueTask DisposeAsync()

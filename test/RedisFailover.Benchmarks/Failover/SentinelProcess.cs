@@ -46,23 +46,20 @@ internal sealed class SentinelProcess : IAsyncDisposable
         return wire;
     }
 
-    /// <summary>Waits until it knows the other sentinels and sees that master with two healthy replicas.</summary>
-    internal Task WaitUntilReadyAsync(NodeAddress master, CancellationToken ct)
-        => Eventually.HoldsAsync(
-            $"Sentinel {Port} sees master {master} with two replicas in order and two other sentinels",
-            async token =>
-            {
-                await using RedisWire wire = await RedisWire.ConnectAsync("127.0.0.1", Port, ct: token);
-                RedisReply seen = await wire.CommandAsync(["SENTINEL", "MASTER", "bench"], token);
-                RedisReply replicas = await wire.CommandAsync(["SENTINEL", "REPLICAS", "bench"], token);
-                return (Port: Field(seen, "port"), Flags: Field(seen, "flags"), Others: Field(seen, "num-other-sentinels"),
-                    Replicas: string.Join(' ', replicas.Items.Select(replica => $"{Field(replica, "flags")}/{Field(replica, "master-link-status")}/{Field(replica, "master-port")}")));
-            },
-            seen => seen.Port == master.Port.ToString(CultureInfo.InvariantCulture) && seen.Flags == "master" && seen.Others == "2"
-                && seen.Replicas == string.Create(CultureInfo.InvariantCulture, $"slave/ok/{master.Port} slave/ok/{master.Port}"),
-            TimeSpan.FromSeconds(90),
-            () => _process.Tail(),
-            ct);
+    /// <summary>The port of the master as this sentinel sees it, provided that it knows two other sentinels and two healthy replicas; else null.</summary>
+    internal async Task<string?> HealthyMasterPortAsync(CancellationToken ct)
+    {
+        await using RedisWire wire = await RedisWire.ConnectAsync("127.0.0.1", Port, ct: ct);
+        RedisReply seen = await wire.CommandAsync(["SENTINEL", "MASTER", "bench"], ct);
+        RedisReply replicas = await wire.CommandAsync(["SENTINEL", "REPLICAS", "bench"], ct);
+        string? port = Field(seen, "port");
+        return Field(seen, "flags") == "master" && Field(seen, "num-other-sentinels") == "2" && replicas.Items.Length == 2
+            && replicas.Items.All(replica => Field(replica, "flags") == "slave" && Field(replica, "master-link-status") == "ok" && Field(replica, "master-port") == port)
+                ? port
+                : null;
+    }
+
+    internal string Tail() => _process.Tail();
 
     public async ValueTask DisposeAsync()
     {

@@ -63,9 +63,17 @@ internal sealed class Sentinels : IContender
 
     public long Strike(Fault fault) => _redis.Strike(fault);
 
+    public Task<string> ExplainAsync(CancellationToken ct) => Task.FromResult("");
+
     public async Task RestoreAsync(CancellationToken ct)
     {
-        await _redis.RestoreAsync(ct);
+        NodeAddress told;
+        lock (_lock)
+        {
+            told = _master.Address;
+        }
+
+        await _redis.ReviveAsync(told, ct);
         await WaitUntilReadyAsync(ct);
     }
 
@@ -86,8 +94,18 @@ internal sealed class Sentinels : IContender
         await _redis.DisposeAsync();
     }
 
-    private Task WaitUntilReadyAsync(CancellationToken ct)
-        => Task.WhenAll(_sentinels.Select(sentinel => sentinel.WaitUntilReadyAsync(_redis.Master.Address, ct)));
+    /// <summary>All three see the same master in order: not always the one that they announced, at times they fail over once more.</summary>
+    private async Task WaitUntilReadyAsync(CancellationToken ct)
+    {
+        string?[] ports = await Eventually.HoldsAsync(
+            "The three sentinels see one master with two replicas in order",
+            token => Task.WhenAll(_sentinels.Select(sentinel => sentinel.HealthyMasterPortAsync(token))),
+            ports => ports[0] is not null && ports.All(port => port == ports[0]),
+            TimeSpan.FromSeconds(90),
+            () => _sentinels[0].Tail(),
+            ct);
+        await _redis.SettleAsync(NodeAddress.Parse($"127.0.0.1:{ports[0]}"), ct);
+    }
 
     private async Task ListenAsync(RedisWire subscription)
     {

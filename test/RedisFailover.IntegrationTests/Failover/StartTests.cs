@@ -60,6 +60,18 @@ public sealed class StartTests
         Assert.That(cluster.Monitors[0].Process.Log, Has.None.Contains("s3cret-word"));
     }
 
+    [Test]
+    public async Task The_example_settings_are_accepted_and_the_command_line_wins_over_them()
+    {
+        string example = Path.Combine(Programs.RepositoryRoot, "config", "monitor.json");
+        string http = $"http://127.0.0.1:{FreePorts.Next()}";
+        await using MonitorProcess monitor = await MonitorProcess.StartAsync(
+            new MonitorOptions { Id = "example", Nodes = [new NodeAddress("127.0.0.1", FreePorts.Next())], More = ["--config", example, "--http", http] });
+        string started = await monitor.Process.WaitForLineAsync(Says("monitor example"), TimeSpan.FromSeconds(15));
+        Assert.That(started, Does.Contain($"nodes {monitor.Options.Nodes[0]}, ZooKeeper zk1:2181,zk2:2181,zk3:2181"));
+        Assert.That(await monitor.TerminateAsync(), Is.Zero, monitor.Process.Tail());
+    }
+
     [TestCase("--zkservers 127.0.0.1:1", "--nodes is missing")]
     [TestCase("--nodes 127.0.0.1:1", "--zkservers is missing")]
     [TestCase("--nodes here --zkservers 127.0.0.1:1", "--nodes")]

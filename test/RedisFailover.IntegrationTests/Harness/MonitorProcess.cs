@@ -68,6 +68,8 @@ public sealed class MonitorProcess : IAsyncDisposable
     /// <summary>The id that it was given; monitors started without one choose their own.</summary>
     public string Id => _options.Id ?? "";
 
+    public MonitorOptions Options => _options;
+
     public ChildProcess Process => _process;
 
     public int Pid => _process.Pid;
