@@ -51,6 +51,15 @@ public static class TopologyJson
                 : null,
         };
 
+        if (!root.TryGetProperty("members", out _))
+        {
+            // What the Ruby gem listed is this cluster's.
+            topology = topology with
+            {
+                Members = [.. topology.Replicas.Concat(topology.Unavailable).Concat(master is null ? [] : [master]).Distinct().Order()],
+            };
+        }
+
         if (topology.Epoch < 0)
         {
             throw new FormatException($"{What}: \"epoch\" is {topology.Epoch}; allowed: 0 or more.");

@@ -16,6 +16,8 @@ namespace RedisFailover.Monitor.Hosting;
 internal sealed class ActionExecutor(
     ConcurrentDictionary<NodeAddress, NodeProber> nodes, TopologyStore store, ChannelWriter<Observation> observations, MonotonicClock clock, ILogger logger)
 {
+    private readonly ConcurrentDictionary<string, string> _told = new(StringComparer.Ordinal);
+
     /// <summary>Starts an action; its end is reported as an observation. What can be sent at once is sent before this returns.</summary>
     internal async Task StartAsync(FailoverAction action, Leadership leadership, CancellationToken cancellationToken)
     {
@@ -36,16 +38,33 @@ internal sealed class ActionExecutor(
             finished = new ActionFinished(clock.Now, action, "the lead was lost");
         }
 
-        if (finished.Failure is { } failure && action is not Inspect)
-        {
-            Log.ActionFailed(logger, action.ToString()!, failure);
-        }
-        else if (action is not (Inspect or ReadTopology))
-        {
-            Log.ActionDone(logger, action.ToString()!, (finished.At - begun).TotalMilliseconds);
-        }
+        Tell(action, finished.Failure, finished.At - begun);
 
         observations.TryWrite(finished);
+    }
+
+    /// <summary>What is tried again and again and fails for the same reason is told once.</summary>
+    private void Tell(FailoverAction action, string? failure, TimeSpan took)
+    {
+        if (action is Inspect)
+        {
+            return;
+        }
+
+        string what = action.ToString()!;
+        if (failure is null)
+        {
+            _told.TryRemove(what, out _);
+            if (action is not ReadTopology)
+            {
+                Log.ActionDone(logger, what, took.TotalMilliseconds);
+            }
+        }
+        else if (_told.GetValueOrDefault(what) != failure)
+        {
+            _told[what] = failure;
+            Log.ActionFailed(logger, what, failure);
+        }
     }
 
     private Task<ActionFinished> RunAsync(FailoverAction action, Leadership leadership, CancellationToken cancellationToken) => action switch

@@ -17,9 +17,6 @@ internal static partial class Log
     [LoggerMessage(4, LogLevel.Information, "HTTP is answered at {Address}")]
     internal static partial void HttpAnswered(ILogger logger, string address);
 
-    [LoggerMessage(10, LogLevel.Information, "ZooKeeper is connected")]
-    internal static partial void ZooKeeperConnected(ILogger logger);
-
     [LoggerMessage(11, LogLevel.Warning, "ZooKeeper is not reachable: no failover until it is; clients go on with what they know")]
     internal static partial void ZooKeeperGone(ILogger logger);
 

@@ -24,6 +24,7 @@ internal sealed class MonitorService : BackgroundService
     private readonly Channel<Observation> _observations = Channel.CreateUnbounded<Observation>(new UnboundedChannelOptions { SingleReader = true });
     private readonly ConcurrentDictionary<NodeAddress, NodeProber> _probers = new();
     private readonly ZnodePaths _paths;
+    private bool _outageTold;
     private volatile Coordinator? _coordinator;
     private volatile ZooKeeperClient? _zooKeeper;
 
@@ -68,6 +69,7 @@ internal sealed class MonitorService : BackgroundService
             LoggerFactory = _loggers,
         });
         _zooKeeper = zooKeeper;
+        zooKeeper.StateChanged += TellOfZooKeeper;
         FailoverPolicy policy = _options.Policy;
         using var store = new TopologyStore(zooKeeper, _paths, _options.Id, _clock, _logger);
         var registry = new MonitorRegistry(zooKeeper, _paths, _options.Id, _observations.Writer, _clock, _logger);
@@ -126,6 +128,20 @@ internal sealed class MonitorService : BackgroundService
             await ending.CancelAsync();
             await Task.WhenAll(parts).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             await Task.WhenAll(_probers.Values.Select(p => p.DisposeAsync().AsTask()));
+        }
+    }
+
+    /// <summary>Once an outage, however often the client tries.</summary>
+    private void TellOfZooKeeper(ZooKeeperClientState state)
+    {
+        if (state == ZooKeeperClientState.Connected)
+        {
+            _outageTold = false;
+        }
+        else if (state != ZooKeeperClientState.Closed && !_outageTold)
+        {
+            _outageTold = true;
+            Log.ZooKeeperGone(_logger);
         }
     }
 
