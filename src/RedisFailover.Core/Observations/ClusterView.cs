@@ -182,7 +182,8 @@ public sealed record ClusterView
 
         return this with
         {
-            Topology = publication.Next,
+            // The writer puts in its own name.
+            Topology = publication.Next with { ChangedBy = "" },
             TopologyKnown = true,
             TopologyFault = null,
             Version = finished.Version,
