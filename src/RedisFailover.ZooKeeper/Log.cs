@@ -25,7 +25,7 @@ internal static partial class Log
     [LoggerMessage(6, LogLevel.Error, "ZooKeeper session 0x{Session:x} given up: no connection for {DownMs:0} ms, more than 4/3 of its timeout")]
     internal static partial void SessionExpiredLocally(ILogger logger, long session, double downMs);
 
-    [LoggerMessage(7, LogLevel.Error, "ZooKeeper session 0x{Session:x} given up after {DownMs:0} ms: the servers answer, but refuse a client that has seen zxid 0x{Zxid:x}. Is their data older than that, or wiped?")]
+    [LoggerMessage(7, LogLevel.Error, "ZooKeeper session 0x{Session:x} given up after {DownMs:0} ms: the servers take connections and close them again. Either they have no quorum, or their data are older than zxid 0x{Zxid:x}, which this client has seen: wiped?")]
     internal static partial void SessionRefused(ILogger logger, long session, double downMs, long zxid);
 
     [LoggerMessage(8, LogLevel.Error, "ZooKeeper refused the credentials of scheme {Scheme}")]

@@ -27,6 +27,7 @@ public enum ZooKeeperClientState
 public sealed class ZooKeeperClient : IAsyncDisposable
 {
     private static readonly TimeSpan RetryAfterRefusal = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan ShortLife = TimeSpan.FromSeconds(1);
 
     private readonly Lock _gate = new();
     private readonly ZooKeeperOptions _options;
@@ -131,6 +132,7 @@ public sealed class ZooKeeperClient : IAsyncDisposable
 
     private async Task RunAsync()
     {
+        int shortLives = 0;
         try
         {
             while (true)
@@ -147,9 +149,17 @@ public sealed class ZooKeeperClient : IAsyncDisposable
                     continue;
                 }
 
+                var begin = Moment.Now(Time);
                 await using (session.ConfigureAwait(false))
                 {
                     await ServeAsync(session).ConfigureAwait(false);
+                }
+
+                shortLives = begin.Elapsed(Time) < ShortLife ? shortLives + 1 : 0;
+                if (shortLives > 0)
+                {
+                    // Something ends sessions as soon as they are made: no race with it.
+                    await Task.Delay(Dialer.Backoff(shortLives - 1, _options.SessionTimeout), Time, _disposing.Token).ConfigureAwait(false);
                 }
             }
         }

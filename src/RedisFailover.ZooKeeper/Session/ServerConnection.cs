@@ -55,6 +55,18 @@ internal sealed class ServerConnection : IDisposable
 
     internal int LastXid => _xid;
 
+    /// <summary>Credentials that the server has not judged yet.</summary>
+    internal bool Authenticates
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _authentications.Count > 0;
+            }
+        }
+    }
+
     internal Moment LastReceive => _reader.LastReceive;
 
     /// <summary>Starts to ping after T/3 of silence towards the server and to give up after 2T/3 of silence from it.</summary>

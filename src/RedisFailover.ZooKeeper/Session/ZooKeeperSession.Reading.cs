@@ -119,7 +119,10 @@ public sealed partial class ZooKeeperSession
         }
 
         SetState(ZooKeeperSessionState.Connected);
-        _established.TrySetResult();
+        if (_auth.IsEmpty)
+        {
+            _established.TrySetResult();
+        }
     }
 
     private void Handle(ReadOnlySpan<byte> frame, ServerConnection connection)
@@ -150,14 +153,26 @@ public sealed partial class ZooKeeperSession
                     throw;
                 }
 
-                if (header.Error == ZooKeeperErrorCode.AuthFailed && request is AuthRequest auth)
+                if (request is AuthRequest auth)
                 {
-                    Log.AuthFailed(_logger, auth.Scheme);
-                    End(ZooKeeperSessionState.Closed, ZooKeeperErrorCode.AuthFailed);
-                    connection.Abort("the credentials were refused");
+                    OnAuthenticated(auth, header.Error, connection);
                 }
 
                 return;
+        }
+    }
+
+    private void OnAuthenticated(AuthRequest request, ZooKeeperErrorCode outcome, ServerConnection connection)
+    {
+        if (outcome == ZooKeeperErrorCode.AuthFailed)
+        {
+            Log.AuthFailed(_logger, request.Scheme);
+            End(ZooKeeperSessionState.Closed, ZooKeeperErrorCode.AuthFailed);
+            connection.Abort("the credentials were refused");
+        }
+        else if (!connection.Authenticates)
+        {
+            _established.TrySetResult();
         }
     }
 

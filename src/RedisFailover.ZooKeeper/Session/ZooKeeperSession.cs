@@ -238,7 +238,9 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
         }
 
         Handoff.Flush();
-        _callbacks.Post(static session => ((ZooKeeperSession)session!)._ended.Cancel(), this);
+
+        // Not behind the users' callbacks, one of which may block.
+        _ = _ended.CancelAsync();
         if (_established.TrySetException(new ZooKeeperException(code, "connect", null)))
         {
             // Nobody may be waiting any more: the exception is not to be reported as unobserved.

@@ -136,7 +136,7 @@ public sealed class SessionEndTests
         await refusing;
         Assert.That(first.State, Is.EqualTo(ZooKeeperSessionState.Expired));
         Assert.That((await client.GetSessionAsync().WithinDeadline()).SessionId, Is.EqualTo(0x13));
-        Assert.That(RecordedLog.Instance.Entries.Select(e => e.Text), Has.Some.Contains("Is their data older than that, or wiped?"));
+        Assert.That(RecordedLog.Instance.Entries.Select(e => e.Text), Has.Some.Contains("which this client has seen: wiped?"));
     }
 
     [Test]
@@ -205,5 +205,49 @@ public sealed class SessionEndTests
         Assert.That((await Waiting.ThrowsZooKeeper(adding)).Code, Is.EqualTo(ZooKeeperErrorCode.AuthFailed));
         await Waiting.Until(() => session.State == ZooKeeperSessionState.Closed);
         Assert.That(RecordedLog.Instance.Entries.Select(e => e.Text), Has.None.Contains("secret-token"));
+    }
+
+    [Test]
+    public async Task Credentials_refused_at_the_beginning_fail_the_connecting_and_the_client_tries_again_without_haste()
+    {
+        await using var server = new FakeServer();
+        var time = new ManualTime();
+        await using var client = new ZooKeeperClient(server.Options(time) with { Auth = [ZooKeeperAuth.Digest("u", "p")] });
+        FakeConnection connection = await server.AcceptSessionAsync();
+        await connection.ReadAsync(OpCode.Auth);
+        await connection.ReplyAsync(Xid.Auth, 0, null, ZooKeeperErrorCode.AuthFailed);
+        await connection.WaitForEndAsync();
+        Task<FakeConnection> accepting = server.AcceptAsync();
+        await Waiting.Until(() => time.PendingTimers > 0);
+        Assert.That(accepting.IsCompleted, Is.False);
+        Assert.That(client.Session, Is.Null);
+        await time.AdvanceUntil(TimeSpan.FromMilliseconds(100), () => accepting.IsCompleted);
+        FakeConnection next = await accepting;
+        await next.ReadConnectAsync();
+        await next.GrantAsync(0x30, 4000);
+        await next.ReadAsync(OpCode.Auth);
+        await next.ReplyAsync(Xid.Auth, 0, null, ZooKeeperErrorCode.Ok);
+        Assert.That((await client.GetSessionAsync().WithinDeadline()).SessionId, Is.EqualTo(0x30));
+    }
+
+    [Test]
+    public async Task A_callback_that_blocks_does_not_keep_the_end_of_the_session_from_being_told()
+    {
+        await using var server = new FakeServer();
+        await using var client = new ZooKeeperClient(server.Options());
+        FakeConnection connection = await server.AcceptSessionAsync(0x1);
+        ZooKeeperSession session = await client.GetSessionAsync().WithinDeadline();
+        using var release = new ManualResetEventSlim();
+        Task<ZnodeStat?> watch = session.ExistsAsync("/w", _ => release.Wait());
+        await connection.ReplyAsync(await connection.ReadAsync(OpCode.Exists), null, ZooKeeperErrorCode.NoNode);
+        await watch.WithinDeadline();
+        await connection.SendEventAsync(WatchedEventType.Created, "/w");
+        connection.Close();
+        FakeConnection refused = await server.AcceptAsync();
+        await refused.ReadConnectAsync();
+        await refused.GrantAsync(0, 0);
+        await server.AcceptSessionAsync(0x2);
+        Assert.That((await client.GetSessionAsync().WithinDeadline()).SessionId, Is.EqualTo(0x2));
+        release.Set();
     }
 }
