@@ -17,12 +17,13 @@ internal sealed class NodeSet : IAsyncDisposable
     private readonly ILogger _logger;
     private Topology _topology = Topology.None;
     private Learning? _learning;
-    private Snapshot _current = Snapshot.Empty;
+    private Snapshot _current;
 
     public NodeSet(FailoverOptions options, ILogger logger)
     {
         Options = options;
         _logger = logger;
+        _current = new Snapshot(Topology.None, null, [], options.ReadFrom);
         _sockets = new SocketManager("redis-failover");
     }
 

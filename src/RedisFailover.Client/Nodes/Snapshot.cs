@@ -21,8 +21,6 @@ internal sealed class Snapshot
         _readers = Readers(readFrom);
     }
 
-    public static Snapshot Empty { get; } = new(Topology.None, null, [], ReadFrom.PreferReplica);
-
     public Topology Topology { get; }
 
     /// <summary>The master, once its multiplexer lets writes through; null while writes have to wait.</summary>
