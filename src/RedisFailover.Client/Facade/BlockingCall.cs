@@ -13,7 +13,7 @@ internal struct BlockingCall(NodeSet nodes, CommandClass kind, CommandFlags flag
 
     public IDatabase Target(int database)
     {
-        CommandFlags wanted = _retries is { NeedsMaster: true } ? flags | CommandFlags.DemandMaster : flags;
+        CommandFlags wanted = _retries is null ? flags : _retries.Redirect(flags);
         _node = nodes.Current.NodeFor(kind, wanted) ?? nodes.NodeFor(kind, wanted, _retries ??= new Retries(nodes, kind));
         return _node.Database(database);
     }

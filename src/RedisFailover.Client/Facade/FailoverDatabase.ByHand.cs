@@ -2,47 +2,91 @@ using StackExchange.Redis;
 
 namespace RedisFailover.Client;
 
-/// <summary>The members that are more than one command to one node.</summary>
+/// <summary>The members that are more than one known command to one node.</summary>
 internal sealed partial class FailoverDatabase
 {
-    /// <summary>The multiplexer of the node that is master now, or of any node; not to be kept, it does not follow a failover.</summary>
-    ConnectionMultiplexer IRedisAsync.Multiplexer => (_nodes.Current.Master ?? Direct()).Multiplexer;
-
-    bool IRedisAsync.TryWait(Task task) => task.Wait(_nodes.Options.OperationTimeout + _nodes.Options.WriteWait);
-
-    void IRedisAsync.Wait(Task task)
+    // A multiplexer has one connection for all its callers: a command that blocks it stops them all.
+    private static readonly HashSet<string> s_blocking = new(StringComparer.OrdinalIgnoreCase)
     {
-        Await(task);
-        task.GetAwaiter().GetResult();
-    }
+        "BLPOP", "BRPOP", "BRPOPLPUSH", "BLMOVE", "BLMPOP", "BZPOPMIN", "BZPOPMAX", "BZMPOP", "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "MONITOR",
+    };
 
-    T IRedisAsync.Wait<T>(Task<T> task)
-    {
-        Await(task);
-        return task.GetAwaiter().GetResult();
-    }
+    /// <summary>The multiplexer of the node that is master now; not to be kept, it does not follow a failover.</summary>
+    ConnectionMultiplexer IRedisAsync.Multiplexer => _nodes.Master().Multiplexer;
 
-    void IRedisAsync.WaitAll(params Task[] tasks)
+    RedisResult IDatabase.Execute(string command, params object[] args) => ((IDatabase)this).Execute(command, args, CommandFlags.None);
+
+    RedisResult IDatabase.Execute(string command, ICollection<object> args, CommandFlags flags)
     {
-        foreach (Task task in tasks)
+        var call = new BlockingCall(_nodes, ClassOf(command, args, flags), flags);
+        while (true)
         {
-            ((IRedisAsync)this).Wait(task);
+            IDatabase target = call.Target(_db);
+            try
+            {
+                return target.Execute(command, args, call.Flags);
+            }
+            catch (Exception failure)
+            {
+                call.Failed(failure);
+            }
         }
     }
 
-    IBatch IDatabase.CreateBatch(object? asyncState) => Direct().Database(_db).CreateBatch(asyncState);
+    Task<RedisResult> IDatabaseAsync.ExecuteAsync(string command, params object[] args)
+        => ((IDatabaseAsync)this).ExecuteAsync(command, args, CommandFlags.None);
 
-    ITransaction IDatabase.CreateTransaction(object? asyncState) => Direct().Database(_db).CreateTransaction(asyncState);
+    Task<RedisResult> IDatabaseAsync.ExecuteAsync(string command, ICollection<object> args, CommandFlags flags)
+        => RunAsync<ExecuteAsyncCall2, RedisResult>(new ExecuteAsyncCall2(command, args, flags), ClassOf(command, args, flags), flags);
 
-    private LiveNode Direct() => _nodes.NodeFor(CommandClass.Write, CommandFlags.None, new Retries(_nodes, CommandClass.Write));
-
-    private void Await(Task task)
+    RedisResult IDatabase.ScriptEvaluate(string script, RedisKey[]? keys, RedisValue[]? values, CommandFlags flags)
     {
-        // Not Wait: a failure is to surface as itself, not in an AggregateException.
-        TimeSpan limit = _nodes.Options.OperationTimeout + _nodes.Options.WriteWait;
-        if (!((IAsyncResult)task).AsyncWaitHandle.WaitOne(limit))
+        var call = new BlockingCall(_nodes, ClassOfScript(flags), flags);
+        while (true)
         {
-            throw new TimeoutException($"The task was not done within {limit.TotalMilliseconds:0} ms.");
+            IDatabase target = call.Target(_db);
+            try
+            {
+                return target.ScriptEvaluate(script, keys, values, call.Flags);
+            }
+            catch (Exception failure)
+            {
+                call.Failed(failure);
+            }
         }
     }
+
+    Task<RedisResult> IDatabaseAsync.ScriptEvaluateAsync(string script, RedisKey[]? keys, RedisValue[]? values, CommandFlags flags)
+        => RunAsync<ScriptEvaluateAsyncCall1, RedisResult>(new ScriptEvaluateAsyncCall1(script, keys, values, flags), ClassOfScript(flags), flags);
+
+    IBatch IDatabase.CreateBatch(object? asyncState) => new FailoverBatch(_nodes, _db, asyncState);
+
+    ITransaction IDatabase.CreateTransaction(object? asyncState) => new FailoverTransaction(_nodes, _db, asyncState);
+
+    bool IRedisAsync.TryWait(Task task) => Waiting.TryFor(task, _nodes.Options);
+
+    void IRedisAsync.Wait(Task task) => Waiting.For(task, _nodes.Options);
+
+    T IRedisAsync.Wait<T>(Task<T> task) => Waiting.For(task, _nodes.Options);
+
+    void IRedisAsync.WaitAll(params Task[] tasks) => Waiting.For(Task.WhenAll(tasks), _nodes.Options);
+
+    private static CommandClass ClassOf(string command, ICollection<object>? args, CommandFlags flags)
+    {
+        if (s_blocking.Contains(command)
+            || (command.Equals("XREAD", StringComparison.OrdinalIgnoreCase) && args is not null && args.Any(arg => "BLOCK".Equals(arg?.ToString(), StringComparison.OrdinalIgnoreCase))))
+        {
+            throw new NotSupportedException($"{command} blocks the connection that all callers share; use a connection of your own for it, or poll.");
+        }
+
+        CommandClass listed = RoutingTable.Of(command);
+        return listed == CommandClass.Write ? ClassOfScript(flags) : listed;
+    }
+
+    // Only the caller knows that a script, or a command that is not in the table, reads. If it writes after all, the replica
+    // refuses it and it goes to the master.
+    private static CommandClass ClassOfScript(CommandFlags flags)
+        => (flags & StackExchangeVersion.RoleMask) is StackExchangeVersion.PreferReplica or StackExchangeVersion.DemandReplica
+            ? CommandClass.Read
+            : CommandClass.Write;
 }

@@ -44,7 +44,7 @@ internal sealed partial class FailoverDatabase : IDatabase
             if (sent is null)
             {
                 retries ??= new Retries(_nodes, kind);
-                node = await _nodes.NodeForAsync(kind, retries.NeedsMaster ? flags | CommandFlags.DemandMaster : flags, retries).ConfigureAwait(false);
+                node = await _nodes.NodeForAsync(kind, retries.Redirect(flags), retries).ConfigureAwait(false);
                 sent = Send<TCall, T>(in call, node, flags);
             }
 

@@ -1,4 +1,5 @@
 using System.Runtime.ExceptionServices;
+using StackExchange.Redis;
 
 namespace RedisFailover.Client;
 
@@ -17,10 +18,14 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind)
     private LiveNode? _lastNode;
     private Exception? _lastFailure;
 
-    /// <summary>True once a replica has refused it as a write: only the master will do.</summary>
-    public bool NeedsMaster { get; private set; }
+    // A replica has refused it as a write: only the master will do.
+    private bool _needsMaster;
 
     private TimeSpan Remaining => nodes.Options.WriteWait - _time.GetElapsedTime(_since);
+
+    /// <summary>The caller's flags, or those for the master once a replica has refused the call as a write.</summary>
+    public CommandFlags Redirect(CommandFlags flags)
+        => _needsMaster ? (flags & ~StackExchangeVersion.RoleMask) | CommandFlags.DemandMaster : flags;
 
     /// <summary>Returns when the call may be sent again.</summary>
     /// <exception cref="MayHaveBeenAppliedException">It was sent and its reply never came.</exception>
@@ -83,7 +88,7 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind)
             throw new MayHaveBeenAppliedException(node.Address, failure);
         }
 
-        NeedsMaster |= Failures.IsReadOnly(failure);
+        _needsMaster |= Failures.IsReadOnly(failure);
         _ = RemainingOrThrow();
 
         // Its multiplexer may have changed its mind about the role: looking again starts to teach it.
@@ -107,7 +112,7 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind)
     private NotAppliedException TimeIsOver()
     {
         Topology topology = nodes.Current.Topology;
-        string wanted = kind == CommandClass.Write || NeedsMaster ? "master" : "node to read from";
+        string wanted = kind == CommandClass.Write || _needsMaster ? "master" : "node to read from";
         string state = topology.Master is { } master ? $"{master} is master at epoch {topology.Epoch} and could not take it" : $"there is no master (epoch {topology.Epoch})";
         string last = _lastFailure is null ? "" : $"; {_lastNode!.Address} said: {_lastFailure.Message}";
         return new NotAppliedException(

@@ -124,6 +124,10 @@ internal sealed class NodeSet : IAsyncDisposable
         }
     }
 
+    /// <summary>The master; blocks while there is none.</summary>
+    /// <exception cref="NotAppliedException">None came until the deadline.</exception>
+    public LiveNode Master() => Current.Master ?? NodeFor(CommandClass.Write, CommandFlags.None, new Retries(this, CommandClass.Write));
+
     /// <summary>Each node of the topology with why it is not connected; null for those that are.</summary>
     public IReadOnlyList<(NodeAddress Address, string? Failure)> States()
     {

@@ -1,0 +1,94 @@
+using StackExchange.Redis;
+
+namespace RedisFailover.Client;
+
+/// <summary>
+/// A transaction: MULTI … EXEC on the master of the moment when it is executed, and again on the next one when it is known not to
+/// have been applied. With conditions it is bound to the master that the first of them was added under, whose connection watches
+/// the keys; if that is master no more when it is executed, it ends with <see cref="NotAppliedException"/>.
+/// </summary>
+[GenerateFacade(queues: true)]
+internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object? asyncState) : QueuedCalls(nodes, db, asyncState), ITransaction
+{
+    private (LiveNode Node, ITransaction Transaction)? _bound;
+
+    ConditionResult ITransaction.AddCondition(Condition condition)
+    {
+        if (_bound is null)
+        {
+            LiveNode master = _nodes.Master();
+            _bound = (master, master.Database(_db).CreateTransaction());
+        }
+
+        return _bound.Value.Transaction.AddCondition(condition);
+    }
+
+    bool ITransaction.Execute(CommandFlags flags) => Waiting.For(ExecuteAsync(Take(), flags), _nodes.Options);
+
+    Task<bool> ITransaction.ExecuteAsync(CommandFlags flags) => ExecuteAsync(Take(), flags);
+
+    void IBatch.Execute() => ((ITransaction)this).Execute(CommandFlags.None);
+
+    private async Task<bool> ExecuteAsync(List<QueuedCall> calls, CommandFlags flags)
+    {
+        Retries? retries = null;
+        while (true)
+        {
+            LiveNode? node = null;
+            try
+            {
+                node = _nodes.Current.Master
+                    ?? await _nodes.NodeForAsync(CommandClass.Write, CommandFlags.None, retries ??= new Retries(_nodes, CommandClass.Write)).ConfigureAwait(false);
+                return await ExecuteAsync(calls, node, flags & ~StackExchangeVersion.RoleMask).ConfigureAwait(false);
+            }
+            catch (Exception failure) when (node is not null && _bound is null && IsUnapplied(failure))
+            {
+                try
+                {
+                    await (retries ??= new Retries(_nodes, CommandClass.Write)).AfterAsync(failure, node).ConfigureAwait(false);
+                }
+                catch (Exception final)
+                {
+                    calls.ForEach(call => call.Fail(final));
+                    throw;
+                }
+            }
+            catch (Exception failure)
+            {
+                Exception told = node is null ? failure : Told(failure, node);
+                calls.ForEach(call => call.Fail(told));
+                System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(told);
+            }
+        }
+    }
+
+    private async Task<bool> ExecuteAsync(List<QueuedCall> calls, LiveNode node, CommandFlags flags)
+    {
+        if (_bound is { } bound && bound.Node != node)
+        {
+            throw new NotAppliedException(
+                $"The transaction's conditions were added under the master {bound.Node.Address}, and {node.Address} is master now. It was not applied; build it again.",
+                node.Address);
+        }
+
+        ITransaction transaction = _bound?.Transaction ?? node.Database(_db).CreateTransaction();
+        calls.ForEach(call => call.Send(transaction));
+        bool committed = await transaction.ExecuteAsync(flags).ConfigureAwait(false);
+        if (StackExchangeVersion.ReaderThreadCanBeStolen)
+        {
+            await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        }
+
+        foreach (QueuedCall call in calls)
+        {
+            if (await call.ReplyAsync().ConfigureAwait(false) is { } failure)
+            {
+                call.Fail(Told(failure, node));
+            }
+        }
+
+        return committed;
+    }
+
+    private static bool IsUnapplied(Exception failure) => Failures.Judge(failure) == Outcome.NotApplied;
+}

@@ -1,0 +1,54 @@
+using StackExchange.Redis;
+
+namespace RedisFailover.Client;
+
+/// <summary>A call of a batch or transaction: kept until it is sent, and its task, which outlives the node that it is first sent to.</summary>
+internal abstract class QueuedCall
+{
+    public abstract void Send(IDatabaseAsync target);
+
+    /// <summary>Waits for the reply and hands it on; returns the failure instead when there was one.</summary>
+    public abstract Task<Exception?> ReplyAsync();
+
+    public abstract void Fail(Exception failure);
+}
+
+/// <inheritdoc cref="QueuedCall"/>
+internal sealed class QueuedCall<TCall, T>(TCall call, CommandFlags flags, object? asyncState) : QueuedCall
+    where TCall : struct, ICall<T>
+{
+    // The caller continues elsewhere: these are completed wherever replies are read.
+    private readonly TaskCompletionSource<T> _result = new(asyncState, TaskCreationOptions.RunContinuationsAsynchronously);
+    private Task<T>? _sent;
+
+    public Task<T> Result => _result.Task;
+
+    public override void Send(IDatabaseAsync target) => _sent = call.SendAsync(target, flags & ~StackExchangeVersion.RoleMask);
+
+    public override async Task<Exception?> ReplyAsync()
+    {
+        try
+        {
+            _result.TrySetResult(await _sent!.ConfigureAwait(false));
+            return null;
+        }
+        catch (Exception failure)
+        {
+            return failure;
+        }
+    }
+
+    public override void Fail(Exception failure)
+    {
+        // What was sent to the lost node is nobody's any more.
+        _ = _sent?.ContinueWith(static lost => _ = lost.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+        if (failure is OperationCanceledException)
+        {
+            _result.TrySetCanceled();
+        }
+        else
+        {
+            _result.TrySetException(failure);
+        }
+    }
+}

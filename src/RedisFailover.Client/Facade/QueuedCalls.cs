@@ -1,0 +1,63 @@
+using StackExchange.Redis;
+
+namespace RedisFailover.Client;
+
+/// <summary>What batches and transactions share: calls are kept in their order until they are executed, on the master of that moment.</summary>
+internal abstract class QueuedCalls(NodeSet nodes, int db, object? asyncState) : IRedisAsync
+{
+    private protected readonly NodeSet _nodes = nodes;
+    private protected readonly int _db = db;
+    private protected readonly object? _asyncState = asyncState;
+    private readonly Lock _gate = new();
+    private List<QueuedCall> _calls = [];
+
+    ConnectionMultiplexer IRedisAsync.Multiplexer => _nodes.Master().Multiplexer;
+
+    Task<TimeSpan> IRedisAsync.PingAsync(CommandFlags flags) => RunAsync<PingAsyncCall1, TimeSpan>(new PingAsyncCall1(flags), CommandClass.Write, flags);
+
+    bool IRedisAsync.TryWait(Task task) => Waiting.TryFor(task, _nodes.Options);
+
+    void IRedisAsync.Wait(Task task) => Waiting.For(task, _nodes.Options);
+
+    T IRedisAsync.Wait<T>(Task<T> task) => Waiting.For(task, _nodes.Options);
+
+    void IRedisAsync.WaitAll(params Task[] tasks) => Waiting.For(Task.WhenAll(tasks), _nodes.Options);
+
+    // They share one node, so one class fits all: the master can answer the reads among them too.
+    private protected Task<T> RunAsync<TCall, T>(TCall call, CommandClass kind, CommandFlags flags)
+        where TCall : struct, ICall<T>
+    {
+        var queued = new QueuedCall<TCall, T>(call, flags, _asyncState);
+        lock (_gate)
+        {
+            _calls.Add(queued);
+        }
+
+        return queued.Result;
+    }
+
+    private protected static IDatabase Direct(CommandClass kind, ref CommandFlags flags)
+        => throw new NotSupportedException("A scan cannot be part of a batch or transaction.");
+
+    private protected static IDatabase Direct(CommandClass kind)
+        => throw new NotSupportedException("This call cannot be part of a batch or transaction.");
+
+    /// <summary>The calls so far; the next ones begin a new list.</summary>
+    private protected List<QueuedCall> Take()
+    {
+        lock (_gate)
+        {
+            List<QueuedCall> taken = _calls;
+            _calls = [];
+            return taken;
+        }
+    }
+
+    /// <summary>What the caller is told of a failure that is not tried again.</summary>
+    private protected static Exception Told(Exception failure, LiveNode node) => Failures.Judge(failure) switch
+    {
+        Outcome.Ambiguous => new MayHaveBeenAppliedException(node.Address, failure),
+        Outcome.NotApplied => new NotAppliedException($"{node.Address} did not take it: {failure.Message}. It was not applied.", node.Address, failure),
+        _ => failure,
+    };
+}

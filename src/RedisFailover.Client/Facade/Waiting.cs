@@ -1,0 +1,26 @@
+namespace RedisFailover.Client;
+
+/// <summary>Blocking on a task, as StackExchange.Redis' Wait does it: bounded, and failures surface as themselves.</summary>
+internal static class Waiting
+{
+    public static bool TryFor(Task task, FailoverOptions options) => ((IAsyncResult)task).AsyncWaitHandle.WaitOne(Limit(options));
+
+    public static void For(Task task, FailoverOptions options)
+    {
+        if (!TryFor(task, options))
+        {
+            throw new TimeoutException($"The task was not done within {Limit(options).TotalMilliseconds:0} ms.");
+        }
+
+        task.GetAwaiter().GetResult();
+    }
+
+    public static T For<T>(Task<T> task, FailoverOptions options)
+    {
+        For((Task)task, options);
+        return task.GetAwaiter().GetResult();
+    }
+
+    // The longest that a call can take: it waits for a master, and then for its reply.
+    private static TimeSpan Limit(FailoverOptions options) => options.WriteWait + options.OperationTimeout;
+}
