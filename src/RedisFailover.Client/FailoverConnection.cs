@@ -13,6 +13,7 @@ public sealed class FailoverConnection : IAsyncDisposable
 {
     private readonly NodeSet _nodes;
     private readonly TopologyFollower _follower;
+    private bool _disposed;
 
     private FailoverConnection(NodeSet nodes, TopologyFollower follower)
     {
@@ -77,9 +78,14 @@ public sealed class FailoverConnection : IAsyncDisposable
         }
     }
 
-    /// <summary>Ends every call in flight and closes all connections.</summary>
+    /// <summary>Ends every call in flight and closes all connections; later calls end with <see cref="ObjectDisposedException"/>.</summary>
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _disposed, true))
+        {
+            return;
+        }
+
         await _follower.DisposeAsync().ConfigureAwait(false);
         await _nodes.DisposeAsync().ConfigureAwait(false);
     }

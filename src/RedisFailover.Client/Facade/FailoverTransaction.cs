@@ -41,7 +41,7 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
                     ?? await _nodes.NodeForAsync(CommandClass.Write, CommandFlags.None, retries ??= new Retries(_nodes, CommandClass.Write)).ConfigureAwait(false);
                 return await ExecuteAsync(calls, node, flags & ~StackExchangeVersion.RoleMask).ConfigureAwait(false);
             }
-            catch (Exception failure) when (node is not null && _bound is null && IsUnapplied(failure))
+            catch (Exception failure) when (node is not null && _bound is null && Failures.Judge(failure) == Outcome.NotApplied)
             {
                 try
                 {
@@ -73,7 +73,22 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
 
         ITransaction transaction = _bound?.Transaction ?? node.Database(_db).CreateTransaction();
         calls.ForEach(call => call.Send(transaction));
-        bool committed = await transaction.ExecuteAsync(flags).ConfigureAwait(false);
+        bool committed;
+        try
+        {
+            committed = await transaction.ExecuteAsync(flags).ConfigureAwait(false);
+        }
+        catch (RedisServerException failure) when (Failures.IsDiscarded(failure))
+        {
+            // The reason was in the reply to one of its commands, which the library keeps to itself.
+            if (await IsReplicaAsync(node).ConfigureAwait(false))
+            {
+                throw new NotAppliedException($"{node.Address} is master no more and discarded the transaction. It was not applied.", node.Address, failure);
+            }
+
+            throw;
+        }
+
         if (StackExchangeVersion.ReaderThreadCanBeStolen)
         {
             await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
@@ -83,12 +98,17 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
         {
             if (await call.ReplyAsync().ConfigureAwait(false) is { } failure)
             {
-                call.Fail(Told(failure, node));
+                // A condition that does not hold cancels them; that is no loss.
+                call.Fail(committed ? Told(failure, node) : failure);
             }
         }
 
         return committed;
     }
 
-    private static bool IsUnapplied(Exception failure) => Failures.Judge(failure) == Outcome.NotApplied;
+    private static async Task<bool> IsReplicaAsync(LiveNode node)
+    {
+        RedisResult role = await node.Database(0).ExecuteAsync("ROLE").ConfigureAwait(false);
+        return (string?)((RedisResult[])role!)[0] == "slave";
+    }
 }

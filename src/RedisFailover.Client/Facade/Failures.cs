@@ -32,11 +32,15 @@ internal static class Failures
 
         // A closed multiplexer refuses before it sends (1.2.6) and cancels what it had sent (3.x); nobody else cancels its tasks.
         ObjectDisposedException => Outcome.NotApplied,
+        NotAppliedException => Outcome.NotApplied,
         OperationCanceledException => Outcome.Ambiguous,
         _ => Outcome.CommandFailed,
     };
 
     public static bool IsReadOnly(Exception failure) => failure is RedisServerException server && Starts(server, "READONLY");
+
+    /// <summary>EXEC was refused because a command before it was: nothing was applied.</summary>
+    public static bool IsDiscarded(RedisServerException failure) => Starts(failure, "EXECABORT");
 
     private static Outcome Judge(RedisConnectionException failure)
         => failure.CommandStatus == CommandStatus.WaitingToBeSent

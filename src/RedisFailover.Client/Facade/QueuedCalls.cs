@@ -56,6 +56,7 @@ internal abstract class QueuedCalls(NodeSet nodes, int db, object? asyncState) :
     /// <summary>What the caller is told of a failure that is not tried again.</summary>
     private protected static Exception Told(Exception failure, LiveNode node) => Failures.Judge(failure) switch
     {
+        _ when failure is FailoverException => failure,
         Outcome.Ambiguous => new MayHaveBeenAppliedException(node.Address, failure),
         Outcome.NotApplied => new NotAppliedException($"{node.Address} did not take it: {failure.Message}. It was not applied.", node.Address, failure),
         _ => failure,

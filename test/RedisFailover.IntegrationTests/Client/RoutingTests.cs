@@ -1,0 +1,236 @@
+using System.Reflection;
+using NUnit.Framework;
+using RedisFailover.Client;
+using RedisFailover.IntegrationTests.Harness;
+using StackExchange.Redis;
+
+namespace RedisFailover.IntegrationTests.Client;
+
+[TestFixture]
+public sealed class RoutingTests
+{
+    // A connection's own traffic, and what COMMAND INFO is asked with.
+    private static readonly HashSet<string> s_own = ["ping", "info", "config", "client", "echo", "select", "cluster", "command", "sentinel", "auth", "hello"];
+
+    [Test]
+    public async Task The_table_agrees_with_what_the_server_says_of_its_own_commands()
+    {
+        await using RedisServer redis = await RedisServer.StartAsync();
+        List<string> wrong = [];
+        foreach ((CommandClass kind, string member, string[] commands) in RoutingTable.All)
+        {
+            foreach (string command in commands)
+            {
+                HashSet<string>? flags = await FlagsAsync(redis, command);
+                if (flags is null)
+                {
+                    continue; // A command of a newer Redis.
+                }
+
+                if (kind != CommandClass.Write && flags.Contains("write"))
+                {
+                    wrong.Add($"{member}: {command} writes and is listed as {kind}");
+                }
+            }
+        }
+
+        Assert.That(wrong, Is.Empty);
+    }
+
+    [Test]
+    public async Task Every_member_sends_its_writes_to_the_master_and_its_reads_to_the_replica()
+    {
+        // Two servers that do not replicate, so that each one's statistics hold only what the client sent to it.
+        await using RedisServer master = await RedisServer.StartAsync();
+        await using RedisServer replica = await RedisServer.StartAsync();
+        var topology = new PublishedTopology();
+        topology.Publish(PublishedTopology.Of(1, master.Address, replica.Address));
+        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(topology, new FailoverOptions { ConfigureNode = node => node.AllowAdmin = true }, default);
+        IDatabase database = connection.GetDatabase();
+        await using RedisWire atMaster = await master.ConnectAsync();
+        await using RedisWire atReplica = await replica.ConnectAsync();
+        Dictionary<string, HashSet<string>?> flags = [];
+        List<string> wrong = [];
+        int driven = 0;
+        foreach (MethodInfo method in Members())
+        {
+            await atMaster.CommandAsync(["CONFIG", "RESETSTAT"]);
+            await atReplica.CommandAsync(["CONFIG", "RESETSTAT"]);
+            await DriveAsync(method, database);
+            driven++;
+            string[] toMaster = await CommandsAsync(atMaster);
+            string[] toReplica = await CommandsAsync(atReplica);
+            foreach (string command in toMaster.Concat(toReplica))
+            {
+                flags.TryAdd(command, await FlagsAsync(master, command));
+            }
+
+            wrong.AddRange(toReplica.Where(command => flags[command]!.Contains("write")).Select(command => $"{method}: the write {command} went to the replica"));
+            string name = method.Name.EndsWith("Async", StringComparison.Ordinal) ? method.Name[..^5] : method.Name;
+            bool meansToBeThere = RoutingTable.All.Any(row => row.Class == CommandClass.Write && row.Member == name);
+            if (toMaster.Length > 0 && !meansToBeThere && toMaster.All(command => flags[command]!.Contains("readonly")))
+            {
+                wrong.Add($"{method}: only reads ({string.Join(" ", toMaster)}), and yet went to the master");
+            }
+
+            if (toMaster.Length + toReplica.Length == 0)
+            {
+                wrong.Add($"{method}: reached no node");
+            }
+        }
+
+        TestContext.Out.WriteLine($"{driven} members driven");
+        Assert.That(wrong, Is.Empty);
+        Assert.That(driven, Is.GreaterThan(230));
+    }
+
+    [Test]
+    public async Task The_flags_of_the_caller_win()
+    {
+        await using RedisServer master = await RedisServer.StartAsync();
+        await using RedisServer replica = await RedisServer.StartAsync();
+        await master.CommandAsync("SET", "where", "master");
+        await replica.CommandAsync("SET", "where", "replica");
+        var topology = new PublishedTopology();
+        topology.Publish(PublishedTopology.Of(1, master.Address, replica.Address));
+        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(topology, null, default);
+        IDatabase database = connection.GetDatabase();
+        Assert.That((string?)database.StringGet("where"), Is.EqualTo("replica"));
+        Assert.That((string?)database.StringGet("where", CommandFlags.DemandMaster), Is.EqualTo("master"));
+        Assert.That((string?)database.StringGet("where", CommandFlags.DemandSlave), Is.EqualTo("replica"));
+        Assert.That((string?)await database.ScriptEvaluateAsync("return redis.call('get', 'where')"), Is.EqualTo("master"));
+        Assert.That((string?)await database.ScriptEvaluateAsync("return redis.call('get', 'where')", flags: CommandFlags.PreferSlave), Is.EqualTo("replica"));
+        Assert.That((string?)database.Execute("GET", "where"), Is.EqualTo("replica"));
+        Assert.That((string?)database.Execute("get", ["where"], CommandFlags.DemandMaster), Is.EqualTo("master"));
+        Assert.That((string?)database.Execute("GETEX", "where"), Is.EqualTo("master"));
+        Assert.That(() => database.StringSet("where", "?", flags: CommandFlags.DemandSlave), Throws.ArgumentException);
+        Assert.That(() => database.Execute("BLPOP", "list", 1), Throws.TypeOf<NotSupportedException>());
+    }
+
+    [TestCase("PreferReplica", "replica")]
+    [TestCase("Replica", "replica")]
+    [TestCase("Master", "master")]
+    public async Task Reads_go_where_the_option_says(string option, string expected)
+    {
+        await using RedisServer master = await RedisServer.StartAsync();
+        await using RedisServer replica = await RedisServer.StartAsync();
+        await master.CommandAsync("SET", "where", "master");
+        await replica.CommandAsync("SET", "where", "replica");
+        var topology = new PublishedTopology();
+        topology.Publish(PublishedTopology.Of(1, master.Address, replica.Address));
+        var options = new FailoverOptions { ReadFrom = Enum.Parse<ReadFrom>(option), WriteWait = TimeSpan.FromMilliseconds(200) };
+        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(topology, options, default);
+        IDatabase database = connection.GetDatabase();
+        Assert.That((string?)await database.StringGetAsync("where"), Is.EqualTo(expected));
+
+        topology.Publish(PublishedTopology.Of(1, master.Address));
+        await Eventually.HoldsAsync("the replica is gone", () => connection.Topology.Replicas.IsEmpty);
+        if (option == "Replica")
+        {
+            await Failing.WithAsync<NotAppliedException>(() => database.StringGetAsync("where"));
+        }
+        else
+        {
+            Assert.That((string?)await database.StringGetAsync("where"), Is.EqualTo("master"));
+        }
+    }
+
+    [Test]
+    public async Task Reads_are_spread_evenly_over_the_replicas()
+    {
+        await using RedisServer master = await RedisServer.StartAsync();
+        await using RedisServer one = await RedisServer.StartAsync();
+        await using RedisServer two = await RedisServer.StartAsync();
+        var topology = new PublishedTopology();
+        topology.Publish(PublishedTopology.Of(1, master.Address, one.Address, two.Address));
+        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(topology, null, default);
+        IDatabase database = connection.GetDatabase();
+        await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => Task.Run(async () =>
+        {
+            for (int i = 0; i < 500; i++)
+            {
+                await database.StringGetAsync("key");
+            }
+        })));
+        double first = await CallsAsync(one);
+        double second = await CallsAsync(two);
+        Assert.That(first + second, Is.EqualTo(10_000));
+        Assert.That(first / 10_000, Is.EqualTo(0.5).Within(0.02));
+    }
+
+    private static async Task<double> CallsAsync(RedisServer server)
+        => double.Parse((await server.InfoAsync("commandstats"))["cmdstat_get"].Split('=', ',')[1]);
+
+    private static IEnumerable<MethodInfo> Members()
+        => typeof(IDatabase).GetInterfaces().Append(typeof(IDatabase))
+            .SelectMany(type => type.GetMethods())
+            .Where(method => !method.IsSpecialName
+                && method.Name is not ("Wait" or "TryWait" or "WaitAll" or "CreateBatch" or "CreateTransaction" or "KeyMigrate" or "KeyMigrateAsync" or "IsConnected" or "IdentifyEndpoint" or "IdentifyEndpointAsync")
+                && !method.GetParameters().Any(parameter => parameter.ParameterType == typeof(LoadedLuaScript))
+                && !(method.Name.StartsWith("Ping", StringComparison.Ordinal) || method.Name.StartsWith("Execute", StringComparison.Ordinal)));
+
+    private static async Task DriveAsync(MethodInfo method, IDatabase database)
+    {
+        object?[] arguments = [.. method.GetParameters().Select(parameter => Argument(parameter.ParameterType, parameter.Name!))];
+        try
+        {
+            object? result = method.Invoke(database, arguments);
+            if (result is Task task)
+            {
+                await task;
+            }
+            else if (result is System.Collections.IEnumerable many and not string)
+            {
+                foreach (object? _ in many)
+                {
+                }
+            }
+        }
+        catch (Exception failure) when (Root(failure) is RedisServerException)
+        {
+            // WRONGTYPE and the like: it reached a server, which is what is asked here.
+        }
+    }
+
+    private static Exception Root(Exception failure) => failure is TargetInvocationException { InnerException: { } inner } ? inner : failure;
+
+    private static object? Argument(Type type, string name) => type switch
+    {
+        _ when type == typeof(RedisKey) => (RedisKey)("key" + name),
+        _ when type == typeof(RedisKey[]) => new RedisKey[] { "one", "two" },
+        _ when type == typeof(RedisValue) => (RedisValue)1,
+        _ when type == typeof(RedisValue[]) => new RedisValue[] { 1, 2 },
+        _ when type == typeof(RedisChannel) => (RedisChannel)"channel",
+        _ when type == typeof(HashEntry[]) => new HashEntry[] { new(1, 1) },
+        _ when type == typeof(SortedSetEntry[]) => new SortedSetEntry[] { new(1, 1) },
+        _ when type == typeof(GeoEntry[]) => new GeoEntry[] { new(1, 1, "here") },
+        _ when type == typeof(GeoEntry) => new GeoEntry(1, 1, "here"),
+        _ when type == typeof(KeyValuePair<RedisKey, RedisValue>[]) => new KeyValuePair<RedisKey, RedisValue>[] { new("one", 1) },
+        _ when type == typeof(string) => "return 1",
+        _ when type == typeof(byte[]) => new byte[20],
+        _ when type == typeof(LuaScript) => LuaScript.Prepare("return 1"),
+        _ when type == typeof(int) && name == "database" => 1,
+        _ when type == typeof(int) => 10,
+        _ when type == typeof(long) => name is "cursor" or "skip" ? 0L : 1L,
+        _ when type == typeof(double) => 1d,
+        _ when type == typeof(bool) => true,
+        _ when type == typeof(TimeSpan) || type == typeof(TimeSpan?) => TimeSpan.FromSeconds(100),
+        _ when type == typeof(DateTime?) => new DateTime(2100, 1, 1, 0, 0, 0, DateTimeKind.Utc),
+        _ when type == typeof(double[]) => new double[] { 1, 1 },
+        _ when type.IsValueType => Activator.CreateInstance(type),
+        _ => null,
+    };
+
+    private static async Task<HashSet<string>?> FlagsAsync(RedisServer redis, string command)
+    {
+        RedisReply info = (await redis.CommandAsync("COMMAND", "INFO", command))[0];
+        return info.Items.IsDefaultOrEmpty ? null : [.. info[2].Items.Select(flag => flag.Text!)];
+    }
+
+    private static async Task<string[]> CommandsAsync(RedisWire server)
+        => [.. (await server.CommandAsync(["INFO", "commandstats"])).Text!.Split("\r\n")
+            .Where(line => line.StartsWith("cmdstat_", StringComparison.Ordinal))
+            .Select(line => line["cmdstat_".Length..line.IndexOf(':', StringComparison.Ordinal)].Split('|')[0])
+            .Where(command => !s_own.Contains(command))
+            .Distinct()];
+}

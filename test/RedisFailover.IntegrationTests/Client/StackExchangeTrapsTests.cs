@@ -1,0 +1,180 @@
+using System.Diagnostics;
+using NUnit.Framework;
+using RedisFailover.Client;
+using RedisFailover.IntegrationTests.Harness;
+using StackExchange.Redis;
+
+namespace RedisFailover.IntegrationTests.Client;
+
+/// <summary>Each trap of StackExchange.Redis 1.2.6 that the client covers.</summary>
+[TestFixture]
+public sealed class StackExchangeTrapsTests
+{
+    [TestCase(20_000)]
+    [TestCase(300_000, Category = "Nightly", Explicit = true, Reason = "A minute")]
+    public async Task A_caller_that_blocks_after_an_await_never_stalls_the_connection(int pairs)
+    {
+        await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 0);
+        IDatabase database = redis.Connection.GetDatabase();
+        await database.StringSetAsync("key", 1);
+        long slowest = 0;
+        for (int i = 0; i < pairs; i++)
+        {
+            long start = Stopwatch.GetTimestamp();
+            await database.StringGetAsync("key");
+            database.StringGet("key");
+            slowest = Math.Max(slowest, Stopwatch.GetTimestamp() - start);
+        }
+
+        Assert.That(Stopwatch.GetElapsedTime(0, slowest), Is.LessThan(TimeSpan.FromSeconds(2)), "a stall lasts for the timeout of 5 s");
+    }
+
+    [Test]
+    public async Task An_asynchronous_call_ends_when_its_node_hangs()
+    {
+        var options = new FailoverOptions { OperationTimeout = TimeSpan.FromMilliseconds(300), WriteWait = TimeSpan.FromMilliseconds(500) };
+        await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 1, options);
+        IDatabase database = redis.Connection.GetDatabase();
+        await database.StringSetAsync("key", 1);
+        redis.Master.Freeze();
+        long start = Stopwatch.GetTimestamp();
+        MayHaveBeenAppliedException failure = await Failing.WithAsync<MayHaveBeenAppliedException>(() => database.StringSetAsync("key", 2));
+        TimeSpan taken = Stopwatch.GetElapsedTime(start);
+        redis.Master.Thaw();
+        Assert.That(taken, Is.LessThan(TimeSpan.FromMilliseconds(800)));
+        Assert.That(failure.Node, Is.EqualTo(redis.Master.Address));
+    }
+
+    [Test]
+    public async Task Calls_in_flight_on_a_frozen_master_end_when_another_is_published()
+    {
+        await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync();
+        IDatabase database = redis.Connection.GetDatabase();
+        await database.StringSetAsync("key", 1);
+        await Eventually.HoldsAsync("the replica has it", ct => redis.Servers[1].CommandAsync(["GET", "key"], ct), reply => reply.Text == "1");
+        redis.Master.Freeze();
+        RedisServer frozen = redis.Master;
+        Task<bool> write = database.StringSetAsync("key", 2);
+        Task<RedisValue> read = database.StringGetAsync("key", CommandFlags.DemandMaster);
+        Task blocking = Failing.WithAsync<MayHaveBeenAppliedException>(() => Task.Run(() => database.StringSet("key", 3)));
+        await redis.Servers[1].CommandAsync("REPLICAOF", "NO", "ONE");
+        redis.AnnounceFailover();
+        await Eventually.HoldsAsync("the announcement is known", () => redis.Connection.Topology.Master is null);
+        Assert.That(write.IsCompleted, Is.False, "the announcement alone ends nothing: in a switchover the old master still answers");
+        long start = Stopwatch.GetTimestamp();
+        redis.Publish(redis.Servers[1], frozen);
+        await Failing.WithAsync<MayHaveBeenAppliedException>(() => write);
+        await blocking;
+        Assert.That((int)await read, Is.EqualTo(1), "a read goes to the new master");
+        TimeSpan taken = Stopwatch.GetElapsedTime(start);
+        frozen.Thaw();
+        TestContext.Out.WriteLine($"ended after {taken.TotalMilliseconds:0.0} ms");
+        Assert.That(taken, Is.LessThan(TimeSpan.FromMilliseconds(300)));
+    }
+
+    [Test]
+    public async Task Mastership_may_go_back_and_forth_between_two_nodes()
+    {
+        await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 1);
+        IDatabase database = redis.Connection.GetDatabase();
+        for (int round = 1; round <= 6; round++)
+        {
+            RedisServer old = redis.Master;
+            RedisServer next = redis.Servers.Single(server => server != old);
+            redis.AnnounceFailover(TopologyState.SwitchingOver);
+            await next.CommandAsync("REPLICAOF", "NO", "ONE");
+            await old.CommandAsync("REPLICAOF", "127.0.0.1", next.Port.ToString());
+            redis.Publish(next);
+            Assert.That(await database.StringSetAsync("round", round, flags: CommandFlags.DemandMaster), Is.True);
+            Assert.That((await next.CommandAsync("GET", "round")).Text, Is.EqualTo(round.ToString()));
+        }
+    }
+
+    [Test]
+    public async Task A_node_that_comes_back_is_connected_again_without_waiting_for_a_heartbeat()
+    {
+        await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 0);
+        IDatabase database = redis.Connection.GetDatabase();
+        await database.StringSetAsync("key", 1);
+        await redis.Master.KillAsync();
+        await Eventually.HoldsAsync("the loss is noticed", () => redis.Connection.Nodes.Current.Master is null);
+        Task<bool> waiting = database.StringSetAsync("key", 2);
+        await redis.Master.RestartAsync();
+        long start = Stopwatch.GetTimestamp();
+        Assert.That(await waiting, Is.True);
+        Assert.That(Stopwatch.GetElapsedTime(start), Is.LessThan(TimeSpan.FromMilliseconds(900)));
+    }
+
+    [Test]
+    public async Task A_connection_that_the_server_kills_is_replaced_and_no_read_fails()
+    {
+        await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 1);
+        IDatabase database = redis.Connection.GetDatabase();
+        for (int i = 0; i < 5; i++)
+        {
+            await redis.Master.CommandAsync("CLIENT", "KILL", "TYPE", "normal");
+            await redis.Servers[1].CommandAsync("CLIENT", "KILL", "TYPE", "normal");
+            await database.StringGetAsync("key");
+            database.StringGet("key", CommandFlags.DemandMaster);
+        }
+    }
+
+    [Test]
+    public async Task A_wrong_password_is_told_at_once_and_by_name()
+    {
+        await using RedisServer redis = await RedisServer.StartAsync(new RedisServerOptions { Password = "right" });
+        var topology = new PublishedTopology();
+        topology.Publish(PublishedTopology.Of(1, redis.Address));
+        long start = Stopwatch.GetTimestamp();
+        FailoverConnectException failure = await Failing.WithAsync<FailoverConnectException>(
+            () => FailoverConnection.ConnectAsync(topology, new FailoverOptions { Password = "wrong" }, default));
+        Assert.That(Stopwatch.GetElapsedTime(start), Is.LessThan(TimeSpan.FromSeconds(1)));
+        Assert.That(failure.Message, Does.Contain("WRONGPASS").And.Not.Contain("wrong\""));
+    }
+
+    [Test]
+    public async Task The_right_password_connects()
+    {
+        await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(
+            replicas: 1, new FailoverOptions { Password = "right" }, new RedisServerOptions { Password = "right" });
+        Assert.That(await redis.Connection.GetDatabase().StringSetAsync("key", 1), Is.True);
+    }
+
+    [Test]
+    public async Task Closing_beside_a_frozen_node_does_not_wait_for_it()
+    {
+        await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 1);
+        redis.Master.Freeze();
+        _ = redis.Connection.GetDatabase().StringSetAsync("key", 1).ContinueWith(task => task.Exception, TaskScheduler.Default);
+        long start = Stopwatch.GetTimestamp();
+        await redis.Connection.DisposeAsync();
+        TimeSpan taken = Stopwatch.GetElapsedTime(start);
+        redis.Master.Thaw();
+        Assert.That(taken, Is.LessThan(TimeSpan.FromSeconds(1)));
+    }
+
+    [Test]
+    public async Task Sixteen_nodes_share_their_socket_threads()
+    {
+        RedisServer[] servers = await Task.WhenAll(Enumerable.Range(0, 16).Select(_ => RedisServer.StartAsync()));
+        try
+        {
+            using var process = Process.GetCurrentProcess();
+            int before = process.Threads.Count;
+            var topology = new PublishedTopology();
+            topology.Publish(PublishedTopology.Of(1, servers[0].Address, [.. servers.Skip(1).Select(server => server.Address)]));
+            await using FailoverConnection connection = await FailoverConnection.ConnectAsync(topology, null, default);
+            process.Refresh();
+            TestContext.Out.WriteLine($"{before} threads before, {process.Threads.Count} with 16 nodes");
+            Assert.That(connection.Nodes.Current.Replicas, Has.Length.EqualTo(15));
+            Assert.That(process.Threads.Count - before, Is.LessThan(16));
+        }
+        finally
+        {
+            foreach (RedisServer server in servers)
+            {
+                await server.DisposeAsync();
+            }
+        }
+    }
+}
