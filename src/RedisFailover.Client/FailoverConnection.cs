@@ -13,12 +13,16 @@ public sealed class FailoverConnection : IAsyncDisposable
 {
     private readonly NodeSet _nodes;
     private readonly TopologyFollower _follower;
+    private readonly ITopologySource _source;
+    private readonly Subscriptions _subscriptions;
     private bool _disposed;
 
-    private FailoverConnection(NodeSet nodes, TopologyFollower follower)
+    private FailoverConnection(NodeSet nodes, TopologyFollower follower, ITopologySource source)
     {
         _nodes = nodes;
         _follower = follower;
+        _source = source;
+        _subscriptions = new Subscriptions(nodes);
     }
 
     /// <summary>
@@ -61,6 +65,43 @@ public sealed class FailoverConnection : IAsyncDisposable
     /// <param name="asyncState">Given to each task as its AsyncState.</param>
     public IDatabase GetDatabase(int db = -1, object? asyncState = null) => new FailoverDatabase(_nodes, db, asyncState);
 
+    /// <summary>
+    /// A subscriber whose subscriptions are made again on each new master. Messages published while none is subscribed, during a
+    /// failover, are missed, as Redis keeps none. All subscribers of a connection share their subscriptions.
+    /// </summary>
+    public ISubscriber GetSubscriber() => new FailoverSubscriber(_nodes, _subscriptions);
+
+    /// <summary>
+    /// Asks the monitors to make another node master, with the old one alive and nothing lost, and waits until it is done.
+    /// </summary>
+    /// <param name="target">The node to become master; null lets the monitors choose.</param>
+    /// <param name="cancellationToken">Stops the waiting, not the failover. Without monitors nobody answers: give a deadline.</param>
+    /// <returns>The topology with the new master.</returns>
+    /// <exception cref="InvalidOperationException">Another request is pending, or the monitors refused this one; their log and history say why.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public async Task<Topology> FailoverAsync(NodeAddress? target = null, CancellationToken cancellationToken = default)
+    {
+        Topology before = Topology;
+        if (target is not null && target == before.Master)
+        {
+            return before;
+        }
+
+        await _source.AskFailoverAsync(target, cancellationToken).ConfigureAwait(false);
+        while (true)
+        {
+            Snapshot current = _nodes.Current;
+            if (current.Topology.Master is { } master)
+            {
+                return master != before.Master && (target is null || master == target)
+                    ? current.Topology
+                    : throw new InvalidOperationException($"The monitors did not make {target?.ToString() ?? "another node"} master: {current.Topology.Reason}");
+            }
+
+            await current.Superseded.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+    }
+
     /// <summary>The topology in force, then each change. May skip some; ends on the latest. Ends when cancelled, without an exception of its own.</summary>
     public async IAsyncEnumerable<Topology> WatchTopologyAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
@@ -86,6 +127,7 @@ public sealed class FailoverConnection : IAsyncDisposable
             return;
         }
 
+        await _subscriptions.DisposeAsync().ConfigureAwait(false);
         await _follower.DisposeAsync().ConfigureAwait(false);
         await _nodes.DisposeAsync().ConfigureAwait(false);
     }
@@ -96,7 +138,7 @@ public sealed class FailoverConnection : IAsyncDisposable
         ILogger logger = options.LoggerFactory.CreateLogger(Log.Category);
         var nodes = new NodeSet(options, logger);
         var follower = new TopologyFollower(source, nodes, logger);
-        var connection = new FailoverConnection(nodes, follower);
+        var connection = new FailoverConnection(nodes, follower, source);
         try
         {
             await connection.ReadyAsync(source, options, cancellationToken).ConfigureAwait(false);

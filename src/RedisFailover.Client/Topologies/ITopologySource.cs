@@ -8,4 +8,11 @@ internal interface ITopologySource : IAsyncDisposable
 
     /// <summary>The topology in force, then each newer one, until cancelled.</summary>
     IAsyncEnumerable<Topology> TopologiesAsync(CancellationToken cancellationToken);
+
+    /// <summary>Asks the monitors for another master; returns when they have taken the request up or thrown it away.</summary>
+    /// <exception cref="InvalidOperationException">Another request is pending.</exception>
+    Task AskFailoverAsync(NodeAddress? target, CancellationToken cancellationToken);
+
+    /// <summary>How long ago ZooKeeper was last heard of; null for never.</summary>
+    TimeSpan? SinceLastContact { get; }
 }

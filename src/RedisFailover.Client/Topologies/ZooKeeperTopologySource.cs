@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Text;
 using Microsoft.Extensions.Logging;
 using RedisFailover.ZooKeeper;
 
@@ -48,6 +49,44 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
             else if (Read(znode) is { } topology)
             {
                 yield return topology;
+            }
+        }
+    }
+
+    public TimeSpan? SinceLastContact => _zooKeeper.SinceLastContact;
+
+    public async Task AskFailoverAsync(NodeAddress? target, CancellationToken cancellationToken)
+    {
+        ZooKeeperSession session = await _zooKeeper.GetSessionAsync(cancellationToken).ConfigureAwait(false);
+        byte[] wish = Encoding.UTF8.GetBytes(target?.ToString() ?? ZnodePaths.AnyReplica);
+        try
+        {
+            await session.CreateAsync(s_paths.ManualFailover, wish, cancellationToken: cancellationToken).ConfigureAwait(false);
+        }
+        catch (ZooKeeperException failure) when (failure.Code == ZooKeeperErrorCode.NodeExists)
+        {
+            throw new InvalidOperationException($"A failover has been asked for already and is not done: {_connection.Chroot}{s_paths.ManualFailover} exists.", failure);
+        }
+
+        WatchedValue pending = _zooKeeper.Watch(s_paths.ManualFailover);
+        await using (pending.ConfigureAwait(false))
+        {
+            await foreach (Znode? znode in pending.ChangesAsync(cancellationToken).ConfigureAwait(false))
+            {
+                if (znode is null)
+                {
+                    break;
+                }
+            }
+        }
+
+        // The topology that came with the answer may still be on its way to the watch.
+        Znode latest = await session.GetDataAsync(s_paths.Nodes, cancellationToken: cancellationToken).ConfigureAwait(false);
+        await foreach (Znode? znode in _nodes.ChangesAsync(cancellationToken).ConfigureAwait(false))
+        {
+            if (znode is not null && znode.Stat.ModifiedZxid >= latest.Stat.ModifiedZxid)
+            {
+                return;
             }
         }
     }

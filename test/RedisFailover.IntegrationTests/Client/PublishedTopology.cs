@@ -12,6 +12,10 @@ public sealed class PublishedTopology : ITopologySource
 
     public string Problem => "the test has published none";
 
+    public TimeSpan? SinceLastContact { get; set; } = TimeSpan.Zero;
+
+    public Task AskFailoverAsync(NodeAddress? target, CancellationToken cancellationToken) => throw new NotSupportedException();
+
     public void Publish(Topology topology) => _topologies.Writer.TryWrite(topology);
 
     public async IAsyncEnumerable<Topology> TopologiesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
