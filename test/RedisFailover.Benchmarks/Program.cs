@@ -1,4 +1,5 @@
 using BenchmarkDotNet.Running;
+using RedisFailover.Benchmarks.Client;
 using RedisFailover.Benchmarks.Failover;
 using RedisFailover.Benchmarks.ZooKeeper;
 
@@ -12,6 +13,13 @@ if (args is ["failover", .. string[] rest])
 if (args is ["zookeeper", .. string[] options])
 {
     return await ZooKeeperBenchmark.RunAsync(options);
+}
+
+// "facade [seconds]": the client against the bare multiplexer, side by side in one run.
+if (args is ["facade", ..])
+{
+    await FacadeOverhead.RunAsync(TimeSpan.FromSeconds(args.Length > 1 ? double.Parse(args[1], System.Globalization.CultureInfo.InvariantCulture) : 2));
+    return 0;
 }
 
 BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args);
