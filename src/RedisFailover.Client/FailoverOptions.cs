@@ -45,6 +45,18 @@ public sealed record FailoverOptions
     public bool RetryAmbiguous { get; init; }
 
     /// <summary>
+    /// What becomes of writes while ZooKeeper cannot be reached. Default <see cref="WhenDisconnected.Serve"/>.
+    /// </summary>
+    public WhenDisconnected WhenDisconnected { get; init; }
+
+    /// <summary>
+    /// A file that keeps the last topology, so that the application can start while ZooKeeper is down: when half of
+    /// <see cref="ConnectTimeout"/> has passed without a topology, the one in the file is used. Default null: none is kept.
+    /// One file for each cluster and process.
+    /// </summary>
+    public string? TopologyCacheFile { get; init; }
+
+    /// <summary>
     /// Changes what StackExchange.Redis is configured with for each node: TLS, ClientName and the like. Default null.
     /// The end point, the timeouts and what this library depends on are set afterwards and cannot be changed here.
     /// </summary>
@@ -68,6 +80,16 @@ public sealed record FailoverOptions
         if (!Enum.IsDefined(ReadFrom))
         {
             throw Wrong(nameof(ReadFrom), ReadFrom.ToString(), string.Join(", ", Enum.GetNames<ReadFrom>()));
+        }
+
+        if (!Enum.IsDefined(WhenDisconnected))
+        {
+            throw Wrong(nameof(WhenDisconnected), WhenDisconnected.ToString(), string.Join(", ", Enum.GetNames<WhenDisconnected>()));
+        }
+
+        if (TopologyCacheFile is "")
+        {
+            throw Wrong(nameof(TopologyCacheFile), "empty", "a path, or null");
         }
 
         if (User is not null && !StackExchangeVersion.KnowsUsers)
