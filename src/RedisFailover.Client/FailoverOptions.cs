@@ -68,6 +68,11 @@ public sealed record FailoverOptions
     /// <summary>The source of time. Default <see cref="TimeProvider.System"/>; tests give their own.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 
+    /// <summary>Every setting but the password.</summary>
+    public override string ToString()
+        => $"WriteWait {WriteWait:c}, ConnectTimeout {ConnectTimeout:c}, OperationTimeout {OperationTimeout:c}, SessionTimeout {SessionTimeout:c}, "
+            + $"ReadFrom {ReadFrom}, RetryAmbiguous {RetryAmbiguous}, WhenDisconnected {WhenDisconnected}, password {(Password is null ? "none" : "given")}";
+
     /// <summary>Throws when a setting is out of range.</summary>
     /// <exception cref="ArgumentException">A setting is wrong; the message names it, what was given and what is allowed.</exception>
     internal FailoverOptions Validate()
