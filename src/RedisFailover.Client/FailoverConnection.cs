@@ -157,7 +157,7 @@ public sealed class FailoverConnection : IAsyncDisposable
         using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
         try
         {
-            await _follower.FirstTopology.WaitAsync(either.Token).ConfigureAwait(false);
+            await FirstTopologyAsync(options, either.Token).ConfigureAwait(false);
             await _nodes.FirstAttempts().WaitAsync(either.Token).ConfigureAwait(false);
 
             // A master that was just found may still have to be recognized as one.
@@ -181,5 +181,19 @@ public sealed class FailoverConnection : IAsyncDisposable
             throw new FailoverConnectException(
                 $"None of the nodes can be reached: {string.Join("; ", states.Select(state => $"{state.Address}: {state.Failure}"))}.");
         }
+    }
+
+    private async Task FirstTopologyAsync(FailoverOptions options, CancellationToken cancellationToken)
+    {
+        if (options.TopologyCacheFile is not null)
+        {
+            await Task.WhenAny(_follower.FirstTopology, Task.Delay(options.ConnectTimeout / 2, options.TimeProvider, cancellationToken)).ConfigureAwait(false);
+            if (!_follower.FirstTopology.IsCompleted && !cancellationToken.IsCancellationRequested && _follower.StartFromCache())
+            {
+                return;
+            }
+        }
+
+        await _follower.FirstTopology.WaitAsync(cancellationToken).ConfigureAwait(false);
     }
 }

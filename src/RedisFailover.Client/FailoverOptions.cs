@@ -45,6 +45,18 @@ public sealed record FailoverOptions
     public bool RetryAmbiguous { get; init; }
 
     /// <summary>
+    /// What becomes of writes while ZooKeeper cannot be reached. Default <see cref="WhenDisconnected.Serve"/>.
+    /// </summary>
+    public WhenDisconnected WhenDisconnected { get; init; }
+
+    /// <summary>
+    /// A file that keeps the last topology, so that the application can start while ZooKeeper is down: when half of
+    /// <see cref="ConnectTimeout"/> has passed without a topology, the one in the file is used. Default null: none is kept.
+    /// One file for each cluster and process.
+    /// </summary>
+    public string? TopologyCacheFile { get; init; }
+
+    /// <summary>
     /// Changes what StackExchange.Redis is configured with for each node: TLS, ClientName and the like. Default null.
     /// The end point, the timeouts and what this library depends on are set afterwards and cannot be changed here.
     /// </summary>
@@ -55,6 +67,11 @@ public sealed record FailoverOptions
 
     /// <summary>The source of time. Default <see cref="TimeProvider.System"/>; tests give their own.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
+
+    /// <summary>Every setting but the password.</summary>
+    public override string ToString()
+        => $"WriteWait {WriteWait:c}, ConnectTimeout {ConnectTimeout:c}, OperationTimeout {OperationTimeout:c}, SessionTimeout {SessionTimeout:c}, "
+            + $"ReadFrom {ReadFrom}, RetryAmbiguous {RetryAmbiguous}, WhenDisconnected {WhenDisconnected}, password {(Password is null ? "none" : "given")}";
 
     /// <summary>Throws when a setting is out of range.</summary>
     /// <exception cref="ArgumentException">A setting is wrong; the message names it, what was given and what is allowed.</exception>
@@ -68,6 +85,16 @@ public sealed record FailoverOptions
         if (!Enum.IsDefined(ReadFrom))
         {
             throw Wrong(nameof(ReadFrom), ReadFrom.ToString(), string.Join(", ", Enum.GetNames<ReadFrom>()));
+        }
+
+        if (!Enum.IsDefined(WhenDisconnected))
+        {
+            throw Wrong(nameof(WhenDisconnected), WhenDisconnected.ToString(), string.Join(", ", Enum.GetNames<WhenDisconnected>()));
+        }
+
+        if (TopologyCacheFile is "")
+        {
+            throw Wrong(nameof(TopologyCacheFile), "empty", "a path, or null");
         }
 
         if (User is not null && !StackExchangeVersion.KnowsUsers)

@@ -31,6 +31,15 @@ internal static partial class Log
     [LoggerMessage(8, LogLevel.Information, "{Node} is no longer in the topology; its calls in flight were ended")]
     public static partial void NodeLeft(ILogger logger, NodeAddress node);
 
+    [LoggerMessage(10, LogLevel.Warning, "Writes are held because ZooKeeper cannot be reached: {Held}")]
+    public static partial void Fenced(ILogger logger, bool held);
+
+    [LoggerMessage(11, LogLevel.Warning, "The topology could not be kept in {File}: {Problem}")]
+    public static partial void CacheNotWritten(ILogger logger, string file, string problem);
+
+    [LoggerMessage(12, LogLevel.Warning, "No topology from ZooKeeper yet: starting with that of {File}, epoch {Epoch}, master {Master}")]
+    public static partial void CacheUsed(ILogger logger, string file, long epoch, NodeAddress? master);
+
     [LoggerMessage(9, LogLevel.Error, "A handler of TopologyChanged failed; the others and later changes are not affected")]
     public static partial void HandlerFailed(ILogger logger, Exception failure);
 }

@@ -113,7 +113,7 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind)
     {
         Topology topology = nodes.Current.Topology;
         string wanted = kind == CommandClass.Write || _needsMaster ? "master" : "node to read from";
-        string state = topology.Master is { } master ? $"{master} is master at epoch {topology.Epoch} and could not take it" : $"there is no master (epoch {topology.Epoch})";
+        string state = nodes.Current.Fenced ? "writes are held while ZooKeeper cannot be reached" : topology.Master is { } master ? $"{master} is master at epoch {topology.Epoch} and could not take it" : $"there is no master (epoch {topology.Epoch})";
         string last = _lastFailure is null ? "" : $"; {_lastNode!.Address} said: {_lastFailure.Message}";
         return new NotAppliedException(
             $"No {wanted} took the call within {nodes.Options.WriteWait.TotalMilliseconds:0} ms: {state}{last}. It was not applied.", _lastNode?.Address, _lastFailure);

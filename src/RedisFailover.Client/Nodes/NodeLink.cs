@@ -57,9 +57,9 @@ internal sealed class NodeLink : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        // May come twice, from the topology and from the end: the source of the token is left to the collector.
         Close();
         await _running.ConfigureAwait(false);
-        _closing.Dispose();
     }
 
     private async Task RunAsync()

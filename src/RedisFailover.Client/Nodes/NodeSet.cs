@@ -17,6 +17,7 @@ internal sealed class NodeSet : IAsyncDisposable
     private readonly ILogger _logger;
     private Topology _topology = Topology.None;
     private Learning? _learning;
+    private bool _fenced;
     private Snapshot _current;
 
     public NodeSet(FailoverOptions options, ILogger logger)
@@ -79,6 +80,20 @@ internal sealed class NodeSet : IAsyncDisposable
         }
 
         return true;
+    }
+
+    /// <summary>Holds writes, or lets them go on.</summary>
+    public void Fence(bool held)
+    {
+        lock (_gate)
+        {
+            if (_fenced != held)
+            {
+                _fenced = held;
+                Log.Fenced(_logger, held);
+                Swap();
+            }
+        }
     }
 
     /// <summary>Looks again at what the links and their multiplexers say.</summary>
@@ -192,7 +207,7 @@ internal sealed class NodeSet : IAsyncDisposable
         }
 
         LiveNode[] replicas = [.. _topology.Replicas.Select(Live).OfType<LiveNode>()];
-        var next = new Snapshot(_topology, master, replicas, Options.ReadFrom);
+        var next = new Snapshot(_topology, master, replicas, Options.ReadFrom, _fenced);
         Snapshot previous = _current;
         if (ReferenceEquals(next.Topology, previous.Topology) && next.SameNodes(previous))
         {

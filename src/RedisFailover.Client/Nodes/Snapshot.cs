@@ -13,18 +13,22 @@ internal sealed class Snapshot
     private readonly TaskCompletionSource _superseded = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly LiveNode[] _readers;
 
-    public Snapshot(Topology topology, LiveNode? master, LiveNode[] replicas, ReadFrom readFrom)
+    public Snapshot(Topology topology, LiveNode? master, LiveNode[] replicas, ReadFrom readFrom, bool fenced = false)
     {
         Topology = topology;
-        Master = master;
+        Master = fenced ? null : master;
+        Fenced = fenced;
         Replicas = replicas;
-        _readers = Readers(readFrom);
+        _readers = Readers(readFrom, master);
     }
 
     public Topology Topology { get; }
 
     /// <summary>The master, once its multiplexer lets writes through; null while writes have to wait.</summary>
     public LiveNode? Master { get; }
+
+    /// <summary>Whether writes are held because ZooKeeper cannot be reached.</summary>
+    public bool Fenced { get; }
 
     /// <summary>The replicas that are connected.</summary>
     public LiveNode[] Replicas { get; }
@@ -63,7 +67,7 @@ internal sealed class Snapshot
     public void Supersede() => _superseded.TrySetResult();
 
     public bool SameNodes(Snapshot other)
-        => Master == other.Master && Replicas.AsSpan().SequenceEqual(other.Replicas) && _readers.AsSpan().SequenceEqual(other._readers);
+        => Master == other.Master && Fenced == other.Fenced && Replicas.AsSpan().SequenceEqual(other.Replicas) && _readers.AsSpan().SequenceEqual(other._readers);
 
     // A turn per thread: callers share no counter to contend for.
     private static LiveNode? InTurn(LiveNode[] nodes) => nodes.Length switch
@@ -73,12 +77,12 @@ internal sealed class Snapshot
         _ => nodes[(int)(++t_turn % (uint)nodes.Length)],
     };
 
-    private LiveNode[] Readers(ReadFrom readFrom)
+    private LiveNode[] Readers(ReadFrom readFrom, LiveNode? connectedMaster)
     {
-        LiveNode[] master = Master is null ? [] : [Master];
+        LiveNode[] master = connectedMaster is null ? [] : [connectedMaster];
         return readFrom switch
         {
-            ReadFrom.Master => master,
+            ReadFrom.Master => Fenced ? [] : master,
             ReadFrom.Replica => Replicas,
             ReadFrom.Nearest => [.. Replicas.Concat(master).OrderBy(node => node.Latency).Take(1)],
             _ => Replicas.Length > 0 ? Replicas : master,

@@ -12,14 +12,18 @@ internal sealed class TopologyFollower : IAsyncDisposable
     private readonly TaskCompletionSource _first = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Task _following;
     private readonly Task _telling;
+    private readonly Task _fencing;
+    private readonly TopologyCache? _cache;
 
     public TopologyFollower(ITopologySource source, NodeSet nodes, ILogger logger)
     {
         _source = source;
         _nodes = nodes;
         _logger = logger;
+        _cache = nodes.Options.TopologyCacheFile is { } file ? new TopologyCache(file, logger) : null;
         _following = Task.Run(FollowAsync);
         _telling = Task.Run(TellAsync);
+        _fencing = nodes.Options.WhenDisconnected == WhenDisconnected.FenceWrites ? Task.Run(FenceAsync) : Task.CompletedTask;
     }
 
     public event Action<Topology>? Changed;
@@ -30,7 +34,7 @@ internal sealed class TopologyFollower : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _closing.CancelAsync().ConfigureAwait(false);
-        await Task.WhenAll(_following, _telling).ConfigureAwait(false);
+        await Task.WhenAll(_following, _telling, _fencing).ConfigureAwait(false);
         await _source.DisposeAsync().ConfigureAwait(false);
         _closing.Dispose();
     }
@@ -45,6 +49,10 @@ internal sealed class TopologyFollower : IAsyncDisposable
                 {
                     Log.TopologyApplied(_logger, topology.Epoch, topology.State, topology.Master, topology.Replicas.Length, topology.Reason);
                     _first.TrySetResult();
+                    if (_cache is not null)
+                    {
+                        await _cache.SaveAsync(topology, _closing.Token).ConfigureAwait(false);
+                    }
                 }
             }
         }
@@ -55,6 +63,36 @@ internal sealed class TopologyFollower : IAsyncDisposable
         {
             _first.TrySetException(failure);
             throw;
+        }
+    }
+
+    /// <summary>Puts the topology of the cache file in force; false when there is none.</summary>
+    public bool StartFromCache()
+    {
+        if (_cache?.Load() is not { } topology || !_nodes.Apply(topology))
+        {
+            return false;
+        }
+
+        Log.CacheUsed(_logger, _cache.File, topology.Epoch, topology.Master);
+        _first.TrySetResult();
+        return true;
+    }
+
+    private async Task FenceAsync()
+    {
+        TimeSpan timeout = _nodes.Options.SessionTimeout;
+        using var timer = new PeriodicTimer(timeout / 40, _nodes.Options.TimeProvider);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(_closing.Token).ConfigureAwait(false))
+            {
+                // Early by the pause between two looks rather than late.
+                _nodes.Fence(_source.SinceLastContact is not { } silence || silence > (timeout / 2) - (timeout / 40));
+            }
+        }
+        catch (OperationCanceledException) when (_closing.IsCancellationRequested)
+        {
         }
     }
 

@@ -1,0 +1,46 @@
+using Microsoft.Extensions.Logging;
+
+namespace RedisFailover.Client;
+
+/// <summary>The last topology on disk, for a start while ZooKeeper is down.</summary>
+internal sealed class TopologyCache(string file, ILogger logger)
+{
+    private bool _told;
+
+    public string File => file;
+
+    /// <summary>Replaces the file as a whole, so that a crash leaves the old one.</summary>
+    public async Task SaveAsync(Topology topology, CancellationToken cancellationToken)
+    {
+        try
+        {
+            string next = file + ".new";
+            await System.IO.File.WriteAllBytesAsync(next, TopologyJson.Write(topology), cancellationToken).ConfigureAwait(false);
+            System.IO.File.Move(next, file, overwrite: true);
+            _told = false;
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        {
+            // The application runs as well without: said once.
+            if (!_told)
+            {
+                Log.CacheNotWritten(logger, file, failure.Message);
+            }
+
+            _told = true;
+        }
+    }
+
+    /// <summary>The topology, or null when there is none to use.</summary>
+    public Topology? Load()
+    {
+        try
+        {
+            return TopologyJson.Parse(System.IO.File.ReadAllBytes(file));
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or FormatException)
+        {
+            return null;
+        }
+    }
+}

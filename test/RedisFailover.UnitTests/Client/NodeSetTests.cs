@@ -1,0 +1,90 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using NUnit.Framework;
+using RedisFailover.Client;
+using StackExchange.Redis;
+
+namespace RedisFailover.UnitTests.Client;
+
+/// <summary>Which topology is in force and what a call is told; the nodes are ports on which nobody listens.</summary>
+[TestFixture]
+public sealed class NodeSetTests
+{
+    private static readonly NodeAddress s_a = new("127.0.0.1", 1);
+    private static readonly NodeAddress s_b = new("127.0.0.1", 2);
+
+    [Test]
+    public async Task A_lower_epoch_is_refused_and_an_equal_one_is_not()
+    {
+        await using var nodes = new NodeSet(new FailoverOptions(), NullLogger.Instance);
+        Assert.That(nodes.Apply(new Topology { Epoch = 3, Master = s_a, State = TopologyState.Ok }), Is.True);
+        Assert.That(nodes.Apply(new Topology { Epoch = 2, Master = s_b, State = TopologyState.Ok }), Is.False);
+        Assert.That(nodes.Current.Topology.Master, Is.EqualTo(s_a));
+        Assert.That(nodes.Apply(new Topology { Epoch = 3, Master = s_a, Replicas = [s_b], State = TopologyState.Ok }), Is.True);
+        Assert.That(nodes.Current.Topology.Replicas, Is.EqualTo(new[] { s_b }));
+    }
+
+    [Test]
+    public async Task Each_topology_supersedes_the_snapshot_before_it()
+    {
+        await using var nodes = new NodeSet(new FailoverOptions(), NullLogger.Instance);
+        Snapshot before = nodes.Current;
+        nodes.Apply(new Topology { Epoch = 1, State = TopologyState.NoMaster });
+        Assert.That(before.Superseded.IsCompleted, Is.True);
+        Assert.That(nodes.Current.Superseded.IsCompleted, Is.False);
+    }
+
+    [Test]
+    public async Task Two_sets_share_no_snapshot()
+    {
+        await using var one = new NodeSet(new FailoverOptions(), NullLogger.Instance);
+        await using var other = new NodeSet(new FailoverOptions(), NullLogger.Instance);
+        one.Apply(new Topology { Epoch = 1, State = TopologyState.NoMaster });
+        Assert.That(other.Current.Superseded.IsCompleted, Is.False);
+    }
+
+    [Test]
+    public async Task During_a_change_of_master_the_old_one_stays_linked_and_when_it_is_over_it_does_not()
+    {
+        await using var nodes = new NodeSet(new FailoverOptions(), NullLogger.Instance);
+        nodes.Apply(new Topology { Epoch = 1, Master = s_a, Replicas = [s_b], State = TopologyState.Ok });
+        nodes.Apply(new Topology { Epoch = 2, Replicas = [s_b], State = TopologyState.SwitchingOver });
+        Assert.That(nodes.States().Select(state => state.Address), Is.EquivalentTo(new[] { s_a, s_b }));
+        nodes.Apply(new Topology { Epoch = 2, Master = s_b, State = TopologyState.Ok });
+        Assert.That(nodes.States().Select(state => state.Address), Is.EquivalentTo(new[] { s_b }));
+    }
+
+    [Test]
+    public async Task A_call_without_a_node_says_what_it_waited_for_and_how_long()
+    {
+        await using var nodes = new NodeSet(new FailoverOptions { WriteWait = TimeSpan.FromMilliseconds(30) }, NullLogger.Instance);
+        nodes.Apply(new Topology { Epoch = 4, State = TopologyState.NoMaster });
+        NotAppliedException? failure = null;
+        try
+        {
+            await ((IDatabase)new FailoverDatabase(nodes, -1, null)).StringSetAsync("key", 1);
+        }
+        catch (NotAppliedException caught)
+        {
+            failure = caught;
+        }
+
+        Assert.That(failure!.Message, Is.EqualTo("No master took the call within 30 ms: there is no master (epoch 4). It was not applied."));
+    }
+
+    [Test]
+    public async Task After_its_end_a_call_is_told_that_it_is_closed()
+    {
+        var nodes = new NodeSet(new FailoverOptions(), NullLogger.Instance);
+        await nodes.DisposeAsync();
+        IDatabase database = new FailoverDatabase(nodes, -1, null);
+        Assert.That(() => database.StringSet("key", 1), Throws.TypeOf<ObjectDisposedException>());
+    }
+
+    [Test]
+    public void What_a_failure_says_about_the_call() => Assert.Multiple(() =>
+    {
+        Assert.That(Failures.Judge(new ObjectDisposedException("multiplexer")), Is.EqualTo(Outcome.NotApplied));
+        Assert.That(Failures.Judge(new TaskCanceledException()), Is.EqualTo(Outcome.Ambiguous));
+        Assert.That(Failures.Judge(new ArgumentException("argument")), Is.EqualTo(Outcome.CommandFailed));
+    });
+}
