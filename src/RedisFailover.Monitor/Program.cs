@@ -53,6 +53,11 @@ catch (IOException e)
     Console.Error.WriteLine($"redis-failover-monitor: --http {options.Http}: {e.Message}");
     return 1;
 }
+catch (OperationCanceledException)
+{
+    // Told to stop while it was still starting: an orderly end, too.
+    return 0;
+}
 
 // A monitor that failed says so to its supervisor; the host has logged why.
 return monitor.ExecuteTask is { IsFaulted: true } ? 1 : 0;
