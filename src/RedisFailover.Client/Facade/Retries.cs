@@ -85,11 +85,14 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind)
 
         if (outcome == Outcome.Ambiguous && kind == CommandClass.Write && !nodes.Options.RetryAmbiguous)
         {
+            Measures.Ambiguous.Add(1);
             throw new MayHaveBeenAppliedException(node.Address, failure);
         }
 
         _needsMaster |= Failures.IsReadOnly(failure);
         _ = RemainingOrThrow();
+
+        Measures.Retries.Add(1);
 
         // Its multiplexer may have changed its mind about the role: looking again starts to teach it.
         nodes.Rebuild();
@@ -111,6 +114,7 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind)
 
     private NotAppliedException TimeIsOver()
     {
+        Measures.NotApplied.Add(1);
         Topology topology = nodes.Current.Topology;
         string wanted = kind == CommandClass.Write || _needsMaster ? "master" : "node to read from";
         string state = nodes.Current.Fenced ? "writes are held while ZooKeeper cannot be reached" : topology.Master is { } master ? $"{master} is master at epoch {topology.Epoch} and could not take it" : $"there is no master (epoch {topology.Epoch})";

@@ -48,6 +48,7 @@ internal sealed class TopologyFollower : IAsyncDisposable
                 if (_nodes.Apply(topology))
                 {
                     Log.TopologyApplied(_logger, topology.Epoch, topology.State, topology.Master, topology.Replicas.Length, topology.Reason);
+                    Measures.Topologies.Add(1);
                     _first.TrySetResult();
                     if (_cache is not null)
                     {

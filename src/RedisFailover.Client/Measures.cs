@@ -1,0 +1,23 @@
+using System.Diagnostics.Metrics;
+
+namespace RedisFailover.Client;
+
+/// <summary>What the client counts, under the meter <see cref="MeterName"/>. On slow paths only: a call that succeeds at once touches none of it.</summary>
+internal static class Measures
+{
+    public const string MeterName = "RedisFailover.Client";
+
+    private static readonly Meter s_meter = new(MeterName);
+
+    /// <summary>Calls sent again after a failure that is known not to have applied them, or that read.</summary>
+    public static readonly Counter<long> Retries = s_meter.CreateCounter<long>("redis_failover.client.retries", "{call}", "Calls that were sent again.");
+
+    /// <summary>Calls that ended with <see cref="MayHaveBeenAppliedException"/>.</summary>
+    public static readonly Counter<long> Ambiguous = s_meter.CreateCounter<long>("redis_failover.client.ambiguous", "{call}", "Calls that may have been applied.");
+
+    /// <summary>Calls that ended with <see cref="NotAppliedException"/>.</summary>
+    public static readonly Counter<long> NotApplied = s_meter.CreateCounter<long>("redis_failover.client.not_applied", "{call}", "Calls that no node took in time.");
+
+    /// <summary>Topologies that took effect.</summary>
+    public static readonly Counter<long> Topologies = s_meter.CreateCounter<long>("redis_failover.client.topologies", "{change}", "Topologies that took effect.");
+}
