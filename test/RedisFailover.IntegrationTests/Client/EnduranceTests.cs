@@ -22,6 +22,7 @@ public sealed class EnduranceTests
             RedisServer old = redis.Master;
             RedisServer next = redis.Servers.Single(server => server != old);
             redis.AnnounceFailover();
+            await Eventually.HoldsAsync("the announcement is known", () => redis.Connection.Topology.Master is null);
             await next.CommandAsync("REPLICAOF", "NO", "ONE");
             redis.Publish(next, old);
             await database.StringSetAsync("failover", i);
