@@ -233,12 +233,19 @@ internal sealed class NodeSet : IAsyncDisposable
     {
         // Off the lock that the caller holds.
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        using CancellationTokenSource cancellation = learning.Cancellation;
         try
         {
-            await MasterRole.LearnAsync(learning.Node, Options.TimeProvider, learning.Cancellation.Token).ConfigureAwait(false);
+            await MasterRole.LearnAsync(learning.Node, Options.TimeProvider, cancellation.Token).ConfigureAwait(false);
         }
         catch (OperationCanceledException)
         {
+            // The topology has moved on, or all is over.
+            lock (_gate)
+            {
+                _learning = _learning == learning ? null : _learning;
+            }
+
             return;
         }
 
