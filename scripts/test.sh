@@ -9,14 +9,14 @@ install_dependencies
 
 dotnet build -c Release "$ROOT/redis-failover-zk.sln" -v quiet
 
-results=$(mktemp -d "${TMPDIR:-/tmp}/redis-failover-test-results.XXXXXX")
-trap 'rm -rf "$results"' EXIT
-log=$results/log
+work=$(mktemp -d "${TMPDIR:-/tmp}/redis-failover-run.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+log=$work/log
 
 status=0
 for project in UnitTests IntegrationTests; do
   # A test that hangs is named and ends the run of its project.
-  timeout --kill-after=10 600 dotnet test --no-build -c Release "$ROOT/test/RedisFailover.$project" --results-directory "$results" \
+  timeout --kill-after=10 600 dotnet test --no-build -c Release "$ROOT/test/RedisFailover.$project" --results-directory "$work/results" \
     --blame-hang --blame-hang-timeout 120s --blame-hang-dump-type none "$@" 2>&1 | tee -a "$log" || status=$?
 done
 
