@@ -14,6 +14,10 @@ internal sealed partial class FailoverDatabase
     /// <summary>The multiplexer of the node that is master now; not to be kept, it does not follow a failover.</summary>
     ConnectionMultiplexer IRedisAsync.Multiplexer => _nodes.Master().Multiplexer;
 
+    /// <summary>Whether a read with these flags would find a node now; does not wait for one.</summary>
+    bool IDatabaseAsync.IsConnected(RedisKey key, CommandFlags flags)
+        => _nodes.Current.NodeFor(CommandClass.Either, flags) is { } node && node.Database(_db).IsConnected(key, flags & ~StackExchangeVersion.RoleMask);
+
     RedisResult IDatabase.Execute(string command, params object[] args) => ((IDatabase)this).Execute(command, args, CommandFlags.None);
 
     RedisResult IDatabase.Execute(string command, ICollection<object> args, CommandFlags flags)

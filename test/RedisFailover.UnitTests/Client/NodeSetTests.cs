@@ -72,6 +72,13 @@ public sealed class NodeSetTests
     }
 
     [Test]
+    public async Task Asking_whether_it_is_connected_waits_for_nobody()
+    {
+        await using var nodes = new NodeSet(new FailoverOptions(), NullLogger.Instance);
+        Assert.That(new FailoverDatabase(nodes, -1, null) is IDatabase database && database.IsConnected("key"), Is.False);
+    }
+
+    [Test]
     public async Task After_its_end_a_call_is_told_that_it_is_closed()
     {
         var nodes = new NodeSet(new FailoverOptions(), NullLogger.Instance);
