@@ -84,7 +84,10 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
         }
     }
 
-    /// <summary>Cancelled once, when the session has expired or was closed. Callbacks registered on it run on the thread pool.</summary>
+    /// <summary>
+    /// Cancelled once, when the session has expired or was closed. Callbacks registered on it run on the thread pool, before or after
+    /// <see cref="StateChanged"/>, which waits for its turn.
+    /// </summary>
     public CancellationToken Ended { get; }
 
     /// <summary>How long ago the server last answered, anything. Pings count: this says nothing about the quorum (see <see cref="Lease"/>).</summary>

@@ -59,6 +59,7 @@ public sealed class FaultTests
         await ExpireAsync(first);
         await Eventually.HoldsAsync("expired", () => first.Ended.IsCancellationRequested);
         Assert.That((await FailsAsync(first.GetDataAsync("/e").AsTask())).Code, Is.EqualTo(ZooKeeperErrorCode.SessionExpired));
+        await Eventually.HoldsAsync("told", () => states.Contains(ZooKeeperSessionState.Expired));
         Assert.That(states.Count(s => s == ZooKeeperSessionState.Expired), Is.EqualTo(1));
 
         ZooKeeperSession second = await client.GetSessionAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(10));

@@ -42,12 +42,12 @@ public sealed class SessionEndTests
         await using var server = new FakeServer();
         (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
         await using ZooKeeperSession owned = session;
-        List<ZooKeeperSessionState> states = [];
-        List<WatchedEventType> events = [];
-        session.StateChanged += states.Add;
+        var states = new System.Collections.Concurrent.ConcurrentQueue<ZooKeeperSessionState>();
+        var events = new System.Collections.Concurrent.ConcurrentQueue<WatchedEventType>();
+        session.StateChanged += states.Enqueue;
         int ended = 0;
         session.Ended.Register(() => Interlocked.Increment(ref ended));
-        Task<ZnodeStat?> watch = session.ExistsAsync("/watched", e => events.Add(e.Type));
+        Task<ZnodeStat?> watch = session.ExistsAsync("/watched", e => events.Enqueue(e.Type));
         await connection.ReplyAsync(await connection.ReadAsync(OpCode.Exists), null, ZooKeeperErrorCode.NoNode);
         await watch.WithinDeadline();
         Task<ZnodeStat> sent = session.SetDataAsync("/a", default).AsTask();
@@ -64,6 +64,7 @@ public sealed class SessionEndTests
         ZooKeeperException late = await Waiting.ThrowsZooKeeper(session.SetDataAsync("/a", default).AsTask());
         Assert.That((late.Code, late.MayHaveBeenApplied), Is.EqualTo((ZooKeeperErrorCode.SessionExpired, false)));
         await Waiting.Until(() => session.Ended.IsCancellationRequested && Volatile.Read(ref ended) > 0);
+        await Waiting.Until(() => !events.IsEmpty && states.Contains(ZooKeeperSessionState.Expired));
         Assert.That(ended, Is.EqualTo(1));
         Assert.That(states.Where(s => s != ZooKeeperSessionState.Connected), Is.EqualTo(new[] { ZooKeeperSessionState.Disconnected, ZooKeeperSessionState.Expired }));
         Assert.That(events, Is.EqualTo(new[] { WatchedEventType.SessionEnded }));
