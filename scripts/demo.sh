@@ -19,8 +19,8 @@ cli() { dotnet "$CLI" "$@" --zk "127.0.0.1:$ZK"; }
 # Microseconds since 1970 of an ISO time.
 us_of() { date -d "$1" +%s%6N; }
 
-# The value of "NAME": in JSON, without a parser: field NAME <json
-field() { sed -nE "s/.*\"$1\": ?\"?([^\",}]*).*/\1/p" | head -n 1; }
+# The first value of "NAME": in JSON, without a parser: field NAME <json. Reads to the end: whoever writes must not meet a closed pipe.
+field() { sed -nE "s/.*\"$1\": ?\"?([^\",}]*).*/\1/p" | sed -n 1p; }
 
 zk_get() { bash "$(zookeeper_cli)" -server "127.0.0.1:$ZK" get "$1" 2>/dev/null; }
 
@@ -96,7 +96,7 @@ MILLIS=$(sed -E 's/.*"millis":\{([^}]*)\}.*/\1/' <<<"$ENTRY")
 PUBLICATION=$(sed -nE 's/.*"publication":([0-9.]*).*/\1/p' <<<"$MILLIS")
 PROMOTED=$(awk -v us="$PUBLISHED" -v ms="${PUBLICATION:-0}" 'BEGIN { printf "%.6f", us / 1e6 - ms / 1e3 }')
 PROMOTED=$(date -u -d "@$PROMOTED" +%Y-%m-%dT%H:%M:%S.%6NZ)
-NEXT=$(sed -nE 's/.*"event":"gap","from":"([^"]*)","to":"([^"]*)".*/\1 \2/p' "$WORK/load.log" | awk -v at="$PROMOTED" '$1 <= at && at <= $2 { print $2; exit }')
+NEXT=$(sed -nE 's/.*"event":"gap","from":"([^"]*)","to":"([^"]*)".*/\1 \2/p' "$WORK/load.log" | awk -v at="$PROMOTED" '$1 <= at && at <= $2 { next_ = $2 } END { print next_ }')
 [[ -n $NEXT ]] || {
   show_logs
   die "the client has seen no pause at $PROMOTED."
@@ -135,7 +135,7 @@ start redis1 redis-server "$WORK/redis1/redis.conf"
 say "the old master is started again, as the master that it was"
 wait_until 30 "it is a replica in use" in_use "${MASTER##*:}" 2
 wait_until 30 "it follows" redis_follows "$R1" "${MASTER##*:}"
-say "ROLE of 127.0.0.1:$R1: $(redis-cli -p "$R1" role | head -n 4 | paste -sd' '); topology: $(tail -n 1 "$WORK/watch.log" | cut -d' ' -f2-)"
+say "ROLE of 127.0.0.1:$R1: $(redis-cli -p "$R1" role | sed -n 1,4p | paste -sd' '); topology: $(tail -n 1 "$WORK/watch.log" | cut -d' ' -f2-)"
 
 # ---- the leading monitor dies -------------------------------------------------------------------------------------------------
 echo
