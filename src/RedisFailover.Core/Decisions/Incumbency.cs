@@ -5,8 +5,8 @@ namespace RedisFailover;
 /// <summary>The master is in office: watch it, hear the operator's wishes, keep the other nodes in line.</summary>
 internal static class Incumbency
 {
-    /// <summary>How soon a replica that still believes in its link is asked again while the master fails.</summary>
-    private static readonly TimeSpan SuspicionInterval = TimeSpan.FromMilliseconds(2);
+    /// <summary>For how long a replica that still believes in its link is asked again at once while the master fails; and how often later.</summary>
+    private static readonly TimeSpan FirstSuspicion = TimeSpan.FromMilliseconds(20), LaterSuspicion = TimeSpan.FromMilliseconds(50);
 
     /// <summary>How often the replicas are asked while an operator's wish waits for one to be in step.</summary>
     private static readonly TimeSpan PatienceInterval = TimeSpan.FromMilliseconds(50);
@@ -152,8 +152,8 @@ internal static class Incumbency
             return ([], null);
         }
 
-        // The longer it lasts the less a millisecond matters.
-        TimeSpan interval = now - since < 50 * SuspicionInterval ? SuspicionInterval : 50 * SuspicionInterval;
+        // The longer it lasts the less a millisecond matters. At first the answers themselves set the pace: no timer is as fine.
+        TimeSpan interval = now - since < FirstSuspicion ? TimeSpan.Zero : LaterSuspicion;
         TimeSpan? wakeAt = null;
         ImmutableArray<FailoverAction>.Builder questions = ImmutableArray.CreateBuilder<FailoverAction>();
         foreach (NodeView node in view.Nodes.Values)

@@ -30,7 +30,7 @@ public sealed record ClusterView
     /// <summary>Each node that is watched: those configured, and the topology's master when it is not among them.</summary>
     public ImmutableSortedDictionary<NodeAddress, NodeView> Nodes { get; init; } = ImmutableSortedDictionary<NodeAddress, NodeView>.Empty;
 
-    /// <summary>The views of the other live monitors.</summary>
+    /// <summary>The other live monitors, with what they see; that is known to a leader only.</summary>
     public ImmutableDictionary<string, MonitorReport> OtherMonitors { get; init; } = ImmutableDictionary<string, MonitorReport>.Empty;
 
     /// <summary>The fencing token while this monitor leads; null while it does not.</summary>
@@ -107,11 +107,20 @@ public sealed record ClusterView
             NodeAnswered o => With(Node(o.Node).Answered(o.At, o.Latency) with { Info = o.Info, InfoAsked = o.Asked }),
             NodeBeat o => Node(o.Node).Info is null ? this : With(Node(o.Node).Answered(o.At, o.Latency)),
             NodeFailed o => With(Node(o.Node).Failed(o, policy.MaxFailures)),
+            MonitorCame o => OtherMonitors.ContainsKey(o.MonitorId) ? this : this with { OtherMonitors = OtherMonitors.Add(o.MonitorId, MonitorReport.None) },
             MonitorReported o => this with { OtherMonitors = OtherMonitors.SetItem(o.MonitorId, o.Report) },
             MonitorLeft o => this with { OtherMonitors = OtherMonitors.Remove(o.MonitorId) },
             // A leader trusts nothing that it heard before its election: it reads the topology first.
             LeadershipGained o => this with { Term = o.Term, LeadingSince = o.At, TopologyKnown = false, Progress = null, Failed = Failed.Clear() },
-            LeadershipLost => this with { Term = null, TopologyKnown = false, Progress = null, Failed = Failed.Clear() },
+            // Nor does one that leads no longer follow what the others see.
+            LeadershipLost => this with
+            {
+                Term = null,
+                TopologyKnown = false,
+                Progress = null,
+                Failed = Failed.Clear(),
+                OtherMonitors = OtherMonitors.ToImmutableDictionary(m => m.Key, _ => MonitorReport.None),
+            },
             TopologyRead o => Read(o),
             OperatorWished o => this with { Wish = o.Wish, WishedAt = o.Wish == Wish ? WishedAt : o.At },
             ActionFinished o => Finished(o, policy),

@@ -49,6 +49,9 @@ public sealed record NodeBeat(TimeSpan At, NodeAddress Node, TimeSpan Latency) :
 /// <param name="Detail">The error in words, without secrets.</param>
 public sealed record NodeFailed(TimeSpan At, NodeAddress Node, Evidence Evidence, string Detail) : Observation(At);
 
+/// <summary>Another monitor is here: its ephemeral znode was seen. What it sees is not known yet.</summary>
+public sealed record MonitorCame(TimeSpan At, string MonitorId) : Observation(At);
+
 /// <summary>Another monitor published its view.</summary>
 public sealed record MonitorReported(TimeSpan At, string MonitorId, MonitorReport Report) : Observation(At);
 

@@ -111,8 +111,8 @@ internal sealed class MonitorService : BackgroundService
             coordinator.RunAsync(ending.Token),
             transitions.RunAsync(ending.Token),
             registry.PublishAsync(ending.Token),
-            registry.WatchOthersAsync(ending.Token),
-            LeadAsync(coordinator, zooKeeper, ending.Token),
+            registry.WatchPresenceAsync(ending.Token),
+            LeadAsync(coordinator, registry, zooKeeper, ending.Token),
         ];
         try
         {
@@ -146,7 +146,7 @@ internal sealed class MonitorService : BackgroundService
     }
 
     /// <summary>Campaigns, leads until the lead is lost, campaigns again; gives the lead up at once when the monitor stops.</summary>
-    private async Task LeadAsync(Coordinator coordinator, ZooKeeperClient zooKeeper, CancellationToken cancellationToken)
+    private async Task LeadAsync(Coordinator coordinator, MonitorRegistry registry, ZooKeeperClient zooKeeper, CancellationToken cancellationToken)
     {
         var election = new LeaderElection(zooKeeper, new LeaderElectionOptions
         {
@@ -163,10 +163,12 @@ internal sealed class MonitorService : BackgroundService
             try
             {
                 using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, leadership.Lost);
-                await Task.Delay(Timeout.InfiniteTimeSpan, either.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                registry.IsLeading = true;
+                await registry.WatchViewsAsync(either.Token);
             }
             finally
             {
+                registry.IsLeading = false;
                 coordinator.Leadership = null;
                 _observations.Writer.TryWrite(new LeadershipLost(_clock.Now));
                 await ResignAsync(leadership);

@@ -94,8 +94,8 @@ internal sealed class NodeProber : IAsyncDisposable
                 }
 
                 // A closed connection is tried again at once: only the next attempt tells whether the node is gone. A refusal
-                // costs nothing and is repeated a millisecond apart until it is judged, then ever more slowly; our own faults do
-                // not mend themselves in milliseconds.
+                // costs nothing and is repeated until it is judged, without a timer (which takes 4 ms where a millisecond was
+                // meant), then ever more slowly; our own faults do not mend themselves in milliseconds.
                 refusals = evidence is Evidence.Refused or Evidence.Unreachable ? refusals + 1 : 0;
                 retry = evidence switch
                 {
@@ -103,7 +103,11 @@ internal sealed class NodeProber : IAsyncDisposable
                     _ when refusals <= _policy.MaxFailures => FirstRetry,
                     _ => retry * 2 < LongestRetry ? retry * 2 : LongestRetry,
                 };
-                if (evidence != Evidence.Closed)
+                if (evidence == Evidence.Closed || (evidence == Evidence.Refused && refusals < _policy.MaxFailures))
+                {
+                    await Task.Yield();
+                }
+                else
                 {
                     await Task.Delay(retry, _clock.Provider, cancellationToken);
                 }

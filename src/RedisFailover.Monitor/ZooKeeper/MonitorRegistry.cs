@@ -13,6 +13,17 @@ internal sealed class MonitorRegistry(
     private readonly Channel<MonitorReport> _reports = Channel.CreateBounded<MonitorReport>(
         new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true });
 
+    private static readonly TimeSpan LeadersDelay = TimeSpan.FromMilliseconds(50);
+
+    private volatile bool _isLeading;
+
+    /// <summary>Whether this monitor leads.</summary>
+    internal bool IsLeading
+    {
+        get => _isLeading;
+        set => _isLeading = value;
+    }
+
     /// <summary>Tells the others what we see now. Only the latest view matters; older ones that are not out yet are dropped.</summary>
     internal void Publish(MonitorReport report) => _reports.Writer.TryWrite(report);
 
@@ -33,8 +44,13 @@ internal sealed class MonitorRegistry(
                 }
 
                 using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, session.Ended);
-                MonitorReport next = await _reports.Reader.ReadAsync(ended.Token);
-                report = next;
+                report = await _reports.Reader.ReadAsync(ended.Token);
+                if (IsLeading && home == session)
+                {
+                    // Nobody waits for the leader's vote, which it has itself; what it does about it comes first.
+                    await Task.Delay(LeadersDelay, clock.Provider, ended.Token);
+                }
+
                 if (home == session)
                 {
                     await session.SetDataAsync(paths.Monitor(id), report.Write(), -1, cancellationToken);
@@ -57,8 +73,33 @@ internal sealed class MonitorRegistry(
         }
     }
 
-    /// <summary>Reports what the other monitors see, for as long as they live.</summary>
-    internal async Task WatchOthersAsync(CancellationToken cancellationToken)
+    /// <summary>Reports which other monitors are here.</summary>
+    internal async Task WatchPresenceAsync(CancellationToken cancellationToken)
+    {
+        HashSet<string> present = [];
+        await using WatchedChildren monitors = zooKeeper.WatchChildren(paths.Monitors);
+        await foreach (ImmutableArray<string>? names in monitors.ChangesAsync(cancellationToken))
+        {
+            HashSet<string> others = Others(names);
+            foreach (string gone in present.Except(others))
+            {
+                observations.TryWrite(new MonitorLeft(clock.Now, gone));
+            }
+
+            foreach (string came in others.Except(present))
+            {
+                observations.TryWrite(new MonitorCame(clock.Now, came));
+            }
+
+            present = others;
+        }
+    }
+
+    /// <summary>
+    /// Reports what the other monitors see. Only a leader needs to know: when a node is lost all monitors write at once, and each
+    /// further reader would slow down the one that counts.
+    /// </summary>
+    internal async Task WatchViewsAsync(CancellationToken cancellationToken)
     {
         var watched = new Dictionary<string, WatchedValue>(StringComparer.Ordinal);
         await using WatchedChildren monitors = zooKeeper.WatchChildren(paths.Monitors);
@@ -66,7 +107,7 @@ internal sealed class MonitorRegistry(
         {
             await foreach (ImmutableArray<string>? names in monitors.ChangesAsync(cancellationToken))
             {
-                HashSet<string> others = [.. (names ?? []).Where(n => n != id)];
+                HashSet<string> others = Others(names);
                 foreach (string gone in watched.Keys.Except(others).ToArray())
                 {
                     watched.Remove(gone, out WatchedValue? left);
@@ -80,6 +121,10 @@ internal sealed class MonitorRegistry(
                 }
             }
         }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            // It no longer leads.
+        }
         finally
         {
             foreach (WatchedValue value in watched.Values)
@@ -88,6 +133,8 @@ internal sealed class MonitorRegistry(
             }
         }
     }
+
+    private HashSet<string> Others(ImmutableArray<string>? names) => [.. (names ?? []).Where(n => n != id)];
 
     private WatchedValue Follow(string name, CancellationToken cancellationToken)
     {
