@@ -3,6 +3,8 @@
 # shellcheck disable=SC2034 # what it sets is for the scripts that source it
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# Diagnostics are off because a killed .NET process leaves its pipes for them in /tmp.
+export DOTNET_EnableDiagnostics=0
 export LC_ALL=C.UTF-8 DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_CLI_UI_LANGUAGE=en
 # Debian keeps servers where a plain user's PATH may not look.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin

@@ -49,15 +49,20 @@ internal static class Adoption
             return Ambiguous(view, policy, topology, "several masters hold data", withData);
         }
 
+        // Replicas with data of a master that does not answer may hold more than a master that stands alone.
+        ImmutableArray<NodeView> orphans = [.. online.Where(n => n.IsReplica && n.Info!.Keys > 0)];
+        if (!orphans.IsEmpty)
+        {
+            return Ambiguous(
+                view, policy, topology, "a master stands beside replicas with data of another one that does not answer", [.. withData, .. orphans]);
+        }
+
         if (withData.Length == 1)
         {
             return Adopt(view, policy, topology, withData[0], $"{withData[0].Address} is the master: it alone holds data");
         }
 
-        // Replicas of a master that does not answer may hold what an empty master does not.
-        return online.Any(n => n.IsReplica && n.Info!.Keys > 0)
-            ? Ambiguous(view, policy, topology, "an empty master stands beside replicas with data of a master that does not answer", online)
-            : Adopt(view, policy, topology, masters[0], $"{masters[0].Address} is the master: all nodes are empty, it is the first of those that answer");
+        return Adopt(view, policy, topology, masters[0], $"{masters[0].Address} is the master: all nodes are empty, it is the first of those that answer");
     }
 
     private static NodeView? Chosen(ClusterView view, ImmutableArray<NodeView> online)

@@ -22,6 +22,11 @@ internal static class Candidates
         }
 
         NodeInfo info = node.Info!;
+        if (info.Loading)
+        {
+            return "it is loading its data set";
+        }
+
         if (info.Priority == 0)
         {
             return "its replica-priority is 0";

@@ -38,9 +38,21 @@ public static class FailoverDecider
             return Decision.Do("the topology has to be read first", new ReadTopology());
         }
 
-        if (view.LiveMonitors < policy.RequiredMonitors)
+        // A change that is under way is finished or undone all the same: it must not stay half done.
+        if (view.LiveMonitors < policy.RequiredMonitors && view.Topology is not { IsChangingMaster: true })
         {
-            return Decision.Nothing($"nothing is decided: {view.LiveMonitors} monitors are here, {policy.RequiredMonitors} are required");
+            string few = $"nothing is decided: {view.LiveMonitors} monitors are here, {policy.RequiredMonitors} are required";
+            return Decision.Nothing(few) with { Warning = few };
+        }
+
+        // What a node said before this monitor led may be older than what the leader before did to it.
+        TimeSpan patience = view.LeadingSince + policy.ProbeTimeout;
+        ImmutableArray<FailoverAction> unheard = [.. view.Nodes.Values
+            .Where(n => n.IsOnline && n.FailingSince is null && n.Evidence is null && n.InfoAsked < view.LeadingSince)
+            .Select(n => new Inspect(n.Address))];
+        if (!unheard.IsEmpty && now < patience)
+        {
+            return new Decision(unheard, patience, "asking every node anew, as a new leader");
         }
 
         if (view is { TopologyFault: { } fault, Topology: { } memory })

@@ -60,6 +60,9 @@ public sealed record FailoverPolicy
     /// <summary>How long an action that failed waits until it is tried again. 250 ms.</summary>
     public TimeSpan RetryDelay { get; init; } = TimeSpan.FromMilliseconds(250);
 
+    /// <summary>How long a question that could not be asked waits until it is asked again. 20 ms.</summary>
+    public TimeSpan InspectRetryDelay { get; init; } = TimeSpan.FromMilliseconds(20);
+
     /// <summary>Silence is judged after max-failures probes that each had their full time: <c>MaxFailures x ProbeTimeout</c>.</summary>
     public TimeSpan SilenceLimit => MaxFailures * ProbeTimeout;
 }

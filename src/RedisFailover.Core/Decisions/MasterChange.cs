@@ -22,7 +22,7 @@ internal static class MasterChange
         }
 
         NodeView? from = topology.Intent?.From is { } address ? view.Node(address) : null;
-        if (topology.State == TopologyState.SwitchingOver && from is { IsMaster: true, FailingSince: null })
+        if (topology.State == TopologyState.SwitchingOver && from is { IsMaster: true } && !Verdict.IsUnavailable(view, policy, from.Address, out _))
         {
             return HandOver(view, policy, now, topology, progress, from);
         }
@@ -38,10 +38,15 @@ internal static class MasterChange
         => view.Nodes.Values
             .Where(n => n.Address != topology.Intent?.From && n.IsMaster && n.InfoAsked >= progress.StartedAt
                 && (n.Address == progress.Promoted
-                    || (topology.Identity is { } lost && n.Info!.PreviousReplicationId == lost.ReplicationId)))
+                    || ((progress.Inherited || view.Failed.ContainsKey(new Promote(n.Address)) || IsFollowed(view, n, topology))
+                        && topology.Identity is { } lost && n.Info!.PreviousReplicationId == lost.ReplicationId)))
             .OrderByDescending(n => n.Info!.Offset)
             .ThenBy(n => n.Address)
             .FirstOrDefault();
+
+    /// <summary>The old master says itself that it follows this node: somebody promoted it by hand.</summary>
+    private static bool IsFollowed(ClusterView view, NodeView node, Topology topology)
+        => topology.Intent?.From is { } from && view.Node(from) is { IsReplica: true } old && old.Info!.MasterAddress == node.Address;
 
     /// <summary>A lost master: promote the best of those that answer.</summary>
     private static Decision Replace(
@@ -108,8 +113,8 @@ internal static class MasterChange
         {
             NodeView best = Candidates.Ranked(fit, topology.Identity, policy)[0];
             return Decision.Do(
-                $"promoting {best.Address}: offset {best.Info!.Offset} of {topology.Identity?.Offset.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "unknown"}"
-                    + $", the best of {fit.Count}{(unfit.Count > 0 ? $" ({string.Join("; ", unfit)})" : "")}",
+                $"promoting {best.Address}: offset {best.Info!.Offset}, the master was last seen at {topology.Identity?.Offset.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "an unknown one"}"
+                    + $"; the best of {fit.Count}{(unfit.Count > 0 ? $" ({string.Join("; ", unfit)})" : "")}",
                 new Promote(best.Address));
         }
 
@@ -151,6 +156,12 @@ internal static class MasterChange
 
             Decision restore = Restore(view, policy, topology, progress, from, $"the switchover to {target.Address} was given up and nothing changed: {why}");
             return restore with { Actions = restore.Actions.Add(new ResumeWrites(from.Address)) };
+        }
+
+        // It misses a beat: no verdict yet, and nothing to do without its answers. At the deadline all is undone.
+        if (from.FailingSince is not null)
+        {
+            return Decision.Nothing($"{from.Address} does not answer at the moment", deadline);
         }
 
         if (progress.PausedAt is not { } paused)

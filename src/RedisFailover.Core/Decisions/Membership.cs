@@ -39,7 +39,7 @@ internal static class Membership
         foreach (NodeAddress address in policy.Nodes)
         {
             NodeView node = view.Node(address);
-            if (address == master || !node.IsOnline || node.Evidence is not null)
+            if (address == master || !node.IsOnline || node.Evidence is not null || node.InfoAsked < view.LeadingSince)
             {
                 continue;
             }

@@ -36,6 +36,12 @@ internal static class Verdict
             return $"master {master} is lost: nothing listens there, and every replica that answers has lost its link to it";
         }
 
+        // Nothing follows from what it said before this monitor led.
+        if (own.InfoAsked < view.LeadingSince)
+        {
+            return null;
+        }
+
         if (own.IsReplica)
         {
             return $"master {master} says that it is a replica of {own.Info!.MasterAddress}";
@@ -85,10 +91,14 @@ internal static class Verdict
             return null;
         }
 
-        bool keptAll = own.Info.SharesHistoryWith(known) && own.Info.Offset >= known.Offset;
+        // Restarted from a snapshot, it continues the history from where the snapshot was taken (second_repl_offset); a replica that
+        // is beyond that would be wiped down to it.
         bool replicaHasMore = view.Nodes.Values.Any(n => n.Address != own.Address && n.IsReplica && n.Info!.Keys > 0
-            && n.Info.SharesHistoryWith(known) && !n.Info.SharesHistoryWith(own.Info.Identity));
-        return !keptAll && replicaHasMore
+            && n.Info.SharesHistoryWith(known)
+            && (!n.Info.SharesHistoryWith(own.Info.Identity)
+                || (n.Info.ReplicationId == known.ReplicationId && own.Info.ReplicationId != known.ReplicationId
+                    && n.Info.Offset > own.Info.PreviousHistoryEnd - 1)));
+        return replicaHasMore
             ? $"master {own.Address} was restarted and came back with another history ({own.Info.Keys} keys)"
             : null;
     }

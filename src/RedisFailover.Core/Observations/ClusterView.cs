@@ -88,6 +88,11 @@ public sealed record ClusterView
     public ClusterView Start(ImmutableArray<FailoverAction> actions, TimeSpan now)
     {
         ClusterView view = this with { Running = Running.Union(actions) };
+        if (view.Progress is { } current && actions.Any(a => a is ResumeWrites))
+        {
+            view = view with { Progress = current with { PausedAt = null } };
+        }
+
         PublishTopology? intent = actions.OfType<PublishTopology>().FirstOrDefault(p => p.Next.IsChangingMaster);
         if (intent is null || view.Progress is not null)
         {
@@ -95,7 +100,12 @@ public sealed record ClusterView
         }
 
         TimeSpan? failingSince = intent.Next.Intent?.From is { } from ? Node(from).FailingSince : null;
-        return view with { Progress = new MasterChangeProgress(now, failingSince ?? now, Inherited: false) };
+        // What failed in an earlier change says nothing about this one.
+        return view with
+        {
+            Progress = new MasterChangeProgress(now, failingSince ?? now, Inherited: false),
+            Failed = Failed.RemoveRange(Failed.Keys.Where(a => a is PauseWrites or Promote)),
+        };
     }
 
     /// <summary>The view after an observation.</summary>
@@ -104,20 +114,21 @@ public sealed record ClusterView
         ArgumentNullException.ThrowIfNull(policy);
         return observation switch
         {
-            NodeAnswered o => With(Node(o.Node).Answered(o.At, o.Latency) with { Info = o.Info, InfoAsked = o.Asked }),
+            NodeAnswered o => With(Node(o.Node).Answered(o.At, o.Latency).Informed(o.Info, o.Asked)),
             NodeBeat o => Node(o.Node).Info is null ? this : With(Node(o.Node).Answered(o.At, o.Latency)),
             NodeFailed o => With(Node(o.Node).Failed(o, policy.MaxFailures)),
             MonitorCame o => OtherMonitors.ContainsKey(o.MonitorId) ? this : this with { OtherMonitors = OtherMonitors.Add(o.MonitorId, MonitorReport.None) },
             MonitorReported o => this with { OtherMonitors = OtherMonitors.SetItem(o.MonitorId, o.Report) },
             MonitorLeft o => this with { OtherMonitors = OtherMonitors.Remove(o.MonitorId) },
             // A leader trusts nothing that it heard before its election: it reads the topology first.
-            LeadershipGained o => this with { Term = o.Term, LeadingSince = o.At, TopologyKnown = false, Progress = null, Failed = Failed.Clear() },
+            LeadershipGained o => this with { Term = o.Term, LeadingSince = o.At, TopologyKnown = false, Progress = null, HandedOver = null, Failed = Failed.Clear() },
             // Nor does one that leads no longer follow what the others see.
             LeadershipLost => this with
             {
                 Term = null,
                 TopologyKnown = false,
                 Progress = null,
+                HandedOver = null,
                 Failed = Failed.Clear(),
                 OtherMonitors = OtherMonitors.ToImmutableDictionary(m => m.Key, _ => MonitorReport.None),
             },
@@ -156,7 +167,7 @@ public sealed record ClusterView
         ClusterView view = this with { Running = Running.Remove(finished.Action) };
         if (finished.Info is { } info && finished.Action.On is { } node)
         {
-            view = view.With(view.Node(node).Answered(finished.At, view.Node(node).Latency) with { Info = info, InfoAsked = finished.Asked });
+            view = view.With(view.Node(node).Answered(finished.At, view.Node(node).Latency).Informed(info, finished.Asked));
         }
 
         if (finished.Failure is { } failure)
@@ -165,7 +176,7 @@ public sealed record ClusterView
             return finished.Action switch
             {
                 PublishTopology => view with { TopologyKnown = false },
-                Inspect => view,
+                Inspect => view with { Failed = view.Failed.SetItem(finished.Action, (finished.At + policy.InspectRetryDelay, failure)) },
                 _ => view with { Failed = view.Failed.SetItem(finished.Action, (finished.At + policy.RetryDelay, failure)) },
             };
         }

@@ -64,6 +64,9 @@ public sealed record NodeView(NodeAddress Address)
         Latency = latency,
     };
 
+    /// <summary>Takes what it said over, unless something that was asked for later is known already: answers can overtake each other.</summary>
+    internal NodeView Informed(NodeInfo info, TimeSpan asked) => asked < InfoAsked ? this : this with { Info = info, InfoAsked = asked };
+
     internal NodeView Failed(NodeFailed failure, int maxFailures)
     {
         if (failure.Evidence is RedisFailover.Evidence.Denied or RedisFailover.Evidence.Nonsense)

@@ -51,6 +51,7 @@ internal sealed class Coordinator(
                 while (observations.Reader.TryRead(out Observation? observation))
                 {
                     view = view.Apply(observation, policy);
+                    _alarmAt = observation is Tick ? null : _alarmAt;
                 }
 
                 TimeSpan now = clock.Now;
@@ -115,6 +116,6 @@ internal sealed class Coordinator(
         _alarm = at is not { } time
             ? null
             : clock.Provider.CreateTimer(
-                _ => observations.Writer.TryWrite(new Tick(clock.Now)), null, time > now ? time - now : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
+                _ => observations.Writer.TryWrite(new Tick(clock.Now)), null, time > now ? time - now + TimeSpan.FromMilliseconds(1) : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
     }
 }

@@ -73,7 +73,8 @@ internal sealed class OptionBinder(IReadOnlyDictionary<string, GivenOption> give
     {
         try
         {
-            return ZooKeeperConnectionString.Parse(option.Value);
+            var servers = ZooKeeperConnectionString.Parse(option.Value);
+            return servers.Chroot.Length == 0 ? servers : throw option.Wrong("host[:port], separated by commas; the path goes into --znode-path");
         }
         catch (FormatException e)
         {

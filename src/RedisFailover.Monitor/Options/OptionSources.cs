@@ -86,7 +86,10 @@ internal static class OptionSources
         {
             foreach (GivenOption option in File(config))
             {
-                given.TryAdd(option.Name, option);
+                if (!given.ContainsKey(option.Name))
+                {
+                    Set(given, option.Name, option.Value, option.Source);
+                }
             }
         }
 

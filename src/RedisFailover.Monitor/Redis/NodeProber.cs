@@ -61,7 +61,11 @@ internal sealed class NodeProber : IAsyncDisposable
     internal async Task InspectAsync(CancellationToken cancellationToken)
     {
         (_, NodeInfo? info, TimeSpan asked) = await CommandAsync([], cancellationToken);
-        if (info is not null)
+        if (info is { Loading: true })
+        {
+            Report(new NodeFailed(_clock.Now, _node, Evidence.Loading, "it is loading its data set"));
+        }
+        else if (info is not null)
         {
             Report(new NodeAnswered(_clock.Now, asked, _node, info, _clock.Now - asked));
         }
@@ -137,6 +141,11 @@ internal sealed class NodeProber : IAsyncDisposable
         }
         catch (SocketException e)
         {
+            if (Classify(e) == Evidence.Silent)
+            {
+                Report(new NodeFailed(_clock.Now, _node, Evidence.Silent, Describe(e)));
+            }
+
             return (Classify(e), Describe(e));
         }
 
@@ -169,7 +178,7 @@ internal sealed class NodeProber : IAsyncDisposable
             return value.IsError && !value.Text!.Contains("without any password", StringComparison.Ordinal)
                 && !value.Text.Contains("no password is set", StringComparison.Ordinal)
                 && !value.IsErrorOf("LOADING")
-                    ? (Evidence.Denied, $"it refuses our credentials ({value.Text})")
+                    ? (Evidence.Denied, $"it refuses our credentials ({value.Text.Split(' ')[0]})")
                     : null;
         }
         catch (TimeoutException)

@@ -112,7 +112,6 @@ internal sealed class MonitorRegistry(
                 {
                     watched.Remove(gone, out WatchedValue? left);
                     await left!.DisposeAsync();
-                    observations.TryWrite(new MonitorLeft(clock.Now, gone));
                 }
 
                 foreach (string name in others.Except(watched.Keys).ToArray())

@@ -58,9 +58,9 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
             results = await leadership.CommitAsync(
                 publication.ClearsWish ? [write, ZnodeOperation.Delete(paths.ManualFailover)] : [write], cancellationToken);
         }
-        catch (ZooKeeperException e) when (publication.ClearsWish && e is { Code: ZooKeeperErrorCode.NoNode, FailedIndex: 1 })
+        catch (ZooKeeperException e) when (publication.ClearsWish && e.FailedIndex == 1)
         {
-            // The operator took the wish back meanwhile.
+            // The operator took the wish back meanwhile, or hung something below it: no reason not to publish.
             results = await leadership.CommitAsync([write], cancellationToken);
         }
 
@@ -80,9 +80,9 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
         {
             await leadership.CommitAsync([ZnodeOperation.Delete(paths.ManualFailover)], cancellationToken);
         }
-        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
+        catch (ZooKeeperException e) when (e.Code is ZooKeeperErrorCode.NoNode or ZooKeeperErrorCode.NotEmpty)
         {
-            // It is gone already.
+            // It is gone already, or somebody hung something below it and has to remove that himself.
         }
     }
 
