@@ -113,3 +113,20 @@ public sealed record RefuseWish(string Wish, HistoryEntry Record) : FailoverActi
     /// <inheritdoc/>
     public override string ToString() => $"refuse the wish '{Wish}'";
 }
+
+/// <summary>
+/// Give up the lead, so that a monitor which reaches more nodes takes over, and do not stand for election for a while. Two of them
+/// are the same whatever the reason.
+/// </summary>
+/// <param name="Reason">Why, in plain words.</param>
+public sealed record Resign(string Reason) : FailoverAction
+{
+    /// <summary>Any two are equal.</summary>
+    public bool Equals(Resign? other) => other is not null;
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => typeof(Resign).GetHashCode();
+
+    /// <inheritdoc/>
+    public override string ToString() => "give up the lead";
+}

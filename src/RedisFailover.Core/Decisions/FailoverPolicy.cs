@@ -63,6 +63,17 @@ public sealed record FailoverPolicy
     /// <summary>How long a question that could not be asked waits until it is asked again. 20 ms.</summary>
     public TimeSpan InspectRetryDelay { get; init; } = TimeSpan.FromMilliseconds(20);
 
+    /// <summary>
+    /// How long a monitor that hangs may still be listed with what it saw before: ZooKeeper's session time-out. Default 4 s.
+    /// </summary>
+    public TimeSpan ViewLifetime { get; init; } = TimeSpan.FromSeconds(4);
+
+    /// <summary>
+    /// How long another monitor has to reach more nodes than the leader before the leader gives up: two probes, because the phases
+    /// of two monitors' probes differ by up to half a one.
+    /// </summary>
+    public TimeSpan SightPatience => 2 * ProbeTimeout;
+
     /// <summary>Silence is judged after max-failures probes that each had their full time: <c>MaxFailures x ProbeTimeout</c>.</summary>
     public TimeSpan SilenceLimit => MaxFailures * ProbeTimeout;
 }

@@ -15,6 +15,13 @@ internal static class Incumbency
     {
         if (Verdict.MasterLost(view, policy, topology) is { } loss)
         {
+            // To announce a failover that only another monitor can carry out would take the master from those who still reach it.
+            if (Sight.Deadline(view, policy, masterIsMissing: true) is { } deadline && !view.Nodes.Values.Any(n => n.IsReplica))
+            {
+                return Sight.Resignation(view, policy, now, masterIsMissing: true)
+                    ?? Decision.Nothing($"{loss}; left to a monitor that reaches more nodes than this one", deadline);
+            }
+
             return BeginFailover(view, policy, topology, loss);
         }
 

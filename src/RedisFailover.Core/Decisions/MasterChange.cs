@@ -124,6 +124,11 @@ internal static class MasterChange
             return Restore(view, policy, topology, progress, from, $"master {from.Address} was restarted with {from.Info.Keys} keys and nobody has more");
         }
 
+        if (Sight.Resignation(view, policy, now, masterIsMissing: true) is { } resignation)
+        {
+            return resignation;
+        }
+
         TimeSpan retry = view.Failed.Values.Select(f => f.RetryAt).Where(at => at > now).DefaultIfEmpty(now + policy.RetryDelay).Min();
         string nobody = $"nobody can be promoted: {string.Join("; ", unfit)}";
         return Decision.Nothing(nobody, retry) with { Warning = nobody };

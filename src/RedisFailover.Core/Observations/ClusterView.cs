@@ -66,6 +66,9 @@ public sealed record ClusterView
     /// <summary>When this monitor became leader.</summary>
     public TimeSpan LeadingSince { get; init; }
 
+    /// <summary>Since when another monitor has reached more of the configured nodes than this leader does; null while none does.</summary>
+    public TimeSpan? OutseenSince { get; init; }
+
     /// <summary>The actions that were started and are not finished.</summary>
     public ImmutableHashSet<FailoverAction> Running { get; init; } = [];
 
@@ -81,7 +84,7 @@ public sealed record ClusterView
 
     /// <summary>What this monitor tells the others.</summary>
     public MonitorReport Report() => new(
-        Nodes.Values.Where(n => n.Condition == NodeCondition.Online).ToImmutableSortedDictionary(n => n.Address, n => n.Latency.TotalSeconds),
+        Nodes.Values.Where(n => n is { Condition: NodeCondition.Online, Evidence: not (Evidence.Denied or Evidence.Nonsense) }).ToImmutableSortedDictionary(n => n.Address, n => n.Latency.TotalSeconds),
         [.. Nodes.Values.Where(n => n.Condition == NodeCondition.Unavailable).Select(n => n.Address)]);
 
     /// <summary>Marks actions as started.</summary>
@@ -111,34 +114,70 @@ public sealed record ClusterView
     /// <summary>The view after an observation.</summary>
     public ClusterView Apply(Observation observation, FailoverPolicy policy)
     {
+        ArgumentNullException.ThrowIfNull(observation);
         ArgumentNullException.ThrowIfNull(policy);
-        return observation switch
+        ClusterView view = Applied(observation, policy);
+        if (view.Term is null)
         {
-            NodeAnswered o => With(Node(o.Node).Answered(o.At, o.Latency).Informed(o.Info, o.Asked)),
-            NodeBeat o => Node(o.Node).Info is null ? this : With(Node(o.Node).Answered(o.At, o.Latency)),
-            NodeFailed o => With(Node(o.Node).Failed(o, policy.MaxFailures)),
-            MonitorCame o => OtherMonitors.ContainsKey(o.MonitorId) ? this : this with { OtherMonitors = OtherMonitors.Add(o.MonitorId, MonitorReport.None) },
-            MonitorReported o => this with { OtherMonitors = OtherMonitors.SetItem(o.MonitorId, o.Report) },
-            MonitorLeft o => this with { OtherMonitors = OtherMonitors.Remove(o.MonitorId) },
-            // A leader trusts nothing that it heard before its election: it reads the topology first.
-            LeadershipGained o => this with { Term = o.Term, LeadingSince = o.At, TopologyKnown = false, Progress = null, HandedOver = null, Failed = Failed.Clear() },
-            // Nor does one that leads no longer follow what the others see.
-            LeadershipLost => this with
-            {
-                Term = null,
-                TopologyKnown = false,
-                Progress = null,
-                HandedOver = null,
-                Failed = Failed.Clear(),
-                OtherMonitors = OtherMonitors.ToImmutableDictionary(m => m.Key, _ => MonitorReport.None),
-            },
-            TopologyRead o => Read(o),
-            OperatorWished o => this with { Wish = o.Wish, WishedAt = o.Wish == Wish ? WishedAt : o.At },
-            ActionFinished o => Finished(o, policy),
-            Tick => this,
-            _ => throw new ArgumentOutOfRangeException(nameof(observation), observation, "An observation that is not applied."),
-        };
+            return view.OutseenSince is null ? view : view with { OutseenSince = null };
+        }
+
+        bool same = view.Term == Term && ReferenceEquals(view.OtherMonitors, OtherMonitors)
+            && (ReferenceEquals(view.Nodes, Nodes) || observation is not (NodeAnswered or NodeBeat or NodeFailed or ActionFinished) || SameReach(observation, view));
+        return same ? view
+            : Sight.Better(view, policy) is null ? view with { OutseenSince = null }
+            : view with { OutseenSince = view.OutseenSince ?? observation.At };
     }
+
+    private bool SameReach(Observation observation, ClusterView after)
+    {
+        NodeAddress? node = observation switch
+        {
+            NodeAnswered o => o.Node,
+            NodeBeat o => o.Node,
+            NodeFailed o => o.Node,
+            ActionFinished o => o.Action.On,
+            _ => null,
+        };
+        return node is null || (Node(node).Condition == after.Node(node).Condition && Node(node).Evidence == after.Node(node).Evidence);
+    }
+
+    private ClusterView Applied(Observation observation, FailoverPolicy policy) => observation switch
+    {
+        NodeAnswered o => With(Node(o.Node).Answered(o.At, o.Latency).Informed(o.Info, o.Asked)),
+        NodeBeat o => Node(o.Node).Info is null ? this : With(Node(o.Node).Answered(o.At, o.Latency)),
+        NodeFailed o => With(Node(o.Node).Failed(o, policy.MaxFailures)),
+        MonitorCame o => OtherMonitors.ContainsKey(o.MonitorId) ? this : this with { OtherMonitors = OtherMonitors.Add(o.MonitorId, MonitorReport.None) },
+        MonitorReported o => this with { OtherMonitors = OtherMonitors.SetItem(o.MonitorId, o.Report) },
+        MonitorLeft o => this with { OtherMonitors = OtherMonitors.Remove(o.MonitorId) },
+        // A leader trusts nothing that it heard before its election: it reads the topology first.
+        LeadershipGained o => this with
+        {
+            Term = o.Term,
+            LeadingSince = o.At,
+            TopologyKnown = false,
+            Progress = null,
+            HandedOver = null,
+            OutseenSince = null,
+            Failed = Failed.Clear(),
+        },
+        // Nor does one that leads no longer follow what the others see.
+        LeadershipLost => this with
+        {
+            Term = null,
+            TopologyKnown = false,
+            Progress = null,
+            HandedOver = null,
+            Failed = Failed.Clear(),
+            Running = Running.Remove(new Resign("")),
+            OtherMonitors = OtherMonitors.ToImmutableDictionary(m => m.Key, _ => MonitorReport.None),
+        },
+        TopologyRead o => Read(o),
+        OperatorWished o => this with { Wish = o.Wish, WishedAt = o.Wish == Wish ? WishedAt : o.At },
+        ActionFinished o => Finished(o, policy),
+        Tick => this,
+        _ => throw new ArgumentOutOfRangeException(nameof(observation), observation, "An observation that is not applied."),
+    };
 
     private ClusterView With(NodeView node) => this with { Nodes = Nodes.SetItem(node.Address, node) };
 
@@ -164,7 +203,9 @@ public sealed record ClusterView
 
     private ClusterView Finished(ActionFinished finished, FailoverPolicy policy)
     {
-        ClusterView view = this with { Running = Running.Remove(finished.Action) };
+        // The lead that was given up ends with LeadershipLost, which may come later; till then nothing more is to be done.
+        bool resigned = finished is { Action: Resign, Failure: null };
+        ClusterView view = resigned ? this : this with { Running = Running.Remove(finished.Action) };
         if (finished.Info is { } info && finished.Action.On is { } node)
         {
             view = view.With(view.Node(node).Answered(finished.At, view.Node(node).Latency).Informed(info, finished.Asked));

@@ -74,6 +74,7 @@ internal sealed record MonitorOptions
         FailoverStrategy = FailoverStrategy,
         RequiredMonitors = RequiredMonitors,
         SwitchoverTimeout = SwitchoverTimeout,
+        ViewLifetime = SessionTimeout,
         PauseLimit = SwitchoverTimeout + (2 * SessionTimeout) + TimeSpan.FromSeconds(2),
     };
 
