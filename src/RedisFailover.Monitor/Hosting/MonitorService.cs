@@ -80,10 +80,10 @@ internal sealed class MonitorService : BackgroundService
         var transitions = new Transitions(_logger);
         var coordinator = new Coordinator(policy, executor, _observations, _clock, transitions)
         {
-            ReportChanged = report =>
+            ReportChanged = (report, urgent) =>
             {
                 abstention.Sees(policy.Nodes.Count(report.Available.ContainsKey));
-                registry.Publish(report);
+                registry.Publish(report, urgent);
             },
         };
         var names = new NodeNames(policy.Nodes, _clock.Provider);
