@@ -41,8 +41,16 @@ public sealed record Inspect(NodeAddress Node) : FailoverAction
 }
 
 /// <summary>REPLICAOF NO ONE, confirmed by the node's own word that it is a master now.</summary>
-public sealed record Promote(NodeAddress Node) : FailoverAction
+/// <param name="Node">The node.</param>
+/// <param name="Despite">Why it is not fit, where an operator wants it all the same; two promotions of a node are the same.</param>
+public sealed record Promote(NodeAddress Node, string? Despite = null) : FailoverAction
 {
+    /// <summary>Compares the node.</summary>
+    public bool Equals(Promote? other) => other is not null && Node == other.Node;
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(typeof(Promote), Node);
+
     /// <inheritdoc/>
     public override NodeAddress On => Node;
 

@@ -17,6 +17,9 @@ public sealed record MasterChangeProgress(TimeSpan StartedAt, TimeSpan LostAt, b
     /// <summary>The node that this monitor promoted; null before.</summary>
     public NodeAddress? Promoted { get; init; }
 
+    /// <summary>Why the promoted node was not fit, where an operator asked for it all the same; null where it was.</summary>
+    public string? PromotedDespite { get; init; }
+
     /// <summary>When the new master confirmed that it is one.</summary>
     public TimeSpan? PromotedAt { get; init; }
 }
@@ -68,6 +71,15 @@ public sealed record ClusterView
 
     /// <summary>Since when another monitor has reached more of the configured nodes than this leader does; null while none does.</summary>
     public TimeSpan? OutseenSince { get; init; }
+
+    /// <summary>When the other monitors' views were last heard of.</summary>
+    public TimeSpan VotesHeardAt { get; init; }
+
+    /// <summary>When the last failover of this cluster was seen to begin; null when none was since this monitor started.</summary>
+    public TimeSpan? FailedOverAt { get; init; }
+
+    /// <summary>When a switchover was last given up; null when none was since this monitor leads.</summary>
+    public TimeSpan? GaveUpAt { get; init; }
 
     /// <summary>The actions that were started and are not finished.</summary>
     public ImmutableHashSet<FailoverAction> Running { get; init; } = [];
@@ -156,9 +168,9 @@ public sealed record ClusterView
     {
         NodeAnswered o => With(Node(o.Node).Answered(o.At, o.Latency).Informed(o.Info, o.Asked)),
         NodeBeat o => Node(o.Node).Info is null ? this : With(Node(o.Node).Answered(o.At, o.Latency)),
-        NodeFailed o => With(Node(o.Node).Failed(o, policy.MaxFailures)),
+        NodeFailed o => With(Node(o.Node).Failed(o, policy)),
         MonitorCame o => OtherMonitors.ContainsKey(o.MonitorId) ? this : this with { OtherMonitors = OtherMonitors.Add(o.MonitorId, MonitorReport.None) },
-        MonitorReported o => this with { OtherMonitors = OtherMonitors.SetItem(o.MonitorId, o.Report) },
+        MonitorReported o => this with { OtherMonitors = OtherMonitors.SetItem(o.MonitorId, o.Report), VotesHeardAt = o.At },
         MonitorLeft o => this with { OtherMonitors = OtherMonitors.Remove(o.MonitorId) },
         // A leader trusts nothing that it heard before its election: it reads the topology first.
         LeadershipGained o => this with
@@ -169,6 +181,7 @@ public sealed record ClusterView
             Progress = null,
             HandedOver = null,
             OutseenSince = null,
+            GaveUpAt = null,
             Failed = Failed.Clear(),
         },
         // Nor does one that leads no longer follow what the others see.
@@ -203,6 +216,7 @@ public sealed record ClusterView
             TopologyKnown = Term is not null,
             Version = read.Version,
             Topology = read.Topology ?? Topology,
+            FailedOverAt = read.Topology is { } next && IsFailover(next) ? read.At : FailedOverAt,
             TopologyFault = read.Fault ?? (read.Topology is null && Topology is not null ? "it is missing" : null),
             LastEpoch = Math.Max(Math.Max(LastEpoch, read.LastEpoch), read.Topology?.Epoch ?? 0),
         };
@@ -210,6 +224,11 @@ public sealed record ClusterView
             ? view with { Progress = view.Progress ?? new MasterChangeProgress(read.At, read.At, Inherited: true) }
             : view with { Progress = null };
     }
+
+    /// <summary>Whether this topology, which follows the one that is known, tells of a failover that is new.</summary>
+    private bool IsFailover(Topology next)
+        => Topology is { Epoch: > 0 } known && next.Epoch > known.Epoch
+            && (next.State == TopologyState.FailingOver || (next.State == TopologyState.Ok && known.Master is not null && next.Master != known.Master));
 
     private ClusterView Finished(ActionFinished finished, FailoverPolicy policy)
     {
@@ -237,7 +256,7 @@ public sealed record ClusterView
         {
             PublishTopology publication => view.Published(publication, finished),
             PauseWrites => view with { Progress = view.Progress is { } p ? p with { PausedAt = finished.At } : null },
-            Promote promote => view with { Progress = view.Progress is { } p ? p with { Promoted = promote.Node, PromotedAt = finished.At } : null },
+            Promote promote => view with { Progress = view.Progress is { } p ? p with { Promoted = promote.Node, PromotedAt = finished.At, PromotedDespite = promote.Despite } : null },
             Demote demotion => view with { HandedOver = view.HandedOver == demotion.Node ? null : view.HandedOver },
             RefuseWish refusal => view with { Wish = view.Wish == refusal.Wish ? null : view.Wish },
             _ => view,
@@ -255,6 +274,8 @@ public sealed record ClusterView
         {
             // The writer puts in its own name.
             Topology = publication.Next with { ChangedBy = "" },
+            FailedOverAt = IsFailover(publication.Next) ? finished.At : FailedOverAt,
+            GaveUpAt = Topology is { State: TopologyState.SwitchingOver, Intent.From: { } was } && publication.Next.Master == was ? finished.At : GaveUpAt,
             TopologyKnown = true,
             TopologyFault = null,
             Version = finished.Version,
