@@ -22,6 +22,7 @@ internal sealed class MonitorService : BackgroundService
     private readonly MonitorOptions _options;
     private readonly ILoggerFactory _loggers;
     private readonly ILogger _logger;
+    private readonly FaultPoint? _faultPoint;
     private readonly MonotonicClock _clock;
     private readonly Channel<Observation> _observations = Channel.CreateUnbounded<Observation>(new UnboundedChannelOptions { SingleReader = true });
     private readonly ConcurrentDictionary<NodeAddress, NodeProber> _probers = new();
@@ -30,8 +31,9 @@ internal sealed class MonitorService : BackgroundService
     private volatile Coordinator? _coordinator;
     private volatile ZooKeeperClient? _zooKeeper;
 
-    public MonitorService(MonitorOptions options, ILoggerFactory loggers, TimeProvider time)
+    public MonitorService(MonitorOptions options, ILoggerFactory loggers, TimeProvider time, FaultPoint? faultPoint = null)
     {
+        _faultPoint = faultPoint;
         _options = options;
         _loggers = loggers;
         _logger = loggers.CreateLogger("RedisFailover.Monitor");
@@ -63,6 +65,11 @@ internal sealed class MonitorService : BackgroundService
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         Log.Starts(_logger, _options.Id, Version, _options.ToString());
+        if (_faultPoint is not null)
+        {
+            Log.FaultPointIsSet(_logger, FaultPoint.Variable, _faultPoint);
+        }
+
         await using var zooKeeper = new ZooKeeperClient(new ZooKeeperOptions
         {
             Connection = _options.ZooKeeper,
@@ -76,7 +83,7 @@ internal sealed class MonitorService : BackgroundService
         using var store = new TopologyStore(zooKeeper, _paths, _options.Id, _clock, _logger);
         var registry = new MonitorRegistry(zooKeeper, _paths, _options.Id, _observations.Writer, _clock, _logger);
         var abstention = new Abstention(policy, _clock, _logger);
-        var executor = new ActionExecutor(_probers, store, abstention, _observations.Writer, _clock, _logger);
+        var executor = new ActionExecutor(_probers, store, abstention, _observations.Writer, _clock, _logger, _faultPoint);
         var transitions = new Transitions(_logger);
         var coordinator = new Coordinator(policy, executor, _observations, _clock, transitions)
         {
