@@ -110,7 +110,8 @@ public sealed record NodeView(NodeAddress Address)
         {
             Failures = failures,
             FailingSince = FailingSince ?? failure.At,
-            LoadingSince = null,
+            // Silence may be a part of the loading.
+            LoadingSince = failure.Evidence == RedisFailover.Evidence.Silent ? LoadingSince : null,
             Evidence = failure.Evidence,
             Detail = failure.Detail,
             Condition = failures >= policy.MaxFailures ? NodeCondition.Unavailable : Condition,

@@ -156,6 +156,10 @@ public sealed class Cluster : IAsyncDisposable
 
     public async Task<ImmutableArray<HistoryEntry>> HistoryAsync(CancellationToken ct = default) => HistoryJson.Parse(await ReadAsync(Paths.History, ct));
 
+    /// <summary>Waits for an entry of the history, which is written a moment after the topology.</summary>
+    public async Task<HistoryEntry> WaitForHistoryAsync(string what, Func<HistoryEntry, bool> holds, TimeSpan? within = null, CancellationToken ct = default)
+        => (await Eventually.HoldsAsync(what, token => HistoryAsync(token), entries => entries.Any(holds), within, Explain, ct)).First(holds);
+
     /// <summary>The content of a znode below the cluster's root.</summary>
     public async Task<ReadOnlyMemory<byte>> ReadAsync(string path, CancellationToken ct = default)
         => (await (await _client.GetSessionAsync(ct)).GetDataAsync(path, cancellationToken: ct)).Data;

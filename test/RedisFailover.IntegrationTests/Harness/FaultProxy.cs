@@ -196,7 +196,7 @@ public sealed class FaultProxy : IAsyncDisposable
     }
 
     private bool IsCutOff(int clientPort)
-        => !_cutOff.IsEmpty && _owners.GetOrAdd(clientPort, static (port, pids) => pids.FirstOrDefault(pid => SocketOwner.Holds(pid, port)), [.. _cutOff.Keys]) != 0;
+        => !_cutOff.IsEmpty && _owners.GetOrAdd(clientPort, port => _cutOff.Keys.FirstOrDefault(pid => SocketOwner.Holds(pid, port))) != 0;
 
     private async Task HoldAsync(int clientPort, Func<LinkState, bool> passes)
     {
