@@ -161,6 +161,8 @@ internal sealed class OneNode(NodeAddress address) : ITopologySource
 
     public TimeSpan? SinceLastContact => TimeSpan.Zero;
 
+    public TimeSpan SessionTimeout => TimeSpan.FromSeconds(4);
+
     public async IAsyncEnumerable<Topology> TopologiesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
         yield return new Topology { Epoch = 1, Master = address, State = TopologyState.Ok };

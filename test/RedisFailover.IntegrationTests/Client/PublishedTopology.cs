@@ -14,6 +14,8 @@ public sealed class PublishedTopology : ITopologySource
 
     public TimeSpan? SinceLastContact { get; set; } = TimeSpan.Zero;
 
+    public TimeSpan SessionTimeout { get; set; } = TimeSpan.FromSeconds(4);
+
     public Task AskFailoverAsync(NodeAddress? target, CancellationToken cancellationToken) => throw new NotSupportedException();
 
     public void Publish(Topology topology) => _topologies.Writer.TryWrite(topology);

@@ -97,13 +97,13 @@ public sealed class RoutingTests
         IDatabase database = connection.GetDatabase();
         Assert.That((string?)database.StringGet("where"), Is.EqualTo("replica"));
         Assert.That((string?)database.StringGet("where", CommandFlags.DemandMaster), Is.EqualTo("master"));
-        Assert.That((string?)database.StringGet("where", CommandFlags.DemandSlave), Is.EqualTo("replica"));
+        Assert.That((string?)database.StringGet("where", StackExchangeVersion.DemandReplica), Is.EqualTo("replica"));
         Assert.That((string?)await database.ScriptEvaluateAsync("return redis.call('get', 'where')"), Is.EqualTo("master"));
-        Assert.That((string?)await database.ScriptEvaluateAsync("return redis.call('get', 'where')", flags: CommandFlags.PreferSlave), Is.EqualTo("replica"));
+        Assert.That((string?)await database.ScriptEvaluateAsync("return redis.call('get', 'where')", flags: StackExchangeVersion.PreferReplica), Is.EqualTo("replica"));
         Assert.That((string?)database.Execute("GET", "where"), Is.EqualTo("replica"));
         Assert.That((string?)database.Execute("get", ["where"], CommandFlags.DemandMaster), Is.EqualTo("master"));
         Assert.That((string?)database.Execute("GETEX", "where"), Is.EqualTo("master"));
-        Assert.That(() => database.StringSet("where", "?", flags: CommandFlags.DemandSlave), Throws.ArgumentException);
+        Assert.That(() => database.StringSet("where", "?", flags: StackExchangeVersion.DemandReplica), Throws.ArgumentException);
         Assert.That(() => database.Execute("BLPOP", "list", 1), Throws.TypeOf<NotSupportedException>());
     }
 
