@@ -38,7 +38,7 @@ internal sealed class LiveNode
     public bool TakesWrites => !StackExchangeVersion.IsReplica(_server);
 
     /// <summary>Whether the application prefers to read from it: <see cref="FailoverOptions.PreferNode"/>.</summary>
-    public bool IsPreferred { get; init; } = true;
+    public bool IsPreferred { get; set; } = true;
 
     /// <summary>It holds every write that had been acknowledged at this moment (a timestamp); 0 while that is not known. See <see cref="ReplicaLag"/>.</summary>
     public long FreshAsOf
