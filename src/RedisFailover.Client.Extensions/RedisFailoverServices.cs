@@ -1,8 +1,10 @@
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 using StackExchange.Redis;
 
@@ -31,10 +33,9 @@ public static class RedisFailoverServices
         services.AddOptions<RedisFailoverSettings>().Bind(configuration, binder => binder.ErrorOnUnknownConfiguration = true).ValidateOnStart();
         services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<RedisFailoverSettings>>(new SettingsValidation(section)));
         services.TryAddSingleton(TimeProvider.System);
-        services.AddLogging();
         services.TryAddSingleton(provider => new FailoverConnector(
             provider.GetRequiredService<IOptions<RedisFailoverSettings>>(),
-            provider.GetRequiredService<ILoggerFactory>(),
+            provider.GetService<ILoggerFactory>() ?? NullLoggerFactory.Instance,
             provider.GetRequiredService<TimeProvider>(),
             change));
         services.AddSingleton<IHostedService>(provider => provider.GetRequiredService<FailoverConnector>());
