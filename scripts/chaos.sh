@@ -28,15 +28,24 @@ else
 fi
 
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/redis-failover-chaos.XXXXXX")
-trap 'rm -rf "$WORK"' EXIT
-trap : INT # the program hears it, too, and takes everything down; then this script goes on to its end
-trap 'exit 143' TERM HUP
-status=0
 export TMPDIR=$WORK
+# In the background, so that Ctrl-C and SIGTERM are heard at once: with the first process of its namespace everything ends.
 if ((${#namespaces[@]})); then
   # shellcheck disable=SC2016 # expanded by the inner shell
-  "${private[@]}" sh -c 'mount -t tmpfs tmpfs /run && mkdir /run/netns && exec "$@"' sh dotnet "$CHAOS" "${namespaces[@]}" "$@" || status=$?
+  "${private[@]}" sh -c 'mount -t tmpfs tmpfs /run && mkdir /run/netns && exec "$@"' sh dotnet "$CHAOS" "${namespaces[@]}" "$@" &
 else
-  dotnet "$CHAOS" "$@" || status=$?
+  dotnet "$CHAOS" "$@" &
 fi
-exit "$status"
+play=$!
+end() {
+  local status=$?
+  trap '' INT TERM HUP
+  kill -KILL "$play" 2>/dev/null || true
+  wait "$play" 2>/dev/null || true
+  rm -rf "$WORK" 2>/dev/null || { sleep 1 && rm -rf "$WORK"; } # somebody was just writing his last words
+  exit "$status"
+}
+trap end EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+wait "$play"

@@ -119,9 +119,18 @@ internal sealed class ChaosRun(ISystem system, Schedule schedule, TimeSpan durat
         long start = Stopwatch.GetTimestamp();
         int well = 0;
         string? complaint = null;
+        (RedisNode? Master, long Offset) goal = (null, 0);
         while (Stopwatch.GetElapsedTime(start) < WholeLimit)
         {
             complaint = await ComplaintAsync(roles, since, ct);
+            if (complaint is null && MasterBy(roles) is { } master && roles.Of(master.Machine) is { } now)
+            {
+                // A link may be up and yet wait for what was lost on the way to be sent again: a replica is one when it has caught up.
+                goal = goal.Master == master ? goal : (master, now.Offset);
+                RedisNode[] behind = [.. system.Nodes.Where(node => !(roles.Of(node.Machine)?.Offset >= goal.Offset))];
+                complaint = behind.Length > 0 ? $"{string.Join(' ', behind.Select(n => n.Machine))} behind" : null;
+            }
+
             well = complaint is null ? well + 1 : 0;
             if (well == GlancesInARow)
             {

@@ -3,8 +3,8 @@ using RedisFailover.IntegrationTests.Harness;
 
 namespace RedisFailover.Chaos;
 
-/// <summary>What a node said last: of whom it is a replica (null: a master), and whether that link is up.</summary>
-internal sealed record Role(DateTime At, string? Follows, bool LinkUp);
+/// <summary>What a node said last: of whom it is a replica (null: a master), whether that link is up, how far its data go.</summary>
+internal sealed record Role(DateTime At, string? Follows, bool LinkUp, long Offset);
 
 /// <summary>From when on a node called itself master. It may have begun a moment later, never earlier.</summary>
 internal readonly record struct Tenure(DateTime From, Machine Node);
@@ -65,8 +65,8 @@ internal sealed class Roles : IAsyncDisposable
                     DateTime asked = WallClock.Now;
                     RedisReply reply = await wire.CommandAsync(["ROLE"], deadline.Token);
                     Role role = reply[0].Text == "master"
-                        ? new Role(asked, null, true)
-                        : new Role(asked, $"{reply[1].Text}:{reply[2].Text}", reply[3].Text == "connected");
+                        ? new Role(asked, null, true, Number(reply[1]))
+                        : new Role(asked, $"{reply[1].Text}:{reply[2].Text}", reply[3].Text == "connected", Number(reply[4]));
                     lock (_lock)
                     {
                         _roles[node.Machine] = role;
@@ -103,4 +103,6 @@ internal sealed class Roles : IAsyncDisposable
             }
         }
     }
+
+    private static long Number(RedisReply reply) => long.Parse(reply.Text!, System.Globalization.CultureInfo.InvariantCulture);
 }
