@@ -17,6 +17,8 @@ internal sealed class MonitorService : BackgroundService
     /// <summary>How long the farewell to ZooKeeper may take; without it the session's expiry does the same, later.</summary>
     private static readonly TimeSpan Farewell = TimeSpan.FromSeconds(1);
 
+    private static readonly TimeSpan TopologySettles = TimeSpan.FromMilliseconds(25);
+
     private readonly MonitorOptions _options;
     private readonly ILoggerFactory _loggers;
     private readonly ILogger _logger;
@@ -103,7 +105,9 @@ internal sealed class MonitorService : BackgroundService
         coordinator.NodeNeeded = Watch;
         _coordinator = coordinator;
 
-        await using WatchedValue nodes = zooKeeper.Watch(_paths.Nodes);
+        // Monitors write the topology, they are not led by it (a new leader reads it before it does anything): their reads keep out
+        // of the way of the failover that is under way, and of the clients'.
+        await using WatchedValue nodes = zooKeeper.Watch(_paths.Nodes, TopologySettles);
         await using WatchedValue wish = zooKeeper.Watch(_paths.ManualFailover);
         Follow(nodes, znode => _observations.Writer.TryWrite(TopologyStore.Interpret(_clock.Now, znode, synced: false)));
         Follow(wish, znode => _observations.Writer.TryWrite(new OperatorWished(_clock.Now, WishIn(znode))));
