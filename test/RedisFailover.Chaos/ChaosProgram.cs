@@ -29,25 +29,27 @@ internal static class ChaosProgram
         if (options.Ours)
         {
             await using OurSystem ours = await OurSystem.StartAsync(network, Path.Combine(directory, "ours"), options, ct);
-            runs.Add((ours.Name, await RunAsync(ours, kinds, options, ct)));
+            runs.Add((ours.Name, await RunAsync(ours, kinds, Path.Combine(directory, "ours"), options, ct)));
         }
 
         if (options.Sentinel)
         {
             kinds = [.. kinds.Where(kind => !kind.Needs.HasFlag(Needs.ZooKeeper))];
             await using SentinelSystem sentinel = await SentinelSystem.StartAsync(network, Path.Combine(directory, "sentinel"), options);
-            runs.Add((sentinel.Name, await RunAsync(sentinel, kinds, options, ct)));
+            runs.Add((sentinel.Name, await RunAsync(sentinel, kinds, Path.Combine(directory, "sentinel"), options, ct)));
         }
 
         Report.Print(runs);
         return options.Ours ? Report.Verdict(runs[0].Run, options) : 0;
     }
 
-    private static async Task<ChaosRun> RunAsync(ISystem system, IReadOnlyList<FaultKind> kinds, ChaosOptions options, CancellationToken ct)
+    private static async Task<ChaosRun> RunAsync(
+        ISystem system, IReadOnlyList<FaultKind> kinds, string directory, ChaosOptions options, CancellationToken ct)
     {
         Console.WriteLine($"\n{system.Name}: {string.Join(", ", system.Nodes.Select(n => $"{n.Machine} {n.Address}"))}");
         ChaosRun run = new(system, new Schedule(options.Seed, kinds), TimeSpan.FromMinutes(options.Minutes), options.Seed);
         await run.RunAsync(ct);
+        await system.SaveRecordsAsync(directory, ct);
         return run;
     }
 }

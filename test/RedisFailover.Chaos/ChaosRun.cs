@@ -37,6 +37,7 @@ internal sealed class ChaosRun(ISystem system, Schedule schedule, TimeSpan durat
         RedisNode master = await WaitUntilWholeAsync(roles, WallClock.Now, ct)
             ?? throw new ChaosException($"{system.Name} did not come up");
         await _ledger.CloseAsync(WallClock.Now, master, roles.Tenures, system.Nodes, ct);
+        Dictionary<Machine, (int Threads, int Descriptors)> before = Watched.ToDictionary(machine => machine, machine => machine.Footprint);
         while (Stopwatch.GetElapsedTime(_start) < duration)
         {
             if (await RunAsync(schedule.Next(), roles, ct) is not { } next)
@@ -48,7 +49,11 @@ internal sealed class ChaosRun(ISystem system, Schedule schedule, TimeSpan durat
         }
 
         LostLater = await _ledger.LookUpAllAsync(master, ct);
+        Print("threads and open descriptors, at first and now: " + string.Join(", ", Watched.Select(machine =>
+            $"{machine} {before[machine].Threads}/{before[machine].Descriptors} {machine.Footprint.Threads}/{machine.Footprint.Descriptors}")));
     }
+
+    private IEnumerable<Machine> Watched => system.Monitors.Concat(system.Clients);
 
     /// <summary>Returns the master in the end, null when nobody is.</summary>
     private async Task<RedisNode?> RunAsync(Episode episode, Roles roles, CancellationToken ct)

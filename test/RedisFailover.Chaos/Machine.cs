@@ -22,6 +22,12 @@ internal sealed class Machine(string name, string address, int number, string[] 
 
     internal bool IsFrozen => _frozen;
 
+    /// <summary>Threads and open descriptors of its process: what must not grow by being struck.</summary>
+    internal (int Threads, int Descriptors) Footprint
+        => _process is { IsRunning: true, Pid: var pid }
+            ? (System.IO.Directory.GetDirectories($"/proc/{pid}/task").Length, System.IO.Directory.GetFileSystemEntries($"/proc/{pid}/fd").Length)
+            : default;
+
     public override string ToString() => name;
 
     internal Task StartAsync(string program, params string[] arguments)

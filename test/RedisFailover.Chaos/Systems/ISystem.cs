@@ -31,4 +31,7 @@ internal interface ISystem : IAsyncDisposable
 
     /// <summary>What it noted since then of writes that a new master lacks; null: it keeps no such record.</summary>
     Task<IReadOnlyList<string>?> NotedLossesAsync(DateTime since, CancellationToken ct);
+
+    /// <summary>Puts what it recorded into a file beside the logs, if it records anything.</summary>
+    Task SaveRecordsAsync(string directory, CancellationToken ct);
 }

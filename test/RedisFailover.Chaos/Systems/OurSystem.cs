@@ -146,6 +146,12 @@ internal sealed class OurSystem : ISystem
                 CultureInfo.InvariantCulture,
                 $"{entry.At:HH:mm:ss.fff} {entry.Kind} {entry.From} -> {entry.To}: {(entry.BytesBehind is { } bytes ? $"{bytes} bytes" : "unknown")}: {entry.Reason}"))];
 
+    public async Task SaveRecordsAsync(string directory, CancellationToken ct)
+    {
+        await File.WriteAllBytesAsync(Path.Combine(directory, "history.json"), (await ReadAsync(Paths.History, ct)).ToArray(), ct);
+        await File.WriteAllBytesAsync(Path.Combine(directory, "nodes.json"), (await ReadAsync(Paths.Nodes, ct)).ToArray(), ct);
+    }
+
     public async ValueTask DisposeAsync()
     {
         Machine[] machines = [.. _clients, .. _monitors, .. _nodes.Select(node => node.Machine), .. _zooKeepers];

@@ -106,6 +106,8 @@ internal sealed class SentinelSystem : ISystem
 
     public Task<IReadOnlyList<string>?> NotedLossesAsync(DateTime since, CancellationToken ct) => Task.FromResult<IReadOnlyList<string>?>(null);
 
+    public Task SaveRecordsAsync(string directory, CancellationToken ct) => Task.CompletedTask;
+
     public async ValueTask DisposeAsync()
     {
         Machine[] machines = [.. _clients, .. _sentinels, .. _nodes.Select(node => node.Machine)];
