@@ -240,7 +240,7 @@ public sealed class SessionTests
         using var blocked = new CountdownEvent(2);
         async Task BlockAsync()
         {
-            await session.GetDataAsync("/a", _ => Block());
+            await session.GetDataAsync("/a", _ => Block()).ConfigureAwait(false);
             Block();
         }
 
