@@ -16,6 +16,7 @@ internal sealed class Dialer
     private readonly ZooKeeperHost[] _hosts;
     private readonly ZooKeeperTls? _tls;
     private readonly TimeProvider _time;
+    private readonly Func<string, CancellationToken, Task<IPAddress[]>> _resolve;
     private int _next;
 
     internal Dialer(ZooKeeperOptions options)
@@ -24,6 +25,7 @@ internal sealed class Dialer
         Random.Shared.Shuffle(_hosts);
         _tls = options.Tls;
         _time = options.TimeProvider;
+        _resolve = options.Resolve;
     }
 
     internal int HostCount => _hosts.Length;
@@ -48,7 +50,7 @@ internal sealed class Dialer
     {
         IPAddress[] addresses = IPAddress.TryParse(host.Host, out IPAddress? literal)
             ? [literal]
-            : await Dns.GetHostAddressesAsync(host.Host, cancellationToken).ConfigureAwait(false);
+            : await _resolve(host.Host, cancellationToken).ConfigureAwait(false);
         if (addresses.Length == 0)
         {
             throw new SocketException((int)SocketError.HostNotFound);

@@ -268,6 +268,32 @@ public sealed class FaultTests
         await Eventually.HoldsAsync("lost", () => leader.Lost.IsCancellationRequested);
     }
 
+    [Test]
+    public async Task The_recipes_use_no_operation_that_a_server_of_3_4_does_not_know()
+    {
+        await using var proxy = new FrameProxy(Server.Port);
+        await using (var client = new ZooKeeperClient(Options(proxy.ConnectionString + FreshRoot()) with { Auth = [ZooKeeperAuth.Digest("u", "p")] }))
+        {
+            await using WatchedValue value = client.Watch("/v");
+            await using WatchedChildren children = client.WatchChildren("/");
+            await using Leadership leader = await Election(client, "a").CampaignAsync();
+            await leader.CommitAsync([ZnodeOperation.Create("/v", Bytes("1"))]);
+            await Eventually.HoldsAsync("both are known", () => value.Current is not null && children.Current?.Contains("v") == true);
+            proxy.Reset();
+            await Eventually.HoldsAsync("the watches are set again", () => proxy.Seen.ContainsKey(OpCode.SetWatches));
+            await Eventually.HoldsAsync("another commit", ct => leader.CommitAsync([ZnodeOperation.Delete("/v")], ct), _ => true);
+            await Eventually.HoldsAsync("gone", () => value.Current is null);
+            await leader.ResignAsync();
+        }
+
+        Assert.That(proxy.Seen.Keys, Is.SubsetOf(new[]
+        {
+            OpCode.Create, OpCode.Delete, OpCode.Exists, OpCode.GetData, OpCode.SetData, OpCode.Sync, OpCode.GetChildren2, OpCode.Multi,
+            OpCode.Ping, OpCode.Auth, OpCode.SetWatches, OpCode.CloseSession,
+        }));
+        Assert.That(proxy.Seen.Keys, Does.Contain(OpCode.Multi).And.Contain(OpCode.GetChildren2));
+    }
+
     internal static LeaderElection Election(ZooKeeperClient client, string id) => new(client, new LeaderElectionOptions
     {
         LeaderPath = "/leader", TermPath = "/term", CandidateId = id, LeaderData = () => Bytes(id),
