@@ -36,9 +36,9 @@ internal static class MasterChange
     /// </summary>
     private static NodeView? AlreadyPromoted(ClusterView view, Topology topology, MasterChangeProgress progress)
         => view.Nodes.Values
-            .Where(n => n.Address != topology.Intent?.From && n.IsMaster && n.InfoAsked >= progress.StartedAt
+            .Where(n => n.IsMaster && n.InfoAsked >= progress.StartedAt
                 && (n.Address == progress.Promoted
-                    || ((progress.Inherited || view.Failed.ContainsKey(new Promote(n.Address)) || IsFollowed(view, n, topology))
+                    || (n.Address != topology.Intent?.From && (progress.Inherited || view.Failed.ContainsKey(new Promote(n.Address)) || IsFollowed(view, n, topology))
                         && topology.Identity is { } lost && n.Info!.PreviousReplicationId == lost.ReplicationId)))
             .OrderByDescending(n => n.Info!.Offset)
             .ThenBy(n => n.Address)
@@ -193,7 +193,7 @@ internal static class MasterChange
         // "adopted" is the word for a cluster whose first master is made of a replica: there was nothing to fail over from.
         string reason = $"{promoted.Address} replaces {from?.ToString() ?? "no master"}: {topology.Reason}";
         Topology next = InOffice(view, policy, topology, promoted, reason);
-        if (planned && from is not null && view.Node(from).IsOnline && !next.Replicas.Contains(from))
+        if (planned && from is not null && from != promoted.Address && view.Node(from).IsOnline && !next.Replicas.Contains(from))
         {
             // It has all the data and is a replica in a moment: clients keep their connections to it, on which their held-back
             // writes are about to be answered with READONLY.
