@@ -8,6 +8,9 @@ namespace RedisFailover;
 /// </summary>
 internal static class MasterChange
 {
+    /// <summary>For how long a switchover asks for offsets as fast as the answers come; and how often later.</summary>
+    private static readonly TimeSpan FirstHaste = TimeSpan.FromMilliseconds(50), LaterHaste = TimeSpan.FromMilliseconds(5);
+
     internal static Decision Decide(ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology)
     {
         MasterChangeProgress progress = view.Progress ?? new MasterChangeProgress(now, now, Inherited: true);
@@ -178,7 +181,9 @@ internal static class MasterChange
         ImmutableArray<FailoverAction> offsets = sourceFinal
             ? [new Inspect(target.Address)]
             : [new Inspect(from.Address), new Inspect(target.Address)];
-        return new Decision(offsets, deadline, $"waiting for {target.Address} to catch up with {from.Address}");
+        string waiting = $"waiting for {target.Address} to catch up with {from.Address}";
+        TimeSpan due = now - paused < FirstHaste ? now : target.InfoAsked + LaterHaste;
+        return due > now ? Decision.Nothing(waiting, due < deadline ? due : deadline) : new Decision(offsets, deadline, waiting);
     }
 
     /// <summary>The new master is confirmed: publish it.</summary>

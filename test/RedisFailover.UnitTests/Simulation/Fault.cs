@@ -23,6 +23,7 @@ internal enum FaultKind
     SlowReplicas,
     CutLeaderFromZooKeeper,
     DeleteLeader,
+    TouchTopology,
     Wish,
     WishForAny,
 }
@@ -100,7 +101,7 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
                 break;
             case 5:
                 Add(FaultKind.KillNode, 0, lasting);
-                Add(FaultKind.DeleteLeader, dice.Between(0, 12 * World.Ms), 0);
+                Add(dice.Of(FaultKind.DeleteLeader, FaultKind.TouchTopology), dice.Between(0, 12 * World.Ms), 0);
                 break;
             case 6:
                 Add(FaultKind.SlowReplicas, 0, lasting, dice.Percent(50));
@@ -126,7 +127,7 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
         FaultKind.KillMonitor, FaultKind.StopMonitor, FaultKind.PauseMonitor, FaultKind.PauseMonitor, FaultKind.SuspendMonitor, FaultKind.LoseQuorum,
         FaultKind.Cut, FaultKind.Cut, FaultKind.Cut, FaultKind.CutOneWay, FaultKind.CutOneWay, FaultKind.CutOneWay, FaultKind.Isolate, FaultKind.Isolate, FaultKind.SlowWay,
         FaultKind.SlowWay, FaultKind.SlowEverything, FaultKind.JumpWallClock, FaultKind.CutReplica, FaultKind.SlowReplicas,
-        FaultKind.CutLeaderFromZooKeeper, FaultKind.DeleteLeader, FaultKind.Wish, FaultKind.WishForAny, FaultKind.WishForAny);
+        FaultKind.CutLeaderFromZooKeeper, FaultKind.DeleteLeader, FaultKind.TouchTopology, FaultKind.Wish, FaultKind.WishForAny, FaultKind.WishForAny);
 
     private static long Length(FaultKind kind, Dice dice) => dice.Next(4) switch
     {

@@ -90,7 +90,7 @@ internal sealed partial class Ledger
         SimulatedMonitor? leader = _monitors.Values.FirstOrDefault(m => m.Lead is not null && m.Lead.Term == Server.Term);
         bool saw = leader is not null && leader.IsWell(Long) && leader.Clock - leader.View.LeadingSince > TimeSpan.FromTicks(Long) && network.IsCalm(leader.Place, Server.Place, Long)
             && leader.View.LiveMonitors >= policy.RequiredMonitors && _nodes.Values.All(n => network.IsCalm(leader.Place, n.Place, Long));
-        Require(!saw || topology.Identity is { HasData: false }, $"{master.Name} was restarted empty and wiped {node.Name}");
+        Require(!saw || _returned != (master, master.Life), $"{master.Name} was restarted empty and wiped {node.Name}");
     }
 
     private bool IsHeard(SimulatedMonitor monitor, SimulatedRedis node) => node.IsWell(Heard) && network.IsCalm(monitor.Place, node.Place, Heard);

@@ -16,6 +16,7 @@ internal sealed partial class Ledger(World world, Network network, FailoverPolic
     private readonly Dictionary<SimulatedMonitor, (TimeSpan StartedAt, Dictionary<NodeAddress, Seen> Nodes)> _changes = [];
     private readonly Dictionary<SimulatedMonitor, (long Second, int Actions)> _pace = [];
     private int _ids;
+    private (SimulatedRedis Node, int Life)? _returned;
     private (long Epoch, SimulatedRedis From, SimulatedRedis To, int Life, long Until)? _handover;
 
     internal SimulatedZooKeeper? Server { get; set; }
@@ -50,13 +51,17 @@ internal sealed partial class Ledger(World world, Network network, FailoverPolic
 
     internal void Reborn(SimulatedRedis node)
     {
+        Gone(node);
+        _returned = Server?.Topology is { Identity.HasData: true } topology && topology.Master == node.Address ? (node, node.Life) : _returned;
+    }
+
+    internal void Gone(SimulatedRedis node)
+    {
         if (_handover is { } handover && handover.From == node)
         {
             _handover = null;
         }
     }
-
-    internal void Gone(SimulatedRedis node) => Reborn(node);
 
     internal void Elected(SimulatedMonitor monitor, int term) => world.Tell("zk", $"elects {monitor.Name} for term {term}");
 
@@ -200,7 +205,7 @@ internal sealed partial class Ledger(World world, Network network, FailoverPolic
     internal void Replaced(SimulatedRedis node, Commit? old, Commit? data, SimulatedRedis master, string run)
     {
         Require(old is null || Foreign < 0 || old.Beginning != Foreign, $"{node.Name} held data that were never this cluster's, and {master.Name} wiped them");
-        if (old is not null && data is null)
+        if (old is not null && (data is null || data.Beginning != old.Beginning))
         {
             CheckWipe(node, master, run);
         }

@@ -76,13 +76,18 @@ internal sealed class SimulatedZooKeeper(World world, Network network, int place
 
         HistoryEpoch = Math.Max(HistoryEpoch, publication.Record?.Epoch ?? 0);
         ledger.Published(session.Owner.Monitor, term, Version - 1, before, Topology, publication);
-        TellAll(s => s.Tell(o => o.NodesChanged));
-        foreach (SimulatedClient client in _clients)
-        {
-            client.Told(Topology, Version);
-        }
-
+        TellOfNodes();
         return (Version, null);
+    }
+
+    /// <summary>Somebody writes the topology again as it is: another version, the same content.</summary>
+    internal void Touch()
+    {
+        if (Nodes is not null)
+        {
+            Version++;
+            TellOfNodes();
+        }
     }
 
     internal void SetWish(string? wish)
@@ -191,6 +196,15 @@ internal sealed class SimulatedZooKeeper(World world, Network network, int place
         session.Tell(o => o.MonitorsChanged);
         session.Tell(o => o.LeadVacant);
         session.Tell(o => o.ReportChanged(null));
+    }
+
+    private void TellOfNodes()
+    {
+        TellAll(s => s.Tell(o => o.NodesChanged));
+        foreach (SimulatedClient client in _clients)
+        {
+            client.Told(Topology!, Version);
+        }
     }
 
     private void TellAll(Action<SimulatedSession> tell)

@@ -171,6 +171,10 @@ internal sealed partial class Simulation
                 _world.Tell("human", "deletes the leader's znode");
                 _server.Do(_server.DeleteLeader);
                 break;
+            case FaultKind.TouchTopology:
+                _world.Tell("human", "writes the topology again as it is");
+                _server.Do(_server.Touch);
+                break;
             case FaultKind.Wish:
             case FaultKind.WishForAny:
                 string wish = fault.Kind == FaultKind.Wish ? node.Address.ToString() : ZnodePaths.AnyReplica;
