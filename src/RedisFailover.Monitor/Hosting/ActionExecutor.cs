@@ -14,7 +14,8 @@ namespace RedisFailover.Monitor.Hosting;
 /// frozen and is woken does nothing any more.
 /// </summary>
 internal sealed class ActionExecutor(
-    ConcurrentDictionary<NodeAddress, NodeProber> nodes, TopologyStore store, ChannelWriter<Observation> observations, MonotonicClock clock, ILogger logger)
+    ConcurrentDictionary<NodeAddress, NodeProber> nodes, TopologyStore store, ChannelWriter<Observation> observations, MonotonicClock clock, ILogger logger,
+    FaultPoint? faultPoint = null)
 {
     private readonly ConcurrentDictionary<string, string> _told = new(StringComparer.Ordinal);
 
@@ -23,6 +24,7 @@ internal sealed class ActionExecutor(
     {
         TimeSpan begun = clock.Now;
         ActionFinished finished;
+        faultPoint?.Reached(FaultPoint.Before, action);
         try
         {
             finished = leadership.Lease.IsHeld
@@ -44,8 +46,12 @@ internal sealed class ActionExecutor(
             finished = new ActionFinished(clock.Now, action, $"{e.GetType().Name}: {e.Message}");
         }
 
-        Tell(action, finished.Failure, finished.At - begun);
+        if (finished.Failure is null)
+        {
+            faultPoint?.Reached(FaultPoint.After, action);
+        }
 
+        Tell(action, finished.Failure, finished.At - begun);
         observations.TryWrite(finished);
     }
 
@@ -79,8 +85,8 @@ internal sealed class ActionExecutor(
         PublishTopology publication => PublishAsync(publication, leadership, cancellationToken),
         RefuseWish refusal => RefuseAsync(refusal, leadership, cancellationToken),
         Inspect inspect => InspectAsync(inspect, cancellationToken),
-        Promote promote => PromoteAsync(promote, cancellationToken),
-        Follow follow => FollowAsync(follow, follow.Master, cancellationToken),
+        Promote promote => PromoteAsync(promote, leadership, cancellationToken),
+        Follow follow => FollowAsync(follow, follow.Master, leadership, cancellationToken),
         Demote demote => DemoteAsync(demote, leadership, cancellationToken),
         PauseWrites pause => CommandAsync(
             action, [["CLIENT", "PAUSE", pause.For.TotalMilliseconds.ToString("0", CultureInfo.InvariantCulture), "WRITE"]], null, cancellationToken),
@@ -114,18 +120,18 @@ internal sealed class ActionExecutor(
         return new ActionFinished(clock.Now, inspect);
     }
 
-    private async Task<ActionFinished> PromoteAsync(Promote promote, CancellationToken cancellationToken)
+    private async Task<ActionFinished> PromoteAsync(Promote promote, Leadership leadership, CancellationToken cancellationToken)
     {
         ActionFinished finished = await CommandAsync(
             promote, [["REPLICAOF", "NO", "ONE"]], info => info.Role == NodeRole.Master ? null : "it still says that it is a replica", cancellationToken);
-        Remember(promote.Node, finished);
+        Remember(promote.Node, finished, leadership);
         return finished;
     }
 
-    private async Task<ActionFinished> FollowAsync(FailoverAction action, NodeAddress master, CancellationToken cancellationToken)
+    private async Task<ActionFinished> FollowAsync(FailoverAction action, NodeAddress master, Leadership leadership, CancellationToken cancellationToken)
     {
         ActionFinished finished = await CommandAsync(action, [ReplicaOf(master)], IsReplica, cancellationToken);
-        Remember(action.On!, finished);
+        Remember(action.On!, finished, leadership);
         return finished;
     }
 
@@ -136,7 +142,7 @@ internal sealed class ActionExecutor(
         ActionFinished finished = await CommandAsync(demote, commands, IsReplica, cancellationToken);
         if (finished.Failure is null)
         {
-            if (demote.CutsClients)
+            if (demote.CutsClients && leadership.Lease.IsHeld)
             {
                 Prober(demote.Node).Forget("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
             }
@@ -147,7 +153,7 @@ internal sealed class ActionExecutor(
             }
         }
 
-        Remember(demote.Node, finished);
+        Remember(demote.Node, finished, leadership);
         return finished;
     }
 
@@ -156,9 +162,10 @@ internal sealed class ActionExecutor(
     private static string[] ReplicaOf(NodeAddress master) => ["REPLICAOF", master.Host, master.Port.ToString(CultureInfo.InvariantCulture)];
 
     /// <summary>So that a node which restarts has the role that it had: best effort, a node without a configuration file has none.</summary>
-    private void Remember(NodeAddress node, ActionFinished finished)
+    private void Remember(NodeAddress node, ActionFinished finished, Leadership leadership)
     {
-        if (finished.Failure is null)
+        // The answer may have been read long after it was sent: by a monitor that was frozen meanwhile.
+        if (finished.Failure is null && leadership.Lease.IsHeld)
         {
             Prober(node).Forget("CONFIG", "REWRITE");
         }
@@ -167,7 +174,9 @@ internal sealed class ActionExecutor(
     private async Task<ActionFinished> CommandAsync(
         FailoverAction action, IReadOnlyList<string[]> commands, Func<NodeInfo, string?>? verify, CancellationToken cancellationToken)
     {
-        (RespValue[] replies, NodeInfo? info, TimeSpan asked) = await Prober(action.On!).CommandAsync(commands, cancellationToken);
+        Task<(RespValue[], NodeInfo?, TimeSpan)> answers = Prober(action.On!).CommandAsync(commands, cancellationToken);
+        faultPoint?.Reached(FaultPoint.Sent, action);
+        (RespValue[] replies, NodeInfo? info, TimeSpan asked) = await answers;
         // CLIENT UNPAUSE came with Redis 6.2; before it a pause ends by itself.
         string? failure = replies.Where((r, i) => r.IsError && commands[i][^1] != "UNPAUSE").Select(r => r.Text).FirstOrDefault()
             ?? (verify is null ? null : info is null ? "it refuses INFO" : verify(info));
