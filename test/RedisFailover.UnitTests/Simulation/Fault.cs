@@ -21,6 +21,7 @@ internal enum FaultKind
     JumpWallClock,
     CutReplica,
     SlowReplicas,
+    SlowNews,
     CutLeaderFromZooKeeper,
     DeleteLeader,
     TouchTopology,
@@ -36,7 +37,10 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
 {
     internal const int Ruling = -1;
 
-    internal static ImmutableArray<Fault> Draw(Dice dice, bool calm, long from, long until)
+    /// <summary>The themes of what is staged.</summary>
+    internal const int UnequalReplicas = 0, LateNews = 7, Themes = 9;
+
+    internal static ImmutableArray<Fault> Draw(Dice dice, bool calm, int? theme, long from, long until)
     {
         int count = calm ? 1 + dice.Next(2) : 1 + dice.Next(7);
         ImmutableArray<Fault>.Builder faults = ImmutableArray.CreateBuilder<Fault>(count);
@@ -63,23 +67,23 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
             };
         }
 
-        if (!calm && dice.Percent(50))
+        if (theme is not null || (!calm && dice.Percent(50)))
         {
-            AddDrama(faults, dice, at);
+            AddDrama(faults, dice, at, theme ?? dice.Next(Themes));
         }
 
         return faults.ToImmutable();
     }
 
     /// <summary>What chance alone brings together too seldom: one fault in the middle of what another set off.</summary>
-    private static void AddDrama(ImmutableArray<Fault>.Builder faults, Dice dice, long at)
+    private static void AddDrama(ImmutableArray<Fault>.Builder faults, Dice dice, long at, int theme)
     {
         at += dice.Between(0, 4) * World.Second;
         long soon = dice.Of(dice.Between(0, 20 * World.Ms), dice.Between(0, 300 * World.Ms), dice.Between(0, 1500 * World.Ms));
         long lasting = dice.Between(World.Second, 9 * World.Second);
-        switch (dice.Next(8))
+        switch (theme)
         {
-            case 0:
+            case UnequalReplicas:
                 // The replicas are not equally far when the master goes.
                 Add(FaultKind.CutReplica, 0, lasting);
                 Add(dice.Of(FaultKind.KillNode, FaultKind.KillNode, FaultKind.PauseNode, FaultKind.WishForAny), soon, lasting);
@@ -106,6 +110,10 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
             case 6:
                 Add(FaultKind.SlowReplicas, 0, lasting, dice.Percent(50));
                 Add(dice.Of(FaultKind.Wish, FaultKind.WishForAny, FaultKind.KillNode), soon, lasting);
+                break;
+            case LateNews:
+                Add(FaultKind.SlowNews, 0, lasting, dice.Percent(50));
+                Add(dice.Of(FaultKind.WishForAny, FaultKind.WishForAny, FaultKind.KillNode), soon, lasting);
                 break;
             default:
                 Add(FaultKind.PauseMonitor, 0, lasting);

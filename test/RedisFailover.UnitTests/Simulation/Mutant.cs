@@ -16,11 +16,11 @@ internal sealed record Mutant(string Name)
         new("a deposed leader may write") { IgnoresFence = true },
         new("the version of the topology is not compared") { IgnoresVersion = true },
         new("another candidate than the best is promoted") { Answer = AnotherCandidate },
-        new("any offset is final") { Question = AnyOffsetIsFinal },
+        new("any offset is final") { Question = AnyOffsetIsFinal, Theme = Fault.UnequalReplicas },
         new("one monitor speaks for all") { Question = OneForAll },
         new("the epoch does not grow") { Answer = SameEpoch },
         new("a switchover does not wait for the data") { Question = view => PretendInStep(view) },
-        new("a switchover does not hold the writes") { SkipsPause = true },
+        new("a switchover does not hold the writes") { SkipsPause = true, Theme = Fault.LateNews },
         new("foreign data are taken for the cluster's") { Question = view => view.Topology is { } t ? view with { Topology = t with { Members = [.. view.Nodes.Keys] } } : view },
         new("a topology is published again and again") { Answer = Restless },
         new("the restart of a master is not noticed") { Question = IgnoreRestart },
@@ -35,6 +35,9 @@ internal sealed record Mutant(string Name)
     internal bool IgnoresVersion { get; private init; }
 
     internal bool SkipsPause { get; private init; }
+
+    /// <summary>What is staged in every run, so that it is noticed soon.</summary>
+    internal int? Theme { get; private init; }
 
     private Func<ClusterView, ClusterView>? Question { get; init; }
 

@@ -159,6 +159,13 @@ internal sealed partial class Simulation
                 }
 
                 break;
+            case FaultKind.SlowNews:
+                foreach (SimulatedClient client in _clients)
+                {
+                    Slow(_server.Place, client.Place, fault);
+                }
+
+                break;
             case FaultKind.CutLeaderFromZooKeeper:
                 Cut(monitor.Place, _server.Place, fault.For);
                 if (!fault.LosesData)

@@ -74,7 +74,7 @@ internal sealed partial class Simulation
             _world, _network, 1 + monitors + nodes + i, $"c{i}", _dice.Branch(), _server, _ledger, pace))];
         _foreign = nodes > 2 && _dice.Percent(10) ? _nodes[^1] : null;
         long end = _calm ? 60 * World.Second : _dice.Between(12, 30) * World.Second;
-        ImmutableArray<Fault> faults = Fault.Draw(_dice.Branch(), _calm, 7 * World.Second, end);
+        ImmutableArray<Fault> faults = Fault.Draw(_dice.Branch(), _calm, mutant.Theme, 7 * World.Second, end);
         Faults = choose is null ? faults : choose(faults);
         _settles = _dice.Percent(30) && !_calm;
         Prepare();

@@ -38,7 +38,8 @@ internal sealed class World(bool told)
     internal const long Ms = TimeSpan.TicksPerMillisecond;
     internal const long Second = TimeSpan.TicksPerSecond;
 
-    private readonly PriorityQueue<Action, (long At, long Order)> _events = new();
+    private (long At, long Order, Action What)[] _events = new (long, long, Action)[256];
+    private int _count;
     private long _order;
 
     internal long Now { get; private set; }
@@ -50,26 +51,34 @@ internal sealed class World(bool told)
 
     internal bool IsTold => told;
 
-    internal void At(long at, Action what) => _events.Enqueue(what, (Math.Max(at, Now), _order++));
-
-    /// <summary>Lets time pass until then, or until the condition holds.</summary>
-    internal bool Run(long until, Func<bool>? done = null)
+    internal void At(long at, Action what)
     {
-        while (_events.TryPeek(out Action? next, out (long At, long Order) due) && due.At <= until)
+        if (_count == _events.Length)
         {
-            if (done is not null && done())
-            {
-                return true;
-            }
+            Array.Resize(ref _events, 2 * _count);
+        }
 
-            _events.Dequeue();
-            Now = due.At;
+        (long At, long Order, Action What) added = (Math.Max(at, Now), _order++, what);
+        int i = _count++;
+        for (; i > 0 && IsBefore(added, _events[(i - 1) / 2]); i = (i - 1) / 2)
+        {
+            _events[i] = _events[(i - 1) / 2];
+        }
+
+        _events[i] = added;
+    }
+
+    /// <summary>Lets time pass until then.</summary>
+    internal void Run(long until)
+    {
+        while (_count > 0 && _events[0].At <= until)
+        {
+            Now = _events[0].At;
             Events++;
-            next();
+            Next()();
         }
 
         Now = Math.Max(Now, until);
-        return done is not null && done();
     }
 
     internal void Tell(string who, string what)
@@ -79,4 +88,34 @@ internal sealed class World(bool told)
             Story.Add(string.Create(CultureInfo.InvariantCulture, $"{Now / (double)Second,10:0.00000}  {who,-6} {what}"));
         }
     }
+
+    /// <summary>Takes the first out of the heap.</summary>
+    private Action Next()
+    {
+        Action first = _events[0].What;
+        (long At, long Order, Action What) last = _events[--_count];
+        _events[_count] = default;
+        int i = 0;
+        for (int child = 1; child < _count; child = (2 * i) + 1)
+        {
+            child += child + 1 < _count && IsBefore(_events[child + 1], _events[child]) ? 1 : 0;
+            if (!IsBefore(_events[child], last))
+            {
+                break;
+            }
+
+            _events[i] = _events[child];
+            i = child;
+        }
+
+        if (_count > 0)
+        {
+            _events[i] = last;
+        }
+
+        return first;
+    }
+
+    private static bool IsBefore(in (long At, long Order, Action What) one, in (long At, long Order, Action What) other)
+        => one.At < other.At || (one.At == other.At && one.Order < other.Order);
 }
