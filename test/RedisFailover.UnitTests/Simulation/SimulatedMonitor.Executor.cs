@@ -42,6 +42,11 @@ internal sealed partial class SimulatedMonitor
                     return true;
                 }, _ => Finish(null), why => Finish(why));
                 break;
+            case Resign:
+                lead.Lost.Remove(Lost);
+                Abstain();
+                End(lead, () => Finish(null), why => Finish(why));
+                break;
             case Inspect inspect:
                 _probers[inspect.Node].Command(_ => null, (_, info, asked) =>
                 {

@@ -88,9 +88,31 @@ internal sealed partial class SimulatedMonitor
         }
     }
 
+    /// <summary>After giving up the lead it stands back for a while, longer each time, or until it sees more; see Abstention.</summary>
+    private void Abstain()
+    {
+        bool again = _abstainedAt is { } at && Clock - at < TimeSpan.FromMinutes(5);
+        _abstention = again ? TimeSpan.FromTicks(Math.Min(2 * _abstention.Ticks, 60 * World.Second)) : policy.SightPatience;
+        _abstainedAt = Clock;
+        _saw = Reached();
+        _abstains = true;
+        TimeSpan mine = _abstention;
+        After(mine.Ticks, () =>
+        {
+            if (_abstains && Clock - _abstainedAt >= mine)
+            {
+                _abstains = false;
+                Campaign();
+            }
+        });
+    }
+
+    /// <summary>How many of the configured nodes answer.</summary>
+    private int Reached() => View.Nodes.Values.Count(n => n.Condition == NodeCondition.Online && policy.Nodes.Contains(n.Address));
+
     private void Campaign()
     {
-        if (Lead is not null || Session is null)
+        if (Lead is not null || Session is null || _abstains)
         {
             return;
         }
@@ -172,7 +194,7 @@ internal sealed partial class SimulatedMonitor
         }, failed);
     }
 
-    private void End(Lead lead)
+    private void End(Lead lead, Action? given = null, Action<string>? failed = null)
     {
         if (lead.IsOver)
         {
@@ -202,7 +224,7 @@ internal sealed partial class SimulatedMonitor
             }
 
             return true;
-        }, _ => { }, _ => { });
+        }, _ => given?.Invoke(), why => failed?.Invoke(why));
         Campaign();
     }
 

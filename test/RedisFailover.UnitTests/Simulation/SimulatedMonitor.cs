@@ -49,6 +49,10 @@ internal sealed partial class SimulatedMonitor(
     private bool _isScheduled;
     private bool _isEntered;
     private int _decisions;
+    private TimeSpan? _abstainedAt;
+    private TimeSpan _abstention;
+    private bool _abstains;
+    private int _saw;
 
     internal ClusterView View { get; private set; } = new();
 
@@ -92,6 +96,7 @@ internal sealed partial class SimulatedMonitor(
         Time = new ProcessTime(this);
         View = new ClusterView { Nodes = policy.Nodes.ToImmutableSortedDictionary(n => n, n => new NodeView(n)) };
         (Lead, _report, _reportedAt, _alarmAt, _isScheduled, _isEntered) = (null, MonitorReport.None, -1, null, false, false);
+        (_abstainedAt, _abstains) = (null, false);
         _observations.Clear();
         _present.Clear();
         _probers.Clear();
@@ -146,6 +151,12 @@ internal sealed partial class SimulatedMonitor(
         foreach (FailoverAction action in decision.Actions)
         {
             Begin(action);
+        }
+
+        if (_abstains && Reached() > _saw)
+        {
+            _abstains = false;
+            Campaign();
         }
 
         Publish(view);

@@ -42,6 +42,7 @@ internal sealed partial class Simulation
             FailoverStrategy = _dice.Of(FailoverStrategy.Offset, FailoverStrategy.Latency),
             RequiredMonitors = monitors > 2 && _dice.Percent(30) ? 2 : 1,
             SwitchoverTimeout = switchover,
+            ViewLifetime = TimeSpan.FromTicks(session),
             PauseLimit = switchover + (2 * TimeSpan.FromTicks(session)) + TimeSpan.FromSeconds(2),
         };
         _network = new Network(_world, _dice.Branch(), 1 + monitors + nodes + clients);
