@@ -136,6 +136,14 @@ internal static class MasterChange
         if (from is { IsMaster: true, FailingSince: null, Evidence: null } && from.InfoAsked >= progress.StartedAt
             && (from.Info!.Keys > 0 || topology.Identity is not { HasData: true }))
         {
+            // From an older snapshot it may have less than a replica that is itself only just coming back.
+            TimeSpan patient = (from.OnlineSince ?? now) + policy.SilenceLimit;
+            if (from.Info.RunId != topology.Identity?.RunId && from.Info.Offset < topology.Identity?.Offset && now < patient
+                && policy.Nodes.Any(n => !view.Node(n).IsOnline))
+            {
+                return Decision.Nothing($"master {from.Address} was restarted and has less than before; the others are waited for", patient);
+            }
+
             string back = from.Info.RunId == topology.Identity?.RunId
                 ? $"master {from.Address} answers, and nobody can take over: {string.Join("; ", unfit)}"
                 : $"master {from.Address} was restarted with {from.Info.Keys} keys and nobody has more";
