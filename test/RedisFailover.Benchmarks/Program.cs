@@ -28,5 +28,12 @@ if (args is ["facade", ..])
     return 0;
 }
 
+// "watchers [count ...]": from the topology's change to the first write, with so many clients.
+if (args is ["watchers", .. string[] counts])
+{
+    await Watchers.RunAsync(counts is [] ? [1, 10, 100] : [.. counts.Select(count => int.Parse(count, System.Globalization.CultureInfo.InvariantCulture))]);
+    return 0;
+}
+
 BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(args);
 return 0;

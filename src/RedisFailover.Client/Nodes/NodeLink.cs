@@ -14,7 +14,7 @@ internal sealed class NodeLink : IAsyncDisposable
     private static readonly Backoff s_backoff = new(TimeSpan.FromMilliseconds(5), TimeSpan.FromMilliseconds(500));
 
     private readonly FailoverOptions _options;
-    private readonly SocketManager _sockets;
+    private readonly SharedSockets _sockets;
     private readonly ILogger _logger;
     private readonly Action _changed;
     private readonly CancellationTokenSource _closing = new();
@@ -27,7 +27,7 @@ internal sealed class NodeLink : IAsyncDisposable
     /// <param name="sockets">Shared by all links: it owns threads.</param>
     /// <param name="logger">Says when a node is lost and when it is back, once each.</param>
     /// <param name="changed">Called whenever <see cref="Live"/> has changed, or its latency when reads go to the nearest.</param>
-    public NodeLink(NodeAddress address, FailoverOptions options, SocketManager sockets, ILogger logger, Action changed)
+    public NodeLink(NodeAddress address, FailoverOptions options, SharedSockets sockets, ILogger logger, Action changed)
     {
         Address = address;
         _options = options;
@@ -130,8 +130,8 @@ internal sealed class NodeLink : IAsyncDisposable
         try
         {
             ConnectionMultiplexer multiplexer = await ConnectionMultiplexer.ConnectAsync(configuration).ConfigureAwait(false);
-            multiplexer.IncludeDetailInExceptions = false;
-            var live = new LiveNode(Address, multiplexer);
+            StackExchangeVersion.Configure(multiplexer);
+            var live = new LiveNode(Address, multiplexer) { IsPreferred = _options.PreferNode?.Invoke(Address) ?? true };
             if (closing.IsCancellationRequested)
             {
                 live.Close();
@@ -202,13 +202,12 @@ internal sealed class NodeLink : IAsyncDisposable
         configuration.ConnectRetry = 1;
         configuration.ConnectTimeout = (int)_options.ConnectTimeout.TotalMilliseconds;
         configuration.SyncTimeout = timeout;
-        configuration.ResponseTimeout = timeout;
-        configuration.SocketManager = _sockets;
+        _sockets.Use(configuration);
 
         // Nobody but the topology says who is master: no tie-break keys, no gossip over pub/sub.
         configuration.TieBreaker = "";
         configuration.ConfigurationChannel = "";
-        StackExchangeVersion.Configure(configuration, _options.User);
+        StackExchangeVersion.Configure(configuration, _options.User, timeout);
         return configuration;
     }
 }
