@@ -9,6 +9,12 @@ if (args is ["failover", .. string[] rest])
     return await FailoverBenchmark.RunAsync(rest);
 }
 
+// "leader": how long the monitors are without a leader, real processes too.
+if (args is ["leader", .. string[] changes])
+{
+    return await LeaderChange.RunAsync(changes);
+}
+
 // Nor is "zookeeper", which scripts/bench-zookeeper.sh starts.
 if (args is ["zookeeper", .. string[] options])
 {

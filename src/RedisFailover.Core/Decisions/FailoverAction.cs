@@ -41,8 +41,16 @@ public sealed record Inspect(NodeAddress Node) : FailoverAction
 }
 
 /// <summary>REPLICAOF NO ONE, confirmed by the node's own word that it is a master now.</summary>
-public sealed record Promote(NodeAddress Node) : FailoverAction
+/// <param name="Node">The node.</param>
+/// <param name="Despite">Why it is not fit, where an operator wants it all the same; two promotions of a node are the same.</param>
+public sealed record Promote(NodeAddress Node, string? Despite = null) : FailoverAction
 {
+    /// <summary>Compares the node.</summary>
+    public bool Equals(Promote? other) => other is not null && Node == other.Node;
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(typeof(Promote), Node);
+
     /// <inheritdoc/>
     public override NodeAddress On => Node;
 
@@ -112,4 +120,21 @@ public sealed record RefuseWish(string Wish, HistoryEntry Record) : FailoverActi
 {
     /// <inheritdoc/>
     public override string ToString() => $"refuse the wish '{Wish}'";
+}
+
+/// <summary>
+/// Give up the lead, so that a monitor which reaches more nodes takes over, and do not stand for election for a while. Two of them
+/// are the same whatever the reason.
+/// </summary>
+/// <param name="Reason">Why, in plain words.</param>
+public sealed record Resign(string Reason) : FailoverAction
+{
+    /// <summary>Any two are equal.</summary>
+    public bool Equals(Resign? other) => other is not null;
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => typeof(Resign).GetHashCode();
+
+    /// <inheritdoc/>
+    public override string ToString() => "give up the lead";
 }

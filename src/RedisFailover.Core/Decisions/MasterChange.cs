@@ -8,6 +8,9 @@ namespace RedisFailover;
 /// </summary>
 internal static class MasterChange
 {
+    /// <summary>Between the reason of a change and why it does not get on, in the znode.</summary>
+    private const string WaitingFor = "; waiting, because ";
+
     internal static Decision Decide(ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology)
     {
         MasterChangeProgress progress = view.Progress ?? new MasterChangeProgress(now, now, Inherited: true);
@@ -22,9 +25,14 @@ internal static class MasterChange
         }
 
         NodeView? from = topology.Intent?.From is { } address ? view.Node(address) : null;
-        if (topology.State == TopologyState.SwitchingOver && from is { IsMaster: true } && !Verdict.IsUnavailable(view, policy, from.Address, out _))
+        if (topology.State == TopologyState.SwitchingOver && from is { IsMaster: true })
         {
-            return HandOver(view, policy, now, topology, progress, from);
+            // Voted out, but answering this monitor: it hands over all the same. Once it fails, or does not get there, it is lost.
+            bool isVotedOut = Verdict.IsUnavailable(view, policy, from.Address, out _);
+            if ((!isVotedOut || from is { FailingSince: null, Evidence: null }) && HandOver(view, policy, now, topology, progress, from, isVotedOut) is { } step)
+            {
+                return step;
+            }
         }
 
         return Replace(view, policy, now, topology, progress, from);
@@ -76,7 +84,8 @@ internal static class MasterChange
             return Decision.Nothing("waiting for all nodes to be seen", patience);
         }
 
-        patience = progress.StartedAt + policy.ProbeTimeout;
+        // After a switchover that did not get there in time the asking begins only now.
+        patience = progress.StartedAt + policy.ProbeTimeout + (progress.PausedAt is null ? TimeSpan.Zero : policy.SwitchoverTimeout);
         ImmutableArray<FailoverAction> questions = [.. view.Nodes.Values
             .Where(n => n.IsOnline && n.Address != from?.Address && n.FailingSince is null && !Candidates.IsFinal(n, progress))
             .OrderBy(n => n.Address).Select(n => new Inspect(n.Address))];
@@ -91,9 +100,9 @@ internal static class MasterChange
         foreach (NodeView node in view.Nodes.Values.Where(n => policy.Nodes.Contains(n.Address)).OrderBy(n => n.Address))
         {
             string? why = Candidates.IsFinal(node, progress) || !node.IsOnline
-                ? Candidates.Unfit(node, topology.Identity, view, now)
+                ? Candidates.Unfit(node, topology.Identity, view, policy, now) ?? Candidates.TooFarBehind(node, topology.Identity, policy)
                 : "it does not answer any more";
-            why ??= node.Address == from?.Address && node.IsMaster ? "it was restarted" : null;
+            why ??= node.Address == from?.Address && node.IsMaster ? "it is the master that is replaced" : null;
             if (why is null)
             {
                 fit.Add(node);
@@ -104,30 +113,49 @@ internal static class MasterChange
             }
         }
 
-        if (Forced(view, policy) is { } forced)
-        {
-            return Decision.Do($"promoting {forced.Address}, which the operator named", new Promote(forced.Address));
-        }
-
         if (fit.Count > 0)
         {
-            NodeView best = Candidates.Ranked(fit, topology.Identity, policy)[0];
+            NodeView best = Candidates.Ranked(fit, topology.Identity, view, policy, now)[0];
             return Decision.Do(
                 $"promoting {best.Address}: offset {best.Info!.Offset}, the master was last seen at {topology.Identity?.Offset.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "an unknown one"}"
                     + $"; the best of {fit.Count}{(unfit.Count > 0 ? $" ({string.Join("; ", unfit)})" : "")}",
                 new Promote(best.Address));
         }
 
-        if (from is { IsMaster: true, FailingSince: null } && from.InfoAsked >= progress.StartedAt
+        if (Forced(view, policy) is { } forced)
+        {
+            string despite = Candidates.Unfit(forced, topology.Identity, view, policy, now)
+                ?? Candidates.TooFarBehind(forced, topology.Identity, policy) ?? "it is the master that was lost";
+            string order = $"promoting {forced.Address}, as the operator orders, though {despite}; what it does not hold is lost";
+            return Decision.Do(order, new Promote(forced.Address, despite)) with { Warning = order };
+        }
+
+        if (from is { IsMaster: true, FailingSince: null, Evidence: null } && from.InfoAsked >= progress.StartedAt
             && (from.Info!.Keys > 0 || topology.Identity is not { HasData: true }))
         {
-            return Restore(view, policy, topology, progress, from, $"master {from.Address} was restarted with {from.Info.Keys} keys and nobody has more");
+            string back = from.Info.RunId == topology.Identity?.RunId
+                ? $"master {from.Address} answers, and nobody can take over: {string.Join("; ", unfit)}"
+                : $"master {from.Address} was restarted with {from.Info.Keys} keys and nobody has more";
+            return Restore(view, policy, topology, progress, from, back);
+        }
+
+        if (Sight.Resignation(view, policy, now, masterIsMissing: true) is { } resignation)
+        {
+            return resignation;
         }
 
         TimeSpan retry = view.Failed.Values.Select(f => f.RetryAt).Where(at => at > now).DefaultIfEmpty(now + policy.RetryDelay).Min();
         string nobody = $"nobody can be promoted: {string.Join("; ", unfit)}";
-        return Decision.Nothing(nobody, retry) with { Warning = nobody };
+        string reason = $"{Occasion(topology)}{WaitingFor}{nobody}";
+        // The znode says so when it lasts: a moment later somebody may be fit, and would have to wait for the publication.
+        return Words.SameButForNumbers(topology.Reason, reason) || now < progress.StartedAt + policy.ProbeTimeout
+            ? Decision.Nothing(nobody, retry) with { Warning = nobody }
+            : new Decision(
+                [new PublishTopology(Membership.WithLists(topology with { Reason = reason }, view, policy), view.Version)], retry, nobody, nobody);
     }
+
+    /// <summary>Why the change was begun, without what was added to the reason since.</summary>
+    private static string Occasion(Topology topology) => topology.Reason.Split(WaitingFor)[0];
 
     /// <summary>An operator who names a node while nobody is fit takes it as it is.</summary>
     private static NodeView? Forced(ClusterView view, FailoverPolicy policy)
@@ -136,26 +164,33 @@ internal static class MasterChange
             ? node
             : null;
 
-    /// <summary>A switchover: the old master holds its writes, the target catches up, takes over; or all is undone at the deadline.</summary>
-    private static Decision HandOver(
-        ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology, MasterChangeProgress progress, NodeView from)
+    /// <summary>
+    /// A switchover: the old master holds its writes, the target catches up, takes over; or all is undone at the deadline. Null where
+    /// it cannot be undone, because the old master was voted out: then it is replaced as one that is lost.
+    /// </summary>
+    private static Decision? HandOver(
+        ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology, MasterChangeProgress progress, NodeView from, bool isVotedOut)
     {
         TimeSpan deadline = progress.StartedAt + policy.SwitchoverTimeout;
         NodeView target = view.Node(topology.Intent!.Target ?? from.Address);
         string? why = view.Failed.TryGetValue(new PauseWrites(from.Address, policy.PauseLimit), out (TimeSpan RetryAt, string Failure) pause) ? pause.Failure
-            : progress.Inherited ? "the monitor that led it is gone"
+            : progress.Inherited && !isVotedOut ? "the monitor that led it is gone"
             : now >= deadline ? $"{target.Address} had not caught up after {policy.SwitchoverTimeout.TotalMilliseconds:0} ms "
                 + $"(offset {target.Info?.Offset} of {from.Info!.Offset})"
-            : Candidates.Unfit(target, topology.Identity, view, now);
+            : Candidates.Unfit(target, topology.Identity, view, policy, now);
         if (why is not null)
         {
+            if (isVotedOut)
+            {
+                return null;
+            }
+
             if (Uncertain(view, policy) is { IsEmpty: false } questions)
             {
                 return new Decision(questions, now + policy.ProbeTimeout, "asking whether the promotion was done");
             }
 
-            Decision restore = Restore(view, policy, topology, progress, from, $"the switchover to {target.Address} was given up and nothing changed: {why}");
-            return restore with { Actions = restore.Actions.Add(new ResumeWrites(from.Address)) };
+            return Restore(view, policy, topology, progress, from, $"the switchover to {target.Address} was given up and nothing changed: {why}");
         }
 
         // It misses a beat: no verdict yet, and nothing to do without its answers. At the deadline all is undone.
@@ -186,14 +221,17 @@ internal static class MasterChange
         ClusterView view, FailoverPolicy policy, Topology topology, MasterChangeProgress progress, NodeView promoted)
     {
         NodeAddress? from = topology.Intent?.From;
-        bool planned = topology.State == TopologyState.SwitchingOver;
+        bool planned = topology.State == TopologyState.SwitchingOver
+            && (progress.PausedAt is not null || (from is not null && !Verdict.IsUnavailable(view, policy, from, out _)));
         long? behind = topology.Identity is { } lost && promoted.Info!.PreviousHistoryEnd > 0 && promoted.Info.PreviousReplicationId == lost.ReplicationId
-            ? Math.Max(0, lost.Offset - (promoted.Info.PreviousHistoryEnd - 1))
+            ? Math.Max(0, LastOffset(view, from, lost, progress) - (promoted.Info.PreviousHistoryEnd - 1))
             : null;
         // "adopted" is the word for a cluster whose first master is made of a replica: there was nothing to fail over from.
-        string reason = $"{promoted.Address} replaces {from?.ToString() ?? "no master"}: {topology.Reason}";
+        string occasion = Occasion(topology)
+            + (progress.PromotedDespite is { } despite ? $"; {promoted.Address} was promoted by the operator's order though {despite}: what it did not hold is lost" : "");
+        string reason = $"{promoted.Address} replaces {from?.ToString() ?? "no master"}: {occasion}";
         Topology next = InOffice(view, policy, topology, promoted, reason);
-        if (planned && from is not null && view.Node(from).IsOnline && !next.Replicas.Contains(from))
+        if (planned && from is not null && view.Node(from).IsOnline && !next.Replicas.Contains(from) && !Verdict.IsUnavailable(view, policy, from, out _))
         {
             // It has all the data and is a replica in a moment: clients keep their connections to it, on which their held-back
             // writes are about to be answered with READONLY.
@@ -202,11 +240,11 @@ internal static class MasterChange
 
         var record = new HistoryEntry
         {
-            Kind = planned ? HistoryKind.Switchover : HistoryKind.Failover,
+            Kind = planned && behind is not > 0 ? HistoryKind.Switchover : HistoryKind.Failover,
             Epoch = topology.Epoch,
             From = from,
             To = promoted.Address,
-            Reason = topology.Reason,
+            Reason = occasion,
             BytesBehind = behind,
             Millis = Steps(progress),
         };
@@ -215,6 +253,12 @@ internal static class MasterChange
             ? decision with { Warning = $"{promoted.Address} lacks the last {behind} bytes that {from} was seen to have" }
             : decision;
     }
+
+    /// <summary>How far the old master had come: by its own word while it held its writes, where there is one.</summary>
+    private static long LastOffset(ClusterView view, NodeAddress? from, MasterIdentity lost, MasterChangeProgress progress)
+        => from is not null && view.Node(from) is { IsMaster: true } old && old.InfoAsked >= progress.PausedAt && old.Info!.ReplicationId == lost.ReplicationId
+            ? Math.Max(old.Info.Offset, lost.Offset)
+            : lost.Offset;
 
     /// <summary>A promotion whose answer was lost may have been done: the node is asked before the old master goes on.</summary>
     private static ImmutableArray<FailoverAction> Uncertain(ClusterView view, FailoverPolicy policy)
@@ -235,8 +279,10 @@ internal static class MasterChange
             Reason = reason,
             Millis = Steps(progress),
         };
-        return Decision.Do(
-            reason, new PublishTopology(InOffice(view, policy, topology, from, reason), view.Version, record, ClearsWish: view.Wish is not null));
+        var publication = new PublishTopology(InOffice(view, policy, topology, from, reason), view.Version, record, ClearsWish: view.Wish is not null);
+        return topology.State == TopologyState.SwitchingOver
+            ? Decision.Do(reason, publication, new ResumeWrites(from.Address))
+            : Decision.Do(reason, publication);
     }
 
     private static Topology InOffice(ClusterView view, FailoverPolicy policy, Topology topology, NodeView master, string reason)

@@ -54,6 +54,18 @@ public sealed record NodeInfo
     /// <summary>Of a master: the replicas that are connected to it.</summary>
     public int ConnectedReplicas { get; init; }
 
+    /// <summary>Whether its last RDB save failed (rdb_last_bgsave_status).</summary>
+    public bool SaveFailed { get; init; }
+
+    /// <summary>Whether it cannot write its append-only file (aof_last_write_status, while aof_enabled).</summary>
+    public bool AppendFailed { get; init; }
+
+    /// <summary>Whether it refuses writes after a failed save: save points are set, and stop-writes-on-bgsave-error.</summary>
+    public bool StopsWritesOnSaveError { get; init; }
+
+    /// <summary>Whether it refuses writes, as a master, with MISCONF.</summary>
+    public bool RefusesWrites => AppendFailed || (SaveFailed && StopsWritesOnSaveError);
+
     /// <summary>Whether, as a replica without a link to its master, it still answers reads (replica-serve-stale-data).</summary>
     public bool ServesStaleData { get; init; } = true;
 
@@ -124,6 +136,8 @@ public sealed record NodeInfo
             Priority = (int)Math.Clamp(Whole("slave_priority", 100), 0, int.MaxValue),
             Loading = Whole("loading", 0) != 0,
             Keys = keys,
+            SaveFailed = fields.GetValueOrDefault("rdb_last_bgsave_status") == "err",
+            AppendFailed = fields.GetValueOrDefault("aof_last_write_status") == "err" && Whole("aof_enabled", 0) != 0,
             ConnectedReplicas = (int)Whole("connected_slaves", 0),
             Version = fields.GetValueOrDefault("redis_version", ""),
         };
@@ -140,6 +154,7 @@ public sealed record NodeInfo
     }
 
     private static bool IsWanted(ReadOnlySpan<char> name) => name is "role" or "run_id" or "redis_version" or "loading"
+        or "rdb_last_bgsave_status" or "aof_enabled" or "aof_last_write_status"
         or "connected_slaves" or "second_repl_offset" || name.StartsWith("master_") || name.StartsWith("slave_");
 
     private static long KeysOf(ReadOnlySpan<char> keyspace)

@@ -14,7 +14,12 @@ namespace RedisFailover.Monitor.Hosting;
 /// frozen and is woken does nothing any more.
 /// </summary>
 internal sealed class ActionExecutor(
-    ConcurrentDictionary<NodeAddress, NodeProber> nodes, TopologyStore store, ChannelWriter<Observation> observations, MonotonicClock clock, ILogger logger,
+    ConcurrentDictionary<NodeAddress, NodeProber> nodes,
+    TopologyStore store,
+    Abstention abstention,
+    ChannelWriter<Observation> observations,
+    MonotonicClock clock,
+    ILogger logger,
     FaultPoint? faultPoint = null)
 {
     private readonly ConcurrentDictionary<string, string> _told = new(StringComparer.Ordinal);
@@ -90,6 +95,7 @@ internal sealed class ActionExecutor(
         Demote demote => DemoteAsync(demote, leadership, cancellationToken),
         PauseWrites pause => CommandAsync(
             action, [["CLIENT", "PAUSE", pause.For.TotalMilliseconds.ToString("0", CultureInfo.InvariantCulture), "WRITE"]], null, cancellationToken),
+        Resign => ResignAsync(action, leadership),
         ResumeWrites => CommandAsync(action, [["CLIENT", "UNPAUSE"]], null, cancellationToken),
         _ => throw new ArgumentOutOfRangeException(nameof(action), action, "An action that is not carried out."),
     };
@@ -112,6 +118,22 @@ internal sealed class ActionExecutor(
         await store.RecordAsync(leadership, refusal.Record, cancellationToken);
         await store.ClearWishAsync(leadership, cancellationToken);
         return new ActionFinished(clock.Now, refusal);
+    }
+
+    private async Task<ActionFinished> ResignAsync(FailoverAction action, Leadership leadership)
+    {
+        abstention.Begin();
+        try
+        {
+            // Not cancelled by the end of the lead, which it brings about.
+            await leadership.ResignAsync(CancellationToken.None);
+            return new ActionFinished(clock.Now, action);
+        }
+        catch (ZooKeeperException)
+        {
+            abstention.Revoke();
+            throw;
+        }
     }
 
     private async Task<ActionFinished> InspectAsync(Inspect inspect, CancellationToken cancellationToken)

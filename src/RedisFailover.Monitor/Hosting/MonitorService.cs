@@ -82,11 +82,16 @@ internal sealed class MonitorService : BackgroundService
         FailoverPolicy policy = _options.Policy;
         using var store = new TopologyStore(zooKeeper, _paths, _options.Id, _clock, _logger);
         var registry = new MonitorRegistry(zooKeeper, _paths, _options.Id, _observations.Writer, _clock, _logger);
-        var executor = new ActionExecutor(_probers, store, _observations.Writer, _clock, _logger, _faultPoint);
+        var abstention = new Abstention(policy, _clock, _logger);
+        var executor = new ActionExecutor(_probers, store, abstention, _observations.Writer, _clock, _logger, _faultPoint);
         var transitions = new Transitions(_logger);
         var coordinator = new Coordinator(policy, executor, _observations, _clock, transitions)
         {
-            ReportChanged = registry.Publish,
+            ReportChanged = (report, urgent) =>
+            {
+                abstention.Sees(policy.Nodes.Count(report.Available.ContainsKey));
+                registry.Publish(report, urgent);
+            },
         };
         var names = new NodeNames(policy.Nodes, _clock.Provider);
         var credentials = new RedisCredentials(_options.Username, _options.Password);
@@ -123,7 +128,7 @@ internal sealed class MonitorService : BackgroundService
             transitions.RunAsync(ending.Token),
             registry.PublishAsync(ending.Token),
             registry.WatchPresenceAsync(ending.Token),
-            LeadAsync(coordinator, registry, zooKeeper, ending.Token),
+            LeadAsync(coordinator, registry, zooKeeper, abstention, ending.Token),
         ];
         try
         {
@@ -157,7 +162,8 @@ internal sealed class MonitorService : BackgroundService
     }
 
     /// <summary>Campaigns, leads until the lead is lost, campaigns again; gives the lead up at once when the monitor stops.</summary>
-    private async Task LeadAsync(Coordinator coordinator, MonitorRegistry registry, ZooKeeperClient zooKeeper, CancellationToken cancellationToken)
+    private async Task LeadAsync(
+        Coordinator coordinator, MonitorRegistry registry, ZooKeeperClient zooKeeper, Abstention abstention, CancellationToken cancellationToken)
     {
         var election = new LeaderElection(zooKeeper, new LeaderElectionOptions
         {
@@ -168,6 +174,7 @@ internal sealed class MonitorService : BackgroundService
         });
         while (true)
         {
+            await abstention.WaitAsync(cancellationToken);
             Leadership leadership = await election.CampaignAsync(cancellationToken);
             coordinator.Leadership = leadership;
             _observations.Writer.TryWrite(new LeadershipGained(_clock.Now, leadership.Term));

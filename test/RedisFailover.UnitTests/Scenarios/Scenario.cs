@@ -115,6 +115,12 @@ internal sealed class Scenario
         ["required", var n] => policy with { RequiredMonitors = int.Parse(n, CultureInfo.InvariantCulture) },
         ["strategy", var s] => policy with { NodeStrategy = Enum.Parse<NodeStrategy>(s, ignoreCase: true) },
         ["among-equals", var s] => policy with { FailoverStrategy = Enum.Parse<FailoverStrategy>(s, ignoreCase: true) },
+        ["loading-timeout", var t] => policy with { LoadingTimeout = Millis(t) },
+        ["misconf-timeout", var t] => policy with { MisconfTimeout = Millis(t) },
+        ["stable-time", var t] => policy with { StableTime = Millis(t) },
+        ["failover-interval", var t] => policy with { FailoverInterval = Millis(t) },
+        ["max-lag", var n] => policy with { MaxLag = long.Parse(n, CultureInfo.InvariantCulture) },
+        ["never-promote", var n] => policy with { NeverPromote = [NodeAddress.Parse(n)] },
         _ => throw new FormatException($"no such policy: {setting[0]}"),
     };
 
@@ -203,6 +209,8 @@ internal sealed class Scenario
                 ["end", var end] => info with { PreviousHistoryEnd = long.Parse(end, CultureInfo.InvariantCulture) },
                 ["offset", var offset] => info with { Offset = long.Parse(offset, CultureInfo.InvariantCulture) },
                 ["keys", var keys] => info with { Keys = long.Parse(keys, CultureInfo.InvariantCulture) },
+                ["saves", var saves] => info with { SaveFailed = saves == "fail", StopsWritesOnSaveError = true },
+                ["appends", var appends] => info with { AppendFailed = appends == "fail" },
                 ["priority", var priority] => info with { Priority = int.Parse(priority, CultureInfo.InvariantCulture) },
                 _ => throw new FormatException($"nothing is known of '{word}'"),
             };
