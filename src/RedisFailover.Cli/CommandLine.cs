@@ -22,7 +22,11 @@ internal static class CommandLine
         ParseResult parsed = root.Parse(args);
         if (parsed.Errors.Count > 0)
         {
-            await errors.WriteLineAsync($"redis-failover: {parsed.Errors[0].Message} (redis-failover --help)");
+            // The word that is wrong, not what is missing because of it.
+            string problem = parsed.CommandResult.Command == root && parsed.UnmatchedTokens is [var unknown, ..]
+                ? $"'{unknown}' is no command; allowed: {string.Join(", ", root.Subcommands.Select(c => c.Name))}."
+                : parsed.Errors[0].Message;
+            await errors.WriteLineAsync($"redis-failover: {problem} (redis-failover --help)");
             return WrongUsage;
         }
 

@@ -9,6 +9,7 @@ namespace RedisFailover.Cli.Cluster;
 internal sealed class ClusterReader : IAsyncDisposable
 {
     private static readonly ZnodePaths Paths = new("");
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
     private readonly ZooKeeperConnectionString _connection;
     private readonly TimeSpan _timeout;
     private ZooKeeperSession? _session;
@@ -21,12 +22,24 @@ internal sealed class ClusterReader : IAsyncDisposable
 
     private ZooKeeperSession Session => _session!;
 
-    internal static async Task<ClusterReader> ConnectAsync(ZooKeeperConnectionString connection, TimeSpan timeout, CancellationToken ct)
+    internal static async Task<ClusterReader> ConnectAsync(
+        ZooKeeperConnectionString connection, TimeSpan timeout, TextWriter errors, CancellationToken ct)
     {
         ClusterReader reader = new(connection, timeout);
         reader._session = await reader.BoundedAsync(
-            token => ZooKeeperSession.ConnectAsync(new ZooKeeperOptions { Connection = connection }, token), ct);
+            token => NotSilentAsync(ZooKeeperSession.ConnectAsync(new ZooKeeperOptions { Connection = connection }, token), connection, errors), ct);
         return reader;
+    }
+
+    /// <summary>Says after a second what it is that takes so long.</summary>
+    internal static async Task<T> NotSilentAsync<T>(Task<T> connecting, ZooKeeperConnectionString connection, TextWriter errors)
+    {
+        if (await Task.WhenAny(connecting, Task.Delay(Patience, TimeProvider.System)) != connecting)
+        {
+            await errors.WriteLineAsync($"redis-failover: waiting for ZooKeeper at {string.Join(',', connection.Hosts)}");
+        }
+
+        return await connecting;
     }
 
     internal static CliException Unreachable(ZooKeeperConnectionString connection, TimeSpan timeout, Exception? inner = null)

@@ -19,7 +19,8 @@ internal static class StatusCommand
         Command command = common.AddTo(new Command("status", "Show the master, the replicas, the leading monitor and what each monitor sees"));
         command.SetAction(async (parsed, ct) =>
         {
-            await using ClusterReader reader = await ClusterReader.ConnectAsync(common.ConnectionOf(parsed), common.TimeoutOf(parsed), ct);
+            await using ClusterReader reader = await ClusterReader.ConnectAsync(
+                common.ConnectionOf(parsed), common.TimeoutOf(parsed), parsed.InvocationConfiguration.Error, ct);
             ClusterState state = await reader.ReadAsync(ct);
             TextWriter output = parsed.InvocationConfiguration.Output;
             if (parsed.GetValue(common.Json))

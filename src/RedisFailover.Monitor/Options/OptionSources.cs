@@ -122,8 +122,10 @@ internal static class OptionSources
             List<GivenOption> options = [];
             foreach (JsonProperty property in document.RootElement.EnumerateObject())
             {
-                string name = Known.Select(k => k.Name).FirstOrDefault(k => Bare(k) == Bare(property.Name))
-                    ?? throw new OptionException($"'{property.Name}' in {config.Value} is no setting; allowed: {string.Join(", ", Known.Select(k => k.Name))}");
+                // A file that names a file would have no end.
+                IEnumerable<string> allowed = Known.Select(k => k.Name).Where(k => k != "config");
+                string name = allowed.FirstOrDefault(k => Bare(k) == Bare(property.Name))
+                    ?? throw new OptionException($"'{property.Name}' in {config.Value} is no setting; allowed: {string.Join(", ", allowed)}");
                 options.Add(new GivenOption(name, Text(property, config), $"{config.Value}, \"{property.Name}\""));
             }
 
