@@ -123,6 +123,69 @@ internal sealed class ClusterReader : IAsyncDisposable
         }
     }
 
+    /// <summary>Makes a request; its name.</summary>
+    internal async Task<string> RequestAsync(OperatorRequest request, CancellationToken ct)
+    {
+        await BoundedAsync(
+            async token =>
+            {
+                await Session.EnsurePathAsync(Paths.Requests, token);
+                return true;
+            },
+            ct);
+        string path = await BoundedAsync(
+            token => Session.CreateAsync(Paths.RequestPrefix, request.Write(), CreateMode.PersistentSequential, cancellationToken: token), ct);
+        return path[(path.LastIndexOf('/') + 1)..];
+    }
+
+    /// <summary>A request as it stands now; null when it is gone.</summary>
+    internal async Task<OperatorRequest?> RequestAsync(string id, CancellationToken ct)
+    {
+        try
+        {
+            Znode znode = await BoundedAsync(token => Session.GetDataAsync(Paths.Request(id), cancellationToken: token).AsTask(), ct);
+            return OperatorRequest.Parse(id, znode.Data, znode.Stat.Version);
+        }
+        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>The requests that nobody has answered yet, the oldest first.</summary>
+    internal async Task<ImmutableArray<OperatorRequest>> PendingRequestsAsync(CancellationToken ct)
+    {
+        ImmutableArray<OperatorRequest>.Builder pending = ImmutableArray.CreateBuilder<OperatorRequest>();
+        foreach (string id in (await ChildrenAsync(Paths.Requests, ct)).Sort(StringComparer.Ordinal))
+        {
+            if (await RequestAsync(id, ct) is { Answer: null } request)
+            {
+                pending.Add(request);
+            }
+        }
+
+        return pending.ToImmutable();
+    }
+
+    /// <summary>Takes a request back; false when it was answered meanwhile, or is gone.</summary>
+    internal async Task<bool> WithdrawAsync(OperatorRequest request, CancellationToken ct)
+    {
+        try
+        {
+            return await BoundedAsync(
+                async token =>
+                {
+                    await Session.DeleteAsync(Paths.Request(request.Id), request.Version, token);
+                    return true;
+                },
+                ct);
+        }
+        catch (ZooKeeperException e) when (e.Code is ZooKeeperErrorCode.NoNode or ZooKeeperErrorCode.BadVersion)
+        {
+            return false;
+        }
+    }
+
     public ValueTask DisposeAsync() => _session?.DisposeAsync() ?? ValueTask.CompletedTask;
 
     private async Task<ReadOnlyMemory<byte>?> ReadAsync(string path, CancellationToken ct)

@@ -134,7 +134,7 @@ internal static class FailoverCommand
         return CommandLine.Done;
     }
 
-    private static NodeAddress? Target(string? text)
+    internal static NodeAddress? Target(string? text)
     {
         try
         {

@@ -52,6 +52,9 @@ internal static class Candidates
             : null;
     }
 
+    /// <summary>Whether a node could be made master at all, whatever it lacks.</summary>
+    internal static bool CanBePromoted(NodeView node) => node is { IsOnline: true, FailingSince: null, Evidence: null, Info.Loading: false };
+
     /// <summary>
     /// Whether its offset can no longer grow by the old master's doing: asked after the change of master began, or after the old
     /// master's failure and without a link to it.

@@ -8,7 +8,16 @@ namespace RedisFailover;
 /// </summary>
 internal static class MasterChange
 {
+    /// <summary>How long a Redis before 6.2 is paused at most: reads wait as well, and nothing can lift it.</summary>
+    private static readonly TimeSpan PauseOfOldVersions = TimeSpan.FromMilliseconds(250);
+
     internal static Decision Decide(ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology)
+    {
+        Decision decision = Next(view, policy, now, topology);
+        return decision with { Actions = [.. decision.Actions, .. Requests.RefuseOthers(view, topology)] };
+    }
+
+    private static Decision Next(ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology)
     {
         MasterChangeProgress progress = view.Progress ?? new MasterChangeProgress(now, now, Inherited: true);
         if (view.Running.Any(a => a is Promote))
@@ -27,7 +36,10 @@ internal static class MasterChange
             return HandOver(view, policy, now, topology, progress, from);
         }
 
-        return Replace(view, policy, now, topology, progress, from);
+        // Lost while it was handing over. Clients are told, as at the beginning of any failover, before anyone is promoted.
+        return topology.Master is null
+            ? Replace(view, policy, now, topology, progress, from)
+            : Incumbency.BeginFailover(view, policy, topology, $"master {topology.Master} was lost while it was handing over to {topology.Intent?.Target}");
     }
 
     /// <summary>
@@ -104,18 +116,24 @@ internal static class MasterChange
             }
         }
 
-        if (Forced(view, policy) is { } forced)
+        if (fit.Count == 0 && Forced(view, policy) is { } forced)
         {
-            return Decision.Do($"promoting {forced.Address}, which the operator named", new Promote(forced.Address));
+            string lacks = string.Join("; ", unfit);
+            return Decision.Do($"promoting {forced.Address}, which the operator named, though data may be lost: {lacks}", new Promote(forced.Address, lacks) { MinReplicas = WriteSafety.AtPromotion(policy, forced) });
         }
 
         if (fit.Count > 0)
         {
             NodeView best = Candidates.Ranked(fit, topology.Identity, policy)[0];
+            if (WriteSafety.Missing(view, policy, topology, progress, best) is { } missing)
+            {
+                return Unsafe(view, policy, now, topology, best, missing);
+            }
+
             return Decision.Do(
                 $"promoting {best.Address}: offset {best.Info!.Offset}, the master was last seen at {topology.Identity?.Offset.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "an unknown one"}"
                     + $"; the best of {fit.Count}{(unfit.Count > 0 ? $" ({string.Join("; ", unfit)})" : "")}",
-                new Promote(best.Address));
+                new Promote(best.Address) { MinReplicas = WriteSafety.AtPromotion(policy, best) });
         }
 
         if (from is { IsMaster: true, FailingSince: null } && from.InfoAsked >= progress.StartedAt
@@ -126,27 +144,60 @@ internal static class MasterChange
 
         TimeSpan retry = view.Failed.Values.Select(f => f.RetryAt).Where(at => at > now).DefaultIfEmpty(now + policy.RetryDelay).Min();
         string nobody = $"nobody can be promoted: {string.Join("; ", unfit)}";
+        if (view.Request is not null)
+        {
+            Decision refusal = Requests.Refuse(view, topology, nobody);
+            return refusal with { WakeAt = retry };
+        }
+
         return Decision.Nothing(nobody, retry) with { Warning = nobody };
     }
 
-    /// <summary>An operator who names a node while nobody is fit takes it as it is.</summary>
+    /// <summary>Write safety: the best that answers may lack what was acknowledged. It is waited for, unless an operator forces it.</summary>
+    private static Decision Unsafe(ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology, NodeView best, string missing)
+    {
+        NodeView? forced = Forced(view, policy) ?? (view.Request is { Force: true, Target: null } ? best : null);
+        if (forced is not null)
+        {
+            return Decision.Do(
+                $"promoting {forced.Address} by force, though data may be lost: {missing}",
+                new Promote(forced.Address, missing) { MinReplicas = WriteSafety.AtPromotion(policy, forced) });
+        }
+
+        string reason = $"no failover yet, {missing}";
+        return view.Request is not null
+            ? Requests.Refuse(view, topology, reason) with { WakeAt = now + policy.RetryDelay }
+            : Decision.Nothing(reason, now + policy.RetryDelay) with { Warning = reason };
+    }
+
+    /// <summary>
+    /// An operator who names a node while nobody is fit takes it as it is: in manual_failover, or with a request that says so.
+    /// </summary>
     private static NodeView? Forced(ClusterView view, FailoverPolicy policy)
-        => view.Wish is { } wish && NodeAddress.TryParse(wish, out NodeAddress? named) && policy.Nodes.Contains(named)
-            && view.Node(named) is { IsOnline: true, Info.Loading: false, FailingSince: null } node
-            ? node
+        => view.Request is null or { Force: true }
+            && view.Wish is { } wish && NodeAddress.TryParse(wish, out NodeAddress? named) && policy.Nodes.Contains(named)
+            && Candidates.CanBePromoted(view.Node(named))
+            ? view.Node(named)
             : null;
 
     /// <summary>A switchover: the old master holds its writes, the target catches up, takes over; or all is undone at the deadline.</summary>
     private static Decision HandOver(
         ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology, MasterChangeProgress progress, NodeView from)
     {
-        TimeSpan deadline = progress.StartedAt + policy.SwitchoverTimeout;
-        NodeView target = view.Node(topology.Intent!.Target ?? from.Address);
+        FailoverIntent intent = topology.Intent!;
+        TimeSpan timeout = intent.Timeout ?? policy.SwitchoverTimeout;
+        TimeSpan deadline = progress.StartedAt + timeout;
+        TimeSpan look = now < deadline ? deadline : deadline + policy.ProbeTimeout;
+        NodeView target = view.Node(intent.Target ?? from.Address);
+        // What it lacks. An operator who forces takes it nevertheless, once it has had its chance to get more.
+        string? lacks = Candidates.Unfit(target, topology.Identity, view, now)
+            ?? (now >= deadline
+                ? $"{target.Address} had not caught up after {timeout.TotalMilliseconds:0} ms (offset {target.Info?.Offset} of {from.Info!.Offset})"
+                : null);
         string? why = view.Failed.TryGetValue(new PauseWrites(from.Address, policy.PauseLimit), out (TimeSpan RetryAt, string Failure) pause) ? pause.Failure
             : progress.Inherited ? "the monitor that led it is gone"
-            : now >= deadline ? $"{target.Address} had not caught up after {policy.SwitchoverTimeout.TotalMilliseconds:0} ms "
-                + $"(offset {target.Info?.Offset} of {from.Info!.Offset})"
-            : Candidates.Unfit(target, topology.Identity, view, now);
+            : intent.Forced && Candidates.CanBePromoted(target) && !view.Failed.ContainsKey(new Promote(target.Address)) && now < deadline + policy.ProbeTimeout ? null
+            : lacks;
         if (why is not null)
         {
             if (Uncertain(view, policy) is { IsEmpty: false } questions)
@@ -155,30 +206,42 @@ internal static class MasterChange
             }
 
             Decision restore = Restore(view, policy, topology, progress, from, $"the switchover to {target.Address} was given up and nothing changed: {why}");
-            return restore with { Actions = restore.Actions.Add(new ResumeWrites(from.Address)) };
+            return restore with { Actions = restore.Actions.Add(new ResumeWrites(from.Address, from.Info!.PausesWritesAlone ? null : WriteSafety.AfterOffice(policy, topology, from.Info))) };
         }
 
         // It misses a beat: no verdict yet, and nothing to do without its answers. At the deadline all is undone.
         if (from.FailingSince is not null)
         {
-            return Decision.Nothing($"{from.Address} does not answer at the moment", deadline);
+            return Decision.Nothing($"{from.Address} does not answer at the moment", look);
         }
 
         if (progress.PausedAt is not { } paused)
         {
-            return new Decision([new PauseWrites(from.Address, policy.PauseLimit)], deadline, $"{from.Address} is asked to hold its writes");
+            // Where only everything can be held, and nobody can lift it, monitors must not take the silence for a failure.
+            bool holdsAll = !from.Info!.PausesWritesAlone;
+            TimeSpan longest = policy.PauseLimit - policy.SwitchoverTimeout + timeout;
+            TimeSpan shortest = policy.SilenceLimit / 3;
+            TimeSpan pauseFor = !holdsAll ? longest : shortest < PauseOfOldVersions ? shortest : PauseOfOldVersions;
+            return new Decision(
+                [new PauseWrites(from.Address, pauseFor, holdsAll), new Inspect(target.Address)], look, $"{from.Address} is asked to hold its writes");
         }
 
         bool sourceFinal = from.InfoAsked >= paused;
-        if (sourceFinal && target.InfoAsked >= paused && target.Info!.Offset >= from.Info!.Offset)
+        if (sourceFinal && lacks is null && target.InfoAsked >= progress.StartedAt && target.Info!.Offset >= from.Info!.Offset)
         {
-            return Decision.Do($"promoting {target.Address}: it has all of {from.Address} (offset {target.Info.Offset})", new Promote(target.Address));
+            return Decision.Do($"promoting {target.Address}: it has all of {from.Address} (offset {target.Info.Offset})", new Promote(target.Address) { MinReplicas = WriteSafety.AtPromotion(policy, target) });
+        }
+
+        if (sourceFinal && intent.Forced && target.InfoAsked >= paused && (lacks is not null || target.Info is not { LinkUp: true }))
+        {
+            lacks ??= $"{target.Address} has no link to its master (offset {target.Info?.Offset} of {from.Info!.Offset})";
+            return Decision.Do($"promoting {target.Address} by force: {lacks}", new Promote(target.Address, lacks) { MinReplicas = WriteSafety.AtPromotion(policy, target) });
         }
 
         ImmutableArray<FailoverAction> offsets = sourceFinal
             ? [new Inspect(target.Address)]
             : [new Inspect(from.Address), new Inspect(target.Address)];
-        return new Decision(offsets, deadline, $"waiting for {target.Address} to catch up with {from.Address}");
+        return new Decision(offsets, look, $"waiting for {target.Address} to catch up with {from.Address}");
     }
 
     /// <summary>The new master is confirmed: publish it.</summary>
@@ -191,8 +254,14 @@ internal static class MasterChange
             ? Math.Max(0, lost.Offset - (promoted.Info.PreviousHistoryEnd - 1))
             : null;
         // "adopted" is the word for a cluster whose first master is made of a replica: there was nothing to fail over from.
-        string reason = $"{promoted.Address} replaces {from?.ToString() ?? "no master"}: {topology.Reason}";
-        Topology next = InOffice(view, policy, topology, promoted, reason);
+        string reason = $"{promoted.Address} replaces {from?.ToString() ?? "no master"}: {topology.Reason}"
+            + (progress.Forced is { } lacks && !topology.Intent!.Forced ? $"; forced by the operator, data may be lost: {lacks}" : "");
+        // A switchover leaves the epoch to the old master until here.
+        Topology next = InOffice(view, policy, topology, promoted, reason) with
+        {
+            Epoch = topology.Master is null ? topology.Epoch : Math.Max(topology.Epoch, view.LastEpoch) + 1,
+            WriteQuorum = WriteSafety.UnderNewMaster(policy, topology, promoted.Address),
+        };
         if (planned && from is not null && view.Node(from).IsOnline && !next.Replicas.Contains(from))
         {
             // It has all the data and is a replica in a moment: clients keep their connections to it, on which their held-back
@@ -203,14 +272,24 @@ internal static class MasterChange
         var record = new HistoryEntry
         {
             Kind = planned ? HistoryKind.Switchover : HistoryKind.Failover,
-            Epoch = topology.Epoch,
+            Epoch = next.Epoch,
             From = from,
             To = promoted.Address,
-            Reason = topology.Reason,
+            Reason = progress.Forced is null || topology.Intent!.Forced ? topology.Reason : $"{topology.Reason}; forced by the operator, data may be lost: {progress.Forced}",
             BytesBehind = behind,
             Millis = Steps(progress),
         };
-        Decision decision = Decision.Do(reason, new PublishTopology(next, view.Version, record, ClearsWish: view.Wish is not null));
+        var publication = new PublishTopology(next, view.Version, record, ClearsWish: view.ManualFailover is not null)
+        {
+            Request = Requests.Answer(view, topology, next, RequestOutcome.Done, record.Reason, record.Millis),
+        };
+        // What the old master of a switchover holds back need not wait for the publication: the new one is in office already.
+        Decision decision = planned && from is not null && view.Node(from) is { IsMaster: true, FailingSince: null }
+            ? Decision.Do(reason, publication, new Demote(from, promoted.Address, CutsClients: false)
+            {
+                MinReplicas = WriteSafety.AfterOffice(policy, topology, view.Node(from).Info!),
+            })
+            : Decision.Do(reason, publication);
         return behind > 0
             ? decision with { Warning = $"{promoted.Address} lacks the last {behind} bytes that {from} was seen to have" }
             : decision;
@@ -235,8 +314,19 @@ internal static class MasterChange
             Reason = reason,
             Millis = Steps(progress),
         };
+        // Where a node may have been promoted after all, the epoch is used up.
+        Topology next = InOffice(view, policy, topology, from, reason);
+        if (topology.Master is not null && (progress.Inherited || view.Failed.Keys.Any(a => a is Promote)))
+        {
+            next = next with { Epoch = Math.Max(topology.Epoch, view.LastEpoch) + 1 };
+        }
+
         return Decision.Do(
-            reason, new PublishTopology(InOffice(view, policy, topology, from, reason), view.Version, record, ClearsWish: view.Wish is not null));
+            reason,
+            new PublishTopology(next, view.Version, record with { Epoch = next.Epoch }, ClearsWish: view.ManualFailover is not null)
+            {
+                Request = Requests.Answer(view, topology, next, RequestOutcome.Undone, reason, record.Millis),
+            });
     }
 
     private static Topology InOffice(ClusterView view, FailoverPolicy policy, Topology topology, NodeView master, string reason)

@@ -60,7 +60,10 @@ internal static class Membership
             }
             else
             {
-                actions.Add(new Demote(address, master, CutsClients: view.HandedOver != address, view.HandedOver == address ? null : Returned(view.Node(master), node, topology.Epoch)));
+                actions.Add(new Demote(address, master, CutsClients: view.HandedOver != address, view.HandedOver == address ? null : Returned(view.Node(master), node, topology.Epoch))
+                {
+                    MinReplicas = WriteSafety.AfterOffice(policy, topology, info),
+                });
             }
         }
 
@@ -98,7 +101,7 @@ internal static class Membership
     }
 
     /// <summary>A node with data that were never this cluster's: it was no member and shares no history.</summary>
-    private static bool IsForeign(Topology topology, NodeView node)
+    internal static bool IsForeign(Topology topology, NodeView node)
         => node.Info!.Keys > 0
             && !topology.Members.Contains(node.Address)
             && !(topology.Identity is { } identity && node.Info.SharesHistoryWith(identity));

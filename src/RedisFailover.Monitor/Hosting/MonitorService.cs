@@ -73,7 +73,8 @@ internal sealed class MonitorService : BackgroundService
         FailoverPolicy policy = _options.Policy;
         using var store = new TopologyStore(zooKeeper, _paths, _options.Id, _clock, _logger);
         var registry = new MonitorRegistry(zooKeeper, _paths, _options.Id, _observations.Writer, _clock, _logger);
-        var executor = new ActionExecutor(_probers, store, _observations.Writer, _clock, _logger);
+        using var inbox = new RequestInbox(zooKeeper, _paths, _observations.Writer, _clock);
+        var executor = new ActionExecutor(_probers, store, inbox, _observations.Writer, _clock, _logger);
         var transitions = new Transitions(_logger);
         var coordinator = new Coordinator(policy, executor, _observations, _clock, transitions)
         {
@@ -112,6 +113,7 @@ internal sealed class MonitorService : BackgroundService
             transitions.RunAsync(ending.Token),
             registry.PublishAsync(ending.Token),
             registry.WatchPresenceAsync(ending.Token),
+            inbox.RunAsync(ending.Token),
             LeadAsync(coordinator, registry, zooKeeper, ending.Token),
         ];
         try
