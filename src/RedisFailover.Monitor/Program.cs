@@ -7,8 +7,10 @@ using Serilog.Extensions.Logging;
 
 MonitorOptions? options;
 bool passwordInProcessList;
+FaultPoint? faultPoint;
 try
 {
+    faultPoint = FaultPoint.Read(Environment.GetEnvironmentVariables());
     options = OptionSources.Read(args, Environment.GetEnvironmentVariables(), out passwordInProcessList);
 }
 catch (OptionException e)
@@ -32,6 +34,11 @@ HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostAppl
 builder.Services.AddSingleton<ILoggerFactory>(new SerilogLoggerFactory(log));
 builder.Services.AddSingleton(TimeProvider.System);
 builder.Services.AddSingleton(options);
+if (faultPoint is not null)
+{
+    builder.Services.AddSingleton(faultPoint);
+}
+
 builder.Services.AddSingleton<MonitorService>();
 builder.Services.AddHostedService(services => services.GetRequiredService<MonitorService>());
 builder.Services.AddHostedService<HealthEndpoint>();

@@ -115,8 +115,17 @@ public sealed class ZooKeeperClient : IAsyncDisposable
 
     /// <summary>Follows one znode: its latest value, over reconnects and sessions. Starts at once.</summary>
     /// <param name="path">The znode; it need not exist.</param>
+    /// <param name="settle">
+    /// How long to wait between the event of a change and the read, for those who are in no hurry: changes that follow each other closely
+    /// are then read once. Default 0: at once.
+    /// </param>
     /// <exception cref="ArgumentException">The path is malformed.</exception>
-    public WatchedValue Watch(string path) => new(this, ZnodePath.Validate(path));
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="settle"/> is negative.</exception>
+    public WatchedValue Watch(string path, TimeSpan settle = default)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(settle, TimeSpan.Zero);
+        return new(this, ZnodePath.Validate(path), settle);
+    }
 
     /// <summary>Follows the names of one znode's children, over reconnects and sessions. Starts at once.</summary>
     /// <param name="path">The parent; it need not exist.</param>

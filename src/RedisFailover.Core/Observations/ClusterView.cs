@@ -96,6 +96,16 @@ public sealed record ClusterView
         Nodes.Values.Where(n => n.Condition == NodeCondition.Online).ToImmutableSortedDictionary(n => n.Address, n => n.Latency.TotalSeconds),
         [.. Nodes.Values.Where(n => n.Condition == NodeCondition.Unavailable).Select(n => n.Address)]);
 
+    /// <summary>
+    /// Whether the verdict on a node that became unavailable will wait for the monitors' votes. Not where its port refuses: a leader
+    /// that finds the same has the replicas for witnesses, unless the strategy asks for every monitor's word.
+    /// </summary>
+    public bool VotesDecide(NodeAddress node, FailoverPolicy policy)
+    {
+        ArgumentNullException.ThrowIfNull(policy);
+        return policy.NodeStrategy == NodeStrategy.Consensus || Node(node).Evidence != Evidence.Refused;
+    }
+
     /// <summary>Marks actions as started.</summary>
     public ClusterView Start(ImmutableArray<FailoverAction> actions, TimeSpan now)
     {

@@ -19,7 +19,8 @@ internal sealed class ActionExecutor(
     RequestInbox inbox,
     ChannelWriter<Observation> observations,
     MonotonicClock clock,
-    ILogger logger)
+    ILogger logger,
+    FaultPoint? faultPoint = null)
 {
     private readonly ConcurrentDictionary<string, string> _told = new(StringComparer.Ordinal);
 
@@ -28,6 +29,7 @@ internal sealed class ActionExecutor(
     {
         TimeSpan begun = clock.Now;
         ActionFinished finished;
+        faultPoint?.Reached(FaultPoint.Before, action);
         try
         {
             finished = leadership.Lease.IsHeld
@@ -49,8 +51,12 @@ internal sealed class ActionExecutor(
             finished = new ActionFinished(clock.Now, action, $"{e.GetType().Name}: {e.Message}");
         }
 
-        Tell(action, finished.Failure, finished.At - begun);
+        if (finished.Failure is null)
+        {
+            faultPoint?.Reached(FaultPoint.After, action);
+        }
 
+        Tell(action, finished.Failure, finished.At - begun);
         observations.TryWrite(finished);
     }
 
@@ -84,10 +90,11 @@ internal sealed class ActionExecutor(
         PublishTopology publication => PublishAsync(publication, leadership, cancellationToken),
         RefuseWish refusal => RefuseAsync(refusal, leadership, cancellationToken),
         Inspect inspect => InspectAsync(inspect, cancellationToken),
-        Promote promote => PromoteAsync(promote, cancellationToken),
-        Follow follow => FollowAsync(follow, follow.Master, cancellationToken),
+        Promote promote => PromoteAsync(promote, leadership, cancellationToken),
+        Follow follow => FollowAsync(follow, follow.Master, leadership, cancellationToken),
         Demote demote => DemoteAsync(demote, leadership, cancellationToken),
-        PauseWrites pause => WritePause.PauseAsync(pause, Prober(pause.Node), clock, cancellationToken),
+        PauseWrites { HoldsAll: true } pause => WritePause.PauseAllAsync(pause, Prober(pause.Node), clock, cancellationToken),
+        PauseWrites pause => PauseAsync(pause, cancellationToken),
         SetMinReplicas set => SetAsync(set, cancellationToken),
         ResumeWrites resume => CommandAsync(action, WritePause.Resume(resume), null, cancellationToken),
         _ => throw new ArgumentOutOfRangeException(nameof(action), action, "An action that is not carried out."),
@@ -136,21 +143,21 @@ internal sealed class ActionExecutor(
         return new ActionFinished(clock.Now, inspect);
     }
 
-    private async Task<ActionFinished> PromoteAsync(Promote promote, CancellationToken cancellationToken)
+    private async Task<ActionFinished> PromoteAsync(Promote promote, Leadership leadership, CancellationToken cancellationToken)
     {
         ImmutableArray<string[]> commands = [["REPLICAOF", "NO", "ONE"]];
         // Where CONFIG is not allowed it is promoted all the same; it may refuse writes then until its replicas have come.
         commands = promote.MinReplicas is { } count ? commands.Insert(0, WritePause.SetMinReplicas(count)) : commands;
         ActionFinished finished = await CommandAsync(
             promote, commands, info => info.Role == NodeRole.Master ? null : "it still says that it is a replica", cancellationToken);
-        Remember(promote.Node, finished);
+        Remember(promote.Node, finished, leadership);
         return finished;
     }
 
-    private async Task<ActionFinished> FollowAsync(FailoverAction action, NodeAddress master, CancellationToken cancellationToken)
+    private async Task<ActionFinished> FollowAsync(FailoverAction action, NodeAddress master, Leadership leadership, CancellationToken cancellationToken)
     {
         ActionFinished finished = await CommandAsync(action, [ReplicaOf(master)], IsReplica, cancellationToken);
-        Remember(action.On!, finished);
+        Remember(action.On!, finished, leadership);
         return finished;
     }
 
@@ -162,7 +169,7 @@ internal sealed class ActionExecutor(
         ActionFinished finished = await CommandAsync(demote, commands, IsReplica, cancellationToken);
         if (finished.Failure is null)
         {
-            if (demote.CutsClients)
+            if (demote.CutsClients && leadership.Lease.IsHeld)
             {
                 Prober(demote.Node).Forget("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
             }
@@ -173,8 +180,15 @@ internal sealed class ActionExecutor(
             }
         }
 
-        Remember(demote.Node, finished);
+        Remember(demote.Node, finished, leadership);
         return finished;
+    }
+
+    /// <summary>What INFO says holds from its answer on: it was asked behind the pause, and nothing moves any more.</summary>
+    private async Task<ActionFinished> PauseAsync(PauseWrites pause, CancellationToken cancellationToken)
+    {
+        ActionFinished finished = await CommandAsync(pause, [WritePause.PauseWritesAlone(pause)], _ => null, cancellationToken);
+        return finished with { Asked = finished.At };
     }
 
     private async Task<ActionFinished> SetAsync(SetMinReplicas set, CancellationToken cancellationToken)
@@ -198,9 +212,10 @@ internal sealed class ActionExecutor(
     private static string[] ReplicaOf(NodeAddress master) => ["REPLICAOF", master.Host, master.Port.ToString(CultureInfo.InvariantCulture)];
 
     /// <summary>So that a node which restarts has the role that it had: best effort, a node without a configuration file has none.</summary>
-    private void Remember(NodeAddress node, ActionFinished finished)
+    private void Remember(NodeAddress node, ActionFinished finished, Leadership leadership)
     {
-        if (finished.Failure is null)
+        // The answer may have been read long after it was sent: by a monitor that was frozen meanwhile.
+        if (finished.Failure is null && leadership.Lease.IsHeld)
         {
             Prober(node).Forget("CONFIG", "REWRITE");
         }
@@ -209,7 +224,9 @@ internal sealed class ActionExecutor(
     private async Task<ActionFinished> CommandAsync(
         FailoverAction action, IReadOnlyList<string[]> commands, Func<NodeInfo, string?>? verify, CancellationToken cancellationToken)
     {
-        (RespValue[] replies, NodeInfo? info, TimeSpan asked) = await Prober(action.On!).CommandAsync(commands, cancellationToken);
+        Task<(RespValue[], NodeInfo?, TimeSpan)> answers = Prober(action.On!).CommandAsync(commands, cancellationToken);
+        faultPoint?.Reached(FaultPoint.Sent, action);
+        (RespValue[] replies, NodeInfo? info, TimeSpan asked) = await answers;
         // CLIENT UNPAUSE came with Redis 6.2; before it a pause ends by itself.
         // What is set beside a change of role is best effort.
         string? failure = replies.Where((r, i) => r.IsError && commands[i][^1] != "UNPAUSE" && (commands[i][0] != "CONFIG" || action is SetMinReplicas)).Select(r => r.Text).FirstOrDefault()

@@ -27,8 +27,8 @@ internal sealed class Coordinator(
     /// <summary>What the monitor knows at this moment.</summary>
     internal ClusterView View => Volatile.Read(ref _view);
 
-    /// <summary>Told when this monitor's view of the nodes has changed.</summary>
-    internal Action<MonitorReport>? ReportChanged { get; set; }
+    /// <summary>Told when this monitor's view of the nodes has changed, and whether a verdict may depend on that.</summary>
+    internal Action<MonitorReport, bool>? ReportChanged { get; set; }
 
     /// <summary>Told when a node outside the configuration turns out to be the master.</summary>
     internal Action<NodeAddress>? NodeNeeded { get; set; }
@@ -98,9 +98,10 @@ internal sealed class Coordinator(
         MonitorReport report = view.Report() with { Failover = Readiness.Of(view, policy, now) };
         if (_reportedAt == TimeSpan.MinValue || !report.SaysTheSameAs(_report) || now - _reportedAt > TimeSpan.FromSeconds(10))
         {
+            bool urgent = report.Unavailable.Except(_report.Unavailable).Any(n => view.VotesDecide(n, policy));
             _report = report;
             _reportedAt = now;
-            ReportChanged?.Invoke(report);
+            ReportChanged?.Invoke(report, urgent);
         }
     }
 

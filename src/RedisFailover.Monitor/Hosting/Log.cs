@@ -17,6 +17,9 @@ internal static partial class Log
     [LoggerMessage(4, LogLevel.Information, "HTTP is answered at {Address}")]
     internal static partial void HttpAnswered(ILogger logger, string address);
 
+    [LoggerMessage(5, LogLevel.Warning, "{Variable} is set, which is for tests alone: this monitor does not survive '{FaultPoint}'")]
+    internal static partial void FaultPointIsSet(ILogger logger, string variable, FaultPoint faultPoint);
+
     [LoggerMessage(11, LogLevel.Warning, "ZooKeeper is not reachable: no failover until it is; clients go on with what they know")]
     internal static partial void ZooKeeperGone(ILogger logger);
 

@@ -17,9 +17,12 @@ internal sealed class MonitorService : BackgroundService
     /// <summary>How long the farewell to ZooKeeper may take; without it the session's expiry does the same, later.</summary>
     private static readonly TimeSpan Farewell = TimeSpan.FromSeconds(1);
 
+    private static readonly TimeSpan TopologySettles = TimeSpan.FromMilliseconds(25);
+
     private readonly MonitorOptions _options;
     private readonly ILoggerFactory _loggers;
     private readonly ILogger _logger;
+    private readonly FaultPoint? _faultPoint;
     private readonly MonotonicClock _clock;
     private readonly Channel<Observation> _observations = Channel.CreateUnbounded<Observation>(new UnboundedChannelOptions { SingleReader = true });
     private readonly ConcurrentDictionary<NodeAddress, NodeProber> _probers = new();
@@ -28,8 +31,9 @@ internal sealed class MonitorService : BackgroundService
     private volatile Coordinator? _coordinator;
     private volatile ZooKeeperClient? _zooKeeper;
 
-    public MonitorService(MonitorOptions options, ILoggerFactory loggers, TimeProvider time)
+    public MonitorService(MonitorOptions options, ILoggerFactory loggers, TimeProvider time, FaultPoint? faultPoint = null)
     {
+        _faultPoint = faultPoint;
         _options = options;
         _loggers = loggers;
         _logger = loggers.CreateLogger("RedisFailover.Monitor");
@@ -61,6 +65,11 @@ internal sealed class MonitorService : BackgroundService
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         Log.Starts(_logger, _options.Id, Version, _options.ToString());
+        if (_faultPoint is not null)
+        {
+            Log.FaultPointIsSet(_logger, FaultPoint.Variable, _faultPoint);
+        }
+
         await using var zooKeeper = new ZooKeeperClient(new ZooKeeperOptions
         {
             Connection = _options.ZooKeeper,
@@ -74,7 +83,7 @@ internal sealed class MonitorService : BackgroundService
         using var store = new TopologyStore(zooKeeper, _paths, _options.Id, _clock, _logger);
         var registry = new MonitorRegistry(zooKeeper, _paths, _options.Id, _observations.Writer, _clock, _logger);
         using var inbox = new RequestInbox(zooKeeper, _paths, _observations.Writer, _clock);
-        var executor = new ActionExecutor(_probers, store, inbox, _observations.Writer, _clock, _logger);
+        var executor = new ActionExecutor(_probers, store, inbox, _observations.Writer, _clock, _logger, _faultPoint);
         var transitions = new Transitions(_logger);
         var coordinator = new Coordinator(policy, executor, _observations, _clock, transitions)
         {
@@ -97,7 +106,9 @@ internal sealed class MonitorService : BackgroundService
         coordinator.NodeNeeded = Watch;
         _coordinator = coordinator;
 
-        await using WatchedValue nodes = zooKeeper.Watch(_paths.Nodes);
+        // Monitors write the topology, they are not led by it (a new leader reads it before it does anything): their reads keep out
+        // of the way of the failover that is under way, and of the clients'.
+        await using WatchedValue nodes = zooKeeper.Watch(_paths.Nodes, TopologySettles);
         await using WatchedValue wish = zooKeeper.Watch(_paths.ManualFailover);
         Follow(nodes, znode => _observations.Writer.TryWrite(TopologyStore.Interpret(_clock.Now, znode, synced: false)));
         Follow(wish, znode => _observations.Writer.TryWrite(new OperatorWished(_clock.Now, WishIn(znode))));

@@ -17,21 +17,17 @@ namespace RedisFailover.Monitor.Redis;
 /// </remarks>
 internal static class WritePause
 {
-    /// <summary>Holds the writes and reads the offset. What INFO says holds from its answer on: nothing moves any more.</summary>
-    internal static async Task<ActionFinished> PauseAsync(PauseWrites pause, NodeProber node, MonotonicClock clock, CancellationToken cancellationToken)
-    {
-        string millis = pause.For.TotalMilliseconds.ToString("0", CultureInfo.InvariantCulture);
-        if (!pause.HoldsAll)
-        {
-            (RespValue[] replies, NodeInfo? info, _) = await node.CommandAsync([["CLIENT", "PAUSE", millis, "WRITE"]], cancellationToken);
-            return new ActionFinished(clock.Now, pause, replies[0].IsError ? replies[0].Text : info is null ? "it refuses INFO" : null, info);
-        }
+    /// <summary>Since 6.2.</summary>
+    internal static string[] PauseWritesAlone(PauseWrites pause) => ["CLIENT", "PAUSE", Millis(pause), "WRITE"];
 
+    /// <summary>Before 6.2: holds everything for a time, refuses writes from then on, and reads the offset, which holds from the answer on.</summary>
+    internal static async Task<ActionFinished> PauseAllAsync(PauseWrites pause, NodeProber node, MonotonicClock clock, CancellationToken cancellationToken)
+    {
         ImmutableArray<string[]> commands =
         [
             ["MULTI"],
             SetMinReplicas(PauseWrites.RefusingMinReplicas),
-            ["CLIENT", "PAUSE", millis],
+            ["CLIENT", "PAUSE", Millis(pause)],
             ["INFO"],
             ["EXEC"],
         ];
@@ -49,4 +45,6 @@ internal static class WritePause
 
     /// <summary>The name that every version knows.</summary>
     internal static string[] SetMinReplicas(int count) => ["CONFIG", "SET", "min-slaves-to-write", count.ToString(CultureInfo.InvariantCulture)];
+
+    private static string Millis(PauseWrites pause) => pause.For.TotalMilliseconds.ToString("0", CultureInfo.InvariantCulture);
 }

@@ -10,10 +10,14 @@ namespace RedisFailover.Monitor.ZooKeeper;
 internal sealed class MonitorRegistry(
     ZooKeeperClient zooKeeper, ZnodePaths paths, string id, ChannelWriter<Observation> observations, MonotonicClock clock, ILogger logger)
 {
-    private readonly Channel<MonitorReport> _reports = Channel.CreateBounded<MonitorReport>(
-        new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true });
+    /// <summary>
+    /// How long a view waits that no verdict depends on. The votes of all monitors on one dead node would meet the leader's own
+    /// writes, which the applications are waiting for.
+    /// </summary>
+    private static readonly TimeSpan PatientDelay = TimeSpan.FromMilliseconds(50);
 
-    private static readonly TimeSpan LeadersDelay = TimeSpan.FromMilliseconds(50);
+    private readonly Channel<(MonitorReport Report, bool Urgent)> _reports = Channel.CreateBounded<(MonitorReport, bool)>(
+        new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true });
 
     private volatile bool _isLeading;
 
@@ -25,7 +29,9 @@ internal sealed class MonitorRegistry(
     }
 
     /// <summary>Tells the others what we see now. Only the latest view matters; older ones that are not out yet are dropped.</summary>
-    internal void Publish(MonitorReport report) => _reports.Writer.TryWrite(report);
+    /// <param name="report">The view.</param>
+    /// <param name="urgent">Whether a verdict may depend on it (see <see cref="ClusterView.VotesDecide"/>).</param>
+    internal void Publish(MonitorReport report, bool urgent) => _reports.Writer.TryWrite((report, urgent));
 
     /// <summary>Keeps our view in the ephemeral znode, which every new session has to make again.</summary>
     internal async Task PublishAsync(CancellationToken cancellationToken)
@@ -44,11 +50,11 @@ internal sealed class MonitorRegistry(
                 }
 
                 using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, session.Ended);
-                report = await _reports.Reader.ReadAsync(ended.Token);
-                if (IsLeading && home == session)
+                (report, bool urgent) = await _reports.Reader.ReadAsync(ended.Token);
+                // Nobody waits for the leader's vote, which it has itself.
+                if (home == session && (IsLeading || !urgent))
                 {
-                    // Nobody waits for the leader's vote, which it has itself; what it does about it comes first.
-                    await Task.Delay(LeadersDelay, clock.Provider, ended.Token);
+                    report = await LatestAfterPauseAsync(report, ended.Token);
                 }
 
                 if (home == session)
@@ -71,6 +77,24 @@ internal sealed class MonitorRegistry(
                 }
             }
         }
+    }
+
+    /// <summary>Waits, unless something urgent comes meanwhile; the latest view is what goes out.</summary>
+    private async Task<MonitorReport> LatestAfterPauseAsync(MonitorReport report, CancellationToken cancellationToken)
+    {
+        Task pause = Task.Delay(PatientDelay, clock.Provider, cancellationToken);
+        while (await Task.WhenAny(pause, _reports.Reader.WaitToReadAsync(cancellationToken).AsTask()) != pause)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            (report, bool urgent) = await _reports.Reader.ReadAsync(cancellationToken);
+            if (urgent && !IsLeading)
+            {
+                return report;
+            }
+        }
+
+        await pause;
+        return report;
     }
 
     /// <summary>Reports which other monitors are here.</summary>

@@ -12,6 +12,7 @@ internal sealed class Follower : IAsyncDisposable
     private readonly ZooKeeperClient _client;
     private readonly string _path;
     private readonly Func<ZooKeeperSession, Watcher, bool, Task> _read;
+    private readonly TimeSpan _settle;
     private readonly CancellationTokenSource _stop;
     private readonly Task _loop;
     private volatile TaskCompletionSource? _changed;
@@ -20,9 +21,10 @@ internal sealed class Follower : IAsyncDisposable
     /// <param name="client">Whose sessions to use.</param>
     /// <param name="path">For sync and for the log.</param>
     /// <param name="read">Reads with the watcher and publishes; the last argument is true for the first successful read of a session.</param>
-    internal Follower(ZooKeeperClient client, string path, Func<ZooKeeperSession, Watcher, bool, Task> read)
+    /// <param name="settle">How long to wait between an event and the read.</param>
+    internal Follower(ZooKeeperClient client, string path, Func<ZooKeeperSession, Watcher, bool, Task> read, TimeSpan settle = default)
     {
-        (_client, _path, _read) = (client, path, read);
+        (_client, _path, _read, _settle) = (client, path, read, settle);
         _stop = CancellationTokenSource.CreateLinkedTokenSource(client.Disposing);
         _loop = Task.Run(RunAsync);
     }
@@ -90,6 +92,10 @@ internal sealed class Follower : IAsyncDisposable
             if (!_stop.IsCancellationRequested)
             {
                 await changed.Task.ConfigureAwait(false);
+                if (_settle > TimeSpan.Zero)
+                {
+                    await Task.Delay(_settle, _client.Time, _stop.Token).ConfigureAwait(false);
+                }
             }
 
             session.Forget(_path, watcher);

@@ -16,11 +16,11 @@ public sealed class WatchedValue : IAsyncDisposable
     private readonly Follower _follower;
     private readonly string _path;
 
-    internal WatchedValue(ZooKeeperClient client, string path)
+    internal WatchedValue(ZooKeeperClient client, string path, TimeSpan settle)
     {
         _path = path;
         _callbacks = new CallbackQueue(client.Logger);
-        _follower = new Follower(client, path, ReadAsync);
+        _follower = new Follower(client, path, ReadAsync, settle);
     }
 
     /// <summary>The value last read; null if the znode did not exist then, or was not read yet (see <see cref="IsRead"/>).</summary>

@@ -55,6 +55,7 @@ public sealed class OperatorTests
         await using Cluster cluster = await Cluster.StartAsync();
         Topology topology = await cluster.WaitUntilWholeAsync();
         MonitorProcess leader = await cluster.LeaderAsync();
+        await cluster.WaitForAllViewsAsync();
         ImmutableArray<string> zk = ["--zk", cluster.ConnectionString];
 
         CliResult table = await CliProcess.RunAsync(["status", .. zk]);

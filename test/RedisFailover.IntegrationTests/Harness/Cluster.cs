@@ -110,6 +110,20 @@ public sealed class Cluster : IAsyncDisposable
             within ?? TimeSpan.FromSeconds(30),
             ct);
 
+    /// <summary>Waits until every monitor that was started has said that it reaches every node: one may be slower than the others.</summary>
+    public async Task WaitForAllViewsAsync(CancellationToken ct = default)
+    {
+        foreach (MonitorProcess monitor in _monitors)
+        {
+            await Eventually.HoldsAsync(
+                $"Monitor {monitor.Id} reaches every node",
+                async token => MonitorReport.Parse(await ReadAsync(Paths.Monitor(monitor.Id), token)),
+                report => Addresses.All(report.Available.ContainsKey),
+                explain: Explain,
+                ct: ct);
+        }
+    }
+
     /// <summary>The monitor that leads; waits until one does.</summary>
     public async Task<MonitorProcess> LeaderAsync(TimeSpan? within = null, CancellationToken ct = default)
     {
