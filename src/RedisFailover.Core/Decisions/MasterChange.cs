@@ -283,12 +283,13 @@ internal static class MasterChange
         {
             Request = Requests.Answer(view, topology, next, RequestOutcome.Done, record.Reason, record.Millis),
         };
-        // What the old master of a switchover holds back need not wait for the publication: the new one is in office already.
+        // What the old master of a switchover holds back need not wait for the publication, the new one is in office already; and it
+        // must not wait for a successor if this monitor dies in between.
         Decision decision = planned && from is not null && view.Node(from) is { IsMaster: true, FailingSince: null }
-            ? Decision.Do(reason, publication, new Demote(from, promoted.Address, CutsClients: false)
-            {
-                MinReplicas = WriteSafety.AfterOffice(policy, topology, view.Node(from).Info!),
-            })
+            ? Decision.Do(
+                reason,
+                new Demote(from, promoted.Address, CutsClients: false) { MinReplicas = WriteSafety.AfterOffice(policy, topology, view.Node(from).Info!) },
+                publication)
             : Decision.Do(reason, publication);
         return behind > 0
             ? decision with { Warning = $"{promoted.Address} lacks the last {behind} bytes that {from} was seen to have" }
