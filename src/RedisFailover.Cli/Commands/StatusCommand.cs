@@ -122,7 +122,7 @@ internal static class StatusCommand
 
         foreach ((NodeAddress node, string role) in Nodes(topology))
         {
-            table.AddRow([new Text(node.ToString()), new Text(role), .. state.Monitors.Values.Select(monitor => new Text(Seen(monitor, node)))]);
+            table.AddRow([new Text(node.ToString()), new Text(topology.NeverPromoted.Contains(node) ? $"{role}, never promoted" : role), .. state.Monitors.Values.Select(monitor => new Text(Seen(monitor, node)))]);
         }
 
         IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(output), Ansi = AnsiSupport.No });

@@ -8,7 +8,7 @@ internal static class Adoption
     internal static Decision Decide(ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology)
     {
         ImmutableArray<NodeView> nodes = [.. policy.Nodes.Select(view.Node)];
-        ImmutableArray<NodeView> online = [.. nodes.Where(n => n.IsOnline)];
+        ImmutableArray<NodeView> online = [.. nodes.Where(n => n.IsOnline && n.Evidence != Evidence.Loading)];
         // A node that is still starting, when others have come, may be the one with the data: it is given its time.
         TimeSpan patience = online.Select(n => n.OnlineSince ?? now).Append(online.IsEmpty ? view.LeadingSince : TimeSpan.MaxValue).Min() + policy.SilenceLimit;
         if (online.Length < nodes.Length && now < patience)

@@ -9,7 +9,7 @@ internal static class Candidates
     /// Why a node may not be promoted, or null when it may: it has to answer, hold the lost master's history and data, and its
     /// offset has to be known to be final.
     /// </summary>
-    internal static string? Unfit(NodeView node, MasterIdentity? lost, ClusterView view, TimeSpan now)
+    internal static string? Unfit(NodeView node, MasterIdentity? lost, ClusterView view, FailoverPolicy policy, TimeSpan now)
     {
         if (node.Evidence is Evidence.Denied or Evidence.Nonsense or Evidence.Loading)
         {
@@ -25,6 +25,11 @@ internal static class Candidates
         if (info.Loading)
         {
             return "it is loading its data set";
+        }
+
+        if (policy.NeverPromote.Contains(node.Address))
+        {
+            return "it is configured never to be promoted";
         }
 
         if (info.Priority == 0)
@@ -56,6 +61,24 @@ internal static class Candidates
     internal static bool CanBePromoted(NodeView node) => node is { IsOnline: true, FailingSince: null, Evidence: null, Info.Loading: false };
 
     /// <summary>
+    /// Why it holds too little of the lost master's data, or null when it holds enough. What the master took after it was last asked
+    /// is not known, so this sees a lasting lag, not that of the last moment.
+    /// </summary>
+    internal static string? TooFarBehind(NodeView node, MasterIdentity? lost, FailoverPolicy policy)
+        => lost is not null && node.Info is { } info && lost.Offset - info.Offset > policy.MaxLag
+            ? $"it lacks {lost.Offset - info.Offset} bytes, more than max-lag ({policy.MaxLag})"
+            : null;
+
+    /// <summary>
+    /// Why another node with equally much data is better, or null: most monitors cannot reach it, or it would refuse writes. A living
+    /// master is not replaced by such a node.
+    /// </summary>
+    internal static string? Reservation(NodeView node, ClusterView view, FailoverPolicy policy)
+        => Verdict.IsUnavailable(view, policy, node.Address, out string votes) ? votes
+            : node.Info is { RefusesWrites: true } ? "it cannot save and would refuse writes"
+            : null;
+
+    /// <summary>
     /// Whether its offset can no longer grow by the old master's doing: asked after the change of master began, or after the old
     /// master's failure and without a link to it.
     /// </summary>
@@ -65,18 +88,23 @@ internal static class Candidates
 
     /// <summary>
     /// The best first: those of the lost master's own history before those of the one that it continued (which miss all that came
-    /// after), then the most data, then by the strategy, then by address so that the outcome is always the same.
+    /// after), then the most data. Nothing comes before the data. Then those without a reservation, those that have been stable,
+    /// then by the strategy, then by address so that the outcome is always the same.
     /// </summary>
-    internal static ImmutableArray<NodeView> Ranked(IEnumerable<NodeView> fit, MasterIdentity? lost, FailoverPolicy policy)
+    internal static ImmutableArray<NodeView> Ranked(IEnumerable<NodeView> fit, MasterIdentity? lost, ClusterView view, FailoverPolicy policy, TimeSpan now)
     {
         IOrderedEnumerable<NodeView> byData = fit
             .OrderByDescending(n => lost is null || n.Info!.ReplicationId == lost.ReplicationId || n.Info.PreviousReplicationId == lost.ReplicationId)
-            .ThenByDescending(n => n.Info!.Offset);
+            .ThenByDescending(n => n.Info!.Offset)
+            .ThenBy(n => Reservation(n, view, policy) is not null)
+            .ThenBy(n => !IsStable(n, policy, now));
         IOrderedEnumerable<NodeView> ranked = policy.FailoverStrategy == FailoverStrategy.Latency
             ? byData.ThenBy(n => n.Latency).ThenBy(n => n.Info!.Priority)
             : byData.ThenBy(n => n.Info!.Priority).ThenBy(n => n.Latency);
         return [.. ranked.ThenBy(n => n.Address)];
     }
+
+    private static bool IsStable(NodeView node, FailoverPolicy policy, TimeSpan now) => node.OnlineSince is { } since && now - since >= policy.StableTime;
 
     private static string Short(string id) => id.Length <= 8 ? id : id[..8];
 }

@@ -54,8 +54,8 @@ public sealed record Inspect(NodeAddress Node) : FailoverAction
 
 /// <summary>REPLICAOF NO ONE, confirmed by the node's own word that it is a master now.</summary>
 /// <param name="Node">The node.</param>
-/// <param name="Forced">What it lacks, when the operator takes it as it is; null: nothing. Two promotions of a node are the same.</param>
-public sealed record Promote(NodeAddress Node, string? Forced = null) : FailoverAction
+/// <param name="Despite">Why it is not fit, where an operator wants it all the same; two promotions of a node are the same.</param>
+public sealed record Promote(NodeAddress Node, string? Despite = null) : FailoverAction
 {
     /// <summary>The min-replicas-to-write to set before; null: it is as it should be.</summary>
     public int? MinReplicas { get; init; }
@@ -64,7 +64,7 @@ public sealed record Promote(NodeAddress Node, string? Forced = null) : Failover
     public bool Equals(Promote? other) => other is not null && Node == other.Node;
 
     /// <inheritdoc/>
-    public override int GetHashCode() => Node.GetHashCode();
+    public override int GetHashCode() => HashCode.Combine(typeof(Promote), Node);
 
     /// <inheritdoc/>
     public override NodeAddress On => Node;
@@ -166,4 +166,21 @@ public sealed record RefuseWish(string Wish, HistoryEntry Record) : FailoverActi
 
     /// <inheritdoc/>
     public override string ToString() => $"refuse the wish '{Wish}'";
+}
+
+/// <summary>
+/// Give up the lead, so that a monitor which reaches more nodes takes over, and do not stand for election for a while. Two of them
+/// are the same whatever the reason.
+/// </summary>
+/// <param name="Reason">Why, in plain words.</param>
+public sealed record Resign(string Reason) : FailoverAction
+{
+    /// <summary>Any two are equal.</summary>
+    public bool Equals(Resign? other) => other is not null;
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => typeof(Resign).GetHashCode();
+
+    /// <inheritdoc/>
+    public override string ToString() => "give up the lead";
 }

@@ -23,6 +23,11 @@ public static class FailoverDecider
             return Decision.Nothing("another monitor leads");
         }
 
+        if (view.Running.Any(a => a is Resign))
+        {
+            return Decision.Nothing("giving up the lead");
+        }
+
         return WithoutThoseUnderWay(Wanted(view, policy, now), view, now);
     }
 
@@ -62,14 +67,23 @@ public static class FailoverDecider
                 with { Warning = reason };
         }
 
+        // A change of master that is under way is left only where this monitor cannot finish it, which it finds out itself.
         Topology topology = view.Topology ?? Topology.None;
         return topology.State switch
         {
-            TopologyState.Ok => Incumbency.Decide(view, policy, now, topology),
-            TopologyState.NoMaster => Adoption.Decide(view, policy, now, topology),
+            TopologyState.Ok => AsTheOneThatSeesMost(view, policy, now) ?? Woken(Incumbency.Decide(view, policy, now, topology), view, policy),
+            TopologyState.NoMaster => AsTheOneThatSeesMost(view, policy, now) ?? Woken(Adoption.Decide(view, policy, now, topology), view, policy),
             _ => MasterChange.Decide(view, policy, now, topology),
         };
     }
+
+    private static Decision? AsTheOneThatSeesMost(ClusterView view, FailoverPolicy policy, TimeSpan now)
+        => Sight.Resignation(view, policy, now, masterIsMissing: false);
+
+    private static Decision Woken(Decision decision, ClusterView view, FailoverPolicy policy)
+        => Sight.Deadline(view, policy, masterIsMissing: false) is { } deadline && (decision.WakeAt is not { } at || deadline < at)
+            ? decision with { WakeAt = deadline }
+            : decision;
 
     /// <summary>An action is started once; one that failed waits for its time.</summary>
     private static Decision WithoutThoseUnderWay(Decision decision, ClusterView view, TimeSpan now)

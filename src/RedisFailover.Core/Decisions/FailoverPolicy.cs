@@ -76,11 +76,46 @@ public sealed record FailoverPolicy
     /// <summary>min-replicas-max-lag, in seconds: after so long a master that is cut off refuses writes. Default 5, at least 1.</summary>
     public int WriteMaxLag { get; init; } = 5;
 
+    /// <summary>How long a node may load its data set until that counts as unavailable. Default 5 s.</summary>
+    public TimeSpan LoadingTimeout { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>How long a master may refuse writes because it cannot save (MISCONF) until it is replaced. Default 15 s.</summary>
+    public TimeSpan MisconfTimeout { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>
+    /// Of replicas with equally much data one that has answered without a break for so long is preferred: a node that dies and
+    /// returns every few seconds is not made master while another will do. Default 30 s.
+    /// </summary>
+    public TimeSpan StableTime { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>At least so long between two failovers; a master that is lost earlier is waited for. Default 0: every loss is answered at once.</summary>
+    public TimeSpan FailoverInterval { get; init; } = TimeSpan.Zero;
+
+    /// <summary>A replica that is known to miss more bytes of the lost master's stream is not promoted. Default 64 MiB.</summary>
+    public long MaxLag { get; init; } = 64 * 1024 * 1024;
+
+    /// <summary>The nodes that are never promoted, whatever they hold. Default none.</summary>
+    public ImmutableArray<NodeAddress> NeverPromote { get; init; } = [];
+
+    /// <summary>How long the decider waits before it tries again to relieve a master that was not relieved in time.</summary>
+    public TimeSpan ReliefInterval => 10 * SwitchoverTimeout;
+
     /// <summary>How long an action that failed waits until it is tried again. 250 ms.</summary>
     public TimeSpan RetryDelay { get; init; } = TimeSpan.FromMilliseconds(250);
 
     /// <summary>How long a question that could not be asked waits until it is asked again. 20 ms.</summary>
     public TimeSpan InspectRetryDelay { get; init; } = TimeSpan.FromMilliseconds(20);
+
+    /// <summary>
+    /// How long a monitor that hangs may still be listed with what it saw before: ZooKeeper's session time-out. Default 4 s.
+    /// </summary>
+    public TimeSpan ViewLifetime { get; init; } = TimeSpan.FromSeconds(4);
+
+    /// <summary>
+    /// How long another monitor has to reach more nodes than the leader before the leader gives up: two probes, because the phases
+    /// of two monitors' probes differ by up to half a one.
+    /// </summary>
+    public TimeSpan SightPatience => 2 * ProbeTimeout;
 
     /// <summary>Silence is judged after max-failures probes that each had their full time: <c>MaxFailures x ProbeTimeout</c>.</summary>
     public TimeSpan SilenceLimit => MaxFailures * ProbeTimeout;

@@ -11,11 +11,40 @@ internal static class Incumbency
     /// <summary>How often the replicas are asked while an operator's wish waits for one to be in step.</summary>
     private static readonly TimeSpan PatienceInterval = TimeSpan.FromMilliseconds(50);
 
+    /// <summary>In the znode, while a master that is lost is waited for.</summary>
+    private const string Waiting = "; the failover is held back";
+
     internal static Decision Decide(ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology)
     {
-        if (Verdict.MasterLost(view, policy, topology) is { } loss)
+        string? trouble = null;
+        TimeSpan? troubleUntil = null;
+        if (Verdict.MasterLost(view, policy, now, topology) is { } loss)
         {
-            return BeginFailover(view, policy, topology, loss);
+            // To announce a failover that only another monitor can carry out would take the master from those who still reach it.
+            if (loss.Remedy == Remedy.FailOver && Sight.Deadline(view, policy, masterIsMissing: true) is { } deadline && !view.Nodes.Values.Any(n => n.IsReplica))
+            {
+                return Sight.Resignation(view, policy, now, masterIsMissing: true)
+                    ?? Decision.Nothing($"{loss.Reason}; left to a monitor that reaches more nodes than this one", deadline);
+            }
+
+            if (loss.Remedy == Remedy.FailOver && HeldBackUntil(view, policy, now) is { } until)
+            {
+                return HeldBack(view, policy, topology, loss, until);
+            }
+
+            if (loss.Remedy is Remedy.FailOver or Remedy.FailOverAtOnce)
+            {
+                return BeginFailover(view, policy, topology, loss.Reason);
+            }
+
+            if (Relief.Decide(view, policy, now, topology, loss, out trouble) is { } relief)
+            {
+                return relief;
+            }
+        }
+        else if (Verdict.Trouble(view.Node(topology.Master!), policy) is { } passing)
+        {
+            (trouble, troubleUntil) = passing;
         }
 
         if (view.Wish is { } wish)
@@ -30,9 +59,11 @@ internal static class Incumbency
         actions = [.. actions.Where(a => a is not (Follow or Demote) || WriteSafety.MayAttach(policy, topology, a.On!)), .. safeguards];
         warning = weakness is null ? warning : warning is null ? weakness : $"{warning}; {weakness}";
         Topology next = Refreshed(Membership.WithLists(topology, view, policy), view) with { WriteQuorum = quorum };
-        string reason = next != topology ? Difference(topology, next)
+        // What the znode said about a master that was waited for holds no longer.
+        bool isBack = topology.Reason.Contains(Waiting, StringComparison.Ordinal);
+        string reason = isBack ? $"{topology.Master} answers again" : next != topology ? Difference(topology, next)
             : actions.IsEmpty ? "all is well" : $"keeping the nodes in line: {string.Join("; ", actions)}";
-        if (next != topology)
+        if (isBack || next != topology)
         {
             actions = actions.Insert(0, new PublishTopology(next with { Reason = reason }, view.Version));
         }
@@ -43,7 +74,22 @@ internal static class Incumbency
                 + (warning is null ? "" : "; " + warning);
         }
 
+        warning = trouble is null ? warning : warning is null ? trouble : $"{trouble}; {warning}";
+        wakeAt = troubleUntil is { } inTime && (wakeAt is null || inTime < wakeAt) ? inTime : wakeAt;
         return new Decision([.. questions, .. actions], wakeAt, reason, warning);
+    }
+
+    /// <summary>Until when the next failover has to wait; null when it need not. An operator's wish ends the waiting.</summary>
+    private static TimeSpan? HeldBackUntil(ClusterView view, FailoverPolicy policy, TimeSpan now)
+        => view.FailedOverAt is { } last && last + policy.FailoverInterval is var until && now < until && view.Wish is null ? until : null;
+
+    private static Decision HeldBack(ClusterView view, FailoverPolicy policy, Topology topology, Loss loss, TimeSpan until)
+    {
+        string reason = $"{loss.Reason}{Waiting}, because the last one was less than {policy.FailoverInterval.TotalMilliseconds:0} ms ago";
+        Topology next = Membership.WithLists(topology with { Reason = reason }, view, policy);
+        return Words.SameButForNumbers(topology.Reason, reason) && next with { Reason = topology.Reason } == topology
+            ? Decision.Nothing(reason, until) with { Warning = reason }
+            : new Decision([new PublishTopology(next, view.Version)], until, reason, reason);
     }
 
     /// <summary>The intent to replace a master that is lost; also when it was just handing over.</summary>
@@ -116,7 +162,7 @@ internal static class Incumbency
             NodeView node = view.Node(address);
             string? why = address == from
                 ? "it is the master"
-                : Candidates.Unfit(node, identity, view, now) ?? (node.Info!.LinkUp ? null : "its link to the master is down");
+                : Candidates.Unfit(node, identity, view, policy, now) ?? (node.Info!.LinkUp ? null : "its link to the master is down");
             if (why is null)
             {
                 fit.Add(node);
@@ -133,7 +179,7 @@ internal static class Incumbency
             return Requests.Refuse(view, topology, $"no replica can take over: {(unfit.Count > 0 ? string.Join("; ", unfit) : "there is none")}");
         }
 
-        NodeAddress to = forced?.Address ?? Candidates.Ranked(fit, identity, policy)[0].Address;
+        NodeAddress to = forced?.Address ?? Candidates.Ranked(fit, identity, view, policy, now)[0].Address;
         string reason = forced is null
             ? $"switchover from {from} to {to}, as the operator asked"
             : $"forced switchover from {from} to {to}, as the operator asked; data may be lost: {string.Join("; ", unfit)}";
@@ -152,7 +198,7 @@ internal static class Incumbency
     private static (ImmutableArray<FailoverAction> Questions, TimeSpan? WakeAt) Suspicion(ClusterView view, Topology topology, TimeSpan now)
     {
         NodeView master = view.Node(topology.Master!);
-        if (master.FailingSince is not { } since || master.Evidence == Evidence.Silent)
+        if (master.FailingSince is not { } since || master.Evidence is Evidence.Silent or Evidence.Loading)
         {
             return ([], null);
         }
@@ -187,7 +233,7 @@ internal static class Incumbency
         => view.Nodes.Values.Where(n => n.IsOnline && n.Address != from).OrderBy(n => n.Address).Select(n => new Inspect(n.Address));
 
     /// <summary>What the lost master held: by its own last word, unless it was restarted since the topology was written.</summary>
-    private static MasterIdentity? LastKnownIdentity(NodeView master, MasterIdentity? published)
+    internal static MasterIdentity? LastKnownIdentity(NodeView master, MasterIdentity? published)
         => master.Info is { Role: NodeRole.Master } info && (published is null || published.RunId == info.RunId)
             ? info.Identity
             : published;

@@ -11,6 +11,9 @@ internal static class MasterChange
     /// <summary>How long a Redis before 6.2 is paused at most: reads wait as well, and nothing can lift it.</summary>
     private static readonly TimeSpan PauseOfOldVersions = TimeSpan.FromMilliseconds(250);
 
+    /// <summary>Between the reason of a change and why it does not get on, in the znode.</summary>
+    private const string WaitingFor = "; waiting, because ";
+
     internal static Decision Decide(ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology)
     {
         Decision decision = Next(view, policy, now, topology);
@@ -31,9 +34,14 @@ internal static class MasterChange
         }
 
         NodeView? from = topology.Intent?.From is { } address ? view.Node(address) : null;
-        if (topology.State == TopologyState.SwitchingOver && from is { IsMaster: true } && !Verdict.IsUnavailable(view, policy, from.Address, out _))
+        if (topology.State == TopologyState.SwitchingOver && from is { IsMaster: true })
         {
-            return HandOver(view, policy, now, topology, progress, from);
+            // Voted out, but answering this monitor: it hands over all the same. Once it fails, or does not get there, it is lost.
+            bool isVotedOut = Verdict.IsUnavailable(view, policy, from.Address, out _);
+            if ((!isVotedOut || from is { FailingSince: null, Evidence: null }) && HandOver(view, policy, now, topology, progress, from, isVotedOut) is { } step)
+            {
+                return step;
+            }
         }
 
         // Lost while it was handing over. Clients are told, as at the beginning of any failover, before anyone is promoted.
@@ -88,7 +96,8 @@ internal static class MasterChange
             return Decision.Nothing("waiting for all nodes to be seen", patience);
         }
 
-        patience = progress.StartedAt + policy.ProbeTimeout;
+        // After a switchover that did not get there in time the asking begins only now.
+        patience = progress.StartedAt + policy.ProbeTimeout + (progress.PausedAt is null ? TimeSpan.Zero : policy.SwitchoverTimeout);
         ImmutableArray<FailoverAction> questions = [.. view.Nodes.Values
             .Where(n => n.IsOnline && n.Address != from?.Address && n.FailingSince is null && !Candidates.IsFinal(n, progress))
             .OrderBy(n => n.Address).Select(n => new Inspect(n.Address))];
@@ -103,9 +112,9 @@ internal static class MasterChange
         foreach (NodeView node in view.Nodes.Values.Where(n => policy.Nodes.Contains(n.Address)).OrderBy(n => n.Address))
         {
             string? why = Candidates.IsFinal(node, progress) || !node.IsOnline
-                ? Candidates.Unfit(node, topology.Identity, view, now)
+                ? Candidates.Unfit(node, topology.Identity, view, policy, now) ?? Candidates.TooFarBehind(node, topology.Identity, policy)
                 : "it does not answer any more";
-            why ??= node.Address == from?.Address && node.IsMaster ? "it was restarted" : null;
+            why ??= node.Address == from?.Address && node.IsMaster ? "it is the master that is replaced" : null;
             if (why is null)
             {
                 fit.Add(node);
@@ -116,18 +125,12 @@ internal static class MasterChange
             }
         }
 
-        if (fit.Count == 0 && Forced(view, policy) is { } forced)
-        {
-            string lacks = string.Join("; ", unfit);
-            return Decision.Do($"promoting {forced.Address}, which the operator named, though data may be lost: {lacks}", new Promote(forced.Address, lacks) { MinReplicas = WriteSafety.AtPromotion(policy, forced) });
-        }
-
         if (fit.Count > 0)
         {
-            NodeView best = Candidates.Ranked(fit, topology.Identity, policy)[0];
+            NodeView best = Candidates.Ranked(fit, topology.Identity, view, policy, now)[0];
             if (WriteSafety.Missing(view, policy, topology, progress, best) is { } missing)
             {
-                return Unsafe(view, policy, now, topology, best, missing);
+                return Unsafe(view, policy, now, topology, progress, best, missing);
             }
 
             return Decision.Do(
@@ -136,38 +139,64 @@ internal static class MasterChange
                 new Promote(best.Address) { MinReplicas = WriteSafety.AtPromotion(policy, best) });
         }
 
-        if (from is { IsMaster: true, FailingSince: null } && from.InfoAsked >= progress.StartedAt
+        if (Forced(view, policy) is { } forced)
+        {
+            string despite = Candidates.Unfit(forced, topology.Identity, view, policy, now)
+                ?? Candidates.TooFarBehind(forced, topology.Identity, policy) ?? "it is the master that was lost";
+            string order = $"promoting {forced.Address}, as the operator orders, though {despite}; what it does not hold is lost";
+            return Decision.Do(order, new Promote(forced.Address, despite) { MinReplicas = WriteSafety.AtPromotion(policy, forced) }) with { Warning = order };
+        }
+
+        if (from is { IsMaster: true, FailingSince: null, Evidence: null } && from.InfoAsked >= progress.StartedAt
             && (from.Info!.Keys > 0 || topology.Identity is not { HasData: true }))
         {
-            return Restore(view, policy, topology, progress, from, $"master {from.Address} was restarted with {from.Info.Keys} keys and nobody has more");
+            string back = from.Info.RunId == topology.Identity?.RunId
+                ? $"master {from.Address} answers, and nobody can take over: {string.Join("; ", unfit)}"
+                : $"master {from.Address} was restarted with {from.Info.Keys} keys and nobody has more";
+            return Restore(view, policy, topology, progress, from, back);
+        }
+
+        if (Sight.Resignation(view, policy, now, masterIsMissing: true) is { } resignation)
+        {
+            return resignation;
         }
 
         TimeSpan retry = view.Failed.Values.Select(f => f.RetryAt).Where(at => at > now).DefaultIfEmpty(now + policy.RetryDelay).Min();
         string nobody = $"nobody can be promoted: {string.Join("; ", unfit)}";
-        if (view.Request is not null)
-        {
-            Decision refusal = Requests.Refuse(view, topology, nobody);
-            return refusal with { WakeAt = retry };
-        }
-
-        return Decision.Nothing(nobody, retry) with { Warning = nobody };
+        return view.Request is not null
+            ? Requests.Refuse(view, topology, nobody) with { WakeAt = retry }
+            : Wait(view, policy, now, topology, progress, nobody, retry);
     }
 
+    /// <summary>Nothing can be done yet. The znode says so when it lasts: a moment later it may be otherwise, and would have to wait for the publication.</summary>
+    private static Decision Wait(
+        ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology, MasterChangeProgress progress, string why, TimeSpan retry)
+    {
+        string reason = $"{Occasion(topology)}{WaitingFor}{why}";
+        return Words.SameButForNumbers(topology.Reason, reason) || now < progress.StartedAt + policy.ProbeTimeout
+            ? Decision.Nothing(why, retry) with { Warning = why }
+            : new Decision([new PublishTopology(Membership.WithLists(topology with { Reason = reason }, view, policy), view.Version)], retry, why, why);
+    }
+
+    /// <summary>Why the change was begun, without what was added to the reason since.</summary>
+    private static string Occasion(Topology topology) => topology.Reason.Split(WaitingFor)[0];
+
     /// <summary>Write safety: the best that answers may lack what was acknowledged. It is waited for, unless an operator forces it.</summary>
-    private static Decision Unsafe(ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology, NodeView best, string missing)
+    private static Decision Unsafe(
+        ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology, MasterChangeProgress progress, NodeView best, string missing)
     {
         NodeView? forced = Forced(view, policy) ?? (view.Request is { Force: true, Target: null } ? best : null);
         if (forced is not null)
         {
-            return Decision.Do(
-                $"promoting {forced.Address} by force, though data may be lost: {missing}",
-                new Promote(forced.Address, missing) { MinReplicas = WriteSafety.AtPromotion(policy, forced) });
+            string order = $"promoting {forced.Address}, as the operator orders, though this is not safe: {missing}";
+            return Decision.Do(order, new Promote(forced.Address, missing) { MinReplicas = WriteSafety.AtPromotion(policy, forced) }) with { Warning = order };
         }
 
-        string reason = $"no failover yet, {missing}";
+        string reason = $"no failover yet, waiting: {missing}";
+        TimeSpan retry = now + policy.RetryDelay;
         return view.Request is not null
-            ? Requests.Refuse(view, topology, reason) with { WakeAt = now + policy.RetryDelay }
-            : Decision.Nothing(reason, now + policy.RetryDelay) with { Warning = reason };
+            ? Requests.Refuse(view, topology, reason) with { WakeAt = retry }
+            : Wait(view, policy, now, topology, progress, reason, retry);
     }
 
     /// <summary>
@@ -180,9 +209,12 @@ internal static class MasterChange
             ? view.Node(named)
             : null;
 
-    /// <summary>A switchover: the old master holds its writes, the target catches up, takes over; or all is undone at the deadline.</summary>
-    private static Decision HandOver(
-        ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology, MasterChangeProgress progress, NodeView from)
+    /// <summary>
+    /// A switchover: the old master holds its writes, the target catches up, takes over; or all is undone at the deadline. Null where
+    /// it cannot be undone, because the old master was voted out: then it is replaced as one that is lost.
+    /// </summary>
+    private static Decision? HandOver(
+        ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology, MasterChangeProgress progress, NodeView from, bool isVotedOut)
     {
         FailoverIntent intent = topology.Intent!;
         TimeSpan timeout = intent.Timeout ?? policy.SwitchoverTimeout;
@@ -190,23 +222,27 @@ internal static class MasterChange
         TimeSpan look = now < deadline ? deadline : deadline + policy.ProbeTimeout;
         NodeView target = view.Node(intent.Target ?? from.Address);
         // What it lacks. An operator who forces takes it nevertheless, once it has had its chance to get more.
-        string? lacks = Candidates.Unfit(target, topology.Identity, view, now)
+        string? lacks = Candidates.Unfit(target, topology.Identity, view, policy, now)
             ?? (now >= deadline
                 ? $"{target.Address} had not caught up after {timeout.TotalMilliseconds:0} ms (offset {target.Info?.Offset} of {from.Info!.Offset})"
                 : null);
         string? why = view.Failed.TryGetValue(new PauseWrites(from.Address, policy.PauseLimit), out (TimeSpan RetryAt, string Failure) pause) ? pause.Failure
-            : progress.Inherited ? "the monitor that led it is gone"
+            : progress.Inherited && !isVotedOut ? "the monitor that led it is gone"
             : intent.Forced && Candidates.CanBePromoted(target) && !view.Failed.ContainsKey(new Promote(target.Address)) && now < deadline + policy.ProbeTimeout ? null
             : lacks;
         if (why is not null)
         {
+            if (isVotedOut)
+            {
+                return null;
+            }
+
             if (Uncertain(view, policy) is { IsEmpty: false } questions)
             {
                 return new Decision(questions, now + policy.ProbeTimeout, "asking whether the promotion was done");
             }
 
-            Decision restore = Restore(view, policy, topology, progress, from, $"the switchover to {target.Address} was given up and nothing changed: {why}");
-            return restore with { Actions = restore.Actions.Add(new ResumeWrites(from.Address, from.Info!.PausesWritesAlone ? null : WriteSafety.AfterOffice(policy, topology, from.Info))) };
+            return Restore(view, policy, topology, progress, from, $"the switchover to {target.Address} was given up and nothing changed: {why}");
         }
 
         // It misses a beat: no verdict yet, and nothing to do without its answers. At the deadline all is undone.
@@ -249,20 +285,22 @@ internal static class MasterChange
         ClusterView view, FailoverPolicy policy, Topology topology, MasterChangeProgress progress, NodeView promoted)
     {
         NodeAddress? from = topology.Intent?.From;
-        bool planned = topology.State == TopologyState.SwitchingOver;
+        bool planned = topology.State == TopologyState.SwitchingOver
+            && (progress.PausedAt is not null || (from is not null && !Verdict.IsUnavailable(view, policy, from, out _)));
         long? behind = topology.Identity is { } lost && promoted.Info!.PreviousHistoryEnd > 0 && promoted.Info.PreviousReplicationId == lost.ReplicationId
-            ? Math.Max(0, lost.Offset - (promoted.Info.PreviousHistoryEnd - 1))
+            ? Math.Max(0, LastOffset(view, from, lost, progress) - (promoted.Info.PreviousHistoryEnd - 1))
             : null;
         // "adopted" is the word for a cluster whose first master is made of a replica: there was nothing to fail over from.
-        string reason = $"{promoted.Address} replaces {from?.ToString() ?? "no master"}: {topology.Reason}"
-            + (progress.Forced is { } lacks && !topology.Intent!.Forced ? $"; forced by the operator, data may be lost: {lacks}" : "");
+        string occasion = Occasion(topology)
+            + (progress.PromotedDespite is { } despite ? $"; {promoted.Address} was promoted by the operator's order though {despite}: what it did not hold is lost" : "");
+        string reason = $"{promoted.Address} replaces {from?.ToString() ?? "no master"}: {occasion}";
         // A switchover leaves the epoch to the old master until here.
         Topology next = InOffice(view, policy, topology, promoted, reason) with
         {
             Epoch = topology.Master is null ? topology.Epoch : Math.Max(topology.Epoch, view.LastEpoch) + 1,
             WriteQuorum = WriteSafety.UnderNewMaster(policy, topology, promoted.Address),
         };
-        if (planned && from is not null && view.Node(from).IsOnline && !next.Replicas.Contains(from))
+        if (planned && from is not null && view.Node(from).IsOnline && !next.Replicas.Contains(from) && !Verdict.IsUnavailable(view, policy, from, out _))
         {
             // It has all the data and is a replica in a moment: clients keep their connections to it, on which their held-back
             // writes are about to be answered with READONLY.
@@ -271,11 +309,11 @@ internal static class MasterChange
 
         var record = new HistoryEntry
         {
-            Kind = planned ? HistoryKind.Switchover : HistoryKind.Failover,
+            Kind = planned && (behind is not > 0 || topology.Intent is { Forced: true }) ? HistoryKind.Switchover : HistoryKind.Failover,
             Epoch = next.Epoch,
             From = from,
             To = promoted.Address,
-            Reason = progress.Forced is null || topology.Intent!.Forced ? topology.Reason : $"{topology.Reason}; forced by the operator, data may be lost: {progress.Forced}",
+            Reason = occasion,
             BytesBehind = behind,
             Millis = Steps(progress),
         };
@@ -295,6 +333,12 @@ internal static class MasterChange
             ? decision with { Warning = $"{promoted.Address} lacks the last {behind} bytes that {from} was seen to have" }
             : decision;
     }
+
+    /// <summary>How far the old master had come: by its own word while it held its writes, where there is one.</summary>
+    private static long LastOffset(ClusterView view, NodeAddress? from, MasterIdentity lost, MasterChangeProgress progress)
+        => from is not null && view.Node(from) is { IsMaster: true } old && old.InfoAsked >= progress.PausedAt && old.Info!.ReplicationId == lost.ReplicationId
+            ? Math.Max(old.Info.Offset, lost.Offset)
+            : lost.Offset;
 
     /// <summary>A promotion whose answer was lost may have been done: the node is asked before the old master goes on.</summary>
     private static ImmutableArray<FailoverAction> Uncertain(ClusterView view, FailoverPolicy policy)
@@ -322,12 +366,16 @@ internal static class MasterChange
             next = next with { Epoch = Math.Max(topology.Epoch, view.LastEpoch) + 1 };
         }
 
-        return Decision.Do(
-            reason,
-            new PublishTopology(next, view.Version, record with { Epoch = next.Epoch }, ClearsWish: view.ManualFailover is not null)
-            {
-                Request = Requests.Answer(view, topology, next, RequestOutcome.Undone, reason, record.Millis),
-            });
+        var publication = new PublishTopology(next, view.Version, record with { Epoch = next.Epoch }, ClearsWish: view.ManualFailover is not null)
+        {
+            Request = Requests.Answer(view, topology, next, RequestOutcome.Undone, reason, record.Millis),
+        };
+        return topology.State == TopologyState.SwitchingOver || progress.HoldsWrites
+            ? Decision.Do(
+                reason,
+                publication,
+                new ResumeWrites(from.Address, from.Info!.PausesWritesAlone ? null : WriteSafety.AfterOffice(policy, topology, from.Info)))
+            : Decision.Do(reason, publication);
     }
 
     private static Topology InOffice(ClusterView view, FailoverPolicy policy, Topology topology, NodeView master, string reason)

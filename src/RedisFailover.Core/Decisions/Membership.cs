@@ -24,6 +24,8 @@ internal static class Membership
         {
             Replicas = replicas.ToImmutable(),
             Unavailable = unavailable.ToImmutable(),
+            NeverPromoted = [.. policy.Nodes.Where(n => policy.NeverPromote.Contains(n)
+                || (view.Node(n).Info is { } info ? info.Priority == 0 : topology.NeverPromoted.Contains(n)))],
             // Before a master is known nobody is a member yet: what follows some other master is not thereby ours.
             Members = topology.State == TopologyState.NoMaster ? topology.Members : [.. topology.Members.AsEnumerable().Concat(replicas).Concat(topology.Master is { } master ? [master] : [])
                 .Distinct().Order()],

@@ -22,7 +22,9 @@ public sealed record Readiness(bool Possible, ImmutableArray<NodeAddress> Candid
         List<NodeView> fit = [];
         foreach (NodeView node in policy.Nodes.Where(n => n != master).Select(view.Node))
         {
-            if (RedisFailover.Candidates.Unfit(node, topology.Identity, view, now) is { } why)
+            string? why = RedisFailover.Candidates.Unfit(node, topology.Identity, view, policy, now)
+                ?? RedisFailover.Candidates.TooFarBehind(node, topology.Identity, policy);
+            if (why is not null)
             {
                 unfit.Add($"{node.Address}: {why}");
             }
@@ -46,7 +48,7 @@ public sealed record Readiness(bool Possible, ImmutableArray<NodeAddress> Candid
 
         // As if all were asked now: answers are a second old at most.
         var asked = new MasterChangeProgress(TimeSpan.MinValue, TimeSpan.MinValue, Inherited: false);
-        NodeView best = RedisFailover.Candidates.Ranked(fit, topology.Identity, policy)[0];
+        NodeView best = RedisFailover.Candidates.Ranked(fit, topology.Identity, view, policy, now)[0];
         if (WriteSafety.Missing(view, policy, topology, asked, best) is { } missing)
         {
             return new Readiness(false, candidates, missing);

@@ -1,5 +1,24 @@
 namespace RedisFailover;
 
+/// <summary>What has to be done about a master that cannot go on.</summary>
+internal enum Remedy
+{
+    /// <summary>It is gone: a replica is promoted.</summary>
+    FailOver,
+
+    /// <summary>It is there without its data or without its office: a replica is promoted before the replicas copy what it has now.</summary>
+    FailOverAtOnce,
+
+    /// <summary>It lives and serves nobody: a replica is promoted if one is fit; otherwise it is waited for.</summary>
+    FailOverIfSomebodyIsFit,
+
+    /// <summary>It lives and answers this monitor: it hands over without loss if a replica is fit; otherwise it stays.</summary>
+    HandOver,
+}
+
+/// <summary>Why the master cannot go on.</summary>
+internal sealed record Loss(string Reason, Remedy Remedy);
+
 /// <summary>Whether a node is lost, by the word of more than one witness.</summary>
 internal static class Verdict
 {
@@ -19,36 +38,63 @@ internal static class Verdict
         };
     }
 
-    /// <summary>Why the master is lost, or null when it is not.</summary>
-    internal static string? MasterLost(ClusterView view, FailoverPolicy policy, Topology topology)
+    /// <summary>Why the master cannot go on, or null when it can.</summary>
+    internal static Loss? MasterLost(ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology)
     {
         NodeAddress master = topology.Master!;
         NodeView own = view.Node(master);
         if (IsUnavailable(view, policy, master, out string votes))
         {
-            return own.Evidence is { } evidence && own.Condition == NodeCondition.Unavailable
-                ? $"master {master} is lost: {votes} ({evidence.ToString().ToLowerInvariant()}: {own.Detail})"
-                : $"master {master} is lost: {votes}";
+            if (own is { IsMaster: true, FailingSince: null, Evidence: null } && own.InfoAsked >= view.LeadingSince)
+            {
+                return new Loss($"master {master} has to go: {votes}, though it answers this one", Remedy.HandOver);
+            }
+
+            return own is { Evidence: Evidence.Loading, LoadingSince: { } loading }
+                ? new Loss($"master {master} has been loading its data set for {(now - loading).TotalSeconds:0} s: {votes}", Remedy.FailOverIfSomebodyIsFit)
+                : own.Evidence is { } evidence && own.Condition == NodeCondition.Unavailable
+                    ? new Loss($"master {master} is lost: {votes} ({evidence.ToString().ToLowerInvariant()}: {own.Detail})", Remedy.FailOver)
+                    : new Loss($"master {master} is lost: {votes}", Remedy.FailOver);
         }
 
         if (ReplicasConfirm(view, policy, master, own))
         {
-            return $"master {master} is lost: nothing listens there, and every replica that answers has lost its link to it";
+            return new Loss($"master {master} is lost: nothing listens there, and every replica that answers has lost its link to it", Remedy.FailOver);
         }
 
-        // Nothing follows from what it said before this monitor led.
-        if (own.InfoAsked < view.LeadingSince)
+        // Nothing follows from what it said before this monitor led, nor from what it said before it began to load.
+        if (own.InfoAsked < view.LeadingSince || own.Evidence == Evidence.Loading)
         {
             return null;
         }
 
         if (own.IsReplica)
         {
-            return $"master {master} says that it is a replica of {own.Info!.MasterAddress}";
+            return new Loss($"master {master} says that it is a replica of {own.Info!.MasterAddress}", Remedy.FailOverAtOnce);
         }
 
-        return Restarted(view, topology, own);
+        if (Restarted(view, topology, own) is { } restarted)
+        {
+            return new Loss(restarted, Remedy.FailOverAtOnce);
+        }
+
+        return own is { IsMaster: true, FailingSince: null, RefusesWritesSince: { } since } && now - since >= policy.MisconfTimeout
+            ? new Loss($"master {master} has refused writes for {(now - since).TotalSeconds:0} s, because {Cannot(own.Info!)} (MISCONF)", Remedy.HandOver)
+            : null;
     }
+
+    /// <summary>What is wrong with a master that is given time, and until when; null where nothing is.</summary>
+    internal static (string Trouble, TimeSpan Until)? Trouble(NodeView master, FailoverPolicy policy)
+        => master is { LoadingSince: { } loading, Condition: not NodeCondition.Unavailable }
+            ? ($"master {master.Address} is loading its data set; it is replaced if that takes longer than {policy.LoadingTimeout.TotalMilliseconds:0} ms",
+                loading + policy.LoadingTimeout)
+            : master is { IsMaster: true, RefusesWritesSince: { } since }
+                ? ($"master {master.Address} refuses writes, because {Cannot(master.Info!)} (MISCONF); "
+                    + $"it is replaced if that takes longer than {policy.MisconfTimeout.TotalMilliseconds:0} ms",
+                    since + policy.MisconfTimeout)
+                : null;
+
+    private static string Cannot(NodeInfo info) => info.AppendFailed ? "it cannot write its append-only file" : "its last save failed";
 
     /// <summary>
     /// The fast path: the leader's own finding that the port refuses (never silence, which a partition shows too), confirmed by

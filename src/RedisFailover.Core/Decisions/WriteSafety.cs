@@ -92,7 +92,7 @@ internal static class WriteSafety
         int present = quorum.Replicas.Length - away.Length;
         return present >= quorum.Needed
             ? null
-            : $"waiting for {string.Join(" or ", away.Select(Describe))}: a write that was acknowledged by WAIT {quorum.Quorum} may be there alone "
+            : $"{string.Join(" or ", away.Select(Describe))} alone may hold a write that WAIT {quorum.Quorum} acknowledged "
                 + $"({present} of [{string.Join(' ', quorum.Replicas)}] are here, {quorum.Needed} are needed)";
 
         bool IsCovered(NodeView node) => node.Address == candidate.Address

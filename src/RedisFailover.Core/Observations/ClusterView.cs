@@ -14,11 +14,14 @@ public sealed record MasterChangeProgress(TimeSpan StartedAt, TimeSpan LostAt, b
     /// <summary>Of a switchover: when the old master confirmed that it holds writes.</summary>
     public TimeSpan? PausedAt { get; init; }
 
+    /// <summary>Whether the old master may still hold its writes, for the pause that it was told.</summary>
+    public bool HoldsWrites { get; init; }
+
     /// <summary>The node that this monitor promoted; null before.</summary>
     public NodeAddress? Promoted { get; init; }
 
-    /// <summary>What that node lacks, when the operator took it as it is; null when nothing is known to be missing.</summary>
-    public string? Forced { get; init; }
+    /// <summary>Why the promoted node was not fit, where an operator asked for it all the same; null where it was.</summary>
+    public string? PromotedDespite { get; init; }
 
     /// <summary>When the new master confirmed that it is one.</summary>
     public TimeSpan? PromotedAt { get; init; }
@@ -78,6 +81,18 @@ public sealed record ClusterView
     /// <summary>When this monitor became leader.</summary>
     public TimeSpan LeadingSince { get; init; }
 
+    /// <summary>Since when another monitor has reached more of the configured nodes than this leader does; null while none does.</summary>
+    public TimeSpan? OutseenSince { get; init; }
+
+    /// <summary>When the other monitors' views were last heard of.</summary>
+    public TimeSpan VotesHeardAt { get; init; }
+
+    /// <summary>When the last failover of this cluster was seen to begin; null when none was since this monitor started.</summary>
+    public TimeSpan? FailedOverAt { get; init; }
+
+    /// <summary>When a switchover was last given up; null when none was since this monitor leads.</summary>
+    public TimeSpan? GaveUpAt { get; init; }
+
     /// <summary>The actions that were started and are not finished.</summary>
     public ImmutableHashSet<FailoverAction> Running { get; init; } = [];
 
@@ -93,7 +108,7 @@ public sealed record ClusterView
 
     /// <summary>What this monitor tells the others.</summary>
     public MonitorReport Report() => new(
-        Nodes.Values.Where(n => n.Condition == NodeCondition.Online).ToImmutableSortedDictionary(n => n.Address, n => n.Latency.TotalSeconds),
+        Nodes.Values.Where(n => n is { Condition: NodeCondition.Online, Evidence: not (Evidence.Denied or Evidence.Nonsense) }).ToImmutableSortedDictionary(n => n.Address, n => n.Latency.TotalSeconds),
         [.. Nodes.Values.Where(n => n.Condition == NodeCondition.Unavailable).Select(n => n.Address)]);
 
     /// <summary>
@@ -112,7 +127,7 @@ public sealed record ClusterView
         ClusterView view = this with { Running = Running.Union(actions) };
         if (view.Progress is { } current && actions.Any(a => a is ResumeWrites))
         {
-            view = view with { Progress = current with { PausedAt = null } };
+            view = view with { Progress = current with { PausedAt = null, HoldsWrites = false } };
         }
 
         PublishTopology? intent = actions.OfType<PublishTopology>().FirstOrDefault(p => p.Next.IsChangingMaster);
@@ -141,35 +156,72 @@ public sealed record ClusterView
     /// <summary>The view after an observation.</summary>
     public ClusterView Apply(Observation observation, FailoverPolicy policy)
     {
+        ArgumentNullException.ThrowIfNull(observation);
         ArgumentNullException.ThrowIfNull(policy);
-        return observation switch
+        ClusterView view = Applied(observation, policy);
+        if (view.Term is null)
         {
-            NodeAnswered o => With(Node(o.Node).Answered(o.At, o.Latency).Informed(o.Info, o.Asked)),
-            NodeBeat o => Node(o.Node).Info is null ? this : With(Node(o.Node).Answered(o.At, o.Latency)),
-            NodeFailed o => With(Node(o.Node).Failed(o, policy.MaxFailures)),
-            MonitorCame o => OtherMonitors.ContainsKey(o.MonitorId) ? this : this with { OtherMonitors = OtherMonitors.Add(o.MonitorId, MonitorReport.None) },
-            MonitorReported o => this with { OtherMonitors = OtherMonitors.SetItem(o.MonitorId, o.Report) },
-            MonitorLeft o => this with { OtherMonitors = OtherMonitors.Remove(o.MonitorId) },
-            // A leader trusts nothing that it heard before its election: it reads the topology first.
-            LeadershipGained o => this with { Term = o.Term, LeadingSince = o.At, TopologyKnown = false, Progress = null, HandedOver = null, Failed = Failed.Clear() },
-            // Nor does one that leads no longer follow what the others see.
-            LeadershipLost => this with
-            {
-                Term = null,
-                TopologyKnown = false,
-                Progress = null,
-                HandedOver = null,
-                Failed = Failed.Clear(),
-                OtherMonitors = OtherMonitors.ToImmutableDictionary(m => m.Key, _ => MonitorReport.None),
-            },
-            TopologyRead o => Read(o),
-            OperatorWished o => Asked(this with { ManualFailover = o.Wish }, o.At),
-            RequestsSeen o => Asked(this with { Requests = o.Pending }, o.At),
-            ActionFinished o => Finished(o, policy),
-            Tick => this,
-            _ => throw new ArgumentOutOfRangeException(nameof(observation), observation, "An observation that is not applied."),
-        };
+            return view.OutseenSince is null ? view : view with { OutseenSince = null };
+        }
+
+        bool same = view.Term == Term && ReferenceEquals(view.OtherMonitors, OtherMonitors)
+            && (ReferenceEquals(view.Nodes, Nodes) || observation is not (NodeAnswered or NodeBeat or NodeFailed or ActionFinished) || SameReach(observation, view));
+        return same ? view
+            : Sight.Better(view, policy) is null ? view with { OutseenSince = null }
+            : view with { OutseenSince = view.OutseenSince ?? observation.At };
     }
+
+    private bool SameReach(Observation observation, ClusterView after)
+    {
+        NodeAddress? node = observation switch
+        {
+            NodeAnswered o => o.Node,
+            NodeBeat o => o.Node,
+            NodeFailed o => o.Node,
+            ActionFinished o => o.Action.On,
+            _ => null,
+        };
+        return node is null || (Node(node).Condition == after.Node(node).Condition && Node(node).Evidence == after.Node(node).Evidence);
+    }
+
+    private ClusterView Applied(Observation observation, FailoverPolicy policy) => observation switch
+    {
+        NodeAnswered o => With(Node(o.Node).Answered(o.At, o.Latency).Informed(o.Info, o.Asked)),
+        NodeBeat o => Node(o.Node).Info is null ? this : With(Node(o.Node).Answered(o.At, o.Latency)),
+        NodeFailed o => With(Node(o.Node).Failed(o, policy)),
+        MonitorCame o => OtherMonitors.ContainsKey(o.MonitorId) ? this : this with { OtherMonitors = OtherMonitors.Add(o.MonitorId, MonitorReport.None) },
+        MonitorReported o => this with { OtherMonitors = OtherMonitors.SetItem(o.MonitorId, o.Report), VotesHeardAt = o.At },
+        MonitorLeft o => this with { OtherMonitors = OtherMonitors.Remove(o.MonitorId) },
+        // A leader trusts nothing that it heard before its election: it reads the topology first.
+        LeadershipGained o => this with
+        {
+            Term = o.Term,
+            LeadingSince = o.At,
+            TopologyKnown = false,
+            Progress = null,
+            HandedOver = null,
+            OutseenSince = null,
+            GaveUpAt = null,
+            Failed = Failed.Clear(),
+        },
+        // Nor does one that leads no longer follow what the others see.
+        LeadershipLost => this with
+        {
+            Term = null,
+            TopologyKnown = false,
+            Progress = null,
+            HandedOver = null,
+            Failed = Failed.Clear(),
+            Running = Running.Remove(new Resign("")),
+            OtherMonitors = OtherMonitors.ToImmutableDictionary(m => m.Key, _ => MonitorReport.None),
+        },
+        TopologyRead o => Read(o),
+        OperatorWished o => Asked(this with { ManualFailover = o.Wish }, o.At),
+        RequestsSeen o => Asked(this with { Requests = o.Pending }, o.At),
+        ActionFinished o => Finished(o, policy),
+        Tick => this,
+        _ => throw new ArgumentOutOfRangeException(nameof(observation), observation, "An observation that is not applied."),
+    };
 
     private ClusterView Asked(ClusterView next, TimeSpan at)
         => next with { WishedAt = next.Wish == Wish && next.Request?.Id == Request?.Id ? WishedAt : at };
@@ -191,6 +243,7 @@ public sealed record ClusterView
             TopologyKnown = Term is not null,
             Version = read.Version,
             Topology = read.Topology ?? Topology,
+            FailedOverAt = read.Topology is { } next && IsFailover(next) ? read.At : FailedOverAt,
             TopologyFault = read.Fault ?? (read.Topology is null && Topology is not null ? "it is missing" : null),
             LastEpoch = Math.Max(Math.Max(LastEpoch, read.LastEpoch), read.Topology?.Epoch ?? 0),
         };
@@ -199,9 +252,16 @@ public sealed record ClusterView
             : view with { Progress = null };
     }
 
+    /// <summary>Whether this topology, which follows the one that is known, tells of a failover that is new.</summary>
+    private bool IsFailover(Topology next)
+        => Topology is { Epoch: > 0 } known && next.Epoch > known.Epoch
+            && (next.State == TopologyState.FailingOver || (next.State == TopologyState.Ok && known.Master is not null && next.Master != known.Master));
+
     private ClusterView Finished(ActionFinished finished, FailoverPolicy policy)
     {
-        ClusterView view = this with { Running = Running.Remove(finished.Action) };
+        // The lead that was given up ends with LeadershipLost, which may come later; till then nothing more is to be done.
+        bool resigned = finished is { Action: Resign, Failure: null };
+        ClusterView view = resigned ? this : this with { Running = Running.Remove(finished.Action) };
         if (finished.Info is { } info && finished.Action.On is { } node)
         {
             view = view.With(view.Node(node).Answered(finished.At, view.Node(node).Latency).Informed(info, finished.Asked));
@@ -222,11 +282,8 @@ public sealed record ClusterView
         return finished.Action switch
         {
             PublishTopology publication => view.Published(publication, finished),
-            PauseWrites => view with { Progress = view.Progress is { } p ? p with { PausedAt = finished.At } : null },
-            Promote promote => view with
-            {
-                Progress = view.Progress is { } p ? p with { Promoted = promote.Node, PromotedAt = finished.At, Forced = promote.Forced } : null,
-            },
+            PauseWrites => view with { Progress = view.Progress is { } p ? p with { PausedAt = finished.At, HoldsWrites = true } : null },
+            Promote promote => view with { Progress = view.Progress is { } p ? p with { Promoted = promote.Node, PromotedAt = finished.At, PromotedDespite = promote.Despite } : null },
             Demote demotion => view with { HandedOver = view.HandedOver == demotion.Node ? null : view.HandedOver },
             RefuseWish { Request: { } step } => view.Without(step.Request, finished.At),
             RefuseWish refusal => view.Asked(view with { ManualFailover = view.ManualFailover == refusal.Wish ? null : view.ManualFailover }, finished.At),
@@ -246,6 +303,8 @@ public sealed record ClusterView
         {
             // The writer puts in its own name.
             Topology = publication.Next with { ChangedBy = "" },
+            FailedOverAt = IsFailover(publication.Next) ? finished.At : FailedOverAt,
+            GaveUpAt = Topology is { State: TopologyState.SwitchingOver, Intent.From: { } was } && publication.Next.Master == was ? finished.At : GaveUpAt,
             TopologyKnown = true,
             TopologyFault = null,
             Version = finished.Version,

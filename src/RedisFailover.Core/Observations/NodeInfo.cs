@@ -55,6 +55,18 @@ public sealed record NodeInfo
     /// <summary>Of a master: the replicas that are connected to it.</summary>
     public int ConnectedReplicas { get; init; }
 
+    /// <summary>Whether its last RDB save failed (rdb_last_bgsave_status).</summary>
+    public bool SaveFailed { get; init; }
+
+    /// <summary>Whether it cannot write its append-only file (aof_last_write_status, while aof_enabled).</summary>
+    public bool AppendFailed { get; init; }
+
+    /// <summary>Whether it refuses writes after a failed save: save points are set, and stop-writes-on-bgsave-error.</summary>
+    public bool StopsWritesOnSaveError { get; init; }
+
+    /// <summary>Whether it refuses writes, as a master, with MISCONF.</summary>
+    public bool RefusesWrites => AppendFailed || (SaveFailed && StopsWritesOnSaveError);
+
     /// <summary>Of a master: the replicas whose copy is complete and that follow, as it knows them; in the spelling of the configuration where the monitor could tell.</summary>
     public ImmutableArray<NodeAddress> Attached { get; init; } = [];
 
@@ -142,6 +154,8 @@ public sealed record NodeInfo
             Priority = (int)Math.Clamp(Whole("slave_priority", 100), 0, int.MaxValue),
             Loading = Whole("loading", 0) != 0,
             Keys = keys,
+            SaveFailed = fields.GetValueOrDefault("rdb_last_bgsave_status") == "err",
+            AppendFailed = fields.GetValueOrDefault("aof_last_write_status") == "err" && Whole("aof_enabled", 0) != 0,
             ConnectedReplicas = (int)Whole("connected_slaves", 0),
             Attached = attached.ToImmutable(),
             Version = fields.GetValueOrDefault("redis_version", ""),
@@ -159,6 +173,7 @@ public sealed record NodeInfo
     }
 
     private static bool IsWanted(ReadOnlySpan<char> name) => name is "role" or "run_id" or "redis_version" or "loading"
+        or "rdb_last_bgsave_status" or "aof_enabled" or "aof_last_write_status"
         or "connected_slaves" or "second_repl_offset" || name.StartsWith("master_") || name.StartsWith("slave_");
 
     /// <summary>"ip=127.0.0.1,port=7002,state=online,offset=12,lag=0"; null for one that is still being copied to.</summary>

@@ -29,6 +29,12 @@ public sealed record NodeView(NodeAddress Address)
     /// <summary>When it began to answer; null while it does not.</summary>
     public TimeSpan? OnlineSince { get; init; }
 
+    /// <summary>Since when it has answered nothing but LOADING; null when it does not.</summary>
+    public TimeSpan? LoadingSince { get; init; }
+
+    /// <summary>Since when it has said that it refuses writes (MISCONF); null when it does not.</summary>
+    public TimeSpan? RefusesWritesSince { get; init; }
+
     /// <summary>How the last probe failed; null after an answer.</summary>
     public Evidence? Evidence { get; init; }
 
@@ -59,19 +65,44 @@ public sealed record NodeView(NodeAddress Address)
         Condition = NodeCondition.Online,
         Failures = 0,
         FailingSince = null,
+        LoadingSince = null,
         Evidence = null,
         Detail = "",
         Latency = latency,
     };
 
     /// <summary>Takes what it said over, unless something that was asked for later is known already: answers can overtake each other.</summary>
-    internal NodeView Informed(NodeInfo info, TimeSpan asked) => asked < InfoAsked ? this : this with { Info = info, InfoAsked = asked };
+    internal NodeView Informed(NodeInfo info, TimeSpan asked) => asked < InfoAsked ? this : this with
+    {
+        Info = info,
+        InfoAsked = asked,
+        // Another run id: it was away, if only for milliseconds.
+        OnlineSince = Info is { } before && before.RunId != info.RunId && asked > OnlineSince ? asked : OnlineSince,
+        RefusesWritesSince = info.RefusesWrites ? RefusesWritesSince ?? asked : null,
+    };
 
-    internal NodeView Failed(NodeFailed failure, int maxFailures)
+    internal NodeView Failed(NodeFailed failure, FailoverPolicy policy)
     {
         if (failure.Evidence is RedisFailover.Evidence.Denied or RedisFailover.Evidence.Nonsense)
         {
             return this with { Evidence = failure.Evidence, Detail = failure.Detail };
+        }
+
+        if (failure.Evidence == RedisFailover.Evidence.Loading)
+        {
+            // It lives, and will serve when it is done: time decides, not the number of probes.
+            TimeSpan since = LoadingSince ?? failure.At;
+            bool stuck = failure.At - since >= policy.LoadingTimeout;
+            return this with
+            {
+                Failures = 0,
+                FailingSince = FailingSince ?? failure.At,
+                LoadingSince = since,
+                Evidence = failure.Evidence,
+                Detail = failure.Detail,
+                Condition = stuck ? NodeCondition.Unavailable : Condition,
+                OnlineSince = stuck ? null : OnlineSince,
+            };
         }
 
         int failures = Failures + 1;
@@ -79,10 +110,12 @@ public sealed record NodeView(NodeAddress Address)
         {
             Failures = failures,
             FailingSince = FailingSince ?? failure.At,
+            // Silence may be a part of the loading.
+            LoadingSince = failure.Evidence == RedisFailover.Evidence.Silent ? LoadingSince : null,
             Evidence = failure.Evidence,
             Detail = failure.Detail,
-            Condition = failures >= maxFailures ? NodeCondition.Unavailable : Condition,
-            OnlineSince = failures >= maxFailures ? null : OnlineSince,
+            Condition = failures >= policy.MaxFailures ? NodeCondition.Unavailable : Condition,
+            OnlineSince = failures >= policy.MaxFailures ? null : OnlineSince,
         };
     }
 }

@@ -60,6 +60,9 @@ public sealed record Topology
     /// </summary>
     public ImmutableArray<NodeAddress> Members { get; init; } = [];
 
+    /// <summary>The configured nodes that are never promoted: by the monitors' configuration, or by their own replica-priority 0.</summary>
+    public ImmutableArray<NodeAddress> NeverPromoted { get; init; } = [];
+
     /// <summary>
     /// The replication identity of the master when this was written; during a failover that of the master that is being replaced,
     /// so that a monitor which takes over in the middle knows whose history a candidate must share.
@@ -89,7 +92,8 @@ public sealed record Topology
             && WriteQuorum == other.WriteQuorum
             && Replicas.AsSpan().SequenceEqual(other.Replicas.AsSpan())
             && Unavailable.AsSpan().SequenceEqual(other.Unavailable.AsSpan())
-            && Members.AsSpan().SequenceEqual(other.Members.AsSpan());
+            && Members.AsSpan().SequenceEqual(other.Members.AsSpan())
+            && NeverPromoted.AsSpan().SequenceEqual(other.NeverPromoted.AsSpan());
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Master, Epoch, State, ChangedAt, ChangedBy, Replicas.Length, Unavailable.Length);

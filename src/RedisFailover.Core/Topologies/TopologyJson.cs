@@ -45,6 +45,7 @@ public static class TopologyJson
             ChangedAt = ChangedAt(root),
             ChangedBy = Json.Text(root, "changedBy", What) ?? "",
             Members = Json.Addresses(root, "members", What),
+            NeverPromoted = Json.Addresses(root, "neverPromoted", What),
             Identity = Identity(root),
             WriteQuorum = Quorum(root),
             Intent = Json.Object(root, "intent", What) is { } intent
@@ -97,6 +98,11 @@ public static class TopologyJson
             writer.WriteString("changedAt", topology.ChangedAt.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture));
             writer.WriteString("changedBy", topology.ChangedBy);
             Json.Write(writer, "members", topology.Members);
+            if (!topology.NeverPromoted.IsEmpty)
+            {
+                Json.Write(writer, "neverPromoted", topology.NeverPromoted);
+            }
+
             if (topology.Identity is { } identity)
             {
                 writer.WriteStartObject("identity");

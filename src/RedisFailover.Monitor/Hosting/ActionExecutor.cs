@@ -17,6 +17,7 @@ internal sealed class ActionExecutor(
     ConcurrentDictionary<NodeAddress, NodeProber> nodes,
     TopologyStore store,
     RequestInbox inbox,
+    Abstention abstention,
     ChannelWriter<Observation> observations,
     MonotonicClock clock,
     ILogger logger,
@@ -97,6 +98,7 @@ internal sealed class ActionExecutor(
         PauseWrites pause => PauseAsync(pause, cancellationToken),
         SetMinReplicas set => SetAsync(set, cancellationToken),
         ResumeWrites resume => CommandAsync(action, WritePause.Resume(resume), null, cancellationToken),
+        Resign => ResignAsync(action, leadership),
         _ => throw new ArgumentOutOfRangeException(nameof(action), action, "An action that is not carried out."),
     };
 
@@ -135,6 +137,22 @@ internal sealed class ActionExecutor(
         }
 
         return new ActionFinished(clock.Now, refusal);
+    }
+
+    private async Task<ActionFinished> ResignAsync(FailoverAction action, Leadership leadership)
+    {
+        abstention.Begin();
+        try
+        {
+            // Not cancelled by the end of the lead, which it brings about.
+            await leadership.ResignAsync(CancellationToken.None);
+            return new ActionFinished(clock.Now, action);
+        }
+        catch (ZooKeeperException)
+        {
+            abstention.Revoke();
+            throw;
+        }
     }
 
     private async Task<ActionFinished> InspectAsync(Inspect inspect, CancellationToken cancellationToken)

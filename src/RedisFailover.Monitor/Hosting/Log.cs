@@ -35,6 +35,9 @@ internal static partial class Log
     [LoggerMessage(23, LogLevel.Warning, "monitor {Id} is gone; {Live} monitors are alive")]
     internal static partial void MonitorWent(ILogger logger, string id, int live);
 
+    [LoggerMessage(24, LogLevel.Warning, "this monitor does not stand for election for {Millis:0} ms, or until more than {Nodes} nodes answer it")]
+    internal static partial void Abstains(ILogger logger, double millis, int nodes);
+
     [LoggerMessage(30, LogLevel.Information, "{Node} answers: {Role}, {Keys} keys, offset {Offset}, Redis {Version}")]
     internal static partial void NodeOnline(ILogger logger, NodeAddress node, string role, long keys, long offset, string version);
 

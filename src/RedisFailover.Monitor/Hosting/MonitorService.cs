@@ -82,12 +82,17 @@ internal sealed class MonitorService : BackgroundService
         FailoverPolicy policy = _options.Policy;
         using var store = new TopologyStore(zooKeeper, _paths, _options.Id, _clock, _logger);
         var registry = new MonitorRegistry(zooKeeper, _paths, _options.Id, _observations.Writer, _clock, _logger);
+        var abstention = new Abstention(policy, _clock, _logger);
         using var inbox = new RequestInbox(zooKeeper, _paths, _observations.Writer, _clock);
-        var executor = new ActionExecutor(_probers, store, inbox, _observations.Writer, _clock, _logger, _faultPoint);
+        var executor = new ActionExecutor(_probers, store, inbox, abstention, _observations.Writer, _clock, _logger, _faultPoint);
         var transitions = new Transitions(_logger);
         var coordinator = new Coordinator(policy, executor, _observations, _clock, transitions)
         {
-            ReportChanged = registry.Publish,
+            ReportChanged = (report, urgent) =>
+            {
+                abstention.Sees(policy.Nodes.Count(report.Available.ContainsKey));
+                registry.Publish(report, urgent);
+            },
         };
         var names = new NodeNames(policy.Nodes, _clock.Provider);
         var credentials = new RedisCredentials(_options.Username, _options.Password);
@@ -125,7 +130,7 @@ internal sealed class MonitorService : BackgroundService
             registry.PublishAsync(ending.Token),
             registry.WatchPresenceAsync(ending.Token),
             inbox.RunAsync(ending.Token),
-            LeadAsync(coordinator, registry, zooKeeper, ending.Token),
+            LeadAsync(coordinator, registry, zooKeeper, abstention, ending.Token),
         ];
         try
         {
@@ -159,7 +164,8 @@ internal sealed class MonitorService : BackgroundService
     }
 
     /// <summary>Campaigns, leads until the lead is lost, campaigns again; gives the lead up at once when the monitor stops.</summary>
-    private async Task LeadAsync(Coordinator coordinator, MonitorRegistry registry, ZooKeeperClient zooKeeper, CancellationToken cancellationToken)
+    private async Task LeadAsync(
+        Coordinator coordinator, MonitorRegistry registry, ZooKeeperClient zooKeeper, Abstention abstention, CancellationToken cancellationToken)
     {
         var election = new LeaderElection(zooKeeper, new LeaderElectionOptions
         {
@@ -170,6 +176,7 @@ internal sealed class MonitorService : BackgroundService
         });
         while (true)
         {
+            await abstention.WaitAsync(cancellationToken);
             Leadership leadership = await election.CampaignAsync(cancellationToken);
             coordinator.Leadership = leadership;
             _observations.Writer.TryWrite(new LeadershipGained(_clock.Now, leadership.Term));

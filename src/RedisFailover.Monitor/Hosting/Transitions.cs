@@ -138,6 +138,10 @@ internal sealed class Transitions(ILogger logger)
         {
             Log.NodeOnline(logger, after.Address, Role(info), info.Keys, info.Offset, info.Version);
         }
+        else if (after.Evidence == Evidence.Loading && before.Evidence != Evidence.Loading)
+        {
+            Log.NodeFails(logger, after.Address, after.Detail);
+        }
         else if (after.Failures == 1 && before.Failures == 0 && after.Condition == NodeCondition.Online)
         {
             Log.NodeFails(logger, after.Address, after.Detail);

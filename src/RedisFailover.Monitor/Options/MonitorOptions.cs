@@ -61,6 +61,24 @@ internal sealed record MonitorOptions
     /// <summary>With write safety, after how many seconds a master that is cut off refuses writes. Default 5, 1 to 600.</summary>
     internal int WriteMaxLag { get; init; } = 5;
 
+    /// <summary>How long a node may load its data set until it counts as unavailable. Default 5000 ms, 0 to 1 h.</summary>
+    internal TimeSpan LoadingTimeout { get; init; } = TimeSpan.FromMilliseconds(5000);
+
+    /// <summary>How long a master may refuse writes because it cannot save until it is replaced. Default 15000 ms, 0 to 1 h.</summary>
+    internal TimeSpan MisconfTimeout { get; init; } = TimeSpan.FromMilliseconds(15_000);
+
+    /// <summary>Among replicas with equally much data those that have answered for so long come first. Default 30000 ms, 0 to 1 h.</summary>
+    internal TimeSpan StableTime { get; init; } = TimeSpan.FromMilliseconds(30_000);
+
+    /// <summary>At least so long between two failovers. Default 0 (no waiting), to 1 h.</summary>
+    internal TimeSpan FailoverInterval { get; init; }
+
+    /// <summary>A replica that is known to miss more bytes of the lost master's stream is not promoted. Default 64 MiB, 0 to 1 TiB.</summary>
+    internal long MaxLag { get; init; } = 64 * 1024 * 1024;
+
+    /// <summary>The nodes that are never promoted; each of them one of <see cref="Nodes"/>. Default none.</summary>
+    internal ImmutableArray<NodeAddress> NeverPromote { get; init; } = [];
+
     /// <summary>Where HTTP is answered; null: nowhere.</summary>
     internal Uri? Http { get; init; }
 
@@ -86,6 +104,13 @@ internal sealed record MonitorOptions
         WriteSafety = WriteSafety,
         WriteQuorum = WriteQuorum,
         WriteMaxLag = WriteMaxLag,
+        LoadingTimeout = LoadingTimeout,
+        MisconfTimeout = MisconfTimeout,
+        StableTime = StableTime,
+        FailoverInterval = FailoverInterval,
+        MaxLag = MaxLag,
+        NeverPromote = NeverPromote,
+        ViewLifetime = SessionTimeout,
         PauseLimit = SwitchoverTimeout + (2 * SessionTimeout) + TimeSpan.FromSeconds(2),
     };
 

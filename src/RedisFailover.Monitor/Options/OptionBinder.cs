@@ -17,6 +17,8 @@ internal sealed record GivenOption(string Name, string Value, string Source)
 /// <summary>Turns the settings that were given, by whatever source, into validated options.</summary>
 internal sealed class OptionBinder(IReadOnlyDictionary<string, GivenOption> given)
 {
+    private const long MaxBytes = 1L << 40;
+
     internal MonitorOptions Bind()
     {
         ImmutableArray<NodeAddress> nodes = Required("nodes", Nodes, "the Redis nodes, as in --nodes 10.0.0.1:6379,10.0.0.2:6379");
@@ -41,6 +43,12 @@ internal sealed class OptionBinder(IReadOnlyDictionary<string, GivenOption> give
             WriteSafety = Optional("write-safety", Choice<WriteSafetyMode>, options.WriteSafety),
             WriteQuorum = Optional("write-quorum", g => Whole(g, 1, 100), options.WriteQuorum),
             WriteMaxLag = Optional("write-max-lag", g => Whole(g, 1, 600), options.WriteMaxLag),
+            LoadingTimeout = Optional("loading-timeout", g => Millis(g, 0, 3_600_000), options.LoadingTimeout),
+            MisconfTimeout = Optional("misconf-timeout", g => Millis(g, 0, 3_600_000), options.MisconfTimeout),
+            StableTime = Optional("stable-time", g => Millis(g, 0, 3_600_000), options.StableTime),
+            FailoverInterval = Optional("failover-interval", g => Millis(g, 0, 3_600_000), options.FailoverInterval),
+            MaxLag = Optional("max-lag", Bytes, options.MaxLag),
+            NeverPromote = Optional("never-promote", g => Some(g, nodes), options.NeverPromote),
             Http = Optional<Uri?>("http", Http, null),
             LogFormat = Optional("log-format", Choice<LogFormat>, options.LogFormat),
             LogLevel = Optional("log-level", Choice<LogEventLevel>, options.LogLevel),
@@ -70,6 +78,14 @@ internal sealed class OptionBinder(IReadOnlyDictionary<string, GivenOption> give
         }
 
         return nodes.Count > 0 ? nodes.ToImmutable() : throw option.Wrong("at least one host:port");
+    }
+
+    private static ImmutableArray<NodeAddress> Some(GivenOption option, ImmutableArray<NodeAddress> nodes)
+    {
+        ImmutableArray<NodeAddress> some = Nodes(option);
+        return some.FirstOrDefault(n => !nodes.Contains(n)) is { } stranger
+            ? throw (option with { Value = stranger.ToString() }).Wrong($"nodes of --nodes: {string.Join(',', nodes)}")
+            : some;
     }
 
     private static ZooKeeperConnectionString ZooKeeper(GivenOption option)
@@ -126,6 +142,11 @@ internal sealed class OptionBinder(IReadOnlyDictionary<string, GivenOption> give
         => int.TryParse(option.Value, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number >= min && number <= max
             ? number
             : throw option.Wrong(string.Create(CultureInfo.InvariantCulture, $"a whole number from {min} to {max}"));
+
+    private static long Bytes(GivenOption option)
+        => long.TryParse(option.Value, NumberStyles.None, CultureInfo.InvariantCulture, out long number) && number <= MaxBytes
+            ? number
+            : throw option.Wrong(string.Create(CultureInfo.InvariantCulture, $"bytes, a whole number from 0 to {MaxBytes}"));
 
     private static TimeSpan Millis(GivenOption option, int min, int max)
         => int.TryParse(option.Value, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number >= min && number <= max

@@ -28,6 +28,7 @@ internal sealed class NodeProber : IAsyncDisposable
     private bool _servesStaleData = true;
     private MinReplicas? _minReplicas;
     private bool _isOld;
+    private bool _stopsWritesOnSaveError;
 
     internal NodeProber(
         NodeAddress node, RedisCredentials credentials, FailoverPolicy policy, NodeNames names, ChannelWriter<Observation> observations, MonotonicClock clock)
@@ -109,6 +110,7 @@ internal sealed class NodeProber : IAsyncDisposable
         {
             while (true)
             {
+                TimeSpan begun = _clock.Now;
                 (Evidence evidence, string detail) = await SessionAsync(cancellationToken);
                 bool counted = evidence is not (Evidence.Silent or Evidence.Loading);
                 if (counted)
@@ -119,14 +121,18 @@ internal sealed class NodeProber : IAsyncDisposable
                 // A closed connection is tried again at once: only the next attempt tells whether the node is gone. A refusal
                 // costs nothing and is repeated until it is judged, without a timer (which takes 4 ms where a millisecond was
                 // meant), then ever more slowly; our own faults do not mend themselves in milliseconds.
-                refusals = evidence is Evidence.Refused or Evidence.Unreachable ? refusals + 1 : 0;
+                // A node that accepts connections only to close them (maxclients, a proxy without a server) is no better than one
+                // that refuses them.
+                refusals = evidence is Evidence.Refused or Evidence.Unreachable || (evidence == Evidence.Closed && _clock.Now - begun < _policy.ProbeTimeout)
+                    ? refusals + 1
+                    : 0;
                 retry = evidence switch
                 {
                     Evidence.Denied or Evidence.Nonsense => TimeSpan.FromSeconds(1),
                     _ when refusals <= _policy.MaxFailures => FirstRetry,
                     _ => retry * 2 < LongestRetry ? retry * 2 : LongestRetry,
                 };
-                if (evidence == Evidence.Closed || (evidence == Evidence.Refused && refusals < _policy.MaxFailures))
+                if (evidence is Evidence.Closed or Evidence.Refused && refusals < _policy.MaxFailures)
                 {
                     await Task.Yield();
                 }
@@ -219,7 +225,7 @@ internal sealed class NodeProber : IAsyncDisposable
         TimeSpan nextBeat = _clock.Now;
         TimeSpan silenceBegins = _clock.At(connection.LastReply);
         int missed = 0;
-        _ = LearnStaleReadsAsync(connection);
+        _ = LearnSettingsAsync(connection);
         while (true)
         {
             TimeSpan now = _clock.Now;
@@ -302,6 +308,12 @@ internal sealed class NodeProber : IAsyncDisposable
             }
             else if (askInfo && await ReadAsync(reply, cancellationToken) is var info)
             {
+                if (info.SaveFailed)
+                {
+                    // An operator helps himself by CONFIG SET; it is looked at as long as it matters.
+                    _ = LearnSettingsAsync(connection);
+                }
+
                 Report(info.Loading
                     ? new NodeFailed(now, _node, Evidence.Loading, "it is loading its data set")
                     : new NodeAnswered(now, asked, _node, info, now - asked));
@@ -326,19 +338,28 @@ internal sealed class NodeProber : IAsyncDisposable
         }
     }
 
-    /// <summary>Whether it would answer reads without a link to its master. Where CONFIG is not allowed, Redis' default is assumed: yes.</summary>
-    private async Task LearnStaleReadsAsync(RedisConnection connection)
+    /// <summary>
+    /// Whether it would answer reads without a link to its master, and whether it refuses writes when it cannot save. Where CONFIG is
+    /// not allowed, the harmless is assumed: it does, and it does not.
+    /// </summary>
+    private async Task LearnSettingsAsync(RedisConnection connection)
     {
         try
         {
-            RespValue reply = await connection.SendAsync("CONFIG", "GET", "slave-serve-stale-data");
-            _servesStaleData = reply is not { Kind: RespKind.Array, Items: [_, { Text: "no" }] };
+            Task<RespValue> staleReads = connection.SendAsync("CONFIG", "GET", "slave-serve-stale-data");
+            Task<RespValue> stops = connection.SendAsync("CONFIG", "GET", "stop-writes-on-bgsave-error");
+            Task<RespValue> savePoints = connection.SendAsync("CONFIG", "GET", "save");
+            _servesStaleData = Setting(await staleReads) is not "no";
+            // Redis refuses writes only where it is meant to save by itself.
+            _stopsWritesOnSaveError = Setting(await stops) is "yes" && Setting(await savePoints) is { Length: > 0 };
         }
         catch (IOException)
         {
             // As above.
         }
     }
+
+    private static string? Setting(RespValue reply) => reply is { Kind: RespKind.Array, Items: [_, { Text: var value }] } ? value : null;
 
     private static MinReplicas? MinReplicasIn(RespValue reply)
     {
@@ -356,7 +377,7 @@ internal sealed class NodeProber : IAsyncDisposable
 
     private async ValueTask<NodeInfo> ReadAsync(RespValue reply, CancellationToken cancellationToken)
     {
-        NodeInfo info = NodeInfo.Parse(reply.Text ?? "") with { ServesStaleData = _servesStaleData, MinReplicas = Volatile.Read(ref _minReplicas) };
+        NodeInfo info = NodeInfo.Parse(reply.Text ?? "") with { ServesStaleData = _servesStaleData, MinReplicas = Volatile.Read(ref _minReplicas), StopsWritesOnSaveError = _stopsWritesOnSaveError };
         _isOld = !info.PausesWritesAlone;
         if (_policy.WriteSafety == WriteSafetyMode.Replicated && !info.Attached.IsEmpty)
         {

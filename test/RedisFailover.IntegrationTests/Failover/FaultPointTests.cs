@@ -45,8 +45,9 @@ public sealed class FaultPointTests
         Assert.That(whole.Epoch, Is.EqualTo(before.Epoch + 1), "one failover, one epoch");
         await AssertOneMasterAsync(cluster, whole);
         ImmutableArray<HistoryEntry> history = await cluster.HistoryAsync();
-        // The leader that died right after the publication had no time for the history.
-        Assert.That(history.Count(entry => entry.Kind == HistoryKind.Failover), place == "after-publication" ? Is.LessThanOrEqualTo(1) : Is.EqualTo(1));
+        // The history is written beside what follows the publication: a leader that died by then may have had no time for it.
+        bool published = place is "after-publication" or "sent-repointing" or "after-repointing";
+        Assert.That(history.Count(entry => entry.Kind == HistoryKind.Failover), published ? Is.LessThanOrEqualTo(1) : Is.EqualTo(1));
     }
 
     [TestCase("before-intent")]

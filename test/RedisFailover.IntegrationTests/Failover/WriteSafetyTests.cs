@@ -84,7 +84,7 @@ public sealed class WriteSafetyTests
 
         CliResult refused = await CliProcess.RunAsync(["switchover", "--zk", cluster.ConnectionString]);
         Assert.That(refused.ExitCode, Is.EqualTo(3), refused.ToString());
-        Assert.That(refused.Output, Does.Contain($"waiting for {cluster.Redis[1].Address}"));
+        Assert.That(refused.Output, Does.Contain($"{cluster.Redis[1].Address} alone may hold a write"));
         Assert.That(await cluster.Redis[2].RoleAsync(), Is.EqualTo("slave"));
         Assert.That((await cluster.TopologyAsync()).Master, Is.Null);
 
@@ -105,7 +105,7 @@ public sealed class WriteSafetyTests
         Topology after = await cluster.WaitForAsync("The other replica is master", topology => topology.State == TopologyState.Ok, Long);
         Assert.That(after.Master, Is.EqualTo(cluster.Redis[2].Address));
         HistoryEntry entry = (await cluster.HistoryAsync()).Last(e => e.Kind == HistoryKind.Failover);
-        Assert.That(entry.Reason, Does.Contain("forced by the operator").And.Contain($"waiting for {cluster.Redis[1].Address}"));
+        Assert.That(entry.Reason, Does.Contain("by the operator's order").And.Contain($"{cluster.Redis[1].Address} alone may hold a write"));
         cluster.Redis[1].Thaw();
     }
 
@@ -195,7 +195,7 @@ public sealed class WriteSafetyTests
 
         await Eventually.HoldsAsync(
             "A monitor says for which node it waits",
-            () => cluster.Monitors.Any(m => m.Process.Output.Any(line => line.Contains($"no failover yet, waiting for {cluster.Redis[1].Address}", StringComparison.Ordinal))),
+            () => cluster.Monitors.Any(m => m.Process.Output.Any(line => line.Contains($"no failover yet, waiting: {cluster.Redis[1].Address}", StringComparison.Ordinal))),
             Long,
             cluster.Explain);
     }

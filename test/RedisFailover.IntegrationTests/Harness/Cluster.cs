@@ -20,6 +20,9 @@ public sealed record ClusterOptions
 
     public RedisServerOptions RedisOptions { get; init; } = new();
 
+    /// <summary>Whether everybody, the nodes themselves too, reaches each node through a <see cref="FaultProxy"/>.</summary>
+    public bool Proxies { get; init; }
+
     public ZooKeeperServerOptions ZooKeeperOptions { get; init; } = new();
 
     /// <summary>Id, nodes, ZooKeeper servers, path and password are filled in.</summary>
@@ -32,6 +35,7 @@ public sealed class Cluster : IAsyncDisposable
     private static readonly ZnodePaths Paths = new("");
     private readonly List<MonitorProcess> _monitors = [];
     private readonly List<RedisServer> _redis = [];
+    private readonly List<FaultProxy> _proxies = [];
 
     private readonly ZooKeeperClient _client;
 
@@ -51,7 +55,11 @@ public sealed class Cluster : IAsyncDisposable
 
     public IReadOnlyList<MonitorProcess> Monitors => _monitors;
 
-    public ImmutableArray<NodeAddress> Addresses => [.. _redis.Select(redis => redis.Address)];
+    /// <summary>In front of each node, in the same order; empty without <see cref="ClusterOptions.Proxies"/>.</summary>
+    public IReadOnlyList<FaultProxy> Proxies => _proxies;
+
+    /// <summary>What the monitors know the nodes by.</summary>
+    public ImmutableArray<NodeAddress> Addresses => Options.Proxies ? [.. _proxies.Select(proxy => proxy.Address)] : [.. _redis.Select(redis => redis.Address)];
 
     /// <summary>What clients and the Cli are given: "h:p,h:p/redis_failover".</summary>
     public string ConnectionString => ZooKeeper.ConnectionString + Options.ZnodePath;
@@ -148,6 +156,10 @@ public sealed class Cluster : IAsyncDisposable
 
     public async Task<ImmutableArray<HistoryEntry>> HistoryAsync(CancellationToken ct = default) => HistoryJson.Parse(await ReadAsync(Paths.History, ct));
 
+    /// <summary>Waits for an entry of the history, which is written a moment after the topology.</summary>
+    public async Task<HistoryEntry> WaitForHistoryAsync(string what, Func<HistoryEntry, bool> holds, TimeSpan? within = null, CancellationToken ct = default)
+        => (await Eventually.HoldsAsync(what, token => HistoryAsync(token), entries => entries.Any(holds), within, Explain, ct)).First(holds);
+
     /// <summary>The content of a znode below the cluster's root.</summary>
     public async Task<ReadOnlyMemory<byte>> ReadAsync(string path, CancellationToken ct = default)
         => (await (await _client.GetSessionAsync(ct)).GetDataAsync(path, cancellationToken: ct)).Data;
@@ -156,7 +168,7 @@ public sealed class Cluster : IAsyncDisposable
     public async Task CreateAsync(string path, string content, CancellationToken ct = default)
         => await (await _client.GetSessionAsync(ct)).CreateAsync(path, Encoding.UTF8.GetBytes(content), cancellationToken: ct);
 
-    public RedisServer Node(NodeAddress address) => _redis.Single(redis => redis.Address == address);
+    public RedisServer Node(NodeAddress address) => _redis[Addresses.IndexOf(address)];
 
     /// <summary>The tails of everybody's logs, for the message of a test that fails.</summary>
     public string Explain()
@@ -175,6 +187,11 @@ public sealed class Cluster : IAsyncDisposable
             await redis.DisposeAsync();
         }
 
+        foreach (FaultProxy proxy in _proxies)
+        {
+            await proxy.DisposeAsync();
+        }
+
         await _client.DisposeAsync();
         await ZooKeeper.DisposeAsync();
     }
@@ -183,7 +200,11 @@ public sealed class Cluster : IAsyncDisposable
     {
         for (int i = 0; i < Options.Redis; i++)
         {
-            _redis.Add(await RedisServer.StartAsync(Options.RedisOptions with { ReplicaOf = i == 0 ? null : _redis[0].Address }, ct));
+            _redis.Add(await RedisServer.StartAsync(Options.RedisOptions with { ReplicaOf = i == 0 ? null : Addresses[0] }, ct));
+            if (Options.Proxies)
+            {
+                _proxies.Add(FaultProxy.Start(_redis[i].Address));
+            }
         }
 
         foreach (RedisServer replica in _redis.Skip(1))

@@ -30,6 +30,8 @@ public sealed class FaultProxy : IAsyncDisposable
     private readonly int _targetPort;
     private readonly CancellationTokenSource _stopped = new();
     private readonly ConcurrentDictionary<Link, byte> _links = new();
+    private readonly ConcurrentDictionary<int, byte> _cutOff = new();
+    private readonly ConcurrentDictionary<int, int> _owners = new();
     private readonly Lock _lock = new();
     private LinkState _state = LinkState.Healthy;
     private TaskCompletionSource _stateChanged = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -67,6 +69,25 @@ public sealed class FaultProxy : IAsyncDisposable
         }
 
         changed.SetResult();
+    }
+
+    /// <summary>
+    /// One process is cut off, as by a partition: its connections stay open and nothing passes; all others go on. What it sends is
+    /// delivered when <see cref="Reconnect"/> heals the link.
+    /// </summary>
+    public void CutOff(int pid)
+    {
+        _cutOff.TryAdd(pid, 0);
+        _owners.Clear();
+        Set(_state);
+    }
+
+    /// <summary>Ends <see cref="CutOff"/>.</summary>
+    public void Reconnect(int pid)
+    {
+        _cutOff.TryRemove(pid, out _);
+        _owners.Clear();
+        Set(_state);
     }
 
     /// <summary>Resets all connections; new ones are accepted.</summary>
@@ -141,13 +162,14 @@ public sealed class FaultProxy : IAsyncDisposable
     {
         Socket server = new(SocketType.Stream, ProtocolType.Tcp);
         using Link link = new(client, server);
+        int port = ((IPEndPoint)client.RemoteEndPoint!).Port;
         _links.TryAdd(link, 0);
         try
         {
             await server.ConnectAsync(_targetHost, _targetPort, _stopped.Token);
             client.NoDelay = server.NoDelay = true;
             // Either side's end ends both, as a reset would; half-closed connections are not something Redis or ZooKeeper use.
-            await await Task.WhenAny(PumpAsync(client, server, state => state.ToServer), PumpAsync(server, client, state => state.ToClient));
+            await await Task.WhenAny(PumpAsync(client, server, port, state => state.ToServer), PumpAsync(server, client, port, state => state.ToClient));
         }
         catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException or SocketException)
         {
@@ -156,15 +178,16 @@ public sealed class FaultProxy : IAsyncDisposable
         finally
         {
             _links.TryRemove(link, out _);
+            _owners.TryRemove(port, out _);
         }
     }
 
-    private async Task PumpAsync(Socket from, Socket to, Func<LinkState, bool> passes)
+    private async Task PumpAsync(Socket from, Socket to, int clientPort, Func<LinkState, bool> passes)
     {
         byte[] buffer = new byte[16 * 1024];
         while (await from.ReceiveAsync(buffer, SocketFlags.None, _stopped.Token) is var count and > 0)
         {
-            await HoldAsync(passes);
+            await HoldAsync(clientPort, passes);
             for (int sent = 0; sent < count;)
             {
                 sent += await to.SendAsync(buffer.AsMemory(sent, count - sent), SocketFlags.None, _stopped.Token);
@@ -172,7 +195,10 @@ public sealed class FaultProxy : IAsyncDisposable
         }
     }
 
-    private async Task HoldAsync(Func<LinkState, bool> passes)
+    private bool IsCutOff(int clientPort)
+        => !_cutOff.IsEmpty && _owners.GetOrAdd(clientPort, port => _cutOff.Keys.FirstOrDefault(pid => SocketOwner.Holds(pid, port))) != 0;
+
+    private async Task HoldAsync(int clientPort, Func<LinkState, bool> passes)
     {
         while (true)
         {
@@ -184,7 +210,7 @@ public sealed class FaultProxy : IAsyncDisposable
                 changed = _stateChanged.Task;
             }
 
-            if (passes(state))
+            if (passes(state) && !IsCutOff(clientPort))
             {
                 if (state.Delay > TimeSpan.Zero)
                 {

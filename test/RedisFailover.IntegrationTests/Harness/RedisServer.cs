@@ -119,6 +119,13 @@ public sealed class RedisServer : IAsyncDisposable
         await StartProcessAsync(ct);
     }
 
+    /// <summary>From now on no RDB save succeeds, whoever Redis runs as; the data in memory are untouched.</summary>
+    public void PutDirectoryInPlaceOfDump()
+    {
+        File.Delete(_directory.File("dump.rdb"));
+        Directory.CreateDirectory(_directory.File("dump.rdb/occupied"));
+    }
+
     /// <summary>One command over a connection of its own, bounded in time (a frozen server does not answer).</summary>
     public Task<RedisReply> CommandAsync(params ImmutableArray<string> command) => CommandAsync(command, CancellationToken.None);
 

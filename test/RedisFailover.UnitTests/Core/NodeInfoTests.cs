@@ -66,6 +66,14 @@ public sealed class NodeInfoTests
     public void An_unknown_history_is_shared_with_nobody()
         => Assert.That(NodeInfo.Parse("run_id:x\nrole:master\n").SharesHistoryWith(new MasterIdentity("", "", null, 0, false)), Is.False);
 
+    [TestCase("rdb_last_bgsave_status:err", true, ExpectedResult = true)]
+    [TestCase("rdb_last_bgsave_status:err", false, ExpectedResult = false, Description = "no save points, or stop-writes-on-bgsave-error no")]
+    [TestCase("rdb_last_bgsave_status:ok", true, ExpectedResult = false)]
+    [TestCase("aof_enabled:1\naof_last_write_status:err", false, ExpectedResult = true)]
+    [TestCase("aof_enabled:0\naof_last_write_status:err", true, ExpectedResult = false)]
+    public bool A_node_that_cannot_save_refuses_writes(string persistence, bool stopsOnSaveError)
+        => (NodeInfo.Parse($"run_id:x\nrole:master\n{persistence}\n") with { StopsWritesOnSaveError = stopsOnSaveError }).RefusesWrites;
+
     [TestCase("", "no 'role'")]
     [TestCase("<html>\nrole:master", "no 'run_id'")]
     [TestCase("run_id:x\nrole:king", "role:king")]

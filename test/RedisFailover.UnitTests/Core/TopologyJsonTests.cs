@@ -22,6 +22,7 @@ public sealed class TopologyJsonTests
             ChangedAt = new DateTimeOffset(2026, 1, 2, 3, 4, 5, 678, TimeSpan.Zero),
             ChangedBy = "m1",
             Members = [A, B],
+            NeverPromoted = [B],
             Identity = new MasterIdentity("run", "repl", "before", 99, HasData: true),
             Intent = new FailoverIntent(A, B),
         };

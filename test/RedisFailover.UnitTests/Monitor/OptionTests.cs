@@ -24,8 +24,32 @@ public sealed class OptionTests
             Assert.That(options.SessionTimeout, Is.EqualTo(TimeSpan.FromSeconds(4)));
             Assert.That(options.NodeStrategy, Is.EqualTo(NodeStrategy.Majority));
             Assert.That(options.RequiredMonitors, Is.EqualTo(1));
+            Assert.That(options.LoadingTimeout, Is.EqualTo(TimeSpan.FromSeconds(5)));
+            Assert.That(options.MisconfTimeout, Is.EqualTo(TimeSpan.FromSeconds(15)));
+            Assert.That(options.StableTime, Is.EqualTo(TimeSpan.FromSeconds(30)));
+            Assert.That(options.FailoverInterval, Is.EqualTo(TimeSpan.Zero));
+            Assert.That(options.MaxLag, Is.EqualTo(64 << 20));
+            Assert.That(options.NeverPromote, Is.Empty);
             Assert.That(options.Http, Is.Null);
             Assert.That(options.Password, Is.Null);
+        });
+    }
+
+    [Test]
+    public void What_the_decider_goes_by_is_what_was_set()
+    {
+        FailoverPolicy policy = Read([.. Least, "--loading-timeout", "1", "--misconf-timeout", "2", "--stable-time", "3", "--failover-interval", "4",
+            "--max-lag", "5", "--never-promote", "b:2", "--session-timeout", "6000"]).Policy;
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(policy.LoadingTimeout.TotalMilliseconds, Is.EqualTo(1));
+            Assert.That(policy.MisconfTimeout.TotalMilliseconds, Is.EqualTo(2));
+            Assert.That(policy.StableTime.TotalMilliseconds, Is.EqualTo(3));
+            Assert.That(policy.FailoverInterval.TotalMilliseconds, Is.EqualTo(4));
+            Assert.That(policy.MaxLag, Is.EqualTo(5));
+            Assert.That(policy.NeverPromote, Is.EqualTo(new[] { new NodeAddress("b", 2) }));
+            Assert.That(policy.ViewLifetime.TotalMilliseconds, Is.EqualTo(6000));
         });
     }
 
@@ -87,6 +111,9 @@ public sealed class OptionTests
     [TestCase("--probe-timeout (from the command line): '1s' is not allowed; allowed: milliseconds", "--nodes", "a:1", "--zkservers", "z", "--probe-timeout", "1s")]
     [TestCase("allowed: majority, consensus, single", "--nodes", "a:1", "--zkservers", "z", "--node-strategy", "dictator")]
     [TestCase("allowed: majority, consensus, single", "--nodes", "a:1", "--zkservers", "z", "--node-strategy", "1")]
+    [TestCase("'c:3' is not allowed; allowed: nodes of --nodes: a:1,b:2", "--nodes", "a:1,b:2", "--zkservers", "z", "--never-promote", "a:1,c:3")]
+    [TestCase("--max-lag (from the command line): '-1' is not allowed; allowed: bytes, a whole number from 0 to 1099511627776", "--nodes", "a:1", "--zkservers", "z", "--max-lag", "-1")]
+    [TestCase("--misconf-timeout (from the command line): '3600001' is not allowed; allowed: milliseconds, a whole number from 0 to 3600000", "--nodes", "a:1", "--zkservers", "z", "--misconf-timeout", "3600001")]
     [TestCase("an absolute path", "--nodes", "a:1", "--zkservers", "z", "--znode-path", "redis")]
     [TestCase("http://address:port", "--nodes", "a:1", "--zkservers", "z", "--http", "9400")]
     [TestCase("a readable file", "--nodes", "a:1", "--zkservers", "z", "--password-file", "/nowhere/at/all")]

@@ -124,6 +124,12 @@ internal sealed class Scenario
         ["quorum", var n] => policy with { WriteQuorum = int.Parse(n, CultureInfo.InvariantCulture) },
         ["strategy", var s] => policy with { NodeStrategy = Enum.Parse<NodeStrategy>(s, ignoreCase: true) },
         ["among-equals", var s] => policy with { FailoverStrategy = Enum.Parse<FailoverStrategy>(s, ignoreCase: true) },
+        ["loading-timeout", var t] => policy with { LoadingTimeout = Millis(t) },
+        ["misconf-timeout", var t] => policy with { MisconfTimeout = Millis(t) },
+        ["stable-time", var t] => policy with { StableTime = Millis(t) },
+        ["failover-interval", var t] => policy with { FailoverInterval = Millis(t) },
+        ["max-lag", var n] => policy with { MaxLag = long.Parse(n, CultureInfo.InvariantCulture) },
+        ["never-promote", var n] => policy with { NeverPromote = [NodeAddress.Parse(n)] },
         _ => throw new FormatException($"no such policy: {setting[0]}"),
     };
 
@@ -241,6 +247,8 @@ internal sealed class Scenario
                 ["keys", var keys] => info with { Keys = long.Parse(keys, CultureInfo.InvariantCulture) },
                 ["version", var version] => info with { Version = version },
                 ["min", var min] => info with { MinReplicas = new MinReplicas(int.Parse(min, CultureInfo.InvariantCulture), 10) },
+                ["saves", var saves] => info with { SaveFailed = saves == "fail", StopsWritesOnSaveError = true },
+                ["appends", var appends] => info with { AppendFailed = appends == "fail" },
                 ["priority", var priority] => info with { Priority = int.Parse(priority, CultureInfo.InvariantCulture) },
                 _ => throw new FormatException($"nothing is known of '{word}'"),
             };

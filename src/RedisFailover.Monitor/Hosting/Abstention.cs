@@ -1,0 +1,92 @@
+using Microsoft.Extensions.Logging;
+
+namespace RedisFailover.Monitor.Hosting;
+
+/// <summary>
+/// After this monitor gave up its lead it does not stand for election for a while, twice as long each time, or until it reaches
+/// more nodes again. So two monitors that see badly do not pass the lead to and fro.
+/// </summary>
+internal sealed class Abstention(FailoverPolicy policy, MonotonicClock clock, ILogger logger)
+{
+    private static readonly TimeSpan Longest = TimeSpan.FromMinutes(1);
+
+    /// <summary>After so long without a resignation the next one counts as the first.</summary>
+    private static readonly TimeSpan Forgiven = TimeSpan.FromMinutes(5);
+
+    private readonly Lock _lock = new();
+    private TaskCompletionSource _better = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private TimeSpan _begun = TimeSpan.MinValue;
+    private TimeSpan _length;
+    private bool _abstains;
+    private int _sees;
+    private int _saw;
+
+    /// <summary>Told how many of the configured nodes answer this monitor.</summary>
+    internal void Sees(int nodes)
+    {
+        lock (_lock)
+        {
+            _sees = nodes;
+            if (nodes > _saw)
+            {
+                _better.TrySetResult();
+            }
+        }
+    }
+
+    /// <summary>Begins, before the lead is given up, so that the next campaign finds it.</summary>
+    internal void Begin()
+    {
+        lock (_lock)
+        {
+            TimeSpan now = clock.Now;
+            bool again = _begun > TimeSpan.MinValue && now - _begun < Forgiven;
+            _length = !again ? policy.SightPatience : 2 * _length < Longest ? 2 * _length : Longest;
+            _begun = now;
+            _saw = _sees;
+            _better = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _abstains = true;
+            Log.Abstains(logger, _length.TotalMilliseconds, _saw);
+        }
+    }
+
+    /// <summary>The lead may not be free: only this monitor's next campaign finds out, and must not wait.</summary>
+    internal void Revoke()
+    {
+        lock (_lock)
+        {
+            _abstains = false;
+            _better.TrySetResult();
+        }
+    }
+
+    /// <summary>Waits until this monitor may stand for election; at once unless it has given up the lead.</summary>
+    internal async Task WaitAsync(CancellationToken cancellationToken)
+    {
+        TimeSpan left;
+        Task better;
+        lock (_lock)
+        {
+            if (!_abstains)
+            {
+                return;
+            }
+
+            left = _begun + _length - clock.Now;
+            better = _better.Task;
+        }
+
+        if (left > TimeSpan.Zero)
+        {
+            using var over = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            await Task.WhenAny(better, Task.Delay(left, clock.Provider, over.Token));
+            await over.CancelAsync();
+            cancellationToken.ThrowIfCancellationRequested();
+        }
+
+        lock (_lock)
+        {
+            _abstains = false;
+        }
+    }
+}
