@@ -242,6 +242,15 @@ internal static class MasterChange
                 return new Decision(questions, now + policy.ProbeTimeout, "asking whether the promotion was done");
             }
 
+            // Another monitor led it, and may have got as far as the promotion: nothing is undone on an answer from before, however
+            // long a new one takes, while the target may still give it.
+            TimeSpan hearing = progress.StartedAt + policy.SilenceLimit + policy.ProbeTimeout;
+            if (progress.Inherited && target.Address != from.Address && target.InfoAsked < progress.StartedAt && now < hearing
+                && !Verdict.IsUnavailable(view, policy, target.Address, out _))
+            {
+                return new Decision([new Inspect(target.Address)], hearing, $"asking {target.Address} whether it was promoted");
+            }
+
             return Restore(view, policy, topology, progress, from, $"the switchover to {target.Address} was given up and nothing changed: {why}");
         }
 
