@@ -3,12 +3,14 @@ using RedisFailover.Cli.Commands;
 
 namespace RedisFailover.Cli;
 
-/// <summary>The tool from its arguments to its exit code: 0 done, 1 failed, 2 used wrongly.</summary>
+/// <summary>The tool from its arguments to its exit code: 0 done, 1 failed, 2 used wrongly; of a switchover also 3 refused, 4 undone.</summary>
 internal static class CommandLine
 {
     internal const int Done = 0;
     internal const int Failed = 1;
     internal const int WrongUsage = 2;
+    internal const int Refused = 3;
+    internal const int Undone = 4;
 
     internal static async Task<int> RunAsync(string[] args, TextWriter output, TextWriter errors, CancellationToken ct)
     {
@@ -17,12 +19,17 @@ internal static class CommandLine
             StatusCommand.Create(),
             WatchCommand.Create(),
             FailoverCommand.Create(),
+            SwitchoverCommand.Create(),
             LoadCommand.Create(),
         };
         ParseResult parsed = root.Parse(args);
         if (parsed.Errors.Count > 0)
         {
-            await errors.WriteLineAsync($"redis-failover: {parsed.Errors[0].Message} (redis-failover --help)");
+            // The word that is wrong, not what is missing because of it.
+            string problem = parsed.CommandResult.Command == root && parsed.UnmatchedTokens is [var unknown, ..]
+                ? $"'{unknown}' is no command; allowed: {string.Join(", ", root.Subcommands.Select(c => c.Name))}."
+                : parsed.Errors[0].Message;
+            await errors.WriteLineAsync($"redis-failover: {problem} (redis-failover --help)");
             return WrongUsage;
         }
 

@@ -5,7 +5,8 @@ using RedisFailover.ZooKeeper;
 namespace RedisFailover.Cli;
 
 /// <summary>The options that every command has, and what they have in common.</summary>
-internal sealed class CommonOptions
+/// <param name="waitOption">The name of the option that bounds the waiting; another one where <c>--timeout</c> means something else.</param>
+internal sealed class CommonOptions(string waitOption = "--timeout")
 {
     private const string Variable = "REDIS_FAILOVER_ZK";
 
@@ -16,7 +17,7 @@ internal sealed class CommonOptions
         HelpName = "h:p,h:p/path",
     };
 
-    internal Option<double> Timeout { get; } = Number("--timeout", "How long to wait for ZooKeeper and for the cluster, in seconds", 10, 0.1, 3600);
+    internal Option<double> Timeout { get; } = Number(waitOption, "How long to wait for ZooKeeper and for the cluster, in seconds", 10, 0.1, 3600);
 
     internal Option<bool> Json { get; } = new("--json") { Description = "For programs: JSON instead of text" };
 

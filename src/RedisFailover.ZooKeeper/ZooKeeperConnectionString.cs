@@ -73,17 +73,10 @@ public sealed record ZooKeeperConnectionString
             hosts.Add(new ZooKeeperHost(host, port));
         }
 
-        if (chroot.Length > 0)
+        if (chroot.Length > 0 && ZnodePath.Fault(chroot) is { } fault)
         {
-            try
-            {
-                ZnodePath.Validate(chroot);
-            }
-            catch (ArgumentException e)
-            {
-                error = $"The chroot of the ZooKeeper connection string '{text}' is wrong: {e.Message}";
-                return null;
-            }
+            error = $"The path '{chroot}' of the ZooKeeper connection string '{text}' is wrong: {fault}.";
+            return null;
         }
 
         error = null;

@@ -9,6 +9,7 @@ namespace RedisFailover.Cli.Cluster;
 internal sealed class ClusterReader : IAsyncDisposable
 {
     private static readonly ZnodePaths Paths = new("");
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
     private readonly ZooKeeperConnectionString _connection;
     private readonly TimeSpan _timeout;
     private ZooKeeperSession? _session;
@@ -21,12 +22,24 @@ internal sealed class ClusterReader : IAsyncDisposable
 
     private ZooKeeperSession Session => _session!;
 
-    internal static async Task<ClusterReader> ConnectAsync(ZooKeeperConnectionString connection, TimeSpan timeout, CancellationToken ct)
+    internal static async Task<ClusterReader> ConnectAsync(
+        ZooKeeperConnectionString connection, TimeSpan timeout, TextWriter errors, CancellationToken ct)
     {
         ClusterReader reader = new(connection, timeout);
         reader._session = await reader.BoundedAsync(
-            token => ZooKeeperSession.ConnectAsync(new ZooKeeperOptions { Connection = connection }, token), ct);
+            token => NotSilentAsync(ZooKeeperSession.ConnectAsync(new ZooKeeperOptions { Connection = connection }, token), connection, errors), ct);
         return reader;
+    }
+
+    /// <summary>Says after a second what it is that takes so long.</summary>
+    internal static async Task<T> NotSilentAsync<T>(Task<T> connecting, ZooKeeperConnectionString connection, TextWriter errors)
+    {
+        if (await Task.WhenAny(connecting, Task.Delay(Patience, TimeProvider.System)) != connecting)
+        {
+            await errors.WriteLineAsync($"redis-failover: waiting for ZooKeeper at {string.Join(',', connection.Hosts)}");
+        }
+
+        return await connecting;
     }
 
     internal static CliException Unreachable(ZooKeeperConnectionString connection, TimeSpan timeout, Exception? inner = null)
@@ -105,6 +118,69 @@ internal sealed class ClusterReader : IAsyncDisposable
                 ct);
         }
         catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Makes a request; its name.</summary>
+    internal async Task<string> RequestAsync(OperatorRequest request, CancellationToken ct)
+    {
+        await BoundedAsync(
+            async token =>
+            {
+                await Session.EnsurePathAsync(Paths.Requests, token);
+                return true;
+            },
+            ct);
+        string path = await BoundedAsync(
+            token => Session.CreateAsync(Paths.RequestPrefix, request.Write(), CreateMode.PersistentSequential, cancellationToken: token), ct);
+        return path[(path.LastIndexOf('/') + 1)..];
+    }
+
+    /// <summary>A request as it stands now; null when it is gone.</summary>
+    internal async Task<OperatorRequest?> RequestAsync(string id, CancellationToken ct)
+    {
+        try
+        {
+            Znode znode = await BoundedAsync(token => Session.GetDataAsync(Paths.Request(id), cancellationToken: token).AsTask(), ct);
+            return OperatorRequest.Parse(id, znode.Data, znode.Stat.Version);
+        }
+        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>The requests that nobody has answered yet, the oldest first.</summary>
+    internal async Task<ImmutableArray<OperatorRequest>> PendingRequestsAsync(CancellationToken ct)
+    {
+        ImmutableArray<OperatorRequest>.Builder pending = ImmutableArray.CreateBuilder<OperatorRequest>();
+        foreach (string id in (await ChildrenAsync(Paths.Requests, ct)).Sort(StringComparer.Ordinal))
+        {
+            if (await RequestAsync(id, ct) is { Answer: null } request)
+            {
+                pending.Add(request);
+            }
+        }
+
+        return pending.ToImmutable();
+    }
+
+    /// <summary>Takes a request back; false when it was answered meanwhile, or is gone.</summary>
+    internal async Task<bool> WithdrawAsync(OperatorRequest request, CancellationToken ct)
+    {
+        try
+        {
+            return await BoundedAsync(
+                async token =>
+                {
+                    await Session.DeleteAsync(Paths.Request(request.Id), request.Version, token);
+                    return true;
+                },
+                ct);
+        }
+        catch (ZooKeeperException e) when (e.Code is ZooKeeperErrorCode.NoNode or ZooKeeperErrorCode.BadVersion)
         {
             return false;
         }

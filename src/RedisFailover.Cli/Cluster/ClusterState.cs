@@ -20,6 +20,9 @@ internal sealed record ClusterState
 
     internal ImmutableSortedDictionary<string, ReadOnlyMemory<byte>> MonitorsJson { get; init; } = ImmutableSortedDictionary<string, ReadOnlyMemory<byte>>.Empty;
 
+    /// <summary>Whether a failover would work now, by the leading monitor's word; null when there is none.</summary>
+    internal Readiness? Failover => Leader is { } leader && Monitors.TryGetValue(leader.Id, out MonitorReport? report) ? report.Failover : null;
+
     /// <summary>An operator's wish that the monitors have neither fulfilled nor refused yet.</summary>
     internal string? Wish { get; init; }
 }

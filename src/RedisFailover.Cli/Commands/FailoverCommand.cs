@@ -15,9 +15,9 @@ internal static class FailoverCommand
     internal static Command Create()
     {
         CommonOptions common = new();
-        Argument<string?> target = new("target")
+        Argument<string?> target = new("host:port")
         {
-            Description = "The replica that becomes master, host:port; the best one when left out",
+            Description = "The replica that becomes master; the best one when left out",
             Arity = ArgumentArity.ZeroOrOne,
         };
         Command command = common.AddTo(new Command("failover", "Make a replica the master, and wait until it is") { target });
@@ -25,7 +25,8 @@ internal static class FailoverCommand
         {
             NodeAddress? node = Target(parsed.GetValue(target));
             TimeSpan timeout = common.TimeoutOf(parsed);
-            await using ClusterReader reader = await ClusterReader.ConnectAsync(common.ConnectionOf(parsed), timeout, ct);
+            await using ClusterReader reader = await ClusterReader.ConnectAsync(
+                common.ConnectionOf(parsed), timeout, parsed.InvocationConfiguration.Error, ct);
             return await AskAsync(reader, node, timeout, parsed.GetValue(common.Json), parsed.InvocationConfiguration.Output, ct);
         });
         return command;
@@ -133,7 +134,7 @@ internal static class FailoverCommand
         return CommandLine.Done;
     }
 
-    private static NodeAddress? Target(string? text)
+    internal static NodeAddress? Target(string? text)
     {
         try
         {

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using RedisFailover.Cli.Cluster;
 using RedisFailover.Cli.Load;
 using RedisFailover.Client;
 using RedisFailover.ZooKeeper;
@@ -32,18 +33,20 @@ internal static class LoadCommand
                 parsed.GetResult(duration) is null ? null : TimeSpan.FromSeconds(parsed.GetValue(duration)),
                 TimeSpan.FromMilliseconds(parsed.GetValue(gap)));
             LoadLog log = new(parsed.InvocationConfiguration.Output, parsed.GetValue(common.Json), TimeProvider.System);
-            return await RunAsync(common.ConnectionOf(parsed), common.TimeoutOf(parsed), options, log, ct);
+            return await RunAsync(
+                common.ConnectionOf(parsed), common.TimeoutOf(parsed), options, log, parsed.InvocationConfiguration.Error, ct);
         });
         return command;
     }
 
     private static async Task<int> RunAsync(
-        ZooKeeperConnectionString zooKeeper, TimeSpan timeout, LoadOptions options, LoadLog log, CancellationToken ct)
+        ZooKeeperConnectionString zooKeeper, TimeSpan timeout, LoadOptions options, LoadLog log, TextWriter errors, CancellationToken ct)
     {
         FailoverOptions client = new() { ConnectTimeout = timeout, Password = Environment.GetEnvironmentVariable(PasswordVariable) };
         try
         {
-            await using FailoverConnection connection = await FailoverConnection.ConnectAsync(zooKeeper.ToString(), client, ct);
+            await using FailoverConnection connection = await ClusterReader.NotSilentAsync(
+                FailoverConnection.ConnectAsync(zooKeeper.ToString(), client, ct), zooKeeper, errors);
             log.Started(options, connection.Topology);
             LoadReport report = await new LoadRun(connection, options, log, TimeProvider.System).RunAsync(ct);
             log.Report(report);

@@ -19,7 +19,8 @@ internal static class StatusCommand
         Command command = common.AddTo(new Command("status", "Show the master, the replicas, the leading monitor and what each monitor sees"));
         command.SetAction(async (parsed, ct) =>
         {
-            await using ClusterReader reader = await ClusterReader.ConnectAsync(common.ConnectionOf(parsed), common.TimeoutOf(parsed), ct);
+            await using ClusterReader reader = await ClusterReader.ConnectAsync(
+                common.ConnectionOf(parsed), common.TimeoutOf(parsed), parsed.InvocationConfiguration.Error, ct);
             ClusterState state = await reader.ReadAsync(ct);
             TextWriter output = parsed.InvocationConfiguration.Output;
             if (parsed.GetValue(common.Json))
@@ -52,6 +53,25 @@ internal static class StatusCommand
 
             writer.WriteEndObject();
             writer.WriteString("manualFailover", state.Wish);
+            if (state.Failover is { } failover)
+            {
+                writer.WriteStartObject("failover");
+                writer.WriteBoolean("possible", failover.Possible);
+                writer.WriteStartArray("candidates");
+                foreach (NodeAddress candidate in failover.Candidates)
+                {
+                    writer.WriteStringValue(candidate.ToString());
+                }
+
+                writer.WriteEndArray();
+                writer.WriteString("reason", failover.Reason);
+                writer.WriteEndObject();
+            }
+            else
+            {
+                writer.WriteNull("failover");
+            }
+
             writer.WriteEndObject();
 
             void Raw(string name, ReadOnlyMemory<byte>? json)
@@ -80,6 +100,14 @@ internal static class StatusCommand
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"state    {TopologyJson.Name(topology.State)}, epoch {topology.Epoch}"));
         output.WriteLine($"reason   {topology.Reason} ({Texts.Utc(topology.ChangedAt)}, by {topology.ChangedBy})");
         output.WriteLine(state.Leader is { } leader ? $"leader   {leader.Id} (host {leader.Host}, pid {leader.Pid}, since {leader.Since})" : "leader   none: no monitor leads at present");
+        output.WriteLine($"failover {(state.Failover is { } failover ? $"{(failover.Possible ? "would work now" : "would NOT work now")}: {failover.Reason}" : "not known: no monitor leads, or the master is being changed")}");
+        if (topology.WriteQuorum is { } safe)
+        {
+            output.WriteLine(string.Create(
+                CultureInfo.InvariantCulture,
+                $"writes   of WAIT {safe.Quorum} are on one of any {safe.Needed} of [{string.Join(' ', safe.Replicas)}]; the master takes none with fewer than {safe.MinReplicas} in step"));
+        }
+
         if (state.Wish is { } wish)
         {
             output.WriteLine($"wish     a failover to {wish} was asked for and is not done yet");

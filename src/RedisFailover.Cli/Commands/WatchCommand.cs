@@ -33,7 +33,7 @@ internal static class WatchCommand
         TextWriter log = TextWriter.Synchronized(errors);
         try
         {
-            await client.GetSessionAsync(ct).AsTask().WaitAsync(timeout, ct);
+            await ClusterReader.NotSilentAsync(client.GetSessionAsync(ct).AsTask().WaitAsync(timeout, ct), connection, log);
         }
         catch (TimeoutException e)
         {

@@ -85,7 +85,10 @@ internal static class Adoption
             view,
             policy);
         var record = new HistoryEntry { Kind = HistoryKind.Adopted, Epoch = next.Epoch, To = master.Address, Reason = reason };
-        return Decision.Do(reason, new PublishTopology(next, view.Version, record, ClearsWish: view.Wish is not null));
+        return Decision.Do(reason, new PublishTopology(next, view.Version, record, ClearsWish: view.ManualFailover is not null)
+        {
+            Request = Requests.Answer(view, topology, next, RequestOutcome.Done, reason, []),
+        });
     }
 
     /// <summary>

@@ -57,6 +57,9 @@ internal static class Candidates
             : null;
     }
 
+    /// <summary>Whether a node could be made master at all, whatever it lacks.</summary>
+    internal static bool CanBePromoted(NodeView node) => node is { IsOnline: true, FailingSince: null, Evidence: null, Info.Loading: false };
+
     /// <summary>
     /// Why it holds too little of the lost master's data, or null when it holds enough. What the master took after it was last asked
     /// is not known, so this sees a lasting lag, not that of the last moment.

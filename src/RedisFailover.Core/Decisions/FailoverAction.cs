@@ -21,14 +21,26 @@ public sealed record ReadTopology : FailoverAction
 /// <param name="Next">What to write. The writer adds who and when.</param>
 /// <param name="ExpectedVersion">The version that it replaces; -1: it does not exist yet.</param>
 /// <param name="Record">An entry for <c>R/history</c>, or null.</param>
-/// <param name="ClearsWish">Whether the operator's wish is removed in the same transaction: it is fulfilled, or refused by this.</param>
+/// <param name="ClearsWish">Whether the wish in <c>R/manual_failover</c> is removed in the same transaction: it is fulfilled, or refused by this.</param>
 public sealed record PublishTopology(Topology Next, int ExpectedVersion, HistoryEntry? Record = null, bool ClearsWish = false) : FailoverAction
 {
+    /// <summary>The operator's request that is taken up or answered in the same transaction; null for none.</summary>
+    public RequestStep? Request { get; init; }
+
     /// <inheritdoc/>
     public override string ToString()
         => $"publish epoch {Next.Epoch} {TopologyJson.Name(Next.State)}: master {Next.Master?.ToString() ?? "none"}, "
-            + $"replicas [{string.Join(' ', Next.Replicas)}], unavailable [{string.Join(' ', Next.Unavailable)}]";
+            + $"replicas [{string.Join(' ', Next.Replicas)}], unavailable [{string.Join(' ', Next.Unavailable)}]"
+            + (Next.WriteQuorum is { } safe ? $", WAIT {safe.Quorum} on [{string.Join(' ', safe.Replicas)}], at least {safe.MinReplicas} in step" : "");
 }
+
+/// <summary>
+/// What a transaction does about an operator's request: it is answered, or, with no answer yet, the transaction goes through only
+/// while the request is still as it was read. So one request never leads to two changes of master.
+/// </summary>
+/// <param name="Request">The request.</param>
+/// <param name="Answer">Its answer; null: it is taken up.</param>
+public sealed record RequestStep(OperatorRequest Request, RequestAnswer? Answer = null);
 
 /// <summary>Ask a node for INFO at once.</summary>
 public sealed record Inspect(NodeAddress Node) : FailoverAction
@@ -45,6 +57,9 @@ public sealed record Inspect(NodeAddress Node) : FailoverAction
 /// <param name="Despite">Why it is not fit, where an operator wants it all the same; two promotions of a node are the same.</param>
 public sealed record Promote(NodeAddress Node, string? Despite = null) : FailoverAction
 {
+    /// <summary>The min-replicas-to-write to set before; null: it is as it should be.</summary>
+    public int? MinReplicas { get; init; }
+
     /// <summary>Compares the node.</summary>
     public bool Equals(Promote? other) => other is not null && Node == other.Node;
 
@@ -78,6 +93,9 @@ public sealed record Follow(NodeAddress Node, NodeAddress Master) : FailoverActi
 /// <param name="Record">What to note in <c>R/history</c> afterwards, or null; two demotions of a node to one master are the same.</param>
 public sealed record Demote(NodeAddress Node, NodeAddress Master, bool CutsClients, HistoryEntry? Record = null) : FailoverAction
 {
+    /// <summary>The min-replicas-to-write to put back, now that it counts no more; null: it was not touched.</summary>
+    public int? MinReplicas { get; init; }
+
     /// <summary>Compares node and master.</summary>
     public bool Equals(Demote? other) => other is not null && Node == other.Node && Master == other.Master;
 
@@ -88,29 +106,54 @@ public sealed record Demote(NodeAddress Node, NodeAddress Master, bool CutsClien
     public override NodeAddress On => Node;
 
     /// <inheritdoc/>
-    public override string ToString() => $"demote {Node}, let it follow {Master}";
+    public override string ToString() => $"demote {Node}, let it follow {Master}{(MinReplicas is { } count ? $" (min-replicas-to-write {count})" : "")}";
 }
 
-/// <summary>CLIENT PAUSE … WRITE: the old master of a switchover holds its clients' writes.</summary>
+/// <summary>
+/// The old master of a switchover holds its clients' writes, and says what its offset is then. CLIENT PAUSE … WRITE; a Redis before
+/// 6.2 can only hold all commands, ours as well, and nothing lifts that: it is held for a short time, and refuses writes until told otherwise.
+/// </summary>
 /// <param name="Node">The node.</param>
-/// <param name="For">How long at most; it is lifted earlier by the monitors.</param>
-public sealed record PauseWrites(NodeAddress Node, TimeSpan For) : FailoverAction
+/// <param name="For">How long at most; it is lifted earlier by the monitors where they can.</param>
+/// <param name="HoldsAll">Whether it is a Redis before 6.2. Two pauses of a node are the same.</param>
+public sealed record PauseWrites(NodeAddress Node, TimeSpan For, bool HoldsAll = false) : FailoverAction
 {
+    /// <summary>More replicas than anybody has: the min-replicas-to-write that makes a Redis before 6.2 refuse writes.</summary>
+    public const int RefusingMinReplicas = 1_000_000;
+
+    /// <summary>Compares the node.</summary>
+    public bool Equals(PauseWrites? other) => other is not null && Node == other.Node;
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => Node.GetHashCode();
+
     /// <inheritdoc/>
     public override NodeAddress On => Node;
 
     /// <inheritdoc/>
-    public override string ToString() => $"pause writes on {Node}";
+    public override string ToString() => HoldsAll ? $"pause everything on {Node} for {For.TotalMilliseconds:0} ms, and refuse writes then" : $"pause writes on {Node}";
 }
 
 /// <summary>CLIENT UNPAUSE: a switchover was given up.</summary>
-public sealed record ResumeWrites(NodeAddress Node) : FailoverAction
+/// <param name="Node">The node.</param>
+/// <param name="MinReplicas">The min-replicas-to-write to put back where a Redis before 6.2 was made to refuse writes; null: it was not touched.</param>
+public sealed record ResumeWrites(NodeAddress Node, int? MinReplicas = null) : FailoverAction
 {
     /// <inheritdoc/>
     public override NodeAddress On => Node;
 
     /// <inheritdoc/>
-    public override string ToString() => $"resume writes on {Node}";
+    public override string ToString() => $"resume writes on {Node}{(MinReplicas is { } count ? $" (min-replicas-to-write {count})" : "")}";
+}
+
+/// <summary>CONFIG SET min-replicas-to-write and min-replicas-max-lag, on a master.</summary>
+public sealed record SetMinReplicas(NodeAddress Node, MinReplicas Value) : FailoverAction
+{
+    /// <inheritdoc/>
+    public override NodeAddress On => Node;
+
+    /// <inheritdoc/>
+    public override string ToString() => $"let {Node} take writes only with {Value.Count} replicas in step (max-lag {Value.MaxLag} s)";
 }
 
 /// <summary>Note in <c>R/history</c> why the operator's wish is refused, and remove it.</summary>
@@ -118,6 +161,9 @@ public sealed record ResumeWrites(NodeAddress Node) : FailoverAction
 /// <param name="Record">The entry.</param>
 public sealed record RefuseWish(string Wish, HistoryEntry Record) : FailoverAction
 {
+    /// <summary>The request that it was made by, with its answer; null: it stands in <c>R/manual_failover</c>.</summary>
+    public RequestStep? Request { get; init; }
+
     /// <inheritdoc/>
     public override string ToString() => $"refuse the wish '{Wish}'";
 }

@@ -27,6 +27,16 @@ public enum FailoverStrategy
     Latency,
 }
 
+/// <summary>What is done for writes that clients were told are safe.</summary>
+public enum WriteSafetyMode
+{
+    /// <summary>Nothing: the best replica that answers is promoted, min-replicas-to-write is the operator's.</summary>
+    None,
+
+    /// <summary>A failover waits for the nodes that may hold such writes, and a master that is cut off stops taking writes.</summary>
+    Replicated,
+}
+
 /// <summary>What the decider goes by; the same for all monitors of a cluster.</summary>
 public sealed record FailoverPolicy
 {
@@ -56,6 +66,15 @@ public sealed record FailoverPolicy
     /// in the middle, so that the old master cannot take writes beside a promoted one. Default 15 s.
     /// </summary>
     public TimeSpan PauseLimit { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>What is done for acknowledged writes. Default none.</summary>
+    public WriteSafetyMode WriteSafety { get; init; }
+
+    /// <summary>K of <c>WAIT K</c>: on how many replicas a write is before it counts as safe. Default 1, at least 1.</summary>
+    public int WriteQuorum { get; init; } = 1;
+
+    /// <summary>min-replicas-max-lag, in seconds: after so long a master that is cut off refuses writes. Default 5, at least 1.</summary>
+    public int WriteMaxLag { get; init; } = 5;
 
     /// <summary>How long a node may load its data set until that counts as unavailable. Default 5 s.</summary>
     public TimeSpan LoadingTimeout { get; init; } = TimeSpan.FromSeconds(5);

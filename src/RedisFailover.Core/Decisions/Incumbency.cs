@@ -54,7 +54,11 @@ internal static class Incumbency
 
         (ImmutableArray<FailoverAction> actions, string? warning) = Membership.Corrections(view, policy, topology);
         (ImmutableArray<FailoverAction> questions, TimeSpan? wakeAt) = Suspicion(view, topology, now);
-        Topology next = Refreshed(Membership.WithLists(topology, view, policy), view);
+        (WriteQuorum? quorum, ImmutableArray<FailoverAction> safeguards, string? weakness) = WriteSafety.Maintain(view, policy, topology);
+        // Who is not known to all as a possible holder of writes is not let near them yet.
+        actions = [.. actions.Where(a => a is not (Follow or Demote) || WriteSafety.MayAttach(policy, topology, a.On!)), .. safeguards];
+        warning = weakness is null ? warning : warning is null ? weakness : $"{warning}; {weakness}";
+        Topology next = Refreshed(Membership.WithLists(topology, view, policy), view) with { WriteQuorum = quorum };
         // What the znode said about a master that was waited for holds no longer.
         bool isBack = topology.Reason.Contains(Waiting, StringComparison.Ordinal);
         string reason = isBack ? $"{topology.Master} answers again" : next != topology ? Difference(topology, next)
@@ -88,6 +92,7 @@ internal static class Incumbency
             : new Decision([new PublishTopology(next, view.Version)], until, reason, reason);
     }
 
+    /// <summary>The intent to replace a master that is lost; also when it was just handing over.</summary>
     internal static Decision BeginFailover(ClusterView view, FailoverPolicy policy, Topology topology, string loss)
     {
         NodeAddress from = topology.Master!;
@@ -99,7 +104,7 @@ internal static class Incumbency
                 Epoch = Math.Max(topology.Epoch, view.LastEpoch) + 1,
                 Reason = loss,
                 Identity = LastKnownIdentity(view.Node(from), topology.Identity),
-                Intent = new FailoverIntent(from, Target: null),
+                Intent = new FailoverIntent(from, Target: null) { Request = topology.Intent?.Request },
             },
             view,
             policy);
@@ -110,19 +115,26 @@ internal static class Incumbency
     {
         NodeAddress from = topology.Master!;
         NodeAddress? target = null;
+        OperatorRequest? request = view.Request;
+        TimeSpan timeout = request?.Timeout ?? policy.SwitchoverTimeout;
+        if (request?.Fault is { } fault)
+        {
+            return Requests.Refuse(view, topology, fault);
+        }
+
         if (wish.Length > 0 && wish != ZnodePaths.AnyReplica && !NodeAddress.TryParse(wish, out target))
         {
-            return Refuse(wish, topology, $"'{wish}' is neither host:port nor {ZnodePaths.AnyReplica}");
+            return Requests.Refuse(view, topology, $"'{wish}' is neither host:port nor {ZnodePaths.AnyReplica}");
         }
 
         if (target == from)
         {
-            return Refuse(wish, topology, $"{target} is the master already");
+            return Requests.Refuse(view, topology, $"{target} is the master already");
         }
 
         if (target is not null && !policy.Nodes.Contains(target))
         {
-            return Refuse(wish, topology, $"{target} is not among the configured nodes");
+            return Requests.Refuse(view, topology, $"{target} is not among the configured nodes");
         }
 
         // What was asked before the wish came may be a second old, and a replica that has only just been told whom to follow needs
@@ -134,7 +146,7 @@ internal static class Incumbency
             return new Decision(stale, view.WishedAt + policy.ProbeTimeout, "asking the replicas before the operator's wish is heard");
         }
 
-        if (now < view.WishedAt + policy.SwitchoverTimeout && !asked.IsEmpty && asked.All(n => !n.Info!.LinkUp || n.Info.SyncInProgress))
+        if (now < view.WishedAt + timeout && !asked.IsEmpty && asked.All(n => !n.Info!.LinkUp || n.Info.SyncInProgress))
         {
             // One that is loading answers at once and says nothing new: it will be heard when it is done.
             ImmutableArray<NodeView> talking = [.. asked.Where(n => n.Evidence != Evidence.Loading)];
@@ -163,32 +175,25 @@ internal static class Incumbency
             }
         }
 
-        if (fit.Count == 0)
+        NodeView? forced = fit.Count == 0 && request is { Force: true } && target is not null && view.Node(target).IsReplica && Candidates.CanBePromoted(view.Node(target)) ? view.Node(target) : null;
+        if (fit.Count == 0 && forced is null)
         {
-            return Refuse(wish, topology, $"no replica can take over: {(unfit.Count > 0 ? string.Join("; ", unfit) : "there is none")}");
+            return Requests.Refuse(view, topology, $"no replica can take over: {(unfit.Count > 0 ? string.Join("; ", unfit) : "there is none")}");
         }
 
-        NodeAddress to = Candidates.Ranked(fit, identity, view, policy, now)[0].Address;
-        string reason = $"switchover from {from} to {to}, as the operator asked";
+        NodeAddress to = forced?.Address ?? Candidates.Ranked(fit, identity, view, policy, now)[0].Address;
+        string reason = forced is null
+            ? $"switchover from {from} to {to}, as the operator asked"
+            : $"forced switchover from {from} to {to}, as the operator asked; data may be lost: {string.Join("; ", unfit)}";
+        // The master stays in office and is named until another one is: clients go on, and only the master itself holds them up.
         Topology intent = topology with
         {
-            Master = null,
             State = TopologyState.SwitchingOver,
-            Epoch = Math.Max(topology.Epoch, view.LastEpoch) + 1,
             Reason = reason,
             Identity = identity,
-            Intent = new FailoverIntent(from, to),
+            Intent = new FailoverIntent(from, to) { Request = request?.Id, Timeout = request?.Timeout, Forced = forced is not null },
         };
-        return Decision.Do(reason, new PublishTopology(intent, view.Version));
-    }
-
-    private static Decision Refuse(string wish, Topology topology, string why)
-    {
-        string reason = $"the operator's wish is refused: {why}";
-        return Decision.Do(
-            reason,
-            new RefuseWish(wish, new HistoryEntry { Kind = HistoryKind.Refused, Epoch = topology.Epoch, From = topology.Master, Reason = reason }))
-            with { Warning = reason };
+        return Decision.Do(reason, new PublishTopology(intent, view.Version) { Request = request is null ? null : new RequestStep(request) });
     }
 
     /// <summary>While the master fails but is not judged: ask the replicas about their links, so that a verdict needs no further round.</summary>
@@ -261,6 +266,13 @@ internal static class Incumbency
         foreach (NodeAddress node in before.Replicas.Concat(before.Unavailable).Except(after.Replicas).Except(after.Unavailable))
         {
             parts.Add($"{node} is no longer configured");
+        }
+
+        if (after.WriteQuorum != before.WriteQuorum)
+        {
+            parts.Add(after.WriteQuorum is { } safe
+                ? $"a write of WAIT {safe.Quorum} is on one of any {safe.Needed} of [{string.Join(' ', safe.Replicas)}], and takes {safe.MinReplicas} in step"
+                : "write safety is switched off");
         }
 
         return parts.Count > 0 ? string.Join("; ", parts) : $"master {after.Master} is known better (run id, replication id, data)";

@@ -11,10 +11,19 @@ internal static class MasterChange
     /// <summary>For how long a switchover asks for offsets as fast as the answers come; and how often later.</summary>
     private static readonly TimeSpan FirstHaste = TimeSpan.FromMilliseconds(50), LaterHaste = TimeSpan.FromMilliseconds(5);
 
+    /// <summary>How long a Redis before 6.2 is paused at most: reads wait as well, and nothing can lift it.</summary>
+    private static readonly TimeSpan PauseOfOldVersions = TimeSpan.FromMilliseconds(250);
+
     /// <summary>Between the reason of a change and why it does not get on, in the znode.</summary>
     private const string WaitingFor = "; waiting, because ";
 
     internal static Decision Decide(ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology)
+    {
+        Decision decision = Next(view, policy, now, topology);
+        return decision with { Actions = [.. decision.Actions, .. Requests.RefuseOthers(view, topology)] };
+    }
+
+    private static Decision Next(ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology)
     {
         MasterChangeProgress progress = view.Progress ?? new MasterChangeProgress(now, now, Inherited: true);
         if (view.Running.Any(a => a is Promote))
@@ -38,7 +47,10 @@ internal static class MasterChange
             }
         }
 
-        return Replace(view, policy, now, topology, progress, from);
+        // Lost while it was handing over. Clients are told, as at the beginning of any failover, before anyone is promoted.
+        return topology.Master is null
+            ? Replace(view, policy, now, topology, progress, from)
+            : Incumbency.BeginFailover(view, policy, topology, $"master {topology.Master} was lost while it was handing over to {topology.Intent?.Target}");
     }
 
     /// <summary>
@@ -119,10 +131,15 @@ internal static class MasterChange
         if (fit.Count > 0)
         {
             NodeView best = Candidates.Ranked(fit, topology.Identity, view, policy, now)[0];
+            if (WriteSafety.Missing(view, policy, topology, progress, best) is { } missing)
+            {
+                return Unsafe(view, policy, now, topology, progress, best, missing);
+            }
+
             return Decision.Do(
                 $"promoting {best.Address}: offset {best.Info!.Offset}, the master was last seen at {topology.Identity?.Offset.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "an unknown one"}"
                     + $"; the best of {fit.Count}{(unfit.Count > 0 ? $" ({string.Join("; ", unfit)})" : "")}",
-                new Promote(best.Address));
+                new Promote(best.Address) { MinReplicas = WriteSafety.AtPromotion(policy, best) });
         }
 
         if (Forced(view, policy) is { } forced)
@@ -130,7 +147,7 @@ internal static class MasterChange
             string despite = Candidates.Unfit(forced, topology.Identity, view, policy, now)
                 ?? Candidates.TooFarBehind(forced, topology.Identity, policy) ?? "it is the master that was lost";
             string order = $"promoting {forced.Address}, as the operator orders, though {despite}; what it does not hold is lost";
-            return Decision.Do(order, new Promote(forced.Address, despite)) with { Warning = order };
+            return Decision.Do(order, new Promote(forced.Address, despite) { MinReplicas = WriteSafety.AtPromotion(policy, forced) }) with { Warning = order };
         }
 
         if (from is { IsMaster: true, FailingSince: null, Evidence: null } && from.InfoAsked >= progress.StartedAt
@@ -157,22 +174,50 @@ internal static class MasterChange
 
         TimeSpan retry = view.Failed.Values.Select(f => f.RetryAt).Where(at => at > now).DefaultIfEmpty(now + policy.RetryDelay).Min();
         string nobody = $"nobody can be promoted: {string.Join("; ", unfit)}";
-        string reason = $"{Occasion(topology)}{WaitingFor}{nobody}";
-        // The znode says so when it lasts: a moment later somebody may be fit, and would have to wait for the publication.
+        return view.Request is not null
+            ? Requests.Refuse(view, topology, nobody) with { WakeAt = retry }
+            : Wait(view, policy, now, topology, progress, nobody, retry);
+    }
+
+    /// <summary>Nothing can be done yet. The znode says so when it lasts: a moment later it may be otherwise, and would have to wait for the publication.</summary>
+    private static Decision Wait(
+        ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology, MasterChangeProgress progress, string why, TimeSpan retry)
+    {
+        string reason = $"{Occasion(topology)}{WaitingFor}{why}";
         return Words.SameButForNumbers(topology.Reason, reason) || now < progress.StartedAt + policy.ProbeTimeout
-            ? Decision.Nothing(nobody, retry) with { Warning = nobody }
-            : new Decision(
-                [new PublishTopology(Membership.WithLists(topology with { Reason = reason }, view, policy), view.Version)], retry, nobody, nobody);
+            ? Decision.Nothing(why, retry) with { Warning = why }
+            : new Decision([new PublishTopology(Membership.WithLists(topology with { Reason = reason }, view, policy), view.Version)], retry, why, why);
     }
 
     /// <summary>Why the change was begun, without what was added to the reason since.</summary>
     private static string Occasion(Topology topology) => topology.Reason.Split(WaitingFor)[0];
 
-    /// <summary>An operator who names a node while nobody is fit takes it as it is.</summary>
+    /// <summary>Write safety: the best that answers may lack what was acknowledged. It is waited for, unless an operator forces it.</summary>
+    private static Decision Unsafe(
+        ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology, MasterChangeProgress progress, NodeView best, string missing)
+    {
+        NodeView? forced = Forced(view, policy) ?? (view.Request is { Force: true, Target: null } ? best : null);
+        if (forced is not null)
+        {
+            string order = $"promoting {forced.Address}, as the operator orders, though this is not safe: {missing}";
+            return Decision.Do(order, new Promote(forced.Address, missing) { MinReplicas = WriteSafety.AtPromotion(policy, forced) }) with { Warning = order };
+        }
+
+        string reason = $"no failover yet, waiting: {missing}";
+        TimeSpan retry = now + policy.RetryDelay;
+        return view.Request is not null
+            ? Requests.Refuse(view, topology, reason) with { WakeAt = retry }
+            : Wait(view, policy, now, topology, progress, reason, retry);
+    }
+
+    /// <summary>
+    /// An operator who names a node while nobody is fit takes it as it is: in manual_failover, or with a request that says so.
+    /// </summary>
     private static NodeView? Forced(ClusterView view, FailoverPolicy policy)
-        => view.Wish is { } wish && NodeAddress.TryParse(wish, out NodeAddress? named) && policy.Nodes.Contains(named)
-            && view.Node(named) is { IsOnline: true, Info.Loading: false, FailingSince: null } node
-            ? node
+        => view.Request is null or { Force: true }
+            && view.Wish is { } wish && NodeAddress.TryParse(wish, out NodeAddress? named) && policy.Nodes.Contains(named)
+            && Candidates.CanBePromoted(view.Node(named))
+            ? view.Node(named)
             : null;
 
     /// <summary>
@@ -182,13 +227,20 @@ internal static class MasterChange
     private static Decision? HandOver(
         ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology, MasterChangeProgress progress, NodeView from, bool isVotedOut)
     {
-        TimeSpan deadline = progress.StartedAt + policy.SwitchoverTimeout;
-        NodeView target = view.Node(topology.Intent!.Target ?? from.Address);
+        FailoverIntent intent = topology.Intent!;
+        TimeSpan timeout = intent.Timeout ?? policy.SwitchoverTimeout;
+        TimeSpan deadline = progress.StartedAt + timeout;
+        TimeSpan look = now < deadline ? deadline : deadline + policy.ProbeTimeout;
+        NodeView target = view.Node(intent.Target ?? from.Address);
+        // What it lacks. An operator who forces takes it nevertheless, once it has had its chance to get more.
+        string? lacks = Candidates.Unfit(target, topology.Identity, view, policy, now)
+            ?? (now >= deadline
+                ? $"{target.Address} had not caught up after {timeout.TotalMilliseconds:0} ms (offset {target.Info?.Offset} of {from.Info!.Offset})"
+                : null);
         string? why = view.Failed.TryGetValue(new PauseWrites(from.Address, policy.PauseLimit), out (TimeSpan RetryAt, string Failure) pause) ? pause.Failure
             : progress.Inherited && !isVotedOut ? "the monitor that led it is gone"
-            : now >= deadline ? $"{target.Address} had not caught up after {policy.SwitchoverTimeout.TotalMilliseconds:0} ms "
-                + $"(offset {target.Info?.Offset} of {from.Info!.Offset})"
-            : Candidates.Unfit(target, topology.Identity, view, policy, now);
+            : intent.Forced && Candidates.CanBePromoted(target) && !view.Failed.ContainsKey(new Promote(target.Address)) && now < deadline + policy.ProbeTimeout ? null
+            : lacks;
         if (why is not null)
         {
             if (isVotedOut)
@@ -201,24 +253,45 @@ internal static class MasterChange
                 return new Decision(questions, now + policy.ProbeTimeout, "asking whether the promotion was done");
             }
 
+            // Another monitor led it, and may have got as far as the promotion: nothing is undone on an answer from before, however
+            // long a new one takes, while the target may still give it.
+            TimeSpan hearing = progress.StartedAt + policy.SilenceLimit + policy.ProbeTimeout;
+            if (progress.Inherited && target.Address != from.Address && target.InfoAsked < progress.StartedAt && now < hearing
+                && !Verdict.IsUnavailable(view, policy, target.Address, out _))
+            {
+                return new Decision([new Inspect(target.Address)], hearing, $"asking {target.Address} whether it was promoted");
+            }
+
             return Restore(view, policy, topology, progress, from, $"the switchover to {target.Address} was given up and nothing changed: {why}");
         }
 
         // It misses a beat: no verdict yet, and nothing to do without its answers. At the deadline all is undone.
         if (from.FailingSince is not null)
         {
-            return Decision.Nothing($"{from.Address} does not answer at the moment", deadline);
+            return Decision.Nothing($"{from.Address} does not answer at the moment", look);
         }
 
         if (progress.PausedAt is not { } paused)
         {
-            return new Decision([new PauseWrites(from.Address, policy.PauseLimit)], deadline, $"{from.Address} is asked to hold its writes");
+            // Where only everything can be held, and nobody can lift it, monitors must not take the silence for a failure.
+            bool holdsAll = !from.Info!.PausesWritesAlone;
+            TimeSpan longest = policy.PauseLimit - policy.SwitchoverTimeout + timeout;
+            TimeSpan shortest = policy.SilenceLimit / 3;
+            TimeSpan pauseFor = !holdsAll ? longest : shortest < PauseOfOldVersions ? shortest : PauseOfOldVersions;
+            return new Decision(
+                [new PauseWrites(from.Address, pauseFor, holdsAll), new Inspect(target.Address)], look, $"{from.Address} is asked to hold its writes");
         }
 
         bool sourceFinal = from.InfoAsked >= paused;
-        if (sourceFinal && target.InfoAsked >= paused && target.Info!.Offset >= from.Info!.Offset)
+        if (sourceFinal && lacks is null && target.InfoAsked >= progress.StartedAt && target.Info!.Offset >= from.Info!.Offset)
         {
-            return Decision.Do($"promoting {target.Address}: it has all of {from.Address} (offset {target.Info.Offset})", new Promote(target.Address));
+            return Decision.Do($"promoting {target.Address}: it has all of {from.Address} (offset {target.Info.Offset})", new Promote(target.Address) { MinReplicas = WriteSafety.AtPromotion(policy, target) });
+        }
+
+        if (sourceFinal && intent.Forced && target.InfoAsked >= paused && (lacks is not null || target.Info is not { LinkUp: true }))
+        {
+            lacks ??= $"{target.Address} has no link to its master (offset {target.Info?.Offset} of {from.Info!.Offset})";
+            return Decision.Do($"promoting {target.Address} by force: {lacks}", new Promote(target.Address, lacks) { MinReplicas = WriteSafety.AtPromotion(policy, target) });
         }
 
         ImmutableArray<FailoverAction> offsets = sourceFinal
@@ -226,7 +299,7 @@ internal static class MasterChange
             : [new Inspect(from.Address), new Inspect(target.Address)];
         string waiting = $"waiting for {target.Address} to catch up with {from.Address}";
         TimeSpan due = now - paused < FirstHaste ? now : target.InfoAsked + LaterHaste;
-        return due > now ? Decision.Nothing(waiting, due < deadline ? due : deadline) : new Decision(offsets, deadline, waiting);
+        return due > now ? Decision.Nothing(waiting, due < look ? due : look) : new Decision(offsets, look, waiting);
     }
 
     /// <summary>The new master is confirmed: publish it.</summary>
@@ -243,7 +316,12 @@ internal static class MasterChange
         string occasion = Occasion(topology)
             + (progress.PromotedDespite is { } despite ? $"; {promoted.Address} was promoted by the operator's order though {despite}: what it did not hold is lost" : "");
         string reason = $"{promoted.Address} replaces {from?.ToString() ?? "no master"}: {occasion}";
-        Topology next = InOffice(view, policy, topology, promoted, reason);
+        // A switchover leaves the epoch to the old master until here.
+        Topology next = InOffice(view, policy, topology, promoted, reason) with
+        {
+            Epoch = topology.Master is null ? topology.Epoch : Math.Max(topology.Epoch, view.LastEpoch) + 1,
+            WriteQuorum = WriteSafety.UnderNewMaster(policy, topology, promoted.Address),
+        };
         if (planned && from is not null && from != promoted.Address && view.Node(from).IsOnline && !next.Replicas.Contains(from)
             && !Verdict.IsUnavailable(view, policy, from, out _))
         {
@@ -254,15 +332,26 @@ internal static class MasterChange
 
         var record = new HistoryEntry
         {
-            Kind = planned && behind is not > 0 ? HistoryKind.Switchover : HistoryKind.Failover,
-            Epoch = topology.Epoch,
+            Kind = planned && (behind is not > 0 || topology.Intent is { Forced: true }) ? HistoryKind.Switchover : HistoryKind.Failover,
+            Epoch = next.Epoch,
             From = from,
             To = promoted.Address,
             Reason = occasion,
             BytesBehind = behind,
             Millis = Steps(progress),
         };
-        Decision decision = Decision.Do(reason, new PublishTopology(next, view.Version, record, ClearsWish: view.Wish is not null));
+        var publication = new PublishTopology(next, view.Version, record, ClearsWish: view.ManualFailover is not null)
+        {
+            Request = Requests.Answer(view, topology, next, RequestOutcome.Done, record.Reason, record.Millis),
+        };
+        // What the old master of a switchover holds back need not wait for the publication, the new one is in office already; and it
+        // must not wait for a successor if this monitor dies in between.
+        Decision decision = planned && from is not null && view.Node(from) is { IsMaster: true, FailingSince: null }
+            ? Decision.Do(
+                reason,
+                new Demote(from, promoted.Address, CutsClients: false) { MinReplicas = WriteSafety.AfterOffice(policy, topology, view.Node(from).Info!) },
+                publication)
+            : Decision.Do(reason, publication);
         return behind > 0
             ? decision with { Warning = $"{promoted.Address} lacks the last {behind} bytes that {from} was seen to have" }
             : decision;
@@ -293,9 +382,22 @@ internal static class MasterChange
             Reason = reason,
             Millis = Steps(progress),
         };
-        var publication = new PublishTopology(InOffice(view, policy, topology, from, reason), view.Version, record, ClearsWish: view.Wish is not null);
-        return topology.State == TopologyState.SwitchingOver
-            ? Decision.Do(reason, publication, new ResumeWrites(from.Address))
+        // Where a node may have been promoted after all, the epoch is used up.
+        Topology next = InOffice(view, policy, topology, from, reason);
+        if (topology.Master is not null && (progress.Inherited || view.Failed.Keys.Any(a => a is Promote)))
+        {
+            next = next with { Epoch = Math.Max(topology.Epoch, view.LastEpoch) + 1 };
+        }
+
+        var publication = new PublishTopology(next, view.Version, record with { Epoch = next.Epoch }, ClearsWish: view.ManualFailover is not null)
+        {
+            Request = Requests.Answer(view, topology, next, RequestOutcome.Undone, reason, record.Millis),
+        };
+        return topology.State == TopologyState.SwitchingOver || progress.HoldsWrites
+            ? Decision.Do(
+                reason,
+                publication,
+                new ResumeWrites(from.Address, from.Info!.PausesWritesAlone ? null : WriteSafety.AfterOffice(policy, topology, from.Info)))
             : Decision.Do(reason, publication);
     }
 

@@ -62,7 +62,10 @@ internal static class Membership
             }
             else
             {
-                actions.Add(new Demote(address, master, CutsClients: view.HandedOver != address, view.HandedOver == address ? null : Returned(view.Node(master), node, topology.Epoch)));
+                actions.Add(new Demote(address, master, CutsClients: !HandedOver(view, topology, node), HandedOver(view, topology, node) ? null : Returned(view.Node(master), node, topology.Epoch))
+                {
+                    MinReplicas = WriteSafety.AfterOffice(policy, topology, info),
+                });
             }
         }
 
@@ -88,7 +91,7 @@ internal static class Membership
         }
 
         // Its demotion is on its way.
-        if (address == view.HandedOver && node.IsOnline)
+        if (node.IsOnline && HandedOver(view, topology, node))
         {
             return true;
         }
@@ -99,8 +102,17 @@ internal static class Membership
             && (info.LinkUp ? info.MasterAddress == topology.Master || ours : info.ServesStaleData && ours && !info.SyncInProgress);
     }
 
+    /// <summary>
+    /// The old master of a switchover, which is not a replica yet: clients keep their connections to it, on which what it has held back is
+    /// answered. To a leader who was not there it shows as a master in the list of replicas whose history the new master continues.
+    /// </summary>
+    private static bool HandedOver(ClusterView view, Topology topology, NodeView node)
+        => view.HandedOver == node.Address
+            || (node.IsMaster && topology.Replicas.Contains(node.Address) && topology.Identity is { PreviousReplicationId: { } previous }
+                && node.Info!.ReplicationId == previous);
+
     /// <summary>A node with data that were never this cluster's: it was no member and shares no history.</summary>
-    private static bool IsForeign(Topology topology, NodeView node)
+    internal static bool IsForeign(Topology topology, NodeView node)
         => node.Info!.Keys > 0
             && !topology.Members.Contains(node.Address)
             && !(topology.Identity is { } identity && node.Info.SharesHistoryWith(identity));

@@ -14,6 +14,9 @@ public sealed record MasterChangeProgress(TimeSpan StartedAt, TimeSpan LostAt, b
     /// <summary>Of a switchover: when the old master confirmed that it holds writes.</summary>
     public TimeSpan? PausedAt { get; init; }
 
+    /// <summary>Whether the old master may still hold its writes, for the pause that it was told.</summary>
+    public bool HoldsWrites { get; init; }
+
     /// <summary>The node that this monitor promoted; null before.</summary>
     public NodeAddress? Promoted { get; init; }
 
@@ -54,10 +57,19 @@ public sealed record ClusterView
     /// <summary>The highest epoch seen anywhere.</summary>
     public long LastEpoch { get; init; }
 
-    /// <summary>The operator's wish; null when there is none.</summary>
-    public string? Wish { get; init; }
+    /// <summary>The wish in <c>R/manual_failover</c>; null when there is none.</summary>
+    public string? ManualFailover { get; init; }
 
-    /// <summary>When the wish was first seen.</summary>
+    /// <summary>The requests below <c>R/requests</c> that are not answered, the oldest first.</summary>
+    public ImmutableArray<OperatorRequest> Requests { get; init; } = [];
+
+    /// <summary>The request whose turn it is; null when there is none, or the wish in <c>R/manual_failover</c> comes first.</summary>
+    public OperatorRequest? Request => ManualFailover is null ? Requests.FirstOrDefault() : null;
+
+    /// <summary>What the operator asks for now, by either way; null for nothing.</summary>
+    public string? Wish => ManualFailover ?? Request?.Wish;
+
+    /// <summary>When that was first seen.</summary>
     public TimeSpan WishedAt { get; init; }
 
     /// <summary>The change of master under way; null when there is none.</summary>
@@ -115,16 +127,24 @@ public sealed record ClusterView
         ClusterView view = this with { Running = Running.Union(actions) };
         if (view.Progress is { } current && actions.Any(a => a is ResumeWrites))
         {
-            view = view with { Progress = current with { PausedAt = null } };
+            view = view with { Progress = current with { PausedAt = null, HoldsWrites = false } };
         }
 
         PublishTopology? intent = actions.OfType<PublishTopology>().FirstOrDefault(p => p.Next.IsChangingMaster);
-        if (intent is null || view.Progress is not null)
+        if (intent is null)
         {
             return view;
         }
 
         TimeSpan? failingSince = intent.Next.Intent?.From is { } from ? Node(from).FailingSince : null;
+        if (view.Progress is { } running)
+        {
+            // A switchover whose master is lost becomes a failover: what was asked before says nothing about who has most now.
+            return Topology is { State: TopologyState.SwitchingOver, Master: not null } && intent.Next.State == TopologyState.FailingOver
+                ? view with { Progress = running with { StartedAt = now, LostAt = failingSince ?? now, IntentAt = null, PausedAt = null } }
+                : view;
+        }
+
         // What failed in an earlier change says nothing about this one.
         return view with
         {
@@ -196,11 +216,18 @@ public sealed record ClusterView
             OtherMonitors = OtherMonitors.ToImmutableDictionary(m => m.Key, _ => MonitorReport.None),
         },
         TopologyRead o => Read(o),
-        OperatorWished o => this with { Wish = o.Wish, WishedAt = o.Wish == Wish ? WishedAt : o.At },
+        OperatorWished o => Asked(this with { ManualFailover = o.Wish }, o.At),
+        RequestsSeen o => Asked(this with { Requests = o.Pending }, o.At),
         ActionFinished o => Finished(o, policy),
         Tick => this,
         _ => throw new ArgumentOutOfRangeException(nameof(observation), observation, "An observation that is not applied."),
     };
+
+    private ClusterView Asked(ClusterView next, TimeSpan at)
+        => next with { WishedAt = next.Wish == Wish && next.Request?.Id == Request?.Id ? WishedAt : at };
+
+    private ClusterView Without(OperatorRequest? request, TimeSpan at)
+        => request is null ? this : Asked(this with { Requests = Requests.RemoveAll(r => r.Id == request.Id) }, at);
 
     private ClusterView With(NodeView node) => this with { Nodes = Nodes.SetItem(node.Address, node) };
 
@@ -255,10 +282,11 @@ public sealed record ClusterView
         return finished.Action switch
         {
             PublishTopology publication => view.Published(publication, finished),
-            PauseWrites => view with { Progress = view.Progress is { } p ? p with { PausedAt = finished.At } : null },
+            PauseWrites => view with { Progress = view.Progress is { } p ? p with { PausedAt = finished.At, HoldsWrites = true } : null },
             Promote promote => view with { Progress = view.Progress is { } p ? p with { Promoted = promote.Node, PromotedAt = finished.At, PromotedDespite = promote.Despite } : null },
             Demote demotion => view with { HandedOver = view.HandedOver == demotion.Node ? null : view.HandedOver },
-            RefuseWish refusal => view with { Wish = view.Wish == refusal.Wish ? null : view.Wish },
+            RefuseWish { Request: { } step } => view.Without(step.Request, finished.At),
+            RefuseWish refusal => view.Asked(view with { ManualFailover = view.ManualFailover == refusal.Wish ? null : view.ManualFailover }, finished.At),
             _ => view,
         };
     }
@@ -270,7 +298,8 @@ public sealed record ClusterView
             return this;
         }
 
-        return this with
+        ClusterView view = publication.ClearsWish ? Asked(this with { ManualFailover = null }, finished.At) : this;
+        return (publication.Request is { Answer: not null } answered ? view.Without(answered.Request, finished.At) : view) with
         {
             // The writer puts in its own name.
             Topology = publication.Next with { ChangedBy = "" },
@@ -280,8 +309,8 @@ public sealed record ClusterView
             TopologyFault = null,
             Version = finished.Version,
             LastEpoch = Math.Max(LastEpoch, publication.Next.Epoch),
-            Wish = publication.ClearsWish ? null : Wish,
             HandedOver = Topology is { State: TopologyState.SwitchingOver, Intent.From: { } from } && publication.Next.Master is { } next && next != from
+                && !Node(from).IsReplica
                 ? from
                 : HandedOver,
             Progress = publication.Next.IsChangingMaster && Progress is { } progress ? progress with { IntentAt = progress.IntentAt ?? finished.At } : null,

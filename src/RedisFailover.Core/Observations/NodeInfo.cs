@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 
 namespace RedisFailover;
@@ -66,11 +67,20 @@ public sealed record NodeInfo
     /// <summary>Whether it refuses writes, as a master, with MISCONF.</summary>
     public bool RefusesWrites => AppendFailed || (SaveFailed && StopsWritesOnSaveError);
 
+    /// <summary>Of a master: the replicas whose copy is complete and that follow, as it knows them; in the spelling of the configuration where the monitor could tell.</summary>
+    public ImmutableArray<NodeAddress> Attached { get; init; } = [];
+
+    /// <summary>min-replicas-to-write and min-replicas-max-lag; null when they are not known.</summary>
+    public MinReplicas? MinReplicas { get; init; }
+
     /// <summary>Whether, as a replica without a link to its master, it still answers reads (replica-serve-stale-data).</summary>
     public bool ServesStaleData { get; init; } = true;
 
     /// <summary>redis_version, such as "7.0.15".</summary>
     public string Version { get; init; } = "";
+
+    /// <summary>Whether it can hold back writes alone (CLIENT PAUSE … WRITE, since 6.2), and not only everything. A version that is not known counts as a new one.</summary>
+    public bool PausesWritesAlone => !System.Version.TryParse(Version, out System.Version? version) || version >= new System.Version(6, 2);
 
     /// <summary>The identity that a topology records when this node is its master.</summary>
     public MasterIdentity Identity => new(RunId, ReplicationId, PreviousReplicationId, Offset, Keys > 0);
@@ -90,6 +100,7 @@ public sealed record NodeInfo
     {
         ArgumentNullException.ThrowIfNull(info);
         var fields = new Dictionary<string, string>(StringComparer.Ordinal);
+        ImmutableArray<NodeAddress>.Builder attached = ImmutableArray.CreateBuilder<NodeAddress>();
         long keys = 0;
         foreach (ReadOnlySpan<char> line in info.AsSpan().EnumerateLines())
         {
@@ -103,6 +114,13 @@ public sealed record NodeInfo
             if (name.StartsWith("db") && int.TryParse(name[2..], NumberStyles.None, CultureInfo.InvariantCulture, out _))
             {
                 keys += KeysOf(line[(colon + 1)..]);
+            }
+            else if (name.StartsWith("slave") && int.TryParse(name[5..], NumberStyles.None, CultureInfo.InvariantCulture, out _))
+            {
+                if (AttachedOf(line[(colon + 1)..]) is { } replica)
+                {
+                    attached.Add(replica);
+                }
             }
             else if (IsWanted(name))
             {
@@ -139,6 +157,7 @@ public sealed record NodeInfo
             SaveFailed = fields.GetValueOrDefault("rdb_last_bgsave_status") == "err",
             AppendFailed = fields.GetValueOrDefault("aof_last_write_status") == "err" && Whole("aof_enabled", 0) != 0,
             ConnectedReplicas = (int)Whole("connected_slaves", 0),
+            Attached = attached.ToImmutable(),
             Version = fields.GetValueOrDefault("redis_version", ""),
         };
 
@@ -156,6 +175,32 @@ public sealed record NodeInfo
     private static bool IsWanted(ReadOnlySpan<char> name) => name is "role" or "run_id" or "redis_version" or "loading"
         or "rdb_last_bgsave_status" or "aof_enabled" or "aof_last_write_status"
         or "connected_slaves" or "second_repl_offset" || name.StartsWith("master_") || name.StartsWith("slave_");
+
+    /// <summary>"ip=127.0.0.1,port=7002,state=online,offset=12,lag=0"; null for one that is still being copied to.</summary>
+    private static NodeAddress? AttachedOf(ReadOnlySpan<char> replica)
+    {
+        string host = "";
+        int port = 0;
+        bool online = false;
+        foreach (Range part in replica.Split(','))
+        {
+            ReadOnlySpan<char> setting = replica[part].Trim();
+            if (setting.StartsWith("ip="))
+            {
+                host = setting[3..].ToString().ToLowerInvariant();
+            }
+            else if (setting.StartsWith("port="))
+            {
+                _ = int.TryParse(setting[5..], NumberStyles.None, CultureInfo.InvariantCulture, out port);
+            }
+            else if (setting is "state=online")
+            {
+                online = true;
+            }
+        }
+
+        return online && host.Length > 0 && port > 0 ? new NodeAddress(host, port) : null;
+    }
 
     private static long KeysOf(ReadOnlySpan<char> keyspace)
     {

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace RedisFailover;
 
 /// <summary>How a probe of a node failed. The kinds differ in what they prove.</summary>
@@ -82,6 +84,11 @@ public sealed record TopologyRead(TimeSpan At, int Version, Topology? Topology, 
 /// <param name="At">When.</param>
 /// <param name="Wish">Its text as the operator wrote it; null when there is none.</param>
 public sealed record OperatorWished(TimeSpan At, string? Wish) : Observation(At);
+
+/// <summary>The requests below <c>R/requests</c> that are not answered, the oldest first.</summary>
+/// <param name="At">When they were read.</param>
+/// <param name="Pending">All of them.</param>
+public sealed record RequestsSeen(TimeSpan At, ImmutableArray<OperatorRequest> Pending) : Observation(At);
 
 /// <summary>An action of an earlier decision is done.</summary>
 /// <param name="At">When.</param>

@@ -14,6 +14,9 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
 {
     private const string What = "The monitor's view";
 
+    /// <summary>Of the leading monitor: whether a failover would work now; null from the others.</summary>
+    public Readiness? Failover { get; init; }
+
     /// <summary>No opinion on any node.</summary>
     public static MonitorReport None { get; } = new(ImmutableSortedDictionary<NodeAddress, double>.Empty, []);
 
@@ -21,7 +24,7 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
     public bool SaysTheSameAs(MonitorReport other)
     {
         ArgumentNullException.ThrowIfNull(other);
-        return Unavailable.SetEquals(other.Unavailable) && Available.Keys.SequenceEqual(other.Available.Keys);
+        return Readiness.SayTheSame(Failover, other.Failover) && Unavailable.SetEquals(other.Unavailable) && Available.Keys.SequenceEqual(other.Available.Keys);
     }
 
     /// <summary>Reads <c>{"available":{"h:p":latencySeconds},"unavailable":["h:p"]}</c>; fields that are unknown are skipped.</summary>
@@ -44,7 +47,12 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
             }
         }
 
-        return new MonitorReport(available.ToImmutable(), [.. Json.Addresses(root, "unavailable", What)]);
+        return new MonitorReport(available.ToImmutable(), [.. Json.Addresses(root, "unavailable", What)])
+        {
+            Failover = Json.Object(root, "failover", What) is { } failover
+                ? new Readiness(Json.Flag(failover, "possible", What), Json.Addresses(failover, "candidates", What), Json.Text(failover, "reason", What) ?? "")
+                : null,
+        };
     }
 
     /// <summary>Writes the view as UTF-8, indented.</summary>
@@ -62,6 +70,15 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
 
             writer.WriteEndObject();
             Json.Write(writer, "unavailable", [.. Unavailable]);
+            if (Failover is { } failover)
+            {
+                writer.WriteStartObject("failover");
+                writer.WriteBoolean("possible", failover.Possible);
+                Json.Write(writer, "candidates", failover.Candidates);
+                writer.WriteString("reason", failover.Reason);
+                writer.WriteEndObject();
+            }
+
             writer.WriteEndObject();
         }
 

@@ -11,7 +11,10 @@ public enum TopologyState
     /// <summary>The master was lost and a replica is being promoted: <see cref="Topology.Master"/> is null, writes wait.</summary>
     FailingOver,
 
-    /// <summary>An operator asked for another master and the old one, alive, is handing over: <see cref="Topology.Master"/> is null, writes wait.</summary>
+    /// <summary>
+    /// An operator asked for another master and the old one, alive, is handing over. <see cref="Topology.Master"/> still names it:
+    /// it holds the writes itself, for as short as can be, and what it has held is answered by it or sent to the new one.
+    /// </summary>
     SwitchingOver,
 
     /// <summary>No master was ever found, or an operator has to choose one; <see cref="Topology.Reason"/> says why.</summary>
@@ -69,6 +72,9 @@ public sealed record Topology
     /// <summary>The failover under way; null in any other state than failing-over and switching-over.</summary>
     public FailoverIntent? Intent { get; init; }
 
+    /// <summary>Which nodes may hold acknowledged writes; null without write safety.</summary>
+    public WriteQuorum? WriteQuorum { get; init; }
+
     /// <summary>True while a new master is being made.</summary>
     public bool IsChangingMaster => State is TopologyState.FailingOver or TopologyState.SwitchingOver;
 
@@ -83,6 +89,7 @@ public sealed record Topology
             && ChangedBy == other.ChangedBy
             && Identity == other.Identity
             && Intent == other.Intent
+            && WriteQuorum == other.WriteQuorum
             && Replicas.AsSpan().SequenceEqual(other.Replicas.AsSpan())
             && Unavailable.AsSpan().SequenceEqual(other.Unavailable.AsSpan())
             && Members.AsSpan().SequenceEqual(other.Members.AsSpan())
@@ -103,4 +110,14 @@ public sealed record MasterIdentity(string RunId, string ReplicationId, string? 
 /// <summary>A change of master that has been announced and is not finished. Written before the first command of a failover.</summary>
 /// <param name="From">The master that is being replaced; null when there was none.</param>
 /// <param name="Target">The replica that the operator named; null when any will do.</param>
-public sealed record FailoverIntent(NodeAddress? From, NodeAddress? Target);
+public sealed record FailoverIntent(NodeAddress? From, NodeAddress? Target)
+{
+    /// <summary>The operator's request that it fulfils (the name of its znode); null when there is none.</summary>
+    public string? Request { get; init; }
+
+    /// <summary>Of a switchover: how long writes may be held; null: as the monitors are configured.</summary>
+    public TimeSpan? Timeout { get; init; }
+
+    /// <summary>Whether the operator takes the target as it is, whatever it lacks.</summary>
+    public bool Forced { get; init; }
+}

@@ -47,8 +47,14 @@ public static class TopologyJson
             Members = Json.Addresses(root, "members", What),
             NeverPromoted = Json.Addresses(root, "neverPromoted", What),
             Identity = Identity(root),
+            WriteQuorum = Quorum(root),
             Intent = Json.Object(root, "intent", What) is { } intent
                 ? new FailoverIntent(Json.Address(intent, "from", What), Json.Address(intent, "target", What))
+                {
+                    Request = Json.Text(intent, "request", What),
+                    Timeout = Json.Number(intent, "timeoutMillis", What) is > 0 and var millis ? TimeSpan.FromMilliseconds(millis) : null,
+                    Forced = Json.Flag(intent, "forced", What),
+                }
                 : null,
         };
 
@@ -66,7 +72,8 @@ public static class TopologyJson
             throw new FormatException($"{What}: \"epoch\" is {topology.Epoch}; allowed: 0 or more.");
         }
 
-        if (topology.State == TopologyState.Ok != (master is not null))
+        // While a living master hands over it is still named; clients that do not know the state go on with it.
+        if (topology.State != TopologyState.SwitchingOver && topology.State == TopologyState.Ok != (master is not null))
         {
             throw new FormatException($"{What}: \"state\" and \"master\" contradict each other.");
         }
@@ -107,11 +114,39 @@ public static class TopologyJson
                 writer.WriteEndObject();
             }
 
+            if (topology.WriteQuorum is { } quorum)
+            {
+                writer.WriteStartObject("writeSafety");
+                writer.WriteNumber("quorum", quorum.Quorum);
+                Json.Write(writer, "replicas", quorum.Replicas);
+                writer.WriteNumber("minReplicas", quorum.MinReplicas);
+                writer.WriteStartObject("before");
+                writer.WriteNumber("minReplicas", quorum.Before.Count);
+                writer.WriteNumber("maxLag", quorum.Before.MaxLag);
+                writer.WriteEndObject();
+                writer.WriteEndObject();
+            }
+
             if (topology.Intent is { } intent)
             {
                 writer.WriteStartObject("intent");
                 writer.WriteString("from", intent.From?.ToString());
                 writer.WriteString("target", intent.Target?.ToString());
+                if (intent.Request is { } request)
+                {
+                    writer.WriteString("request", request);
+                }
+
+                if (intent.Timeout is { } timeout)
+                {
+                    writer.WriteNumber("timeoutMillis", (long)timeout.TotalMilliseconds);
+                }
+
+                if (intent.Forced)
+                {
+                    writer.WriteBoolean("forced", true);
+                }
+
                 writer.WriteEndObject();
             }
 
@@ -136,6 +171,19 @@ public static class TopologyJson
             : DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset at)
                 ? at
                 : throw new FormatException($"{What}: \"changedAt\" is '{text}'; allowed: an ISO 8601 time.");
+
+    private static WriteQuorum? Quorum(JsonElement root)
+        => Json.Object(root, "writeSafety", What) is not { } safety
+            ? null
+            : new WriteQuorum(
+                Json.Number(safety, "quorum", What) is > 0 and < 1000 and var quorum
+                    ? (int)quorum
+                    : throw new FormatException($"{What}: \"quorum\" of \"writeSafety\" is {Json.Number(safety, "quorum", What)}; allowed: 1 or more."),
+                Json.Addresses(safety, "replicas", What),
+                (int)Json.Number(safety, "minReplicas", What),
+                Json.Object(safety, "before", What) is { } before
+                    ? new MinReplicas((int)Json.Number(before, "minReplicas", What), (int)Json.Number(before, "maxLag", What))
+                    : MinReplicas.Default);
 
     private static MasterIdentity? Identity(JsonElement root)
         => Json.Object(root, "identity", What) is not { } identity

@@ -28,8 +28,17 @@ public sealed record ZnodePaths(string Root)
     /// <summary>An operator's wish: "host:port" or <see cref="AnyReplica"/> (persistent; deleted when done).</summary>
     public string ManualFailover => Root + "/manual_failover";
 
+    /// <summary>The parent of the operators' requests (persistent).</summary>
+    public string Requests => Root + "/requests";
+
+    /// <summary>What the names of requests begin with; ZooKeeper appends a counter.</summary>
+    public string RequestPrefix => Requests + "/request-";
+
     /// <summary>The last 100 changes (persistent).</summary>
     public string History => Root + "/history";
+
+    /// <summary>One request of an operator (persistent, sequential; answered in place).</summary>
+    public string Request(string id) => Requests + "/" + id;
 
     /// <summary>The view of one monitor (ephemeral).</summary>
     public string Monitor(string id) => Monitors + "/" + id;

@@ -16,6 +16,7 @@ namespace RedisFailover.Monitor.Hosting;
 internal sealed class ActionExecutor(
     ConcurrentDictionary<NodeAddress, NodeProber> nodes,
     TopologyStore store,
+    RequestInbox inbox,
     Abstention abstention,
     ChannelWriter<Observation> observations,
     MonotonicClock clock,
@@ -93,22 +94,31 @@ internal sealed class ActionExecutor(
         Promote promote => PromoteAsync(promote, leadership, cancellationToken),
         Follow follow => FollowAsync(follow, follow.Master, leadership, cancellationToken),
         Demote demote => DemoteAsync(demote, leadership, cancellationToken),
-        PauseWrites pause => CommandAsync(
-            action, [["CLIENT", "PAUSE", pause.For.TotalMilliseconds.ToString("0", CultureInfo.InvariantCulture), "WRITE"]], null, cancellationToken),
+        PauseWrites { HoldsAll: true } pause => WritePause.PauseAllAsync(pause, Prober(pause.Node), clock, cancellationToken),
+        PauseWrites pause => PauseAsync(pause, cancellationToken),
+        SetMinReplicas set => SetAsync(set, cancellationToken),
+        ResumeWrites resume => CommandAsync(action, WritePause.Resume(resume), null, cancellationToken),
         Resign => ResignAsync(action, leadership),
-        ResumeWrites => CommandAsync(action, [["CLIENT", "UNPAUSE"]], null, cancellationToken),
         _ => throw new ArgumentOutOfRangeException(nameof(action), action, "An action that is not carried out."),
     };
 
     private async Task<ActionFinished> ReadAsync(FailoverAction action, CancellationToken cancellationToken)
     {
-        observations.TryWrite(await store.ReadAsync(cancellationToken));
+        TopologyRead read = await store.ReadAsync(cancellationToken);
+        // After its sync: a request that another leader has answered is not taken up again.
+        await inbox.RefreshAsync(cancellationToken);
+        observations.TryWrite(read);
         return new ActionFinished(clock.Now, action);
     }
 
     private async Task<ActionFinished> PublishAsync(PublishTopology publication, Leadership leadership, CancellationToken cancellationToken)
     {
         int version = await store.PublishAsync(leadership, publication, cancellationToken);
+        if (publication.Request is { Answer: not null })
+        {
+            _ = inbox.ClearAwayAsync(leadership, cancellationToken);
+        }
+
         return new ActionFinished(clock.Now, publication, Version: version);
     }
 
@@ -116,7 +126,16 @@ internal sealed class ActionExecutor(
     {
         // The history first: whoever waits for the wish to disappear finds the answer there.
         await store.RecordAsync(leadership, refusal.Record, cancellationToken);
-        await store.ClearWishAsync(leadership, cancellationToken);
+        if (refusal.Request is { } request)
+        {
+            await store.AnswerAsync(leadership, request, cancellationToken);
+            _ = inbox.ClearAwayAsync(leadership, cancellationToken);
+        }
+        else
+        {
+            await store.ClearWishAsync(leadership, cancellationToken);
+        }
+
         return new ActionFinished(clock.Now, refusal);
     }
 
@@ -144,8 +163,11 @@ internal sealed class ActionExecutor(
 
     private async Task<ActionFinished> PromoteAsync(Promote promote, Leadership leadership, CancellationToken cancellationToken)
     {
+        ImmutableArray<string[]> commands = [["REPLICAOF", "NO", "ONE"]];
+        // Where CONFIG is not allowed it is promoted all the same; it may refuse writes then until its replicas have come.
+        commands = promote.MinReplicas is { } count ? commands.Insert(0, WritePause.SetMinReplicas(count)) : commands;
         ActionFinished finished = await CommandAsync(
-            promote, [["REPLICAOF", "NO", "ONE"]], info => info.Role == NodeRole.Master ? null : "it still says that it is a replica", cancellationToken);
+            promote, commands, info => info.Role == NodeRole.Master ? null : "it still says that it is a replica", cancellationToken);
         Remember(promote.Node, finished, leadership);
         return finished;
     }
@@ -161,6 +183,7 @@ internal sealed class ActionExecutor(
     {
         // Replica first, then the pause is lifted and the clients are cut off: none of them can write in between.
         ImmutableArray<string[]> commands = [ReplicaOf(demote.Master), ["CLIENT", "UNPAUSE"]];
+        commands = demote.MinReplicas is { } count ? commands.Add(WritePause.SetMinReplicas(count)) : commands;
         ActionFinished finished = await CommandAsync(demote, commands, IsReplica, cancellationToken);
         if (finished.Failure is null)
         {
@@ -177,6 +200,29 @@ internal sealed class ActionExecutor(
 
         Remember(demote.Node, finished, leadership);
         return finished;
+    }
+
+    /// <summary>What INFO says holds from its answer on: it was asked behind the pause, and nothing moves any more.</summary>
+    private async Task<ActionFinished> PauseAsync(PauseWrites pause, CancellationToken cancellationToken)
+    {
+        ActionFinished finished = await CommandAsync(pause, [WritePause.PauseWritesAlone(pause)], _ => null, cancellationToken);
+        return finished with { Asked = finished.At };
+    }
+
+    private async Task<ActionFinished> SetAsync(SetMinReplicas set, CancellationToken cancellationToken)
+    {
+        ActionFinished finished = await CommandAsync(
+            set,
+            [WritePause.SetMinReplicas(set.Value.Count), ["CONFIG", "SET", "min-slaves-max-lag", set.Value.MaxLag.ToString(CultureInfo.InvariantCulture)]],
+            null,
+            cancellationToken);
+        if (finished.Failure is not null)
+        {
+            return finished;
+        }
+
+        Prober(set.Node).Learned(set.Value);
+        return finished with { Info = finished.Info is { } info ? info with { MinReplicas = set.Value } : null };
     }
 
     private static string? IsReplica(NodeInfo info) => info.Role == NodeRole.Replica ? null : "it still says that it is a master";
@@ -200,7 +246,8 @@ internal sealed class ActionExecutor(
         faultPoint?.Reached(FaultPoint.Sent, action);
         (RespValue[] replies, NodeInfo? info, TimeSpan asked) = await answers;
         // CLIENT UNPAUSE came with Redis 6.2; before it a pause ends by itself.
-        string? failure = replies.Where((r, i) => r.IsError && commands[i][^1] != "UNPAUSE").Select(r => r.Text).FirstOrDefault()
+        // What is set beside a change of role is best effort.
+        string? failure = replies.Where((r, i) => r.IsError && commands[i][^1] != "UNPAUSE" && (commands[i][0] != "CONFIG" || action is SetMinReplicas)).Select(r => r.Text).FirstOrDefault()
             ?? (verify is null ? null : info is null ? "it refuses INFO" : verify(info));
         return new ActionFinished(clock.Now, action, failure, info) { Asked = asked };
     }

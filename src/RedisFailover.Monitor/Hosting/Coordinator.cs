@@ -95,7 +95,7 @@ internal sealed class Coordinator(
         }
 
         // Latencies are refreshed now and then; a change of opinion goes out at once.
-        MonitorReport report = view.Report();
+        MonitorReport report = view.Report() with { Failover = Readiness.Of(view, policy, now) };
         if (_reportedAt == TimeSpan.MinValue || !report.SaysTheSameAs(_report) || now - _reportedAt > TimeSpan.FromSeconds(10))
         {
             bool urgent = report.Unavailable.Except(_report.Unavailable).Any(n => view.VotesDecide(n, policy));

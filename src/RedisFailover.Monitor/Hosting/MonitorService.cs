@@ -83,7 +83,8 @@ internal sealed class MonitorService : BackgroundService
         using var store = new TopologyStore(zooKeeper, _paths, _options.Id, _clock, _logger);
         var registry = new MonitorRegistry(zooKeeper, _paths, _options.Id, _observations.Writer, _clock, _logger);
         var abstention = new Abstention(policy, _clock, _logger);
-        var executor = new ActionExecutor(_probers, store, abstention, _observations.Writer, _clock, _logger, _faultPoint);
+        using var inbox = new RequestInbox(zooKeeper, _paths, _observations.Writer, _clock);
+        var executor = new ActionExecutor(_probers, store, inbox, abstention, _observations.Writer, _clock, _logger, _faultPoint);
         var transitions = new Transitions(_logger);
         var coordinator = new Coordinator(policy, executor, _observations, _clock, transitions)
         {
@@ -128,6 +129,7 @@ internal sealed class MonitorService : BackgroundService
             transitions.RunAsync(ending.Token),
             registry.PublishAsync(ending.Token),
             registry.WatchPresenceAsync(ending.Token),
+            inbox.RunAsync(ending.Token),
             LeadAsync(coordinator, registry, zooKeeper, abstention, ending.Token),
         ];
         try

@@ -52,6 +52,15 @@ internal sealed record MonitorOptions
     /// <summary>How long a switchover may hold writes before it is undone. Default 2000 ms, 100 ms to 60 s.</summary>
     internal TimeSpan SwitchoverTimeout { get; init; } = TimeSpan.FromMilliseconds(2000);
 
+    /// <summary>What is done for writes that clients were told are safe. Default none.</summary>
+    internal WriteSafetyMode WriteSafety { get; init; }
+
+    /// <summary>K of WAIT K: on how many replicas a write is before it counts as safe. Default 1, 1 to 100.</summary>
+    internal int WriteQuorum { get; init; } = 1;
+
+    /// <summary>With write safety, after how many seconds a master that is cut off refuses writes. Default 5, 1 to 600.</summary>
+    internal int WriteMaxLag { get; init; } = 5;
+
     /// <summary>How long a node may load its data set until it counts as unavailable. Default 5000 ms, 0 to 1 h.</summary>
     internal TimeSpan LoadingTimeout { get; init; } = TimeSpan.FromMilliseconds(5000);
 
@@ -92,6 +101,9 @@ internal sealed record MonitorOptions
         FailoverStrategy = FailoverStrategy,
         RequiredMonitors = RequiredMonitors,
         SwitchoverTimeout = SwitchoverTimeout,
+        WriteSafety = WriteSafety,
+        WriteQuorum = WriteQuorum,
+        WriteMaxLag = WriteMaxLag,
         LoadingTimeout = LoadingTimeout,
         MisconfTimeout = MisconfTimeout,
         StableTime = StableTime,
@@ -104,6 +116,6 @@ internal sealed record MonitorOptions
 
     /// <summary>Without the password.</summary>
     public override string ToString()
-        => $"nodes {string.Join(',', Nodes)}, ZooKeeper {ZooKeeper}, znodes below {ZnodePath}, node-strategy {NodeStrategy.ToString().ToLowerInvariant()}, "
+        => $"write-safety {WriteSafety.ToString().ToLowerInvariant()}, nodes {string.Join(',', Nodes)}, ZooKeeper {ZooKeeper}, znodes below {ZnodePath}, node-strategy {NodeStrategy.ToString().ToLowerInvariant()}, "
             + $"silence is judged after {MaxFailures} x {ProbeTimeout.TotalMilliseconds:0} ms";
 }

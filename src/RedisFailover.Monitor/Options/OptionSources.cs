@@ -28,6 +28,9 @@ internal static class OptionSources
         ("failover-strategy", "name", "Among replicas with equally much data: offset (default: by replica-priority, then latency) or latency (the other way round)."),
         ("required-monitors", "n", "With fewer monitors alive nothing is decided. Default 1."),
         ("switchover-timeout", "ms", "How long a manual failover may hold writes before it is undone. Default 2000."),
+        ("write-safety", "name", "none (default), or replicated: no failover loses a write that WAIT acknowledged, and a master that is cut off refuses writes."),
+        ("write-quorum", "k", "With write-safety replicated: on how many replicas a write is (WAIT k) before it counts as safe. Default 1."),
+        ("write-max-lag", "seconds", "With write-safety replicated: after how long a master that is cut off refuses writes. Default 5."),
         ("loading-timeout", "ms", "How long a node may load its data set until it counts as unavailable. Default 5000."),
         ("misconf-timeout", "ms", "How long a master may refuse writes because it cannot save (MISCONF) until it is replaced. Default 15000."),
         ("stable-time", "ms", "Among replicas with equally much data those that have answered for so long come first. Default 30000."),
@@ -128,8 +131,10 @@ internal static class OptionSources
             List<GivenOption> options = [];
             foreach (JsonProperty property in document.RootElement.EnumerateObject())
             {
-                string name = Known.Select(k => k.Name).FirstOrDefault(k => Bare(k) == Bare(property.Name))
-                    ?? throw new OptionException($"'{property.Name}' in {config.Value} is no setting; allowed: {string.Join(", ", Known.Select(k => k.Name))}");
+                // A file that names a file would have no end.
+                IEnumerable<string> allowed = Known.Select(k => k.Name).Where(k => k != "config");
+                string name = allowed.FirstOrDefault(k => Bare(k) == Bare(property.Name))
+                    ?? throw new OptionException($"'{property.Name}' in {config.Value} is no setting; allowed: {string.Join(", ", allowed)}");
                 options.Add(new GivenOption(name, Text(property, config), $"{config.Value}, \"{property.Name}\""));
             }
 

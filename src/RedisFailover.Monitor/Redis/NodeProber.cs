@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+using System.Globalization;
 using System.Net.Sockets;
 using System.Threading.Channels;
 using RedisFailover.Monitor.Hosting;
@@ -24,6 +26,8 @@ internal sealed class NodeProber : IAsyncDisposable
     private readonly Task _running;
     private RedisConnection? _connection;
     private bool _servesStaleData = true;
+    private MinReplicas? _minReplicas;
+    private bool _isOld;
     private bool _stopsWritesOnSaveError;
 
     internal NodeProber(
@@ -56,6 +60,21 @@ internal sealed class NodeProber : IAsyncDisposable
         RespValue[] replies = await Task.WhenAll(sent).WaitAsync(_policy.ProbeTimeout, _clock.Provider, cancellationToken);
         RespValue info = replies[^1];
         return (replies[..^1], info.IsError ? null : await ReadAsync(info, cancellationToken), asked);
+    }
+
+    /// <summary>What min-replicas-to-write and min-replicas-max-lag have just been set to.</summary>
+    internal void Learned(MinReplicas set) => Volatile.Write(ref _minReplicas, set);
+
+    /// <summary>Sends MULTI … EXEC in one go, the last command before EXEC being INFO, and waits for the replies.</summary>
+    /// <returns>All replies; what INFO said, null when it did not.</returns>
+    /// <exception cref="IOException">As <see cref="CommandAsync"/>.</exception>
+    /// <exception cref="TimeoutException">As <see cref="CommandAsync"/>.</exception>
+    internal async Task<(RespValue[] Replies, NodeInfo? Info)> TransactionAsync(IReadOnlyList<string[]> commands, CancellationToken cancellationToken)
+    {
+        RedisConnection connection = Volatile.Read(ref _connection) ?? throw new IOException($"there is no connection to {_node}");
+        Task<RespValue>[] sent = [.. commands.Select(c => connection.SendAsync(c))];
+        RespValue[] replies = await Task.WhenAll(sent).WaitAsync(_policy.ProbeTimeout, _clock.Provider, cancellationToken);
+        return (replies, replies[^1] is { Kind: RespKind.Array, Items: [.., { Kind: RespKind.String } info] } ? await ReadAsync(info, cancellationToken) : null);
     }
 
     /// <summary>Asks for INFO now and reports the answer.</summary>
@@ -263,7 +282,15 @@ internal sealed class NodeProber : IAsyncDisposable
         TimeSpan asked = _clock.Now;
         try
         {
+            // Only where it is managed; before 6.2 every switchover touches it.
+            bool asksMinReplicas = askInfo && (_isOld || _policy.WriteSafety == WriteSafetyMode.Replicated);
+            Task<RespValue>? minReplicas = asksMinReplicas ? connection.SendAsync("CONFIG", "GET", "min-slaves-*") : null;
             RespValue reply = await connection.SendAsync(askInfo ? "INFO" : "PING");
+            if (minReplicas is not null)
+            {
+                Volatile.Write(ref _minReplicas, MinReplicasIn(await minReplicas));
+            }
+
             TimeSpan now = _clock.Now;
             if (reply.IsErrorOf("LOADING"))
             {
@@ -332,9 +359,35 @@ internal sealed class NodeProber : IAsyncDisposable
 
     private static string? Setting(RespValue reply) => reply is { Kind: RespKind.Array, Items: [_, { Text: var value }] } ? value : null;
 
+    private static MinReplicas? MinReplicasIn(RespValue reply)
+    {
+        int? count = null;
+        int? lag = null;
+        for (int i = 0; reply.Kind == RespKind.Array && i + 1 < reply.Items.Length; i += 2)
+        {
+            int? value = int.TryParse(reply.Items[i + 1].Text, NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : null;
+            count = reply.Items[i].Text == "min-slaves-to-write" ? value : count;
+            lag = reply.Items[i].Text == "min-slaves-max-lag" ? value : lag;
+        }
+
+        return count is null || lag is null ? null : new MinReplicas(count.Value, lag.Value);
+    }
+
     private async ValueTask<NodeInfo> ReadAsync(RespValue reply, CancellationToken cancellationToken)
     {
-        NodeInfo info = NodeInfo.Parse(reply.Text ?? "") with { ServesStaleData = _servesStaleData, StopsWritesOnSaveError = _stopsWritesOnSaveError };
+        NodeInfo info = NodeInfo.Parse(reply.Text ?? "") with { ServesStaleData = _servesStaleData, MinReplicas = Volatile.Read(ref _minReplicas), StopsWritesOnSaveError = _stopsWritesOnSaveError };
+        _isOld = !info.PausesWritesAlone;
+        if (_policy.WriteSafety == WriteSafetyMode.Replicated && !info.Attached.IsEmpty)
+        {
+            ImmutableArray<NodeAddress>.Builder attached = ImmutableArray.CreateBuilder<NodeAddress>(info.Attached.Length);
+            foreach (NodeAddress replica in info.Attached)
+            {
+                attached.Add(await _names.IdentifyAsync(replica, cancellationToken));
+            }
+
+            info = info with { Attached = attached.MoveToImmutable() };
+        }
+
         return info.MasterAddress is { } master ? info with { MasterAddress = await _names.IdentifyAsync(master, cancellationToken) } : info;
     }
 

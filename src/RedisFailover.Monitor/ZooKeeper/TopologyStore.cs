@@ -52,16 +52,23 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
             ? ZnodeOperation.Create(paths.Nodes, data)
             : ZnodeOperation.SetData(paths.Nodes, data, publication.ExpectedVersion);
         TimeSpan begun = clock.Now;
+        ImmutableArray<ZnodeOperation> operations = [write];
+        operations = publication.ClearsWish ? operations.Add(ZnodeOperation.Delete(paths.ManualFailover)) : operations;
+        operations = publication.Request is { } step ? operations.Add(Operation(step)) : operations;
         ImmutableArray<ZnodeOperationResult> results;
-        try
+        while (true)
         {
-            results = await leadership.CommitAsync(
-                publication.ClearsWish ? [write, ZnodeOperation.Delete(paths.ManualFailover)] : [write], cancellationToken);
-        }
-        catch (ZooKeeperException e) when (publication.ClearsWish && e.FailedIndex == 1)
-        {
-            // The operator took the wish back meanwhile, or hung something below it: no reason not to publish.
-            results = await leadership.CommitAsync([write], cancellationToken);
+            try
+            {
+                results = await leadership.CommitAsync(operations, cancellationToken);
+                break;
+            }
+            catch (ZooKeeperException e) when (e.FailedIndex is > 0 and var index && operations[index].Kind != ZnodeOperationKind.Check)
+            {
+                // The operator took the wish back meanwhile, or hung something below it: no reason not to publish. One that is only
+                // taken up with this must still be there.
+                operations = operations.RemoveAt(index);
+            }
         }
 
         if (publication.Record is { } record)
@@ -73,7 +80,20 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
         return results[0].Stat?.Version ?? 0;
     }
 
-    /// <summary>Removes an operator's wish.</summary>
+    /// <summary>Answers an operator's request, unless it was answered or taken back meanwhile.</summary>
+    internal async Task AnswerAsync(Leadership leadership, RequestStep step, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await leadership.CommitAsync([Operation(step)], cancellationToken);
+        }
+        catch (ZooKeeperException e) when (e.FailedIndex == 0)
+        {
+            // Nobody waits for it any more.
+        }
+    }
+
+    /// <summary>Removes the operator's wish in manual_failover.</summary>
     internal async Task ClearWishAsync(Leadership leadership, CancellationToken cancellationToken)
     {
         try
@@ -117,6 +137,15 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
             Log.HistoryNotWritten(logger, entry.Reason, "the lead was lost");
         }
     }
+
+    /// <summary>Each to the version that was read: a request is taken up once and answered once, whoever leads.</summary>
+    private ZnodeOperation Operation(RequestStep step)
+        => step.Answer is { } answer
+            ? ZnodeOperation.SetData(
+                paths.Request(step.Request.Id),
+                (step.Request with { Answer = answer with { At = clock.Provider.GetUtcNow(), By = monitorId } }).Write(),
+                step.Request.Version)
+            : ZnodeOperation.Check(paths.Request(step.Request.Id), step.Request.Version);
 
     private ImmutableArray<HistoryEntry> Entries(Znode? znode)
     {

@@ -7,16 +7,22 @@ internal static class ZnodePath
     internal static string Validate(string path, bool sequential = false)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
+        return Fault(path, sequential) is { } fault ? throw new ArgumentException($"'{path}' is not a znode path: {fault}.", nameof(path)) : path;
+    }
+
+    /// <summary>What is wrong with a path that is not empty; null when nothing is.</summary>
+    internal static string? Fault(string path, bool sequential = false)
+    {
         if (path[0] != '/')
         {
-            throw Wrong(path, "it must start with /");
+            return "it must start with /";
         }
 
         // A sequential create may name only the directory: the server appends the counter.
         int length = sequential && path.Length > 1 && path[^1] == '/' ? path.Length - 1 : path.Length;
         if (length > 1 && path[length - 1] == '/')
         {
-            throw Wrong(path, "it must not end with /");
+            return "it must not end with /";
         }
 
         int start = 1;
@@ -26,7 +32,7 @@ internal static class ZnodePath
             {
                 if (IsForbidden(path[i]))
                 {
-                    throw Wrong(path, "it holds a forbidden character");
+                    return "it holds a forbidden character";
                 }
 
                 continue;
@@ -35,13 +41,13 @@ internal static class ZnodePath
             ReadOnlySpan<char> name = path.AsSpan(start, i - start);
             if (name.IsEmpty || name is "." or "..")
             {
-                throw Wrong(path, "a name in it is empty, . or ..");
+                return "a name in it is empty, . or ..";
             }
 
             start = i + 1;
         }
 
-        return path;
+        return null;
     }
 
     internal static string Prefix(string chroot, string path) => chroot.Length == 0 ? path : path.Length == 1 ? chroot : chroot + path;
@@ -51,8 +57,6 @@ internal static class ZnodePath
             : path.Length == chroot.Length ? "/" : path[chroot.Length..];
 
     private static bool IsForbidden(char c) => c is < ' ' or (>= '\u007f' and <= '\u009f') or (>= '\ud800' and <= '\uf8ff') or >= '\ufff0';
-
-    private static ArgumentException Wrong(string path, string why) => new($"'{path}' is not a znode path: {why}.", nameof(path));
 }
 
 internal static class CreateModes

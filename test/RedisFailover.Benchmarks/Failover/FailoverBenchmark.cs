@@ -9,7 +9,7 @@ namespace RedisFailover.Benchmarks.Failover;
 /// </summary>
 internal static class FailoverBenchmark
 {
-    private const string Usage = "usage: failover [--rounds N] [--zookeepers 1|3] [--deadlines 1000,100] [--faults kill,freeze]";
+    private const string Usage = "usage: failover [--rounds N] [--zookeepers 1|3] [--deadlines 1000,100] [--faults kill,freeze,switchover]";
     private static readonly TimeSpan WriteInterval = TimeSpan.FromMilliseconds(1);
     private static readonly TimeSpan WarmUp = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan RoundDeadline = TimeSpan.FromSeconds(60);
@@ -67,6 +67,12 @@ internal static class FailoverBenchmark
         await using Sentinels sentinels = await Sentinels.StartAsync(deadline, ct);
         foreach (Fault fault in faults)
         {
+            if (fault == Fault.Switchover)
+            {
+                await SwitchoverBenchmark.RunAsync(ours, rounds, ct);
+                continue;
+            }
+
             List<double> oursTook = [];
             List<double> sentinelsTook = [];
             for (int round = 1; round <= rounds; round++)
@@ -152,7 +158,7 @@ internal static class FailoverBenchmark
 
     private static string Verb(Fault fault) => fault == Fault.Kill ? "kill -9" : "SIGSTOP";
 
-    private static double Median(List<double> values)
+    internal static double Median(List<double> values)
     {
         List<double> sorted = [.. values.Order()];
         int middle = sorted.Count / 2;

@@ -8,6 +8,9 @@ internal enum Fault
 
     /// <summary>SIGSTOP: its connections stay open, nobody answers.</summary>
     Freeze,
+
+    /// <summary>Nothing happens to it: an operator asks for another one.</summary>
+    Switchover,
 }
 
 /// <summary>A failover system with its three Redis nodes and a client that it tells about a new master.</summary>
@@ -18,8 +21,14 @@ internal interface IContender : IAsyncDisposable
     /// <summary>Sets one key at the node that the client believes to be master. Completes when Redis has acknowledged it.</summary>
     Task WriteAsync(string value);
 
+    /// <summary>Whether it lets an operator's switchover be measured: writes go on while it is done, and none may fail.</summary>
+    bool SwitchesOver { get; }
+
     /// <summary>Does it to the present master and returns the timestamp (Stopwatch) of just before.</summary>
     long Strike(Fault fault);
+
+    /// <summary>Asks for another master and returns when it is there, with what was said.</summary>
+    Task<string> SwitchOverAsync(CancellationToken ct);
 
     /// <summary>Where the time of the last failover went, if the system tells.</summary>
     Task<string> ExplainAsync(CancellationToken ct);

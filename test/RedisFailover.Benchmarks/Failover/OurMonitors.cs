@@ -59,7 +59,29 @@ internal sealed class OurMonitors : IContender
 
     public Task WriteAsync(string value) => _client!.GetDatabase().StringSetAsync("bench", value);
 
+    public bool SwitchesOver => true;
+
     public long Strike(Fault fault) => _redis.Strike(fault);
+
+    public async Task<string> SwitchOverAsync(CancellationToken ct)
+    {
+        ZooKeeperOptions options = new() { Connection = ZooKeeperConnectionString.Parse(_zooKeeper.ConnectionString + ZnodePaths.DefaultRoot) };
+        await using ZooKeeperSession session = await ZooKeeperSession.ConnectAsync(options, ct);
+        ZnodePaths paths = new("");
+        await session.EnsurePathAsync(paths.Requests, ct);
+        string path = await session.CreateAsync(paths.RequestPrefix, new OperatorRequest("").Write(), CreateMode.PersistentSequential, cancellationToken: ct);
+        string id = path[(path.LastIndexOf('/') + 1)..];
+        RequestAnswer answer = (await Eventually.HoldsAsync(
+            "The request is answered",
+            async token => OperatorRequest.Parse(id, (await session.GetDataAsync(path, cancellationToken: token)).Data, 0),
+            request => request.Answer is not null,
+            TimeSpan.FromSeconds(30),
+            ct: ct)).Answer!;
+        await WaitUntilReadyAsync(ct);
+        return answer.Outcome == RequestOutcome.Done
+            ? string.Join(", ", answer.Millis.Select(step => string.Create(CultureInfo.InvariantCulture, $"{step.Key} {step.Value:0.0}")))
+            : throw new InvalidOperationException($"The switchover was {answer.Outcome}: {answer.Reason}");
+    }
 
     public async Task RestoreAsync(CancellationToken ct)
     {

@@ -61,7 +61,12 @@ internal sealed class Sentinels : IContender
         }
     }
 
+    /// <summary>SENTINEL FAILOVER gives up what the old master has not passed on; it is a failure made by hand.</summary>
+    public bool SwitchesOver => false;
+
     public long Strike(Fault fault) => _redis.Strike(fault);
+
+    public Task<string> SwitchOverAsync(CancellationToken ct) => throw new NotSupportedException();
 
     public Task<string> ExplainAsync(CancellationToken ct) => Task.FromResult("");
 

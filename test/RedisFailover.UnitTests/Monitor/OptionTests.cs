@@ -125,6 +125,7 @@ public sealed class OptionTests
     [TestCase("{", "a JSON file")]
     [TestCase("[]", "a JSON object")]
     [TestCase("{\"max-failure\":3}", "'max-failure' in")]
+    [TestCase("{\"config\":\"other.json\"}", "'config' in")]
     [TestCase("{\"max-failures\":true}", "allowed: a string, a number or a list")]
     public void So_is_a_wrong_file(string content, string word)
     {

@@ -21,6 +21,8 @@ internal sealed class Scenario
     private string? _mangled;
     private int _version = -1;
     private string? _wish;
+    private readonly List<OperatorRequest> _requests = [];
+    private int _requested;
     private string _lastReason = "";
     private string _lastWarning = "";
 
@@ -74,6 +76,10 @@ internal sealed class Scenario
                 _wish = words[1] == "none" ? null : words[1];
                 Observe(new OperatorWished(_now, _wish));
                 break;
+            case "request":
+                _requests.Add(Request(words[1..]));
+                Observe(new RequestsSeen(_now, [.. _requests]));
+                break;
             case "znode":
                 Znode(line["znode".Length..].Trim());
                 break;
@@ -106,6 +112,7 @@ internal sealed class Scenario
     private ClusterView NewView()
     {
         ClusterView view = new() { Nodes = _policy.Nodes.ToImmutableSortedDictionary(n => n, n => new NodeView(n)) };
+        view = _requests.Count > 0 ? view.Apply(new RequestsSeen(_now, [.. _requests]), _policy) : view;
         return _version >= 0 ? view.Apply(ReadZnode(synced: false), _policy) : view;
     }
 
@@ -113,6 +120,8 @@ internal sealed class Scenario
     {
         ["max-failures", var n] => policy with { MaxFailures = int.Parse(n, CultureInfo.InvariantCulture) },
         ["required", var n] => policy with { RequiredMonitors = int.Parse(n, CultureInfo.InvariantCulture) },
+        ["safety", var s] => policy with { WriteSafety = Enum.Parse<WriteSafetyMode>(s, ignoreCase: true) },
+        ["quorum", var n] => policy with { WriteQuorum = int.Parse(n, CultureInfo.InvariantCulture) },
         ["strategy", var s] => policy with { NodeStrategy = Enum.Parse<NodeStrategy>(s, ignoreCase: true) },
         ["among-equals", var s] => policy with { FailoverStrategy = Enum.Parse<FailoverStrategy>(s, ignoreCase: true) },
         ["loading-timeout", var t] => policy with { LoadingTimeout = Millis(t) },
@@ -123,6 +132,33 @@ internal sealed class Scenario
         ["never-promote", var n] => policy with { NeverPromote = [NodeAddress.Parse(n)] },
         _ => throw new FormatException($"no such policy: {setting[0]}"),
     };
+
+    private OperatorRequest Request(string[] words)
+    {
+        var request = new OperatorRequest(string.Create(CultureInfo.InvariantCulture, $"request-{++_requested}"));
+        foreach (string word in words)
+        {
+            request = word switch
+            {
+                "force" => request with { Force = true },
+                "broken" => request with { Fault = "The request is not JSON." },
+                _ when word.StartsWith("timeout=", StringComparison.Ordinal) => request with { Timeout = Millis(word[8..]) },
+                _ => request with { Target = NodeAddress.Parse(word) },
+            };
+        }
+
+        return request;
+    }
+
+    /// <summary>What the node would say now: a master knows who follows it.</summary>
+    private NodeInfo Says(NodeAddress node)
+    {
+        NodeInfo info = _world[node];
+        return info.Role == NodeRole.Replica ? info : info with
+        {
+            Attached = [.. _world.Where(n => n.Value is { Role: NodeRole.Replica, LinkUp: true } replica && replica.MasterAddress == node).Select(n => n.Key).Order()],
+        };
+    }
 
     private static MonitorReport Report(string[] words)
     {
@@ -183,7 +219,7 @@ internal sealed class Scenario
         Observe(verb switch
         {
             "is" => new Tick(_now),
-            "answers" => new NodeAnswered(_now, _now, node, _world[node], TimeSpan.FromMilliseconds(1)),
+            "answers" => new NodeAnswered(_now, _now, node, Says(node), TimeSpan.FromMilliseconds(1)),
             "beats" => new NodeBeat(_now, node, TimeSpan.FromMilliseconds(1)),
             _ => new NodeFailed(_now, node, Enum.Parse<Evidence>(verb, ignoreCase: true), $"{verb}"),
         });
@@ -191,7 +227,7 @@ internal sealed class Scenario
 
     private static NodeInfo Info(NodeInfo? before, string[] words)
     {
-        NodeInfo info = before ?? new NodeInfo { Role = NodeRole.Master, RunId = "?" };
+        NodeInfo info = before ?? new NodeInfo { Role = NodeRole.Master, RunId = "?", Version = "7.0.15", MinReplicas = MinReplicas.Default };
         foreach (string word in words)
         {
             string[] setting = word.Split('=');
@@ -209,6 +245,8 @@ internal sealed class Scenario
                 ["end", var end] => info with { PreviousHistoryEnd = long.Parse(end, CultureInfo.InvariantCulture) },
                 ["offset", var offset] => info with { Offset = long.Parse(offset, CultureInfo.InvariantCulture) },
                 ["keys", var keys] => info with { Keys = long.Parse(keys, CultureInfo.InvariantCulture) },
+                ["version", var version] => info with { Version = version },
+                ["min", var min] => info with { MinReplicas = new MinReplicas(int.Parse(min, CultureInfo.InvariantCulture), 10) },
                 ["saves", var saves] => info with { SaveFailed = saves == "fail", StopsWritesOnSaveError = true },
                 ["appends", var appends] => info with { AppendFailed = appends == "fail" },
                 ["priority", var priority] => info with { Priority = int.Parse(priority, CultureInfo.InvariantCulture) },
@@ -248,12 +286,13 @@ internal sealed class Scenario
                 (_znode, _mangled) = (publication.Next, null);
                 _version++;
                 _wish = publication.ClearsWish ? null : _wish;
+                Answered(publication.Request);
                 break;
             case PublishTopology:
                 Observe(new ActionFinished(_now, action, "BadVersion"));
                 return;
             case Inspect inspect:
-                Observe(new NodeAnswered(_now, _now, inspect.Node, _world[inspect.Node], TimeSpan.FromMilliseconds(1)));
+                Observe(new NodeAnswered(_now, _now, inspect.Node, Says(inspect.Node), TimeSpan.FromMilliseconds(1)));
                 break;
             case Promote promote:
                 NodeInfo old = _world[promote.Node];
@@ -273,14 +312,33 @@ internal sealed class Scenario
             case Demote demote:
                 info = Attach(demote.Node, demote.Master);
                 break;
+            case RefuseWish { Request: { } step }:
+                Answered(step);
+                break;
             case RefuseWish:
                 _wish = null;
+                break;
+            case SetMinReplicas set:
+                _world[set.Node] = _world[set.Node] with { MinReplicas = set.Value };
+                info = Says(set.Node);
+                break;
+            case PauseWrites pause:
+                info = Says(pause.Node);
                 break;
         }
 
         if (answered)
         {
             Observe(new ActionFinished(_now, action, Info: info, Version: action is PublishTopology ? _version : -1));
+        }
+    }
+
+    private void Answered(RequestStep? step)
+    {
+        if (step?.Answer is { } answer)
+        {
+            _requests.RemoveAll(r => r.Id == step.Request.Id);
+            _output.Append(CultureInfo.InvariantCulture, $"    answered {step.Request.Id}: {answer.Outcome.ToString().ToLowerInvariant()}, master {answer.Master?.ToString() ?? "none"}\n");
         }
     }
 

@@ -1,0 +1,185 @@
+using System.Collections.Immutable;
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json;
+using RedisFailover.Cli.Cluster;
+
+namespace RedisFailover.Cli.Commands;
+
+/// <summary>switchover: a request to the leading monitor for another master, its answer, and how long each step took.</summary>
+internal static class SwitchoverCommand
+{
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(10);
+    private static readonly TimeSpan HistoryWait = TimeSpan.FromSeconds(1);
+
+    internal static Command Create()
+    {
+        CommonOptions common = new("--wait");
+        Argument<string?> target = new("host:port")
+        {
+            Description = "The replica that becomes master; the best one when left out",
+            Arity = ArgumentArity.ZeroOrOne,
+        };
+        Option<TimeSpan?> timeout = new("--timeout")
+        {
+            Description = "How long writes may be held before all is undone: 500ms, 2s; 100ms to 60s (default: as the monitors are configured, 2s)",
+            HelpName = "time",
+            CustomParser = result =>
+            {
+                string text = result.Tokens.Count > 0 ? result.Tokens[^1].Value : "";
+                if (Duration(text) is { } time)
+                {
+                    return time;
+                }
+
+                result.AddError($"--timeout is '{text}'; allowed: a time from 100ms to 60s, such as 500ms or 2s.");
+                return null;
+            },
+        };
+        Option<bool> force = new("--force")
+        {
+            Description = "Promote the node that is named although it is not fit, or go on with a failover that waits for a node: writes may be lost",
+        };
+        Command command = common.AddTo(new Command(
+            "switchover", "Let a living master hand over to a replica: nothing is lost, or nothing is changed. Exit codes: 0 done, 1 no answer, 3 refused, 4 undone")
+        {
+            target, timeout, force,
+        });
+        command.SetAction(async (parsed, ct) =>
+        {
+            OperatorRequest request = new("")
+            {
+                Target = FailoverCommand.Target(parsed.GetValue(target)),
+                Timeout = parsed.GetValue(timeout),
+                Force = parsed.GetValue(force),
+                By = string.Create(CultureInfo.InvariantCulture, $"{Environment.UserName}@{Environment.MachineName}, pid {Environment.ProcessId}"),
+                At = TimeProvider.System.GetUtcNow(),
+            };
+            TimeSpan wait = common.TimeoutOf(parsed);
+            await using ClusterReader reader = await ClusterReader.ConnectAsync(
+                common.ConnectionOf(parsed), wait, parsed.InvocationConfiguration.Error, ct);
+            return await AskAsync(reader, request, wait, parsed.GetValue(common.Json), parsed.InvocationConfiguration.Output, ct);
+        });
+        return command;
+    }
+
+    /// <summary>"2s", "500ms", "1.5s"; a bare number is seconds. Null for anything else, and outside 100 ms to 60 s.</summary>
+    internal static TimeSpan? Duration(string text)
+    {
+        (string number, double unit) = text.EndsWith("ms", StringComparison.Ordinal) ? (text[..^2], 1)
+            : text.EndsWith('s') ? (text[..^1], 1000)
+            : (text, 1000);
+        return double.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value) && value * unit is >= 100 and <= 60_000
+            ? TimeSpan.FromMilliseconds(value * unit)
+            : null;
+    }
+
+    /// <summary>Why it makes no sense to ask now, or null. The leading monitor's word counts; this is what is plain to see.</summary>
+    internal static string? Busy(Topology topology, string? pendingWish, ImmutableArray<OperatorRequest> pending)
+        => topology.State == TopologyState.SwitchingOver ? $"one is under way already: {topology.Reason}"
+            : pendingWish is not null ? $"a failover to {pendingWish} was asked for already and is not done yet."
+            : pending is [var first, ..] ? $"one was asked for already and is not done yet ({first.Id}, by {first.By})."
+            : null;
+
+    private static async Task<int> AskAsync(
+        ClusterReader reader, OperatorRequest request, TimeSpan wait, bool json, TextWriter output, CancellationToken ct)
+    {
+        ClusterState before = await reader.ReadAsync(ct);
+        if (request.Target is not null && request.Target == before.Topology.Master && !before.Topology.IsChangingMaster)
+        {
+            return await TellAsync(
+                output,
+                json,
+                new RequestAnswer(RequestOutcome.Done, $"{request.Target} is the master already: nothing to do", request.Target, before.Topology.Epoch),
+                before.Topology.Master,
+                null);
+        }
+
+        if (Busy(before.Topology, before.Wish, await reader.PendingRequestsAsync(ct)) is { } why)
+        {
+            throw new CliException(why, CommandLine.Refused);
+        }
+
+        ImmutableArray<HistoryEntry> history = await reader.HistoryAsync(ct);
+        long start = TimeProvider.System.GetTimestamp();
+        string id = await reader.RequestAsync(request, ct);
+        TimeSpan patience = wait + (request.Timeout ?? TimeSpan.Zero);
+        while (true)
+        {
+            OperatorRequest now = await reader.RequestAsync(id, ct) ?? throw new CliException($"the request {id} was removed by somebody else.");
+            if (now.Answer is { } answer)
+            {
+                HistoryEntry? steps = answer.Outcome == RequestOutcome.Refused ? null : await StepsAsync(reader, history, answer, ct);
+                return await TellAsync(output, json, answer, before.Topology.Master, steps);
+            }
+
+            if (TimeProvider.System.GetElapsedTime(start) > patience && await reader.WithdrawAsync(now, ct))
+            {
+                ClusterState after = await reader.ReadAsync(ct);
+                string state = after.Topology.IsChangingMaster ? $"a change of master is under way: {after.Topology.Reason}" : "the request is withdrawn";
+                throw new CliException(
+                    $"no answer within {patience.TotalSeconds:0.###} s ({(after.Leader is null ? "no monitor leads" : $"the leading monitor is {after.Leader.Id}")}); {state}.");
+            }
+
+            await Task.Delay(Pause, TimeProvider.System, ct);
+        }
+    }
+
+    /// <summary>The history's entry, which is written right after the topology and knows how long that took; null when it does not come.</summary>
+    private static async Task<HistoryEntry?> StepsAsync(ClusterReader reader, ImmutableArray<HistoryEntry> before, RequestAnswer answer, CancellationToken ct)
+    {
+        long start = TimeProvider.System.GetTimestamp();
+        HistoryEntry? entry;
+        while ((entry = (await reader.HistoryAsync(ct)).Except(before).LastOrDefault(e => e.Epoch == answer.Epoch && e.To == answer.Master)) is null
+            && TimeProvider.System.GetElapsedTime(start) < HistoryWait)
+        {
+            await Task.Delay(Pause, TimeProvider.System, ct);
+        }
+
+        return entry;
+    }
+
+    private static async Task<int> TellAsync(TextWriter output, bool json, RequestAnswer answer, NodeAddress? before, HistoryEntry? entry)
+    {
+        ImmutableArray<KeyValuePair<string, double>> steps = entry?.Millis ?? answer.Millis;
+        int code = answer.Outcome switch
+        {
+            RequestOutcome.Done => CommandLine.Done,
+            RequestOutcome.Refused => CommandLine.Refused,
+            _ => CommandLine.Undone,
+        };
+        if (json)
+        {
+            await output.WriteLineAsync(JsonSerializer.Serialize(
+                new
+                {
+                    outcome = answer.Outcome.ToString().ToLowerInvariant(),
+                    reason = answer.Reason,
+                    from = before?.ToString(),
+                    master = answer.Master?.ToString(),
+                    epoch = answer.Epoch,
+                    bytesBehind = entry?.BytesBehind,
+                    millis = steps.ToDictionary(step => step.Key, step => step.Value),
+                }));
+            return code;
+        }
+
+        await output.WriteLineAsync($"{answer.Outcome.ToString().ToLowerInvariant()}: {answer.Reason}");
+        if (before != answer.Master)
+        {
+            await output.WriteLineAsync($"master: {before?.ToString() ?? "none"} -> {answer.Master?.ToString() ?? "none"}");
+        }
+
+        foreach ((string step, double millis) in steps)
+        {
+            await output.WriteLineAsync(string.Create(CultureInfo.InvariantCulture, $"  {step,-12} {millis,8:0.0} ms"));
+        }
+
+        if (entry?.BytesBehind is > 0 and var lost)
+        {
+            await output.WriteLineAsync(string.Create(CultureInfo.InvariantCulture, $"lost: {lost} bytes of the old master's stream"));
+        }
+
+        return code;
+    }
+}

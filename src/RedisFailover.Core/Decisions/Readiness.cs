@@ -1,0 +1,77 @@
+using System.Collections.Immutable;
+
+namespace RedisFailover;
+
+/// <summary>Whether a failover would work at this moment, as the leading monitor sees it.</summary>
+/// <param name="Possible">Whether it would.</param>
+/// <param name="Candidates">The nodes that could take over, sorted.</param>
+/// <param name="Reason">Why, or why not, in plain words.</param>
+public sealed record Readiness(bool Possible, ImmutableArray<NodeAddress> Candidates, string Reason)
+{
+    /// <summary>The same questions as in a failover, asked while the master is in office; null when it is not, or another monitor leads.</summary>
+    public static Readiness? Of(ClusterView view, FailoverPolicy policy, TimeSpan now)
+    {
+        ArgumentNullException.ThrowIfNull(view);
+        ArgumentNullException.ThrowIfNull(policy);
+        if (view.Term is null || view.Topology is not { Master: { } master } topology)
+        {
+            return null;
+        }
+
+        List<string> unfit = [];
+        List<NodeView> fit = [];
+        foreach (NodeView node in policy.Nodes.Where(n => n != master).Select(view.Node))
+        {
+            string? why = RedisFailover.Candidates.Unfit(node, topology.Identity, view, policy, now)
+                ?? RedisFailover.Candidates.TooFarBehind(node, topology.Identity, policy);
+            if (why is not null)
+            {
+                unfit.Add($"{node.Address}: {why}");
+            }
+            else
+            {
+                fit.Add(node);
+            }
+        }
+
+        ImmutableArray<NodeAddress> candidates = [.. fit.Select(n => n.Address).Order()];
+        string others = unfit.Count > 0 ? $" ({string.Join("; ", unfit)})" : "";
+        if (view.LiveMonitors < policy.RequiredMonitors)
+        {
+            return new Readiness(false, candidates, $"{view.LiveMonitors} monitors are alive, {policy.RequiredMonitors} are required");
+        }
+
+        if (fit.Count == 0)
+        {
+            return new Readiness(false, candidates, $"nobody could take over{others}");
+        }
+
+        // As if all were asked now: answers are a second old at most.
+        var asked = new MasterChangeProgress(TimeSpan.MinValue, TimeSpan.MinValue, Inherited: false);
+        NodeView best = RedisFailover.Candidates.Ranked(fit, topology.Identity, view, policy, now)[0];
+        if (WriteSafety.Missing(view, policy, topology, asked, best) is { } missing)
+        {
+            return new Readiness(false, candidates, missing);
+        }
+
+        int witnesses = policy.NodeStrategy switch
+        {
+            NodeStrategy.Consensus => view.LiveMonitors,
+            NodeStrategy.Single => 1,
+            _ => (view.LiveMonitors / 2) + 1,
+        };
+        return new Readiness(true, candidates, $"{string.Join(", ", candidates)} could take over{others}; {witnesses} of {view.LiveMonitors} monitors have to agree");
+    }
+
+    /// <summary>Whether both say the same; figures in the reason are left out.</summary>
+    internal static bool SayTheSame(Readiness? one, Readiness? other)
+        => one == other || (one is not null && other is not null && one.Possible == other.Possible
+            && one.Candidates.AsSpan().SequenceEqual(other.Candidates.AsSpan()) && Words.SameButForNumbers(one.Reason, other.Reason));
+
+    /// <summary>Compares by content, the list included.</summary>
+    public bool Equals(Readiness? other)
+        => other is not null && Possible == other.Possible && Reason == other.Reason && Candidates.AsSpan().SequenceEqual(other.Candidates.AsSpan());
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(Possible, Reason);
+}

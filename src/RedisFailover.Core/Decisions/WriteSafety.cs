@@ -1,0 +1,170 @@
+using System.Collections.Immutable;
+
+namespace RedisFailover;
+
+/// <summary>
+/// Write safety <c>replicated</c>: no failover loses a write that <c>WAIT K</c> has acknowledged, and a master that is cut off from its
+/// replicas stops taking writes by itself.
+/// </summary>
+/// <remarks>
+/// <para><b>What is published.</b> <c>R/nodes</c> holds K and a set R of n nodes: those that may hold an acknowledged write. Claim, at every
+/// instant: <i>every write that WAIT K has acknowledged is held by at least min(K, n) members of R</i>. Then any n - K + 1 of them (one at
+/// least) include a holder, because K + (n - K + 1) > n; and whoever has the highest offset of one history among them has all that they
+/// have. So a master is replaced only while n - K + 1 members of R answer whose data the candidate has. If n is less than K, each member
+/// holds every such write, and one is enough.</para>
+/// <para><b>Growing is always safe and comes first.</b> A larger R makes more nodes necessary, never fewer, and the new member need not hold anything
+/// (K holders are in R as before). A write can be acknowledged by a node only once that node is attached to the master. Therefore a node
+/// is in the published R before this monitor lets it follow the master, and every configured node that answers is in R whatever it follows.
+/// </para>
+/// <para><b>Shrinking is safe when those who stay have everything.</b> A member x leaves R when the master itself does not list it
+/// as attached and the monitors find it unavailable, and every member that stays has reached the offset that the master named in that same
+/// answer. Whatever x has ever acknowledged lies below that offset, so each member of the smaller set holds all of it, and later writes are
+/// acknowledged by attached nodes, which are in R. The last member never leaves: when no replica is left, no write can be
+/// acknowledged by WAIT any more, and the one that was last in R has all that were.</para>
+/// <para><b>A new master</b> b was in R, or held all that the reachable quorum held. Its R is every other configured node. Of the K holders of a
+/// write at most one, b, is left out, and the old master, which holds every write of its own time, is in.</para>
+/// <para><b>min-replicas-to-write</b> is a fence, not a part of the proof: with m of it a master cut off with fewer than m replicas refuses writes
+/// after min-replicas-max-lag. The m that is published is never more than the master's own: lowered in the znode first and on the master
+/// then, raised on the master first. It is min(K, replicas in step), 0 when the last one is gone: losing replicas does not stop writes.</para>
+/// <para><b>Outside the claim:</b> Redis lets WAIT count any replica that is attached. One that is not configured is not in R. One that had left R,
+/// attaches by itself, acknowledges and is lost again together with the master before the next INFO of the master (1 s) is not in R either.</para>
+/// <para>The idea, that the set known to the coordination service is always such that any acknowledged write is found in any sufficiently
+/// large part of it, and the order of changes that follows, are those of Patroni's quorum commit, whose set PostgreSQL itself enforces.</para>
+/// </remarks>
+internal static class WriteSafety
+{
+    /// <summary>The published set as it should be now, what to do on the nodes, and what an operator has to look after.</summary>
+    internal static (WriteQuorum? Next, ImmutableArray<FailoverAction> Actions, string? Warning) Maintain(ClusterView view, FailoverPolicy policy, Topology topology)
+    {
+        NodeView master = view.Node(topology.Master!);
+        if (policy.WriteSafety == WriteSafetyMode.None)
+        {
+            return PutBack(topology.WriteQuorum, master);
+        }
+
+        WriteQuorum quorum = (topology.WriteQuorum ?? Beginning(policy, null, master.Address, master.Info)) with { Quorum = policy.WriteQuorum };
+        if (topology.WriteQuorum is null || !master.IsMaster || master.FailingSince is not null || master.InfoAsked < view.LeadingSince)
+        {
+            return (quorum, [], null);
+        }
+
+        (quorum, ImmutableArray<FailoverAction> questions) = Membered(quorum, view, policy, topology, master);
+        (quorum, ImmutableArray<FailoverAction> fence) = Fenced(quorum, view, policy, topology.WriteQuorum, master);
+        return (quorum, [.. questions, .. fence], master.Info!.MinReplicas is null
+            ? $"write-safety replicated cannot manage min-replicas-to-write: {master.Address} does not let CONFIG be used"
+            : null);
+    }
+
+    /// <summary>The set under a new master, which has no replicas in step yet.</summary>
+    internal static WriteQuorum Beginning(FailoverPolicy policy, WriteQuorum? before, NodeAddress master, NodeInfo? info) => new(
+        policy.WriteQuorum,
+        [.. policy.Nodes.Concat(before?.Replicas ?? []).Where(n => n != master).Distinct().Order()],
+        MinReplicas: 0,
+        before?.Before ?? new MinReplicas(info?.MinReplicas?.Count ?? MinReplicas.Default.Count, info?.MinReplicas?.MaxLag ?? MinReplicas.Default.MaxLag));
+
+    /// <summary>What the topology of a new master says.</summary>
+    internal static WriteQuorum? UnderNewMaster(FailoverPolicy policy, Topology topology, NodeAddress master)
+        => policy.WriteSafety == WriteSafetyMode.None ? topology.WriteQuorum : Beginning(policy, topology.WriteQuorum, master, null);
+
+    /// <summary>Whether a node may be told to follow the master: it could acknowledge writes at once.</summary>
+    internal static bool MayAttach(FailoverPolicy policy, Topology topology, NodeAddress node)
+        => policy.WriteSafety == WriteSafetyMode.None || topology.WriteQuorum?.Replicas.Contains(node) == true;
+
+    /// <summary>The min-replicas-to-write that a node gets when it is no longer master; null: it was not touched.</summary>
+    internal static int? AfterOffice(FailoverPolicy policy, Topology topology, NodeInfo info)
+        => policy.WriteSafety == WriteSafetyMode.Replicated ? topology.WriteQuorum?.Before.Count ?? 0
+            : info.PausesWritesAlone ? null
+            : info.MinReplicas is { Count: < PauseWrites.RefusingMinReplicas } own ? own.Count : 0;
+
+    /// <summary>The min-replicas-to-write that a node is promoted with: its replicas are not there yet, and writes shall not wait for them.</summary>
+    internal static int? AtPromotion(FailoverPolicy policy, NodeView node)
+        => policy.WriteSafety == WriteSafetyMode.Replicated && node.Info?.MinReplicas is not { Count: 0 } ? 0 : null;
+
+    /// <summary>Why the lost master cannot be replaced by this node without possibly losing an acknowledged write; null when it can.</summary>
+    internal static string? Missing(ClusterView view, FailoverPolicy policy, Topology topology, MasterChangeProgress progress, NodeView candidate)
+    {
+        if (policy.WriteSafety == WriteSafetyMode.None || topology.WriteQuorum is not { } quorum || quorum.Replicas.IsEmpty)
+        {
+            return null;
+        }
+
+        ImmutableArray<NodeAddress> away = [.. quorum.Replicas.Where(n => !IsCovered(view.Node(n)))];
+        int present = quorum.Replicas.Length - away.Length;
+        return present >= quorum.Needed
+            ? null
+            : $"{string.Join(" or ", away.Select(Describe))} alone may hold a write that WAIT {quorum.Quorum} acknowledged "
+                + $"({present} of [{string.Join(' ', quorum.Replicas)}] are here, {quorum.Needed} are needed)";
+
+        bool IsCovered(NodeView node) => node.Address == candidate.Address
+            || (node is { IsOnline: true, FailingSince: null, Evidence: null, Info: { SyncInProgress: false, Loading: false } info }
+                && Candidates.IsFinal(node, progress)
+                && (topology.Identity is not { } lost || (info.SharesHistoryWith(lost) && (!IsOwn(info, lost) || !IsOwn(candidate.Info!, lost) || info.Offset <= candidate.Info!.Offset)))
+                && (topology.Identity is not { HasData: true } || info.Keys > 0));
+
+        string Describe(NodeAddress address) => view.Node(address) is var node && node.IsOnline ? $"{address} (it answers, but its data are not known to be whole)" : address.ToString();
+    }
+
+    private static bool IsOwn(NodeInfo info, MasterIdentity lost) => info.ReplicationId == lost.ReplicationId || info.PreviousReplicationId == lost.ReplicationId;
+
+    private static (WriteQuorum Quorum, ImmutableArray<FailoverAction> Questions) Membered(
+        WriteQuorum quorum, ClusterView view, FailoverPolicy policy, Topology topology, NodeView master)
+    {
+        IEnumerable<NodeAddress> configured = policy.Nodes.Where(n => n != master.Address);
+        ImmutableArray<NodeAddress> wanted = [.. quorum.Replicas
+            .Concat(configured.Where(n => IsAttached(n) || (view.Node(n).IsOnline && !Membership.IsForeign(topology, view.Node(n)))))
+            .Where(n => n != master.Address).Distinct().Order()];
+        ImmutableArray<NodeAddress> stay = [.. wanted.Where(n => IsAttached(n) || (policy.Nodes.Contains(n) && !Verdict.IsUnavailable(view, policy, n, out _)))];
+        if (stay.Length == wanted.Length || stay.IsEmpty)
+        {
+            return (quorum with { Replicas = wanted }, []);
+        }
+
+        ImmutableArray<NodeView> behind = [.. stay.Select(view.Node).Where(n => !HasAll(n))];
+        return behind.IsEmpty
+            ? (quorum with { Replicas = stay }, [])
+            : (quorum with { Replicas = wanted },
+                [.. behind.Where(n => n is { IsReplica: true, FailingSince: null } && n.InfoAsked < master.InfoAsked).Select(n => new Inspect(n.Address))]);
+
+        bool IsAttached(NodeAddress node) => master.Info!.Attached.Contains(node);
+
+        bool HasAll(NodeView node) => node.IsReplica && node.Info!.MasterAddress == master.Address && !node.Info.SyncInProgress
+            && node.Info.ReplicationId == master.Info!.ReplicationId && node.Info.Offset >= master.Info.Offset;
+    }
+
+    private static (WriteQuorum Quorum, ImmutableArray<FailoverAction> Actions) Fenced(
+        WriteQuorum quorum, ClusterView view, FailoverPolicy policy, WriteQuorum published, NodeView master)
+    {
+        if (master.Info!.MinReplicas is not { } actual)
+        {
+            return (quorum, []);
+        }
+
+        ImmutableArray<NodeView> alive = [.. policy.Nodes.Where(n => n != master.Address && !Verdict.IsUnavailable(view, policy, n, out _)).Select(view.Node)];
+        int most = Math.Min(policy.WriteQuorum, alive.Count(n => master.Info.Attached.Contains(n.Address) || Follows(n)));
+        int least = Math.Min(policy.WriteQuorum, alive.Count(n => master.Info.Attached.Contains(n.Address) && Follows(n) && n.FailingSince is null));
+        int wanted = actual.Count > most ? most : actual.Count < least ? least : actual.Count;
+        // Lower in the znode before on the master, higher on the master before in the znode.
+        quorum = quorum with { MinReplicas = Math.Min(wanted, actual.Count) };
+        bool mayBeSet = wanted >= actual.Count || published.MinReplicas <= wanted;
+        return (wanted != actual.Count && mayBeSet) || actual.MaxLag != policy.WriteMaxLag
+            ? (quorum, [new SetMinReplicas(master.Address, new MinReplicas(mayBeSet ? wanted : actual.Count, policy.WriteMaxLag))])
+            : (quorum, []);
+
+        bool Follows(NodeView node) => node.IsReplica && node.Info!.LinkUp && node.Info.MasterAddress == master.Address;
+    }
+
+    /// <summary>It is switched off, or was never on: the master gets its operator's setting back, then the znode forgets it.</summary>
+    private static (WriteQuorum? Next, ImmutableArray<FailoverAction> Actions, string? Warning) PutBack(WriteQuorum? published, NodeView master)
+    {
+        MinReplicas? actual = master is { IsMaster: true, FailingSince: null } ? master.Info!.MinReplicas : null;
+        if (published is null)
+        {
+            // A switchover of a Redis before 6.2 broke off at its worst moment.
+            return (null, actual is { Count: PauseWrites.RefusingMinReplicas } refusing ? [new SetMinReplicas(master.Address, refusing with { Count = 0 })] : [], null);
+        }
+
+        return actual is not null && actual != published.Before
+            ? (published, [new SetMinReplicas(master.Address, published.Before)], null)
+            : (master.IsMaster ? null : published, [], null);
+    }
+}

@@ -1,0 +1,172 @@
+using System.Buffers;
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Text.Json;
+
+namespace RedisFailover;
+
+/// <summary>
+/// An operator's request for another master: a znode below <c>R/requests</c>. The leading monitor answers it in place, once.
+/// </summary>
+/// <param name="Id">The znode's name.</param>
+public sealed record OperatorRequest(string Id)
+{
+    private const string What = "The request";
+
+    /// <summary>The replica to become master; null lets the monitors choose.</summary>
+    public NodeAddress? Target { get; init; }
+
+    /// <summary>How long writes may be held before the switchover is undone; null: as the monitors are configured.</summary>
+    public TimeSpan? Timeout { get; init; }
+
+    /// <summary>
+    /// Whether the target is promoted even though it is not fit, or a failover goes on although a node that may hold acknowledged
+    /// writes is away: writes may be lost.
+    /// </summary>
+    public bool Force { get; init; }
+
+    /// <summary>Who asks, for people.</summary>
+    public string By { get; init; } = "";
+
+    /// <summary>When, by the asking machine's wall clock (UTC).</summary>
+    public DateTimeOffset At { get; init; }
+
+    /// <summary>What became of it; null while it is pending.</summary>
+    public RequestAnswer? Answer { get; init; }
+
+    /// <summary>The znode's version when it was read: an answer is given to this version only, so that there is never a second one.</summary>
+    public int Version { get; init; }
+
+    /// <summary>Why it cannot be read; null when it can. It is refused for this reason.</summary>
+    public string? Fault { get; init; }
+
+    /// <summary>The same wish as <c>R/manual_failover</c> would hold it.</summary>
+    public string Wish => Target?.ToString() ?? ZnodePaths.AnyReplica;
+
+    /// <summary>Reads a request; one that makes no sense has a <see cref="Fault"/>.</summary>
+    public static OperatorRequest Parse(string id, ReadOnlyMemory<byte> utf8, int version)
+    {
+        try
+        {
+            using JsonDocument document = Json.ParseObject(utf8, What);
+            JsonElement root = document.RootElement;
+            if (Json.Text(root, "kind", What) is not "switchover" and var kind)
+            {
+                throw new FormatException($"{What}: \"kind\" is '{kind}'; allowed: switchover.");
+            }
+
+            long millis = Json.Number(root, "timeoutMillis", What);
+            return new OperatorRequest(id)
+            {
+                Target = Json.Address(root, "target", What),
+                Timeout = millis switch
+                {
+                    0 => null,
+                    >= 100 and <= 60_000 => TimeSpan.FromMilliseconds(millis),
+                    _ => throw new FormatException($"{What}: \"timeoutMillis\" is {millis}; allowed: 100 to 60000."),
+                },
+                Force = Json.Flag(root, "force", What),
+                By = Json.Text(root, "by", What) ?? "",
+                At = When(root),
+                Answer = Json.Object(root, "answer", What) is { } answer ? ParseAnswer(answer) : null,
+                Version = version,
+            };
+        }
+        catch (FormatException e)
+        {
+            return new OperatorRequest(id) { Fault = e.Message, Version = version };
+        }
+    }
+
+    /// <summary>Writes it, with its answer if it has one, as UTF-8, indented.</summary>
+    public byte[] Write()
+    {
+        var buffer = new ArrayBufferWriter<byte>(512);
+        using (var writer = new Utf8JsonWriter(buffer, Json.Indented))
+        {
+            writer.WriteStartObject();
+            writer.WriteString("kind", "switchover");
+            writer.WriteString("target", Target?.ToString());
+            if (Timeout is { } timeout)
+            {
+                writer.WriteNumber("timeoutMillis", (long)timeout.TotalMilliseconds);
+            }
+
+            writer.WriteBoolean("force", Force);
+            writer.WriteString("by", By);
+            writer.WriteString("at", Iso(At));
+            if (Answer is { } answer)
+            {
+                writer.WriteStartObject("answer");
+                writer.WriteString("outcome", answer.Outcome.ToString().ToLowerInvariant());
+                writer.WriteString("reason", answer.Reason);
+                writer.WriteString("master", answer.Master?.ToString());
+                writer.WriteNumber("epoch", answer.Epoch);
+                writer.WriteStartObject("millis");
+                foreach ((string step, double millis) in answer.Millis)
+                {
+                    writer.WriteNumber(step, Math.Round(millis, 2));
+                }
+
+                writer.WriteEndObject();
+                writer.WriteString("by", answer.By);
+                writer.WriteString("at", Iso(answer.At));
+                writer.WriteEndObject();
+            }
+
+            writer.WriteEndObject();
+        }
+
+        return buffer.WrittenSpan.ToArray();
+    }
+
+    private static RequestAnswer ParseAnswer(JsonElement answer) => new(
+        Enum.TryParse(Json.Text(answer, "outcome", What), ignoreCase: true, out RequestOutcome outcome)
+            ? outcome
+            : throw new FormatException($"{What}: \"outcome\" is '{Json.Text(answer, "outcome", What)}'; allowed: done, refused, undone."),
+        Json.Text(answer, "reason", What) ?? "",
+        Json.Address(answer, "master", What),
+        Json.Number(answer, "epoch", What))
+    {
+        Millis = Json.Object(answer, "millis", What) is { } millis
+            ? [.. millis.EnumerateObject().Select(step => KeyValuePair.Create(step.Name, step.Value.GetDouble()))]
+            : [],
+        By = Json.Text(answer, "by", What) ?? "",
+        At = When(answer),
+    };
+
+    private static DateTimeOffset When(JsonElement parent)
+        => DateTimeOffset.TryParse(Json.Text(parent, "at", What), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset at) ? at : default;
+
+    private static string Iso(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
+}
+
+/// <summary>How a request ended.</summary>
+public enum RequestOutcome
+{
+    /// <summary>There is another master.</summary>
+    Done,
+
+    /// <summary>It was not begun.</summary>
+    Refused,
+
+    /// <summary>It was begun and given up: the master is who it was.</summary>
+    Undone,
+}
+
+/// <summary>What became of a request.</summary>
+/// <param name="Outcome">How it ended.</param>
+/// <param name="Reason">Why, in plain words.</param>
+/// <param name="Master">The master afterwards; null when there is none.</param>
+/// <param name="Epoch">The topology's epoch afterwards.</param>
+public sealed record RequestAnswer(RequestOutcome Outcome, string Reason, NodeAddress? Master, long Epoch)
+{
+    /// <summary>How long each step took, in milliseconds, in order. The publication, of which the answer is a part, is not among them: the history has it.</summary>
+    public ImmutableArray<KeyValuePair<string, double>> Millis { get; init; } = [];
+
+    /// <summary>When, by the writer's wall clock (UTC); set by the writer.</summary>
+    public DateTimeOffset At { get; init; }
+
+    /// <summary>The monitor that answered; set by the writer.</summary>
+    public string By { get; init; } = "";
+}

@@ -1,0 +1,132 @@
+using System.Collections.Immutable;
+using System.Threading.Channels;
+using RedisFailover.Monitor.Hosting;
+using RedisFailover.ZooKeeper;
+
+namespace RedisFailover.Monitor.ZooKeeper;
+
+/// <summary>The operators' requests, <c>R/requests/…</c>: reports those that wait for an answer, and clears old answered ones away.</summary>
+internal sealed class RequestInbox(ZooKeeperClient zooKeeper, ZnodePaths paths, ChannelWriter<Observation> observations, MonotonicClock clock) : IDisposable
+{
+    /// <summary>How many answered requests are kept for people to look at.</summary>
+    private const int Kept = 20;
+
+    private readonly SemaphoreSlim _one = new(1, 1);
+    private readonly HashSet<string> _answered = new(StringComparer.Ordinal);
+    private bool _anyPending;
+
+    /// <inheritdoc/>
+    public void Dispose() => _one.Dispose();
+
+    /// <summary>Reports the pending requests whenever one comes.</summary>
+    internal async Task RunAsync(CancellationToken cancellationToken)
+    {
+        await using WatchedChildren requests = zooKeeper.WatchChildren(paths.Requests);
+        await foreach (ImmutableArray<string>? names in requests.ChangesAsync(cancellationToken))
+        {
+            try
+            {
+                await RefreshAsync(cancellationToken);
+            }
+            catch (ZooKeeperException)
+            {
+                // The connection was lost; a leader reads again before it acts, and the next change brings the rest.
+            }
+        }
+    }
+
+    /// <summary>Reports the requests that are pending now. What was once seen to be answered is not read again.</summary>
+    /// <exception cref="ZooKeeperException">They could not be read.</exception>
+    internal async Task RefreshAsync(CancellationToken cancellationToken)
+    {
+        await _one.WaitAsync(cancellationToken);
+        try
+        {
+            ZooKeeperSession session = await zooKeeper.GetSessionAsync(cancellationToken);
+            ImmutableArray<string> names = await NamesAsync(session, cancellationToken);
+            _answered.IntersectWith(names);
+            ImmutableArray<OperatorRequest>.Builder pending = ImmutableArray.CreateBuilder<OperatorRequest>();
+            foreach (string name in names.Where(n => !_answered.Contains(n)))
+            {
+                if (await ReadAsync(session, name, cancellationToken) is not { } request)
+                {
+                    continue;
+                }
+
+                if (request.Answer is null)
+                {
+                    pending.Add(request);
+                }
+                else
+                {
+                    _answered.Add(name);
+                }
+            }
+
+            if (pending.Count > 0 || _anyPending)
+            {
+                observations.TryWrite(new RequestsSeen(clock.Now, pending.ToImmutable()));
+            }
+
+            _anyPending = pending.Count > 0;
+        }
+        finally
+        {
+            _one.Release();
+        }
+    }
+
+    /// <summary>Removes all but the latest of those that are answered. Best effort: the next answer does it again.</summary>
+    internal async Task ClearAwayAsync(Leadership leadership, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await RefreshAsync(cancellationToken);
+            ImmutableArray<string> old;
+            await _one.WaitAsync(cancellationToken);
+            try
+            {
+                old = [.. _answered.Order(StringComparer.Ordinal).Take(Math.Max(0, _answered.Count - Kept))];
+            }
+            finally
+            {
+                _one.Release();
+            }
+
+            foreach (string name in old)
+            {
+                await leadership.CommitAsync([ZnodeOperation.Delete(paths.Request(name))], cancellationToken);
+            }
+        }
+        catch (Exception e) when (e is ZooKeeperException or OperationCanceledException)
+        {
+            // As said.
+        }
+    }
+
+    private async Task<ImmutableArray<string>> NamesAsync(ZooKeeperSession session, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return (await session.GetChildrenAsync(paths.Requests, cancellationToken: cancellationToken)).Names.Sort(StringComparer.Ordinal);
+        }
+        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
+        {
+            return [];
+        }
+    }
+
+    private async Task<OperatorRequest?> ReadAsync(ZooKeeperSession session, string name, CancellationToken cancellationToken)
+    {
+        try
+        {
+            Znode znode = await session.GetDataAsync(paths.Request(name), cancellationToken: cancellationToken);
+            return OperatorRequest.Parse(name, znode.Data, znode.Stat.Version);
+        }
+        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
+        {
+            // Taken back between the two questions.
+            return null;
+        }
+    }
+}
