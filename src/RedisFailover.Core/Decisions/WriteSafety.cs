@@ -92,7 +92,7 @@ internal static class WriteSafety
         int present = quorum.Replicas.Length - away.Length;
         return present >= quorum.Needed
             ? null
-            : $"{string.Join(" or ", away.Select(Describe))} alone may hold a write that WAIT {quorum.Quorum} acknowledged "
+            : $"{string.Join(" or ", away)} alone may hold a write that WAIT {quorum.Quorum} acknowledged "
                 + $"({present} of [{string.Join(' ', quorum.Replicas)}] are here, {quorum.Needed} are needed)";
 
         bool IsCovered(NodeView node) => node.Address == candidate.Address
@@ -100,8 +100,6 @@ internal static class WriteSafety
                 && Candidates.IsFinal(node, progress)
                 && (topology.Identity is not { } lost || (info.SharesHistoryWith(lost) && (!IsOwn(info, lost) || !IsOwn(candidate.Info!, lost) || info.Offset <= candidate.Info!.Offset)))
                 && (topology.Identity is not { HasData: true } || info.Keys > 0));
-
-        string Describe(NodeAddress address) => view.Node(address) is var node && node.IsOnline ? $"{address} (it answers, but its data are not known to be whole)" : address.ToString();
     }
 
     private static bool IsOwn(NodeInfo info, MasterIdentity lost) => info.ReplicationId == lost.ReplicationId || info.PreviousReplicationId == lost.ReplicationId;
