@@ -9,16 +9,22 @@ if (args is ["failover", .. string[] rest])
     return await FailoverBenchmark.RunAsync(rest);
 }
 
+// "leader": how long the monitors are without a leader, real processes too.
+if (args is ["leader", .. string[] changes])
+{
+    return await LeaderChange.RunAsync(changes);
+}
+
 // Nor is "zookeeper", which scripts/bench-zookeeper.sh starts.
 if (args is ["zookeeper", .. string[] options])
 {
     return await ZooKeeperBenchmark.RunAsync(options);
 }
 
-// "facade [seconds]": the client against the bare multiplexer, side by side in one run.
+// "facade [seconds [part of a name]]": the client against the bare multiplexer, side by side in one run.
 if (args is ["facade", ..])
 {
-    await FacadeOverhead.RunAsync(TimeSpan.FromSeconds(args.Length > 1 ? double.Parse(args[1], System.Globalization.CultureInfo.InvariantCulture) : 2));
+    await FacadeOverhead.RunAsync(TimeSpan.FromSeconds(args.Length > 1 ? double.Parse(args[1], System.Globalization.CultureInfo.InvariantCulture) : 2), args.Length > 2 ? args[2] : "");
     return 0;
 }
 

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.ExceptionServices;
+using RedisFailover.Shared;
 using StackExchange.Redis;
 
 namespace RedisFailover.Client;
@@ -21,11 +22,11 @@ internal enum WhenAmbiguous
 /// </summary>
 internal sealed class Retries(NodeSet nodes, CommandClass kind, WhenAmbiguous whenAmbiguous = WhenAmbiguous.Tell)
 {
-    private static readonly TimeSpan s_longestPause = TimeSpan.FromMilliseconds(50);
+    private static readonly Backoff s_backoff = new(TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(50));
 
     private readonly TimeProvider _time = nodes.Options.TimeProvider;
     private readonly long _since = nodes.Options.TimeProvider.GetTimestamp();
-    private TimeSpan _pause = TimeSpan.FromMilliseconds(1);
+    private int _pauses;
     private LiveNode? _lastNode;
     private Exception? _lastFailure;
 
@@ -119,8 +120,7 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, WhenAmbiguous wh
 
     private TimeSpan NextPause()
     {
-        TimeSpan pause = _pause * (0.5 + Random.Shared.NextDouble() / 2);
-        _pause = _pause * 2 < s_longestPause ? _pause * 2 : s_longestPause;
+        TimeSpan pause = s_backoff.Spread(_pauses++);
         TimeSpan remaining = Remaining;
         return pause < remaining ? pause : remaining > TimeSpan.Zero ? remaining : TimeSpan.Zero;
     }

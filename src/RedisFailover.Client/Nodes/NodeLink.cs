@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
+using RedisFailover.Shared;
 using StackExchange.Redis;
 
 namespace RedisFailover.Client;
@@ -10,8 +11,7 @@ namespace RedisFailover.Client;
 /// </summary>
 internal sealed class NodeLink : IAsyncDisposable
 {
-    private static readonly TimeSpan s_firstPause = TimeSpan.FromMilliseconds(5);
-    private static readonly TimeSpan s_longestPause = TimeSpan.FromMilliseconds(500);
+    private static readonly Backoff s_backoff = new(TimeSpan.FromMilliseconds(5), TimeSpan.FromMilliseconds(500));
 
     private readonly FailoverOptions _options;
     private readonly SharedSockets _sockets;
@@ -65,7 +65,7 @@ internal sealed class NodeLink : IAsyncDisposable
     private async Task RunAsync()
     {
         CancellationToken closing = _closing.Token;
-        TimeSpan pause = s_firstPause;
+        int failures = 0;
         try
         {
             while (true)
@@ -80,12 +80,11 @@ internal sealed class NodeLink : IAsyncDisposable
 
                     Failure = failure;
                     _firstAttempt.TrySetResult();
-                    await Task.Delay(pause * (0.5 + Random.Shared.NextDouble() / 2), _options.TimeProvider, closing).ConfigureAwait(false);
-                    pause = pause * 2 < s_longestPause ? pause * 2 : s_longestPause;
+                    await Task.Delay(s_backoff.Spread(failures++), _options.TimeProvider, closing).ConfigureAwait(false);
                     continue;
                 }
 
-                pause = s_firstPause;
+                failures = 0;
                 Failure = null;
                 Volatile.Write(ref _live, live);
                 Log.NodeConnected(_logger, Address);
