@@ -273,13 +273,19 @@ internal static class MasterChange
 
         if (progress.PausedAt is not { } paused)
         {
+            string asked = $"{from.Address} is asked to hold its writes";
+            if (view.Running.Any(a => a is PauseWrites))
+            {
+                return Decision.Nothing(asked, look);
+            }
+
             // Where only everything can be held, and nobody can lift it, monitors must not take the silence for a failure.
             bool holdsAll = !from.Info!.PausesWritesAlone;
             TimeSpan longest = policy.PauseLimit - policy.SwitchoverTimeout + timeout;
             TimeSpan shortest = policy.SilenceLimit / 3;
             TimeSpan pauseFor = !holdsAll ? longest : shortest < PauseOfOldVersions ? shortest : PauseOfOldVersions;
             return new Decision(
-                [new PauseWrites(from.Address, pauseFor, holdsAll), new Inspect(target.Address)], look, $"{from.Address} is asked to hold its writes");
+                [new PauseWrites(from.Address, pauseFor, holdsAll), new Inspect(target.Address)], look, asked);
         }
 
         bool sourceFinal = from.InfoAsked >= paused;

@@ -43,7 +43,7 @@ internal sealed partial class Ledger
         foreach ((long epoch, SimulatedRedis node, int life) in _promotions)
         {
             Require(
-                epoch != monitor.View.Topology!.Epoch || node == chosen || node.Life != life || !node.IsMaster || world.Now - Server!.DeposedAt < Long || !IsHeard(monitor, node) || !monitor.IsWell(Heard),
+                epoch != EpochOfPromotion(monitor.View.Topology!) || node == chosen || node.Life != life || !node.IsMaster || world.Now - Server!.DeposedAt < Long || !IsHeard(monitor, node) || !monitor.IsWell(Heard),
                 $"{monitor.Name} promotes {chosen.Name} in epoch {epoch}, in which {node.Name} was promoted, is a master and answers");
         }
     }

@@ -144,7 +144,7 @@ internal sealed partial class Ledger(World world, Network network, FailoverPolic
 
         if (action is Promote && error is null && node.ChangedAt == world.Now && monitor.View.Topology is { } topology)
         {
-            _promotions.Add((topology.Epoch, node, node.Life));
+            _promotions.Add((EpochOfPromotion(topology), node, node.Life));
         }
     }
 
@@ -181,8 +181,9 @@ internal sealed partial class Ledger(World world, Network network, FailoverPolic
     /// <summary>A node took a write.</summary>
     internal void Written(SimulatedRedis node, SimulatedClient.Write write)
     {
-        if (_handover is { } handover && handover.From == node && node.Life == handover.Life && world.Now < handover.Until && Server!.Topology!.Master != node.Address
-            && Server.Topology.Epoch == handover.Epoch && handover.To.IsMaster)
+        if (_handover is { } handover && handover.From == node && node.Life == handover.Life && world.Now < handover.Until && handover.To.IsMaster
+            && Server!.Topology is { } topology && (topology.State == TopologyState.SwitchingOver ? topology.Epoch == handover.Epoch
+                : topology.Master == handover.To.Address && topology.Epoch <= handover.Epoch + 1))
         {
             Fail($"{node.Name}, the old master of a switchover to {handover.To.Name}, took write {write.Number} of {write.By.Name}");
         }
@@ -210,6 +211,10 @@ internal sealed partial class Ledger(World world, Network network, FailoverPolic
             CheckWipe(node, master, run);
         }
     }
+
+    /// <summary>An operator's switchover leaves the epoch to the old master until the new one is published.</summary>
+    private static long EpochOfPromotion(Topology topology)
+        => topology is { State: TopologyState.SwitchingOver, Master: not null } ? topology.Epoch + 1 : topology.Epoch;
 
     private static void Require(bool condition, string otherwise)
     {

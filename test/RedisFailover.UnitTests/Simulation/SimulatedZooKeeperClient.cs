@@ -3,6 +3,7 @@ namespace RedisFailover.UnitTests.Simulation;
 /// <summary>A monitor's client of ZooKeeper: one session after the other, pings, losses of the connection, watches.</summary>
 internal sealed class SimulatedZooKeeperClient(SimulatedMonitor monitor, SimulatedZooKeeper server, Dice dice, ZooKeeperSettings settings)
 {
+    private readonly int _life = monitor.Life;
     private readonly List<Pending> _pending = [];
     private readonly List<Pending> _unsent = [];
     private Pipe _up = new(monitor.Place, server.Place);
@@ -40,7 +41,7 @@ internal sealed class SimulatedZooKeeperClient(SimulatedMonitor monitor, Simulat
         int connection = session.Connection;
         monitor.Network.Send(_down, () => monitor.Do(() =>
         {
-            if (connection == _connection && _isConnected)
+            if (IsMine(connection) && _isConnected)
             {
                 _heardAt = monitor.Clock.Ticks;
                 what(this)();
@@ -75,7 +76,7 @@ internal sealed class SimulatedZooKeeperClient(SimulatedMonitor monitor, Simulat
                 T? result = ended ? default : run(session);
                 monitor.Network.Send(down, () => monitor.Do(() =>
                 {
-                    if (connection != _connection || !_isConnected || !_pending.Remove(pending))
+                    if (!IsMine(connection) || !_isConnected || !_pending.Remove(pending))
                     {
                         return;
                     }
@@ -128,7 +129,7 @@ internal sealed class SimulatedZooKeeperClient(SimulatedMonitor monitor, Simulat
 
             monitor.Network.Send(down, () => monitor.Do(() =>
             {
-                if (connection == _connection && !_isConnected)
+                if (IsMine(connection) && !_isConnected)
                 {
                     Connected(session);
                 }
@@ -201,6 +202,9 @@ internal sealed class SimulatedZooKeeperClient(SimulatedMonitor monitor, Simulat
 
         monitor.After(settings.SessionTimeout / 12, Check);
     }
+
+    /// <summary>What was sent to a process that has died meanwhile does not reach its successor.</summary>
+    private bool IsMine(int connection) => connection == _connection && _life == monitor.Life;
 
     private void End()
     {
