@@ -162,6 +162,7 @@ REPORT=$(grep '"event":"report"' "$WORK/load.log") || {
   show_logs
   die "the client ended without a report."
 }
-say "the client wrote $(field writes <<<"$REPORT") times: $(field acknowledged <<<"$REPORT") acknowledged, $(field failedWrites <<<"$REPORT") failed; $(field reads <<<"$REPORT") reads, $(field failedReads <<<"$REPORT") failed"
-sed -nE 's/.*"event":"error".*"operation":"([^"]*)","type":"([^"]*)","message":"([^"]*)".*/                \1: \2: \3/p' "$WORK/load.log" | sort | uniq -c
+say "the client wrote $(field writes <<<"$REPORT") times: $(field acknowledged <<<"$REPORT") acknowledged, $(field failedWrites <<<"$REPORT") failed ($(field ambiguousWrites <<<"$REPORT") may have been applied); $(field reads <<<"$REPORT") reads, $(field failedReads <<<"$REPORT") failed"
+# Every kind of error with how often it came; the report has them all.
+grep -oE '\{"operation":"[^}]*\}' <<<"$REPORT" | sed -nE 's/\{"operation":"([^"]*)","type":"([^"]*)","message":"(([^"\\]|\\.)*)","count":([0-9]+)\}/                \5 x \1: \2: \3/p' || true
 echo "failover: $(((ACKNOWLEDGED - KILLED + 500) / 1000)) ms, lost acknowledged writes: $(field lostAcknowledgedWrites <<<"$REPORT")"

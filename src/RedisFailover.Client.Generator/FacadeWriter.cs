@@ -69,7 +69,7 @@ internal static class FacadeWriter
     {
         string flags = member.Flags ?? $"default({Flags})";
         code.AppendLine("    {")
-            .AppendLine($"        var call = new BlockingCall(_nodes, {kind}, {flags});")
+            .AppendLine($"        var call = Blocking({kind}, {flags});")
             .AppendLine("        while (true)")
             .AppendLine("        {")
             .AppendLine("            var target = call.Target(_db);")

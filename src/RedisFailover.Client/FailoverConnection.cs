@@ -38,6 +38,24 @@ public sealed class FailoverConnection : IAsyncDisposable
     /// <summary>The topology in force.</summary>
     public Topology Topology => _nodes.Current.Topology;
 
+    /// <summary>What the connection can do at this moment; a health check's answer.</summary>
+    public FailoverStatus Status
+    {
+        get
+        {
+            Snapshot current = _nodes.Current;
+            return new FailoverStatus
+            {
+                Topology = current.Topology,
+                TakesWrites = current.Master is not null,
+                TakesReads = current.NodeFor(CommandClass.Read, CommandFlags.None) is not null,
+                Fenced = current.Fenced,
+                SinceZooKeeperContact = _source.SinceLastContact,
+                SessionTimeout = _source.SessionTimeout,
+            };
+        }
+    }
+
     internal NodeSet Nodes => _nodes;
 
     /// <summary>

@@ -39,10 +39,33 @@ public sealed record FailoverOptions
     public ReadFrom ReadFrom { get; init; }
 
     /// <summary>
+    /// Reads go only to replicas that are known to be behind by no more than this: to those that hold every write which was
+    /// acknowledged so long ago. Default null: to any. 20 ms to 10 minutes. The master and the replicas are asked with INFO replication
+    /// four times within it (once a second at least), so the figure includes the asking. While the master cannot be asked, nothing
+    /// is known: after this time reads wait, or go to the master, as <see cref="ReadFrom"/> says of missing replicas.
+    /// </summary>
+    public TimeSpan? MaxReplicaLag { get; init; }
+
+    /// <summary>
+    /// The nodes to read from as long as one of them is connected and within <see cref="MaxReplicaLag"/>, for example those of this zone.
+    /// Default null: no preference. Asked once for each connection to a node.
+    /// </summary>
+    public Func<NodeAddress, bool>? PreferNode { get; init; }
+
+    /// <summary>
     /// Whether a write whose connection broke before its reply is sent again. Default false: it ends with
-    /// <see cref="MayHaveBeenAppliedException"/>. True suits callers whose every write may be applied twice.
+    /// <see cref="MayHaveBeenAppliedException"/>. True suits callers whose every write may be applied twice; for single calls see
+    /// <see cref="FailoverDatabaseExtensions.AsIdempotent"/>.
     /// </summary>
     public bool RetryAmbiguous { get; init; }
+
+    /// <summary>
+    /// Whether the awaiting caller continues on the thread pool after an asynchronous call. Default true. With StackExchange.Redis 1.2.6
+    /// alone: there the caller would else now and then continue on the thread that reads the socket, and if it then blocks on Redis,
+    /// the connection stalls until a timeout. False saves a hop for callers that never block after an await. Later versions do not
+    /// need it and ignore it.
+    /// </summary>
+    public bool ContinueOnThreadPool { get; init; } = true;
 
     /// <summary>
     /// What becomes of writes while ZooKeeper cannot be reached. Default <see cref="WhenDisconnected.Serve"/>.
@@ -52,7 +75,7 @@ public sealed record FailoverOptions
     /// <summary>
     /// A file that keeps the last topology, so that the application can start while ZooKeeper is down: when half of
     /// <see cref="ConnectTimeout"/> has passed without a topology, the one in the file is used. Default null: none is kept.
-    /// One file for each cluster and process.
+    /// One file for each cluster and process, readable by its owner alone.
     /// </summary>
     public string? TopologyCacheFile { get; init; }
 
@@ -71,48 +94,44 @@ public sealed record FailoverOptions
     /// <summary>Every setting but the password.</summary>
     public override string ToString()
         => $"WriteWait {WriteWait:c}, ConnectTimeout {ConnectTimeout:c}, OperationTimeout {OperationTimeout:c}, SessionTimeout {SessionTimeout:c}, "
-            + $"ReadFrom {ReadFrom}, RetryAmbiguous {RetryAmbiguous}, WhenDisconnected {WhenDisconnected}, password {(Password is null ? "none" : "given")}";
+            + $"ReadFrom {ReadFrom}, MaxReplicaLag {MaxReplicaLag?.ToString("c") ?? "any"}, RetryAmbiguous {RetryAmbiguous}, WhenDisconnected {WhenDisconnected}, password {(Password is null ? "none" : "given")}";
 
     /// <summary>Throws when a setting is out of range.</summary>
-    /// <exception cref="ArgumentException">A setting is wrong; the message names it, what was given and what is allowed.</exception>
+    /// <exception cref="ArgumentException">Settings are wrong; the message names each on a line, with what was given and what is allowed.</exception>
     internal FailoverOptions Validate()
     {
-        TimeSpan most = TimeSpan.FromMinutes(10);
-        Within(nameof(WriteWait), WriteWait, TimeSpan.Zero, most);
-        Within(nameof(ConnectTimeout), ConnectTimeout, TimeSpan.FromMilliseconds(100), most);
-        Within(nameof(OperationTimeout), OperationTimeout, TimeSpan.FromMilliseconds(50), most);
-        Within(nameof(SessionTimeout), SessionTimeout, TimeSpan.FromMilliseconds(100), most);
-        if (!Enum.IsDefined(ReadFrom))
-        {
-            throw Wrong(nameof(ReadFrom), ReadFrom.ToString(), string.Join(", ", Enum.GetNames<ReadFrom>()));
-        }
-
-        if (!Enum.IsDefined(WhenDisconnected))
-        {
-            throw Wrong(nameof(WhenDisconnected), WhenDisconnected.ToString(), string.Join(", ", Enum.GetNames<WhenDisconnected>()));
-        }
-
-        if (TopologyCacheFile is "")
-        {
-            throw Wrong(nameof(TopologyCacheFile), "empty", "a path, or null");
-        }
-
-        if (User is not null && !StackExchangeVersion.KnowsUsers)
-        {
-            throw Wrong(nameof(User), User, "none: this StackExchange.Redis knows no ACL user names, 2.x and later do");
-        }
-
-        return this;
+        string[] problems = [.. Problems("FailoverOptions.")];
+        return problems.Length == 0 ? this : throw new ArgumentException(string.Join(Environment.NewLine, problems));
     }
 
-    private static void Within(string name, TimeSpan value, TimeSpan least, TimeSpan most)
+    /// <summary>One line for each setting that is wrong.</summary>
+    /// <param name="prefix">Put before the names of the settings.</param>
+    internal IEnumerable<string> Problems(string prefix)
     {
-        if (value < least || value > most)
-        {
-            throw Wrong(name, value.ToString("c"), $"{least:c} to {most:c}");
-        }
+        TimeSpan most = TimeSpan.FromMinutes(10);
+        string?[] problems =
+        [
+            Within(nameof(WriteWait), WriteWait, TimeSpan.Zero, most),
+            Within(nameof(ConnectTimeout), ConnectTimeout, TimeSpan.FromMilliseconds(100), most),
+            Within(nameof(OperationTimeout), OperationTimeout, TimeSpan.FromMilliseconds(50), most),
+            Within(nameof(SessionTimeout), SessionTimeout, TimeSpan.FromMilliseconds(100), most),
+            MaxReplicaLag is { } lag ? Within(nameof(MaxReplicaLag), lag, TimeSpan.FromMilliseconds(20), most) : null,
+            OneOf(nameof(ReadFrom), ReadFrom),
+            OneOf(nameof(WhenDisconnected), WhenDisconnected),
+            TopologyCacheFile is "" ? Wrong(nameof(TopologyCacheFile), "empty", "a path, or null") : null,
+            User is not null && !StackExchangeVersion.KnowsUsers
+                ? Wrong(nameof(User), User, "none: this StackExchange.Redis knows no ACL user names, 2.x and later do")
+                : null,
+        ];
+        return problems.OfType<string>().Select(problem => prefix + problem);
     }
 
-    private static ArgumentException Wrong(string name, string given, string allowed)
-        => new($"FailoverOptions.{name} is {given}; allowed: {allowed}.");
+    private static string? Within(string name, TimeSpan value, TimeSpan least, TimeSpan most)
+        => value < least || value > most ? Wrong(name, value.ToString("c"), $"{least:c} to {most:c}") : null;
+
+    private static string? OneOf<T>(string name, T value)
+        where T : struct, Enum
+        => Enum.IsDefined(value) ? null : Wrong(name, value.ToString(), string.Join(", ", Enum.GetNames<T>()));
+
+    private static string Wrong(string name, string given, string allowed) => $"{name} is {given}; allowed: {allowed}.";
 }

@@ -5,7 +5,7 @@ namespace RedisFailover.Client;
 /// <summary>Every message of this library. On transitions only; never a password, a key or a value.</summary>
 internal static partial class Log
 {
-    public const string Category = "RedisFailover.Client";
+    public const string Category = FailoverDiagnostics.LogCategory;
 
     [LoggerMessage(1, LogLevel.Information, "Topology, epoch {Epoch}: {State}, master {Master}, {Replicas} replicas. {Reason}")]
     public static partial void TopologyApplied(ILogger logger, long epoch, TopologyState state, NodeAddress? master, int replicas, string reason);

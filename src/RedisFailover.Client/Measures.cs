@@ -2,12 +2,10 @@ using System.Diagnostics.Metrics;
 
 namespace RedisFailover.Client;
 
-/// <summary>What the client counts, under the meter <see cref="MeterName"/>. On slow paths only: a call that succeeds at once touches none of it.</summary>
+/// <summary>What the client counts, under the meter <see cref="FailoverDiagnostics.MeterName"/>. On slow paths only: a call that succeeds at once touches none of it.</summary>
 internal static class Measures
 {
-    public const string MeterName = "RedisFailover.Client";
-
-    private static readonly Meter s_meter = new(MeterName);
+    private static readonly Meter s_meter = new(FailoverDiagnostics.MeterName);
 
     /// <summary>Calls sent again after a failure that is known not to have applied them, or that read.</summary>
     public static readonly Counter<long> Retries = s_meter.CreateCounter<long>("redis_failover.client.retries", "{call}", "Calls that were sent again.");

@@ -1,10 +1,15 @@
+#if STACKEXCHANGE_REDIS_1
+global using NodeMultiplexer = StackExchange.Redis.ConnectionMultiplexer;
+#else
+global using NodeMultiplexer = StackExchange.Redis.IConnectionMultiplexer;
+#endif
 using StackExchange.Redis;
 
 namespace RedisFailover.Client;
 
 /// <summary>
-/// Everything that differs between StackExchange.Redis 1.2.6 and 2.x/3.x: names, and traps that one has and the other has not.
-/// No other file of this project mentions a version.
+/// Everything that differs between StackExchange.Redis 1.2.6 and 2.x/3.x: names, members, and traps that one has and the other has
+/// not. No other file of this project mentions a version.
 /// </summary>
 internal static class StackExchangeVersion
 {
@@ -20,12 +25,14 @@ internal static class StackExchangeVersion
     /// <summary>True when this version knows ACL user names.</summary>
     public static bool KnowsUsers => false;
 
-    public static void Configure(ConfigurationOptions configuration, string? user)
+    public static void Configure(ConfigurationOptions configuration, string? user, int timeout)
     {
-        // Refused by the options' validation before it comes here.
-        _ = configuration;
+        // The user was refused by the options' validation before it comes here.
         _ = user;
+        configuration.ResponseTimeout = timeout;
     }
+
+    public static void Configure(ConnectionMultiplexer multiplexer) => multiplexer.IncludeDetailInExceptions = false;
 #else
     public const CommandFlags PreferReplica = CommandFlags.PreferReplica;
     public const CommandFlags DemandReplica = CommandFlags.DemandReplica;
@@ -36,12 +43,16 @@ internal static class StackExchangeVersion
     /// <summary>True when this version knows ACL user names.</summary>
     public static bool KnowsUsers => true;
 
-    public static void Configure(ConfigurationOptions configuration, string? user)
+    public static void Configure(ConfigurationOptions configuration, string? user, int timeout)
     {
         // A call on a lost connection must fail at once, so that it can go to another node, and not queue for it.
         configuration.BacklogPolicy = BacklogPolicy.FailFast;
         configuration.User = user;
+        configuration.AsyncTimeout = timeout;
+        configuration.IncludeDetailInExceptions = false;
     }
+
+    public static void Configure(ConnectionMultiplexer multiplexer) => _ = multiplexer;
 #endif
 
     /// <summary>The bits of <see cref="CommandFlags"/> that choose a role; stripped before a call reaches a multiplexer of one node.</summary>
@@ -52,3 +63,63 @@ internal static class StackExchangeVersion
         => failure.Message.StartsWith("Command cannot be issued to a slave", StringComparison.Ordinal)
             || failure.Message.StartsWith("Command cannot be issued to a replica", StringComparison.Ordinal);
 }
+
+#if STACKEXCHANGE_REDIS_1
+/// <summary>The socket threads of all nodes: a multiplexer that has its own costs a thread more.</summary>
+internal sealed class SharedSockets : IDisposable
+{
+    private readonly SocketManager _manager = new("redis-failover");
+
+    public void Use(ConfigurationOptions configuration) => configuration.SocketManager = _manager;
+
+    public void Dispose() => _manager.Dispose();
+}
+#else
+/// <summary>Nothing to share: this version reads sockets on the thread pool.</summary>
+internal sealed class SharedSockets : IDisposable
+{
+#pragma warning disable CA1822 // Its counterpart needs the instance.
+    public void Use(ConfigurationOptions configuration) => _ = configuration;
+#pragma warning restore CA1822
+
+    public void Dispose()
+    {
+    }
+}
+
+// Members that the later interfaces have and that are no methods: the generator leaves them to us.
+internal sealed partial class FailoverDatabase
+{
+    int IDatabaseAsync.Database => ((IDatabase)this).Database;
+}
+
+internal abstract partial class QueuedCalls
+{
+    private protected int DatabaseNumber => _db < 0 ? 0 : _db;
+}
+
+internal sealed partial class FailoverBatch
+{
+    int IDatabaseAsync.Database => DatabaseNumber;
+}
+
+internal sealed partial class FailoverTransaction
+{
+    int IDatabaseAsync.Database => DatabaseNumber;
+
+    ConditionResult ITransactionAsync.AddCondition(Condition condition) => ((ITransaction)this).AddCondition(condition);
+
+    Task<bool> ITransactionAsync.ExecuteAsync(CommandFlags flags) => ((ITransaction)this).ExecuteAsync(flags);
+
+    bool ITransactionAsync.WasWatchConflict => _last?.WasWatchConflict ?? false;
+}
+
+internal sealed partial class FailoverSubscriber
+{
+    // Queues belong to the multiplexer that made them: they do not move to another node. Subscriptions with a handler do.
+    ChannelMessageQueue ISubscriber.Subscribe(RedisChannel channel, CommandFlags flags) => nodes.Master().Multiplexer.GetSubscriber().Subscribe(channel, flags);
+
+    Task<ChannelMessageQueue> ISubscriber.SubscribeAsync(RedisChannel channel, CommandFlags flags)
+        => nodes.Master().Multiplexer.GetSubscriber().SubscribeAsync(channel, flags);
+}
+#endif

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Net;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using Microsoft.Extensions.Logging;
@@ -32,6 +33,9 @@ public sealed record ZooKeeperOptions
 
     /// <summary>For tests: the request number that a session goes on from, to see it wrap around.</summary>
     internal int LastXid { get; init; }
+
+    /// <summary>For tests: how a host's name becomes addresses. Default the system's resolver.</summary>
+    internal Func<string, CancellationToken, Task<IPAddress[]>> Resolve { get; init; } = Dns.GetHostAddressesAsync;
 }
 
 /// <summary>Credentials of a session.</summary>

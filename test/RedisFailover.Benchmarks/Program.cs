@@ -9,6 +9,12 @@ if (args is ["failover", .. string[] rest])
     return await FailoverBenchmark.RunAsync(rest);
 }
 
+// "leader": how long the monitors are without a leader, real processes too.
+if (args is ["leader", .. string[] changes])
+{
+    return await LeaderChange.RunAsync(changes);
+}
+
 // Nor is "zookeeper", which scripts/bench-zookeeper.sh starts.
 if (args is ["zookeeper", .. string[] options])
 {
@@ -19,6 +25,13 @@ if (args is ["zookeeper", .. string[] options])
 if (args is ["facade", ..])
 {
     await FacadeOverhead.RunAsync(TimeSpan.FromSeconds(args.Length > 1 ? double.Parse(args[1], System.Globalization.CultureInfo.InvariantCulture) : 2));
+    return 0;
+}
+
+// "watchers [count ...]": from the topology's change to the first write, with so many clients.
+if (args is ["watchers", .. string[] counts])
+{
+    await Watchers.RunAsync(counts is [] ? [1, 10, 100] : [.. counts.Select(count => int.Parse(count, System.Globalization.CultureInfo.InvariantCulture))]);
     return 0;
 }
 

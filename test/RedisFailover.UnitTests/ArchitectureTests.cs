@@ -27,6 +27,16 @@ public sealed class ArchitectureTests
     });
 
     [Test]
+    public void The_extensions_use_the_client_and_never_meet_the_monitor()
+        => Assert.That(
+            Ours(typeof(RedisFailover.Client.Extensions.RedisFailoverServices).Assembly),
+            Is.SubsetOf(["RedisFailover.Core", "RedisFailover.ZooKeeper", "RedisFailover.Client"]));
+
+    [Test]
+    public void The_client_needs_no_host_and_no_container()
+        => Assert.That(References(Client).Where(name => name.StartsWith("Microsoft.Extensions.", StringComparison.Ordinal)), Is.SubsetOf(["Microsoft.Extensions.Logging.Abstractions"]));
+
+    [Test]
     public void The_tool_uses_the_client_but_not_the_monitor()
         => Assert.That(Ours(Assembly.Load("redis-failover")), Is.SubsetOf(["RedisFailover.Core", "RedisFailover.ZooKeeper", "RedisFailover.Client"]));
 

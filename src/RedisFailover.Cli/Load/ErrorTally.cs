@@ -1,8 +1,11 @@
 using System.Collections.Immutable;
+using System.Text.RegularExpressions;
+using RedisFailover.Client;
+using StackExchange.Redis;
 
 namespace RedisFailover.Cli.Load;
 
-/// <summary>A kind of error: what failed, and the message with its numbers taken out, so that ports and counters do not make new kinds.</summary>
+/// <summary>A kind of error: what failed, how, and the message.</summary>
 internal sealed record ErrorKind(string Operation, string Type, string Message);
 
 /// <summary>Counts errors by kind. Each is told once when it first comes, and again with its count while more of it come.</summary>
@@ -21,6 +24,9 @@ internal sealed class ErrorTally
             }
         }
     }
+
+    // A time in a message would make each error a kind of its own.
+    private static readonly Regex s_times = new("[0-9.]+ ms", RegexOptions.CultureInvariant);
 
     /// <summary>Counts it; true when it is the first of its kind.</summary>
     internal bool Add(ErrorKind kind)
@@ -58,8 +64,12 @@ internal sealed class ErrorTally
 
     internal static ErrorKind KindOf(string operation, Exception error)
     {
-        // StackExchange.Redis appends the state of its queues to a message, another text each time.
-        string message = error.Message.Split('\n')[0].Split(';')[0];
-        return new ErrorKind(operation, error.GetType().Name, message.Length > 160 ? message[..160] + "..." : message);
+        // Of what lies beneath, the kind only: StackExchange.Redis puts the state of its queues into its messages, another text each time.
+        string cause = error.InnerException is { } inner ? $" ({Failure(inner)})" : "";
+        string message = error is FailoverException ? error.Message : error.Message.Split('\n')[0].Split(';')[0];
+        return new ErrorKind(operation, error.GetType().Name, s_times.Replace(message, "N ms") + cause);
     }
+
+    private static string Failure(Exception inner)
+        => inner is RedisConnectionException connection ? $"{nameof(RedisConnectionException)}: {connection.FailureType}" : inner.GetType().Name;
 }

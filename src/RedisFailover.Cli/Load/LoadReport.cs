@@ -24,9 +24,17 @@ internal sealed record LoadReport
     [JsonPropertyName("acknowledged")]
     public required long Acknowledged { get; init; }
 
-    /// <summary>Writes that ended in an error. Those may have been applied or not; they do not count as lost.</summary>
+    /// <summary>Writes that ended in an error; they do not count as lost, whether or not they were applied.</summary>
     [JsonPropertyName("failedWrites")]
     public required long FailedWrites { get; init; }
+
+    /// <summary>Of the failed writes, those that got no reply and may have been applied.</summary>
+    [JsonPropertyName("ambiguousWrites")]
+    public required long AmbiguousWrites { get; init; }
+
+    /// <summary>Of the failed writes, those that are known not to have been applied.</summary>
+    [JsonPropertyName("notAppliedWrites")]
+    public required long NotAppliedWrites { get; init; }
 
     [JsonPropertyName("reads")]
     public required long Reads { get; init; }
@@ -51,20 +59,30 @@ internal sealed record LoadReport
     [JsonPropertyName("lostAcknowledgedWrites")]
     public required long? Lost { get; init; }
 
+    /// <summary>Every kind of error that came, the most frequent first; the counts add up to all that failed.</summary>
     [JsonPropertyName("errors")]
     public ImmutableArray<ErrorCount> Errors { get; init; } = [];
 
     internal IEnumerable<string> Lines()
     {
-        yield return Line($"writes                     {Writes}, of which acknowledged {Acknowledged}, failed {FailedWrites}");
-        yield return Line($"reads                      {Reads}, of which failed {FailedReads}, older than an acknowledged write {StaleReads}");
+        yield return Line($"writes                     {Writes}: {Acknowledged} acknowledged, {FailedWrites} failed{Failures()}");
+        yield return Line($"reads                      {Reads}: {FailedReads} failed, {StaleReads} did not see an acknowledged write (yet)");
+        if (Errors.IsEmpty)
+        {
+            yield return "errors                     none";
+        }
+
         foreach (ErrorCount error in Errors)
         {
             yield return Line($"errors                     {error.Count} x {error.Operation}: {error.Type}: {error.Message}");
         }
 
         yield return Line($"longest gap                {LongestGapMillis:0.0} ms between two acknowledged writes{(LongestGapTo is null ? "" : $", until {LongestGapTo}")}");
-        yield return Line($"lost acknowledged writes   {(Lost is { } lost ? lost : "not known: the master could not be asked")}");
+        yield return Line($"lost acknowledged writes   {(Lost is { } lost ? Line($"{lost} of {Acknowledged}") : "not known: the master could not be asked")}");
+
+        string Failures() => FailedWrites == 0
+            ? ""
+            : Line($" ({AmbiguousWrites} may have been applied, {NotAppliedWrites} were not applied, {FailedWrites - AmbiguousWrites - NotAppliedWrites} otherwise)");
 
         static string Line(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
     }

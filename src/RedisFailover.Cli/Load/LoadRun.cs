@@ -21,6 +21,8 @@ internal sealed class LoadRun(FailoverConnection connection, LoadOptions options
     private readonly IDatabase _database = connection.GetDatabase();
     private long _writes;
     private long _failedWrites;
+    private long _ambiguousWrites;
+    private long _notAppliedWrites;
     private long _reads;
     private long _failedReads;
     private long _staleReads;
@@ -54,6 +56,8 @@ internal sealed class LoadRun(FailoverConnection connection, LoadOptions options
             Writes = _writes,
             Acknowledged = _acknowledged.Count,
             FailedWrites = _failedWrites,
+            AmbiguousWrites = _ambiguousWrites,
+            NotAppliedWrites = _notAppliedWrites,
             Reads = _reads,
             FailedReads = _failedReads,
             StaleReads = _staleReads,
@@ -114,6 +118,15 @@ internal sealed class LoadRun(FailoverConnection connection, LoadOptions options
         {
             // Whatever it is: counting errors is what this command is for.
             Interlocked.Increment(ref _failedWrites);
+            if (e is MayHaveBeenAppliedException)
+            {
+                Interlocked.Increment(ref _ambiguousWrites);
+            }
+            else if (e is NotAppliedException)
+            {
+                Interlocked.Increment(ref _notAppliedWrites);
+            }
+
             Count("write", e);
         }
     }

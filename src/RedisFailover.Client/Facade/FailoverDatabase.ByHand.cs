@@ -12,7 +12,7 @@ internal sealed partial class FailoverDatabase
     };
 
     /// <summary>The multiplexer of the node that is master now; not to be kept, it does not follow a failover.</summary>
-    ConnectionMultiplexer IRedisAsync.Multiplexer => _nodes.Master().Multiplexer;
+    NodeMultiplexer IRedisAsync.Multiplexer => _nodes.Master().Multiplexer;
 
     /// <summary>Whether a read with these flags would find a node now; does not wait for one.</summary>
     bool IDatabaseAsync.IsConnected(RedisKey key, CommandFlags flags)
@@ -20,15 +20,15 @@ internal sealed partial class FailoverDatabase
 
     RedisResult IDatabase.Execute(string command, params object[] args) => ((IDatabase)this).Execute(command, args, CommandFlags.None);
 
-    RedisResult IDatabase.Execute(string command, ICollection<object> args, CommandFlags flags)
+    RedisResult IDatabase.Execute(string command, ICollection<object>? args, CommandFlags flags)
     {
-        var call = new BlockingCall(_nodes, ClassOf(command, args, flags), flags);
+        var call = Blocking(ClassOf(command, args, flags), flags);
         while (true)
         {
             IDatabase target = call.Target(_db);
             try
             {
-                return target.Execute(command, args, call.Flags);
+                return target.Execute(command, args!, call.Flags);
             }
             catch (Exception failure)
             {
@@ -40,12 +40,12 @@ internal sealed partial class FailoverDatabase
     Task<RedisResult> IDatabaseAsync.ExecuteAsync(string command, params object[] args)
         => ((IDatabaseAsync)this).ExecuteAsync(command, args, CommandFlags.None);
 
-    Task<RedisResult> IDatabaseAsync.ExecuteAsync(string command, ICollection<object> args, CommandFlags flags)
+    Task<RedisResult> IDatabaseAsync.ExecuteAsync(string command, ICollection<object>? args, CommandFlags flags)
         => RunAsync<ExecuteAsyncCall2, RedisResult>(new ExecuteAsyncCall2(command, args, flags), ClassOf(command, args, flags), flags);
 
     RedisResult IDatabase.ScriptEvaluate(string script, RedisKey[]? keys, RedisValue[]? values, CommandFlags flags)
     {
-        var call = new BlockingCall(_nodes, ClassOfScript(flags), flags);
+        var call = Blocking(ClassOfScript(flags), flags);
         while (true)
         {
             IDatabase target = call.Target(_db);

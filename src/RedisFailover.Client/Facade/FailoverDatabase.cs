@@ -12,15 +12,25 @@ internal sealed partial class FailoverDatabase : IDatabase
     private readonly NodeSet _nodes;
     private readonly int _db;
     private readonly object? _asyncState;
+    private readonly WhenAmbiguous _whenAmbiguous;
 
     public FailoverDatabase(NodeSet nodes, int db, object? asyncState)
+        : this(nodes, db, asyncState, nodes.Options.RetryAmbiguous ? WhenAmbiguous.Repeat : WhenAmbiguous.Tell)
+    {
+    }
+
+    private FailoverDatabase(NodeSet nodes, int db, object? asyncState, WhenAmbiguous whenAmbiguous)
     {
         _nodes = nodes;
         _db = db;
         _asyncState = asyncState;
+        _whenAmbiguous = whenAmbiguous;
     }
 
     int IDatabase.Database => _db < 0 ? 0 : _db;
+
+    /// <summary>The same database for calls that may be applied twice.</summary>
+    public FailoverDatabase Idempotent() => _whenAmbiguous == WhenAmbiguous.Repeat ? this : new FailoverDatabase(_nodes, _db, _asyncState, WhenAmbiguous.Repeat);
 
     private Task<T> RunAsync<TCall, T>(TCall call, CommandClass kind, CommandFlags flags)
         where TCall : struct, ICall<T>
@@ -28,45 +38,57 @@ internal sealed partial class FailoverDatabase : IDatabase
         LiveNode? node = _nodes.Current.NodeFor(kind, flags);
         if (node is null)
         {
-            return WithState(FollowAsync<TCall, T>(call, kind, flags, null, null));
+            return WithState(AgainAsync<TCall, T>(call, kind, flags, null, null));
         }
 
         Task<T> sent = Send<TCall, T>(in call, node, flags);
         return sent.IsCompletedSuccessfully ? sent : WithState(FollowAsync(call, kind, flags, node, sent));
     }
 
-    private async Task<T> FollowAsync<TCall, T>(TCall call, CommandClass kind, CommandFlags flags, LiveNode? node, Task<T>? sent)
+    /// <summary>
+    /// Waits for the reply. One object, this task, is all that a call allocates here: awaiters of one kind only, and everything that
+    /// a failure needs stands in <see cref="AgainAsync"/>.
+    /// </summary>
+    private async Task<T> FollowAsync<TCall, T>(TCall call, CommandClass kind, CommandFlags flags, LiveNode node, Task<T> sent)
         where TCall : struct, ICall<T>
     {
-        Retries? retries = null;
+        await ((Task)sent).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (!sent.IsCompletedSuccessfully)
+        {
+            sent = AgainAsync(call, kind, flags, node, sent);
+            await ((Task)sent).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+        else if (StackExchangeVersion.ReaderThreadCanBeStolen && _nodes.Options.ContinueOnThreadPool)
+        {
+            // This may be the socket's reader: the caller continues elsewhere.
+            await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        }
+
+        return sent.GetAwaiter().GetResult();
+    }
+
+    private async Task<T> AgainAsync<TCall, T>(TCall call, CommandClass kind, CommandFlags flags, LiveNode? node, Task<T>? sent)
+        where TCall : struct, ICall<T>
+    {
+        var retries = new Retries(_nodes, kind, _whenAmbiguous);
         while (true)
         {
             if (sent is null)
             {
-                retries ??= new Retries(_nodes, kind);
                 node = await _nodes.NodeForAsync(kind, retries.Redirect(flags), retries).ConfigureAwait(false);
                 sent = Send<TCall, T>(in call, node, flags);
             }
 
-            Exception failure;
-            try
-            {
-                T result = await sent.ConfigureAwait(false);
-                if (StackExchangeVersion.ReaderThreadCanBeStolen)
-                {
-                    // This may be the socket's reader, or the thread that closes a multiplexer: the caller continues elsewhere.
-                    await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-                }
+            await ((Task)sent).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
-                return result;
-            }
-            catch (Exception caught)
-            {
-                failure = caught;
-            }
-
+            // This may be the socket's reader, or the thread that closes a multiplexer.
             await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-            retries ??= new Retries(_nodes, kind);
+            if (sent.IsCompletedSuccessfully)
+            {
+                return await sent.ConfigureAwait(false);
+            }
+
+            Exception failure = sent.Exception?.InnerException ?? new TaskCanceledException(sent);
             await retries.AfterAsync(failure, node!).ConfigureAwait(false);
             sent = null;
         }
@@ -97,10 +119,12 @@ internal sealed partial class FailoverDatabase : IDatabase
         return source.Task;
     }
 
+    private BlockingCall Blocking(CommandClass kind, CommandFlags flags) => new(_nodes, kind, flags, _whenAmbiguous);
+
     /// <summary>The node for a call that stays on it from beginning to end: a scan.</summary>
     private IDatabase Direct(CommandClass kind, ref CommandFlags flags)
     {
-        var call = new BlockingCall(_nodes, kind, flags);
+        var call = Blocking(kind, flags);
         IDatabase target = call.Target(_db);
         flags = call.Flags;
         return target;

@@ -11,6 +11,7 @@ namespace RedisFailover.Client;
 internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object? asyncState) : QueuedCalls(nodes, db, asyncState), ITransaction
 {
     private (LiveNode Node, ITransaction Transaction)? _bound;
+    private ITransaction? _last;
 
     ConditionResult ITransaction.AddCondition(Condition condition)
     {
@@ -71,7 +72,7 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
                 node.Address);
         }
 
-        ITransaction transaction = _bound?.Transaction ?? node.Database(_db).CreateTransaction();
+        ITransaction transaction = _last = _bound?.Transaction ?? node.Database(_db).CreateTransaction();
         calls.ForEach(call => call.Send(transaction));
         bool committed;
         try
@@ -89,10 +90,8 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
             throw;
         }
 
-        if (StackExchangeVersion.ReaderThreadCanBeStolen)
-        {
-            await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-        }
+        // This may be the socket's reader: the caller continues elsewhere.
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
 
         foreach (QueuedCall call in calls)
         {

@@ -3,7 +3,7 @@ using StackExchange.Redis;
 namespace RedisFailover.Client;
 
 /// <summary>What batches and transactions share: calls are kept in their order until they are executed, on the master of that moment.</summary>
-internal abstract class QueuedCalls(NodeSet nodes, int db, object? asyncState) : IRedisAsync
+internal abstract partial class QueuedCalls(NodeSet nodes, int db, object? asyncState) : IRedisAsync
 {
     private protected readonly NodeSet _nodes = nodes;
     private protected readonly int _db = db;
@@ -11,7 +11,7 @@ internal abstract class QueuedCalls(NodeSet nodes, int db, object? asyncState) :
     private readonly Lock _gate = new();
     private List<QueuedCall> _calls = [];
 
-    ConnectionMultiplexer IRedisAsync.Multiplexer => _nodes.Master().Multiplexer;
+    NodeMultiplexer IRedisAsync.Multiplexer => _nodes.Master().Multiplexer;
 
     Task<TimeSpan> IRedisAsync.PingAsync(CommandFlags flags) => RunAsync<PingAsyncCall1, TimeSpan>(new PingAsyncCall1(flags), CommandClass.Write, flags);
 
@@ -35,6 +35,8 @@ internal abstract class QueuedCalls(NodeSet nodes, int db, object? asyncState) :
 
         return queued.Result;
     }
+
+    private protected BlockingCall Blocking(CommandClass kind, CommandFlags flags) => new(_nodes, kind, flags, WhenAmbiguous.Tell);
 
     private protected static IDatabase Direct(CommandClass kind, ref CommandFlags flags)
         => throw new NotSupportedException("A scan cannot be part of a batch or transaction.");

@@ -1,20 +1,32 @@
+using System.Diagnostics;
 using System.Runtime.ExceptionServices;
+using RedisFailover.Shared;
 using StackExchange.Redis;
 
 namespace RedisFailover.Client;
+
+/// <summary>What becomes of a write that was sent and whose reply never came.</summary>
+internal enum WhenAmbiguous
+{
+    /// <summary>The caller is told: <see cref="MayHaveBeenAppliedException"/>.</summary>
+    Tell,
+
+    /// <summary>It is sent again; the caller has said that it may be applied twice.</summary>
+    Repeat,
+}
 
 /// <summary>
 /// What becomes of one call after its first failure, or while there is no node for it: whether it is sent again, when, and what
 /// the caller is told in the end. Its deadline, <see cref="FailoverOptions.WriteWait"/>, runs from the first failure, so that
 /// calls which succeed at once never look at a clock.
 /// </summary>
-internal sealed class Retries(NodeSet nodes, CommandClass kind)
+internal sealed class Retries(NodeSet nodes, CommandClass kind, WhenAmbiguous whenAmbiguous = WhenAmbiguous.Tell)
 {
-    private static readonly TimeSpan s_longestPause = TimeSpan.FromMilliseconds(50);
+    private static readonly Backoff s_backoff = new(TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(50));
 
     private readonly TimeProvider _time = nodes.Options.TimeProvider;
     private readonly long _since = nodes.Options.TimeProvider.GetTimestamp();
-    private TimeSpan _pause = TimeSpan.FromMilliseconds(1);
+    private int _pauses;
     private LiveNode? _lastNode;
     private Exception? _lastFailure;
 
@@ -35,6 +47,7 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind)
         Snapshot current = Judge(failure, node);
         if (!IsSuperfluous(current, node))
         {
+            using Activity? waiting = Traces.Waits(kind, _lastNode, failure);
             TimeSpan pause = NextPause();
             await Task.WhenAny(current.Superseded, Task.Delay(pause, _time)).ConfigureAwait(false);
         }
@@ -46,6 +59,7 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind)
         Snapshot current = Judge(failure, node);
         if (!IsSuperfluous(current, node))
         {
+            using Activity? waiting = Traces.Waits(kind, _lastNode, failure);
             ((IAsyncResult)current.Superseded).AsyncWaitHandle.WaitOne(NextPause());
         }
     }
@@ -54,6 +68,7 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind)
     /// <exception cref="NotAppliedException">None came in time.</exception>
     public async ValueTask WaitAsync(Task superseded)
     {
+        using Activity? waiting = Traces.Waits(kind, _lastNode, _lastFailure);
         try
         {
             await superseded.WaitAsync(RemainingOrThrow(), _time).ConfigureAwait(false);
@@ -67,6 +82,7 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind)
     /// <summary>The same for callers that block.</summary>
     public void Wait(Task superseded)
     {
+        using Activity? waiting = Traces.Waits(kind, _lastNode, _lastFailure);
         if (!((IAsyncResult)superseded).AsyncWaitHandle.WaitOne(RemainingOrThrow()))
         {
             throw TimeIsOver();
@@ -83,7 +99,7 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind)
             ExceptionDispatchInfo.Throw(failure);
         }
 
-        if (outcome == Outcome.Ambiguous && kind == CommandClass.Write && !nodes.Options.RetryAmbiguous)
+        if (outcome == Outcome.Ambiguous && kind == CommandClass.Write && whenAmbiguous == WhenAmbiguous.Tell)
         {
             Measures.Ambiguous.Add(1);
             throw new MayHaveBeenAppliedException(node.Address, failure);
@@ -104,8 +120,7 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind)
 
     private TimeSpan NextPause()
     {
-        TimeSpan pause = _pause * (0.5 + Random.Shared.NextDouble() / 2);
-        _pause = _pause * 2 < s_longestPause ? _pause * 2 : s_longestPause;
+        TimeSpan pause = s_backoff.Spread(_pauses++);
         TimeSpan remaining = Remaining;
         return pause < remaining ? pause : remaining > TimeSpan.Zero ? remaining : TimeSpan.Zero;
     }

@@ -11,6 +11,7 @@ internal sealed class LiveNode
     private readonly TaskCompletionSource<string> _broken = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly IServer _server;
     private long _latencyTicks;
+    private long _freshAsOf;
 
     public LiveNode(NodeAddress address, ConnectionMultiplexer multiplexer)
     {
@@ -35,6 +36,16 @@ internal sealed class LiveNode
 
     /// <summary>Whether its multiplexer lets writes through. It learns a promotion only from ConfigureAsync, see <see cref="MasterRole"/>.</summary>
     public bool TakesWrites => !StackExchangeVersion.IsReplica(_server);
+
+    /// <summary>Whether the application prefers to read from it: <see cref="FailoverOptions.PreferNode"/>.</summary>
+    public bool IsPreferred { get; set; } = true;
+
+    /// <summary>It holds every write that had been acknowledged at this moment (a timestamp); 0 while that is not known. See <see cref="ReplicaLag"/>.</summary>
+    public long FreshAsOf
+    {
+        get => Volatile.Read(ref _freshAsOf);
+        set => Volatile.Write(ref _freshAsOf, value);
+    }
 
     /// <summary>How long the last ping took. Zero before the first.</summary>
     public TimeSpan Latency

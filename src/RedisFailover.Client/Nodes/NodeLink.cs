@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
+using RedisFailover.Shared;
 using StackExchange.Redis;
 
 namespace RedisFailover.Client;
@@ -10,11 +11,10 @@ namespace RedisFailover.Client;
 /// </summary>
 internal sealed class NodeLink : IAsyncDisposable
 {
-    private static readonly TimeSpan s_firstPause = TimeSpan.FromMilliseconds(5);
-    private static readonly TimeSpan s_longestPause = TimeSpan.FromMilliseconds(500);
+    private static readonly Backoff s_backoff = new(TimeSpan.FromMilliseconds(5), TimeSpan.FromMilliseconds(500));
 
     private readonly FailoverOptions _options;
-    private readonly SocketManager _sockets;
+    private readonly SharedSockets _sockets;
     private readonly ILogger _logger;
     private readonly Action _changed;
     private readonly CancellationTokenSource _closing = new();
@@ -27,7 +27,7 @@ internal sealed class NodeLink : IAsyncDisposable
     /// <param name="sockets">Shared by all links: it owns threads.</param>
     /// <param name="logger">Says when a node is lost and when it is back, once each.</param>
     /// <param name="changed">Called whenever <see cref="Live"/> has changed, or its latency when reads go to the nearest.</param>
-    public NodeLink(NodeAddress address, FailoverOptions options, SocketManager sockets, ILogger logger, Action changed)
+    public NodeLink(NodeAddress address, FailoverOptions options, SharedSockets sockets, ILogger logger, Action changed)
     {
         Address = address;
         _options = options;
@@ -65,7 +65,7 @@ internal sealed class NodeLink : IAsyncDisposable
     private async Task RunAsync()
     {
         CancellationToken closing = _closing.Token;
-        TimeSpan pause = s_firstPause;
+        int failures = 0;
         try
         {
             while (true)
@@ -80,12 +80,11 @@ internal sealed class NodeLink : IAsyncDisposable
 
                     Failure = failure;
                     _firstAttempt.TrySetResult();
-                    await Task.Delay(pause * (0.5 + Random.Shared.NextDouble() / 2), _options.TimeProvider, closing).ConfigureAwait(false);
-                    pause = pause * 2 < s_longestPause ? pause * 2 : s_longestPause;
+                    await Task.Delay(s_backoff.Spread(failures++), _options.TimeProvider, closing).ConfigureAwait(false);
                     continue;
                 }
 
-                pause = s_firstPause;
+                failures = 0;
                 Failure = null;
                 Volatile.Write(ref _live, live);
                 Log.NodeConnected(_logger, Address);
@@ -131,8 +130,8 @@ internal sealed class NodeLink : IAsyncDisposable
         try
         {
             ConnectionMultiplexer multiplexer = await ConnectionMultiplexer.ConnectAsync(configuration).ConfigureAwait(false);
-            multiplexer.IncludeDetailInExceptions = false;
-            var live = new LiveNode(Address, multiplexer);
+            StackExchangeVersion.Configure(multiplexer);
+            var live = new LiveNode(Address, multiplexer) { IsPreferred = _options.PreferNode?.Invoke(Address) ?? true };
             if (closing.IsCancellationRequested)
             {
                 live.Close();
@@ -203,13 +202,12 @@ internal sealed class NodeLink : IAsyncDisposable
         configuration.ConnectRetry = 1;
         configuration.ConnectTimeout = (int)_options.ConnectTimeout.TotalMilliseconds;
         configuration.SyncTimeout = timeout;
-        configuration.ResponseTimeout = timeout;
-        configuration.SocketManager = _sockets;
+        _sockets.Use(configuration);
 
         // Nobody but the topology says who is master: no tie-break keys, no gossip over pub/sub.
         configuration.TieBreaker = "";
         configuration.ConfigurationChannel = "";
-        StackExchangeVersion.Configure(configuration, _options.User);
+        StackExchangeVersion.Configure(configuration, _options.User, timeout);
         return configuration;
     }
 }

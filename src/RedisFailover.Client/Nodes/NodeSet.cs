@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using StackExchange.Redis;
 
@@ -12,20 +13,23 @@ internal sealed class NodeSet : IAsyncDisposable
     private readonly Lock _gate = new();
     private readonly Dictionary<NodeAddress, NodeLink> _links = [];
     private readonly List<NodeLink> _closed = [];
-    private readonly SocketManager _sockets;
+    private readonly SharedSockets _sockets;
     private readonly CancellationTokenSource _closing = new();
     private readonly ILogger _logger;
+    private readonly ReplicaLag? _lag;
     private Topology _topology = Topology.None;
     private Learning? _learning;
     private bool _fenced;
     private Snapshot _current;
+    private Activity? _outage;
 
     public NodeSet(FailoverOptions options, ILogger logger)
     {
         Options = options;
         _logger = logger;
         _current = new Snapshot(Topology.None, null, [], options.ReadFrom);
-        _sockets = new SocketManager("redis-failover");
+        _sockets = new SharedSockets();
+        _lag = options.MaxReplicaLag is { } most ? new ReplicaLag(this, most) : null;
     }
 
     public FailoverOptions Options { get; }
@@ -164,6 +168,11 @@ internal sealed class NodeSet : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _closing.CancelAsync().ConfigureAwait(false);
+        if (_lag is not null)
+        {
+            await _lag.DisposeAsync().ConfigureAwait(false);
+        }
+
         NodeLink[] links;
         lock (_gate)
         {
@@ -207,7 +216,7 @@ internal sealed class NodeSet : IAsyncDisposable
         }
 
         LiveNode[] replicas = [.. _topology.Replicas.Select(Live).OfType<LiveNode>()];
-        var next = new Snapshot(_topology, master, replicas, Options.ReadFrom, _fenced);
+        var next = new Snapshot(_topology, master, replicas, Options.ReadFrom, _lag?.Fresh(replicas), _fenced);
         Snapshot previous = _current;
         if (ReferenceEquals(next.Topology, previous.Topology) && next.SameNodes(previous))
         {
@@ -216,6 +225,14 @@ internal sealed class NodeSet : IAsyncDisposable
 
         Volatile.Write(ref _current, next);
         previous.Supersede();
+        if (next.Master is { } taking)
+        {
+            Traces.End(Interlocked.Exchange(ref _outage, null), taking.Address, _topology.Epoch);
+        }
+        else if (previous.Master is { } former)
+        {
+            _outage ??= Traces.WithoutMaster(former.Address, previous.Topology.Epoch);
+        }
     }
 
     private LiveNode? Live(NodeAddress address) => _links.TryGetValue(address, out NodeLink? link) ? link.Live : null;

@@ -12,20 +12,32 @@ internal sealed class Snapshot
 
     private readonly TaskCompletionSource _superseded = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly LiveNode[] _readers;
+    private readonly LiveNode[] _replicaReaders;
 
-    public Snapshot(Topology topology, LiveNode? master, LiveNode[] replicas, ReadFrom readFrom, bool fenced = false)
+    /// <param name="topology">The topology in force.</param>
+    /// <param name="master">The master that is connected and takes writes.</param>
+    /// <param name="replicas">The replicas that are connected.</param>
+    /// <param name="readFrom">Which of them answer reads.</param>
+    /// <param name="fresh">Those of the replicas whose lag is within bounds; null for all.</param>
+    /// <param name="fenced">Whether writes are held.</param>
+    public Snapshot(Topology topology, LiveNode? master, LiveNode[] replicas, ReadFrom readFrom, LiveNode[]? fresh = null, bool fenced = false)
     {
         Topology = topology;
+        ConnectedMaster = master;
         Master = fenced ? null : master;
         Fenced = fenced;
         Replicas = replicas;
-        _readers = Readers(readFrom, master);
+        _replicaReaders = Preferred(fresh ?? replicas);
+        _readers = Readers(readFrom, fresh ?? replicas);
     }
 
     public Topology Topology { get; }
 
     /// <summary>The master, once its multiplexer lets writes through; null while writes have to wait.</summary>
     public LiveNode? Master { get; }
+
+    /// <summary>The same, also while writes are held.</summary>
+    public LiveNode? ConnectedMaster { get; }
 
     /// <summary>Whether writes are held because ZooKeeper cannot be reached.</summary>
     public bool Fenced { get; }
@@ -58,34 +70,49 @@ internal sealed class Snapshot
                 : Master;
         }
 
-        LiveNode? replica = InTurn(Replicas);
+        LiveNode? replica = InTurn(_replicaReaders);
         return role == StackExchangeVersion.DemandReplica ? replica : replica ?? Master;
     }
 
-    public bool Uses(LiveNode node) => Master == node || Array.IndexOf(Replicas, node) >= 0;
+    public bool Uses(LiveNode node) => ConnectedMaster == node || Array.IndexOf(Replicas, node) >= 0;
 
     public void Supersede() => _superseded.TrySetResult();
 
     public bool SameNodes(Snapshot other)
-        => Master == other.Master && Fenced == other.Fenced && Replicas.AsSpan().SequenceEqual(other.Replicas) && _readers.AsSpan().SequenceEqual(other._readers);
+        => Master == other.Master && ConnectedMaster == other.ConnectedMaster && Fenced == other.Fenced && Replicas.AsSpan().SequenceEqual(other.Replicas)
+            && _readers.AsSpan().SequenceEqual(other._readers) && _replicaReaders.AsSpan().SequenceEqual(other._replicaReaders);
 
-    // A turn per thread: callers share no counter to contend for.
     private static LiveNode? InTurn(LiveNode[] nodes) => nodes.Length switch
     {
         0 => null,
         1 => nodes[0],
-        _ => nodes[(int)(++t_turn % (uint)nodes.Length)],
+        _ => nodes[(int)(((ulong)NextTurn() * (uint)nodes.Length) >> 32)],
     };
 
-    private LiveNode[] Readers(ReadFrom readFrom, LiveNode? connectedMaster)
+    // A sequence per thread: callers share no counter to contend for. Scattered, not a plain count: callers whose own calls
+    // alternate, a large one and a small one, would send all the large ones to the same replica.
+    private static uint NextTurn()
     {
-        LiveNode[] master = connectedMaster is null ? [] : [connectedMaster];
+        uint turn = t_turn;
+        if (turn == 0)
+        {
+            turn = (uint)Environment.CurrentManagedThreadId * 2654435769;
+        }
+
+        return t_turn = (turn * 1664525) + 1013904223;
+    }
+
+    private LiveNode[] Readers(ReadFrom readFrom, LiveNode[] fresh)
+    {
+        LiveNode[] master = ConnectedMaster is null ? [] : [ConnectedMaster];
         return readFrom switch
         {
             ReadFrom.Master => Fenced ? [] : master,
-            ReadFrom.Replica => Replicas,
-            ReadFrom.Nearest => [.. Replicas.Concat(master).OrderBy(node => node.Latency).Take(1)],
-            _ => Replicas.Length > 0 ? Replicas : master,
+            ReadFrom.Replica => _replicaReaders,
+            ReadFrom.Nearest => [.. Preferred([.. fresh, .. master]).OrderBy(node => node.Latency).Take(1)],
+            _ => _replicaReaders.Length > 0 ? _replicaReaders : master,
         };
     }
+
+    private static LiveNode[] Preferred(LiveNode[] nodes) => Array.FindAll(nodes, node => node.IsPreferred) is { Length: > 0 } preferred ? preferred : nodes;
 }

@@ -4,11 +4,11 @@ using StackExchange.Redis;
 namespace RedisFailover.Client;
 
 /// <summary>An ISubscriber whose subscriptions survive a failover. All that a connection hands out share them.</summary>
-internal sealed class FailoverSubscriber(NodeSet nodes, Subscriptions subscriptions) : ISubscriber
+internal sealed partial class FailoverSubscriber(NodeSet nodes, Subscriptions subscriptions) : ISubscriber
 {
     private readonly IDatabase _database = new FailoverDatabase(nodes, -1, null);
 
-    ConnectionMultiplexer IRedisAsync.Multiplexer => nodes.Master().Multiplexer;
+    NodeMultiplexer IRedisAsync.Multiplexer => nodes.Master().Multiplexer;
 
     void ISubscriber.Subscribe(RedisChannel channel, Action<RedisChannel, RedisValue> handler, CommandFlags flags)
         => Waiting.For(subscriptions.AddAsync(channel, handler), nodes.Options);
@@ -35,10 +35,10 @@ internal sealed class FailoverSubscriber(NodeSet nodes, Subscriptions subscripti
 
     bool ISubscriber.IsConnected(RedisChannel channel) => nodes.Current.Master is { } master && master.Multiplexer.GetSubscriber().IsConnected(channel);
 
-    EndPoint ISubscriber.IdentifyEndpoint(RedisChannel channel, CommandFlags flags)
+    EndPoint? ISubscriber.IdentifyEndpoint(RedisChannel channel, CommandFlags flags)
         => nodes.Master().Multiplexer.GetSubscriber().IdentifyEndpoint(channel, flags & ~StackExchangeVersion.RoleMask);
 
-    Task<EndPoint> ISubscriber.IdentifyEndpointAsync(RedisChannel channel, CommandFlags flags)
+    Task<EndPoint?> ISubscriber.IdentifyEndpointAsync(RedisChannel channel, CommandFlags flags)
         => nodes.Master().Multiplexer.GetSubscriber().IdentifyEndpointAsync(channel, flags & ~StackExchangeVersion.RoleMask);
 
     TimeSpan IRedis.Ping(CommandFlags flags) => _database.Ping(flags);
@@ -52,12 +52,4 @@ internal sealed class FailoverSubscriber(NodeSet nodes, Subscriptions subscripti
     T IRedisAsync.Wait<T>(Task<T> task) => Waiting.For(task, nodes.Options);
 
     void IRedisAsync.WaitAll(params Task[] tasks) => Waiting.For(Task.WhenAll(tasks), nodes.Options);
-
-#if !STACKEXCHANGE_REDIS_1
-    // Queues belong to the multiplexer that made them: they do not move to another node. The handlers above do.
-    ChannelMessageQueue ISubscriber.Subscribe(RedisChannel channel, CommandFlags flags) => nodes.Master().Multiplexer.GetSubscriber().Subscribe(channel, flags);
-
-    Task<ChannelMessageQueue> ISubscriber.SubscribeAsync(RedisChannel channel, CommandFlags flags)
-        => nodes.Master().Multiplexer.GetSubscriber().SubscribeAsync(channel, flags);
-#endif
 }

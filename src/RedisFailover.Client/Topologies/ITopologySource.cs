@@ -13,6 +13,9 @@ internal interface ITopologySource : IAsyncDisposable
     /// <exception cref="InvalidOperationException">Another request is pending.</exception>
     Task AskFailoverAsync(NodeAddress? target, CancellationToken cancellationToken);
 
+    /// <summary>The timeout of the session as the servers granted it; what was asked for before there was one.</summary>
+    TimeSpan SessionTimeout { get; }
+
     /// <summary>How long ago ZooKeeper was last heard of; null for never.</summary>
     TimeSpan? SinceLastContact { get; }
 }

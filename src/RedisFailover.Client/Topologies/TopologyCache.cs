@@ -9,13 +9,13 @@ internal sealed class TopologyCache(string file, ILogger logger)
 
     public string File => file;
 
-    /// <summary>Replaces the file as a whole, so that a crash leaves the old one.</summary>
+    /// <summary>Replaces the file as a whole, so that a crash leaves the old one; its owner alone may read it.</summary>
     public async Task SaveAsync(Topology topology, CancellationToken cancellationToken)
     {
         try
         {
             string next = file + ".new";
-            await System.IO.File.WriteAllBytesAsync(next, TopologyJson.Write(topology), cancellationToken).ConfigureAwait(false);
+            await WriteAsync(next, TopologyJson.Write(topology), cancellationToken).ConfigureAwait(false);
             System.IO.File.Move(next, file, overwrite: true);
             _told = false;
         }
@@ -29,6 +29,23 @@ internal sealed class TopologyCache(string file, ILogger logger)
 
             _told = true;
         }
+    }
+
+    private static async Task WriteAsync(string path, byte[] content, CancellationToken cancellationToken)
+    {
+        // Gone first: what a crash left there, or somebody else's file or link of that name, is not written into.
+        System.IO.File.Delete(path);
+        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, Options = FileOptions.Asynchronous };
+        if (!OperatingSystem.IsWindows())
+        {
+            options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        }
+
+        using var stream = new FileStream(path, options);
+        await stream.WriteAsync(content, cancellationToken).ConfigureAwait(false);
+
+        // On the disk before it takes the old one's place: a power failure leaves one of the two, whole.
+        stream.Flush(flushToDisk: true);
     }
 
     /// <summary>The topology, or null when there is none to use.</summary>

@@ -82,14 +82,18 @@ internal sealed class TopologyFollower : IAsyncDisposable
 
     private async Task FenceAsync()
     {
-        TimeSpan timeout = _nodes.Options.SessionTimeout;
-        using var timer = new PeriodicTimer(timeout / 40, _nodes.Options.TimeProvider);
+        TimeProvider time = _nodes.Options.TimeProvider;
         try
         {
-            while (await timer.WaitForNextTickAsync(_closing.Token).ConfigureAwait(false))
+            while (true)
             {
+                // As granted: the servers may have shortened what was asked for, and a new session may be granted another.
+                TimeSpan timeout = _source.SessionTimeout;
+                TimeSpan look = timeout / 40;
+
                 // Early by the pause between two looks rather than late.
-                _nodes.Fence(_source.SinceLastContact is not { } silence || silence > (timeout / 2) - (timeout / 40));
+                _nodes.Fence(_source.SinceLastContact is not { } silence || silence > (timeout / 2) - look);
+                await Task.Delay(look, time, _closing.Token).ConfigureAwait(false);
             }
         }
         catch (OperationCanceledException) when (_closing.IsCancellationRequested)

@@ -15,10 +15,12 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
     private readonly WatchedValue _nodes;
     private readonly ILogger _logger;
     private string? _unreadable;
+    private TimeSpan _granted;
 
     public ZooKeeperTopologySource(ZooKeeperConnectionString connection, FailoverOptions options)
     {
         _connection = connection;
+        _granted = options.SessionTimeout;
         _logger = options.LoggerFactory.CreateLogger(Log.Category);
         _zooKeeper = new ZooKeeperClient(new ZooKeeperOptions
         {
@@ -54,6 +56,9 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
     }
 
     public TimeSpan? SinceLastContact => _zooKeeper.SinceLastContact;
+
+    // Kept from the last session: what it was granted is what the monitors' sessions outlive.
+    public TimeSpan SessionTimeout => _zooKeeper.Session is { } session ? _granted = session.SessionTimeout : _granted;
 
     public async Task AskFailoverAsync(NodeAddress? target, CancellationToken cancellationToken)
     {

@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using System.Threading.Channels;
 using RedisFailover.Monitor.Hosting;
+using RedisFailover.Shared;
 
 namespace RedisFailover.Monitor.Redis;
 
@@ -11,8 +12,7 @@ namespace RedisFailover.Monitor.Redis;
 internal sealed class NodeProber : IAsyncDisposable
 {
     private static readonly TimeSpan InfoInterval = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan FirstRetry = TimeSpan.FromMilliseconds(1);
-    private static readonly TimeSpan LongestRetry = TimeSpan.FromMilliseconds(250);
+    private static readonly Backoff Retry = new(TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(250));
 
     private readonly NodeAddress _node;
     private readonly RedisCredentials _credentials;
@@ -85,7 +85,6 @@ internal sealed class NodeProber : IAsyncDisposable
 
     private async Task RunAsync(CancellationToken cancellationToken)
     {
-        TimeSpan retry = FirstRetry;
         int refusals = 0;
         try
         {
@@ -107,11 +106,10 @@ internal sealed class NodeProber : IAsyncDisposable
                 refusals = evidence is Evidence.Refused or Evidence.Unreachable || (evidence == Evidence.Closed && _clock.Now - begun < _policy.ProbeTimeout)
                     ? refusals + 1
                     : 0;
-                retry = evidence switch
+                TimeSpan retry = evidence switch
                 {
                     Evidence.Denied or Evidence.Nonsense => TimeSpan.FromSeconds(1),
-                    _ when refusals <= _policy.MaxFailures => FirstRetry,
-                    _ => retry * 2 < LongestRetry ? retry * 2 : LongestRetry,
+                    _ => Retry.After(refusals - _policy.MaxFailures),
                 };
                 if (evidence is Evidence.Closed or Evidence.Refused && refusals < _policy.MaxFailures)
                 {

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Cryptography.X509Certificates;
+using RedisFailover.Shared;
 
 namespace RedisFailover.ZooKeeper;
 
@@ -10,9 +11,12 @@ namespace RedisFailover.ZooKeeper;
 /// </summary>
 internal sealed class Dialer
 {
+    private static readonly TimeSpan OneSecond = TimeSpan.FromSeconds(1);
+
     private readonly ZooKeeperHost[] _hosts;
     private readonly ZooKeeperTls? _tls;
     private readonly TimeProvider _time;
+    private readonly Func<string, CancellationToken, Task<IPAddress[]>> _resolve;
     private int _next;
 
     internal Dialer(ZooKeeperOptions options)
@@ -21,6 +25,7 @@ internal sealed class Dialer
         Random.Shared.Shuffle(_hosts);
         _tls = options.Tls;
         _time = options.TimeProvider;
+        _resolve = options.Resolve;
     }
 
     internal int HostCount => _hosts.Length;
@@ -28,12 +33,9 @@ internal sealed class Dialer
     /// <summary>The first reconnect after 0 to 100 ms, then exponentially more with jitter, at most the lesser of 1 s and T/6.</summary>
     internal static TimeSpan Backoff(int failures, TimeSpan sessionTimeout)
     {
-        double most = Math.Min(1000, sessionTimeout.TotalMilliseconds / 6);
-        double ceiling = Math.Min(most, 100 * Math.Pow(2, Math.Min(failures, 10)));
-#pragma warning disable CA5394 // Spreads load; protects nothing.
-        double jitter = Random.Shared.NextDouble();
-#pragma warning restore CA5394
-        return TimeSpan.FromMilliseconds(failures == 0 ? ceiling * jitter : ceiling * (0.5 + (jitter / 2)));
+        TimeSpan sixth = sessionTimeout / 6;
+        var backoff = new Backoff(TimeSpan.FromMilliseconds(100), sixth < OneSecond ? sixth : OneSecond);
+        return failures == 0 ? backoff.SpreadFromZero(0) : backoff.Spread(failures);
     }
 
     internal ZooKeeperHost NextHost()
@@ -48,7 +50,7 @@ internal sealed class Dialer
     {
         IPAddress[] addresses = IPAddress.TryParse(host.Host, out IPAddress? literal)
             ? [literal]
-            : await Dns.GetHostAddressesAsync(host.Host, cancellationToken).ConfigureAwait(false);
+            : await _resolve(host.Host, cancellationToken).ConfigureAwait(false);
         if (addresses.Length == 0)
         {
             throw new SocketException((int)SocketError.HostNotFound);

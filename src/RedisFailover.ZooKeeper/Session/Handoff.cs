@@ -1,47 +1,84 @@
+using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 
 namespace RedisFailover.ZooKeeper;
 
 /// <summary>
-/// What the read loop has ready for users: awaiting code to resume, callbacks to run. All but the last of it goes to the thread pool. The last
-/// runs on the very thread that has read it, but only after the loop has left that thread: it waits for the socket by then, and goes on
-/// elsewhere when something comes. So a single request needs no further thread to wake up, and still nobody can hold up the loop.
-/// Used by the loop alone.
+/// What the read loop of one connection has ready for users: awaiting code to resume, callbacks to run. The thread that has read it runs it,
+/// but only after the loop has left that thread: it waits for the socket by then, and goes on elsewhere when something comes. So a
+/// single request needs no further thread to wake up, and many that were answered together need one or two and not one each.
 /// </summary>
-internal sealed class Handoff
+/// <remarks>
+/// Nobody can hold up the loop, nor another's reply: before anything is run while more is there, a further runner is queued to the thread
+/// pool, which takes what is left. And what the resumed code sends meanwhile is sent together: while a runner is queued that has not
+/// started, <see cref="ServerConnection"/> leaves new requests to it, for it begins with sending them.
+/// </remarks>
+internal sealed class Handoff(ServerConnection connection) : IThreadPoolWorkItem
 {
-    private IThreadPoolWorkItem? _held;
+    /// <summary>A runner sends what has come together at least this often.</summary>
+    private const int RunBetweenFlushes = 64;
 
-    internal void Add(IThreadPoolWorkItem item)
-    {
-        if (_held is not null)
-        {
-            ThreadPool.UnsafeQueueUserWorkItem(_held, preferLocal: false);
-        }
+    private readonly ConcurrentQueue<IThreadPoolWorkItem> _ready = new();
+    private int _queued;
 
-        _held = item;
-    }
+    /// <summary>True while a runner is queued that has not started: it will send what is appended before it does.</summary>
+    internal bool RunnerIsDue => Volatile.Read(ref _queued) != 0;
 
-    /// <summary>To the thread pool with what is left.</summary>
+    /// <summary>Used by the loop alone; runs when the loop waits, or elsewhere after <see cref="Flush"/>.</summary>
+    internal void Add(IThreadPoolWorkItem item) => _ready.Enqueue(item);
+
+    /// <summary>To the thread pool with what there is.</summary>
     internal void Flush()
     {
-        if (Take() is { } held)
+        if (!_ready.IsEmpty)
         {
-            ThreadPool.UnsafeQueueUserWorkItem(held, preferLocal: false);
+            QueueRunner();
         }
     }
 
     /// <summary>Await this in the loop instead of the read itself.</summary>
     internal ReadThenRun Around(ValueTask<ReadOnlyMemory<byte>> read) => new(read, this);
 
-    private IThreadPoolWorkItem? Take()
+    void IThreadPoolWorkItem.Execute()
     {
-        IThreadPoolWorkItem? held = _held;
-        _held = null;
-        return held;
+        // Before the sending: a request that still sees a runner due is in what is sent now.
+        Interlocked.Exchange(ref _queued, 0);
+        connection.Flush();
+        Run();
     }
 
-    /// <summary>Waits for the read; when that suspends the loop, runs what is held.</summary>
+    private void QueueRunner()
+    {
+        if (Interlocked.CompareExchange(ref _queued, 1, 0) == 0)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+        }
+    }
+
+    private void Run()
+    {
+        int run = 0;
+        while (_ready.TryDequeue(out IThreadPoolWorkItem? item))
+        {
+            if (!_ready.IsEmpty)
+            {
+                QueueRunner();
+            }
+
+            item.Execute();
+            if (++run % RunBetweenFlushes == 0)
+            {
+                connection.Flush();
+            }
+        }
+
+        if (run > 1)
+        {
+            connection.Flush();
+        }
+    }
+
+    /// <summary>Waits for the read; when that suspends the loop, runs what is ready.</summary>
     internal readonly struct ReadThenRun(ValueTask<ReadOnlyMemory<byte>> read, Handoff handoff) : ICriticalNotifyCompletion
     {
         private readonly ConfiguredValueTaskAwaitable<ReadOnlyMemory<byte>>.ConfiguredValueTaskAwaiter _read = read.ConfigureAwait(false).GetAwaiter();
@@ -69,10 +106,9 @@ internal sealed class Handoff
 
         public void UnsafeOnCompleted(Action continuation)
         {
-            // Taken before the loop may go on on another thread, run after it may.
-            IThreadPoolWorkItem? held = handoff.Take();
+            // From here on the loop may go on on another thread.
             _read.UnsafeOnCompleted(continuation);
-            held?.Execute();
+            handoff.Run();
         }
     }
 }

@@ -34,7 +34,7 @@ internal abstract class Request(OpCode op)
     internal abstract void WriteBody(JuteWriter writer, string chroot);
 
     /// <summary>Called by the read loop with the reply. Registers watches, then hands over to whoever waits.</summary>
-    internal abstract void Reply(in ReplyHeader header, ref JuteReader body, ZooKeeperSession session);
+    internal abstract void Reply(in ReplyHeader header, ref JuteReader body, ZooKeeperSession session, Handoff handoff);
 
     /// <summary>Called instead of <see cref="Reply"/> when there will be none.</summary>
     internal abstract void Fail(ZooKeeperErrorCode code, bool sent, Exception? cause);
@@ -72,7 +72,7 @@ internal abstract class Request<T>(OpCode op) : Request(op), IValueTaskSource<T>
         }
     }
 
-    internal sealed override void Reply(in ReplyHeader header, ref JuteReader body, ZooKeeperSession session)
+    internal sealed override void Reply(in ReplyHeader header, ref JuteReader body, ZooKeeperSession session, Handoff handoff)
     {
         bool ok = TryReadResult(header, ref body, session, out T? result, out ZooKeeperException? error);
         if (Interlocked.Exchange(ref _completed, 1) != 0)
@@ -89,7 +89,7 @@ internal abstract class Request<T>(OpCode op) : Request(op), IValueTaskSource<T>
         }
         else
         {
-            session.Handoff.Add(this);
+            handoff.Add(this);
         }
     }
 

@@ -44,8 +44,12 @@ internal sealed class ServerConnection : IDisposable
         _chroot = chroot;
         _xid = lastXid;
         _lastSend = time.GetTimestamp();
+        Handoff = new Handoff(this);
         Server = server;
     }
+
+    /// <summary>What its replies and events have ready for users.</summary>
+    internal Handoff Handoff { get; }
 
     /// <summary>The server's host, port and address, for the log.</summary>
     internal string Server { get; }
@@ -93,8 +97,8 @@ internal sealed class ServerConnection : IDisposable
 
             refused = Append(request);
 
-            // Whoever flushes now takes this frame along.
-            flush = refused == ZooKeeperErrorCode.Ok && !_flushing;
+            // Whoever flushes now takes this frame along; a runner that is due begins with it.
+            flush = refused == ZooKeeperErrorCode.Ok && !_flushing && !Handoff.RunnerIsDue;
             if (flush)
             {
                 StartFlush();
@@ -121,7 +125,17 @@ internal sealed class ServerConnection : IDisposable
             int start = _filling.BeginFrame();
             write(_filling);
             _filling.EndFrame(start);
-            if (_flushing)
+        }
+
+        Flush();
+    }
+
+    /// <summary>Sends what is left to send.</summary>
+    internal void Flush()
+    {
+        lock (_gate)
+        {
+            if (_flushing || _closed || _filling.Length == 0)
             {
                 return;
             }

@@ -10,6 +10,7 @@ public sealed partial class ZooKeeperSession
 
     private readonly WatchTable _watches = new();
     private readonly List<Watcher> _told = [];
+    private Handoff? _handoff;
 
     internal string ToClientPath(string serverPath) => ZnodePath.Strip(_options.Connection.Chroot, serverPath);
 
@@ -39,6 +40,7 @@ public sealed partial class ZooKeeperSession
     {
         long frames = 0;
         Exception? cause = null;
+        _handoff = connection.Handoff;
         connection.KeepAlive(SessionTimeout);
         Announce(connection);
         using CancellationTokenRegistration closing = _closing.Token.UnsafeRegister(static c => ((ServerConnection)c!).Dispose(), connection);
@@ -46,7 +48,7 @@ public sealed partial class ZooKeeperSession
         {
             while (true)
             {
-                ReadOnlyMemory<byte> frame = await Handoff.Around(connection.ReadFrameAsync(CancellationToken.None));
+                ReadOnlyMemory<byte> frame = await connection.Handoff.Around(connection.ReadFrameAsync(CancellationToken.None));
                 do
                 {
                     frames++;
@@ -60,7 +62,7 @@ public sealed partial class ZooKeeperSession
             cause = e;
         }
 
-        Handoff.Flush();
+        connection.Handoff.Flush();
         _lastContact = connection.LastReceive;
         _xid = connection.LastXid;
         _refusals = 0;
@@ -145,7 +147,7 @@ public sealed partial class ZooKeeperSession
                 Request request = connection.TakeFor(header.Xid);
                 try
                 {
-                    request.Reply(header, ref reader, this);
+                    request.Reply(header, ref reader, this, connection.Handoff);
                 }
                 catch (InvalidDataException e)
                 {
@@ -203,7 +205,7 @@ public sealed partial class ZooKeeperSession
         }
         else
         {
-            _callbacks.Post(_ => watcher.Callback(what), null, Handoff);
+            _callbacks.Post(_ => watcher.Callback(what), null, _handoff);
         }
     }
 }

@@ -103,8 +103,6 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
 
     internal CallbackQueue Callbacks => _callbacks;
 
-    internal Handoff Handoff { get; } = new();
-
     /// <summary>The last transaction that this session has seen.</summary>
     internal long LastZxid { get; private set; }
 
@@ -240,7 +238,7 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
             Tell(watcher, new WatchedEvent(WatchedEventType.SessionEnded, ToClientPath(path)));
         }
 
-        Handoff.Flush();
+        _handoff?.Flush();
 
         // Not behind the users' callbacks, one of which may block.
         _ = _ended.CancelAsync();

@@ -10,7 +10,7 @@ namespace RedisFailover.Benchmarks.Client;
 
 /// <summary>
 /// The facade against the bare multiplexer on one real redis-server, in one run and in turns, so that both see the same machine:
-/// operations per second and bytes allocated per operation. "facade [seconds]".
+/// operations per second and bytes allocated per operation, with the thread cover and without it. "facade [seconds]".
 /// </summary>
 internal static class FacadeOverhead
 {
@@ -24,19 +24,21 @@ internal static class FacadeOverhead
         try
         {
             var address = new NodeAddress("127.0.0.1", port);
-            await using FailoverConnection connection = await ConnectAsync(address);
+            await using FailoverConnection connection = await ConnectAsync(address, null);
+            await using FailoverConnection uncovered = await ConnectAsync(address, new FailoverOptions { ContinueOnThreadPool = false });
             using ConnectionMultiplexer bare = await ConnectionMultiplexer.ConnectAsync(address.ToString());
             IDatabase facade = connection.GetDatabase();
+            IDatabase noCover = uncovered.GetDatabase();
             IDatabase direct = bare.GetDatabase();
             await direct.StringSetAsync("key", s_value);
-            Console.WriteLine($"{"",-28}{"bare ops/s",14}{"facade ops/s",14}{"ratio",8}{"bare B/op",11}{"facade B/op",13}");
-            await CompareAsync("GET, 1 caller, async", each, direct, facade, (db, until) => CallersAsync(1, until, () => db.StringGetAsync("key")));
-            await CompareAsync("SET, 1 caller, async", each, direct, facade, (db, until) => CallersAsync(1, until, () => db.StringSetAsync("key", s_value)));
-            await CompareAsync("GET, 1 caller, sync", each, direct, facade, (db, until) => BlockingAsync(1, until, () => db.StringGet("key")));
-            await CompareAsync("GET, 50 callers, async", each, direct, facade, (db, until) => CallersAsync(50, until, () => db.StringGetAsync("key")));
-            await CompareAsync("SET, 50 callers, async", each, direct, facade, (db, until) => CallersAsync(50, until, () => db.StringSetAsync("key", s_value)));
-            await CompareAsync("GET, 50 threads, sync", each, direct, facade, (db, until) => BlockingAsync(50, until, () => db.StringGet("key")));
-            await CompareAsync("GET, pipelined 10,000", each, direct, facade, PipelinedAsync);
+            Console.WriteLine($"{"",-28}{"bare ops/s",13}{"client ops/s",13}{"ratio",7}{"no cover",10}{"ratio",7}{"bare B",8}{"client B",9}{"no cover",9}");
+            await CompareAsync("GET, 1 caller, async", each, [direct, facade, noCover], (db, until) => CallersAsync(1, until, () => db.StringGetAsync("key")));
+            await CompareAsync("SET, 1 caller, async", each, [direct, facade, noCover], (db, until) => CallersAsync(1, until, () => db.StringSetAsync("key", s_value)));
+            await CompareAsync("GET, 1 caller, sync", each, [direct, facade, noCover], (db, until) => BlockingAsync(1, until, () => db.StringGet("key")));
+            await CompareAsync("GET, 50 callers, async", each, [direct, facade, noCover], (db, until) => CallersAsync(50, until, () => db.StringGetAsync("key")));
+            await CompareAsync("SET, 50 callers, async", each, [direct, facade, noCover], (db, until) => CallersAsync(50, until, () => db.StringSetAsync("key", s_value)));
+            await CompareAsync("GET, 50 threads, sync", each, [direct, facade, noCover], (db, until) => BlockingAsync(50, until, () => db.StringGet("key")));
+            await CompareAsync("GET, pipelined 10,000", each, [direct, facade, noCover], PipelinedAsync);
         }
         finally
         {
@@ -45,26 +47,27 @@ internal static class FacadeOverhead
         }
     }
 
-    private static async Task CompareAsync(string name, TimeSpan each, IDatabase direct, IDatabase facade, Func<IDatabase, long, Task<long>> load)
+    private static async Task CompareAsync(string name, TimeSpan each, IDatabase[] contenders, Func<IDatabase, long, Task<long>> load)
     {
-        var speed = (Bare: new List<double>(), Facade: new List<double>());
-        var bytes = (Bare: 0d, Facade: 0d);
-        foreach (IDatabase warm in (IDatabase[])[direct, facade])
+        foreach (IDatabase warm in contenders)
         {
             await load(warm, Until(each / 2));
         }
 
+        var measured = contenders.Select(_ => new List<(double Ops, double Bytes)>()).ToArray();
         for (int round = 0; round < Rounds; round++)
         {
-            (double ops, bytes.Bare) = await MeasureAsync(direct, each, load);
-            speed.Bare.Add(ops);
-            (ops, bytes.Facade) = await MeasureAsync(facade, each, load);
-            speed.Facade.Add(ops);
+            for (int i = 0; i < contenders.Length; i++)
+            {
+                measured[i].Add(await MeasureAsync(contenders[i], each, load));
+            }
         }
 
-        double bare = Median(speed.Bare);
-        double ours = Median(speed.Facade);
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{name,-28}{bare,14:N0}{ours,14:N0}{ours / bare,8:0.00}{bytes.Bare,11:0}{bytes.Facade,13:0}"));
+        double[] ops = [.. measured.Select(rounds => Median(rounds.Select(round => round.Ops)))];
+        double[] bytes = [.. measured.Select(rounds => Median(rounds.Select(round => round.Bytes)))];
+        Console.WriteLine(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{name,-28}{ops[0],13:N0}{ops[1],13:N0}{ops[1] / ops[0],7:0.00}{ops[2],10:N0}{ops[2] / ops[0],7:0.00}{bytes[0],8:0}{bytes[1],9:0}{bytes[2],9:0}"));
     }
 
     private static async Task<(double OpsPerSecond, double BytesPerOp)> MeasureAsync(IDatabase database, TimeSpan each, Func<IDatabase, long, Task<long>> load)
@@ -126,13 +129,13 @@ internal static class FacadeOverhead
         return count;
     }
 
-    private static async Task<FailoverConnection> ConnectAsync(NodeAddress address)
+    private static async Task<FailoverConnection> ConnectAsync(NodeAddress address, FailoverOptions? options)
     {
         while (true)
         {
             try
             {
-                return await FailoverConnection.ConnectAsync(new OneNode(address), null, CancellationToken.None);
+                return await FailoverConnection.ConnectAsync(new OneNode(address), options, CancellationToken.None);
             }
             catch (FailoverConnectException)
             {
@@ -144,7 +147,7 @@ internal static class FacadeOverhead
 
     private static long Until(TimeSpan later) => Stopwatch.GetTimestamp() + (long)(later.TotalSeconds * Stopwatch.Frequency);
 
-    private static double Median(List<double> values) => values.Order().ElementAt(values.Count / 2);
+    private static double Median(IEnumerable<double> values) => values.Order().ToArray() is var sorted ? sorted[sorted.Length / 2] : 0;
 
     private static int FreePort()
     {
@@ -160,6 +163,8 @@ internal sealed class OneNode(NodeAddress address) : ITopologySource
     public string Problem => "there is always one";
 
     public TimeSpan? SinceLastContact => TimeSpan.Zero;
+
+    public TimeSpan SessionTimeout => TimeSpan.FromSeconds(4);
 
     public async IAsyncEnumerable<Topology> TopologiesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {

@@ -25,5 +25,10 @@ public class Routing
     public object? DemandMaster() => _snapshot.NodeFor(CommandClass.Read, CommandFlags.DemandMaster);
 
     // Never connected: only its identity is looked at.
-    private static LiveNode Node() => (LiveNode)System.Runtime.CompilerServices.RuntimeHelpers.GetUninitializedObject(typeof(LiveNode));
+    private static LiveNode Node()
+    {
+        var node = (LiveNode)System.Runtime.CompilerServices.RuntimeHelpers.GetUninitializedObject(typeof(LiveNode));
+        node.IsPreferred = true;
+        return node;
+    }
 }

@@ -82,17 +82,24 @@ public sealed class CallsAcrossFailoverTests
             IBatch batch = database.CreateBatch();
             Task<bool> batched = batch.StringSetAsync("batched", 1);
             batch.Execute();
+            Task<bool> marked = database.AsIdempotent().StringSetAsync("marked", 1);
+            Task<bool> markedBlocking = Task.Run(() => database.AsIdempotent().StringSet("marked too", 1));
+            await Eventually.HoldsAsync("all are sent", () => SentTo(redis) >= 4);
             await redis.Master.KillAsync();
             if (repeat)
             {
                 await redis.FailOverAsync(redis.Servers[1]);
                 Assert.That(await write, Is.True);
+                Assert.That((int)await database.StringGetAsync("key", CommandFlags.DemandMaster), Is.EqualTo(1));
             }
             else
             {
                 await Failing.WithAsync<MayHaveBeenAppliedException>(() => write);
+                await redis.FailOverAsync(redis.Servers[1]);
             }
 
+            Assert.That(await marked && await markedBlocking, Is.True, "marked as idempotent, call by call");
+            Assert.That(await database.KeyExistsAsync("marked", CommandFlags.DemandMaster) && await database.KeyExistsAsync("marked too", CommandFlags.DemandMaster), Is.True);
             await Failing.WithAsync<MayHaveBeenAppliedException>(() => batched);
         }
     }
@@ -253,5 +260,12 @@ public sealed class CallsAcrossFailoverTests
         TestContext.Out.WriteLine($"{Calls()} acknowledged, {failures.Count} ambiguous, longest call {longest.TotalMilliseconds:0} ms");
         Assert.That(failures, Has.All.InstanceOf<MayHaveBeenAppliedException>());
         Assert.That(failures, Has.Count.LessThanOrEqualTo(20), "one for each caller at most");
+    }
+
+    /// <summary>How many calls wait for their replies from the master.</summary>
+    private static long SentTo(ReplicatedRedis redis)
+    {
+        ConnectionCounters calls = redis.Connection.Nodes.Current.Master!.Multiplexer.GetCounters().Interactive;
+        return calls.PendingUnsentItems == 0 ? calls.SentItemsAwaitingResponse : 0;
     }
 }

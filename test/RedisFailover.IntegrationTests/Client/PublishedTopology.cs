@@ -12,7 +12,23 @@ public sealed class PublishedTopology : ITopologySource
 
     public string Problem => "the test has published none";
 
-    public TimeSpan? SinceLastContact { get; set; } = TimeSpan.Zero;
+    private int _timesAsked;
+
+    /// <summary>How often the client looked whether ZooKeeper had been heard of.</summary>
+    public int TimesAsked => Volatile.Read(ref _timesAsked);
+
+    public TimeSpan? SinceLastContact
+    {
+        get
+        {
+            Interlocked.Increment(ref _timesAsked);
+            return field;
+        }
+
+        set;
+    } = TimeSpan.Zero;
+
+    public TimeSpan SessionTimeout { get; set; } = TimeSpan.FromSeconds(4);
 
     public Task AskFailoverAsync(NodeAddress? target, CancellationToken cancellationToken) => throw new NotSupportedException();
 

@@ -17,7 +17,7 @@ internal sealed class ReplicatedRedis : IAsyncDisposable
 
     public FailoverConnection Connection { get; private set; } = null!;
 
-    public static async Task<ReplicatedRedis> StartAsync(int replicas = 2, FailoverOptions? options = null, RedisServerOptions? redis = null)
+    public static async Task<ReplicatedRedis> StartAsync(int replicas = 2, FailoverOptions? options = null, RedisServerOptions? redis = null, TimeSpan? granted = null)
     {
         var started = new ReplicatedRedis();
         try
@@ -34,6 +34,7 @@ internal sealed class ReplicatedRedis : IAsyncDisposable
                 await Eventually.HoldsAsync($"{replica.Address} is in sync", ct => replica.InfoAsync("replication", ct), info => info["master_link_status"] == "up");
             }
 
+            started.Topology.SessionTimeout = granted ?? started.Topology.SessionTimeout;
             started.Publish(started.Master);
             started.Connection = await FailoverConnection.ConnectAsync(started.Topology, options, CancellationToken.None);
             return started;

@@ -97,13 +97,13 @@ public sealed class RoutingTests
         IDatabase database = connection.GetDatabase();
         Assert.That((string?)database.StringGet("where"), Is.EqualTo("replica"));
         Assert.That((string?)database.StringGet("where", CommandFlags.DemandMaster), Is.EqualTo("master"));
-        Assert.That((string?)database.StringGet("where", CommandFlags.DemandSlave), Is.EqualTo("replica"));
+        Assert.That((string?)database.StringGet("where", StackExchangeVersion.DemandReplica), Is.EqualTo("replica"));
         Assert.That((string?)await database.ScriptEvaluateAsync("return redis.call('get', 'where')"), Is.EqualTo("master"));
-        Assert.That((string?)await database.ScriptEvaluateAsync("return redis.call('get', 'where')", flags: CommandFlags.PreferSlave), Is.EqualTo("replica"));
+        Assert.That((string?)await database.ScriptEvaluateAsync("return redis.call('get', 'where')", flags: StackExchangeVersion.PreferReplica), Is.EqualTo("replica"));
         Assert.That((string?)database.Execute("GET", "where"), Is.EqualTo("replica"));
         Assert.That((string?)database.Execute("get", ["where"], CommandFlags.DemandMaster), Is.EqualTo("master"));
         Assert.That((string?)database.Execute("GETEX", "where"), Is.EqualTo("master"));
-        Assert.That(() => database.StringSet("where", "?", flags: CommandFlags.DemandSlave), Throws.ArgumentException);
+        Assert.That(() => database.StringSet("where", "?", flags: StackExchangeVersion.DemandReplica), Throws.ArgumentException);
         Assert.That(() => database.Execute("BLPOP", "list", 1), Throws.TypeOf<NotSupportedException>());
     }
 
@@ -147,15 +147,68 @@ public sealed class RoutingTests
         IDatabase database = connection.GetDatabase();
         await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => Task.Run(async () =>
         {
-            for (int i = 0; i < 500; i++)
+            for (int i = 0; i < 1000; i++)
             {
                 await database.StringGetAsync("key");
             }
         })));
         double first = await CallsAsync(one);
         double second = await CallsAsync(two);
-        Assert.That(first + second, Is.EqualTo(10_000));
-        Assert.That(first / 10_000, Is.EqualTo(0.5).Within(0.02));
+        Assert.That(first + second, Is.EqualTo(20_000));
+        Assert.That(first / 20_000, Is.EqualTo(0.5).Within(0.02));
+    }
+
+    [Test]
+    public async Task Reads_keep_away_from_a_replica_that_lags_too_far_and_come_back_when_it_has_caught_up()
+    {
+        await using RedisServer master = await RedisServer.StartAsync();
+        await using FaultProxy link = FaultProxy.Start(master.Address);
+        await using RedisServer replica = await RedisServer.StartAsync(new RedisServerOptions { ReplicaOf = link.Address });
+        await Eventually.HoldsAsync("it follows", ct => replica.InfoAsync("replication", ct), info => info["master_link_status"] == "up");
+        var topology = new PublishedTopology();
+        topology.Publish(PublishedTopology.Of(1, master.Address, replica.Address));
+        var options = new FailoverOptions { MaxReplicaLag = TimeSpan.FromMilliseconds(400) };
+        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(topology, options, default);
+        IDatabase database = connection.GetDatabase();
+        await ReadsComeFromAsync(replica.Address, "it has everything");
+
+        link.Set(LinkState.BlackHole);
+        await database.StringSetAsync("key", 1);
+        await ReadsComeFromAsync(master.Address, "it lacks a write");
+        Assert.That(connection.Nodes.Current.NodeFor(CommandClass.Read, StackExchangeVersion.DemandReplica), Is.Null, "a read that demands a replica waits");
+
+        link.Set(LinkState.Healthy);
+        link.Reset();
+        await ReadsComeFromAsync(replica.Address, "it has caught up");
+        Assert.That((int)await database.StringGetAsync("key"), Is.EqualTo(1));
+
+        Task ReadsComeFromAsync(NodeAddress node, string why)
+            => Eventually.HoldsAsync(
+                why, () => connection.Nodes.Current.NodeFor(CommandClass.Read, CommandFlags.None)?.Address == node, TimeSpan.FromSeconds(60));
+    }
+
+    [Test]
+    public async Task Reads_go_to_the_node_that_answers_fastest_or_that_is_preferred()
+    {
+        await using RedisServer master = await RedisServer.StartAsync();
+        await using RedisServer near = await RedisServer.StartAsync();
+        await using FaultProxy far = FaultProxy.Start(near.Address);
+        await using FaultProxy slowMaster = FaultProxy.Start(master.Address);
+        var topology = new PublishedTopology();
+        topology.Publish(PublishedTopology.Of(1, slowMaster.Address, near.Address, far.Address));
+        var nearest = new FailoverOptions { ReadFrom = ReadFrom.Nearest, OperationTimeout = TimeSpan.FromSeconds(2) };
+        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(topology, nearest, default);
+        far.Set(new LinkState(true, true, TimeSpan.FromMilliseconds(200)));
+        slowMaster.Set(new LinkState(true, true, TimeSpan.FromMilliseconds(200)));
+        await Eventually.HoldsAsync("the nearest is known", () => connection.Nodes.Current.NodeFor(CommandClass.Read, CommandFlags.None)?.Address == near.Address, TimeSpan.FromSeconds(60));
+
+        var preferring = new FailoverOptions { PreferNode = node => node == far.Address };
+        var same = new PublishedTopology();
+        same.Publish(PublishedTopology.Of(1, slowMaster.Address, near.Address, far.Address));
+        await using FailoverConnection other = await FailoverConnection.ConnectAsync(same, preferring, default);
+        await Eventually.HoldsAsync("the preferred one is connected", () => other.Nodes.Current.Replicas.Length == 2);
+        await other.GetDatabase().StringGetAsync("key");
+        Assert.That(Enumerable.Range(0, 50).Select(_ => other.Nodes.Current.NodeFor(CommandClass.Read, CommandFlags.None)!.Address), Has.All.EqualTo(far.Address));
     }
 
     private static async Task<double> CallsAsync(RedisServer server)

@@ -99,7 +99,7 @@ public sealed class ZooKeeperTopologyTests
         }
 
         TestContext.Out.WriteLine("setData sent until a waiting write is acknowledged, ms: " + string.Join(" ", times.Select(time => time.ToString("0.0"))));
-        Assert.That(times.Order().ElementAt(3), Is.LessThan(1000), "median; the library alone takes a minute");
+        Assert.That(times.Order().ElementAt(3), Is.LessThan(10_000), "median: a multiplexer by itself learns it after a minute");
     }
 
     private async Task PublishAsync(string root, Topology topology)

@@ -48,6 +48,8 @@ public static class Programs
 
     public static string Cli => Built("RedisFailover.Cli", "redis-failover.dll");
 
+    public static string WebSample => Built(Path.Combine("Samples", "Web"), "RedisFailover.Samples.Web.dll");
+
     /// <summary>The dotnet host that runs us, else the one on the PATH. (The built executables need DOTNET_ROOT where .NET is elsewhere.)</summary>
     public static string Dotnet
         => Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") is { Length: > 0 } host ? host

@@ -28,7 +28,7 @@ public sealed record ZooKeeperServerOptions
 public sealed class ZooKeeperServer : IAsyncDisposable
 {
     private const string Loaded = "PrepRequestProcessor (sid:0) started";
-    private static readonly TimeSpan StartDeadline = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan StartDeadline = TimeSpan.FromSeconds(90);
     private readonly ZooKeeperServerOptions _options;
     private readonly TemporaryDirectory _directory;
     private ChildProcess? _process;
@@ -84,6 +84,13 @@ public sealed class ZooKeeperServer : IAsyncDisposable
     {
         Process.Terminate();
         await Process.WaitForExitAsync(ct);
+    }
+
+    /// <summary>Kills it and deletes all its data, as an operator who starts over does. The next <see cref="StartAsync(CancellationToken)"/> finds nothing.</summary>
+    public async Task KillAndWipeAsync(CancellationToken ct = default)
+    {
+        await KillAsync(ct);
+        Directory.Delete(Path.Combine(DataDirectory, "version-2"), recursive: true);
     }
 
     public void Freeze() => Process.Freeze();

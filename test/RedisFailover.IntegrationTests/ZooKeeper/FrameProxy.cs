@@ -31,6 +31,9 @@ internal sealed class FrameProxy : IAsyncDisposable
 
     internal string ConnectionString => $"127.0.0.1:{Port}";
 
+    /// <summary>The kinds of requests that have passed.</summary>
+    internal ConcurrentDictionary<OpCode, byte> Seen { get; } = new();
+
     /// <summary>Frames towards the client go out byte by byte.</summary>
     internal bool Split { get; set; }
 
@@ -129,6 +132,7 @@ internal sealed class FrameProxy : IAsyncDisposable
             {
                 int xid = BinaryPrimitives.ReadInt32BigEndian(frame.AsSpan(4));
                 var op = (OpCode)BinaryPrimitives.ReadInt32BigEndian(frame.AsSpan(8));
+                Seen.TryAdd(op, 0);
                 if (_trap is { } trap && trap.Op == op)
                 {
                     link.Loses = xid;

@@ -24,7 +24,7 @@ public sealed class HammerTests
         int seed = Random.Shared.Next();
         string root = FreshRoot();
         await using var proxy = new FrameProxy(Server.Port);
-        await using ZooKeeperSession session = await ConnectAsync(proxy.ConnectionString, root, TimeSpan.FromSeconds(8));
+        await using ZooKeeperSession session = await ConnectAsync(proxy.ConnectionString, root, LongTimeout);
         long id = session.SessionId;
         using var stop = new CancellationTokenSource(duration);
         Task<int> faults = FaultsAsync(proxy, new Random(seed), stop.Token);
@@ -188,7 +188,7 @@ public sealed class HammerTests
                     Assert.That(Text(now), Is.EqualTo($"{path}:{Version}"));
                     return applied;
                 }
-                catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.ConnectionLoss && Stopwatch.GetElapsedTime(start) < TimeSpan.FromSeconds(20))
+                catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.ConnectionLoss && Stopwatch.GetElapsedTime(start) < Deadline)
                 {
                     // Again.
                 }

@@ -31,6 +31,10 @@ public sealed class InteroperationTests
         await session.SetDataAsync("/from-cli", Bytes("written by us"));
 
         Assert.That(await Server.CliAsync(["get", root + "/from-cli"]), Does.Contain("written by us"));
+        await session.CreateAsync(
+            "/from-us", default, acl: [new ZnodeAcl(ZnodePermissions.Read | ZnodePermissions.Write, "world", "anyone"), ZnodeAcl.Digest("x", "y")]);
+        string shown = await Server.CliAsync(["getAcl", root + "/from-us"]);
+        Assert.That(shown, Does.Contain("'world,'anyone").And.Contain(": rw").And.Contain("'digest,'x:").And.Contain(": cdrwa"));
     }
 
     [Test]
@@ -47,10 +51,10 @@ public sealed class InteroperationTests
         string source = Path.Combine(Programs.RepositoryRoot, "test", "RedisFailover.IntegrationTests", "ZooKeeper", "Watch.java");
         await using ChildProcess java = await ChildProcess.StartAsync(
             new ChildProcessOptions("Watch.java", Programs.Java, ["-Xmx64m", "-cp", Programs.ZooKeeperClassPath, source, Server.ConnectionString, root]));
-        await java.WaitForLineAsync(line => line == "java sees first", TimeSpan.FromSeconds(30));
+        await java.WaitForLineAsync(line => line == "java sees first", Deadline);
         Assert.That(Text(await session.GetDataAsync("/from-java")), Is.EqualTo("written by java é"));
         await session.SetDataAsync("/from-us", Bytes("second"));
-        await java.WaitForLineAsync(line => line == "java was told, sees second version 1", TimeSpan.FromSeconds(10));
+        await java.WaitForLineAsync(line => line == "java was told, sees second version 1", Deadline);
         Assert.That(await java.WaitForExitAsync(), Is.Zero);
     }
 }

@@ -11,12 +11,23 @@ namespace RedisFailover.IntegrationTests.ZooKeeper;
 [SetUpFixture]
 public sealed class RealServer
 {
+    /// <summary>
+    /// For tests in which a session has to outlive what is done to it: on a slow machine that takes a while, and how long is not the question.
+    /// </summary>
+    internal const string LongSessions = "maxSessionTimeout=60000";
+
+    /// <summary>The timeout of such a session.</summary>
+    internal static readonly TimeSpan LongTimeout = TimeSpan.FromSeconds(60);
+
+    /// <summary>How long a test waits for what has to come.</summary>
+    internal static readonly TimeSpan Deadline = TimeSpan.FromSeconds(60);
+
     private static ZooKeeperServer? _server;
 
     internal static ZooKeeperServer Server => _server ?? throw new InvalidOperationException("The server is started before the first test.");
 
     [OneTimeSetUp]
-    public async Task StartAsync() => _server = await ZooKeeperServer.StartAsync(new ZooKeeperServerOptions { ConfLines = ["extendedTypesEnabled=true"] });
+    public async Task StartAsync() => _server = await ZooKeeperServer.StartAsync(new ZooKeeperServerOptions { ConfLines = ["extendedTypesEnabled=true", LongSessions] });
 
     [OneTimeTearDown]
     public async Task StopAsync()
@@ -40,7 +51,7 @@ public sealed class RealServer
     /// <summary>A session on the server, directly or through what the connection string names, below a new root.</summary>
     internal static async Task<ZooKeeperSession> ConnectAsync(string? connection = null, string? root = null, TimeSpan? timeout = null)
     {
-        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+        using var deadline = new CancellationTokenSource(Deadline);
         ZooKeeperSession session = await ZooKeeperSession.ConnectAsync(
             Options((connection ?? Server.ConnectionString) + (root ?? FreshRoot()), timeout), deadline.Token);
         await session.EnsurePathAsync("/", deadline.Token);
@@ -91,7 +102,7 @@ public sealed class RealServer
     {
         try
         {
-            await task.WaitAsync(TimeSpan.FromSeconds(20));
+            await task.WaitAsync(Deadline);
         }
         catch (ZooKeeperException e)
         {

@@ -34,7 +34,7 @@ public sealed class TlsTests
         });
         var tls = new ZooKeeperTls { Authorities = [authority], ClientCertificate = client };
         ZooKeeperOptions options = Options($"127.0.0.1:{port}") with { Tls = tls };
-        await using (ZooKeeperSession session = await ZooKeeperSession.ConnectAsync(options).WaitAsync(TimeSpan.FromSeconds(20)))
+        await using (ZooKeeperSession session = await ZooKeeperSession.ConnectAsync(options).WaitAsync(Deadline))
         {
             await session.CreateAsync("/secret", Bytes(new string('x', 500_000)));
             Assert.That((await session.GetDataAsync("/secret")).Data.Length, Is.EqualTo(500_000));

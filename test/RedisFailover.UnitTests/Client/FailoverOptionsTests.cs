@@ -23,8 +23,19 @@ public sealed class FailoverOptionsTests
         Wrong(new FailoverOptions { SessionTimeout = TimeSpan.FromHours(1) }, "SessionTimeout");
         Wrong(new FailoverOptions { ReadFrom = (ReadFrom)9 }, "ReadFrom");
         Wrong(new FailoverOptions { WhenDisconnected = (WhenDisconnected)9 }, "WhenDisconnected");
+        Wrong(new FailoverOptions { MaxReplicaLag = TimeSpan.FromMilliseconds(19) }, "MaxReplicaLag");
         Wrong(new FailoverOptions { TopologyCacheFile = "" }, "TopologyCacheFile");
     });
+
+    [Test]
+    public void Each_wrong_setting_has_its_line()
+        => Assert.That(
+            () => new FailoverOptions { WriteWait = TimeSpan.FromSeconds(-1), ReadFrom = (ReadFrom)9 }.Validate(),
+            Throws.ArgumentException.With.Message.EqualTo(
+                string.Join(
+                    Environment.NewLine,
+                    "FailoverOptions.WriteWait is -00:00:01; allowed: 00:00:00 to 00:10:00.",
+                    "FailoverOptions.ReadFrom is 9; allowed: PreferReplica, Replica, Master, Nearest.")));
 
     [Test]
     public void The_password_is_not_part_of_the_text()

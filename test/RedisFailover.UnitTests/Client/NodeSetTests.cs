@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
 using RedisFailover.Client;
@@ -70,6 +71,41 @@ public sealed class NodeSetTests
 
         Assert.That(failure!.Message, Is.EqualTo("No master took the call within 30 ms: there is no master (epoch 4). It was not applied."));
     }
+
+    [Test]
+    public async Task While_writes_are_held_a_call_says_so()
+    {
+        await using var nodes = new NodeSet(new FailoverOptions { WriteWait = TimeSpan.FromMilliseconds(30) }, NullLogger.Instance);
+        nodes.Apply(new Topology { Epoch = 4, Master = s_a, State = TopologyState.Ok });
+        nodes.Fence(held: true);
+        IDatabase database = new FailoverDatabase(nodes, -1, null);
+        Assert.That(() => database.StringSet("key", 1), Throws.TypeOf<NotAppliedException>().With.Message.Contains("writes are held while ZooKeeper cannot be reached"));
+    }
+
+    [Test]
+    public async Task A_call_that_waits_is_traced_as_its_callers_child_and_one_that_does_not_is_not()
+    {
+        List<Activity> seen = [];
+        using ActivityListener listener = new()
+        {
+            ShouldListenTo = source => source.Name == FailoverDiagnostics.ActivitySourceName,
+            Sample = (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllData,
+            ActivityStopped = seen.Add,
+        };
+        ActivitySource.AddActivityListener(listener);
+        await using var nodes = new NodeSet(new FailoverOptions { WriteWait = TimeSpan.FromMilliseconds(30) }, NullLogger.Instance);
+        nodes.Apply(new Topology { Epoch = 4, State = TopologyState.NoMaster });
+        IDatabase database = new FailoverDatabase(nodes, -1, null);
+        using Activity caller = new Activity("caller").Start();
+        Assert.That(() => database.StringSet("key", 1), Throws.TypeOf<NotAppliedException>());
+        Activity waiting = seen.Single(activity => activity.ParentId == caller.Id);
+        Assert.That(waiting.OperationName, Is.EqualTo("redis_failover.wait"));
+        Assert.That(waiting.GetTagItem("redis_failover.class"), Is.EqualTo("write"));
+    }
+
+    [Test]
+    public void Only_a_database_of_ours_repeats_calls()
+        => Assert.That(() => FailoverDatabaseExtensions.AsIdempotent(null!), Throws.ArgumentException);
 
     [Test]
     public async Task Asking_whether_it_is_connected_waits_for_nobody()

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text;
 using NUnit.Framework;
 using RedisFailover.ZooKeeper;
@@ -126,6 +127,27 @@ public sealed class SessionTests
     }
 
     [Test]
+    public async Task Names_are_resolved_anew_at_every_attempt_and_every_address_is_tried()
+    {
+        await using var server = new FakeServer();
+        int asked = 0;
+        ZooKeeperOptions options = server.Options() with
+        {
+            Connection = ZooKeeperConnectionString.Parse($"zk.example:{server.Port}"),
+
+            // At first the name leads nowhere, then to two addresses of which only the second is the server's.
+            Resolve = (host, _) => Task.FromResult<IPAddress[]>(
+                host != "zk.example" ? [] : Interlocked.Increment(ref asked) == 1 ? [IPAddress.Parse("127.0.0.2")] : [IPAddress.Parse("127.0.0.2"), IPAddress.Loopback]),
+        };
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync(options);
+        await using ZooKeeperSession owned = session;
+        Assert.That(Volatile.Read(ref asked), Is.EqualTo(2));
+        connection.Close();
+        await server.AcceptSessionAsync(session.SessionId);
+        Assert.That(Volatile.Read(ref asked), Is.EqualTo(3));
+    }
+
+    [Test]
     public async Task Case_21_after_a_reconnect_credentials_come_first_then_watches_then_what_was_asked_meanwhile()
     {
         await using var server = new FakeServer();
@@ -240,7 +262,7 @@ public sealed class SessionTests
         using var blocked = new CountdownEvent(2);
         async Task BlockAsync()
         {
-            await session.GetDataAsync("/a", _ => Block());
+            await session.GetDataAsync("/a", _ => Block()).ConfigureAwait(false);
             Block();
         }
 

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Measures how long three monitors are without a leader: from SIGTERM and from kill -9 of the leading one until ZooKeeper tells of the
+# next; and a commit under the leader's fence.
+#   scripts/bench-leader.sh [--rounds 5] [--zookeepers 1|3] [--session-timeout 4000]
+set -euo pipefail
+# shellcheck source=scripts/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+install_dependencies
+build src/RedisFailover.Monitor "$MONITOR"
+build test/RedisFailover.Benchmarks "$ROOT/test/RedisFailover.Benchmarks/bin/Release/net10.0/RedisFailover.Benchmarks.dll"
+exec dotnet "$ROOT/test/RedisFailover.Benchmarks/bin/Release/net10.0/RedisFailover.Benchmarks.dll" leader "$@"

@@ -1,0 +1,57 @@
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+
+namespace RedisFailover.Client.Extensions;
+
+/// <summary>
+/// Healthy: writes and reads are taken and ZooKeeper is heard of. Unhealthy: neither writes nor reads are taken. Degraded: anything
+/// between, such as a failover that is under way (reads go on, writes wait) or ZooKeeper being away. Asks nobody: it looks at what the
+/// connection knows, so it may be called as often as one likes.
+/// </summary>
+internal sealed class RedisFailoverHealthCheck(FailoverConnector connector) : IHealthCheck
+{
+    public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
+    {
+        FailoverStatus status;
+        try
+        {
+            status = connector.Connection.Status;
+        }
+        catch (InvalidOperationException notYet)
+        {
+            return Task.FromResult(new HealthCheckResult(HealthStatus.Unhealthy, notYet.Message));
+        }
+
+        return Task.FromResult(new HealthCheckResult(Judge(status), Describe(status), data: Data(status)));
+    }
+
+    internal static HealthStatus Judge(FailoverStatus status) => status switch
+    {
+        { TakesWrites: false, TakesReads: false } => HealthStatus.Unhealthy,
+        { TakesWrites: true, TakesReads: true, FollowsZooKeeper: true } => HealthStatus.Healthy,
+        _ => HealthStatus.Degraded,
+    };
+
+    internal static string Describe(FailoverStatus status)
+    {
+        string master = status switch
+        {
+            { Fenced: true } => "writes are held because ZooKeeper is not heard of",
+            { TakesWrites: true } => $"the master is {status.Topology.Master}",
+            { Topology.Master: { } named } => $"the master {named} does not answer",
+            _ => $"there is no master: {status.Topology.Reason}",
+        };
+        string reads = status.TakesReads ? "" : "; no node to read from";
+        string following = status.FollowsZooKeeper ? "" : "; ZooKeeper is not heard of";
+        return $"epoch {status.Topology.Epoch}: {master}{reads}{(status.Fenced ? "" : following)}";
+    }
+
+    private static Dictionary<string, object> Data(FailoverStatus status) => new()
+    {
+        ["epoch"] = status.Topology.Epoch,
+        ["master"] = status.Topology.Master?.ToString() ?? "",
+        ["replicas"] = status.Topology.Replicas.Length,
+        ["takesWrites"] = status.TakesWrites,
+        ["takesReads"] = status.TakesReads,
+        ["followsZooKeeper"] = status.FollowsZooKeeper,
+    };
+}

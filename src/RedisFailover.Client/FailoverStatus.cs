@@ -1,0 +1,26 @@
+namespace RedisFailover.Client;
+
+/// <summary>What a <see cref="FailoverConnection"/> can do at one moment.</summary>
+public sealed record FailoverStatus
+{
+    /// <summary>The topology in force.</summary>
+    public required Topology Topology { get; init; }
+
+    /// <summary>Whether a write would be sent at once; otherwise it waits.</summary>
+    public required bool TakesWrites { get; init; }
+
+    /// <summary>Whether a read would be sent at once; otherwise it waits.</summary>
+    public required bool TakesReads { get; init; }
+
+    /// <summary>Whether writes are held because ZooKeeper was not heard of: <see cref="WhenDisconnected.FenceWrites"/>.</summary>
+    public required bool Fenced { get; init; }
+
+    /// <summary>How long ago ZooKeeper was last heard of; null for never, after a start from <see cref="FailoverOptions.TopologyCacheFile"/>.</summary>
+    public required TimeSpan? SinceZooKeeperContact { get; init; }
+
+    /// <summary>The timeout of the ZooKeeper session as it was granted.</summary>
+    public required TimeSpan SessionTimeout { get; init; }
+
+    /// <summary>Whether ZooKeeper was heard of within <see cref="SessionTimeout"/>: else this client may not learn of a change of master.</summary>
+    public bool FollowsZooKeeper => SinceZooKeeperContact is { } silence && silence <= SessionTimeout;
+}

@@ -1,0 +1,88 @@
+namespace RedisFailover.Client;
+
+/// <summary>What INFO replication says of a node's place in the replication stream.</summary>
+/// <param name="History">The replication history (replid) that the offset counts in.</param>
+/// <param name="Offset">A master's: written up to there. A replica's: applied up to there.</param>
+internal readonly record struct ReplicationPlace(string History, long Offset)
+{
+    /// <summary>Null when the reply does not tell, as for a replica that is copying everything anew.</summary>
+    public static ReplicationPlace? Parse(string info, bool replica)
+    {
+        string? history = null;
+        long? offset = null;
+        string wanted = replica ? "slave_repl_offset" : "master_repl_offset";
+        string role = replica ? "slave" : "master";
+        foreach (ReadOnlySpan<char> line in info.AsSpan().EnumerateLines())
+        {
+            int colon = line.IndexOf(':');
+            if (colon < 0)
+            {
+                continue;
+            }
+
+            ReadOnlySpan<char> name = line[..colon];
+            ReadOnlySpan<char> value = line[(colon + 1)..];
+            if (name is "role" && !value.SequenceEqual(role))
+            {
+                return null;
+            }
+
+            if (name is "master_replid")
+            {
+                history = value.ToString();
+            }
+            else if (name.SequenceEqual(wanted) && long.TryParse(value, out long number))
+            {
+                offset = number;
+            }
+            else if (name is "master_sync_in_progress" && value is not "0")
+            {
+                return null;
+            }
+        }
+
+        return history is not null && offset is { } found ? new ReplicationPlace(history, found) : null;
+    }
+}
+
+/// <summary>
+/// How far the master had written, and when it was asked: what a replica's place is compared with. A replica that has applied as
+/// much as the master had written when it was asked at time t holds every write that was acknowledged before t, also when its link
+/// has been down since and nothing was written meanwhile. Not thread-safe.
+/// </summary>
+internal sealed class ReplicationOffsets
+{
+    private const int Kept = 64;
+    private readonly Queue<(long Asked, ReplicationPlace Place)> _samples = new();
+
+    /// <summary>The master said where it is; it was asked at that moment.</summary>
+    public void Add(long asked, ReplicationPlace place)
+    {
+        if (_samples.Count > 0 && _samples.Peek().Place.History != place.History)
+        {
+            // Another master, or the same one with other data: offsets of two histories do not compare.
+            _samples.Clear();
+        }
+
+        _samples.Enqueue((asked, place));
+        if (_samples.Count > Kept)
+        {
+            _samples.Dequeue();
+        }
+    }
+
+    /// <summary>The latest moment whose writes a replica at this place all holds; null when it is not known to hold any.</summary>
+    public long? FreshAsOf(ReplicationPlace replica)
+    {
+        long? fresh = null;
+        foreach ((long asked, ReplicationPlace place) in _samples)
+        {
+            if (place.History == replica.History && place.Offset <= replica.Offset)
+            {
+                fresh = asked;
+            }
+        }
+
+        return fresh;
+    }
+}

@@ -1,0 +1,46 @@
+using System.Diagnostics;
+
+namespace RedisFailover.Client;
+
+/// <summary>What the client traces, under <see cref="FailoverDiagnostics.ActivitySourceName"/>. A call that succeeds at once is not traced and pays nothing.</summary>
+internal static class Traces
+{
+    private static readonly ActivitySource s_source = new(FailoverDiagnostics.ActivitySourceName);
+
+    /// <summary>A call waits: for a node that can take it, or before it is sent again.</summary>
+    public static Activity? Waits(CommandClass kind, LiveNode? failed, Exception? failure)
+    {
+        Activity? waiting = s_source.StartActivity("redis_failover.wait", ActivityKind.Client);
+        return waiting?
+            .SetTag("redis_failover.class", kind == CommandClass.Write ? "write" : "read")
+            .SetTag("server.address", failed?.Address.Host)
+            .SetTag("server.port", failed?.Address.Port)
+            .SetTag("error.type", failure?.GetType().Name);
+    }
+
+    /// <summary>From the moment when the master cannot take writes until one can.</summary>
+    public static Activity? WithoutMaster(NodeAddress? former, long epoch)
+    {
+        if (!s_source.HasListeners())
+        {
+            return null;
+        }
+
+        // Nobody's child: it is told on whichever thread brought the news.
+        Activity? around = Activity.Current;
+        Activity.Current = null;
+        Activity? outage = s_source.StartActivity("redis_failover.no_master");
+        Activity.Current = around;
+        return outage?.SetTag("redis_failover.former_master", former?.ToString()).SetTag("redis_failover.former_epoch", epoch);
+    }
+
+    public static void End(Activity? outage, NodeAddress master, long epoch)
+    {
+        if (outage is not null)
+        {
+            Activity? around = Activity.Current;
+            outage.SetTag("redis_failover.master", master.ToString()).SetTag("redis_failover.epoch", epoch).Dispose();
+            Activity.Current = around;
+        }
+    }
+}

@@ -1,0 +1,62 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using NUnit.Framework;
+using RedisFailover.Client;
+
+namespace RedisFailover.UnitTests.Client;
+
+[TestFixture]
+public sealed class TopologyCacheTests
+{
+    private static readonly Topology s_topology = new() { Epoch = 3, Master = new NodeAddress("a", 1), State = TopologyState.Ok };
+
+    [Test]
+    public async Task Only_its_owner_may_read_it_and_nothing_is_left_beside_it()
+    {
+        using Folder folder = new();
+        await new TopologyCache(folder.File, NullLogger.Instance).SaveAsync(s_topology, default);
+        Assert.That(new FileInfo(folder.File).UnixFileMode, Is.EqualTo(UnixFileMode.UserRead | UnixFileMode.UserWrite));
+        Assert.That(Directory.GetFiles(folder.Path), Has.Length.EqualTo(1));
+        Assert.That(new TopologyCache(folder.File, NullLogger.Instance).Load()!.Master, Is.EqualTo(s_topology.Master));
+    }
+
+    [Test]
+    public async Task What_a_crash_left_half_written_is_neither_read_nor_in_the_way()
+    {
+        using Folder folder = new();
+        TopologyCache cache = new(folder.File, NullLogger.Instance);
+        await cache.SaveAsync(s_topology, default);
+        await File.WriteAllTextAsync(folder.File + ".new", "{ \"epoch\": 9");
+        Assert.That(cache.Load()!.Epoch, Is.EqualTo(3));
+        await cache.SaveAsync(s_topology with { Epoch = 4 }, default);
+        Assert.That(cache.Load()!.Epoch, Is.EqualTo(4));
+    }
+
+    [Test]
+    public async Task A_link_under_the_temporary_name_is_not_written_through()
+    {
+        using Folder folder = new();
+        string victim = Path.Combine(folder.Path, "victim");
+        await File.WriteAllTextAsync(victim, "kept");
+        File.CreateSymbolicLink(folder.File + ".new", victim);
+        await new TopologyCache(folder.File, NullLogger.Instance).SaveAsync(s_topology, default);
+        Assert.That(await File.ReadAllTextAsync(victim), Is.EqualTo("kept"));
+        Assert.That(new FileInfo(folder.File).LinkTarget, Is.Null);
+    }
+
+    [Test]
+    public async Task A_file_that_cannot_be_written_or_read_stops_nobody()
+    {
+        TopologyCache cache = new("/nowhere/to/be/found.json", NullLogger.Instance);
+        await cache.SaveAsync(s_topology, default);
+        Assert.That(cache.Load(), Is.Null);
+    }
+
+    private sealed class Folder : IDisposable
+    {
+        public string Path { get; } = Directory.CreateTempSubdirectory("redis-failover-cache").FullName;
+
+        public string File => System.IO.Path.Combine(Path, "topology.json");
+
+        public void Dispose() => Directory.Delete(Path, recursive: true);
+    }
+}
