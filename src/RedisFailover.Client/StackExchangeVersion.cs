@@ -32,6 +32,8 @@ internal static class StackExchangeVersion
         configuration.ResponseTimeout = timeout;
     }
 
+    public static Task<RedisResult> ReplicationInfoAsync(IDatabase database) => database.ExecuteAsync("INFO", "replication");
+
     public static void Configure(ConnectionMultiplexer multiplexer) => multiplexer.IncludeDetailInExceptions = false;
 #else
     public const CommandFlags PreferReplica = CommandFlags.PreferReplica;
@@ -51,6 +53,9 @@ internal static class StackExchangeVersion
         configuration.AsyncTimeout = timeout;
         configuration.IncludeDetailInExceptions = false;
     }
+
+    /// <summary>By a script: this version takes INFO for an administrator's command and refuses it without AllowAdmin.</summary>
+    public static Task<RedisResult> ReplicationInfoAsync(IDatabase database) => database.ScriptEvaluateAsync("return redis.call('INFO', 'replication')");
 
     public static void Configure(ConnectionMultiplexer multiplexer) => _ = multiplexer;
 #endif

@@ -21,10 +21,10 @@ if (args is ["zookeeper", .. string[] options])
     return await ZooKeeperBenchmark.RunAsync(options);
 }
 
-// "facade [seconds]": the client against the bare multiplexer, side by side in one run.
+// "facade [seconds [part of a name]]": the client against the bare multiplexer, side by side in one run.
 if (args is ["facade", ..])
 {
-    await FacadeOverhead.RunAsync(TimeSpan.FromSeconds(args.Length > 1 ? double.Parse(args[1], System.Globalization.CultureInfo.InvariantCulture) : 2));
+    await FacadeOverhead.RunAsync(TimeSpan.FromSeconds(args.Length > 1 ? double.Parse(args[1], System.Globalization.CultureInfo.InvariantCulture) : 2), args.Length > 2 ? args[2] : "");
     return 0;
 }
 

@@ -128,7 +128,7 @@ internal sealed class ReplicaLag : IAsyncDisposable
     {
         try
         {
-            string? info = (string?)await node.Database(0).ExecuteAsync("INFO", "replication").ConfigureAwait(false);
+            string? info = (string?)await StackExchangeVersion.ReplicationInfoAsync(node.Database(0)).ConfigureAwait(false);
             return info is null ? null : ReplicationPlace.Parse(info, replica);
         }
         catch (Exception failure) when (failure is RedisException or ObjectDisposedException or TimeoutException or OperationCanceledException)

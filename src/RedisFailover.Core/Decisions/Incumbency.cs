@@ -136,10 +136,12 @@ internal static class Incumbency
 
         if (now < view.WishedAt + policy.SwitchoverTimeout && !asked.IsEmpty && asked.All(n => !n.Info!.LinkUp || n.Info.SyncInProgress))
         {
-            TimeSpan due = asked.Min(n => n.InfoAsked) + PatienceInterval;
+            // One that is loading answers at once and says nothing new: it will be heard when it is done.
+            ImmutableArray<NodeView> talking = [.. asked.Where(n => n.Evidence != Evidence.Loading)];
+            TimeSpan due = talking.IsEmpty ? now + PatienceInterval : talking.Min(n => n.InfoAsked) + PatienceInterval;
             return due > now
                 ? Decision.Nothing("waiting until a replica is in step with the master", due)
-                : Decision.Do("waiting until a replica is in step with the master", [.. asked.Select(n => new Inspect(n.Address))]);
+                : Decision.Do("waiting until a replica is in step with the master", [.. talking.Select(n => new Inspect(n.Address))]);
         }
 
         MasterIdentity? identity = LastKnownIdentity(view.Node(from), topology.Identity);
@@ -204,7 +206,7 @@ internal static class Incumbency
         ImmutableArray<FailoverAction>.Builder questions = ImmutableArray.CreateBuilder<FailoverAction>();
         foreach (NodeView node in view.Nodes.Values)
         {
-            if (node.Address == master.Address || !node.IsReplica || (node.InfoAsked >= since && !node.Info!.LinkUp))
+            if (node.Address == master.Address || !node.IsReplica || node.Evidence == Evidence.Loading || (node.InfoAsked >= since && !node.Info!.LinkUp))
             {
                 continue;
             }

@@ -8,6 +8,9 @@ namespace RedisFailover;
 /// </summary>
 internal static class MasterChange
 {
+    /// <summary>For how long a switchover asks for offsets as fast as the answers come; and how often later.</summary>
+    private static readonly TimeSpan FirstHaste = TimeSpan.FromMilliseconds(50), LaterHaste = TimeSpan.FromMilliseconds(5);
+
     /// <summary>Between the reason of a change and why it does not get on, in the znode.</summary>
     private const string WaitingFor = "; waiting, because ";
 
@@ -44,9 +47,9 @@ internal static class MasterChange
     /// </summary>
     private static NodeView? AlreadyPromoted(ClusterView view, Topology topology, MasterChangeProgress progress)
         => view.Nodes.Values
-            .Where(n => n.Address != topology.Intent?.From && n.IsMaster && n.InfoAsked >= progress.StartedAt
+            .Where(n => n.IsMaster && n.InfoAsked >= progress.StartedAt
                 && (n.Address == progress.Promoted
-                    || ((progress.Inherited || view.Failed.ContainsKey(new Promote(n.Address)) || IsFollowed(view, n, topology))
+                    || (n.Address != topology.Intent?.From && (progress.Inherited || view.Failed.ContainsKey(new Promote(n.Address)) || IsFollowed(view, n, topology))
                         && topology.Identity is { } lost && n.Info!.PreviousReplicationId == lost.ReplicationId)))
             .OrderByDescending(n => n.Info!.Offset)
             .ThenBy(n => n.Address)
@@ -133,6 +136,14 @@ internal static class MasterChange
         if (from is { IsMaster: true, FailingSince: null, Evidence: null } && from.InfoAsked >= progress.StartedAt
             && (from.Info!.Keys > 0 || topology.Identity is not { HasData: true }))
         {
+            // From an older snapshot it may have less than a replica that is itself only just coming back.
+            TimeSpan patient = (from.OnlineSince ?? now) + policy.SilenceLimit;
+            if (from.Info.RunId != topology.Identity?.RunId && from.Info.Offset < topology.Identity?.Offset && now < patient
+                && policy.Nodes.Any(n => !view.Node(n).IsOnline))
+            {
+                return Decision.Nothing($"master {from.Address} was restarted and has less than before; the others are waited for", patient);
+            }
+
             string back = from.Info.RunId == topology.Identity?.RunId
                 ? $"master {from.Address} answers, and nobody can take over: {string.Join("; ", unfit)}"
                 : $"master {from.Address} was restarted with {from.Info.Keys} keys and nobody has more";
@@ -213,7 +224,9 @@ internal static class MasterChange
         ImmutableArray<FailoverAction> offsets = sourceFinal
             ? [new Inspect(target.Address)]
             : [new Inspect(from.Address), new Inspect(target.Address)];
-        return new Decision(offsets, deadline, $"waiting for {target.Address} to catch up with {from.Address}");
+        string waiting = $"waiting for {target.Address} to catch up with {from.Address}";
+        TimeSpan due = now - paused < FirstHaste ? now : target.InfoAsked + LaterHaste;
+        return due > now ? Decision.Nothing(waiting, due < deadline ? due : deadline) : new Decision(offsets, deadline, waiting);
     }
 
     /// <summary>The new master is confirmed: publish it.</summary>
@@ -231,7 +244,8 @@ internal static class MasterChange
             + (progress.PromotedDespite is { } despite ? $"; {promoted.Address} was promoted by the operator's order though {despite}: what it did not hold is lost" : "");
         string reason = $"{promoted.Address} replaces {from?.ToString() ?? "no master"}: {occasion}";
         Topology next = InOffice(view, policy, topology, promoted, reason);
-        if (planned && from is not null && view.Node(from).IsOnline && !next.Replicas.Contains(from) && !Verdict.IsUnavailable(view, policy, from, out _))
+        if (planned && from is not null && from != promoted.Address && view.Node(from).IsOnline && !next.Replicas.Contains(from)
+            && !Verdict.IsUnavailable(view, policy, from, out _))
         {
             // It has all the data and is a replica in a moment: clients keep their connections to it, on which their held-back
             // writes are about to be answered with READONLY.

@@ -10,14 +10,14 @@ namespace RedisFailover.Benchmarks.Client;
 
 /// <summary>
 /// The facade against the bare multiplexer on one real redis-server, in one run and in turns, so that both see the same machine:
-/// operations per second and bytes allocated per operation, with the thread cover and without it. "facade [seconds]".
+/// operations per second and bytes allocated per operation, with the thread cover and without it. "facade [seconds [part of a name]]".
 /// </summary>
 internal static class FacadeOverhead
 {
     private const int Rounds = 5;
     private static readonly byte[] s_value = new byte[100];
 
-    public static async Task RunAsync(TimeSpan each)
+    public static async Task RunAsync(TimeSpan each, string only)
     {
         int port = FreePort();
         using Process redis = Process.Start(new ProcessStartInfo("redis-server", ["--port", port.ToString(CultureInfo.InvariantCulture), "--save", "", "--appendonly", "no"]) { RedirectStandardOutput = true })!;
@@ -32,13 +32,13 @@ internal static class FacadeOverhead
             IDatabase direct = bare.GetDatabase();
             await direct.StringSetAsync("key", s_value);
             Console.WriteLine($"{"",-28}{"bare ops/s",13}{"client ops/s",13}{"ratio",7}{"no cover",10}{"ratio",7}{"bare B",8}{"client B",9}{"no cover",9}");
-            await CompareAsync("GET, 1 caller, async", each, [direct, facade, noCover], (db, until) => CallersAsync(1, until, () => db.StringGetAsync("key")));
-            await CompareAsync("SET, 1 caller, async", each, [direct, facade, noCover], (db, until) => CallersAsync(1, until, () => db.StringSetAsync("key", s_value)));
-            await CompareAsync("GET, 1 caller, sync", each, [direct, facade, noCover], (db, until) => BlockingAsync(1, until, () => db.StringGet("key")));
-            await CompareAsync("GET, 50 callers, async", each, [direct, facade, noCover], (db, until) => CallersAsync(50, until, () => db.StringGetAsync("key")));
-            await CompareAsync("SET, 50 callers, async", each, [direct, facade, noCover], (db, until) => CallersAsync(50, until, () => db.StringSetAsync("key", s_value)));
-            await CompareAsync("GET, 50 threads, sync", each, [direct, facade, noCover], (db, until) => BlockingAsync(50, until, () => db.StringGet("key")));
-            await CompareAsync("GET, pipelined 10,000", each, [direct, facade, noCover], PipelinedAsync);
+            await CompareAsync(only, "GET, 1 caller, async", each, [direct, facade, noCover], (db, until) => CallersAsync(1, until, () => db.StringGetAsync("key")));
+            await CompareAsync(only, "SET, 1 caller, async", each, [direct, facade, noCover], (db, until) => CallersAsync(1, until, () => db.StringSetAsync("key", s_value)));
+            await CompareAsync(only, "GET, 1 caller, sync", each, [direct, facade, noCover], (db, until) => BlockingAsync(1, until, () => db.StringGet("key")));
+            await CompareAsync(only, "GET, 50 callers, async", each, [direct, facade, noCover], (db, until) => CallersAsync(50, until, () => db.StringGetAsync("key")));
+            await CompareAsync(only, "SET, 50 callers, async", each, [direct, facade, noCover], (db, until) => CallersAsync(50, until, () => db.StringSetAsync("key", s_value)));
+            await CompareAsync(only, "GET, 50 threads, sync", each, [direct, facade, noCover], (db, until) => BlockingAsync(50, until, () => db.StringGet("key")));
+            await CompareAsync(only, "GET, pipelined 10,000", each, [direct, facade, noCover], PipelinedAsync);
         }
         finally
         {
@@ -47,8 +47,13 @@ internal static class FacadeOverhead
         }
     }
 
-    private static async Task CompareAsync(string name, TimeSpan each, IDatabase[] contenders, Func<IDatabase, long, Task<long>> load)
+    private static async Task CompareAsync(string only, string name, TimeSpan each, IDatabase[] contenders, Func<IDatabase, long, Task<long>> load)
     {
+        if (!name.Contains(only, StringComparison.OrdinalIgnoreCase))
+        {
+            return;
+        }
+
         foreach (IDatabase warm in contenders)
         {
             await load(warm, Until(each / 2));

@@ -120,7 +120,8 @@ public sealed class CallsAcrossFailoverTests
     [Test]
     public async Task A_change_among_the_replicas_leaves_the_masters_connection_alone()
     {
-        await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(redis: new RedisServerOptions { ConfLines = ["enable-debug-command yes"] });
+        await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(
+            options: new FailoverOptions { ConfigureNode = node => node.AllowAdmin = true }, redis: new RedisServerOptions { ConfLines = ["enable-debug-command yes"] });
         LiveNode before = redis.Connection.Nodes.Current.Master!;
         await redis.Connection.GetDatabase().StringSetAsync("key", 1);
         Task<RedisResult> slow = redis.Connection.GetDatabase().ExecuteAsync("DEBUG", "SLEEP", "0.3");

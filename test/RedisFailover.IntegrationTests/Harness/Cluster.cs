@@ -168,6 +168,10 @@ public sealed class Cluster : IAsyncDisposable
     public async Task CreateAsync(string path, string content, CancellationToken ct = default)
         => await (await _client.GetSessionAsync(ct)).CreateAsync(path, Encoding.UTF8.GetBytes(content), cancellationToken: ct);
 
+    /// <summary>Overwrites a znode.</summary>
+    public async Task WriteAsync(string path, string content, CancellationToken ct = default)
+        => await (await _client.GetSessionAsync(ct)).SetDataAsync(path, Encoding.UTF8.GetBytes(content), cancellationToken: ct);
+
     public RedisServer Node(NodeAddress address) => _redis[Addresses.IndexOf(address)];
 
     /// <summary>The tails of everybody's logs, for the message of a test that fails.</summary>

@@ -1,0 +1,38 @@
+using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.CSharp;
+using NUnit.Framework;
+
+namespace RedisFailover.UnitTests.Client;
+
+[TestFixture]
+public sealed class ReadmeTests
+{
+    private const string ImplicitUsings = "global using System; global using System.Collections.Generic; global using System.Linq; global using System.Threading; global using System.Threading.Tasks;";
+
+    [Test]
+    public void The_program_that_the_clients_section_begins_with_compiles_as_it_stands()
+    {
+        string readme = File.ReadAllText(Path.Combine(Root(), "README.md"));
+        string section = readme[readme.IndexOf("\n## Client\n", StringComparison.Ordinal)..];
+        string program = section.Split("```csharp\n")[1].Split("```")[0];
+        Assert.That(program.Split('\n').Length, Is.LessThanOrEqualTo(12), "ten lines");
+        string[] assemblies = ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator);
+        CSharpCompilation compilation = CSharpCompilation.Create(
+            "readme",
+            [CSharpSyntaxTree.ParseText(ImplicitUsings), CSharpSyntaxTree.ParseText(program)],
+            [.. assemblies.Select(path => MetadataReference.CreateFromFile(path))],
+            new CSharpCompilationOptions(OutputKind.ConsoleApplication));
+        Assert.That(compilation.GetDiagnostics().Where(diagnostic => diagnostic.Severity == DiagnosticSeverity.Error), Is.Empty);
+    }
+
+    private static string Root()
+    {
+        DirectoryInfo folder = new(AppContext.BaseDirectory);
+        while (!File.Exists(Path.Combine(folder.FullName, "redis-failover-zk.sln")))
+        {
+            folder = folder.Parent!;
+        }
+
+        return folder.FullName;
+    }
+}

@@ -1,0 +1,68 @@
+using System.Collections.Concurrent;
+using System.Threading.Channels;
+using Microsoft.Extensions.Logging.Abstractions;
+using NUnit.Framework;
+using RedisFailover.Monitor.Hosting;
+using RedisFailover.UnitTests.ZooKeeper;
+
+namespace RedisFailover.UnitTests.Monitor;
+
+[TestFixture]
+public sealed class CoordinatorTests
+{
+    [Test]
+    public async Task An_alarm_that_goes_off_early_is_set_again()
+    {
+        var time = new HastyTime();
+        var clock = new MonotonicClock(time);
+        var observations = Channel.CreateUnbounded<Observation>();
+        var policy = new FailoverPolicy { Nodes = [new NodeAddress("a", 1), new NodeAddress("b", 1)] };
+        var abstention = new Abstention(policy, clock, NullLogger.Instance);
+        var executor = new ActionExecutor([], null!, abstention, observations.Writer, clock, NullLogger.Instance);
+        var coordinator = new Coordinator(policy, executor, observations, clock, new Transitions(NullLogger.Instance));
+        using var stop = new CancellationTokenSource();
+        Task running = coordinator.RunAsync(stop.Token);
+
+        // A first start: one node answers, the other is given its time.
+        observations.Writer.TryWrite(new LeadershipGained(TimeSpan.Zero, 1));
+        observations.Writer.TryWrite(new TopologyRead(TimeSpan.Zero, -1, null, null, 0, Synced: true));
+        observations.Writer.TryWrite(new NodeAnswered(
+            TimeSpan.Zero, TimeSpan.Zero, policy.Nodes[0], new NodeInfo { Role = NodeRole.Master, RunId = "x" }, TimeSpan.Zero));
+        await Waiting.Until(() => !time.Alarms.IsEmpty);
+        int before = time.Alarms.Count;
+        time.Alarms.Last().Fire();
+        await Waiting.Until(() => time.Alarms.Count > before);
+
+        await stop.CancelAsync();
+        await running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    /// <summary>Stands still; an alarm goes off when the test says so, as a real one may a moment before its time.</summary>
+    private sealed class HastyTime : TimeProvider
+    {
+        internal ConcurrentQueue<Alarm> Alarms { get; } = new();
+
+        public override long GetTimestamp() => 0;
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
+        {
+            var alarm = new Alarm(callback, state);
+            Alarms.Enqueue(alarm);
+            return alarm;
+        }
+
+        internal sealed class Alarm(TimerCallback callback, object? state) : ITimer
+        {
+            internal void Fire() => callback(state);
+
+            public bool Change(TimeSpan dueTime, TimeSpan period) => true;
+
+            public void Dispose()
+            {
+                // Nothing is under way.
+            }
+
+            public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+        }
+    }
+}

@@ -1,0 +1,106 @@
+using System.Threading.Channels;
+using NUnit.Framework;
+using RedisFailover.Monitor.Hosting;
+using RedisFailover.Monitor.Redis;
+using RedisFailover.UnitTests.ZooKeeper;
+
+namespace RedisFailover.UnitTests.Monitor;
+
+[TestFixture]
+[FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
+public sealed class NodeProberTests
+{
+    private const string Master = "run_id:x\r\nrole:master\r\nrdb_last_bgsave_status:err\r\n";
+
+    private readonly ManualTime _time = new();
+    private readonly Channel<Observation> _observations = Channel.CreateUnbounded<Observation>();
+
+    [Test]
+    public async Task An_error_that_repeats_the_password_is_not_passed_on()
+    {
+        // What Redis says when AUTH was renamed.
+        await using var node = new FakeNode(
+            command => command[0] == "AUTH" ? $"-ERR unknown command 'AUTH', with args beginning with: '{command[1]}'\r\n" : "+OK\r\n");
+        await using NodeProber prober = Probe(node, "s3cret");
+
+        NodeFailed failed = await NextAsync<NodeFailed>();
+        Assert.Multiple(() =>
+        {
+            Assert.That(failed.Evidence, Is.EqualTo(Evidence.Denied));
+            Assert.That(failed.Detail, Does.Not.Contain("s3cret"));
+        });
+    }
+
+    [Test]
+    public async Task A_node_that_says_that_it_is_loading_when_it_is_inspected_has_not_answered()
+    {
+        await using var node = new FakeNode(
+            command => command[0] == "INFO" ? FakeNode.Bulk("run_id:x\r\nrole:master\r\nloading:1\r\n") : "+OK\r\n");
+        await using NodeProber prober = Probe(node, null);
+
+        // The prober's own question, which also tells that there is a connection.
+        Assert.That((await NextAsync<Observation>()) is NodeFailed { Evidence: Evidence.Loading });
+        await prober.InspectAsync(default).WithinDeadline();
+        Assert.That((await NextAsync<Observation>()) is NodeFailed { Evidence: Evidence.Loading });
+    }
+
+    [TestCase("yes", "3600 1", ExpectedResult = true)]
+    [TestCase("no", "3600 1", ExpectedResult = false)]
+    [TestCase("yes", "", ExpectedResult = false, Description = "no save points: Redis goes on taking writes")]
+    public async Task<bool> A_failed_save_counts_where_Redis_refuses_writes_for_it(string stops, string savePoints)
+    {
+        await using var node = new FakeNode(command => command switch
+        {
+            ["INFO"] => FakeNode.Bulk(Master),
+            ["CONFIG", "GET", "stop-writes-on-bgsave-error"] => $"*2\r\n{FakeNode.Bulk(command[2])}{FakeNode.Bulk(stops)}",
+            ["CONFIG", "GET", "save"] => $"*2\r\n{FakeNode.Bulk(command[2])}{FakeNode.Bulk(savePoints)}",
+            ["CONFIG", ..] => "*0\r\n",
+            _ => "+PONG\r\n",
+        });
+        await using NodeProber prober = Probe(node, null);
+        await NextAsync<NodeAnswered>();
+
+        // The settings were asked for on the same connection before this question.
+        await prober.InspectAsync(default).WithinDeadline();
+        await NextAsync<NodeAnswered>();
+        await prober.InspectAsync(default).WithinDeadline();
+        return (await NextAsync<NodeAnswered>()).Info.RefusesWrites;
+    }
+
+    [Test]
+    public async Task A_node_that_closes_every_connection_is_tried_ever_more_slowly()
+    {
+        await using var node = new FakeNode(_ => null) { ClosesAtOnce = true };
+        await using NodeProber prober = Probe(node, null);
+
+        // The first attempts follow at once, so that the node is judged at once.
+        for (int i = 0; i < new FailoverPolicy { Nodes = [] }.MaxFailures; i++)
+        {
+            await NextAsync<NodeFailed>();
+        }
+
+        Assert.That(_time.GetTimestamp(), Is.Zero);
+        await _time.AdvanceUntil(TimeSpan.FromMilliseconds(1), () => node.Connections >= 10);
+        Assert.That(TimeSpan.FromTicks(_time.GetTimestamp()), Is.GreaterThan(TimeSpan.FromMilliseconds(1 + 2 + 4 + 8 + 16)));
+    }
+
+    private NodeProber Probe(FakeNode node, string? password)
+    {
+        var policy = new FailoverPolicy { Nodes = [node.Address] };
+        var clock = new MonotonicClock(_time);
+        return new NodeProber(
+            node.Address, new RedisCredentials(null, password), policy, new NodeNames(policy.Nodes, _time), _observations.Writer, clock);
+    }
+
+    private async Task<T> NextAsync<T>()
+        where T : Observation
+    {
+        while (true)
+        {
+            if (await _observations.Reader.ReadAsync().WithinDeadline() is T wanted)
+            {
+                return wanted;
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+using System.Collections.Immutable;
+using System.Globalization;
+
+namespace RedisFailover.UnitTests.Simulation;
+
+internal enum FaultKind
+{
+    KillNode,
+    KillAllNodes,
+    PauseNode,
+    KillMonitor,
+    StopMonitor,
+    PauseMonitor,
+    SuspendMonitor,
+    LoseQuorum,
+    Cut,
+    CutOneWay,
+    Isolate,
+    SlowWay,
+    SlowEverything,
+    JumpWallClock,
+    CutReplica,
+    SlowReplicas,
+    SlowNews,
+    CutLeaderFromZooKeeper,
+    DeleteLeader,
+    TouchTopology,
+    Wish,
+    WishForAny,
+}
+
+/// <summary>
+/// Something that goes wrong, or that an operator wants. Targets are counted, and taken modulo what there is; -1 is whoever is
+/// master, or leads, at that moment.
+/// </summary>
+internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int Other, bool LosesData)
+{
+    internal const int Ruling = -1;
+
+    /// <summary>The themes of what is staged.</summary>
+    internal const int UnequalReplicas = 0, LateNews = 7, Themes = 9;
+
+    internal static ImmutableArray<Fault> Draw(Dice dice, bool calm, int? theme, long from, long until)
+    {
+        int count = calm ? 1 + dice.Next(2) : 1 + dice.Next(7);
+        ImmutableArray<Fault>.Builder faults = ImmutableArray.CreateBuilder<Fault>(count);
+        long at = from + dice.Between(0, 2 * World.Second);
+        for (int i = 0; i < count && at < until; i++)
+        {
+            FaultKind kind = calm
+                ? dice.Of(FaultKind.KillNode, FaultKind.PauseNode, FaultKind.KillMonitor, FaultKind.Wish, FaultKind.WishForAny, FaultKind.Isolate)
+                : DrawKind(dice);
+            faults.Add(new Fault(
+                kind,
+                at,
+                Length(kind, dice),
+                dice.Percent(60) ? Ruling : dice.Next(60),
+                dice.Percent(30) ? Ruling : dice.Next(60),
+                dice.Percent(calm ? 50 : 30)));
+            // Faults hit hardest in the middle of what the last one set off.
+            at += calm ? 30 * World.Second : dice.Next(4) switch
+            {
+                0 => dice.Between(0, 5 * World.Ms),
+                1 => dice.Between(0, 200 * World.Ms),
+                2 => dice.Between(0, 4 * World.Second),
+                _ => dice.Between(World.Second, 12 * World.Second),
+            };
+        }
+
+        if (theme is not null || (!calm && dice.Percent(50)))
+        {
+            AddDrama(faults, dice, at, theme ?? dice.Next(Themes));
+        }
+
+        return faults.ToImmutable();
+    }
+
+    /// <summary>What chance alone brings together too seldom: one fault in the middle of what another set off.</summary>
+    private static void AddDrama(ImmutableArray<Fault>.Builder faults, Dice dice, long at, int theme)
+    {
+        at += dice.Between(0, 4) * World.Second;
+        long soon = dice.Of(dice.Between(0, 20 * World.Ms), dice.Between(0, 300 * World.Ms), dice.Between(0, 1500 * World.Ms));
+        long lasting = dice.Between(World.Second, 9 * World.Second);
+        switch (theme)
+        {
+            case UnequalReplicas:
+                // The replicas are not equally far when the master goes.
+                Add(FaultKind.CutReplica, 0, lasting);
+                Add(dice.Of(FaultKind.KillNode, FaultKind.KillNode, FaultKind.PauseNode, FaultKind.WishForAny), soon, lasting);
+                break;
+            case 1:
+                Add(FaultKind.KillNode, 0, dice.Between(World.Ms / 10, 8 * World.Ms), losesData: true);
+                break;
+            case 2:
+                Add(FaultKind.WishForAny, 0, 0);
+                Add(dice.Of(FaultKind.KillNode, FaultKind.PauseNode, FaultKind.KillMonitor, FaultKind.PauseMonitor, FaultKind.CutLeaderFromZooKeeper), soon / 10, lasting);
+                break;
+            case 3:
+                Add(FaultKind.CutLeaderFromZooKeeper, 0, lasting, dice.Percent(50));
+                Add(dice.Of(FaultKind.KillNode, FaultKind.PauseNode), dice.Between(0, 6 * World.Second), lasting);
+                break;
+            case 4:
+                Add(FaultKind.KillNode, 0, lasting);
+                Add(dice.Of(FaultKind.PauseMonitor, FaultKind.SuspendMonitor, FaultKind.KillMonitor, FaultKind.PauseNode), dice.Between(0, 30 * World.Ms), lasting);
+                break;
+            case 5:
+                Add(FaultKind.KillNode, 0, lasting);
+                Add(dice.Of(FaultKind.DeleteLeader, FaultKind.TouchTopology), dice.Between(0, 12 * World.Ms), 0);
+                break;
+            case 6:
+                Add(FaultKind.SlowReplicas, 0, lasting, dice.Percent(50));
+                Add(dice.Of(FaultKind.Wish, FaultKind.WishForAny, FaultKind.KillNode), soon, lasting);
+                break;
+            case LateNews:
+                Add(FaultKind.SlowNews, 0, lasting, dice.Percent(50));
+                Add(dice.Of(FaultKind.WishForAny, FaultKind.WishForAny, FaultKind.KillNode), soon, lasting);
+                break;
+            default:
+                Add(FaultKind.PauseMonitor, 0, lasting);
+                Add(FaultKind.KillNode, soon, dice.Between(World.Ms, lasting));
+                Add(FaultKind.WishForAny, soon + dice.Between(0, lasting), 0);
+                break;
+        }
+
+        void Add(FaultKind kind, long after, long length, bool losesData = false)
+            => faults.Add(new Fault(kind, at + after, length, kind == FaultKind.Wish ? dice.Next(60) : Ruling, dice.Next(60), losesData));
+    }
+
+    public override string ToString() => string.Create(
+        CultureInfo.InvariantCulture,
+        $"{At / (double)World.Second:0.000} s: {Kind} of {(Target == Ruling ? "the ruling one" : $"no. {Target}")} and {(Other == Ruling ? "the ruling one" : $"no. {Other}")} for {For / (double)World.Second:0.000} s{(LosesData ? ", loses its data" : "")}");
+
+    private static FaultKind DrawKind(Dice dice) => dice.Of(
+        FaultKind.KillNode, FaultKind.KillNode, FaultKind.KillNode, FaultKind.KillAllNodes, FaultKind.PauseNode, FaultKind.PauseNode, FaultKind.KillMonitor,
+        FaultKind.KillMonitor, FaultKind.StopMonitor, FaultKind.PauseMonitor, FaultKind.PauseMonitor, FaultKind.SuspendMonitor, FaultKind.LoseQuorum,
+        FaultKind.Cut, FaultKind.Cut, FaultKind.Cut, FaultKind.CutOneWay, FaultKind.CutOneWay, FaultKind.CutOneWay, FaultKind.Isolate, FaultKind.Isolate, FaultKind.SlowWay,
+        FaultKind.SlowWay, FaultKind.SlowEverything, FaultKind.JumpWallClock, FaultKind.CutReplica, FaultKind.SlowReplicas,
+        FaultKind.CutLeaderFromZooKeeper, FaultKind.DeleteLeader, FaultKind.TouchTopology, FaultKind.Wish, FaultKind.WishForAny, FaultKind.WishForAny);
+
+    private static long Length(FaultKind kind, Dice dice) => dice.Next(4) switch
+    {
+        0 => dice.Between(World.Ms, 100 * World.Ms),
+        1 => dice.Between(100 * World.Ms, 2 * World.Second),
+        2 => dice.Between(World.Second, 6 * World.Second),
+        _ => dice.Between(3 * World.Second, kind == FaultKind.LoseQuorum ? 8 * World.Second : 15 * World.Second),
+    };
+}

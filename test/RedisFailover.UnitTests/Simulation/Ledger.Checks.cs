@@ -1,0 +1,97 @@
+namespace RedisFailover.UnitTests.Simulation;
+
+internal sealed partial class Ledger
+{
+    /// <summary>Whoever has been in order for so long was heard, whatever happened before.</summary>
+    private const long Long = 10 * World.Second;
+
+    /// <summary>The silence limit and what answers need on top.</summary>
+    private long Heard => policy.SilenceLimit.Ticks + (2 * World.Second);
+
+    /// <summary>A replica with less data is never promoted over one with more of the same history that could answer.</summary>
+    private void CheckCandidate(SimulatedMonitor monitor, SimulatedRedis chosen)
+    {
+        ClusterView view = monitor.View;
+        if (!_changes.TryGetValue(monitor, out (TimeSpan StartedAt, Dictionary<NodeAddress, Seen> Nodes) change) || !monitor.IsWell(Heard) || view.Wish is not null)
+        {
+            return;
+        }
+
+        foreach (SimulatedRedis other in _nodes.Values)
+        {
+            Seen seen = change.Nodes[other.Address];
+            if (other == chosen || other.IsMaster || other.Address == view.Topology!.Intent?.From || !IsHeard(monitor, other) || seen.Life != other.Life
+                || other.Priority == 0 || other.IsLoading || other.IsSyncing || world.Now - other.ChangedAt < Heard
+                || other.ReplicationId != chosen.ReplicationId || seen.ReplicationId != other.ReplicationId
+                || view.Failed.ContainsKey(new Promote(other.Address)))
+            {
+                continue;
+            }
+
+            Require(
+                (seen.Data?.Depth ?? 0) <= (chosen.Data?.Depth ?? 0) || !Commit.Contains(seen.Data, chosen.Data),
+                $"{monitor.Name} promotes {chosen.Name} with data {chosen.Data}, and {other.Name}, which answers, had {seen.Data} when the change began");
+        }
+    }
+
+    /// <summary>
+    /// Never two nodes promoted in one epoch, unless the first could not be asked: a promotion whose answer was lost with the node
+    /// must not keep the cluster without a master for ever.
+    /// </summary>
+    private void CheckSinglePromotion(SimulatedMonitor monitor, SimulatedRedis chosen)
+    {
+        foreach ((long epoch, SimulatedRedis node, int life) in _promotions)
+        {
+            Require(
+                epoch != monitor.View.Topology!.Epoch || node == chosen || node.Life != life || !node.IsMaster || world.Now - Server!.DeposedAt < Long || !IsHeard(monitor, node) || !monitor.IsWell(Heard),
+                $"{monitor.Name} promotes {chosen.Name} in epoch {epoch}, in which {node.Name} was promoted, is a master and answers");
+        }
+    }
+
+    /// <summary>No failover from a master that has been well, and well seen by so many monitors that those who are not are no majority.</summary>
+    private void CheckNeed(SimulatedMonitor leader, SimulatedRedis master)
+    {
+        if (policy.NodeStrategy == NodeStrategy.Single || !master.IsWell(Long) || !master.IsMaster || master.IsLoading || world.Now - master.ChangedAt < Long || !Server!.IsWell(Long))
+        {
+            return;
+        }
+
+        string[] live = [leader.Name, .. leader.View.OtherMonitors.Keys];
+        int doubtful = live.Count(name => !(_monitors[name] is var m && m.IsWell(Long) && network.IsCalm(m.Place, master.Place, Long) && network.IsCalm(m.Place, Server.Place, Long)));
+        Require(doubtful * 2 > live.Length, $"{leader.Name} began a failover from {master.Name}, which is well and which all but {doubtful} of {live.Length} monitors can reach");
+    }
+
+    /// <summary>A planned switchover loses no acknowledged write.</summary>
+    private void CheckHandover(Topology before, Topology after)
+    {
+        if (_handover is not { } handover || handover.Epoch != before.Epoch || handover.To.Address != after.Master || handover.From.Life != handover.Life)
+        {
+            return;
+        }
+
+        Switchovers++;
+        foreach (SimulatedClient.Write write in Acknowledgements)
+        {
+            Require(
+                write.On != handover.From || !Commit.Contains(handover.From.Data, write.Made) || Commit.Contains(handover.To.Data, write.Made),
+                $"the switchover from {handover.From.Name} to {handover.To.Name} lost write {write.Number}, which {handover.From.Name} had acknowledged");
+        }
+    }
+
+    /// <summary>A master that was restarted empty does not wipe its replicas, where a leader was there to see it in time.</summary>
+    private void CheckWipe(SimulatedRedis node, SimulatedRedis master, string run)
+    {
+        if (Server!.Topology is not { State: TopologyState.Ok } topology || topology.Master != master.Address || master.RunId != run || !master.IsWell(3 * World.Second) || node.Priority == 0
+            || !node.IsWell(Long) || !Server.IsWell(Long))
+        {
+            return;
+        }
+
+        SimulatedMonitor? leader = _monitors.Values.FirstOrDefault(m => m.Lead is not null && m.Lead.Term == Server.Term);
+        bool saw = leader is not null && leader.IsWell(Long) && leader.Clock - leader.View.LeadingSince > TimeSpan.FromTicks(Long) && network.IsCalm(leader.Place, Server.Place, Long)
+            && leader.View.LiveMonitors >= policy.RequiredMonitors && _nodes.Values.All(n => network.IsCalm(leader.Place, n.Place, Long));
+        Require(!saw || _returned != (master, master.Life), $"{master.Name} was restarted empty and wiped {node.Name}");
+    }
+
+    private bool IsHeard(SimulatedMonitor monitor, SimulatedRedis node) => node.IsWell(Heard) && network.IsCalm(monitor.Place, node.Place, Heard);
+}

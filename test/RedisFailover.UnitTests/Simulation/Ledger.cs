@@ -1,0 +1,225 @@
+namespace RedisFailover.UnitTests.Simulation;
+
+/// <summary>
+/// Sees everything that no process of the simulation can see, and objects: the invariants that must hold at every step. Where a
+/// guarantee needs a precondition (the node could have answered), it is judged by what was really so, not by what a monitor believed.
+/// </summary>
+internal sealed partial class Ledger(World world, Network network, FailoverPolicy policy)
+{
+    /// <summary>More actions of one monitor within a second are a loop that spins.</summary>
+    private const int MostActions = 600;
+
+    private readonly Dictionary<NodeAddress, SimulatedRedis> _nodes = [];
+    private readonly Dictionary<string, SimulatedMonitor> _monitors = [];
+    private readonly Dictionary<long, NodeAddress> _masters = [];
+    private readonly List<(long Epoch, SimulatedRedis Node, int Life)> _promotions = [];
+    private readonly Dictionary<SimulatedMonitor, (TimeSpan StartedAt, Dictionary<NodeAddress, Seen> Nodes)> _changes = [];
+    private readonly Dictionary<SimulatedMonitor, (long Second, int Actions)> _pace = [];
+    private int _ids;
+    private (SimulatedRedis Node, int Life)? _returned;
+    private (long Epoch, SimulatedRedis From, SimulatedRedis To, int Life, long Until)? _handover;
+
+    internal SimulatedZooKeeper? Server { get; set; }
+
+    internal int Foreign { get; set; } = -1;
+
+    internal List<SimulatedClient.Write> Acknowledgements { get; } = [];
+
+    internal int Failovers { get; private set; }
+
+    internal int Switchovers { get; private set; }
+
+    internal int Actions { get; private set; }
+
+    internal long LastActionAt { get; private set; }
+
+    internal IEnumerable<SimulatedRedis> Nodes => _nodes.Values;
+
+    internal IEnumerable<SimulatedMonitor> Monitors => _monitors.Values;
+
+    internal SimulatedRedis Node(NodeAddress address) => _nodes[address];
+
+    internal void Add(SimulatedRedis node) => _nodes[node.Address] = node;
+
+    internal int NextId() => ++_ids;
+
+    internal void Watched(SimulatedMonitor monitor)
+    {
+        _monitors[monitor.Name] = monitor;
+        _changes.Remove(monitor);
+    }
+
+    internal void Reborn(SimulatedRedis node)
+    {
+        Gone(node);
+        _returned = Server?.Topology is { Identity.HasData: true } topology && topology.Master == node.Address ? (node, node.Life) : _returned;
+    }
+
+    internal void Gone(SimulatedRedis node)
+    {
+        if (_handover is { } handover && handover.From == node)
+        {
+            _handover = null;
+        }
+    }
+
+    internal void Elected(SimulatedMonitor monitor, int term) => world.Tell("zk", $"elects {monitor.Name} for term {term}");
+
+    /// <summary>The decider is a function: the same view gives the same decision, and the view is as it was.</summary>
+    internal void Repeats(ClusterView view, FailoverPolicy by, TimeSpan now, Decision first, Mutant mutant)
+    {
+        ClusterView copy = view with { };
+        Decision second = mutant.Decide(view, by, now);
+        Require(
+            first.Actions.SequenceEqual(second.Actions) && first.WakeAt == second.WakeAt && first.Reason == second.Reason && first.Warning == second.Warning,
+            $"the same view was decided in two ways: {first.Reason} / {second.Reason}");
+        Require(copy == view, "a decision changed the view");
+    }
+
+    internal void Decided(SimulatedMonitor monitor, ClusterView before, ClusterView view, Decision decision)
+    {
+        if (world.IsTold && !decision.Actions.IsEmpty)
+        {
+            world.Tell(monitor.Name, $"decides: {decision.Reason}");
+            foreach (FailoverAction action in decision.Actions)
+            {
+                world.Tell(monitor.Name, $"  -> {action}");
+            }
+        }
+
+        if (view.Progress is not { } progress)
+        {
+            _changes.Remove(monitor);
+        }
+        else if (!_changes.TryGetValue(monitor, out (TimeSpan StartedAt, Dictionary<NodeAddress, Seen> Nodes) known) || known.StartedAt != progress.StartedAt)
+        {
+            _changes[monitor] = (progress.StartedAt, _nodes.Values.ToDictionary(n => n.Address, n => new Seen(n.Data, n.ReplicationId, n.Life)));
+        }
+
+        if (decision.Actions is [Promote promote] && decision.Reason.Contains("it has all of", StringComparison.Ordinal) && view.Topology is { Intent.From: { } from } topology)
+        {
+            _handover = (topology.Epoch, Node(from), Node(promote.Node), Node(from).Life, world.Now + policy.PauseLimit.Ticks / 2);
+        }
+    }
+
+    /// <summary>An action leaves a monitor.</summary>
+    internal void Begun(SimulatedMonitor monitor, Lead lead, FailoverAction action)
+    {
+        Actions++;
+        LastActionAt = world.Now;
+        long second = world.Now / World.Second;
+        int count = _pace.TryGetValue(monitor, out (long Second, int Actions) pace) && pace.Second == second ? pace.Actions + 1 : 1;
+        _pace[monitor] = (second, count);
+        Require(count <= MostActions, $"{monitor.Name} spins: {count} actions within a second, the last: {action}");
+        if (action.On is null)
+        {
+            return;
+        }
+
+        Require(
+            (lead.Term == Server!.Term && Server.Leader is not null) || world.Now - Server.DeposedAt < Long,
+            $"{monitor.Name} sends a command ({action}) under term {lead.Term}, and term {Server.Term} has begun: it held no valid lease");
+        if (action is Promote promote)
+        {
+            CheckCandidate(monitor, Node(promote.Node));
+            CheckSinglePromotion(monitor, Node(promote.Node));
+        }
+        else if (action is Follow or Demote)
+        {
+            NodeAddress master = action is Follow follow ? follow.Master : ((Demote)action).Master;
+            SimulatedRedis node = Node(action.On);
+            Require(
+                node.Data?.Beginning != Foreign || Foreign < 0,
+                $"{monitor.Name} lets {node.Name} follow {master}: its data were never this cluster's and are wiped");
+        }
+    }
+
+    /// <summary>A command is carried out by a node.</summary>
+    internal void Executed(SimulatedMonitor monitor, Lead lead, FailoverAction action, SimulatedRedis node, string? error)
+    {
+        if (world.IsTold)
+        {
+            world.Tell(node.Name, $"carries out for {monitor.Name}: {action}{(error is null ? "" : ": " + error)}{(lead.Term == Server!.Term ? "" : " (late, of a former leader)")}");
+        }
+
+        if (action is Promote && error is null && node.ChangedAt == world.Now && monitor.View.Topology is { } topology)
+        {
+            _promotions.Add((topology.Epoch, node, node.Life));
+        }
+    }
+
+    /// <summary>The znode was written.</summary>
+    internal void Published(SimulatedMonitor monitor, int term, int version, Topology before, Topology after, PublishTopology publication)
+    {
+        if (world.IsTold)
+        {
+            world.Tell("zk", $"{monitor.Name} wrote {publication}");
+        }
+
+        Require(term == Server!.Term, $"{monitor.Name} of term {term} wrote the topology in term {Server.Term}");
+        Require(publication.ExpectedVersion == version, $"{monitor.Name} overwrote a topology that it had not read");
+        Require(after.Epoch >= before.Epoch, $"the epoch went back from {before.Epoch} to {after.Epoch}");
+        if (after.Master is { } master)
+        {
+            Require(
+                _masters.TryAdd(after.Epoch, master) || _masters[after.Epoch] == master,
+                $"epoch {after.Epoch} has two masters: {_masters[after.Epoch]} and {master}");
+        }
+
+        if (before.State == TopologyState.Ok && after.State == TopologyState.FailingOver)
+        {
+            Failovers++;
+            CheckNeed(monitor, Node(after.Intent!.From!));
+        }
+
+        if (before.State == TopologyState.SwitchingOver && after.Master is not null)
+        {
+            CheckHandover(before, after);
+        }
+    }
+
+    /// <summary>A node took a write.</summary>
+    internal void Written(SimulatedRedis node, SimulatedClient.Write write)
+    {
+        if (_handover is { } handover && handover.From == node && node.Life == handover.Life && world.Now < handover.Until && Server!.Topology!.Master != node.Address
+            && Server.Topology.Epoch == handover.Epoch && handover.To.IsMaster)
+        {
+            Fail($"{node.Name}, the old master of a switchover to {handover.To.Name}, took write {write.Number} of {write.By.Name}");
+        }
+    }
+
+    /// <summary>A client was told that its write is done.</summary>
+    internal void Acknowledged(SimulatedClient client, SimulatedClient.Write write)
+    {
+        write.WasCurrent = client.KnownVersion == Server!.Version && client.Known.Epoch == write.KnownEpoch;
+        Acknowledgements.Add(write);
+        if (write.WasCurrent)
+        {
+            Require(
+                _masters.TryGetValue(write.KnownEpoch, out NodeAddress? master) && master == write.On!.Address,
+                $"{write.On!.Name} acknowledged a write in epoch {write.KnownEpoch}, whose master is {master}");
+        }
+    }
+
+    /// <summary>A node took another one's data for its own.</summary>
+    internal void Replaced(SimulatedRedis node, Commit? old, Commit? data, SimulatedRedis master, string run)
+    {
+        Require(old is null || Foreign < 0 || old.Beginning != Foreign, $"{node.Name} held data that were never this cluster's, and {master.Name} wiped them");
+        if (old is not null && (data is null || data.Beginning != old.Beginning))
+        {
+            CheckWipe(node, master, run);
+        }
+    }
+
+    private static void Require(bool condition, string otherwise)
+    {
+        if (!condition)
+        {
+            Fail(otherwise);
+        }
+    }
+
+    private static void Fail(string why) => throw new Violation(why);
+
+    private sealed record Seen(Commit? Data, string ReplicationId, int Life);
+}

@@ -1,0 +1,99 @@
+using System.Collections.Immutable;
+
+namespace RedisFailover.UnitTests.Simulation;
+
+/// <summary>
+/// A way to break the system, to see that the simulation notices. The product's code is not touched: the host is broken, or what the
+/// decider is shown or answers is rewritten.
+/// </summary>
+internal sealed record Mutant(string Name)
+{
+    internal static Mutant None { get; } = new("none");
+
+    internal static ImmutableArray<Mutant> All { get; } =
+    [
+        new("commands are sent without a lease") { IgnoresLease = true },
+        new("a deposed leader may write") { IgnoresFence = true },
+        new("the version of the topology is not compared") { IgnoresVersion = true },
+        new("another candidate than the best is promoted") { Answer = AnotherCandidate },
+        new("any offset is final") { Question = AnyOffsetIsFinal, Theme = Fault.UnequalReplicas },
+        new("one monitor speaks for all") { Question = OneForAll },
+        new("the epoch does not grow") { Answer = SameEpoch },
+        new("a switchover does not wait for the data") { Question = view => PretendInStep(view) },
+        new("a switchover does not hold the writes") { SkipsPause = true, Theme = Fault.LateNews },
+        new("foreign data are taken for the cluster's") { Question = view => view.Topology is { } t ? view with { Topology = t with { Members = [.. view.Nodes.Keys] } } : view },
+        new("a topology is published again and again") { Answer = Restless },
+        new("the restart of a master is not noticed") { Question = IgnoreRestart },
+        new("whoever follows the wrong master is left alone") { Answer = WithoutCorrections },
+        new("a decision depends on more than the view") { Answer = Moody },
+    ];
+
+    internal bool IgnoresLease { get; private init; }
+
+    internal bool IgnoresFence { get; private init; }
+
+    internal bool IgnoresVersion { get; private init; }
+
+    internal bool SkipsPause { get; private init; }
+
+    /// <summary>What is staged in every run, so that it is noticed soon.</summary>
+    internal int? Theme { get; private init; }
+
+    private Func<ClusterView, ClusterView>? Question { get; init; }
+
+    private Func<ClusterView, Decision, Decision>? Answer { get; init; }
+
+    [ThreadStatic]
+    private static int _moods;
+
+    internal Decision Decide(ClusterView view, FailoverPolicy policy, TimeSpan now)
+    {
+        Decision decision = FailoverDecider.Decide(Question is null || view.Term is null ? view : Question(view), policy, now);
+        return Answer is null ? decision : Answer(view, decision);
+    }
+
+    public override string ToString() => Name;
+
+    private static Decision AnotherCandidate(ClusterView view, Decision decision)
+        => decision.Actions is [Promote best] && view.Nodes.Values.FirstOrDefault(n => n.Address != best.Node && n.IsReplica) is { } other
+            ? decision with { Actions = [new Promote(other.Address)] }
+            : decision;
+
+    private static ClusterView AnyOffsetIsFinal(ClusterView view) => view.Progress is not { } progress
+        ? view
+        : view with { Progress = progress with { StartedAt = progress.StartedAt - TimeSpan.FromSeconds(5) } };
+
+    private static ClusterView OneForAll(ClusterView view) => view with
+    {
+        OtherMonitors = view.OtherMonitors.ToImmutableDictionary(m => m.Key, _ => view.Report()),
+    };
+
+    private static Decision SameEpoch(ClusterView view, Decision decision) => decision with
+    {
+        Actions = [.. decision.Actions.Select(a => a is PublishTopology { Next: { State: TopologyState.FailingOver } next } publication && view.Topology is { } topology
+            ? publication with { Next = next with { Epoch = topology.Epoch } }
+            : a)],
+    };
+
+    private static ClusterView PretendInStep(ClusterView view)
+        => view.Topology is { State: TopologyState.SwitchingOver, Intent: { From: { } from, Target: { } target } } && view.Node(from).Info is { } source
+            && view.Node(target) is { Info: { } info } node
+            ? view with { Nodes = view.Nodes.SetItem(target, node with { Info = info with { Offset = source.Offset } }) }
+            : view;
+
+    private static Decision Restless(ClusterView view, Decision decision)
+        => view.Term is not null && view.TopologyKnown && view.Topology is { State: TopologyState.Ok } topology && decision.Actions.IsEmpty
+            && !view.Running.Any(a => a is PublishTopology)
+            ? decision with { Actions = [new PublishTopology(topology, view.Version)] }
+            : decision;
+
+    private static ClusterView IgnoreRestart(ClusterView view)
+        => view.Topology is { Identity: { } identity, Master: { } master } topology && view.Node(master).Info is { Role: NodeRole.Master } info
+            ? view with { Topology = topology with { Identity = identity with { RunId = info.RunId } } }
+            : view;
+
+    private static Decision WithoutCorrections(ClusterView view, Decision decision)
+        => decision with { Actions = decision.Actions.RemoveAll(a => a is Follow or Demote) };
+
+    private static Decision Moody(ClusterView view, Decision decision) => ++_moods % 7 == 0 ? decision with { Reason = decision.Reason + "!" } : decision;
+}

@@ -1,0 +1,146 @@
+using Moment = global::RedisFailover.ZooKeeper.Moment;
+
+namespace RedisFailover.UnitTests.Simulation;
+
+/// <summary>Carries out what was decided, with the semantics of ActionExecutor: the lease first, then what can be sent at once.</summary>
+internal sealed partial class SimulatedMonitor
+{
+    private void Begin(FailoverAction action)
+    {
+        if (Lead is not { } lead)
+        {
+            Observe(new ActionFinished(Clock, action, "the lead was lost"));
+            return;
+        }
+
+        TimeSpan begun = Clock;
+        if (!settings.Mutant.IgnoresLease && !lead.Lease.IsHeld)
+        {
+            Observe(new ActionFinished(begun, action, "the lease on the lead has run out"));
+            return;
+        }
+
+        bool isOver = false;
+        lead.Lost.Add(Lost);
+        ledger.Begun(this, lead, action);
+        switch (action)
+        {
+            case ReadTopology:
+                _client!.Call(_ => (server.Nodes, server.Version, server.HistoryEpoch), read =>
+                {
+                    Observe(Read(read.Nodes, read.Version, read.HistoryEpoch, synced: true));
+                    Finish(null);
+                }, why => Finish(why));
+                break;
+            case PublishTopology publication:
+                Publish(lead, publication, why => Finish(why), version => Finish(null, version: version));
+                break;
+            case RefuseWish refusal:
+                Commit(lead, _ =>
+                {
+                    server.SetWish(null);
+                    return true;
+                }, _ => Finish(null), why => Finish(why));
+                break;
+            case Resign:
+                lead.Lost.Remove(Lost);
+                Abstain();
+                End(lead, () => Finish(null), why => Finish(why));
+                break;
+            case Inspect inspect:
+                _probers[inspect.Node].Command(_ => null, (_, info, asked) =>
+                {
+                    _probers[inspect.Node].Report(info, asked);
+                    Finish(null);
+                }, why => Finish(why));
+                break;
+            case Promote promote:
+                Redis(promote.Node, n => n.ReplicaOf(null), info => info.Role == NodeRole.Master ? null : "it still says that it is a replica");
+                break;
+            case Follow follow:
+                Redis(follow.Node, n => n.ReplicaOf(ledger.Node(follow.Master)), Follows);
+                break;
+            case Demote demote:
+                Redis(
+                    demote.Node,
+                    n => n.ReplicaOf(ledger.Node(demote.Master)) is { } error ? error : n.ResumeWrites(),
+                    Follows,
+                    demote.CutsClients ? (n, mine) => n.CloseOthers(mine) : null);
+                break;
+            case PauseWrites pause:
+                Redis(pause.Node, n => settings.Mutant.SkipsPause ? null : n.PauseWrites(pause.For), null);
+                break;
+            case ResumeWrites resume:
+                Redis(resume.Node, n => n.ResumeWrites(), null);
+                break;
+            default:
+                throw new InvalidOperationException($"the simulation does not know {action.GetType().Name}");
+        }
+
+        void Redis(NodeAddress on, Func<SimulatedRedis, string?> run, Func<NodeInfo, string?>? verify, Action<SimulatedRedis, NodeConnection>? afterwards = null)
+        {
+            SimulatedProber prober = _probers[on];
+            prober.Command(n =>
+            {
+                string? error = run(n);
+                ledger.Executed(this, lead, action, n, error);
+                return error;
+            }, (error, info, asked) =>
+            {
+                string? failure = error ?? verify?.Invoke(info);
+                if (failure is null && verify is not null)
+                {
+                    prober.Forget((n, mine) =>
+                    {
+                        n.RewriteConfiguration();
+                        afterwards?.Invoke(n, mine);
+                    });
+                }
+
+                Finish(failure, info, asked);
+            }, why => Finish(why));
+        }
+
+        void Lost() => Finish("the lead was lost");
+
+        void Finish(string? failure, NodeInfo? info = null, TimeSpan? asked = null, int version = -1)
+        {
+            if (isOver)
+            {
+                return;
+            }
+
+            isOver = true;
+            lead.Lost.Remove(Lost);
+            if (failure is not null && World.IsTold)
+            {
+                Tell($"failed: {action}: {failure}");
+            }
+
+            Observe(new ActionFinished(Clock, action, failure, info, version) { Asked = asked ?? Clock });
+        }
+    }
+
+    private static string? Follows(NodeInfo info) => info.Role == NodeRole.Replica ? null : "it still says that it is a master";
+
+    private void Publish(Lead lead, PublishTopology publication, Action<string> failed, Action<int> done)
+    {
+        var sentAt = Moment.Now(Time!);
+        _client!.Call(s => server.Publish(s, lead.Term, publication, Name), answer =>
+        {
+            if (answer.Error is not { } error)
+            {
+                lead.Lease.Renew(sentAt, TimeSpan.FromTicks(settings.ZooKeeper.SessionTimeout / 2));
+                done(answer.Version);
+                return;
+            }
+
+            if (error == "fence")
+            {
+                End(lead);
+            }
+
+            failed(error);
+        }, failed);
+    }
+}

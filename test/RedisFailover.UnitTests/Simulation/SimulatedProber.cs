@@ -1,0 +1,218 @@
+namespace RedisFailover.UnitTests.Simulation;
+
+/// <summary>Watches one node for a monitor, as NodeProber does: its deadlines, its retries, and when it counts a failure.</summary>
+internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis node)
+{
+    private const long InfoInterval = World.Second;
+    private const long FirstRetry = World.Ms;
+    private const long LongestRetry = 250 * World.Ms;
+
+    private readonly FailoverPolicy _policy = monitor.Policy;
+    private readonly List<Waiting> _waiting = [];
+    private NodeConnection? _connection;
+    private bool _isReady;
+    private long _retry = FirstRetry;
+    private int _refusals;
+    private long _lastReply;
+    private long _silenceBegins;
+    private long _nextBeat;
+    private long _nextInfo;
+    private int _missed;
+
+    private long Timeout => _policy.ProbeTimeout.Ticks;
+
+    internal void Start()
+    {
+        NodeConnection connection = _connection = new NodeConnection(monitor, node);
+        _isReady = false;
+        connection.Connect(() => Ready(connection), () => End(connection, Evidence.Refused, "connection refused"), () => End(connection, Evidence.Closed, "connection closed by the node"));
+        monitor.After(Timeout, () =>
+        {
+            if (_connection == connection && !_isReady)
+            {
+                string detail = $"no connection within {_policy.ProbeTimeout.TotalMilliseconds:0} ms";
+                Failed(Evidence.Silent, detail);
+                End(connection, Evidence.Silent, detail);
+            }
+        });
+    }
+
+    internal void Abandon() => _connection?.Abandon();
+
+    /// <summary>Runs a command and INFO on the node; its answer, or why there is none.</summary>
+    internal void Command(Func<SimulatedRedis, string?> run, Action<string?, NodeInfo, TimeSpan> answered, Action<string> failed)
+    {
+        if (_connection is not { } connection || !_isReady)
+        {
+            failed($"there is no connection to {node.Address}");
+            return;
+        }
+
+        TimeSpan asked = monitor.Clock;
+        var waiting = new Waiting(failed);
+        _waiting.Add(waiting);
+        connection.Send(answer =>
+        {
+            string? error = run(node);
+            NodeInfo info = node.Info();
+            answer(() =>
+            {
+                _lastReply = monitor.Clock.Ticks;
+                if (_waiting.Remove(waiting))
+                {
+                    answered(error, info, asked);
+                }
+            });
+        });
+        monitor.After(Timeout, () =>
+        {
+            if (_waiting.Remove(waiting))
+            {
+                failed("no answer in time");
+            }
+        });
+    }
+
+    internal void Forget(Action<SimulatedRedis, NodeConnection> run)
+    {
+        if (_connection is { } connection && _isReady)
+        {
+            connection.Send(_ => run(node, connection));
+        }
+    }
+
+    internal void Report(NodeInfo info, TimeSpan asked)
+    {
+        if (info.Loading)
+        {
+            Failed(Evidence.Loading, "it is loading its data set");
+        }
+        else
+        {
+            monitor.Observe(new NodeAnswered(monitor.Clock, asked, node.Address, info, monitor.Clock - asked));
+        }
+    }
+
+    private void Ready(NodeConnection connection)
+    {
+        if (_connection != connection)
+        {
+            return;
+        }
+
+        _isReady = true;
+        _silenceBegins = _lastReply = _nextBeat = _nextInfo = monitor.Clock.Ticks;
+        _missed = 0;
+        Beat(connection);
+    }
+
+    private void Beat(NodeConnection connection)
+    {
+        long now = monitor.Clock.Ticks;
+        if (now >= _nextBeat)
+        {
+            bool info = now >= _nextInfo;
+            Ask(connection, info);
+            _nextInfo = info ? now + InfoInterval : _nextInfo;
+            _nextBeat = now + (Timeout / 2);
+        }
+
+        long wake = Math.Min(_silenceBegins + ((_missed + 1) * Timeout), _nextBeat);
+        monitor.After(wake - now, () => Wake(connection, wake));
+    }
+
+    private void Wake(NodeConnection connection, long wake)
+    {
+        if (_connection != connection)
+        {
+            return;
+        }
+
+        long now = monitor.Clock.Ticks;
+        if (_lastReply > _silenceBegins)
+        {
+            _silenceBegins = _lastReply;
+            _missed = 0;
+        }
+
+        long late = now - wake;
+        if (late > Timeout / 4)
+        {
+            _silenceBegins += late;
+        }
+        else if (now >= _silenceBegins + ((_missed + 1) * Timeout))
+        {
+            _missed++;
+            string detail = $"no answer for {_missed * _policy.ProbeTimeout.TotalMilliseconds:0} ms";
+            Failed(Evidence.Silent, detail);
+            if (_missed >= _policy.MaxFailures)
+            {
+                End(connection, Evidence.Silent, detail);
+                return;
+            }
+        }
+
+        Beat(connection);
+    }
+
+    private void Ask(NodeConnection connection, bool askInfo)
+    {
+        TimeSpan asked = monitor.Clock;
+        connection.Send(answer =>
+        {
+            NodeInfo? info = askInfo ? node.Info() : null;
+            bool loading = node.IsLoading;
+            answer(() =>
+            {
+                _lastReply = monitor.Clock.Ticks;
+                if (loading)
+                {
+                    Failed(Evidence.Loading, "it is loading its data set");
+                }
+                else if (info is not null)
+                {
+                    Report(info, asked);
+                }
+                else
+                {
+                    monitor.Observe(new NodeBeat(monitor.Clock, node.Address, monitor.Clock - asked));
+                }
+            });
+        });
+    }
+
+    private void End(NodeConnection connection, Evidence evidence, string detail)
+    {
+        if (_connection != connection)
+        {
+            return;
+        }
+
+        connection.Abandon();
+        _connection = null;
+        _isReady = false;
+        Waiting[] waiting = [.. _waiting];
+        _waiting.Clear();
+        foreach (Waiting one in waiting)
+        {
+            one.Failed(detail);
+        }
+
+        if (evidence is not Evidence.Silent)
+        {
+            Failed(evidence, detail);
+        }
+
+        _refusals = evidence is Evidence.Refused ? _refusals + 1 : 0;
+        _retry = _refusals <= _policy.MaxFailures ? FirstRetry : Math.Min(_retry * 2, LongestRetry);
+        bool atOnce = evidence == Evidence.Closed || (evidence == Evidence.Refused && _refusals < _policy.MaxFailures);
+        monitor.After(atOnce ? 0 : _retry, Start);
+    }
+
+    private void Failed(Evidence evidence, string detail) => monitor.Observe(new NodeFailed(monitor.Clock, node.Address, evidence, detail));
+
+    private sealed class Waiting(Action<string> failed)
+    {
+        internal Action<string> Failed => failed;
+    }
+}

@@ -1,0 +1,245 @@
+namespace RedisFailover.UnitTests.Simulation;
+
+/// <summary>
+/// A Redis node, as far as failovers go: run id, replication ids and offsets, backlog, full and partial resynchronisation, snapshots,
+/// loading, CLIENT PAUSE, WAIT. Modelled on Redis 7.0.
+/// </summary>
+internal sealed partial class SimulatedRedis(World world, Network network, int place, NodeAddress address, Dice dice, RedisSettings settings, Ledger ledger)
+    : Process(world, network, place, address.Host)
+{
+    private readonly List<(long Offset, SimulatedClient.Write Write, NodeConnection Connection)> _waits = [];
+    private readonly List<(NodeConnection Connection, Action Run)> _held = [];
+    private (Commit? Data, string ReplicationId, long Offset)? _disk;
+    private NodeAddress? _configuredMaster;
+    private bool _wipesAtStart;
+    private long _savedAt;
+
+    internal NodeAddress Address => address;
+
+    internal HashSet<NodeConnection> Connections { get; } = [];
+
+    internal string RunId { get; private set; } = "";
+
+    internal string ReplicationId { get; private set; } = "";
+
+    internal Commit? Data { get; private set; }
+
+    internal long Offset { get; private set; }
+
+    internal bool IsMaster => _master is null;
+
+    internal NodeAddress? MasterAddress => _master?.Address;
+
+    internal bool IsLoading { get; private set; }
+
+    internal bool IsSyncing => _state == LinkState.Copying;
+
+    internal bool IsLinked => _state == LinkState.Up;
+
+    internal int Priority { get; init; } = 100;
+
+    internal long PausedUntil { get; private set; }
+
+    /// <summary>When it last became what it is: promoted, told to follow, or copied a data set.</summary>
+    internal long ChangedAt { get; private set; }
+
+    private string? Previous { get; set; }
+
+    private long PreviousEnd { get; set; } = -1;
+
+    /// <summary>Before its first start: the role in its file and the data on its disk.</summary>
+    internal void Prepare(NodeAddress? master, Commit? data, string replicationId, long offset)
+    {
+        _configuredMaster = master;
+        _disk = data is null ? null : (data, replicationId, offset);
+    }
+
+    /// <summary>It loses its data with its next start.</summary>
+    internal void LoseDisk() => _wipesAtStart = true;
+
+    internal void Save() => _disk = (Data, ReplicationId, Offset);
+
+    internal NodeInfo Info() => new()
+    {
+        Role = IsMaster ? NodeRole.Master : NodeRole.Replica,
+        RunId = RunId,
+        ReplicationId = ReplicationId,
+        PreviousReplicationId = Previous,
+        PreviousHistoryEnd = PreviousEnd,
+        Offset = Offset,
+        MasterAddress = _master?.Address,
+        LinkUp = IsLinked,
+        SyncInProgress = IsSyncing,
+        Priority = Priority,
+        Loading = IsLoading,
+        Keys = Data?.Depth ?? 0,
+        ConnectedReplicas = _replicas.Count,
+        Version = "7.0.15",
+    };
+
+    internal void Write(SimulatedClient.Write write, NodeConnection connection, Action<string?> answer)
+    {
+        if (IsLoading || !IsMaster)
+        {
+            answer(IsLoading ? "LOADING" : "READONLY");
+            return;
+        }
+
+        if (PausedUntil > World.Now)
+        {
+            _held.Add((connection, () => Write(write, connection, answer)));
+            return;
+        }
+
+        var made = new Commit(Data, write.Number);
+        write.Made = made;
+        write.On = this;
+        write.Answer = answer;
+        Append(Offset + (HasBacklog ? 60 : 1), made, write.Waits);
+        ledger.Written(this, write);
+        if (!write.Waits)
+        {
+            Acknowledge(write, false);
+            return;
+        }
+
+        _waits.Add((Offset, write, connection));
+        After(World.Second / 2, () =>
+        {
+            if (_waits.RemoveAll(w => ReferenceEquals(w.Write, write)) > 0)
+            {
+                Acknowledge(write, false);
+            }
+        });
+    }
+
+    internal string? PauseWrites(TimeSpan length)
+    {
+        PausedUntil = Math.Max(PausedUntil, World.Now + length.Ticks);
+        After(length.Ticks, LetGo);
+        return null;
+    }
+
+    internal string? ResumeWrites()
+    {
+        PausedUntil = 0;
+        LetGo();
+        return null;
+    }
+
+    internal void RewriteConfiguration()
+    {
+        if (settings.HasFile)
+        {
+            _configuredMaster = _master?.Address;
+        }
+    }
+
+    /// <summary>CLIENT KILL TYPE normal: everyone's but the caller's.</summary>
+    internal void CloseOthers(NodeConnection but)
+    {
+        foreach (NodeConnection connection in Connections.Where(c => c != but).OrderBy(c => c.Owner.Place).ToArray())
+        {
+            Connections.Remove(connection);
+            connection.Close();
+        }
+    }
+
+    protected override void Started()
+    {
+        (Commit? Data, string ReplicationId, long Offset)? disk = _wipesAtStart ? null : _disk;
+        _wipesAtStart = false;
+        _disk = disk;
+        RunId = NewId("run");
+        ReplicationId = NewId("repl");
+        (Previous, PreviousEnd, Offset, Data, PausedUntil) = (null, -1, 0, null, 0);
+        NoBacklog();
+        _master = _configuredMaster is { } configured ? ledger.Node(configured) : null;
+        ChangedAt = World.Now;
+        ledger.Reborn(this);
+        if (disk is { } saved)
+        {
+            IsLoading = true;
+            After(dice.Between(0, 2 * settings.LoadTime), () =>
+            {
+                IsLoading = false;
+                Data = saved.Data;
+                Offset = saved.Offset;
+                if (IsMaster)
+                {
+                    (Previous, PreviousEnd) = (saved.ReplicationId, saved.Offset + 1);
+                }
+                else
+                {
+                    ReplicationId = saved.ReplicationId;
+                }
+
+                BeginBacklog();
+                Tell($"loaded its snapshot, offset {Offset}, data {Data}");
+                TryLink();
+            });
+        }
+        else
+        {
+            IsLoading = false;
+            TryLink();
+        }
+
+        Tell($"starts as {(IsMaster ? "a master" : $"a replica of {_master!.Name}")}{(disk is null ? ", empty" : "")}");
+        _savedAt = World.Now;
+        After(World.Second, Cron);
+    }
+
+    protected override void Ended()
+    {
+        foreach (NodeConnection connection in Connections.OrderBy(c => c.Owner.Place).ToArray())
+        {
+            connection.Close();
+        }
+
+        Connections.Clear();
+        _waits.Clear();
+        _held.Clear();
+        CloseLink(tellMaster: true);
+        DropReplicas();
+        ledger.Gone(this);
+    }
+
+    private void Cron()
+    {
+        if (World.Now - _savedAt > settings.SaveInterval && !IsLoading)
+        {
+            _savedAt = World.Now;
+            Save();
+        }
+
+        CheckLinks();
+        After(World.Second, Cron);
+    }
+
+    private void LetGo()
+    {
+        if (PausedUntil > World.Now)
+        {
+            return;
+        }
+
+        (NodeConnection Connection, Action Run)[] held = [.. _held];
+        _held.Clear();
+        foreach ((NodeConnection connection, Action run) in held)
+        {
+            if (Connections.Contains(connection))
+            {
+                run();
+            }
+        }
+    }
+
+    private void Acknowledge(SimulatedClient.Write write, bool replicated)
+    {
+        write.Replicated = replicated;
+        write.Answer!(null);
+    }
+
+    private string NewId(string kind) => $"{kind}-{Name}-{ledger.NextId()}";
+}

@@ -1,0 +1,318 @@
+namespace RedisFailover.UnitTests.Simulation;
+
+internal sealed partial class Simulation
+{
+    private readonly List<Undo> _undo = [];
+
+    /// <summary>How the cluster is found: replicas that follow a master, all empty, or replicas only.</summary>
+    private void Prepare()
+    {
+        int how = _dice.Next(10);
+        Commit? data = null;
+        for (int i = 0; i < 10; i++)
+        {
+            data = new Commit(data, _ledger.NextId());
+        }
+
+        for (int i = 0; i < _nodes.Length; i++)
+        {
+            SimulatedRedis node = _nodes[i];
+            if (node == _foreign)
+            {
+                var foreign = new Commit(new Commit(null, _ledger.NextId()), _ledger.NextId());
+                _ledger.Foreign = foreign.Beginning;
+                node.Prepare(null, foreign, "foreign", 5000);
+                _world.At(_dice.Between(8, 14) * World.Second, () => Unless(node.IsUp, node.Start));
+                continue;
+            }
+
+            switch (how)
+            {
+                case < 7:
+                    node.Prepare(i == 0 ? null : _nodes[0].Address, data, "first", 1000);
+                    break;
+                case < 9:
+                    node.Prepare(null, null, "", 0);
+                    break;
+                default:
+                    node.Prepare(_nodes[(i + 1) % (_foreign is null ? _nodes.Length : _nodes.Length - 1)].Address, data, "first", 1000);
+                    break;
+            }
+
+            node.Start();
+        }
+
+        _server.Start();
+        foreach (SimulatedMonitor monitor in _monitors)
+        {
+            monitor.Start();
+        }
+
+        foreach (SimulatedClient client in _clients)
+        {
+            _server.Subscribe(client);
+            client.Start();
+        }
+    }
+
+    private static void Unless(bool condition, Action what)
+    {
+        if (!condition)
+        {
+            what();
+        }
+    }
+
+    private void Begin(Fault fault)
+    {
+        SimulatedRedis node = Node(fault.Target);
+        SimulatedMonitor monitor = Monitor(fault.Target);
+        Process one = Any(fault.Target);
+        Process other = Any(fault.Other);
+        switch (fault.Kind)
+        {
+            case FaultKind.KillNode:
+                Die(node, fault);
+                break;
+            case FaultKind.KillAllNodes:
+                foreach (SimulatedRedis each in _nodes)
+                {
+                    Die(each, fault);
+                }
+
+                break;
+            case FaultKind.PauseNode:
+                Pause(node, false, fault.For);
+                break;
+            case FaultKind.KillMonitor:
+            case FaultKind.StopMonitor:
+                _world.Tell(monitor.Name, fault.Kind == FaultKind.KillMonitor ? "is killed" : "is stopped");
+                if (fault.Kind == FaultKind.KillMonitor || monitor.IsPaused)
+                {
+                    monitor.Kill();
+                }
+                else if (monitor.IsUp)
+                {
+                    monitor.Stop();
+                }
+
+                Later(Math.Max(fault.For, 30 * World.Ms), () => Unless(monitor.IsUp, monitor.Start));
+                break;
+            case FaultKind.PauseMonitor:
+                Pause(monitor, false, fault.For);
+                break;
+            case FaultKind.SuspendMonitor:
+                Pause(monitor, true, fault.For);
+                break;
+            case FaultKind.LoseQuorum:
+                _world.Tell("zk", "loses its quorum");
+                _server.Pause(false);
+                Later(fault.For, () =>
+                {
+                    _server.Recover();
+                    _server.Resume();
+                });
+                break;
+            case FaultKind.Cut:
+                Cut(one.Place, other.Place, fault.For);
+                Cut(other.Place, one.Place, fault.For);
+                break;
+            case FaultKind.CutOneWay:
+                Cut(one.Place, other.Place, fault.For);
+                break;
+            case FaultKind.Isolate:
+                Process apart = _calm ? node : one;
+                foreach (Process each in Everyone().Where(p => p != apart))
+                {
+                    Cut(apart.Place, each.Place, fault.For);
+                    Cut(each.Place, apart.Place, fault.For);
+                }
+
+                break;
+            case FaultKind.SlowWay:
+                Slow(one.Place, other.Place, fault);
+                break;
+            case FaultKind.SlowEverything:
+                foreach (Process each in Everyone().Where(p => p != one))
+                {
+                    Slow(one.Place, each.Place, fault);
+                    Slow(each.Place, one.Place, fault);
+                }
+
+                break;
+            case FaultKind.JumpWallClock:
+                // Back and a suspended machine at once is beyond what two clocks can tell.
+                bool back = fault.LosesData && !Faults.Any(f => f.Kind == FaultKind.SuspendMonitor);
+                _world.Tell(monitor.Name, $"wall clock jumps {(back ? "back" : "on")}");
+                monitor.JumpWallClock(back ? -3600 * World.Second : 3600 * World.Second);
+                break;
+            case FaultKind.CutReplica:
+                SimulatedRedis[] others = [.. _nodes.Where(n => n != node)];
+                int replica = others[Math.Abs(fault.Other) % others.Length].Place;
+                Cut(node.Place, replica, fault.For);
+                Cut(replica, node.Place, fault.For);
+                break;
+            case FaultKind.SlowReplicas:
+                foreach (SimulatedRedis each in _nodes)
+                {
+                    Slow(node.Place, each.Place, fault);
+                }
+
+                break;
+            case FaultKind.SlowNews:
+                foreach (SimulatedClient client in _clients)
+                {
+                    Slow(_server.Place, client.Place, fault);
+                }
+
+                break;
+            case FaultKind.CutLeaderFromZooKeeper:
+                Cut(monitor.Place, _server.Place, fault.For);
+                if (!fault.LosesData)
+                {
+                    Cut(_server.Place, monitor.Place, fault.For);
+                }
+
+                break;
+            case FaultKind.DeleteLeader:
+                _world.Tell("human", "deletes the leader's znode");
+                _server.Do(_server.DeleteLeader);
+                break;
+            case FaultKind.TouchTopology:
+                _world.Tell("human", "writes the topology again as it is");
+                _server.Do(_server.Touch);
+                break;
+            case FaultKind.Wish:
+            case FaultKind.WishForAny:
+                string wish = fault.Kind == FaultKind.Wish ? node.Address.ToString() : ZnodePaths.AnyReplica;
+                _world.Tell("human", $"wishes {wish}");
+                _server.Do(() => _server.SetWish(wish));
+                break;
+            default:
+                throw new InvalidOperationException($"nobody knows how to do {fault.Kind}");
+        }
+    }
+
+    private void Die(SimulatedRedis node, Fault fault)
+    {
+        if (!node.IsUp)
+        {
+            return;
+        }
+
+        _world.Tell(node.Name, $"is killed{(fault.LosesData ? " and its data are lost" : "")}");
+        if (fault.LosesData && node.Data?.Beginning != _ledger.Foreign)
+        {
+            node.LoseDisk();
+        }
+
+        node.Kill();
+        Later(fault.For, () => Unless(node.IsUp, node.Start));
+    }
+
+    private void Pause(Process process, bool machine, long length)
+    {
+        if (process.IsUp && !process.IsPaused)
+        {
+            _world.Tell(process.Name, machine ? "is suspended" : "is held up");
+            process.Pause(machine);
+            Later(length, () =>
+            {
+                _world.Tell(process.Name, "goes on");
+                process.Resume();
+            });
+        }
+    }
+
+    private void Cut(int from, int to, long length)
+    {
+        if (from == to)
+        {
+            return;
+        }
+
+        _world.Tell("net", $"{At(from)} no longer reaches {At(to)}");
+        _network.Cut(from, to);
+        Later(length, () =>
+        {
+            _world.Tell("net", $"{At(from)} reaches {At(to)} again");
+            _network.Heal(from, to);
+        });
+    }
+
+    private void Slow(int from, int to, Fault fault)
+    {
+        if (from == to)
+        {
+            return;
+        }
+
+        long by = (fault.LosesData ? 1500 : 200) * World.Ms;
+        _world.Tell("net", $"{At(from)} reaches {At(to)} slowly");
+        _network.Slow(from, to, by);
+        Later(fault.For, () => _network.Slow(from, to, -by));
+    }
+
+    private void Later(long after, Action what)
+    {
+        var undo = new Undo(what);
+        _undo.Add(undo);
+        _world.At(_world.Now + after, undo.Do);
+    }
+
+    private void Heal()
+    {
+        _world.Tell("all", "is healed");
+        foreach (Undo undo in _undo.ToArray())
+        {
+            undo.Do();
+        }
+
+        _undo.Clear();
+        foreach (SimulatedRedis node in _nodes)
+        {
+            Unless(node.IsUp, node.Start);
+        }
+
+        foreach (SimulatedMonitor monitor in _monitors)
+        {
+            Unless(monitor.IsUp, monitor.Start);
+        }
+    }
+
+    private SimulatedRedis Node(int which)
+        => which == Fault.Ruling && _server.Topology?.Master is { } master ? _ledger.Node(master) : _nodes[Math.Abs(which) % _nodes.Length];
+
+    private SimulatedMonitor Monitor(int which)
+        => which == Fault.Ruling ? _monitors.FirstOrDefault(m => m.Lead is not null) ?? _monitors[0] : _monitors[which % _monitors.Length];
+
+    /// <summary>The ruling one of the two kinds, as it comes.</summary>
+    private Process Any(int which)
+    {
+        if (which == Fault.Ruling)
+        {
+            return _dice.Percent(50) ? Node(which) : Monitor(which);
+        }
+
+        Process[] everyone = [.. Everyone()];
+        return everyone[which % everyone.Length];
+    }
+
+    private IEnumerable<Process> Everyone() => [_server, .. _monitors, .. _nodes, .. _clients];
+
+    private string At(int place) => Everyone().First(p => p.Place == place).Name;
+
+    private sealed class Undo(Action what)
+    {
+        private bool _isDone;
+
+        internal void Do()
+        {
+            if (!_isDone)
+            {
+                _isDone = true;
+                what();
+            }
+        }
+    }
+}
