@@ -117,19 +117,31 @@ internal static class Membership
             && !topology.Members.Contains(node.Address)
             && !(topology.Identity is { } identity && node.Info.SharesHistoryWith(identity));
 
+    /// <summary>What to note of it: how much is lost, or that nobody can tell. An empty node that comes back has nothing to lose.</summary>
     private static HistoryEntry? Returned(NodeView master, NodeView returning, long epoch)
-        => LostByReturning(master, returning) is not { } bytes
-            ? null
-            : new HistoryEntry
-            {
-                Kind = HistoryKind.Demoted,
-                Epoch = epoch,
-                From = returning.Address,
-                To = master.Address,
-                Reason = $"{returning.Address} came back as a master and is made a replica; "
-                    + (bytes == 0 ? "nothing that it held is lost" : $"{bytes} bytes of its replication stream never reached {master.Address} and are lost"),
-                BytesBehind = bytes,
-            };
+    {
+        long? bytes = LostByReturning(master, returning);
+        if (bytes is null && returning.Info!.Keys == 0)
+        {
+            return null;
+        }
+
+        string lost = bytes switch
+        {
+            null => $"it was restarted meanwhile ({returning.Info!.Keys} keys): whatever it took that never reached {master.Address} is lost, how much is not known",
+            0 => "nothing that it held is lost",
+            _ => $"{bytes} bytes of its replication stream never reached {master.Address} and are lost",
+        };
+        return new HistoryEntry
+        {
+            Kind = HistoryKind.Demoted,
+            Epoch = epoch,
+            From = returning.Address,
+            To = master.Address,
+            Reason = $"{returning.Address} came back as a master and is made a replica; {lost}",
+            BytesBehind = bytes,
+        };
+    }
 
     /// <summary>
     /// How much of a returning master's stream the promoted node does not have. The promoted node remembers where its history left

@@ -15,7 +15,7 @@ internal sealed class SentinelMaster : IMasterSource
     private readonly CancellationTokenSource _stop = new();
     private readonly SemaphoreSlim _doubted = new(1, 1);
     private readonly Task[] _parts;
-    private volatile NodeAddress? _master;
+    private readonly Office _office = new();
 
     internal SentinelMaster(ImmutableArray<NodeAddress> sentinels)
     {
@@ -23,7 +23,7 @@ internal sealed class SentinelMaster : IMasterSource
         _parts = [.. sentinels.Select(ListenAsync), AskAsync()];
     }
 
-    public NodeAddress? Master => _master;
+    public Term? Current => _office.Current;
 
     public void Doubt()
     {
@@ -46,6 +46,7 @@ internal sealed class SentinelMaster : IMasterSource
         await Task.WhenAll(_parts);
         _stop.Dispose();
         _doubted.Dispose();
+        _office.Dispose();
     }
 
     private async Task AskAsync()
@@ -59,13 +60,13 @@ internal sealed class SentinelMaster : IMasterSource
                 {
                     if (await MasterByAsync(sentinel) is { } master)
                     {
-                        _master = master;
+                        _office.Take(master);
                         break;
                     }
                 }
 
                 await Task.Delay(Patience / 10, _stop.Token);
-                if (_master is null)
+                if (_office.Current is null)
                 {
                     Doubt();
                 }
@@ -108,7 +109,7 @@ internal sealed class SentinelMaster : IMasterSource
                 {
                     // message, +switch-master, "name old-host old-port new-host new-port"
                     string[] words = (await wire.ReadAsync(_stop.Token))[2].Text!.Split(' ');
-                    _master = NodeAddress.Parse($"{words[3]}:{words[4]}");
+                    _office.Take(NodeAddress.Parse($"{words[3]}:{words[4]}"));
                 }
             }
             catch (Exception e) when (e is SocketException or IOException or RedisErrorException)

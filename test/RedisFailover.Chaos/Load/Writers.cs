@@ -18,26 +18,72 @@ internal sealed class LibraryWriter(FailoverConnection connection) : IWriter
     public ValueTask DisposeAsync() => connection.DisposeAsync();
 }
 
+/// <summary>A master, and when it is one no more.</summary>
+internal sealed record Term(NodeAddress Master, CancellationToken Over);
+
 /// <summary>Who is master, by a system's own word.</summary>
 internal interface IMasterSource : IAsyncDisposable
 {
-    NodeAddress? Master { get; }
+    Term? Current { get; }
 
     /// <summary>It could not be reached or is none: ask again.</summary>
     void Doubt();
 }
 
-/// <summary>The topology, as the client library follows it.</summary>
-internal sealed class TopologyMaster(FailoverConnection connection) : IMasterSource
+/// <summary>The present master; ends the term of the one before, so that nobody waits for its answers any more.</summary>
+internal sealed class Office : IDisposable
 {
-    public NodeAddress? Master => connection.Topology.Master;
+    private readonly Lock _lock = new();
+    private CancellationTokenSource _over = new();
+    private volatile Term? _current;
+
+    internal Term? Current => _current;
+
+    public void Dispose() => _over.Dispose();
+
+    internal void Take(NodeAddress? master)
+    {
+        CancellationTokenSource? over = null;
+        lock (_lock)
+        {
+            if (master is not null && master != _current?.Master)
+            {
+                over = _over;
+                _over = new CancellationTokenSource();
+                _current = new Term(master, _over.Token);
+            }
+        }
+
+        // Not disposed: who took the token a moment ago may just be about to link to it.
+        over?.Cancel();
+    }
+}
+
+/// <summary>The topology, as the client library follows it.</summary>
+internal sealed class TopologyMaster : IMasterSource
+{
+    private readonly FailoverConnection _connection;
+    private readonly Office _office = new();
+
+    internal TopologyMaster(FailoverConnection connection)
+    {
+        _connection = connection;
+        connection.TopologyChanged += topology => _office.Take(topology.Master);
+        _office.Take(connection.Topology.Master);
+    }
+
+    public Term? Current => _office.Current;
 
     public void Doubt()
     {
         // It is told of every change.
     }
 
-    public ValueTask DisposeAsync() => connection.DisposeAsync();
+    public async ValueTask DisposeAsync()
+    {
+        await _connection.DisposeAsync();
+        _office.Dispose();
+    }
 }
 
 /// <summary>
@@ -50,8 +96,8 @@ internal sealed class WireWriter(IMasterSource source, int replicas) : IWriter
 
     public async Task<int> WriteAsync(string key, long number, CancellationToken ct)
     {
-        NodeAddress master = source.Master ?? throw new IOException("there is no master");
-        using CancellationTokenSource deadline = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        (NodeAddress master, CancellationToken over) = source.Current ?? throw new IOException("there is no master");
+        using CancellationTokenSource deadline = CancellationTokenSource.CreateLinkedTokenSource(ct, over);
         deadline.CancelAfter(LoadProcess.WriteDeadline + (replicas > 0 ? LoadProcess.WriteDeadline : TimeSpan.Zero));
         RedisWire? wire = null;
         try

@@ -141,7 +141,7 @@ internal sealed class OurSystem : ISystem
 
     public async Task<IReadOnlyList<string>?> NotedLossesAsync(DateTime since, CancellationToken ct)
         => [.. HistoryJson.Parse(await ReadAsync(Paths.History, ct))
-            .Where(entry => entry.At >= since && (entry.BytesBehind is > 0 || (entry.BytesBehind is null && entry.Kind == HistoryKind.Failover)))
+            .Where(entry => entry.At >= since && (entry.BytesBehind is > 0 || (entry.BytesBehind is null && entry.Kind is HistoryKind.Failover or HistoryKind.Demoted)))
             .Select(entry => string.Create(
                 CultureInfo.InvariantCulture,
                 $"{entry.At:HH:mm:ss.fff} {entry.Kind} {entry.From} -> {entry.To}: {(entry.BytesBehind is { } bytes ? $"{bytes} bytes" : "unknown")}: {entry.Reason}"))];
