@@ -21,6 +21,7 @@ internal sealed class ActionExecutor(
     ChannelWriter<Observation> observations,
     MonotonicClock clock,
     ILogger logger,
+    string root,
     FaultPoint? faultPoint = null)
 {
     private readonly ConcurrentDictionary<string, string> _told = new(StringComparer.Ordinal);
@@ -30,10 +31,9 @@ internal sealed class ActionExecutor(
     {
         TimeSpan begun = clock.Now;
         ActionFinished finished;
-        faultPoint?.Reached(FaultPoint.Before, action);
         try
         {
-            finished = leadership.Lease.IsHeld
+            finished = await MayActAsync(action, leadership, cancellationToken)
                 ? await RunAsync(action, leadership, cancellationToken)
                 : new ActionFinished(begun, action, "the lease on the lead has run out");
         }
@@ -59,6 +59,28 @@ internal sealed class ActionExecutor(
 
         Tell(action, finished.Failure, finished.At - begun);
         observations.TryWrite(finished);
+    }
+
+    /// <summary>Asks the lease; before the first command to a node, former leaders are cut off there.</summary>
+    private async ValueTask<bool> MayActAsync(FailoverAction action, Leadership leadership, CancellationToken cancellationToken)
+    {
+        if (!leadership.Lease.IsHeld)
+        {
+            return false;
+        }
+
+        if (action.On is { } node && Prober(node).EndFormerLeaders(FormerLeaders.Name(root, leadership.Term), cancellationToken) is { } ending)
+        {
+            await ending;
+            if (!leadership.Lease.IsHeld)
+            {
+                return false;
+            }
+        }
+
+        // After the lease: a leader that freezes here is the worst case.
+        faultPoint?.Reached(FaultPoint.Before, action);
+        return true;
     }
 
     /// <summary>What is tried again and again and fails for the same reason is told once.</summary>

@@ -15,7 +15,7 @@ internal sealed class FaultPoint
     /// <summary>The environment variable.</summary>
     internal const string Variable = "REDIS_FAILOVER_FAULT_POINT";
 
-    /// <summary>Before an action is begun: the lease has not been asked yet.</summary>
+    /// <summary>An action is about to begin: the lease was asked, nothing has been sent.</summary>
     internal const string Before = "before";
 
     /// <summary>The action's commands have been sent to the node, their answers have not been read.</summary>

@@ -84,7 +84,7 @@ internal sealed class MonitorService : BackgroundService
         var registry = new MonitorRegistry(zooKeeper, _paths, _options.Id, _observations.Writer, _clock, _logger);
         var abstention = new Abstention(policy, _clock, _logger);
         using var inbox = new RequestInbox(zooKeeper, _paths, _observations.Writer, _clock);
-        var executor = new ActionExecutor(_probers, store, inbox, abstention, _observations.Writer, _clock, _logger, _faultPoint);
+        var executor = new ActionExecutor(_probers, store, inbox, abstention, _observations.Writer, _clock, _logger, _options.ZnodePath, _faultPoint);
         var transitions = new Transitions(_logger);
         var coordinator = new Coordinator(policy, executor, _observations, _clock, transitions)
         {

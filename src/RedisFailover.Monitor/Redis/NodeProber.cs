@@ -25,6 +25,7 @@ internal sealed class NodeProber : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _running;
     private RedisConnection? _connection;
+    private (RedisConnection Connection, string Leader)? _fenced;
     private bool _servesStaleData = true;
     private MinReplicas? _minReplicas;
     private bool _isOld;
@@ -60,6 +61,23 @@ internal sealed class NodeProber : IAsyncDisposable
         RespValue[] replies = await Task.WhenAll(sent).WaitAsync(_policy.ProbeTimeout, _clock.Provider, cancellationToken);
         RespValue info = replies[^1];
         return (replies[..^1], info.IsError ? null : await ReadAsync(info, cancellationToken), asked);
+    }
+
+    /// <summary>
+    /// Makes sure, once for each connection and term, that no former leader's connection to this node is left (<see cref="FormerLeaders"/>).
+    /// Returns null where that is so already.
+    /// </summary>
+    /// <exception cref="IOException">There is no connection, or it ended.</exception>
+    internal Task? EndFormerLeaders(string leader, CancellationToken cancellationToken)
+    {
+        RedisConnection connection = Volatile.Read(ref _connection) ?? throw new IOException($"there is no connection to {_node}");
+        return _fenced is { } fenced && fenced.Connection == connection && fenced.Leader == leader ? null : EndAsync();
+
+        async Task EndAsync()
+        {
+            await FormerLeaders.EndAsync(connection, leader).WaitAsync(_policy.ProbeTimeout, _clock.Provider, cancellationToken);
+            _fenced = (connection, leader);
+        }
     }
 
     /// <summary>What min-replicas-to-write and min-replicas-max-lag have just been set to.</summary>

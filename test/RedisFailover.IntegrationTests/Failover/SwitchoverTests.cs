@@ -145,6 +145,11 @@ public sealed class SwitchoverTests
         Topology before = await cluster.WaitUntilWholeAsync();
         RedisServer master = cluster.Redis[0];
         await master.CommandAsync("SET", "k", "everywhere");
+        foreach (RedisServer replica in cluster.Redis.Skip(1))
+        {
+            await Eventually.HoldsAsync("The replica has it", ct => replica.CommandAsync(["GET", "k"], ct), reply => reply.Text == "everywhere");
+        }
+
         // Its replicas hang and their links are gone: what it takes now, nobody else has.
         cluster.Redis[1].Freeze();
         cluster.Redis[2].Freeze();

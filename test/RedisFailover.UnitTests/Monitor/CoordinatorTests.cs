@@ -18,7 +18,7 @@ public sealed class CoordinatorTests
         var observations = Channel.CreateUnbounded<Observation>();
         var policy = new FailoverPolicy { Nodes = [new NodeAddress("a", 1), new NodeAddress("b", 1)] };
         var abstention = new Abstention(policy, clock, NullLogger.Instance);
-        var executor = new ActionExecutor([], null!, null!, abstention, observations.Writer, clock, NullLogger.Instance);
+        var executor = new ActionExecutor([], null!, null!, abstention, observations.Writer, clock, NullLogger.Instance, "/r");
         var coordinator = new Coordinator(policy, executor, observations, clock, new Transitions(NullLogger.Instance));
         using var stop = new CancellationTokenSource();
         Task running = coordinator.RunAsync(stop.Token);
