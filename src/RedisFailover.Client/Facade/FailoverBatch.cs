@@ -38,6 +38,7 @@ internal sealed partial class FailoverBatch(NodeSet nodes, int db, object? async
             }
             catch (Exception failure)
             {
+                // Whatever it is, the retries judge it: again, or each call is told.
                 calls = await AgainAsync(calls, failure, node!, retries ??= new Retries(_nodes, CommandClass.Write)).ConfigureAwait(false);
                 continue;
             }
@@ -78,6 +79,7 @@ internal sealed partial class FailoverBatch(NodeSet nodes, int db, object? async
         }
         catch (Exception final)
         {
+            // Nobody awaits the batch itself: its calls are the ones who hear of it.
             calls.ForEach(call => call.Fail(final));
             return [];
         }

@@ -32,6 +32,7 @@ internal sealed partial class FailoverDatabase
             }
             catch (Exception failure)
             {
+                // Rethrown by the call unless it may be sent again.
                 call.Failed(failure);
             }
         }
@@ -55,6 +56,7 @@ internal sealed partial class FailoverDatabase
             }
             catch (Exception failure)
             {
+                // Rethrown by the call unless it may be sent again.
                 call.Failed(failure);
             }
         }

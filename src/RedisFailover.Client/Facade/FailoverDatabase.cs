@@ -64,6 +64,7 @@ internal sealed partial class FailoverDatabase : IDatabase
             await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         }
 
+        // Completed: this blocks nothing, and throws the failure as it is.
         return sent.GetAwaiter().GetResult();
     }
 

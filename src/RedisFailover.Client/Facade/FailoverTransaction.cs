@@ -50,6 +50,7 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
                 }
                 catch (Exception final)
                 {
+                    // The queued calls have tasks of their own, which would wait for ever.
                     calls.ForEach(call => call.Fail(final));
                     throw;
                 }

@@ -12,6 +12,7 @@ internal static class Waiting
             throw new TimeoutException($"The task was not done within {Limit(options).TotalMilliseconds:0} ms.");
         }
 
+        // Completed, and so in the overload below: this throws the failure as it is.
         task.GetAwaiter().GetResult();
     }
 

@@ -120,6 +120,7 @@ internal sealed class ReplicaLag : IAsyncDisposable
             return null;
         }
 
+        // Completed, as was just asked: nothing is waited for.
         _asked.Remove(node);
         return answer.GetAwaiter().GetResult() is { } place ? (asked, place) : null;
     }
