@@ -56,7 +56,7 @@ internal static class Incumbency
         (ImmutableArray<FailoverAction> questions, TimeSpan? wakeAt) = Suspicion(view, topology, now);
         (WriteQuorum? quorum, ImmutableArray<FailoverAction> safeguards, string? weakness) = WriteSafety.Maintain(view, policy, topology);
         // Who is not known to all as a possible holder of writes is not let near them yet.
-        actions = [.. actions.Where(a => a is not (Follow or Demote) || WriteSafety.MayAttach(policy, topology, a.On!)), .. safeguards];
+        actions = [.. actions.Where(a => a is not (Follow or Demote) || WriteSafety.MayAttach(policy, topology, a.On!)), .. Detachment.WhileLoading(view, policy, topology), .. safeguards];
         warning = weakness is null ? warning : warning is null ? weakness : $"{warning}; {weakness}";
         Topology next = Refreshed(Membership.WithLists(topology, view, policy), view) with { WriteQuorum = quorum };
         // What the znode said about a master that was waited for holds no longer.
@@ -87,9 +87,10 @@ internal static class Incumbency
     {
         string reason = $"{loss.Reason}{Waiting}, because the last one was less than {policy.FailoverInterval.TotalMilliseconds:0} ms ago";
         Topology next = Membership.WithLists(topology with { Reason = reason }, view, policy);
+        ImmutableArray<FailoverAction> actions = Detachment.WhileWaiting(view, policy, topology, loss);
         return Words.SameButForNumbers(topology.Reason, reason) && next with { Reason = topology.Reason } == topology
-            ? Decision.Nothing(reason, until) with { Warning = reason }
-            : new Decision([new PublishTopology(next, view.Version)], until, reason, reason);
+            ? new Decision(actions, until, reason, reason)
+            : new Decision([new PublishTopology(next, view.Version), .. actions], until, reason, reason);
     }
 
     /// <summary>The intent to replace a master that is lost; also when it was just handing over.</summary>
@@ -108,7 +109,7 @@ internal static class Incumbency
             },
             view,
             policy);
-        return Decision.Do(loss, [new PublishTopology(intent, view.Version), .. AskReplicas(view, from)]);
+        return Decision.Do(loss, [new PublishTopology(intent, view.Version), .. Detachment.AtTheBeginning(view, policy, intent)]);
     }
 
     private static Decision Fulfil(string wish, ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology)
@@ -229,10 +230,6 @@ internal static class Incumbency
 
         return (questions.ToImmutable(), wakeAt);
     }
-
-    /// <summary>All nodes but one are asked at once, so that their offsets are final when a candidate is chosen.</summary>
-    private static IEnumerable<FailoverAction> AskReplicas(ClusterView view, NodeAddress from)
-        => view.Nodes.Values.Where(n => n.IsOnline && n.Address != from).OrderBy(n => n.Address).Select(n => new Inspect(n.Address));
 
     /// <summary>What the lost master held: by its own last word, unless it was restarted since the topology was written.</summary>
     internal static MasterIdentity? LastKnownIdentity(NodeView master, MasterIdentity? published)

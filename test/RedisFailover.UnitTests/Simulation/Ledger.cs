@@ -52,7 +52,7 @@ internal sealed partial class Ledger(World world, Network network, FailoverPolic
     internal void Reborn(SimulatedRedis node)
     {
         Gone(node);
-        _returned = Server?.Topology is { Identity.HasData: true } topology && topology.Master == node.Address ? (node, node.Life) : _returned;
+        _returned = Server?.Topology is { Identity.HasData: true } topology && (topology.Master ?? topology.Intent?.From) == node.Address ? (node, node.Life) : _returned;
     }
 
     internal void Gone(SimulatedRedis node)
