@@ -65,7 +65,9 @@ internal static class Incumbency
             : actions.IsEmpty ? "all is well" : $"keeping the nodes in line: {string.Join("; ", actions)}";
         if (isBack || next != topology)
         {
-            actions = actions.Insert(0, new PublishTopology(next with { Reason = reason }, view.Version));
+            HistoryEntry? record = next.Identity != topology.Identity && topology.Identity is { } before ? Shortfall.OfMaster(view.Node(topology.Master!), before, topology.Epoch) : null;
+            reason = record?.Reason ?? reason;
+            actions = actions.Insert(0, new PublishTopology(next with { Reason = reason }, view.Version, record));
         }
 
         if (!policy.Nodes.Contains(topology.Master!))
@@ -108,7 +110,7 @@ internal static class Incumbency
             },
             view,
             policy);
-        return Decision.Do(loss, [new PublishTopology(intent, view.Version), .. AskReplicas(view, from)]);
+        return Decision.Do(loss, [new PublishTopology(intent, view.Version) { FailingSince = view.Node(from).FailingSince }, .. AskReplicas(view, from)]);
     }
 
     private static Decision Fulfil(string wish, ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology)
@@ -117,6 +119,11 @@ internal static class Incumbency
         NodeAddress? target = null;
         OperatorRequest? request = view.Request;
         TimeSpan timeout = request?.Timeout ?? policy.SwitchoverTimeout;
+        if (Requests.IsBeingRefused(view))
+        {
+            return Decision.Nothing("waiting until the refusal is written");
+        }
+
         if (request?.Fault is { } fault)
         {
             return Requests.Refuse(view, topology, fault);
@@ -159,12 +166,14 @@ internal static class Incumbency
         MasterIdentity? identity = LastKnownIdentity(view.Node(from), topology.Identity);
         List<string> unfit = [];
         List<NodeView> fit = [];
+        // One that hangs would let the master hold its writes until the deadline, for nothing.
+        string? Hangs(NodeView node) => node.InfoAsked < view.WishedAt ? $"it has not answered within {(now - view.WishedAt).TotalMilliseconds:0} ms" : null;
         foreach (NodeAddress address in target is null ? policy.Nodes.AsEnumerable() : [target])
         {
             NodeView node = view.Node(address);
             string? why = address == from
                 ? "it is the master"
-                : Candidates.Unfit(node, identity, view, policy, now) ?? (node.Info!.LinkUp ? null : "its link to the master is down");
+                : Candidates.Unfit(node, identity, view, policy, now) ?? Hangs(node) ?? (node.Info!.LinkUp ? null : "its link to the master is down");
             if (why is null)
             {
                 fit.Add(node);
@@ -175,7 +184,7 @@ internal static class Incumbency
             }
         }
 
-        NodeView? forced = fit.Count == 0 && request is { Force: true } && target is not null && view.Node(target).IsReplica && Candidates.CanBePromoted(view.Node(target)) ? view.Node(target) : null;
+        NodeView? forced = fit.Count == 0 && request is { Force: true } && target is not null && view.Node(target).IsReplica && Candidates.CanBePromoted(view.Node(target)) && Hangs(view.Node(target)) is null ? view.Node(target) : null;
         if (fit.Count == 0 && forced is null)
         {
             return Requests.Refuse(view, topology, $"no replica can take over: {(unfit.Count > 0 ? string.Join("; ", unfit) : "there is none")}");
@@ -266,6 +275,16 @@ internal static class Incumbency
         foreach (NodeAddress node in before.Replicas.Concat(before.Unavailable).Except(after.Replicas).Except(after.Unavailable))
         {
             parts.Add($"{node} is no longer configured");
+        }
+
+        foreach ((NodeAddress node, string remark) in after.Remarks.Except(before.Remarks))
+        {
+            parts.Add($"{node}: {remark}");
+        }
+
+        foreach (NodeAddress node in before.Remarks.Keys.Except(after.Remarks.Keys).Except(after.Replicas))
+        {
+            parts.Add($"{node} is no longer left alone");
         }
 
         if (after.WriteQuorum != before.WriteQuorum)
