@@ -115,7 +115,7 @@ internal static class StatusCommand
 
         if (topology.LastChange is { } change)
         {
-            output.WriteLine($"before   {LastChange(change)}");
+            output.WriteLine($"last     {LastChange(change)}");
         }
 
         if (state.Wish is { } wish)

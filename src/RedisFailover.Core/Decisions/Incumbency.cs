@@ -61,7 +61,7 @@ internal static class Incumbency
         Topology next = Refreshed(Membership.WithLists(topology, view, policy), view) with { WriteQuorum = quorum };
         // What the znode said about a master that was waited for holds no longer.
         bool isBack = topology.Reason.Contains(Waiting, StringComparison.Ordinal);
-        string reason = isBack ? $"{topology.Master} answers again" : next != topology ? Difference(topology, next)
+        string reason = isBack ? $"{topology.Master} answers again" : next != topology ? Difference(topology, next, view, policy)
             : actions.IsEmpty ? "all is well" : $"keeping the nodes in line: {string.Join("; ", actions)}";
         if (isBack || next != topology)
         {
@@ -167,7 +167,9 @@ internal static class Incumbency
         List<string> unfit = [];
         List<NodeView> fit = [];
         // One that hangs would let the master hold its writes until the deadline, for nothing.
-        string? Hangs(NodeView node) => node.InfoAsked < view.WishedAt ? $"it has not answered within {(now - view.WishedAt).TotalMilliseconds:0} ms" : null;
+        string? Hangs(NodeView node) => node.InfoAsked >= view.WishedAt ? null
+            : node.FailingSince is not null ? $"it does not answer at present ({node.Detail})"
+            : $"it has not answered within {(now - view.WishedAt).TotalMilliseconds:0} ms";
         foreach (NodeAddress address in target is null ? policy.Nodes.AsEnumerable() : [target])
         {
             NodeView node = view.Node(address);
@@ -259,12 +261,14 @@ internal static class Incumbency
                 : topology;
     }
 
-    private static string Difference(Topology before, Topology after)
+    private static string Difference(Topology before, Topology after, ClusterView view, FailoverPolicy policy)
     {
         List<string> parts = [];
         foreach (NodeAddress node in after.Unavailable.Except(before.Unavailable))
         {
-            parts.Add($"{node} is unavailable");
+            parts.Add(view.Node(node) is { IsOnline: true, FailingSince: null, Info: { } info } && !Verdict.IsUnavailable(view, policy, node, out _)
+                ? $"{node} is not usable as a replica ({(info.Role == NodeRole.Master ? "it says that it is a master" : info.SyncInProgress ? "it is receiving a full copy" : info.LinkUp ? "it follows another" : "its link is down")})"
+                : $"{node} is unavailable");
         }
 
         foreach (NodeAddress node in after.Replicas.Except(before.Replicas))

@@ -152,7 +152,7 @@ internal static class Membership
         }
 
         long? bytes = LostByReturning(master, returning);
-        string how = returning.WasPromoted ? "was made a master by somebody (REPLICAOF NO ONE) and is made a replica again" : "came back as a master and is made a replica";
+        string how = LeftByHand(master, returning) ? "was made a master by somebody (REPLICAOF NO ONE) and is made a replica again" : "came back as a master and is made a replica";
         string lost = bytes switch
         {
             null when info.Keys == 0 => $"it was restarted and is empty: whatever it took as the master that never reached {master.Address} is lost, how much is not known",
@@ -180,7 +180,10 @@ internal static class Membership
         => master.Info is not { } office ? null
             : office is { PreviousReplicationId: { } previous, PreviousHistoryEnd: > 0 } && returning.Info!.ReplicationId == previous
                 ? Math.Max(0, returning.Info.Offset - (office.PreviousHistoryEnd - 1))
-            : returning.WasPromoted && returning.Info is { PreviousReplicationId: { } left, PreviousHistoryEnd: > 0 } info && left == office.ReplicationId
-                ? Math.Max(0, info.Offset - (info.PreviousHistoryEnd - 1))
+            : LeftByHand(master, returning) ? Math.Max(0, returning.Info!.Offset - (returning.Info.PreviousHistoryEnd - 1))
             : null;
+
+    /// <summary>A replica of this master that somebody else promoted: without a restart it left the master's present history.</summary>
+    private static bool LeftByHand(NodeView master, NodeView returning)
+        => returning is { WasPromoted: true, Info: { PreviousReplicationId: { } left, PreviousHistoryEnd: > 0 } } && left == master.Info?.ReplicationId;
 }

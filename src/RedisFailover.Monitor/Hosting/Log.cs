@@ -73,14 +73,14 @@ internal static partial class Log
     [LoggerMessage(42, LogLevel.Information, "an operator asks for a failover: '{Wish}'")]
     internal static partial void OperatorWish(ILogger logger, string wish);
 
-    [LoggerMessage(43, LogLevel.Warning, "somebody else has written the topology while this monitor leads: version {Version}, epoch {Epoch}, master {Master}, by {By}; it is checked and kept in line")]
+    [LoggerMessage(43, LogLevel.Warning, "somebody else has written the topology while this monitor leads: version {Version}, epoch {Epoch}, master {Master}, by {By}; this monitor goes by it as it stands")]
     internal static partial void ForeignTopology(ILogger logger, int version, long epoch, string master, string by);
 
     [LoggerMessage(44, LogLevel.Warning, "MASTER LOST, a failover begins (epoch {Epoch}): {Reason}")]
     internal static partial void MasterLost(ILogger logger, long epoch, string reason);
 
-    [LoggerMessage(EventId = 45, Message = "{What} (epoch {Epoch}): {From} -> {To}{Millis}{Loss}: {Reason}")]
-    private static partial void Changed(ILogger logger, LogLevel level, string what, long epoch, string from, string to, string millis, string loss, string reason);
+    [LoggerMessage(EventId = 45, Message = "{What} (epoch {Epoch}){Change}{Millis}{Loss}: {Reason}")]
+    private static partial void Changed(ILogger logger, LogLevel level, string what, long epoch, string change, string millis, string loss, string reason);
 
     /// <summary>What was noted in the history, in one line. A warning where somebody may have lost something.</summary>
     internal static void Recorded(ILogger logger, HistoryEntry entry)
@@ -100,17 +100,17 @@ internal static partial class Log
             return;
         }
 
-        string millis = string.Join(", ", entry.Millis.Reverse().Select(step => string.Create(CultureInfo.InvariantCulture, $"{step.Key} {step.Value:0.0} ms")));
+        string steps = string.Join(", ", entry.Millis.Where(step => step.Key != "total").Select(step => string.Create(CultureInfo.InvariantCulture, $"{step.Key} {step.Value:0.0} ms")));
+        string millis = entry.Millis is [.., { Key: "total" } total] ? string.Create(CultureInfo.InvariantCulture, $" in {total.Value:0.0} ms ({steps})")
+            : steps.Length > 0 ? $" ({steps})" : "";
         string loss = entry.Kind is HistoryKind.Adopted or HistoryKind.Refused ? "" : entry.BytesBehind switch
         {
             null => entry.Kind == HistoryKind.Restored ? "" : "; possible loss not known",
             0 => "; no loss seen",
             { } bytes => string.Create(CultureInfo.InvariantCulture, $"; possible loss {bytes} bytes"),
         };
-        millis = millis.Length > 0 ? $", {millis}" : "";
-        string from = entry.From?.ToString() ?? "none";
-        string to = entry.To?.ToString() ?? "none";
-        Changed(logger, level, what, entry.Epoch, from, to, millis, loss, entry.Reason);
+        string change = entry.To is null || entry.Kind is HistoryKind.Restarted or HistoryKind.Restored ? "" : $": {entry.From?.ToString() ?? "none"} -> {entry.To}";
+        Changed(logger, level, what, entry.Epoch, change, millis, loss, entry.Reason);
     }
 
     [LoggerMessage(50, LogLevel.Information, "decided: {Reason}")]

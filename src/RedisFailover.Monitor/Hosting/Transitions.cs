@@ -48,7 +48,7 @@ internal sealed class Transitions(ILogger logger, string id)
     internal void TellNow(ClusterView before, ClusterView after, Decision decision, TimeSpan now)
     {
         Changes(before, after, now);
-        Decided(before, decision);
+        Decided(before, after, decision);
     }
 
     private void Changes(ClusterView before, ClusterView after, TimeSpan now)
@@ -106,21 +106,22 @@ internal sealed class Transitions(ILogger logger, string id)
             string master = topology.Master?.ToString() ?? "none";
             string replicas = string.Join(' ', topology.Replicas);
             string unavailable = string.Join(' ', topology.Unavailable);
-            Log.TopologyChanged(logger, level, topology.Epoch, state, master, replicas, unavailable, topology.ChangedBy == id ? "this monitor" : by, topology.Reason);
+            Log.TopologyChanged(logger, level, topology.Epoch, state, master, replicas, unavailable, by, topology.Reason);
         }
 
         _knownTerm = after is { Term: { } term, TopologyKnown: true } ? term : after.Term is null ? null : _knownTerm;
     }
 
     /// <summary>What was decided and what needs attention, each once, not with every observation that leads to the same again.</summary>
-    private void Decided(ClusterView before, Decision decision)
+    private void Decided(ClusterView before, ClusterView after, Decision decision)
     {
         if (decision.Warning is { } warning && !Words.SameButForNumbers(warning, _lastWarning))
         {
             Log.Attention(logger, warning);
         }
 
-        _lastWarning = decision.Warning;
+        // While something is being written nothing else is looked at: that is not the end of what was amiss.
+        _lastWarning = decision.Warning ?? (after.Running.Any(a => a is PublishTopology) ? _lastWarning : null);
         string reason = decision.Reason;
         if (before.Topology is not { State: TopologyState.FailingOver }
             && decision.Actions.OfType<PublishTopology>().FirstOrDefault(p => p.Next.State == TopologyState.FailingOver) is { } intent && reason != _lastReason)

@@ -44,7 +44,7 @@ public sealed class StatusCommandTests
             },
         };
         Assert.That(Line("note", topology, Leader), Is.EqualTo("note     c:1: left alone, because"));
-        Assert.That(Line("before", topology, Leader), Is.EqualTo("before   2026-11-22T03:00:00.000Z failover b:1 -> a:1, possible loss 12 bytes: b:1 is lost"));
+        Assert.That(Line("last", topology, Leader), Is.EqualTo("last     2026-11-22T03:00:00.000Z failover b:1 -> a:1, possible loss 12 bytes: b:1 is lost"));
     }
 
     private static string Line(string first, Topology topology, LeaderInfo? leader)

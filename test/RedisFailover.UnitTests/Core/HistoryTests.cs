@@ -119,7 +119,10 @@ public sealed class HistoryTests
         HistoryEntry wiped = Decide(topology, (A, Master("A2", "W") with { Keys = 0, Offset = 0 }), (B, promoted)).OfType<Demote>().Single().Record!;
         Assert.That(wiped.Reason, Does.Contain("it was restarted and is empty").And.Contain("how much is not known"));
         Assert.That(wiped.BytesBehind, Is.Null);
-        HistoryEntry intact = Decide(topology, (A, Master("A", "X")), (B, promoted)).OfType<Demote>().Single().Record!;
+        // It had been a replica itself, and was promoted by the monitors: nobody did that by hand.
+        ClusterView view = View(topology, (A, Replica("A", "X", B)), (B, promoted)).Apply(new NodeAnswered(12 * Ms, 12 * Ms, A, Master("A", "X"), Ms), Policy);
+        HistoryEntry intact = FailoverDecider.Decide(view, Policy, 21 * Ms).Actions.OfType<Demote>().Single().Record!;
+        Assert.That(intact.Reason, Does.StartWith("a:1 came back as a master and is made a replica"));
         Assert.That((intact.BytesBehind, intact.Reason.Contains("all of its replication stream had reached b:1: nothing is known to be lost", StringComparison.Ordinal)), Is.EqualTo((0L, true)));
     }
 

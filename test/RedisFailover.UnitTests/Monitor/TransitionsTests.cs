@@ -46,7 +46,7 @@ public sealed class TransitionsTests
 
         Assert.That(log.Entries, Has.Member((
             LogLevel.Warning,
-            "somebody else has written the topology while this monitor leads: version 8, epoch 4, master a:1, by an unknown writer; it is checked and kept in line")));
+            "somebody else has written the topology while this monitor leads: version 8, epoch 4, master a:1, by an unknown writer; this monitor goes by it as it stands")));
         Assert.That(log.Entries.Select(e => e.Text), Has.Some.Contains("by an unknown writer: by hand"));
     }
 
@@ -61,7 +61,24 @@ public sealed class TransitionsTests
         transitions.TellNow(unread, read, Decision.Nothing(""), TimeSpan.Zero);
         transitions.TellNow(read, read with { Version = 9, Topology = Ok with { Reason = "my own", ChangedBy = "m2" } }, Decision.Nothing(""), TimeSpan.Zero);
 
-        Assert.That(log.Entries.Select(e => e.Text), Has.None.Contains("somebody else").And.Some.Contains("by m1: its last").And.Some.Contains("by this monitor: my own"));
+        Assert.That(log.Entries.Select(e => e.Text), Has.None.Contains("somebody else").And.Some.Contains("by m1: its last").And.Some.Contains("by m2: my own"));
+    }
+
+    [Test]
+    public void What_needs_attention_is_said_once_though_it_is_published_meanwhile()
+    {
+        var log = new RecordedLog();
+        var transitions = new Transitions(log, "m1");
+        ClusterView writing = Leader with { Running = [new PublishTopology(Ok, 7)] };
+        Decision nobody = Decision.Nothing("nobody is fit") with { Warning = "nobody is fit" };
+        transitions.TellNow(Leader, writing, nobody, TimeSpan.Zero);
+        transitions.TellNow(writing, writing, Decision.Nothing("waiting for the publication"), TimeSpan.Zero);
+        transitions.TellNow(writing, Leader, nobody, TimeSpan.Zero);
+        Assert.That(log.Entries.Select(e => e.Text), Is.EqualTo(["attention: nobody is fit"]));
+
+        transitions.TellNow(Leader, Leader, Decision.Nothing("all is well"), TimeSpan.Zero);
+        transitions.TellNow(Leader, Leader, nobody, TimeSpan.Zero);
+        Assert.That(log.Entries, Has.Count.EqualTo(2), "it was gone in between");
     }
 
     [Test]
@@ -78,7 +95,7 @@ public sealed class TransitionsTests
     public void A_failover_that_is_done_is_one_line_with_all_that_counts(long? behind, LogLevel level, string loss)
         => Assert.That(
             Recorded(HistoryKind.Failover, behind),
-            Is.EqualTo((level, $"FAILOVER DONE (epoch 5): a:1 -> b:1, total 12.5 ms, verdict 2.5 ms{loss}: a:1 is lost")));
+            Is.EqualTo((level, $"FAILOVER DONE (epoch 5): a:1 -> b:1 in 12.5 ms (verdict 2.5 ms){loss}: a:1 is lost")));
 
     [TestCase(HistoryKind.Switchover, 0L, LogLevel.Information)]
     [TestCase(HistoryKind.Switchover, 9L, LogLevel.Warning)]
