@@ -61,6 +61,9 @@ internal static class Membership
     internal static (ImmutableArray<FailoverAction> Actions, string? Warning) Corrections(ClusterView view, FailoverPolicy policy, Topology topology)
     {
         NodeAddress master = topology.Master!;
+        // Nobody is told to follow a master that fails, or that has not said what it has since it failed: it may have lost everything.
+        bool isInOrder = view.Node(master).IsInOrder;
+        bool waits = false;
         ImmutableArray<FailoverAction>.Builder actions = ImmutableArray.CreateBuilder<FailoverAction>();
         List<string> foreign = [];
         foreach (NodeAddress address in policy.Nodes)
@@ -81,6 +84,10 @@ internal static class Membership
             {
                 foreign.Add($"{address} ({Described(info)})");
             }
+            else if (!isInOrder)
+            {
+                waits = true;
+            }
             else if (info.Role == NodeRole.Replica)
             {
                 actions.Add(new Follow(address, master));
@@ -92,6 +99,11 @@ internal static class Membership
                     MinReplicas = WriteSafety.AfterOffice(policy, topology, info),
                 });
             }
+        }
+
+        if (waits && view.Node(master) is { IsOnline: true, FailingSince: null, Evidence: null })
+        {
+            actions.Add(new Inspect(master));
         }
 
         return (actions.ToImmutable(), foreign.Count == 0

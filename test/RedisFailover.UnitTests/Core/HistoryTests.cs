@@ -68,7 +68,8 @@ public sealed class HistoryTests
     {
         NodeInfo back = Master("A2", "Y") with { Keys = keys, Offset = snapshotAt, PreviousReplicationId = snapshotAt > 0 ? "X" : null, PreviousHistoryEnd = snapshotAt + 1 };
 
-        PublishTopology publication = Decide(Led(1, A), (A, back)).OfType<PublishTopology>().Single();
+        // Its replicas have copied what it has: nobody has more.
+        PublishTopology publication = Decide(Led(1, A), (A, back), (B, Replica("B", "Y", A)), (C, Replica("C", "Y", A))).OfType<PublishTopology>().Single();
         Assert.That(publication.Record, Is.Not.Null);
         Assert.That((publication.Record!.Kind, publication.Record.To, publication.Record.BytesBehind), Is.EqualTo((HistoryKind.Restarted, A, bytes)));
         Assert.That(publication.Record.Reason, Does.StartWith("master a:1 was restarted and stays in office: ").And.Contain(words));
@@ -89,7 +90,7 @@ public sealed class HistoryTests
     {
         NodeInfo before = Master("A", "X") with { Offset = 500 };
         NodeInfo back = Master("A2", "Y") with { Offset = 450, PreviousReplicationId = "X", PreviousHistoryEnd = 451 };
-        ClusterView view = View(Led(1, A), (A, before)).Apply(new NodeAnswered(20 * Ms, 20 * Ms, A, back, Ms), Policy);
+        ClusterView view = View(Led(1, A), (A, before), (B, Replica("B", "Y", A)), (C, Replica("C", "Y", A))).Apply(new NodeAnswered(20 * Ms, 20 * Ms, A, back, Ms), Policy);
 
         Assert.That(FailoverDecider.Decide(view, Policy, 21 * Ms).Actions.OfType<PublishTopology>().Single().Record!.BytesBehind, Is.EqualTo(50));
     }
