@@ -3,7 +3,7 @@ using RedisFailover.Cli.Commands;
 
 namespace RedisFailover.Cli;
 
-/// <summary>The tool from its arguments to its exit code: 0 done, 1 failed, 2 used wrongly; of a switchover also 3 refused, 4 undone.</summary>
+/// <summary>The tool from its arguments to its exit code: 0 done, 1 failed, 2 used wrongly; of a switchover (failover) also 3 refused, 4 undone.</summary>
 internal static class CommandLine
 {
     internal const int Done = 0;
@@ -18,7 +18,6 @@ internal static class CommandLine
         {
             StatusCommand.Create(),
             WatchCommand.Create(),
-            FailoverCommand.Create(),
             SwitchoverCommand.Create(),
             LoadCommand.Create(),
         };
@@ -27,7 +26,7 @@ internal static class CommandLine
         {
             // The word that is wrong, not what is missing because of it.
             string problem = parsed.CommandResult.Command == root && parsed.UnmatchedTokens is [var unknown, ..]
-                ? $"'{unknown}' is no command; allowed: {string.Join(", ", root.Subcommands.Select(c => c.Name))}."
+                ? $"'{unknown}' is no command; allowed: {string.Join(", ", root.Subcommands.SelectMany(c => c.Aliases.Prepend(c.Name)))}."
                 : parsed.Errors[0].Message;
             await errors.WriteLineAsync($"redis-failover: {problem} (redis-failover --help)");
             return WrongUsage;

@@ -86,43 +86,6 @@ internal sealed class ClusterReader : IAsyncDisposable
     internal async Task<ImmutableArray<HistoryEntry>> HistoryAsync(CancellationToken ct)
         => await ReadAsync(Paths.History, ct) is { } history ? Parsed(HistoryJson.Parse, history) : [];
 
-    /// <summary>Writes the operator's wish; false when there is one already.</summary>
-    internal async Task<bool> WishAsync(string wish, CancellationToken ct)
-    {
-        try
-        {
-            await BoundedAsync(token => Session.CreateAsync(Paths.ManualFailover, Encoding.UTF8.GetBytes(wish), cancellationToken: token), ct);
-            return true;
-        }
-        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NodeExists)
-        {
-            return false;
-        }
-    }
-
-    /// <summary>Whether a wish is still there that the monitors have neither fulfilled nor refused.</summary>
-    internal async Task<bool> IsWishPendingAsync(CancellationToken ct)
-        => await BoundedAsync(token => Session.ExistsAsync(Paths.ManualFailover, cancellationToken: token), ct) is not null;
-
-    /// <summary>Takes the wish back; false when the monitors were faster.</summary>
-    internal async Task<bool> WithdrawAsync(CancellationToken ct)
-    {
-        try
-        {
-            return await BoundedAsync(
-                async token =>
-                {
-                    await Session.DeleteAsync(Paths.ManualFailover, cancellationToken: token);
-                    return true;
-                },
-                ct);
-        }
-        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
-        {
-            return false;
-        }
-    }
-
     /// <summary>Makes a request; its name.</summary>
     internal async Task<string> RequestAsync(OperatorRequest request, CancellationToken ct)
     {

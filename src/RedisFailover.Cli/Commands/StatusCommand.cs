@@ -98,14 +98,24 @@ internal static class StatusCommand
         Topology topology = state.Topology;
         output.WriteLine($"master   {topology.Master?.ToString() ?? "none"}");
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"state    {TopologyJson.Name(topology.State)}, epoch {topology.Epoch}"));
-        output.WriteLine($"reason   {topology.Reason} ({Texts.Utc(topology.ChangedAt)}, by {topology.ChangedBy})");
+        output.WriteLine($"reason   {topology.Reason} ({Texts.Utc(topology.ChangedAt)}, by {(topology.ChangedBy.Length > 0 ? topology.ChangedBy : "an unknown writer")})");
         output.WriteLine(state.Leader is { } leader ? $"leader   {leader.Id} (host {leader.Host}, pid {leader.Pid}, since {leader.Since})" : "leader   none: no monitor leads at present");
-        output.WriteLine($"failover {(state.Failover is { } failover ? $"{(failover.Possible ? "would work now" : "would NOT work now")}: {failover.Reason}" : "not known: no monitor leads, or the master is being changed")}");
+        output.WriteLine($"failover {Failover(state)}");
         if (topology.WriteQuorum is { } safe)
         {
             output.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
                 $"writes   of WAIT {safe.Quorum} are on one of any {safe.Needed} of [{string.Join(' ', safe.Replicas)}]; the master takes none with fewer than {safe.MinReplicas} in step"));
+        }
+
+        foreach ((NodeAddress node, string remark) in topology.Remarks)
+        {
+            output.WriteLine($"note     {node}: {remark}");
+        }
+
+        if (topology.LastChange is { } change)
+        {
+            output.WriteLine($"last     {LastChange(change)}");
         }
 
         if (state.Wish is { } wish)
@@ -129,6 +139,28 @@ internal static class StatusCommand
         // A pipe has no width: nothing is to be broken into two lines there.
         console.Profile.Width = Math.Max(console.Profile.Width, 60 + (24 * state.Monitors.Count));
         console.Write(table);
+    }
+
+    /// <summary>Whether a failover would work now; or why there is no saying, each state in its own words.</summary>
+    private static string Failover(ClusterState state)
+        => state.Topology.State == TopologyState.FailingOver
+                ? state.Leader is null ? "begun, and no monitor leads that could finish it: start the monitors" : "under way, writes wait: see the reason"
+            : state.Leader is null ? "would NOT work now: no monitor leads; start the monitors"
+            : state.Topology.State == TopologyState.NoMaster ? "not possible, there is no master yet: see the reason"
+            : state.Topology.State == TopologyState.SwitchingOver ? "not asked now: a switchover is under way"
+            : state.Failover is { } failover ? $"{(failover.Possible ? "would work now" : "would NOT work now")}: {failover.Reason}"
+            : $"not known yet: {state.Leader.Id} leads and has not told its view";
+
+    /// <summary>The last change of master in one line.</summary>
+    private static string LastChange(HistoryEntry change)
+    {
+        string loss = change.BytesBehind switch
+        {
+            null => "",
+            0 => ", no loss seen",
+            { } bytes => string.Create(CultureInfo.InvariantCulture, $", possible loss {bytes} bytes"),
+        };
+        return $"{Texts.Utc(change.At)} {change.Kind.ToString().ToLowerInvariant()} {change.From?.ToString() ?? "none"} -> {change.To?.ToString() ?? "none"}{loss}: {change.Reason}";
     }
 
     private static IEnumerable<(NodeAddress Node, string Role)> Nodes(Topology topology)

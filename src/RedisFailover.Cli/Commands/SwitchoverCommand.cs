@@ -6,7 +6,10 @@ using RedisFailover.Cli.Cluster;
 
 namespace RedisFailover.Cli.Commands;
 
-/// <summary>switchover: a request to the leading monitor for another master, its answer, and how long each step took.</summary>
+/// <summary>
+/// switchover, or failover as redis_failover called it: a request to the leading monitor for another master, its answer, and how
+/// long each step took.
+/// </summary>
 internal static class SwitchoverCommand
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(10);
@@ -41,15 +44,16 @@ internal static class SwitchoverCommand
             Description = "Promote the node that is named although it is not fit, or go on with a failover that waits for a node: writes may be lost",
         };
         Command command = common.AddTo(new Command(
-            "switchover", "Let a living master hand over to a replica: nothing is lost, or nothing is changed. Exit codes: 0 done, 1 no answer, 3 refused, 4 undone")
+            "switchover", "Let a living master hand over to a replica: nothing is lost, or nothing is changed. Exit codes: 0 done, or nothing to do; 1 no answer; 2 wrong usage; 3 refused; 4 undone")
         {
             target, timeout, force,
         });
+        command.Aliases.Add("failover");
         command.SetAction(async (parsed, ct) =>
         {
             OperatorRequest request = new("")
             {
-                Target = FailoverCommand.Target(parsed.GetValue(target)),
+                Target = Node(parsed.GetValue(target)),
                 Timeout = parsed.GetValue(timeout),
                 Force = parsed.GetValue(force),
                 By = string.Create(CultureInfo.InvariantCulture, $"{Environment.UserName}@{Environment.MachineName}, pid {Environment.ProcessId}"),
@@ -61,6 +65,18 @@ internal static class SwitchoverCommand
             return await AskAsync(reader, request, wait, parsed.GetValue(common.Json), parsed.InvocationConfiguration.Output, ct);
         });
         return command;
+    }
+
+    private static NodeAddress? Node(string? text)
+    {
+        try
+        {
+            return text is null ? null : NodeAddress.Parse(text);
+        }
+        catch (FormatException e)
+        {
+            throw new CliException(e.Message, CommandLine.WrongUsage, e);
+        }
     }
 
     /// <summary>"2s", "500ms", "1.5s"; a bare number is seconds. Null for anything else, and outside 100 ms to 60 s.</summary>

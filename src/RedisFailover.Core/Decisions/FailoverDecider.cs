@@ -46,7 +46,7 @@ public static class FailoverDecider
         // A change that is under way is finished or undone all the same: it must not stay half done.
         if (view.LiveMonitors < policy.RequiredMonitors && view.Topology is not { IsChangingMaster: true })
         {
-            string few = $"nothing is decided: {view.LiveMonitors} monitors are here, {policy.RequiredMonitors} are required";
+            string few = $"nothing is decided: {Words.Count(view.LiveMonitors, "monitor is", "monitors are")} here, {policy.RequiredMonitors} are required";
             return new Decision(Detachment.WithoutDecision(view, policy, now), null, few, few);
         }
 
@@ -65,6 +65,15 @@ public static class FailoverDecider
             string reason = $"the topology znode was not usable ({fault}); written again as it was known";
             return Decision.Do(reason, new PublishTopology(memory with { Epoch = Math.Max(memory.Epoch, view.LastEpoch), Reason = reason }, view.Version))
                 with { Warning = reason };
+        }
+
+        // Written by somebody else while no monitor was here that knew better, or put back from a backup: clients that know the later
+        // epochs would not follow it.
+        if (view.Topology is { } old && old.Epoch < view.LastEpoch)
+        {
+            string back = $"the topology is of epoch {old.Epoch}, though the history knows epoch {view.LastEpoch}: it was written by somebody else "
+                + $"(it names {(old.ChangedBy.Length > 0 ? $"'{old.ChangedBy}'" : "no writer")}), and is checked and goes on as epoch {view.LastEpoch + 1}";
+            return Decision.Do(back, new PublishTopology(old with { Epoch = view.LastEpoch + 1, Reason = back }, view.Version)) with { Warning = back };
         }
 
         // A change of master that is under way is left only where this monitor cannot finish it, which it finds out itself.

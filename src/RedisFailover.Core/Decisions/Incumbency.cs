@@ -62,11 +62,13 @@ internal static class Incumbency
         Topology next = (awaited.IsEmpty ? Refreshed(Membership.WithLists(topology, view, policy), view) : Membership.WithLists(topology, view, policy)) with { WriteQuorum = quorum };
         // What the znode said about a master that was waited for holds no longer.
         bool isBack = topology.Reason.Contains(Waiting, StringComparison.Ordinal);
-        string reason = isBack ? $"{topology.Master} answers again" : next != topology ? Difference(topology, next)
+        string reason = isBack ? $"{topology.Master} answers again" : next != topology ? Difference(topology, next, view, policy)
             : actions.IsEmpty ? "all is well" : $"keeping the nodes in line: {string.Join("; ", actions)}";
         if (isBack || next != topology)
         {
-            actions = actions.Insert(0, new PublishTopology(next with { Reason = reason }, view.Version));
+            HistoryEntry? record = next.Identity != topology.Identity && topology.Identity is { } before ? Shortfall.OfMaster(view.Node(topology.Master!), before, topology.Epoch) : null;
+            reason = record?.Reason ?? reason;
+            actions = actions.Insert(0, new PublishTopology(next with { Reason = reason }, view.Version, record));
         }
 
         if (!policy.Nodes.Contains(topology.Master!))
@@ -118,7 +120,9 @@ internal static class Incumbency
             },
             view,
             policy);
-        return Decision.Do(loss, [new PublishTopology(intent, view.Version), .. Detachment.AtTheBeginning(view, policy, intent)]);
+        return Decision.Do(
+            loss,
+            [new PublishTopology(intent, view.Version) { FailingSince = view.Node(from).FailingSince }, .. Detachment.AtTheBeginning(view, policy, intent)]);
     }
 
     private static Decision Fulfil(string wish, ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology)
@@ -127,6 +131,11 @@ internal static class Incumbency
         NodeAddress? target = null;
         OperatorRequest? request = view.Request;
         TimeSpan timeout = request?.Timeout ?? policy.SwitchoverTimeout;
+        if (Requests.IsBeingRefused(view))
+        {
+            return Decision.Nothing("waiting until the refusal is written");
+        }
+
         if (request?.Fault is { } fault)
         {
             return Requests.Refuse(view, topology, fault);
@@ -169,12 +178,16 @@ internal static class Incumbency
         MasterIdentity? identity = LastKnownIdentity(view.Node(from), topology.Identity);
         List<string> unfit = [];
         List<NodeView> fit = [];
+        // One that hangs would let the master hold its writes until the deadline, for nothing.
+        string? Hangs(NodeView node) => node.InfoAsked >= view.WishedAt ? null
+            : node.FailingSince is not null ? $"it does not answer at present ({node.Detail})"
+            : $"it has not answered within {(now - view.WishedAt).TotalMilliseconds:0} ms";
         foreach (NodeAddress address in target is null ? policy.Nodes.AsEnumerable() : [target])
         {
             NodeView node = view.Node(address);
             string? why = address == from
                 ? "it is the master"
-                : Candidates.Unfit(node, identity, view, policy, now) ?? (node.Info!.LinkUp ? null : "its link to the master is down");
+                : Candidates.Unfit(node, identity, view, policy, now) ?? Hangs(node) ?? (node.Info!.LinkUp ? null : "its link to the master is down");
             if (why is null)
             {
                 fit.Add(node);
@@ -185,7 +198,7 @@ internal static class Incumbency
             }
         }
 
-        NodeView? forced = fit.Count == 0 && request is { Force: true } && target is not null && view.Node(target).IsReplica && Candidates.CanBePromoted(view.Node(target)) ? view.Node(target) : null;
+        NodeView? forced = fit.Count == 0 && request is { Force: true } && target is not null && view.Node(target).IsReplica && Candidates.CanBePromoted(view.Node(target)) && Hangs(view.Node(target)) is null ? view.Node(target) : null;
         if (fit.Count == 0 && forced is null)
         {
             return Requests.Refuse(view, topology, $"no replica can take over: {(unfit.Count > 0 ? string.Join("; ", unfit) : "there is none")}");
@@ -273,12 +286,14 @@ internal static class Incumbency
                 : topology;
     }
 
-    private static string Difference(Topology before, Topology after)
+    private static string Difference(Topology before, Topology after, ClusterView view, FailoverPolicy policy)
     {
         List<string> parts = [];
         foreach (NodeAddress node in after.Unavailable.Except(before.Unavailable))
         {
-            parts.Add($"{node} is unavailable");
+            parts.Add(view.Node(node) is { IsOnline: true, FailingSince: null, Info: { } info } && !Verdict.IsUnavailable(view, policy, node, out _)
+                ? $"{node} is not usable as a replica ({(info.Role == NodeRole.Master ? "it says that it is a master" : info.SyncInProgress ? "it is receiving a full copy" : info.LinkUp ? "it follows another" : "its link is down")})"
+                : $"{node} is unavailable");
         }
 
         foreach (NodeAddress node in after.Replicas.Except(before.Replicas))
@@ -289,6 +304,16 @@ internal static class Incumbency
         foreach (NodeAddress node in before.Replicas.Concat(before.Unavailable).Except(after.Replicas).Except(after.Unavailable))
         {
             parts.Add($"{node} is no longer configured");
+        }
+
+        foreach ((NodeAddress node, string remark) in after.Remarks.Except(before.Remarks))
+        {
+            parts.Add($"{node}: {remark}");
+        }
+
+        foreach (NodeAddress node in before.Remarks.Keys.Except(after.Remarks.Keys).Except(after.Replicas))
+        {
+            parts.Add($"{node} is no longer left alone");
         }
 
         if (after.WriteQuorum != before.WriteQuorum)

@@ -126,8 +126,9 @@ internal static class MasterChange
         {
             string? why = Candidates.IsFinal(node, view, topology, progress) || !node.IsOnline
                 ? Candidates.Unfit(node, topology.Identity, view, policy, now) ?? Candidates.TooFarBehind(node, topology.Identity, policy)
-                : view.Failed.TryGetValue(new Detach(node.Address), out (TimeSpan RetryAt, string Failure) held) ? $"it could not be detached from its master: {held.Failure}"
-                : "it does not answer any more";
+                : view.Failed.TryGetValue(new Detach(node.Address), out (TimeSpan RetryAt, string Failure) detachment) ? $"it could not be detached from its master: {detachment.Failure}"
+                : node.FailingSince is not null ? $"it does not answer at present ({node.Detail})"
+                : "it has not said yet what it holds since the master was lost";
             why ??= node.Address == from?.Address && node.IsMaster ? "it is the master that is replaced" : null;
             if (why is null)
             {
@@ -180,7 +181,8 @@ internal static class MasterChange
 
             string back = from.Info.RunId == topology.Identity?.RunId
                 ? $"master {from.Address} answers, and nobody can take over: {string.Join("; ", unfit)}"
-                : $"master {from.Address} was restarted with {from.Info.Keys} keys and nobody has more";
+                : $"master {from.Address} was restarted with {from.Info.Keys} keys and nobody has more"
+                    + (topology.Identity is { } held && Shortfall.Of(from, held) is (string text, _) ? $"; {text}" : "");
             return Restore(view, policy, topology, progress, from, back);
         }
 
@@ -190,11 +192,19 @@ internal static class MasterChange
         }
 
         TimeSpan retry = view.Failed.Values.Select(f => f.RetryAt).Where(at => at > now).DefaultIfEmpty(now + policy.RetryDelay).Min();
-        string nobody = $"nobody can be promoted: {string.Join("; ", unfit)}";
+        string nobody = $"nobody can be promoted: {string.Join("; ", unfit)}{WayOut(view, policy, topology, progress)}";
         return view.Request is not null
             ? Requests.Refuse(view, topology, nobody) with { WakeAt = retry }
             : Wait(view, policy, now, topology, progress, nobody, retry);
     }
+
+    /// <summary>What an operator can do where waiting alone will not help: all nodes are here, and the data are not.</summary>
+    private static string WayOut(ClusterView view, FailoverPolicy policy, Topology topology, MasterChangeProgress progress)
+        => topology.Identity is { HasData: true }
+            && policy.Nodes.Select(view.Node).All(n => n is { IsOnline: true, FailingSince: null, Evidence: null, Info.Keys: 0 } && n.InfoAsked >= progress.StartedAt)
+                ? ". All nodes are here and all are empty: the data are gone from every one of them. Either stop a node, put its RDB or AOF files back and start it; "
+                    + $"or go on with nothing, by redis-failover switchover {policy.Nodes[0]} --force"
+                : "";
 
     /// <summary>Nothing can be done yet. The znode says so when it lasts: a moment later it may be otherwise, and would have to wait for the publication.</summary>
     private static Decision Wait(
@@ -222,11 +232,10 @@ internal static class MasterChange
             return Decision.Do(order, new Promote(forced.Address, missing) { MinReplicas = WriteSafety.AtPromotion(policy, forced) }) with { Warning = order };
         }
 
-        string reason = $"no failover yet, waiting: {missing}";
         TimeSpan retry = now + policy.RetryDelay;
         return view.Request is not null
-            ? Requests.Refuse(view, topology, reason) with { WakeAt = retry }
-            : Wait(view, policy, now, topology, progress, reason, retry);
+            ? Requests.Refuse(view, topology, $"no failover yet: {missing}") with { WakeAt = retry }
+            : Wait(view, policy, now, topology, progress, missing, retry) with { Reason = $"no failover yet: {missing}", Warning = $"no failover yet: {missing}" };
     }
 
     /// <summary>
@@ -338,7 +347,7 @@ internal static class MasterChange
             ? Math.Max(0, LastOffset(view, from, lost, progress) - (promoted.Info.PreviousHistoryEnd - 1))
             : null;
         // "adopted" is the word for a cluster whose first master is made of a replica: there was nothing to fail over from.
-        string occasion = Occasion(topology)
+        string occasion = Occasion(topology) + (progress.BegunBy is { } former ? $"; begun by {former}, which left it to its successor" : "")
             + (progress.PromotedDespite is { } despite ? $"; {promoted.Address} was promoted by the operator's order though {despite}: what it did not hold is lost" : "");
         string reason = $"{promoted.Address} replaces {from?.ToString() ?? "no master"}: {occasion}";
         // A switchover leaves the epoch to the old master until here.
@@ -405,6 +414,7 @@ internal static class MasterChange
             From = from.Address,
             To = from.Address,
             Reason = reason,
+            BytesBehind = topology.Identity is { } held && Shortfall.Of(from, held) is (_, var bytes) ? bytes : null,
             Millis = Steps(progress),
         };
         // Where a node may have been promoted after all, the epoch is used up.
@@ -439,16 +449,31 @@ internal static class MasterChange
             view,
             policy);
 
-    /// <summary>How long each step took, from the first failure on; what happens after the promotion is measured by the writer.</summary>
+    /// <summary>
+    /// How long each step took, from the first failure on; what happens after the promotion is measured by the writer. What another
+    /// monitor did of it is one step, and where nobody knows how long that took there is no total.
+    /// </summary>
     private static ImmutableArray<KeyValuePair<string, double>> Steps(MasterChangeProgress progress)
     {
         ImmutableArray<KeyValuePair<string, double>>.Builder steps = ImmutableArray.CreateBuilder<KeyValuePair<string, double>>();
         TimeSpan last = progress.LostAt;
-        Add("verdict", progress.StartedAt);
-        Add("intent", progress.IntentAt);
+        if (progress.Before == TimeSpan.Zero)
+        {
+            Add("verdict", progress.StartedAt);
+            Add("intent", progress.IntentAt);
+        }
+        else if (progress.Before is { } before)
+        {
+            steps.Add(KeyValuePair.Create("takeover", before.TotalMilliseconds));
+        }
+
         Add("pause", progress.PausedAt);
         Add("promotion", progress.PromotedAt);
-        steps.Add(KeyValuePair.Create("total", (last - progress.LostAt).TotalMilliseconds));
+        if (progress.Before is { } age)
+        {
+            steps.Add(KeyValuePair.Create("total", (age + last - progress.LostAt).TotalMilliseconds));
+        }
+
         return steps.ToImmutable();
 
         void Add(string step, TimeSpan? at)

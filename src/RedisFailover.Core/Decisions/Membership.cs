@@ -20,7 +20,7 @@ internal static class Membership
             (IsUsable(view, policy, topology, node) ? replicas : unavailable).Add(node);
         }
 
-        return topology with
+        topology = topology with
         {
             Replicas = replicas.ToImmutable(),
             Unavailable = unavailable.ToImmutable(),
@@ -30,7 +30,32 @@ internal static class Membership
             Members = topology.State == TopologyState.NoMaster ? topology.Members : [.. topology.Members.AsEnumerable().Concat(replicas).Concat(topology.Master is { } master ? [master] : [])
                 .Distinct().Order()],
         };
+        return topology.Master is null ? topology : topology with { Remarks = RemarksOf(view, topology) };
     }
+
+    /// <summary>Why a node that answers is left out, where that lasts until somebody does something about it.</summary>
+    private static ImmutableSortedDictionary<NodeAddress, string> RemarksOf(ClusterView view, Topology topology)
+    {
+        ImmutableSortedDictionary<NodeAddress, string>.Builder remarks = ImmutableSortedDictionary.CreateBuilder<NodeAddress, string>();
+        foreach (NodeView node in topology.Unavailable.Select(view.Node))
+        {
+            string? remark = node.Evidence is Evidence.Denied or Evidence.Nonsense ? $"it cannot be watched: {node.Detail}"
+                : node is { IsOnline: true, Evidence: null } && IsForeign(topology, node) ? $"left alone, because its data were never this cluster's ({Described(node.Info!)})"
+                // What a leader who has only just started does not know yet stays as it was.
+                : node.Info is null ? topology.Remarks.GetValueOrDefault(node.Address)
+                : null;
+            if (remark is not null)
+            {
+                string? before = topology.Remarks.GetValueOrDefault(node.Address);
+                remarks[node.Address] = Words.SameButForNumbers(before, remark) ? before! : remark;
+            }
+        }
+
+        return remarks.ToImmutable();
+    }
+
+    private static string Described(NodeInfo info)
+        => $"{(info.Role == NodeRole.Master ? "a master" : $"a replica of {info.MasterAddress}")}, {info.Keys} keys, offset {info.Offset}";
 
     /// <summary>What each node other than the master must be told, and what cannot be told without harm.</summary>
     internal static (ImmutableArray<FailoverAction> Actions, string? Warning) Corrections(ClusterView view, FailoverPolicy policy, Topology topology)
@@ -57,7 +82,7 @@ internal static class Membership
 
             if (IsForeign(topology, node))
             {
-                foreign.Add($"{address} ({info.Role.ToString().ToLowerInvariant()}, {info.Keys} keys, offset {info.Offset})");
+                foreign.Add($"{address} ({Described(info)})");
             }
             else if (!isInOrder)
             {
@@ -69,7 +94,7 @@ internal static class Membership
             }
             else
             {
-                actions.Add(new Demote(address, master, CutsClients: !HandedOver(view, topology, node), HandedOver(view, topology, node) ? null : Returned(view.Node(master), node, topology.Epoch))
+                actions.Add(new Demote(address, master, CutsClients: !HandedOver(view, topology, node), HandedOver(view, topology, node) ? null : Returned(topology, view.Node(master), node))
                 {
                     MinReplicas = WriteSafety.AfterOffice(policy, topology, info),
                 });
@@ -129,38 +154,48 @@ internal static class Membership
             && !topology.Members.Contains(node.Address)
             && !(topology.Identity is { } identity && node.Info.SharesHistoryWith(identity));
 
-    /// <summary>What to note of it: how much is lost, or that nobody can tell. An empty node that comes back has nothing to lose.</summary>
-    private static HistoryEntry? Returned(NodeView master, NodeView returning, long epoch)
+    /// <summary>What to note of it: how much is lost, or that nobody can tell. An empty node that was not the master before has nothing to lose.</summary>
+    private static HistoryEntry? Returned(Topology topology, NodeView master, NodeView returning)
     {
-        long? bytes = LostByReturning(master, returning);
-        if (bytes is null && returning.Info!.Keys == 0)
+        NodeInfo info = returning.Info!;
+        if (info.Keys == 0 && topology.LastChange?.From != returning.Address)
         {
             return null;
         }
 
+        long? bytes = LostByReturning(master, returning);
+        string how = LeftByHand(master, returning) ? "was made a master by somebody (REPLICAOF NO ONE) and is made a replica again" : "came back as a master and is made a replica";
         string lost = bytes switch
         {
-            null => $"it was restarted meanwhile ({returning.Info!.Keys} keys): whatever it took that never reached {master.Address} is lost, how much is not known",
-            0 => "nothing that it held is lost",
+            null when info.Keys == 0 => $"it was restarted and is empty: whatever it took as the master that never reached {master.Address} is lost, how much is not known",
+            null => $"it was restarted meanwhile ({info.Keys} keys): whatever it took that never reached {master.Address} is lost, how much is not known",
+            0 => $"all of its replication stream had reached {master.Address}: nothing is known to be lost",
             _ => $"{bytes} bytes of its replication stream never reached {master.Address} and are lost",
         };
         return new HistoryEntry
         {
             Kind = HistoryKind.Demoted,
-            Epoch = epoch,
+            Epoch = topology.Epoch,
             From = returning.Address,
             To = master.Address,
-            Reason = $"{returning.Address} came back as a master and is made a replica; {lost}",
+            Reason = $"{returning.Address} {how}; {lost}",
             BytesBehind = bytes,
         };
     }
 
     /// <summary>
-    /// How much of a returning master's stream the promoted node does not have. The promoted node remembers where its history left
-    /// the old one (second_repl_offset); known only while the old master still has that history, that is, was not restarted.
+    /// How much of a returning master's stream the new one does not have; null where that cannot be known. Either the new one remembers
+    /// where its history left the old one (second_repl_offset), as long as the old one still has that history, that is, was not restarted;
+    /// or the returning one remembers where it left the history of the new one itself.
     /// </summary>
     private static long? LostByReturning(NodeView master, NodeView returning)
-        => master.Info is { PreviousReplicationId: { } previous, PreviousHistoryEnd: > 0 } promoted && returning.Info!.ReplicationId == previous
-            ? Math.Max(0, returning.Info.Offset - (promoted.PreviousHistoryEnd - 1))
+        => master.Info is not { } office ? null
+            : office is { PreviousReplicationId: { } previous, PreviousHistoryEnd: > 0 } && returning.Info!.ReplicationId == previous
+                ? Math.Max(0, returning.Info.Offset - (office.PreviousHistoryEnd - 1))
+            : LeftByHand(master, returning) ? Math.Max(0, returning.Info!.Offset - (returning.Info.PreviousHistoryEnd - 1))
             : null;
+
+    /// <summary>A replica of this master that somebody else promoted: without a restart it left the master's present history.</summary>
+    private static bool LeftByHand(NodeView master, NodeView returning)
+        => returning is { WasPromoted: true, Info: { PreviousReplicationId: { } left, PreviousHistoryEnd: > 0 } } && left == master.Info?.ReplicationId;
 }

@@ -8,6 +8,9 @@ namespace RedisFailover;
 /// <param name="Reason">Why, or why not, in plain words.</param>
 public sealed record Readiness(bool Possible, ImmutableArray<NodeAddress> Candidates, string Reason)
 {
+    /// <summary>How many monitors were alive; 0 where it was read from a znode, whose words say it.</summary>
+    public int LiveMonitors { get; init; }
+
     /// <summary>The same questions as in a failover, asked while the master is in office; null when it is not, or another monitor leads.</summary>
     public static Readiness? Of(ClusterView view, FailoverPolicy policy, TimeSpan now)
     {
@@ -38,19 +41,22 @@ public sealed record Readiness(bool Possible, ImmutableArray<NodeAddress> Candid
         string others = unfit.Count > 0 ? $" ({string.Join("; ", unfit)})" : "";
         if (view.LiveMonitors < policy.RequiredMonitors)
         {
-            return new Readiness(false, candidates, $"{view.LiveMonitors} monitors are alive, {policy.RequiredMonitors} are required");
+            return new Readiness(false, candidates, $"{Words.Count(view.LiveMonitors, "monitor is", "monitors are")} alive, {policy.RequiredMonitors} are required")
+            {
+                LiveMonitors = view.LiveMonitors,
+            };
         }
 
         if (fit.Count == 0)
         {
-            return new Readiness(false, candidates, $"nobody could take over{others}");
+            return new Readiness(false, candidates, $"nobody could take over{others}") { LiveMonitors = view.LiveMonitors };
         }
 
         // As if all were asked now: answers are a second old at most.
         NodeView best = RedisFailover.Candidates.Ranked(fit, topology.Identity, view, policy, now)[0];
         if (WriteSafety.Missing(view, policy, topology, progress: null, best) is { } missing)
         {
-            return new Readiness(false, candidates, missing);
+            return new Readiness(false, candidates, missing) { LiveMonitors = view.LiveMonitors };
         }
 
         int witnesses = policy.NodeStrategy switch
@@ -59,12 +65,15 @@ public sealed record Readiness(bool Possible, ImmutableArray<NodeAddress> Candid
             NodeStrategy.Single => 1,
             _ => (view.LiveMonitors / 2) + 1,
         };
-        return new Readiness(true, candidates, $"{string.Join(", ", candidates)} could take over{others}; {witnesses} of {view.LiveMonitors} monitors have to agree");
+        return new Readiness(true, candidates, $"{string.Join(", ", candidates)} could take over{others}; {(view.LiveMonitors == 1 ? "the one monitor that is alive decides" : $"{witnesses} of {view.LiveMonitors} monitors have to agree")}")
+        {
+            LiveMonitors = view.LiveMonitors,
+        };
     }
 
-    /// <summary>Whether both say the same; figures in the reason are left out.</summary>
+    /// <summary>Whether both say the same; figures in the reason are left out, but for the number of monitors.</summary>
     internal static bool SayTheSame(Readiness? one, Readiness? other)
-        => one == other || (one is not null && other is not null && one.Possible == other.Possible
+        => one == other || (one is not null && other is not null && one.Possible == other.Possible && one.LiveMonitors == other.LiveMonitors
             && one.Candidates.AsSpan().SequenceEqual(other.Candidates.AsSpan()) && Words.SameButForNumbers(one.Reason, other.Reason));
 
     /// <summary>Compares by content, the list included.</summary>

@@ -44,9 +44,18 @@ internal static class Requests
         }
     }
 
+    /// <summary>Whether the refusal of what is asked for now is on its way: there is no second one, in other words.</summary>
+    internal static bool IsBeingRefused(ClusterView view)
+        => view.Running.Any(a => a is RefuseWish refusal && refusal.Wish == view.Wish && refusal.Request?.Request.Id == view.Request?.Id);
+
     /// <summary>The refusal of what the operator asks for now.</summary>
     internal static Decision Refuse(ClusterView view, Topology topology, string why)
     {
+        if (IsBeingRefused(view))
+        {
+            return Decision.Nothing("waiting until the refusal is written");
+        }
+
         string reason = $"the operator's wish is refused: {why}";
         return Decision.Do(reason, Refusal(view.Wish!, view.Request, topology, reason)) with { Warning = reason };
     }

@@ -53,6 +53,12 @@ internal static class Verdict
         {
             if (own is { IsMaster: true, FailingSince: null, Evidence: null } && own.InfoAsked >= view.LeadingSince)
             {
+                // It has only just come, and the others may be slower to see it: a first start, or the end of a disturbance.
+                if (now < own.OnlineSince + policy.SightPatience)
+                {
+                    return null;
+                }
+
                 return new Loss($"master {master} has to go: {votes}, though it answers this one", Remedy.HandOver);
             }
 

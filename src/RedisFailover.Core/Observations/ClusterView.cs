@@ -8,6 +8,15 @@ namespace RedisFailover;
 /// <param name="Inherited">Whether another leader began it.</param>
 public sealed record MasterChangeProgress(TimeSpan StartedAt, TimeSpan LostAt, bool Inherited)
 {
+    /// <summary>
+    /// How long the change had been under way, by the wall clocks, when this monitor took it over from another; null where that is not
+    /// known. Zero for one that it began itself.
+    /// </summary>
+    public TimeSpan? Before { get; init; } = TimeSpan.Zero;
+
+    /// <summary>The monitor that it was taken over from; null where there is none, or its name is not known.</summary>
+    public string? BegunBy { get; init; }
+
     /// <summary>When the intent was acknowledged by the ZooKeeper quorum.</summary>
     public TimeSpan? IntentAt { get; init; }
 
@@ -141,7 +150,7 @@ public sealed record ClusterView
         {
             // A switchover whose master is lost becomes a failover: what was asked before says nothing about who has most now.
             return Topology is { State: TopologyState.SwitchingOver, Master: not null } && intent.Next.State == TopologyState.FailingOver
-                ? view with { Progress = running with { StartedAt = now, LostAt = failingSince ?? now, IntentAt = null, PausedAt = null } }
+                ? view with { Progress = running with { StartedAt = now, LostAt = failingSince ?? now, IntentAt = null, PausedAt = null, Before = TimeSpan.Zero, BegunBy = null } }
                 : view;
         }
 
@@ -238,6 +247,20 @@ public sealed record ClusterView
             return this with { TopologyKnown = TopologyKnown && read.Version == Version };
         }
 
+        if (Topology is { } known && read.Topology is { } back && back.Epoch < LastEpoch)
+        {
+            // Clients refuse it: what is known holds, and a leader writes it again. A watch may be late and tell of the past.
+            string writer = back.ChangedBy.Length > 0 ? $"it names '{back.ChangedBy}' as its writer" : "it names no writer";
+            return this with
+            {
+                TopologyKnown = Term is not null,
+                Version = read.Version,
+                TopologyFault = read.Synced ? $"its epoch went back from {LastEpoch} to {back.Epoch}, which no monitor writes; {writer}" : TopologyFault,
+                LastEpoch = Math.Max(LastEpoch, read.LastEpoch),
+                Progress = known.IsChangingMaster ? Progress ?? new MasterChangeProgress(read.At, read.At, Inherited: true) { Before = null } : null,
+            };
+        }
+
         ClusterView view = this with
         {
             TopologyKnown = Term is not null,
@@ -248,7 +271,14 @@ public sealed record ClusterView
             LastEpoch = Math.Max(Math.Max(LastEpoch, read.LastEpoch), read.Topology?.Epoch ?? 0),
         };
         return view.Topology is { IsChangingMaster: true }
-            ? view with { Progress = view.Progress ?? new MasterChangeProgress(read.At, read.At, Inherited: true) }
+            ? view with
+            {
+                Progress = view.Progress ?? new MasterChangeProgress(read.At, read.At, Inherited: true)
+                {
+                    Before = read.ChangeAge,
+                    BegunBy = view.Topology.ChangedBy is { Length: > 0 } by ? by : null,
+                },
+            }
             : view with { Progress = null };
     }
 
@@ -301,8 +331,7 @@ public sealed record ClusterView
         ClusterView view = publication.ClearsWish ? Asked(this with { ManualFailover = null }, finished.At) : this;
         return (publication.Request is { Answer: not null } answered ? view.Without(answered.Request, finished.At) : view) with
         {
-            // The writer puts in its own name.
-            Topology = publication.Next with { ChangedBy = "" },
+            Topology = finished.Written ?? publication.Next,
             FailedOverAt = IsFailover(publication.Next) ? finished.At : FailedOverAt,
             GaveUpAt = Topology is { State: TopologyState.SwitchingOver, Intent.From: { } was } && publication.Next.Master == was ? finished.At : GaveUpAt,
             TopologyKnown = true,

@@ -50,6 +50,12 @@ public sealed record NodeView(NodeAddress Address)
     /// <summary>When <see cref="Info"/> was asked for: it holds for this time or later.</summary>
     public TimeSpan InfoAsked { get; init; } = TimeSpan.MinValue;
 
+    /// <summary>What it last said before it was restarted; null when it was not, since this monitor watches it.</summary>
+    public NodeInfo? BeforeRestart { get; init; }
+
+    /// <summary>Whether it turned from a replica into a master without a restart: somebody told it to.</summary>
+    public bool WasPromoted { get; init; }
+
     /// <summary>The time that its last answer took.</summary>
     public TimeSpan Latency { get; init; }
 
@@ -84,6 +90,8 @@ public sealed record NodeView(NodeAddress Address)
         InfoAsked = asked,
         // Another run id: it was away, if only for milliseconds.
         OnlineSince = Info is { } before && before.RunId != info.RunId && asked > OnlineSince ? asked : OnlineSince,
+        BeforeRestart = Info is { } last && last.RunId != info.RunId ? last : BeforeRestart,
+        WasPromoted = info.Role == NodeRole.Master && Info is { } former && former.RunId == info.RunId && (WasPromoted || former.Role == NodeRole.Replica),
         RefusesWritesSince = info.RefusesWrites ? RefusesWritesSince ?? asked : null,
     };
 

@@ -78,7 +78,11 @@ public sealed record LeadershipLost(TimeSpan At) : Observation(At);
 /// Whether it was read after a sync, on a leader's demand. What a watch brings may be older than what the leader wrote since:
 /// a leader takes it as a hint to read again.
 /// </param>
-public sealed record TopologyRead(TimeSpan At, int Version, Topology? Topology, string? Fault, long LastEpoch, bool Synced) : Observation(At);
+public sealed record TopologyRead(TimeSpan At, int Version, Topology? Topology, string? Fault, long LastEpoch, bool Synced) : Observation(At)
+{
+    /// <summary>How long the change of master that it tells of has been under way, by the wall clocks; null where that is not known.</summary>
+    public TimeSpan? ChangeAge { get; init; }
+}
 
 /// <summary>The znode <c>R/manual_failover</c> holds this wish, or none any more.</summary>
 /// <param name="At">When.</param>
@@ -100,6 +104,9 @@ public sealed record ActionFinished(TimeSpan At, FailoverAction Action, string? 
 {
     /// <summary>When the question that <see cref="Info"/> answers was sent; <see cref="Observation.At"/> unless told.</summary>
     public TimeSpan Asked { get; init; } = At;
+
+    /// <summary>Of a publication: the topology with what the writer added; null: as it was asked for.</summary>
+    public Topology? Written { get; init; }
 }
 
 /// <summary>Time has passed: the moment that the last decision asked to be woken at.</summary>

@@ -25,6 +25,9 @@ public enum HistoryKind
 
     /// <summary>A former master came back and was made a replica; its writes beyond the promoted replica's offset are gone.</summary>
     Demoted,
+
+    /// <summary>The master was restarted and stays in office, though it lacks some of what it held, or nobody can tell how much.</summary>
+    Restarted,
 }
 
 /// <summary>One line of <c>R/history</c>.</summary>
@@ -116,7 +119,7 @@ public static class HistoryJson
         return buffer.WrittenSpan.ToArray();
     }
 
-    private static void Write(Utf8JsonWriter writer, HistoryEntry entry)
+    internal static void Write(Utf8JsonWriter writer, HistoryEntry entry)
     {
         writer.WriteStartObject();
         writer.WriteString("at", entry.At.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture));
@@ -143,7 +146,7 @@ public static class HistoryJson
 
     private static string Name(HistoryKind kind) => kind.ToString().ToLowerInvariant();
 
-    private static HistoryEntry Entry(JsonElement entry) => new()
+    internal static HistoryEntry Entry(JsonElement entry) => new()
     {
         Kind = Enum.TryParse(Json.Text(entry, "kind", What), ignoreCase: true, out HistoryKind kind)
             ? kind

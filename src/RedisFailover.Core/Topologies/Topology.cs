@@ -75,6 +75,15 @@ public sealed record Topology
     /// <summary>Which nodes may hold acknowledged writes; null without write safety.</summary>
     public WriteQuorum? WriteQuorum { get; init; }
 
+    /// <summary>
+    /// The last change of master as it stands in the history, or will in a moment; put in by the writer. A leader whose predecessor died
+    /// between the two writes it into the history from here. Null where none is known.
+    /// </summary>
+    public HistoryEntry? LastChange { get; init; }
+
+    /// <summary>What keeps a configured node that answers from being used, in plain words. Sorted by address.</summary>
+    public ImmutableSortedDictionary<NodeAddress, string> Remarks { get; init; } = ImmutableSortedDictionary<NodeAddress, string>.Empty;
+
     /// <summary>True while a new master is being made.</summary>
     public bool IsChangingMaster => State is TopologyState.FailingOver or TopologyState.SwitchingOver;
 
@@ -90,6 +99,8 @@ public sealed record Topology
             && Identity == other.Identity
             && Intent == other.Intent
             && WriteQuorum == other.WriteQuorum
+            && LastChange == other.LastChange
+            && Remarks.SequenceEqual(other.Remarks)
             && Replicas.AsSpan().SequenceEqual(other.Replicas.AsSpan())
             && Unavailable.AsSpan().SequenceEqual(other.Unavailable.AsSpan())
             && Members.AsSpan().SequenceEqual(other.Members.AsSpan())
@@ -120,4 +131,10 @@ public sealed record FailoverIntent(NodeAddress? From, NodeAddress? Target)
 
     /// <summary>Whether the operator takes the target as it is, whatever it lacks.</summary>
     public bool Forced { get; init; }
+
+    /// <summary>
+    /// When the change began, by the wall clock (UTC) of the monitor that began it: with the lost master's first failure, or with
+    /// the decision. Put in by the writer; null where it is not known. For people; nothing is decided by it.
+    /// </summary>
+    public DateTimeOffset? Since { get; init; }
 }

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Collections.Immutable;
 using System.Globalization;
 using System.Text.Json;
 
@@ -42,7 +43,7 @@ public static class TopologyJson
                     $"{What}: \"state\" is '{other}'; allowed: ok, failing-over, switching-over, no-master."),
             },
             Reason = Json.Text(root, "reason", What) ?? "",
-            ChangedAt = ChangedAt(root),
+            ChangedAt = Time(root, "changedAt"),
             ChangedBy = Json.Text(root, "changedBy", What) ?? "",
             Members = Json.Addresses(root, "members", What),
             NeverPromoted = Json.Addresses(root, "neverPromoted", What),
@@ -54,8 +55,13 @@ public static class TopologyJson
                     Request = Json.Text(intent, "request", What),
                     Timeout = Json.Number(intent, "timeoutMillis", What) is > 0 and var millis ? TimeSpan.FromMilliseconds(millis) : null,
                     Forced = Json.Flag(intent, "forced", What),
+                    Since = Time(intent, "since") is { } since && since != default ? since : null,
                 }
                 : null,
+            LastChange = Json.Object(root, "lastChange", What) is { } change ? HistoryJson.Entry(change) : null,
+            Remarks = Json.Object(root, "remarks", What) is { } remarks
+                ? remarks.EnumerateObject().ToImmutableSortedDictionary(r => Node(r.Name), r => Json.Text(remarks, r.Name, What) ?? "")
+                : ImmutableSortedDictionary<NodeAddress, string>.Empty,
         };
 
         if (!root.TryGetProperty("members", out _))
@@ -95,12 +101,23 @@ public static class TopologyJson
             writer.WriteNumber("epoch", topology.Epoch);
             writer.WriteString("state", Name(topology.State));
             writer.WriteString("reason", topology.Reason);
-            writer.WriteString("changedAt", topology.ChangedAt.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture));
+            writer.WriteString("changedAt", Iso(topology.ChangedAt));
             writer.WriteString("changedBy", topology.ChangedBy);
             Json.Write(writer, "members", topology.Members);
             if (!topology.NeverPromoted.IsEmpty)
             {
                 Json.Write(writer, "neverPromoted", topology.NeverPromoted);
+            }
+
+            if (!topology.Remarks.IsEmpty)
+            {
+                writer.WriteStartObject("remarks");
+                foreach ((NodeAddress node, string remark) in topology.Remarks)
+                {
+                    writer.WriteString(node.ToString(), remark);
+                }
+
+                writer.WriteEndObject();
             }
 
             if (topology.Identity is { } identity)
@@ -147,7 +164,18 @@ public static class TopologyJson
                     writer.WriteBoolean("forced", true);
                 }
 
+                if (intent.Since is { } since)
+                {
+                    writer.WriteString("since", Iso(since));
+                }
+
                 writer.WriteEndObject();
+            }
+
+            if (topology.LastChange is { } change)
+            {
+                writer.WritePropertyName("lastChange");
+                HistoryJson.Write(writer, change);
             }
 
             writer.WriteEndObject();
@@ -165,12 +193,17 @@ public static class TopologyJson
         _ => "no-master",
     };
 
-    private static DateTimeOffset ChangedAt(JsonElement root)
-        => Json.Text(root, "changedAt", What) is not { } text
+    private static DateTimeOffset Time(JsonElement parent, string field)
+        => Json.Text(parent, field, What) is not { } text
             ? default
             : DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset at)
                 ? at
-                : throw new FormatException($"{What}: \"changedAt\" is '{text}'; allowed: an ISO 8601 time.");
+                : throw new FormatException($"{What}: \"{field}\" is '{text}'; allowed: an ISO 8601 time.");
+
+    private static string Iso(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
+
+    private static NodeAddress Node(string text)
+        => NodeAddress.TryParse(text, out NodeAddress? node) ? node : throw new FormatException($"{What}: \"remarks\" holds '{text}', which is not host:port.");
 
     private static WriteQuorum? Quorum(JsonElement root)
         => Json.Object(root, "writeSafety", What) is not { } safety

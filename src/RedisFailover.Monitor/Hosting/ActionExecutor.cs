@@ -109,7 +109,7 @@ internal sealed class ActionExecutor(
 
     private Task<ActionFinished> RunAsync(FailoverAction action, Leadership leadership, CancellationToken cancellationToken) => action switch
     {
-        ReadTopology => ReadAsync(action, cancellationToken),
+        ReadTopology => ReadAsync(action, leadership, cancellationToken),
         PublishTopology publication => PublishAsync(publication, leadership, cancellationToken),
         RefuseWish refusal => RefuseAsync(refusal, leadership, cancellationToken),
         Inspect inspect => InspectAsync(inspect, cancellationToken),
@@ -125,9 +125,9 @@ internal sealed class ActionExecutor(
         _ => throw new ArgumentOutOfRangeException(nameof(action), action, "An action that is not carried out."),
     };
 
-    private async Task<ActionFinished> ReadAsync(FailoverAction action, CancellationToken cancellationToken)
+    private async Task<ActionFinished> ReadAsync(FailoverAction action, Leadership leadership, CancellationToken cancellationToken)
     {
-        TopologyRead read = await store.ReadAsync(cancellationToken);
+        TopologyRead read = await store.ReadAsync(leadership, cancellationToken);
         // After its sync: a request that another leader has answered is not taken up again.
         await inbox.RefreshAsync(cancellationToken);
         observations.TryWrite(read);
@@ -136,13 +136,13 @@ internal sealed class ActionExecutor(
 
     private async Task<ActionFinished> PublishAsync(PublishTopology publication, Leadership leadership, CancellationToken cancellationToken)
     {
-        int version = await store.PublishAsync(leadership, publication, cancellationToken);
+        (int version, Topology written) = await store.PublishAsync(leadership, publication, cancellationToken);
         if (publication.Request is { Answer: not null })
         {
             _ = inbox.ClearAwayAsync(leadership, cancellationToken);
         }
 
-        return new ActionFinished(clock.Now, publication, Version: version);
+        return new ActionFinished(clock.Now, publication, Version: version) { Written = written };
     }
 
     private async Task<ActionFinished> RefuseAsync(RefuseWish refusal, Leadership leadership, CancellationToken cancellationToken)

@@ -58,7 +58,7 @@ internal sealed class Coordinator(
                 Decision decision = FailoverDecider.Decide(view, policy, now);
                 view = view.Start(decision.Actions, now);
                 Volatile.Write(ref _view, view);
-                Start(decision.Actions);
+                Start(decision.Actions, view.Term);
                 Report(view, now);
                 _transitions.Tell(before, view, decision, now);
                 WakeAt(decision.WakeAt, now);
@@ -70,12 +70,13 @@ internal sealed class Coordinator(
         }
     }
 
-    private void Start(ImmutableArray<FailoverAction> actions)
+    private void Start(ImmutableArray<FailoverAction> actions, int? term)
     {
         Leadership? leadership = _leadership;
         foreach (FailoverAction action in actions)
         {
-            if (leadership is null)
+            // What was decided as the leader of one term is not done as that of the next, which has to look anew first.
+            if (leadership is null || leadership.Term != term)
             {
                 observations.Writer.TryWrite(new ActionFinished(clock.Now, action, "the lead was lost"));
             }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.Extensions.Logging;
 
 namespace RedisFailover.Monitor.Hosting;
@@ -20,8 +21,17 @@ internal static partial class Log
     [LoggerMessage(5, LogLevel.Warning, "{Variable} is set, which is for tests alone: this monitor does not survive '{FaultPoint}'")]
     internal static partial void FaultPointIsSet(ILogger logger, string variable, FaultPoint faultPoint);
 
-    [LoggerMessage(11, LogLevel.Warning, "ZooKeeper is not reachable: no failover until it is; clients go on with what they know")]
+    [LoggerMessage(6, LogLevel.Warning, "this monitor was held up for {Seconds:0.0} s (frozen, starved, or its machine slept): what it saw before is out of date")]
+    internal static partial void HeldUp(ILogger logger, double seconds);
+
+    [LoggerMessage(7, LogLevel.Warning, "the wall clock went forward by {Seconds:0.0} s more than the time that has passed: it was set, or the machine slept")]
+    internal static partial void ClockJumped(ILogger logger, double seconds);
+
+    [LoggerMessage(11, LogLevel.Warning, "ZooKeeper is not reachable from here: this monitor replaces no master until it is; clients go on with what they know")]
     internal static partial void ZooKeeperGone(ILogger logger);
+
+    [LoggerMessage(12, LogLevel.Information, "ZooKeeper is reachable again, after {Seconds:0.0} s")]
+    internal static partial void ZooKeeperBack(ILogger logger, double seconds);
 
     [LoggerMessage(20, LogLevel.Information, "this monitor leads (term {Term})")]
     internal static partial void Leads(ILogger logger, int term);
@@ -29,11 +39,11 @@ internal static partial class Log
     [LoggerMessage(21, LogLevel.Warning, "this monitor no longer leads (term {Term})")]
     internal static partial void LeadLost(ILogger logger, int term);
 
-    [LoggerMessage(22, LogLevel.Information, "monitor {Id} is here; {Live} monitors are alive")]
-    internal static partial void MonitorCame(ILogger logger, string id, int live);
+    [LoggerMessage(22, LogLevel.Information, "monitor {Id} is here; {Live} alive")]
+    internal static partial void MonitorCame(ILogger logger, string id, string live);
 
-    [LoggerMessage(23, LogLevel.Warning, "monitor {Id} is gone; {Live} monitors are alive")]
-    internal static partial void MonitorWent(ILogger logger, string id, int live);
+    [LoggerMessage(23, LogLevel.Warning, "monitor {Id} is gone; {Live} alive")]
+    internal static partial void MonitorWent(ILogger logger, string id, string live);
 
     [LoggerMessage(24, LogLevel.Warning, "this monitor does not stand for election for {Millis:0} ms, or until more than {Nodes} nodes answer it")]
     internal static partial void Abstains(ILogger logger, double millis, int nodes);
@@ -53,15 +63,55 @@ internal static partial class Log
     [LoggerMessage(34, LogLevel.Information, "{Node} changed from {Before} to {After}")]
     internal static partial void NodeRoleChanged(ILogger logger, NodeAddress node, string before, string after);
 
-    [LoggerMessage(40, LogLevel.Information, "topology of epoch {Epoch}: {State}, master {Master}, replicas [{Replicas}], unavailable [{Unavailable}], by {By}: {Reason}")]
+    [LoggerMessage(EventId = 40, Message = "topology of epoch {Epoch}: {State}, master {Master}, replicas [{Replicas}], unavailable [{Unavailable}], by {By}: {Reason}")]
     internal static partial void TopologyChanged(
-        ILogger logger, long epoch, string state, string master, string replicas, string unavailable, string by, string reason);
+        ILogger logger, LogLevel level, long epoch, string state, string master, string replicas, string unavailable, string by, string reason);
 
     [LoggerMessage(41, LogLevel.Error, "the topology znode is not usable: {Fault}")]
     internal static partial void TopologyNotUsable(ILogger logger, string fault);
 
     [LoggerMessage(42, LogLevel.Information, "an operator asks for a failover: '{Wish}'")]
     internal static partial void OperatorWish(ILogger logger, string wish);
+
+    [LoggerMessage(43, LogLevel.Warning, "somebody else has written the topology while this monitor leads: version {Version}, epoch {Epoch}, master {Master}, by {By}; this monitor goes by it as it stands")]
+    internal static partial void ForeignTopology(ILogger logger, int version, long epoch, string master, string by);
+
+    [LoggerMessage(44, LogLevel.Warning, "MASTER LOST, a failover begins (epoch {Epoch}): {Reason}")]
+    internal static partial void MasterLost(ILogger logger, long epoch, string reason);
+
+    [LoggerMessage(EventId = 45, Message = "{What} (epoch {Epoch}){Change}{Millis}{Loss}: {Reason}")]
+    private static partial void Changed(ILogger logger, LogLevel level, string what, long epoch, string change, string millis, string loss, string reason);
+
+    /// <summary>What was noted in the history, in one line. A warning where somebody may have lost something.</summary>
+    internal static void Recorded(ILogger logger, HistoryEntry entry)
+    {
+        (LogLevel level, string what) = entry.Kind switch
+        {
+            HistoryKind.Failover => (LogLevel.Warning, "FAILOVER DONE"),
+            HistoryKind.Switchover => (entry.BytesBehind > 0 ? LogLevel.Warning : LogLevel.Information, "SWITCHOVER DONE"),
+            HistoryKind.Restored => (LogLevel.Warning, "MASTER BACK IN OFFICE"),
+            HistoryKind.Restarted => (LogLevel.Warning, "MASTER RESTARTED"),
+            HistoryKind.Demoted => (entry.BytesBehind == 0 ? LogLevel.Information : LogLevel.Warning, "DEMOTED"),
+            HistoryKind.Refused => (LogLevel.Information, "REFUSED"),
+            _ => (LogLevel.Information, "MASTER FOUND"),
+        };
+        if (!logger.IsEnabled(level))
+        {
+            return;
+        }
+
+        string steps = string.Join(", ", entry.Millis.Where(step => step.Key != "total").Select(step => string.Create(CultureInfo.InvariantCulture, $"{step.Key} {step.Value:0.0} ms")));
+        string millis = entry.Millis is [.., { Key: "total" } total] ? string.Create(CultureInfo.InvariantCulture, $" in {total.Value:0.0} ms ({steps})")
+            : steps.Length > 0 ? $" ({steps})" : "";
+        string loss = entry.Kind is HistoryKind.Adopted or HistoryKind.Refused ? "" : entry.BytesBehind switch
+        {
+            null => entry.Kind == HistoryKind.Restored ? "" : "; possible loss not known",
+            0 => "; no loss seen",
+            { } bytes => string.Create(CultureInfo.InvariantCulture, $"; possible loss {bytes} bytes"),
+        };
+        string change = entry.To is null || entry.Kind is HistoryKind.Restarted or HistoryKind.Restored ? "" : $": {entry.From?.ToString() ?? "none"} -> {entry.To}";
+        Changed(logger, level, what, entry.Epoch, change, millis, loss, entry.Reason);
+    }
 
     [LoggerMessage(50, LogLevel.Information, "decided: {Reason}")]
     internal static partial void Decided(ILogger logger, string reason);

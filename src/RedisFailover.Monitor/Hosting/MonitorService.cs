@@ -27,7 +27,7 @@ internal sealed class MonitorService : BackgroundService
     private readonly Channel<Observation> _observations = Channel.CreateUnbounded<Observation>(new UnboundedChannelOptions { SingleReader = true });
     private readonly ConcurrentDictionary<NodeAddress, NodeProber> _probers = new();
     private readonly ZnodePaths _paths;
-    private bool _outageTold;
+    private TimeSpan? _outageSince;
     private volatile Coordinator? _coordinator;
     private volatile ZooKeeperClient? _zooKeeper;
 
@@ -85,7 +85,7 @@ internal sealed class MonitorService : BackgroundService
         var abstention = new Abstention(policy, _clock, _logger);
         using var inbox = new RequestInbox(zooKeeper, _paths, _observations.Writer, _clock);
         var executor = new ActionExecutor(_probers, store, inbox, abstention, _observations.Writer, _clock, _logger, _options.ZnodePath, _faultPoint);
-        var transitions = new Transitions(_logger);
+        var transitions = new Transitions(_logger, _options.Id);
         var coordinator = new Coordinator(policy, executor, _observations, _clock, transitions)
         {
             ReportChanged = (report, urgent) =>
@@ -115,7 +115,7 @@ internal sealed class MonitorService : BackgroundService
         // of the way of the failover that is under way, and of the clients'.
         await using WatchedValue nodes = zooKeeper.Watch(_paths.Nodes, TopologySettles);
         await using WatchedValue wish = zooKeeper.Watch(_paths.ManualFailover);
-        Follow(nodes, znode => _observations.Writer.TryWrite(TopologyStore.Interpret(_clock.Now, znode, synced: false)));
+        Follow(nodes, znode => _observations.Writer.TryWrite(TopologyStore.Interpret(_clock.Now, _clock.Provider.GetUtcNow(), znode, synced: false)));
         Follow(wish, znode => _observations.Writer.TryWrite(new OperatorWished(_clock.Now, WishIn(znode))));
         foreach (NodeAddress node in policy.Nodes)
         {
@@ -127,6 +127,7 @@ internal sealed class MonitorService : BackgroundService
         [
             coordinator.RunAsync(ending.Token),
             transitions.RunAsync(ending.Token),
+            Wakefulness.WatchAsync(_clock, _logger, ending.Token),
             registry.PublishAsync(ending.Token),
             registry.WatchPresenceAsync(ending.Token),
             inbox.RunAsync(ending.Token),
@@ -154,11 +155,16 @@ internal sealed class MonitorService : BackgroundService
     {
         if (state == ZooKeeperClientState.Connected)
         {
-            _outageTold = false;
+            if (_outageSince is { } since)
+            {
+                Log.ZooKeeperBack(_logger, (_clock.Now - since).TotalSeconds);
+            }
+
+            _outageSince = null;
         }
-        else if (state != ZooKeeperClientState.Closed && !_outageTold)
+        else if (state != ZooKeeperClientState.Closed && _outageSince is null)
         {
-            _outageTold = true;
+            _outageSince = _clock.Now;
             Log.ZooKeeperGone(_logger);
         }
     }

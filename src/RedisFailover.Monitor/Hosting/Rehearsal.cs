@@ -76,7 +76,7 @@ internal static class Rehearsal
 
     private static void Decisions(ILogger quiet)
     {
-        var transitions = new Transitions(quiet);
+        var transitions = new Transitions(quiet, "rehearsal");
         ImmutableArray<NodeAddress> nodes = [new("a", 1), new("b", 1), new("c", 1)];
         var policy = new FailoverPolicy { Nodes = nodes };
         var view = new ClusterView { Nodes = nodes.ToImmutableSortedDictionary(n => n, n => new NodeView(n)) };

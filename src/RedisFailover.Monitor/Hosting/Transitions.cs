@@ -8,13 +8,14 @@ namespace RedisFailover.Monitor.Hosting;
 /// Tells an operator what has changed between two views; nothing else is logged about the nodes. The talking is done beside the
 /// acting: writing a line to a console can take longer than a step of a failover.
 /// </summary>
-internal sealed class Transitions(ILogger logger)
+internal sealed class Transitions(ILogger logger, string id)
 {
     private readonly Channel<(ClusterView Before, ClusterView After, Decision Decision, TimeSpan Now)> _steps =
         Channel.CreateUnbounded<(ClusterView, ClusterView, Decision, TimeSpan)>(new UnboundedChannelOptions { SingleReader = true });
     private string? _lastReason;
     private string? _lastWarning;
     private string? _lastFault;
+    private int? _knownTerm;
 
     /// <summary>A step of the coordinator; told as soon as there is time, in order.</summary>
     internal void Tell(ClusterView before, ClusterView after, Decision decision, TimeSpan now) => _steps.Writer.TryWrite((before, after, decision, now));
@@ -47,7 +48,7 @@ internal sealed class Transitions(ILogger logger)
     internal void TellNow(ClusterView before, ClusterView after, Decision decision, TimeSpan now)
     {
         Changes(before, after, now);
-        Decided(decision);
+        Decided(before, after, decision);
     }
 
     private void Changes(ClusterView before, ClusterView after, TimeSpan now)
@@ -91,29 +92,43 @@ internal sealed class Transitions(ILogger logger)
         _lastFault = after.TopologyFault;
         if (after.Topology is { } topology && !SayTheSame(before.Topology, topology))
         {
-            Log.TopologyChanged(
-                logger,
-                topology.Epoch,
-                TopologyJson.Name(topology.State),
-                topology.Master?.ToString() ?? "none",
-                string.Join(' ', topology.Replicas),
-                string.Join(' ', topology.Unavailable),
-                topology.ChangedBy.Length > 0 ? topology.ChangedBy : "this monitor",
-                topology.Reason);
+            string by = topology.ChangedBy.Length > 0 ? topology.ChangedBy : "an unknown writer";
+            // Only the leading monitor writes it.
+            if (after.Term is not null && _knownTerm == after.Term && topology.ChangedBy != id)
+            {
+                Log.ForeignTopology(logger, after.Version, topology.Epoch, topology.Master?.ToString() ?? "none", by);
+            }
+
+            // The leading monitor has warned already, where there was a reason to.
+            bool changesMaster = topology.Master != before.Topology?.Master && (topology.Master is null || before.Topology is { Master: not null } or { IsChangingMaster: true });
+            LogLevel level = changesMaster && after.Term is null ? LogLevel.Warning : LogLevel.Information;
+            string state = TopologyJson.Name(topology.State);
+            string master = topology.Master?.ToString() ?? "none";
+            string replicas = string.Join(' ', topology.Replicas);
+            string unavailable = string.Join(' ', topology.Unavailable);
+            Log.TopologyChanged(logger, level, topology.Epoch, state, master, replicas, unavailable, by, topology.Reason);
         }
+
+        _knownTerm = after is { Term: { } term, TopologyKnown: true } ? term : after.Term is null ? null : _knownTerm;
     }
 
     /// <summary>What was decided and what needs attention, each once, not with every observation that leads to the same again.</summary>
-    private void Decided(Decision decision)
+    private void Decided(ClusterView before, ClusterView after, Decision decision)
     {
         if (decision.Warning is { } warning && !Words.SameButForNumbers(warning, _lastWarning))
         {
             Log.Attention(logger, warning);
         }
 
-        _lastWarning = decision.Warning;
+        // While something is being written nothing else is looked at: that is not the end of what was amiss.
+        _lastWarning = decision.Warning ?? (after.Running.Any(a => a is PublishTopology) ? _lastWarning : null);
         string reason = decision.Reason;
-        if (decision.Actions.Any(a => a is not (Inspect or ReadTopology)) && reason != _lastReason && reason != decision.Warning)
+        if (before.Topology is not { State: TopologyState.FailingOver }
+            && decision.Actions.OfType<PublishTopology>().FirstOrDefault(p => p.Next.State == TopologyState.FailingOver) is { } intent && reason != _lastReason)
+        {
+            Log.MasterLost(logger, intent.Next.Epoch, reason);
+        }
+        else if (decision.Actions.Any(a => a is not (Inspect or ReadTopology)) && reason != _lastReason && reason != decision.Warning)
         {
             Log.Decided(logger, reason);
         }
@@ -161,12 +176,12 @@ internal sealed class Transitions(ILogger logger)
 
         foreach (string came in after.Keys.Except(before.Keys))
         {
-            Log.MonitorCame(logger, came, live);
+            Log.MonitorCame(logger, came, Words.Count(live, "monitor is", "monitors are"));
         }
 
         foreach (string went in before.Keys.Except(after.Keys))
         {
-            Log.MonitorWent(logger, went, live);
+            Log.MonitorWent(logger, went, Words.Count(live, "monitor is", "monitors are"));
         }
     }
 

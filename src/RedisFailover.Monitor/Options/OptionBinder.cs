@@ -28,7 +28,7 @@ internal sealed class OptionBinder(IReadOnlyDictionary<string, GivenOption> give
             ZooKeeper = Required("zkservers", ZooKeeper, "the ZooKeeper servers, as in --zkservers zk1:2181,zk2:2181,zk3:2181"),
             Id = Optional("id", MonitorId, string.Create(CultureInfo.InvariantCulture, $"{Environment.MachineName}-{Environment.ProcessId}")),
         };
-        return options with
+        return Consistent(options with
         {
             ZnodePath = Optional("znode-path", ZnodePath, options.ZnodePath),
             Username = Optional("username", g => g.Value, options.Username),
@@ -52,8 +52,23 @@ internal sealed class OptionBinder(IReadOnlyDictionary<string, GivenOption> give
             Http = Optional<Uri?>("http", Http, null),
             LogFormat = Optional("log-format", Choice<LogFormat>, options.LogFormat),
             LogLevel = Optional("log-level", Choice<LogEventLevel>, options.LogLevel),
-        };
+        });
     }
+
+    /// <summary>
+    /// A replica that hangs is let go when its silence is judged. With a shorter bound the master would refuse writes before that, at
+    /// every hang of the last replica in step.
+    /// </summary>
+    private MonitorOptions Consistent(MonitorOptions options)
+    {
+        TimeSpan silence = options.Policy.SilenceLimit;
+        return options.WriteSafety == WriteSafetyMode.None || TimeSpan.FromSeconds(options.WriteMaxLag) > silence
+            ? options
+            : throw (given.GetValueOrDefault("write-max-lag") ?? new GivenOption("write-max-lag", Text(options.WriteMaxLag), "the default")).Wrong(
+                $"seconds, more than max-failures x probe-timeout ({options.MaxFailures} x {options.ProbeTimeout.TotalMilliseconds:0} ms) with write-safety replicated");
+    }
+
+    private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 
     private T Required<T>(string name, Func<GivenOption, T> read, string what)
         => given.TryGetValue(name, out GivenOption? option) ? read(option) : throw new OptionException($"--{name} is missing: {what}");

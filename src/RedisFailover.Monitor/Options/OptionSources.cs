@@ -13,6 +13,9 @@ internal static class OptionSources
 {
     private const string Prefix = "REDIS_FAILOVER_";
 
+    /// <summary>Variables of that prefix that are not the monitor's settings: where redis-failover finds ZooKeeper, and the fault point.</summary>
+    private static readonly string[] Others = [Prefix + "ZK", Hosting.FaultPoint.Variable];
+
     private static readonly (string Name, string Value, string Description)[] Known =
     [
         ("nodes", "h:p,h:p", "The Redis nodes: master and replicas, in any order. Required."),
@@ -82,9 +85,10 @@ internal static class OptionSources
         }
 
         passwordInProcessList = given.ContainsKey("password");
+        RefuseUnknown(environment);
         foreach ((string name, _, _) in Known)
         {
-            string variable = Prefix + name.ToUpperInvariant().Replace('-', '_');
+            string variable = Variable(name);
             if (!given.ContainsKey(name) && environment[variable] is string { Length: > 0 } value)
             {
                 Set(given, name, value, $"the environment, {variable}");
@@ -104,6 +108,20 @@ internal static class OptionSources
 
         return new OptionBinder(given).Bind();
     }
+
+    /// <summary>A setting that is misspelt in the environment would be a default that nobody wanted.</summary>
+    private static void RefuseUnknown(IDictionary environment)
+    {
+        string? unknown = environment.Keys.OfType<string>()
+            .Where(v => v.StartsWith(Prefix, StringComparison.Ordinal) && !Others.Contains(v) && !Known.Any(k => Variable(k.Name) == v))
+            .Order(StringComparer.Ordinal).FirstOrDefault();
+        if (unknown is not null)
+        {
+            throw new OptionException($"{unknown} in the environment is no setting; allowed: {string.Join(", ", Known.Select(k => Variable(k.Name)))}");
+        }
+    }
+
+    private static string Variable(string name) => Prefix + name.ToUpperInvariant().Replace('-', '_');
 
     private static void Set(Dictionary<string, GivenOption> given, string name, string value, string source)
     {

@@ -13,18 +13,51 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
     /// <inheritdoc/>
     public void Dispose() => _history.Dispose();
 
-    /// <summary>What the znode holds now: read after a sync, so that nothing that was acknowledged before is missed.</summary>
-    internal async Task<TopologyRead> ReadAsync(CancellationToken cancellationToken)
+    /// <summary>
+    /// What the znode holds now: read after a sync, so that nothing that was acknowledged before is missed. A change of master that its
+    /// leader published and did not live to note in the history is noted now.
+    /// </summary>
+    internal async Task<TopologyRead> ReadAsync(Leadership leadership, CancellationToken cancellationToken)
     {
         ZooKeeperSession session = await zooKeeper.GetSessionAsync(cancellationToken);
         await session.SyncAsync(paths.Nodes, cancellationToken);
         Znode? nodes = await GetAsync(session, paths.Nodes, cancellationToken);
         Znode? history = await GetAsync(session, paths.History, cancellationToken);
-        return Interpret(clock.Now, nodes, synced: true) with { LastEpoch = LastEpoch(history) };
+        TopologyRead read = Interpret(clock.Now, clock.Provider.GetUtcNow(), nodes, synced: true) with { LastEpoch = LastEpoch(history) };
+        if (read.Topology is { } topology && Unrecorded(topology, Entries(history)) is not null)
+        {
+            _ = RecordMissingAsync(leadership, topology, cancellationToken);
+        }
+
+        return read;
+    }
+
+    /// <summary>
+    /// The entry that the history lacks about the last change of master, or null. Of a topology that was not written by such a monitor
+    /// only the epoch and the master are known.
+    /// </summary>
+    internal static HistoryEntry? Unrecorded(Topology topology, ImmutableArray<HistoryEntry> history)
+    {
+        if (topology.LastChange is { } change)
+        {
+            return history.Any(e => e.Epoch == change.Epoch && e.Kind == change.Kind && e.By == change.By && e.At >= change.At) ? null
+                : change with { Reason = $"{change.Reason} (noted afterwards, as {change.By} did not get to it: how long the publication took is not known)" };
+        }
+
+        return topology is not { State: TopologyState.Ok, Epoch: > 0 }
+            || history.Any(e => e.Epoch >= topology.Epoch && e.Kind is HistoryKind.Adopted or HistoryKind.Failover or HistoryKind.Switchover or HistoryKind.Restored) ? null
+            : new HistoryEntry
+            {
+                Kind = history.LastOrDefault(e => e.To is not null) is null ? HistoryKind.Adopted : HistoryKind.Failover,
+                Epoch = topology.Epoch,
+                From = history.LastOrDefault(e => e.To is not null)?.To,
+                To = topology.Master,
+                Reason = $"{topology.Reason} (noted afterwards, from the topology alone: how long it took and what was lost is not known)",
+            };
     }
 
     /// <summary>What a value of the znode means.</summary>
-    internal static TopologyRead Interpret(TimeSpan now, Znode? znode, bool synced)
+    internal static TopologyRead Interpret(TimeSpan now, DateTimeOffset wallClock, Znode? znode, bool synced)
     {
         // An empty znode is how some create the path beforehand.
         if (znode is null || znode.Data.IsEmpty)
@@ -34,7 +67,12 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
 
         try
         {
-            return new TopologyRead(now, znode.Stat.Version, TopologyJson.Parse(znode.Data), null, 0, synced);
+            Topology topology = TopologyJson.Parse(znode.Data);
+            return new TopologyRead(now, znode.Stat.Version, topology, null, 0, synced)
+            {
+                // By two machines' clocks, which may differ.
+                ChangeAge = topology.Intent?.Since is { } since ? TimeSpan.FromTicks(Math.Max(0, (wallClock - since).Ticks)) : null,
+            };
         }
         catch (FormatException e)
         {
@@ -43,11 +81,12 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
     }
 
     /// <summary>Writes the topology if we still lead and nobody has changed it since it was read.</summary>
-    /// <returns>The znode's new version.</returns>
+    /// <returns>The znode's new version, and what was written.</returns>
     /// <exception cref="ZooKeeperException">It was refused, or its fate is not known.</exception>
-    internal async Task<int> PublishAsync(Leadership leadership, PublishTopology publication, CancellationToken cancellationToken)
+    internal async Task<(int Version, Topology Written)> PublishAsync(Leadership leadership, PublishTopology publication, CancellationToken cancellationToken)
     {
-        byte[] data = TopologyJson.Write(publication.Next with { ChangedAt = clock.Provider.GetUtcNow(), ChangedBy = monitorId });
+        Topology topology = Signed(publication);
+        byte[] data = TopologyJson.Write(topology);
         ZnodeOperation write = publication.ExpectedVersion < 0
             ? ZnodeOperation.Create(paths.Nodes, data)
             : ZnodeOperation.SetData(paths.Nodes, data, publication.ExpectedVersion);
@@ -77,7 +116,20 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
             _ = RecordAsync(leadership, record with { Millis = WithPublication(record.Millis, millis) }, cancellationToken);
         }
 
-        return results[0].Stat?.Version ?? 0;
+        return (results[0].Stat?.Version ?? 0, topology);
+    }
+
+    /// <summary>With who and when; an intent also with the time of the first failure, the end of a change with what the history will say of it.</summary>
+    private Topology Signed(PublishTopology publication)
+    {
+        DateTimeOffset now = clock.Provider.GetUtcNow();
+        Topology topology = publication.Next with { ChangedAt = now, ChangedBy = monitorId };
+        if (topology.Intent is { Since: null } intent)
+        {
+            topology = topology with { Intent = intent with { Since = publication.FailingSince is { } since ? now - (clock.Now - since) : now } };
+        }
+
+        return publication.Record is { } record ? topology with { LastChange = record with { At = now, By = monitorId } } : topology;
     }
 
     /// <summary>Answers an operator's request, unless it was answered or taken back meanwhile.</summary>
@@ -107,9 +159,28 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
     }
 
     /// <summary>Adds an entry to the history. One that cannot be written is logged and given up: no failover waits for it.</summary>
-    internal async Task RecordAsync(Leadership leadership, HistoryEntry entry, CancellationToken cancellationToken)
+    internal Task RecordAsync(Leadership leadership, HistoryEntry entry, CancellationToken cancellationToken)
     {
-        entry = entry with { At = clock.Provider.GetUtcNow(), By = monitorId };
+        HistoryEntry signed = entry with { At = clock.Provider.GetUtcNow(), By = monitorId };
+        return RecordAsync(leadership, signed, _ => signed, cancellationToken);
+    }
+
+    /// <summary>Unless it is there by now: this monitor's own entry may have been on its way.</summary>
+    private Task RecordMissingAsync(Leadership leadership, Topology topology, CancellationToken cancellationToken)
+        => RecordAsync(
+            leadership,
+            null,
+            entries => Unrecorded(topology, entries) is { } entry ? entry with
+            {
+                At = entry.At == default ? topology.ChangedAt : entry.At,
+                By = entry.By.Length > 0 ? entry.By : topology.ChangedBy,
+            }
+            : null,
+            cancellationToken);
+
+    private async Task RecordAsync(
+        Leadership leadership, HistoryEntry? entry, Func<ImmutableArray<HistoryEntry>, HistoryEntry?> entryFor, CancellationToken cancellationToken)
+    {
         try
         {
             await _history.WaitAsync(cancellationToken);
@@ -118,6 +189,12 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
                 ZooKeeperSession session = await zooKeeper.GetSessionAsync(cancellationToken);
                 Znode? znode = await GetAsync(session, paths.History, cancellationToken);
                 ImmutableArray<HistoryEntry> entries = Entries(znode);
+                entry = entryFor(entries);
+                if (entry is null)
+                {
+                    return;
+                }
+
                 byte[] data = HistoryJson.Write(entries.Add(entry));
                 await leadership.CommitAsync(
                     [znode is null ? ZnodeOperation.Create(paths.History, data) : ZnodeOperation.SetData(paths.History, data, znode.Stat.Version)],
@@ -127,15 +204,28 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
             {
                 _history.Release();
             }
+
+            Log.Recorded(logger, entry);
         }
         catch (ZooKeeperException e)
         {
-            Log.HistoryNotWritten(logger, entry.Reason, e.Message);
+            Untold(entry, e.Message);
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
-            Log.HistoryNotWritten(logger, entry.Reason, "the lead was lost");
+            Untold(entry, "the lead was lost");
         }
+    }
+
+    /// <summary>What could not be written is at least in the log.</summary>
+    private void Untold(HistoryEntry? entry, string failure)
+    {
+        if (entry is not null)
+        {
+            Log.Recorded(logger, entry);
+        }
+
+        Log.HistoryNotWritten(logger, entry?.Reason ?? "an entry that is missing", failure);
     }
 
     /// <summary>Each to the version that was read: a request is taken up once and answered once, whoever leads.</summary>
@@ -165,7 +255,7 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
     private static ImmutableArray<KeyValuePair<string, double>> WithPublication(ImmutableArray<KeyValuePair<string, double>> steps, double millis)
         => steps is [.. var before, { Key: "total" } total]
             ? [.. before, KeyValuePair.Create("publication", millis), KeyValuePair.Create("total", total.Value + millis)]
-            : steps;
+            : steps.IsEmpty ? steps : steps.Add(KeyValuePair.Create("publication", millis));
 
     private static async Task<Znode?> GetAsync(ZooKeeperSession session, string path, CancellationToken cancellationToken)
     {

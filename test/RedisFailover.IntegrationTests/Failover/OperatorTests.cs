@@ -68,10 +68,14 @@ public sealed class OperatorTests
         Assert.That(status.RootElement.GetProperty("monitors").GetPropertyCount(), Is.EqualTo(3));
 
         CliResult same = await CliProcess.RunAsync(["failover", topology.Master!.ToString(), .. zk]);
-        Assert.That((same.ExitCode, same.Output), Is.EqualTo((0, $"{topology.Master} is the master already: nothing to do")));
-        CliResult stranger = await CliProcess.RunAsync(["failover", "127.0.0.1:1", .. zk]);
-        Assert.That(stranger.ExitCode, Is.EqualTo(1));
-        Assert.That(stranger.Errors, Does.Contain("127.0.0.1:1 is not a replica"));
+        Assert.That((same.ExitCode, same.Output), Is.EqualTo((0, $"done: {topology.Master} is the master already: nothing to do")));
+        foreach (string name in new[] { "failover", "switchover" })
+        {
+            CliResult stranger = await CliProcess.RunAsync([name, "127.0.0.1:1", .. zk]);
+            Assert.That(stranger.ExitCode, Is.EqualTo(3), stranger.ToString());
+            Assert.That(stranger.Output, Does.Contain("refused: ").And.Contain("127.0.0.1:1 is not among the configured nodes"));
+        }
+
         CliResult unreachable = await CliProcess.RunAsync(["status", "--zk", "127.0.0.1:1", "--timeout", "0.5"]);
         Assert.That((unreachable.ExitCode, unreachable.Errors), Is.EqualTo((1, "redis-failover: ZooKeeper at 127.0.0.1:1 did not answer within 0.5 s.")));
     }

@@ -47,7 +47,9 @@ public sealed class SwitchoverTests
         await using WritingClient client = await WritingClient.StartAsync(cluster);
         await client.WaitForWritesAsync(50);
 
-        cluster.Redis[1].Freeze();
+        // It answers the monitor, and nothing of the master's reaches it.
+        cluster.Proxies[0].CutOff(cluster.Redis[1].Process.Pid);
+        await client.WaitForWritesAsync(1);
         CliResult undone;
         try
         {
@@ -55,7 +57,7 @@ public sealed class SwitchoverTests
         }
         finally
         {
-            cluster.Redis[1].Thaw();
+            cluster.Proxies[0].Reconnect(cluster.Redis[1].Process.Pid);
         }
 
         Assert.That(undone.ExitCode, Is.EqualTo(4), $"{undone}\n{cluster.Explain()}");
@@ -68,11 +70,35 @@ public sealed class SwitchoverTests
     }
 
     [Test]
-    public async Task While_one_is_under_way_a_second_request_is_told_so()
+    public async Task A_target_that_hangs_is_refused_and_no_write_is_held()
     {
         await using Cluster cluster = await WithPatientMonitorsAsync();
         Topology before = await cluster.WaitUntilWholeAsync();
         cluster.Redis[1].Freeze();
+        CliResult refused;
+        try
+        {
+            refused = await SwitchoverAsync(cluster, before.Replicas[0].ToString(), "--wait", "60");
+        }
+        finally
+        {
+            cluster.Redis[1].Thaw();
+        }
+
+        Assert.That(refused.ExitCode, Is.EqualTo(3), $"{refused}\n{cluster.Explain()}");
+        // In its time, or, where a probe has failed by then, at once.
+        Assert.That(refused.Output, Does.Contain($"{before.Replicas[0]}: it has not answered within").Or.Contain($"{before.Replicas[0]}: it does not answer at present"));
+        Assert.That(await cluster.Redis[0].InfoAsync("commandstats"), Does.Not.ContainKey("cmdstat_client|pause"));
+        Assert.That((await cluster.TopologyAsync()).Epoch, Is.EqualTo(before.Epoch));
+    }
+
+    [Test]
+    public async Task While_one_is_under_way_a_second_request_is_told_so()
+    {
+        await using Cluster cluster = await WithPatientMonitorsAsync();
+        Topology before = await cluster.WaitUntilWholeAsync();
+        cluster.Proxies[0].CutOff(cluster.Redis[1].Process.Pid);
+        await cluster.Redis[0].CommandAsync("SET", "k", "what the replica lacks");
         await using ChildProcess first = await CliProcess.StartAsync(["switchover", "--zk", cluster.ConnectionString, "--timeout", "60s"]);
         try
         {
@@ -86,7 +112,7 @@ public sealed class SwitchoverTests
         }
         finally
         {
-            cluster.Redis[1].Thaw();
+            cluster.Proxies[0].Reconnect(cluster.Redis[1].Process.Pid);
         }
 
         Assert.That(await first.WaitForExitAsync(), Is.Zero, first.Tail());
@@ -191,6 +217,7 @@ public sealed class SwitchoverTests
         {
             Redis = 2,
             Monitors = 0,
+            Proxies = true,
             MonitorOptions = new MonitorOptions { SessionTimeout = TimeSpan.FromSeconds(2), ProbeTimeout = TimeSpan.FromSeconds(1), MaxFailures = 60 },
         });
         try

@@ -14,6 +14,8 @@ public sealed class CommandLineTests
     [TestCase("status --zk h:1,:", "--zk: ':'")]
     [TestCase("failover --zk 127.0.0.1:1 nowhere", "'nowhere' is not a node address")]
     [TestCase("status --zk h:1/x/", "'/x/' of the ZooKeeper connection string 'h:1/x/' is wrong: it must not end with /.")]
+    [TestCase("switchover --zk 127.0.0.1:1 nowhere", "'nowhere' is not a node address")]
+    [TestCase("failover --zk h:1 --timeout 2m", "--timeout is '2m'; allowed: a time from 100ms to 60s")]
     [TestCase("bogus", "'bogus' is no command; allowed: status, watch,")]
     [TestCase("bogus --zk h:1", "'bogus' is no command; allowed: status, watch,")]
     [TestCase("", "Required command")]

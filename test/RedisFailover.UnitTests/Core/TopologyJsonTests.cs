@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text;
 using NUnit.Framework;
 
@@ -24,7 +25,9 @@ public sealed class TopologyJsonTests
             Members = [A, B],
             NeverPromoted = [B],
             Identity = new MasterIdentity("run", "repl", "before", 99, HasData: true),
-            Intent = new FailoverIntent(A, B),
+            Intent = new FailoverIntent(A, B) { Since = new DateTimeOffset(2026, 1, 2, 3, 4, 5, 600, TimeSpan.Zero) },
+            LastChange = new HistoryEntry { Kind = HistoryKind.Failover, Epoch = 6, From = B, To = A, Reason = "b was lost", By = "m1", BytesBehind = 3, Millis = [KeyValuePair.Create("total", 5.5)] },
+            Remarks = ImmutableSortedDictionary<NodeAddress, string>.Empty.Add(A, "left alone"),
         };
 
         Assert.That(TopologyJson.Parse(TopologyJson.Write(topology)), Is.EqualTo(topology));

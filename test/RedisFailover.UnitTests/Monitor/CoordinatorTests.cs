@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
 using RedisFailover.Monitor.Hosting;
 using RedisFailover.UnitTests.ZooKeeper;
+using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.UnitTests.Monitor;
 
@@ -19,7 +20,7 @@ public sealed class CoordinatorTests
         var policy = new FailoverPolicy { Nodes = [new NodeAddress("a", 1), new NodeAddress("b", 1)] };
         var abstention = new Abstention(policy, clock, NullLogger.Instance);
         var executor = new ActionExecutor([], null!, null!, abstention, observations.Writer, clock, NullLogger.Instance, "/r");
-        var coordinator = new Coordinator(policy, executor, observations, clock, new Transitions(NullLogger.Instance));
+        var coordinator = new Coordinator(policy, executor, observations, clock, new Transitions(NullLogger.Instance, "m1"));
         using var stop = new CancellationTokenSource();
         Task running = coordinator.RunAsync(stop.Token);
 
@@ -32,6 +33,29 @@ public sealed class CoordinatorTests
         int before = time.Alarms.Count;
         time.Alarms.Last().Fire();
         await Waiting.Until(() => time.Alarms.Count > before);
+
+        await stop.CancelAsync();
+        await running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    [Test]
+    public async Task What_was_decided_in_one_term_is_not_done_in_the_next()
+    {
+        await using var zooKeeper = new ZooKeeperClient(new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse("127.0.0.1:1") });
+        var next = new Leadership(zooKeeper, null!, new LeaderElectionOptions { LeaderPath = "/l", TermPath = "/t", CandidateId = "c", LeaderData = () => default }, term: 2);
+        var clock = new MonotonicClock(TimeProvider.System);
+        var observations = Channel.CreateUnbounded<Observation>();
+        var policy = new FailoverPolicy { Nodes = [new NodeAddress("a", 1)] };
+        var executor = new ActionExecutor(
+            [], null!, null!, new Abstention(policy, clock, NullLogger.Instance), observations.Writer, clock, NullLogger.Instance, "/r");
+        var coordinator = new Coordinator(policy, executor, observations, clock, new Transitions(NullLogger.Instance, "m1")) { Leadership = next };
+        using var stop = new CancellationTokenSource();
+        Task running = coordinator.RunAsync(stop.Token);
+
+        // The lead was lost and won again, and only the first is known to the view.
+        observations.Writer.TryWrite(new LeadershipGained(clock.Now, 1));
+        await Waiting.Until(() => coordinator.View.Failed.ContainsKey(new ReadTopology()));
+        Assert.That(coordinator.View.Failed[new ReadTopology()].Failure, Is.EqualTo("the lead was lost"));
 
         await stop.CancelAsync();
         await running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);

@@ -122,6 +122,28 @@ public sealed class OptionTests
     public void A_wrong_one_is_named_with_what_was_given_and_what_is_allowed(string word, params string[] arguments)
         => Assert.That(() => Read(arguments), Throws.TypeOf<OptionException>().With.Message.Contains(word).And.Message.Not.Contains("\n"));
 
+    [Test]
+    public void An_unknown_setting_in_the_environment_is_refused()
+        => Assert.That(
+            () => Read(Least, ("REDIS_FAILOVER_MAX_FAILURE", "3")),
+            Throws.TypeOf<OptionException>().With.Message.StartsWith("REDIS_FAILOVER_MAX_FAILURE in the environment is no setting; allowed: REDIS_FAILOVER_NODES, "));
+
+    [Test]
+    public void What_the_operators_tool_and_the_tests_find_in_the_environment_is_no_setting_and_not_refused()
+        => Assert.That(
+            Read(Least, ("REDIS_FAILOVER_ZK", "z:1/r"), ("REDIS_FAILOVER_FAULT_POINT", ""), ("REDIS_FAILOVER_PASSWORD", "p"), ("REDIS", "x")).Password, Is.EqualTo("p"));
+
+    [TestCase("--write-max-lag (from the command line): '3' is not allowed; allowed: seconds, more than max-failures x probe-timeout (3 x 1000 ms) with write-safety replicated",
+        "--write-safety", "replicated", "--write-max-lag", "3")]
+    [TestCase("--write-max-lag (from the default): '5' is not allowed; allowed: seconds, more than max-failures x probe-timeout (3 x 2000 ms)",
+        "--write-safety", "replicated", "--probe-timeout", "2000")]
+    public void A_master_must_not_refuse_writes_before_a_replica_that_hangs_is_let_go(string message, params string[] arguments)
+        => Assert.That(() => Read([.. Least, .. arguments]), Throws.TypeOf<OptionException>().With.Message.StartsWith(message));
+
+    [TestCase("--write-safety", "replicated", "--write-max-lag", "4")]
+    [TestCase("--write-max-lag", "1")]
+    public void A_longer_bound_is_taken_and_without_write_safety_any(params string[] arguments) => Assert.That(Read([.. Least, .. arguments]), Is.Not.Null);
+
     [TestCase("{", "a JSON file")]
     [TestCase("[]", "a JSON object")]
     [TestCase("{\"max-failure\":3}", "'max-failure' in")]

@@ -80,6 +80,18 @@ internal sealed class ManualTime : TimeProvider
         }
     }
 
+    /// <summary>The process was frozen: both clocks have gone on when the first timer fires.</summary>
+    internal void Jump(TimeSpan length)
+    {
+        lock (_gate)
+        {
+            _elapsed += length;
+            _wall += length;
+        }
+
+        Advance(TimeSpan.Zero);
+    }
+
     /// <summary>The machine was suspended: the wall clock has gone on, the monotonic one has not.</summary>
     internal void Suspend(TimeSpan length)
     {

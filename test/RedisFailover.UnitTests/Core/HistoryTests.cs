@@ -1,0 +1,225 @@
+using System.Collections.Immutable;
+using NUnit.Framework;
+using RedisFailover.Monitor.ZooKeeper;
+
+namespace RedisFailover.UnitTests.Core;
+
+/// <summary>What the history says of a change of master, of a master that came back, and of one that lost something.</summary>
+[TestFixture]
+public sealed class HistoryTests
+{
+    private static readonly NodeAddress A = new("a", 1);
+    private static readonly NodeAddress B = new("b", 1);
+    private static readonly NodeAddress C = new("c", 1);
+    private static readonly FailoverPolicy Policy = new() { Nodes = [A, B, C] };
+    private static readonly TimeSpan Ms = TimeSpan.FromMilliseconds(1);
+    private static readonly DateTimeOffset Noon = new(2026, 11, 22, 12, 0, 0, TimeSpan.Zero);
+
+    [Test]
+    public void A_failover_that_another_monitor_began_took_as_long_as_both_needed()
+    {
+        HistoryEntry entry = AfterTakeover(age: 2000 * Ms);
+
+        Assert.That(entry.Millis.Select(s => s.Key), Is.EqualTo(["takeover", "promotion", "total"]));
+        Assert.That(entry.Millis[0].Value, Is.EqualTo(2000));
+        Assert.That(entry.Millis[2].Value, Is.EqualTo(2000 + entry.Millis[1].Value));
+        Assert.That(entry.Reason, Is.EqualTo("a:1 is lost; begun by m1, which left it to its successor"));
+    }
+
+    [Test]
+    public void Where_nobody_knows_when_it_began_there_is_no_total()
+        => Assert.That(AfterTakeover(age: null).Millis.Select(s => s.Key), Is.EqualTo(["promotion"]));
+
+    [Test]
+    public void A_change_that_the_history_lacks_is_taken_from_the_topology()
+    {
+        var change = new HistoryEntry { Kind = HistoryKind.Failover, Epoch = 2, From = A, To = B, At = Noon, By = "m1", Reason = "a:1 is lost", BytesBehind = 7 };
+        Topology topology = Led(2, B) with { LastChange = change };
+        ImmutableArray<HistoryEntry> before = [new HistoryEntry { Kind = HistoryKind.Adopted, Epoch = 1, To = A, By = "m1", Reason = "first" }];
+
+        HistoryEntry? missing = TopologyStore.Unrecorded(topology, before);
+        Assert.That(missing, Is.EqualTo(change with { Reason = missing!.Reason }));
+        Assert.That(missing.Reason, Does.StartWith("a:1 is lost (noted afterwards, as m1 did not get to it"));
+        // The writer's own entry is a moment later than what it put into the topology.
+        Assert.That(TopologyStore.Unrecorded(topology, before.Add(change with { At = Noon + Ms })), Is.Null);
+        Assert.That(TopologyStore.Unrecorded(topology, before.Add(missing)), Is.Null);
+        // An earlier one of the same kind and epoch is another.
+        Assert.That(TopologyStore.Unrecorded(topology, before.Add(change with { At = Noon - Ms })), Is.Not.Null);
+    }
+
+    [Test]
+    public void Of_a_topology_that_tells_no_more_its_master_is_noted_and_what_is_not_known()
+    {
+        Topology topology = Led(5, B) with { Reason = "somebody wrote it" };
+        var earlier = new HistoryEntry { Kind = HistoryKind.Switchover, Epoch = 4, From = C, To = A, Reason = "" };
+        var refused = new HistoryEntry { Kind = HistoryKind.Refused, Epoch = 5, From = B, Reason = "" };
+
+        HistoryEntry? missing = TopologyStore.Unrecorded(topology, [earlier, refused]);
+        Assert.That((missing!.Kind, missing.Epoch, missing.From, missing.To, missing.BytesBehind), Is.EqualTo((HistoryKind.Failover, 5, A, B, (long?)null)));
+        Assert.That(missing.Reason, Does.Contain("how long it took and what was lost is not known"));
+        Assert.That(TopologyStore.Unrecorded(topology, [earlier with { Epoch = 5 }]), Is.Null);
+        Assert.That(TopologyStore.Unrecorded(topology with { State = TopologyState.FailingOver, Master = null }, [earlier]), Is.Null, "it is not finished");
+    }
+
+    [TestCase(0, 0, "it held data before and is empty now (it was at offset 100 at least): all that it held is gone", null)]
+    [TestCase(4, 60, "it goes on from offset 60, and was at 100 at least: 40 bytes of its stream are lost", 40L)]
+    [TestCase(4, 0, "whether it lacks anything cannot be told", null)]
+    public void A_master_that_was_restarted_with_less_is_accepted_and_noted(int keys, int snapshotAt, string words, long? bytes)
+    {
+        NodeInfo back = Master("A2", "Y") with { Keys = keys, Offset = snapshotAt, PreviousReplicationId = snapshotAt > 0 ? "X" : null, PreviousHistoryEnd = snapshotAt + 1 };
+
+        // Its replicas have copied what it has: nobody has more.
+        PublishTopology publication = Decide(Led(1, A), (A, back), (B, Replica("B", "Y", A)), (C, Replica("C", "Y", A))).OfType<PublishTopology>().Single();
+        Assert.That(publication.Record, Is.Not.Null);
+        Assert.That((publication.Record!.Kind, publication.Record.To, publication.Record.BytesBehind), Is.EqualTo((HistoryKind.Restarted, A, bytes)));
+        Assert.That(publication.Record.Reason, Does.StartWith("master a:1 was restarted and stays in office: ").And.Contain(words));
+        Assert.That(publication.Next.Reason, Is.EqualTo(publication.Record.Reason), "zkCli.sh shows it");
+    }
+
+    [Test]
+    public void One_that_was_restarted_with_everything_is_nothing_to_note()
+    {
+        NodeInfo back = Master("A2", "Y") with { PreviousReplicationId = "X", PreviousHistoryEnd = 101 };
+        Assert.That(Decide(Led(1, A), (A, back)).OfType<PublishTopology>().Single().Record, Is.Null);
+        // Nor one that its own application emptied.
+        Assert.That(Decide(Led(1, A), (A, Master("A", "X") with { Keys = 0, Offset = 130 })).OfType<PublishTopology>().Select(p => p.Record), Is.All.Null);
+    }
+
+    [Test]
+    public void What_the_monitor_saw_before_the_restart_counts_as_well_as_the_znode()
+    {
+        NodeInfo before = Master("A", "X") with { Offset = 500 };
+        NodeInfo back = Master("A2", "Y") with { Offset = 450, PreviousReplicationId = "X", PreviousHistoryEnd = 451 };
+        ClusterView view = View(Led(1, A), (A, before), (B, Replica("B", "Y", A)), (C, Replica("C", "Y", A))).Apply(new NodeAnswered(20 * Ms, 20 * Ms, A, back, Ms), Policy);
+
+        Assert.That(FailoverDecider.Decide(view, Policy, 21 * Ms).Actions.OfType<PublishTopology>().Single().Record!.BytesBehind, Is.EqualTo(50));
+    }
+
+    [Test]
+    public void A_replica_that_somebody_promoted_is_not_called_restarted()
+    {
+        NodeInfo replica = Replica("B", "X", A);
+        NodeInfo byHand = Master("B", "Z") with { Offset = 130, PreviousReplicationId = "X", PreviousHistoryEnd = 101 };
+        ClusterView view = View(Led(1, A), (A, Master("A", "X")), (B, replica)).Apply(new NodeAnswered(20 * Ms, 20 * Ms, B, byHand, Ms), Policy);
+
+        HistoryEntry entry = FailoverDecider.Decide(view, Policy, 21 * Ms).Actions.OfType<Demote>().Single().Record!;
+        Assert.That(entry.Reason, Does.StartWith("b:1 was made a master by somebody (REPLICAOF NO ONE) and is made a replica again; 30 bytes"));
+        Assert.That(entry.BytesBehind, Is.EqualTo(30));
+    }
+
+    [Test]
+    public void A_former_master_that_comes_back_empty_is_not_said_to_have_lost_nothing()
+    {
+        Topology topology = Led(2, B) with
+        {
+            Identity = new MasterIdentity("B", "Y", "X", 100, HasData: true),
+            LastChange = new HistoryEntry { Kind = HistoryKind.Failover, Epoch = 2, From = A, To = B, Reason = "" },
+        };
+        NodeInfo promoted = Master("B", "Y") with { PreviousReplicationId = "X", PreviousHistoryEnd = 101 };
+
+        HistoryEntry wiped = Decide(topology, (A, Master("A2", "W") with { Keys = 0, Offset = 0 }), (B, promoted)).OfType<Demote>().Single().Record!;
+        Assert.That(wiped.Reason, Does.Contain("it was restarted and is empty").And.Contain("how much is not known"));
+        Assert.That(wiped.BytesBehind, Is.Null);
+        // It had been a replica itself, and was promoted by the monitors: nobody did that by hand.
+        ClusterView view = View(topology, (A, Replica("A", "X", B)), (B, promoted)).Apply(new NodeAnswered(12 * Ms, 12 * Ms, A, Master("A", "X"), Ms), Policy);
+        HistoryEntry intact = FailoverDecider.Decide(view, Policy, 21 * Ms).Actions.OfType<Demote>().Single().Record!;
+        Assert.That(intact.Reason, Does.StartWith("a:1 came back as a master and is made a replica"));
+        Assert.That((intact.BytesBehind, intact.Reason.Contains("all of its replication stream had reached b:1: nothing is known to be lost", StringComparison.Ordinal)), Is.EqualTo((0L, true)));
+    }
+
+    [Test]
+    public void A_node_of_another_cluster_is_explained_in_the_znode_until_it_is_emptied()
+    {
+        ClusterView view = View(Led(1, A), (A, Master("A", "X")), (C, Master("C", "Q") with { Keys = 900 }));
+        Topology published = FailoverDecider.Decide(view, Policy, 21 * Ms).Actions.OfType<PublishTopology>().Single().Next;
+        Assert.That(published.Remarks[C], Is.EqualTo("left alone, because its data were never this cluster's (a master, 900 keys, offset 100)"));
+
+        // Its figures are no news.
+        view = View(published, (A, Master("A", "X")), (C, Master("C", "Q") with { Keys = 901 }));
+        Assert.That(FailoverDecider.Decide(view, Policy, 21 * Ms).Actions.OfType<PublishTopology>(), Is.Empty);
+        view = View(published, (A, Master("A", "X")), (C, Master("C", "Q") with { Keys = 0 }));
+        Assert.That(FailoverDecider.Decide(view, Policy, 21 * Ms).Actions.OfType<PublishTopology>().Single().Next.Remarks, Is.Empty);
+    }
+
+    [Test]
+    public void A_monitor_that_joins_is_news_to_whoever_asks_whether_a_failover_would_work()
+    {
+        ClusterView alone = View(Led(1, A), (A, Master("A", "X")), (B, Replica("B", "X", A)));
+        ClusterView two = alone.Apply(new MonitorCame(20 * Ms, "m2"), Policy);
+        MonitorReport before = alone.Report() with { Failover = Readiness.Of(alone, Policy, 21 * Ms) };
+        MonitorReport after = two.Report() with { Failover = Readiness.Of(two, Policy, 21 * Ms) };
+
+        Assert.That(before.Failover!.Reason, Does.Contain("the one monitor that is alive decides"));
+        Assert.That(after.Failover!.Reason, Does.Contain("2 of 2 monitors have to agree"));
+        Assert.That(after.SaysTheSameAs(before), Is.False);
+    }
+
+    [Test]
+    public void A_topology_older_than_the_history_goes_on_under_an_epoch_that_clients_follow()
+    {
+        var view = new ClusterView { Nodes = Policy.Nodes.ToImmutableSortedDictionary(n => n, n => new NodeView(n)) };
+        view = view.Apply(new LeadershipGained(Ms, 1), Policy)
+            .Apply(new TopologyRead(2 * Ms, 9, Led(3, A) with { ChangedBy = "somebody" }, null, LastEpoch: 7, Synced: true), Policy);
+
+        Decision decision = FailoverDecider.Decide(view, Policy, 3 * Ms);
+        PublishTopology publication = decision.Actions.OfType<PublishTopology>().Single();
+        Assert.That((publication.Next.Epoch, publication.Next.Master), Is.EqualTo((8, A)));
+        Assert.That(decision.Warning, Does.Contain("epoch 3").And.Contain("epoch 7").And.Contain("'somebody'"));
+    }
+
+    [Test]
+    public void A_watch_that_is_late_is_no_epoch_that_goes_back()
+    {
+        ClusterView view = View(Led(5, A)).Apply(new LeadershipLost(20 * Ms), Policy)
+            .Apply(new TopologyRead(21 * Ms, 1, Led(4, B), null, 0, Synced: false), Policy);
+        Assert.That((view.TopologyFault, view.Topology!.Epoch), Is.EqualTo(((string?)null, 5)));
+    }
+
+    /// <summary>m1 died after it had promoted b; this monitor finds that out.</summary>
+    private static HistoryEntry AfterTakeover(TimeSpan? age)
+    {
+        Topology intent = new()
+        {
+            State = TopologyState.FailingOver,
+            Epoch = 2,
+            Reason = "a:1 is lost",
+            ChangedBy = "m1",
+            Replicas = [B, C],
+            Members = [A, B, C],
+            Identity = new MasterIdentity("A", "X", null, 100, HasData: true),
+            Intent = new FailoverIntent(A, null),
+        };
+        ClusterView view = new ClusterView { Nodes = Policy.Nodes.ToImmutableSortedDictionary(n => n, n => new NodeView(n)) }
+            .Apply(new LeadershipGained(Ms, 2), Policy)
+            .Apply(new TopologyRead(2 * Ms, 3, intent, null, 1, Synced: true) { ChangeAge = age }, Policy)
+            .Apply(new ActionFinished(10 * Ms, new Promote(B), Info: Master("B", "Y") with { PreviousReplicationId = "X", PreviousHistoryEnd = 101 }), Policy);
+        return FailoverDecider.Decide(view, Policy, 11 * Ms).Actions.OfType<PublishTopology>().Single().Record!;
+    }
+
+    private static ImmutableArray<FailoverAction> Decide(Topology topology, params (NodeAddress Node, NodeInfo Says)[] nodes)
+        => FailoverDecider.Decide(View(topology, nodes), Policy, 21 * Ms).Actions;
+
+    private static ClusterView View(Topology topology, params (NodeAddress Node, NodeInfo Says)[] nodes)
+    {
+        ClusterView view = new ClusterView { Nodes = Policy.Nodes.ToImmutableSortedDictionary(n => n, n => new NodeView(n)) }
+            .Apply(new LeadershipGained(Ms, 1), Policy)
+            .Apply(new TopologyRead(2 * Ms, 3, topology, null, topology.Epoch, Synced: true), Policy);
+        return nodes.Aggregate(view, (v, n) => v.Apply(new NodeAnswered(10 * Ms, 10 * Ms, n.Node, n.Says, Ms), Policy));
+    }
+
+    private static Topology Led(long epoch, NodeAddress master) => new()
+    {
+        Master = master,
+        State = TopologyState.Ok,
+        Epoch = epoch,
+        Replicas = [],
+        Unavailable = [.. Policy.Nodes.Where(n => n != master)],
+        Members = [A, B],
+        Identity = new MasterIdentity("A", "X", null, 100, HasData: true),
+    };
+
+    private static NodeInfo Master(string run, string id) => new() { Role = NodeRole.Master, RunId = run, ReplicationId = id, Offset = 100, Keys = 5 };
+
+    private static NodeInfo Replica(string run, string id, NodeAddress master)
+        => new() { Role = NodeRole.Replica, RunId = run, ReplicationId = id, Offset = 100, Keys = 5, MasterAddress = master, LinkUp = true };
+}

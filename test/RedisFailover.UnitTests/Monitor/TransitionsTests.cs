@@ -1,0 +1,158 @@
+using System.Collections.Immutable;
+using Microsoft.Extensions.Logging;
+using NUnit.Framework;
+using RedisFailover.Monitor.Hosting;
+using RedisFailover.UnitTests.ZooKeeper;
+
+namespace RedisFailover.UnitTests.Monitor;
+
+/// <summary>What an operator reads in the log.</summary>
+[TestFixture]
+public sealed class TransitionsTests
+{
+    private static readonly NodeAddress A = new("a", 1);
+    private static readonly NodeAddress B = new("b", 1);
+    private static readonly Topology Ok = new() { Master = A, Replicas = [B], State = TopologyState.Ok, Epoch = 4, ChangedBy = "m1", Reason = "as it was" };
+    private static readonly ClusterView Follower = new() { Topology = Ok, Version = 7 };
+    private static readonly ClusterView Leader = Follower with { Term = 3, TopologyKnown = true };
+
+    [Test]
+    public void The_loss_of_the_master_is_a_warning()
+    {
+        Topology intent = Ok with { Master = null, State = TopologyState.FailingOver, Epoch = 5, Intent = new FailoverIntent(A, null) };
+        Assert.That(
+            Told(Leader, Leader, Decision.Do("master a:1 is lost: nothing listens there", new PublishTopology(intent, 7))),
+            Is.EqualTo([(LogLevel.Warning, "MASTER LOST, a failover begins (epoch 5): master a:1 is lost: nothing listens there")]));
+    }
+
+    [Test]
+    public void A_monitor_that_does_not_lead_warns_when_the_master_changes_and_not_of_a_replica()
+    {
+        ClusterView lost = Follower with { Topology = Ok with { Master = null, State = TopologyState.FailingOver, Epoch = 5 } };
+        Assert.That(Told(Follower, lost).Single().Level, Is.EqualTo(LogLevel.Warning));
+        Assert.That(Told(lost, Follower with { Topology = Ok with { Master = B, Epoch = 5 } }).Single().Level, Is.EqualTo(LogLevel.Warning));
+        Assert.That(Told(Follower, Follower with { Topology = Ok with { Replicas = [], Unavailable = [B] } }).Single().Level, Is.EqualTo(LogLevel.Information));
+        Assert.That(Told(new ClusterView(), Follower).Single().Level, Is.EqualTo(LogLevel.Information), "a first sight is no change");
+    }
+
+    [Test]
+    public void What_somebody_else_writes_while_this_monitor_leads_is_said_and_not_taken_for_its_own()
+    {
+        var log = new RecordedLog();
+        var transitions = new Transitions(log, "m1");
+        transitions.TellNow(Follower, Leader, Decision.Nothing(""), TimeSpan.Zero);
+        ClusterView written = Leader with { Version = 8, Topology = Ok with { Replicas = [], Reason = "by hand", ChangedBy = "" } };
+        transitions.TellNow(Leader, written, Decision.Nothing(""), TimeSpan.Zero);
+
+        Assert.That(log.Entries, Has.Member((
+            LogLevel.Warning,
+            "somebody else has written the topology while this monitor leads: version 8, epoch 4, master a:1, by an unknown writer; this monitor goes by it as it stands")));
+        Assert.That(log.Entries.Select(e => e.Text), Has.Some.Contains("by an unknown writer: by hand"));
+    }
+
+    [Test]
+    public void What_the_leader_before_wrote_is_not_somebody_elses_nor_is_what_this_monitor_writes()
+    {
+        var log = new RecordedLog();
+        var transitions = new Transitions(log, "m2");
+        ClusterView unread = Follower with { Term = 4 };
+        ClusterView read = unread with { TopologyKnown = true, Version = 8, Topology = Ok with { Reason = "its last" } };
+        transitions.TellNow(Follower, unread, Decision.Nothing(""), TimeSpan.Zero);
+        transitions.TellNow(unread, read, Decision.Nothing(""), TimeSpan.Zero);
+        transitions.TellNow(read, read with { Version = 9, Topology = Ok with { Reason = "my own", ChangedBy = "m2" } }, Decision.Nothing(""), TimeSpan.Zero);
+
+        Assert.That(log.Entries.Select(e => e.Text), Has.None.Contains("somebody else").And.Some.Contains("by m1: its last").And.Some.Contains("by m2: my own"));
+    }
+
+    [Test]
+    public void What_needs_attention_is_said_once_though_it_is_published_meanwhile()
+    {
+        var log = new RecordedLog();
+        var transitions = new Transitions(log, "m1");
+        ClusterView writing = Leader with { Running = [new PublishTopology(Ok, 7)] };
+        Decision nobody = Decision.Nothing("nobody is fit") with { Warning = "nobody is fit" };
+        transitions.TellNow(Leader, writing, nobody, TimeSpan.Zero);
+        transitions.TellNow(writing, writing, Decision.Nothing("waiting for the publication"), TimeSpan.Zero);
+        transitions.TellNow(writing, Leader, nobody, TimeSpan.Zero);
+        Assert.That(log.Entries.Select(e => e.Text), Is.EqualTo(["attention: nobody is fit"]));
+
+        transitions.TellNow(Leader, Leader, Decision.Nothing("all is well"), TimeSpan.Zero);
+        transitions.TellNow(Leader, Leader, nobody, TimeSpan.Zero);
+        Assert.That(log.Entries, Has.Count.EqualTo(2), "it was gone in between");
+    }
+
+    [Test]
+    public void One_monitor_is_not_several()
+    {
+        ClusterView two = Follower with { OtherMonitors = ImmutableDictionary<string, MonitorReport>.Empty.Add("m2", MonitorReport.None) };
+        Assert.That(Told(two, Follower).Single().Text, Is.EqualTo("monitor m2 is gone; 1 monitor is alive"));
+        Assert.That(Told(Follower, two).Single().Text, Is.EqualTo("monitor m2 is here; 2 monitors are alive"));
+    }
+
+    [TestCase(0L, LogLevel.Warning, "; no loss seen")]
+    [TestCase(1234L, LogLevel.Warning, "; possible loss 1234 bytes")]
+    [TestCase(null, LogLevel.Warning, "; possible loss not known")]
+    public void A_failover_that_is_done_is_one_line_with_all_that_counts(long? behind, LogLevel level, string loss)
+        => Assert.That(
+            Recorded(HistoryKind.Failover, behind),
+            Is.EqualTo((level, $"FAILOVER DONE (epoch 5): a:1 -> b:1 in 12.5 ms (verdict 2.5 ms){loss}: a:1 is lost")));
+
+    [TestCase(HistoryKind.Switchover, 0L, LogLevel.Information)]
+    [TestCase(HistoryKind.Switchover, 9L, LogLevel.Warning)]
+    [TestCase(HistoryKind.Demoted, 0L, LogLevel.Information)]
+    [TestCase(HistoryKind.Demoted, 9L, LogLevel.Warning)]
+    [TestCase(HistoryKind.Demoted, null, LogLevel.Warning)]
+    [TestCase(HistoryKind.Restarted, null, LogLevel.Warning)]
+    [TestCase(HistoryKind.Restored, null, LogLevel.Warning)]
+    [TestCase(HistoryKind.Adopted, null, LogLevel.Information)]
+    public void What_may_have_lost_something_is_a_warning(HistoryKind kind, long? behind, LogLevel level)
+        => Assert.That(Recorded(kind, behind).Level, Is.EqualTo(level));
+
+    [Test]
+    public async Task A_monitor_that_was_frozen_says_so_and_for_how_long()
+    {
+        var time = new ManualTime();
+        var log = new RecordedLog();
+        using var stop = new CancellationTokenSource();
+        Task watching = Wakefulness.WatchAsync(new MonotonicClock(time), log, stop.Token);
+        await Waiting.Until(() => time.PendingTimers == 1);
+        time.Jump(TimeSpan.FromSeconds(6.25));
+        await Waiting.Until(() => !log.Entries.IsEmpty && time.PendingTimers == 1);
+        time.Suspend(TimeSpan.FromMinutes(5));
+        time.Advance(TimeSpan.FromMilliseconds(250));
+        await Waiting.Until(() => log.Entries.Count == 2 && time.PendingTimers == 1);
+        // In time, and the wall clock set back: nothing.
+        time.Suspend(-TimeSpan.FromMinutes(5));
+        time.Advance(TimeSpan.FromMilliseconds(250));
+        await Waiting.Until(() => time.PendingTimers == 1);
+        await stop.CancelAsync();
+        await watching.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+
+        Assert.That(log.Entries.Select(e => e.Text), Is.EqualTo([
+            "this monitor was held up for 6.0 s (frozen, starved, or its machine slept): what it saw before is out of date",
+            "the wall clock went forward by 300.0 s more than the time that has passed: it was set, or the machine slept"]));
+    }
+
+    private static (LogLevel Level, string Text)[] Told(ClusterView before, ClusterView after, Decision? decision = null)
+    {
+        var log = new RecordedLog();
+        new Transitions(log, "m1").TellNow(before, after, decision ?? Decision.Nothing(""), TimeSpan.Zero);
+        return [.. log.Entries];
+    }
+
+    private static (LogLevel Level, string Text) Recorded(HistoryKind kind, long? behind)
+    {
+        var log = new RecordedLog();
+        Log.Recorded(log, new HistoryEntry
+        {
+            Kind = kind,
+            Epoch = 5,
+            From = A,
+            To = B,
+            Reason = "a:1 is lost",
+            BytesBehind = behind,
+            Millis = [KeyValuePair.Create("verdict", 2.5), KeyValuePair.Create("total", 12.5)],
+        });
+        return log.Entries.Single();
+    }
+}
