@@ -6,8 +6,7 @@ namespace RedisFailover.Benchmarks.Client;
 
 /// <summary>What choosing the node costs a call, without any network: "--filter *Routing*".</summary>
 [MemoryDiagnoser]
-[ShortRunJob]
-[InProcess]
+[Config(typeof(ShortInProcess))]
 public class Routing
 {
     private readonly Snapshot _snapshot = new(

@@ -129,6 +129,12 @@ public sealed class RoutingTests
         Assert.That((string?)database.Execute("GETEX", "where"), Is.EqualTo("master"));
         Assert.That(() => database.StringSet("where", "?", flags: StackExchangeVersion.DemandReplica), Throws.ArgumentException);
         Assert.That(() => database.Execute("BLPOP", "list", 1), Throws.TypeOf<NotSupportedException>());
+        Assert.That(() => database.ExecuteAsync("xreadgroup", "GROUP", "g", "me", "BLOCK", 0, "STREAMS", "s", ">"), Throws.TypeOf<NotSupportedException>());
+        Assert.That(() => database.CreateBatch().ExecuteAsync("BLPOP", "list", 1), Throws.TypeOf<NotSupportedException>());
+        ITransaction transaction = database.CreateTransaction();
+        Task<RedisResult> inside = transaction.ExecuteAsync("BLPOP", "list", 1);
+        Assert.That(await transaction.ExecuteAsync(), Is.True, "inside MULTI it does not block");
+        Assert.That((await inside).IsNull, Is.True);
     }
 
     [TestCase("PreferReplica", "replica")]
