@@ -93,9 +93,11 @@ public sealed class FailoverConnection : IAsyncDisposable
     /// Asks the monitors to make another node master, with the old one alive and nothing lost, and waits until it is done.
     /// </summary>
     /// <param name="target">The node to become master; null lets the monitors choose.</param>
-    /// <param name="cancellationToken">Stops the waiting, not the failover. Without monitors nobody answers: give a deadline.</param>
+    /// <param name="cancellationToken">
+    /// Stops the waiting and takes the request back; a switchover that is under way goes on. Without monitors nobody answers: give a deadline.
+    /// </param>
     /// <returns>The topology with the new master.</returns>
-    /// <exception cref="InvalidOperationException">Another request is pending, or the monitors refused this one; their log and history say why.</exception>
+    /// <exception cref="InvalidOperationException">The monitors refused it, or have undone it; the message says why.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     /// <exception cref="ObjectDisposedException">The connection is disposed.</exception>
     public async Task<Topology> FailoverAsync(NodeAddress? target = null, CancellationToken cancellationToken = default)
