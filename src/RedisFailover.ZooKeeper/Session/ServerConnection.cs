@@ -35,6 +35,7 @@ internal sealed class ServerConnection : IDisposable
     private long _lastSend;
     private ITimer? _timer;
     private TimeSpan _timeout;
+    private ReadLoop? _loop;
 
     internal ServerConnection(Stream stream, string server, string chroot, int lastXid, TimeProvider time)
     {
@@ -97,8 +98,8 @@ internal sealed class ServerConnection : IDisposable
 
             refused = Append(request);
 
-            // Whoever flushes now takes this frame along; a runner that is due begins with it.
-            flush = refused == ZooKeeperErrorCode.Ok && !_flushing && !Handoff.RunnerIsDue;
+            // Whoever flushes now takes this frame along; a runner that is due begins with it, the loop ends its round with it.
+            flush = refused == ZooKeeperErrorCode.Ok && !_flushing && !Handoff.RunnerIsDue && _loop?.SendsSoon != true;
             if (flush)
             {
                 StartFlush();
@@ -146,7 +147,25 @@ internal sealed class ServerConnection : IDisposable
         _ = FlushAsync();
     }
 
-    internal ValueTask<ReadOnlyMemory<byte>> ReadFrameAsync(CancellationToken cancellationToken) => _reader.ReadAsync(cancellationToken);
+    /// <summary>Reads until the connection is lost, and then throws why.</summary>
+    /// <param name="handle">Given every frame, in order; its memory is good for that long.</param>
+    internal Task ReadAsync(Action<ReadOnlyMemory<byte>> handle)
+    {
+        _loop = new ReadLoop(this, _time, handle);
+        return _loop.RunAsync();
+    }
+
+    /// <summary>The next frame; the thread waits for it until the connection is closed from either side.</summary>
+    internal ReadOnlyMemory<byte> Receive()
+    {
+        if (_stream is SocketStream socket)
+        {
+            // Read without the lock: a count that is a little old does no harm.
+            socket.AnswerIsDue = _inFlight.Count > 0;
+        }
+
+        return _reader.Receive();
+    }
 
     internal bool TryReadBufferedFrame(out ReadOnlyMemory<byte> frame) => _reader.TryReadBuffered(out frame);
 

@@ -115,12 +115,18 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
     /// <exception cref="ArgumentOutOfRangeException">The session timeout is out of range.</exception>
     /// <exception cref="ZooKeeperException">The server refused the credentials (<see cref="ZooKeeperErrorCode.AuthFailed"/>).</exception>
     /// <exception cref="OperationCanceledException">Cancelled before a server accepted the session.</exception>
-    public static async Task<ZooKeeperSession> ConnectAsync(ZooKeeperOptions options, CancellationToken cancellationToken = default)
+    public static Task<ZooKeeperSession> ConnectAsync(ZooKeeperOptions options, CancellationToken cancellationToken = default)
+        => ConnectAsync(options, null, cancellationToken);
+
+    /// <param name="options">How to reach the ensemble.</param>
+    /// <param name="former">The session that this one replaces, to be closed first; null for none.</param>
+    /// <param name="cancellationToken">Ends the trying.</param>
+    internal static async Task<ZooKeeperSession> ConnectAsync(ZooKeeperOptions options, FormerSession? former, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentOutOfRangeException.ThrowIfLessThan(options.SessionTimeout, TimeSpan.FromMilliseconds(100));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(options.SessionTimeout, TimeSpan.FromHours(1));
-        var session = new ZooKeeperSession(options);
+        var session = new ZooKeeperSession(options) { _former = former };
         session._loop = Task.Run(session.RunAsync, CancellationToken.None);
         try
         {
