@@ -2,7 +2,8 @@ namespace RedisFailover.ZooKeeper;
 
 /// <summary>
 /// Reads one connection on a thread of its own, and resumes on that same thread those whose replies have come: no other thread need wake up
-/// for a request, and what all of them send next goes out together.
+/// for a request, and what all of them send next goes out together. With many requests in flight the thread pool resumes them while the
+/// loop reads on.
 /// </summary>
 /// <remarks>
 /// Even so nobody can hold up the loop. Reading is a turn that one thread has at a time; it is counted in <c>_turn</c>, odd while users' code
@@ -93,7 +94,7 @@ internal sealed class ReadLoop(ServerConnection connection, TimeProvider time, A
             return true;
         }
 
-        if (_blockedAt is { } at && time.GetElapsedTime(at) < Wary)
+        if (connection.IsBusy || (_blockedAt is { } at && time.GetElapsedTime(at) < Wary))
         {
             handoff.Flush();
             return true;

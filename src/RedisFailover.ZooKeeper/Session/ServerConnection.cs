@@ -20,6 +20,9 @@ internal sealed class ServerConnection : IDisposable
     /// <summary>And more bytes than this that the socket has not taken yet.</summary>
     private const int MaxUnsentBytes = 64 * 1024 * 1024;
 
+    /// <summary>From so many requests in flight on, it is throughput that counts.</summary>
+    private const int Many = 64;
+
     private readonly Lock _gate = new();
     private readonly Stream _stream;
     private readonly FrameReader _reader;
@@ -71,6 +74,9 @@ internal sealed class ServerConnection : IDisposable
             }
         }
     }
+
+    /// <summary>Many requests are in flight. Read without the lock: a count that is a little old does no harm.</summary>
+    internal bool IsBusy => _inFlight.Count >= Many;
 
     internal Moment LastReceive => _reader.LastReceive;
 
@@ -160,8 +166,7 @@ internal sealed class ServerConnection : IDisposable
     {
         if (_stream is SocketStream socket)
         {
-            // Read without the lock: a count that is a little old does no harm.
-            socket.AnswerIsDue = _inFlight.Count > 0;
+            socket.AnswerIsDue = _inFlight.Count > 0 && !IsBusy;
         }
 
         return _reader.Receive();
