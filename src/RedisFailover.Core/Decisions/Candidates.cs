@@ -79,12 +79,13 @@ internal static class Candidates
             : null;
 
     /// <summary>
-    /// Whether its offset can no longer grow by the old master's doing: asked after the change of master began, or after the old
-    /// master's failure and without a link to it.
+    /// Whether what it has can no longer change by the old master's doing: a replica is detached, and said so after the old master's
+    /// failure (what was sent to it before has reached it by then); any other node was asked after the change of master began.
     /// </summary>
     internal static bool IsFinal(NodeView node, MasterChangeProgress progress)
-        => node.InfoAsked >= progress.StartedAt
-            || (node.InfoAsked >= progress.LostAt && node.Info is { Role: NodeRole.Replica, LinkUp: false });
+        => node.Info is { Role: NodeRole.Replica } replica
+            ? replica.IsDetached && node.InfoAsked >= progress.LostAt
+            : node.InfoAsked >= progress.StartedAt;
 
     /// <summary>
     /// The best first: those of the lost master's own history before those of the one that it continued (which miss all that came

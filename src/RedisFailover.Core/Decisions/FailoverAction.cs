@@ -73,6 +73,20 @@ public sealed record Promote(NodeAddress Node, string? Despite = null) : Failove
     public override string ToString() => $"promote {Node}";
 }
 
+/// <summary>
+/// REPLICAOF to where nothing listens (<see cref="NodeInfo.Nowhere"/>): the replica keeps its data, its offset and what it needs to go on
+/// from there, and takes nothing any more from the master that it had: neither writes, nor its emptiness should it come back without
+/// its data. INFO in the same go says what it has.
+/// </summary>
+public sealed record Detach(NodeAddress Node) : FailoverAction
+{
+    /// <inheritdoc/>
+    public override NodeAddress On => Node;
+
+    /// <inheritdoc/>
+    public override string ToString() => $"detach {Node} from its master";
+}
+
 /// <summary>Make a replica follow this master.</summary>
 public sealed record Follow(NodeAddress Node, NodeAddress Master) : FailoverAction
 {

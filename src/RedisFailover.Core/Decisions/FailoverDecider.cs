@@ -47,7 +47,7 @@ public static class FailoverDecider
         if (view.LiveMonitors < policy.RequiredMonitors && view.Topology is not { IsChangingMaster: true })
         {
             string few = $"nothing is decided: {view.LiveMonitors} monitors are here, {policy.RequiredMonitors} are required";
-            return Decision.Nothing(few) with { Warning = few };
+            return new Decision(Detachment.WithoutDecision(view, policy, now), null, few, few);
         }
 
         // What a node said before this monitor led may be older than what the leader before did to it.

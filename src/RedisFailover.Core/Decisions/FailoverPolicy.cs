@@ -97,6 +97,12 @@ public sealed record FailoverPolicy
     /// <summary>The nodes that are never promoted, whatever they hold. Default none.</summary>
     public ImmutableArray<NodeAddress> NeverPromote { get; init; } = [];
 
+    /// <summary>
+    /// How long after a master was restarted with less than it had the nodes are waited for that do not answer yet, and may have it: what
+    /// it takes to judge a silent node, or to load a data set.
+    /// </summary>
+    public TimeSpan ReturnPatience => SilenceLimit > LoadingTimeout ? SilenceLimit : LoadingTimeout;
+
     /// <summary>How long the decider waits before it tries again to relieve a master that was not relieved in time.</summary>
     public TimeSpan ReliefInterval => 10 * SwitchoverTimeout;
 

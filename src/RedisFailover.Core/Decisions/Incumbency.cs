@@ -56,9 +56,10 @@ internal static class Incumbency
         (ImmutableArray<FailoverAction> questions, TimeSpan? wakeAt) = Suspicion(view, topology, now);
         (WriteQuorum? quorum, ImmutableArray<FailoverAction> safeguards, string? weakness) = WriteSafety.Maintain(view, policy, topology);
         // Who is not known to all as a possible holder of writes is not let near them yet.
-        actions = [.. actions.Where(a => a is not (Follow or Demote) || WriteSafety.MayAttach(policy, topology, a.On!)), .. safeguards];
+        actions = [.. actions.Where(a => a is not (Follow or Demote) || WriteSafety.MayAttach(policy, topology, a.On!)), .. Detachment.WhileLoading(view, policy, topology), .. safeguards];
         warning = weakness is null ? warning : warning is null ? weakness : $"{warning}; {weakness}";
-        Topology next = Refreshed(Membership.WithLists(topology, view, policy), view) with { WriteQuorum = quorum };
+        (ImmutableArray<NodeView> awaited, TimeSpan? patience) = MayHaveMore(view, policy, now, topology);
+        Topology next = (awaited.IsEmpty ? Refreshed(Membership.WithLists(topology, view, policy), view) : Membership.WithLists(topology, view, policy)) with { WriteQuorum = quorum };
         // What the znode said about a master that was waited for holds no longer.
         bool isBack = topology.Reason.Contains(Waiting, StringComparison.Ordinal);
         string reason = isBack ? $"{topology.Master} answers again" : next != topology ? Difference(topology, next)
@@ -75,6 +76,14 @@ internal static class Incumbency
         }
 
         warning = trouble is null ? warning : warning is null ? trouble : $"{trouble}; {warning}";
+        if (!awaited.IsEmpty)
+        {
+            questions = [.. questions, .. awaited.Where(n => n is { IsOnline: true, FailingSince: null, Evidence: null }).Select(n => new Inspect(n.Address))];
+            wakeAt = wakeAt is null || patience < wakeAt ? patience : wakeAt;
+            string less = $"master {topology.Master} was restarted and has less than before; if {string.Join(" or ", awaited.Select(n => n.Address))} comes within {policy.ReturnPatience.TotalSeconds:0} s and has it, it takes over";
+            warning = warning is null ? less : $"{less}; {warning}";
+        }
+
         wakeAt = troubleUntil is { } inTime && (wakeAt is null || inTime < wakeAt) ? inTime : wakeAt;
         return new Decision([.. questions, .. actions], wakeAt, reason, warning);
     }
@@ -87,9 +96,10 @@ internal static class Incumbency
     {
         string reason = $"{loss.Reason}{Waiting}, because the last one was less than {policy.FailoverInterval.TotalMilliseconds:0} ms ago";
         Topology next = Membership.WithLists(topology with { Reason = reason }, view, policy);
+        ImmutableArray<FailoverAction> actions = Detachment.WhileWaiting(view, policy, topology, loss);
         return Words.SameButForNumbers(topology.Reason, reason) && next with { Reason = topology.Reason } == topology
-            ? Decision.Nothing(reason, until) with { Warning = reason }
-            : new Decision([new PublishTopology(next, view.Version)], until, reason, reason);
+            ? new Decision(actions, until, reason, reason)
+            : new Decision([new PublishTopology(next, view.Version), .. actions], until, reason, reason);
     }
 
     /// <summary>The intent to replace a master that is lost; also when it was just handing over.</summary>
@@ -108,7 +118,7 @@ internal static class Incumbency
             },
             view,
             policy);
-        return Decision.Do(loss, [new PublishTopology(intent, view.Version), .. AskReplicas(view, from)]);
+        return Decision.Do(loss, [new PublishTopology(intent, view.Version), .. Detachment.AtTheBeginning(view, policy, intent)]);
     }
 
     private static Decision Fulfil(string wish, ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology)
@@ -230,15 +240,28 @@ internal static class Incumbency
         return (questions.ToImmutable(), wakeAt);
     }
 
-    /// <summary>All nodes but one are asked at once, so that their offsets are final when a candidate is chosen.</summary>
-    private static IEnumerable<FailoverAction> AskReplicas(ClusterView view, NodeAddress from)
-        => view.Nodes.Values.Where(n => n.IsOnline && n.Address != from).OrderBy(n => n.Address).Select(n => new Inspect(n.Address));
-
     /// <summary>What the lost master held: by its own last word, unless it was restarted since the topology was written.</summary>
     internal static MasterIdentity? LastKnownIdentity(NodeView master, MasterIdentity? published)
         => master.Info is { Role: NodeRole.Master } info && (published is null || published.RunId == info.RunId)
             ? info.Identity
             : published;
+
+    /// <summary>
+    /// Who may have what a master that was restarted no longer has, but does not answer yet, and until when that is waited for: so long
+    /// the znode keeps what the master was, by which they are judged when they come.
+    /// </summary>
+    private static (ImmutableArray<NodeView> Awaited, TimeSpan? Until) MayHaveMore(ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology)
+    {
+        NodeView master = view.Node(topology.Master!);
+        if (!master.IsMaster || topology.Identity is not { RunId.Length: > 0, HasData: true } known || master.Info!.RunId == known.RunId
+            || (master.Info.SharesHistoryWith(known) && master.Info.Offset >= known.Offset)
+            || (master.OnlineSince ?? now) + policy.ReturnPatience is var until && now >= until)
+        {
+            return ([], null);
+        }
+
+        return ([.. policy.Nodes.Where(n => n != master.Address && topology.Members.Contains(n)).Select(view.Node).Where(n => !n.IsInOrder)], until);
+    }
 
     /// <summary>The identity in the znode is renewed when it became another one, not with every byte of the offset.</summary>
     private static Topology Refreshed(Topology topology, ClusterView view)

@@ -93,21 +93,31 @@ internal static class MasterChange
         // Everyone who may answer is heard before anyone is chosen: the one that is asked last may be the one that has most, or may
         // have been promoted already. A node that this monitor has never heard of yet is waited for until it is judged.
         TimeSpan patience = progress.StartedAt + policy.SilenceLimit;
+        ImmutableArray<FailoverAction> questions = Detachment.BeforeTheChoice(view, policy, topology, progress);
         if (now < patience && view.Nodes.Values.Any(n => n.Condition == NodeCondition.Unknown && n.Evidence is not (Evidence.Denied or Evidence.Nonsense)
             && n.Address != from?.Address))
         {
-            return Decision.Nothing("waiting for all nodes to be seen", patience);
+            return new Decision(questions, patience, "waiting for all nodes to be seen");
         }
 
-        // After a switchover that did not get there in time the asking begins only now.
-        patience = progress.StartedAt + policy.ProbeTimeout + (progress.PausedAt is null ? TimeSpan.Zero : policy.SwitchoverTimeout);
-        ImmutableArray<FailoverAction> questions = [.. view.Nodes.Values
-            .Where(n => n.IsOnline && n.Address != from?.Address && n.FailingSince is null && !Candidates.IsFinal(n, progress))
-            .OrderBy(n => n.Address).Select(n => new Inspect(n.Address))];
-        if (!questions.IsEmpty && now < patience)
+        // After a switchover that did not get there in time the asking begins only now. Who has only just come back has his own time.
+        TimeSpan begun = progress.StartedAt + (progress.PausedAt is null ? TimeSpan.Zero : policy.SwitchoverTimeout);
+        patience = questions.Where(q => !(view.Failed.ContainsKey(q) && view.Node(q.On!).InfoAsked >= progress.StartedAt))
+            .Select(q => view.Node(q.On!)).Select(n => Later(begun, Later(n.LastFailedAt, n.OnlineSince ?? begun)))
+            .DefaultIfEmpty(TimeSpan.MinValue + policy.ProbeTimeout).Max() + policy.ProbeTimeout;
+        if (now < patience)
         {
-            return new Decision(questions, patience, "asking the replicas for their offsets");
+            return new Decision(questions, patience, "detaching the replicas and asking for their offsets");
         }
+
+        Decision choice = Choose(view, policy, now, topology, progress, from);
+        return choice.Actions.Any(a => a is Promote) ? choice : choice with { Actions = [.. questions, .. choice.Actions] };
+    }
+
+    /// <summary>Everybody who answers has been heard: promote the best, or say why nobody is fit.</summary>
+    private static Decision Choose(
+        ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology, MasterChangeProgress progress, NodeView? from)
+    {
 
         // A node that has become a master's replica itself (somebody sent it REPLICAOF) is a candidate like the others.
         List<string> unfit = [];
@@ -116,6 +126,7 @@ internal static class MasterChange
         {
             string? why = Candidates.IsFinal(node, progress) || !node.IsOnline
                 ? Candidates.Unfit(node, topology.Identity, view, policy, now) ?? Candidates.TooFarBehind(node, topology.Identity, policy)
+                : view.Failed.TryGetValue(new Detach(node.Address), out (TimeSpan RetryAt, string Failure) held) ? $"it could not be detached from its master: {held.Failure}"
                 : "it does not answer any more";
             why ??= node.Address == from?.Address && node.IsMaster ? "it is the master that is replaced" : null;
             if (why is null)
@@ -161,6 +172,12 @@ internal static class MasterChange
                 return Decision.Nothing($"master {from.Address} was restarted and has less than before; the others are waited for", patient);
             }
 
+            if (topology.Identity is { } before && from.Info.RunId != before.RunId && Verdict.HasMore(view, before, from) is { } keeper)
+            {
+                string kept = $"master {from.Address} was restarted with {from.Info.Keys} keys, and {keeper.Address} has more, which following {from.Address} would wipe: an operator has to choose ({string.Join("; ", unfit)})";
+                return view.Request is not null ? Requests.Refuse(view, topology, kept) : Wait(view, policy, now, topology, progress, kept, now + policy.RetryDelay);
+            }
+
             string back = from.Info.RunId == topology.Identity?.RunId
                 ? $"master {from.Address} answers, and nobody can take over: {string.Join("; ", unfit)}"
                 : $"master {from.Address} was restarted with {from.Info.Keys} keys and nobody has more";
@@ -188,6 +205,8 @@ internal static class MasterChange
             ? Decision.Nothing(why, retry) with { Warning = why }
             : new Decision([new PublishTopology(Membership.WithLists(topology with { Reason = reason }, view, policy), view.Version)], retry, why, why);
     }
+
+    private static TimeSpan Later(TimeSpan one, TimeSpan other) => one > other ? one : other;
 
     /// <summary>Why the change was begun, without what was added to the reason since.</summary>
     private static string Occasion(Topology topology) => topology.Reason.Split(WaitingFor)[0];

@@ -36,6 +36,9 @@ internal static class Membership
     internal static (ImmutableArray<FailoverAction> Actions, string? Warning) Corrections(ClusterView view, FailoverPolicy policy, Topology topology)
     {
         NodeAddress master = topology.Master!;
+        // Nobody is told to follow a master that fails, or that has not said what it has since it failed: it may have lost everything.
+        bool isInOrder = view.Node(master).IsInOrder;
+        bool waits = false;
         ImmutableArray<FailoverAction>.Builder actions = ImmutableArray.CreateBuilder<FailoverAction>();
         List<string> foreign = [];
         foreach (NodeAddress address in policy.Nodes)
@@ -56,6 +59,10 @@ internal static class Membership
             {
                 foreign.Add($"{address} ({info.Role.ToString().ToLowerInvariant()}, {info.Keys} keys, offset {info.Offset})");
             }
+            else if (!isInOrder)
+            {
+                waits = true;
+            }
             else if (info.Role == NodeRole.Replica)
             {
                 actions.Add(new Follow(address, master));
@@ -67,6 +74,11 @@ internal static class Membership
                     MinReplicas = WriteSafety.AfterOffice(policy, topology, info),
                 });
             }
+        }
+
+        if (waits && view.Node(master) is { IsOnline: true, FailingSince: null, Evidence: null })
+        {
+            actions.Add(new Inspect(master));
         }
 
         return (actions.ToImmutable(), foreign.Count == 0

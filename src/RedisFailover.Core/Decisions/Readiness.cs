@@ -47,9 +47,8 @@ public sealed record Readiness(bool Possible, ImmutableArray<NodeAddress> Candid
         }
 
         // As if all were asked now: answers are a second old at most.
-        var asked = new MasterChangeProgress(TimeSpan.MinValue, TimeSpan.MinValue, Inherited: false);
         NodeView best = RedisFailover.Candidates.Ranked(fit, topology.Identity, view, policy, now)[0];
-        if (WriteSafety.Missing(view, policy, topology, asked, best) is { } missing)
+        if (WriteSafety.Missing(view, policy, topology, progress: null, best) is { } missing)
         {
             return new Readiness(false, candidates, missing);
         }

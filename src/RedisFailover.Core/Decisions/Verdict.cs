@@ -43,6 +43,12 @@ internal static class Verdict
     {
         NodeAddress master = topology.Master!;
         NodeView own = view.Node(master);
+        // Its own word comes before the votes, which may be from before it was restarted.
+        if (own.IsInOrder && OutOfOffice(view, topology, own) is { } gone)
+        {
+            return gone;
+        }
+
         if (IsUnavailable(view, policy, master, out string votes))
         {
             if (own is { IsMaster: true, FailingSince: null, Evidence: null } && own.InfoAsked >= view.LeadingSince)
@@ -68,20 +74,17 @@ internal static class Verdict
             return null;
         }
 
-        if (own.IsReplica)
-        {
-            return new Loss($"master {master} says that it is a replica of {own.Info!.MasterAddress}", Remedy.FailOverAtOnce);
-        }
-
-        if (Restarted(view, topology, own) is { } restarted)
-        {
-            return new Loss(restarted, Remedy.FailOverAtOnce);
-        }
-
-        return own is { IsMaster: true, FailingSince: null, RefusesWritesSince: { } since } && now - since >= policy.MisconfTimeout
+        return OutOfOffice(view, topology, own) ?? (own is { IsMaster: true, FailingSince: null, RefusesWritesSince: { } since } && now - since >= policy.MisconfTimeout
             ? new Loss($"master {master} has refused writes for {(now - since).TotalSeconds:0} s, because {Cannot(own.Info!)} (MISCONF)", Remedy.HandOver)
-            : null;
+            : null);
     }
+
+    /// <summary>It says itself that it has no longer what made it the master: its office, or its data.</summary>
+    private static Loss? OutOfOffice(ClusterView view, Topology topology, NodeView own)
+        => own.InfoAsked < view.LeadingSince ? null
+            : own.IsReplica ? new Loss($"master {own.Address} says that it is a replica of {own.Info!.MasterAddress}", Remedy.FailOverAtOnce)
+            : Restarted(view, topology, own) is { } restarted ? new Loss(restarted, Remedy.FailOverAtOnce)
+            : null;
 
     /// <summary>What is wrong with a master that is given time, and until when; null where nothing is.</summary>
     internal static (string Trouble, TimeSpan Until)? Trouble(NodeView master, FailoverPolicy policy)
@@ -137,15 +140,17 @@ internal static class Verdict
             return null;
         }
 
-        // Restarted from a snapshot, it continues the history from where the snapshot was taken (second_repl_offset); a replica that
-        // is beyond that would be wiped down to it.
-        bool replicaHasMore = view.Nodes.Values.Any(n => n.Address != own.Address && n.IsReplica && n.Info!.Keys > 0
-            && n.Info.SharesHistoryWith(known)
-            && (!n.Info.SharesHistoryWith(own.Info.Identity)
-                || (n.Info.ReplicationId == known.ReplicationId && own.Info.ReplicationId != known.ReplicationId
-                    && n.Info.Offset > own.Info.PreviousHistoryEnd - 1)));
-        return replicaHasMore
-            ? $"master {own.Address} was restarted and came back with another history ({own.Info.Keys} keys)"
-            : null;
+        return HasMore(view, known, own) is null ? null : $"master {own.Address} was restarted and came back with another history ({own.Info!.Keys} keys)";
     }
+
+    /// <summary>
+    /// A replica with data of the old history that the restarted master does not have. From a snapshot it continues the history from where
+    /// the snapshot was taken (second_repl_offset); a replica that is beyond that would be wiped down to it.
+    /// </summary>
+    internal static NodeView? HasMore(ClusterView view, MasterIdentity known, NodeView restarted)
+        => view.Nodes.Values.FirstOrDefault(n => n.Address != restarted.Address && n.IsReplica && n.Info!.Keys > 0
+            && n.Info.SharesHistoryWith(known)
+            && (!n.Info.SharesHistoryWith(restarted.Info!.Identity)
+                || (n.Info.ReplicationId == known.ReplicationId && restarted.Info.ReplicationId != known.ReplicationId
+                    && n.Info.Offset > restarted.Info.PreviousHistoryEnd - 1)));
 }

@@ -80,8 +80,11 @@ internal static class WriteSafety
     internal static int? AtPromotion(FailoverPolicy policy, NodeView node)
         => policy.WriteSafety == WriteSafetyMode.Replicated && node.Info?.MinReplicas is not { Count: 0 } ? 0 : null;
 
-    /// <summary>Why the lost master cannot be replaced by this node without possibly losing an acknowledged write; null when it can.</summary>
-    internal static string? Missing(ClusterView view, FailoverPolicy policy, Topology topology, MasterChangeProgress progress, NodeView candidate)
+    /// <summary>
+    /// Why the lost master cannot be replaced by this node without possibly losing an acknowledged write; null when it can. Without
+    /// <paramref name="progress"/>, as if everybody's answer were final.
+    /// </summary>
+    internal static string? Missing(ClusterView view, FailoverPolicy policy, Topology topology, MasterChangeProgress? progress, NodeView candidate)
     {
         if (policy.WriteSafety == WriteSafetyMode.None || topology.WriteQuorum is not { } quorum || quorum.Replicas.IsEmpty)
         {
@@ -97,7 +100,7 @@ internal static class WriteSafety
 
         bool IsCovered(NodeView node) => node.Address == candidate.Address
             || (node is { IsOnline: true, FailingSince: null, Evidence: null, Info: { SyncInProgress: false, Loading: false } info }
-                && Candidates.IsFinal(node, progress)
+                && (progress is null || Candidates.IsFinal(node, progress))
                 && (topology.Identity is not { } lost || (info.SharesHistoryWith(lost) && (!IsOwn(info, lost) || !IsOwn(candidate.Info!, lost) || info.Offset <= candidate.Info!.Offset)))
                 && (topology.Identity is not { HasData: true } || info.Keys > 0));
     }

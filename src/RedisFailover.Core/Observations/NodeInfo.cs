@@ -37,6 +37,15 @@ public sealed record NodeInfo
     /// <summary>Of a replica: the master that it follows, in the spelling of the configuration where the monitor could tell.</summary>
     public NodeAddress? MasterAddress { get; init; }
 
+    /// <summary>
+    /// The master of a replica that was detached: TCP's port 1 on the replica's own machine, where nothing listens. By its
+    /// address, so that no name has to be resolved.
+    /// </summary>
+    public static NodeAddress Nowhere { get; } = new("127.0.0.1", 1);
+
+    /// <summary>Whether it is a replica that follows nobody: nothing that it has can change.</summary>
+    public bool IsDetached => Role == NodeRole.Replica && MasterAddress == Nowhere;
+
     /// <summary>Of a replica: whether its link to that master is up (master_link_status).</summary>
     public bool LinkUp { get; init; }
 

@@ -26,6 +26,9 @@ public sealed record NodeView(NodeAddress Address)
     /// <summary>When the failures began; null while it answers.</summary>
     public TimeSpan? FailingSince { get; init; }
 
+    /// <summary>When the last failed probe was; never, where none has been.</summary>
+    public TimeSpan LastFailedAt { get; init; } = TimeSpan.MinValue;
+
     /// <summary>When it began to answer; null while it does not.</summary>
     public TimeSpan? OnlineSince { get; init; }
 
@@ -52,6 +55,9 @@ public sealed record NodeView(NodeAddress Address)
 
     /// <summary>Whether it answers and has said what it is.</summary>
     public bool IsOnline => Condition == NodeCondition.Online && Info is not null;
+
+    /// <summary>Whether it answers, and what it has said of itself holds for after its last failure: it may have been restarted.</summary>
+    public bool IsInOrder => IsOnline && FailingSince is null && Evidence is null && InfoAsked > LastFailedAt;
 
     /// <summary>Whether it answers as a master.</summary>
     public bool IsMaster => IsOnline && Info!.Role == NodeRole.Master;
@@ -97,6 +103,7 @@ public sealed record NodeView(NodeAddress Address)
             {
                 Failures = 0,
                 FailingSince = FailingSince ?? failure.At,
+                LastFailedAt = failure.At,
                 LoadingSince = since,
                 Evidence = failure.Evidence,
                 Detail = failure.Detail,
@@ -110,6 +117,7 @@ public sealed record NodeView(NodeAddress Address)
         {
             Failures = failures,
             FailingSince = FailingSince ?? failure.At,
+            LastFailedAt = failure.At,
             // Silence may be a part of the loading.
             LoadingSince = failure.Evidence == RedisFailover.Evidence.Silent ? LoadingSince : null,
             Evidence = failure.Evidence,

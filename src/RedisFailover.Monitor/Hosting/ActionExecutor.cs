@@ -114,6 +114,7 @@ internal sealed class ActionExecutor(
         RefuseWish refusal => RefuseAsync(refusal, leadership, cancellationToken),
         Inspect inspect => InspectAsync(inspect, cancellationToken),
         Promote promote => PromoteAsync(promote, leadership, cancellationToken),
+        Detach => CommandAsync(action, [ReplicaOf(NodeInfo.Nowhere)], info => info.IsDetached ? null : "it still follows its master", cancellationToken),
         Follow follow => FollowAsync(follow, follow.Master, leadership, cancellationToken),
         Demote demote => DemoteAsync(demote, leadership, cancellationToken),
         PauseWrites { HoldsAll: true } pause => WritePause.PauseAllAsync(pause, Prober(pause.Node), clock, cancellationToken),

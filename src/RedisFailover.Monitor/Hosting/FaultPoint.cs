@@ -26,7 +26,7 @@ internal sealed class FaultPoint
 
     private const int SigKill = 9;
     private const int SigStop = 19;
-    private static readonly string[] Steps = ["intent", "pause", "promotion", "publication", "repointing", "demotion", "resumption"];
+    private static readonly string[] Steps = ["intent", "detachment", "pause", "promotion", "publication", "repointing", "demotion", "resumption"];
     private static readonly string[] WithoutNode = ["intent", "publication"];
     private readonly string _place;
     private readonly int _signal;
@@ -74,6 +74,7 @@ internal sealed class FaultPoint
     {
         PublishTopology { Next.IsChangingMaster: true } => "intent",
         PublishTopology { Record.Kind: HistoryKind.Failover or HistoryKind.Switchover or HistoryKind.Restored } => "publication",
+        Detach => "detachment",
         PauseWrites => "pause",
         Promote => "promotion",
         Follow => "repointing",

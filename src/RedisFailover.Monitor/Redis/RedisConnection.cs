@@ -50,6 +50,9 @@ internal sealed class RedisConnection : IAsyncDisposable
                 await socket.ConnectAsync(new IPEndPoint(address, node.Port), cancellationToken);
                 // A send must never wait: see SendAsync.
                 socket.Blocking = false;
+                // What was not delivered when it is closed must never be: delivered by a late retransmission, a command would undo
+                // what was sent over the next connection.
+                socket.LingerState = new LingerOption(true, 0);
                 var connection = new RedisConnection(socket, time);
                 connection._reading = connection.ReadAsync();
                 return connection;

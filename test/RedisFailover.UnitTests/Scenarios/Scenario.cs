@@ -306,6 +306,9 @@ internal sealed class Scenario
                     ReplicationId = old.ReplicationId + "'",
                 };
                 break;
+            case Detach detach:
+                info = _world[detach.Node] = _world[detach.Node] with { MasterAddress = NodeInfo.Nowhere, LinkUp = false, SyncInProgress = false };
+                break;
             case Follow follow:
                 info = Attach(follow.Node, follow.Master);
                 break;

@@ -38,7 +38,7 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
     internal const int Ruling = -1;
 
     /// <summary>The themes of what is staged.</summary>
-    internal const int UnequalReplicas = 0, LateNews = 7, Themes = 9;
+    internal const int UnequalReplicas = 0, LateNews = 7, EmptyReturn = 8, Themes = 10;
 
     internal static ImmutableArray<Fault> Draw(Dice dice, bool calm, int? theme, long from, long until)
     {
@@ -114,6 +114,11 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
             case LateNews:
                 Add(FaultKind.SlowNews, 0, lasting, dice.Percent(50));
                 Add(dice.Of(FaultKind.WishForAny, FaultKind.WishForAny, FaultKind.KillNode), soon, lasting);
+                break;
+            case EmptyReturn:
+                // The second failover may have to wait, for its interval or because nobody else is fit; the master comes back meanwhile, empty.
+                Add(FaultKind.KillNode, 0, lasting);
+                Add(FaultKind.KillNode, dice.Between(World.Second, 3 * World.Second), dice.Between(World.Ms, 4 * World.Second), losesData: true);
                 break;
             default:
                 Add(FaultKind.PauseMonitor, 0, lasting);

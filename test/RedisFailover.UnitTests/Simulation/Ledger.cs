@@ -52,7 +52,7 @@ internal sealed partial class Ledger(World world, Network network, FailoverPolic
     internal void Reborn(SimulatedRedis node)
     {
         Gone(node);
-        _returned = Server?.Topology is { Identity.HasData: true } topology && topology.Master == node.Address ? (node, node.Life) : _returned;
+        _returned = Server?.Topology is { Identity.HasData: true } topology && (topology.Master ?? topology.Intent?.From) == node.Address ? (node, node.Life) : _returned;
     }
 
     internal void Gone(SimulatedRedis node)
@@ -206,7 +206,8 @@ internal sealed partial class Ledger(World world, Network network, FailoverPolic
     internal void Replaced(SimulatedRedis node, Commit? old, Commit? data, SimulatedRedis master, string run)
     {
         Require(old is null || Foreign < 0 || old.Beginning != Foreign, $"{node.Name} held data that were never this cluster's, and {master.Name} wiped them");
-        if (old is not null && (data is null || data.Beginning != old.Beginning))
+        // Of two histories the longer one is the cluster's: what a node took beside it, restarted empty, is not missed.
+        if (old is not null && (data is null || (data.Beginning != old.Beginning && old.Depth > data.Depth)))
         {
             CheckWipe(node, master, run);
         }

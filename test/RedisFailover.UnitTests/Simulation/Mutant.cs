@@ -21,6 +21,7 @@ internal sealed record Mutant(string Name)
         new("the epoch does not grow") { Answer = SameEpoch },
         new("a switchover does not wait for the data") { Question = view => PretendInStep(view) },
         new("a switchover does not hold the writes") { SkipsPause = true, Theme = Fault.LateNews },
+        new("the replicas are left to a lost master") { SkipsDetach = true, Theme = Fault.EmptyReturn },
         new("foreign data are taken for the cluster's") { Question = view => view.Topology is { } t ? view with { Topology = t with { Members = [.. view.Nodes.Keys] } } : view },
         new("a topology is published again and again") { Answer = Restless },
         new("the restart of a master is not noticed") { Question = IgnoreRestart },
@@ -33,6 +34,8 @@ internal sealed record Mutant(string Name)
     internal bool IgnoresFence { get; private init; }
 
     internal bool IgnoresVersion { get; private init; }
+
+    internal bool SkipsDetach { get; private init; }
 
     internal bool SkipsPause { get; private init; }
 

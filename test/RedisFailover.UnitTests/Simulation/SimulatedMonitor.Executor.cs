@@ -57,6 +57,9 @@ internal sealed partial class SimulatedMonitor
             case Promote promote:
                 Redis(promote.Node, n => n.ReplicaOf(null), info => info.Role == NodeRole.Master ? null : "it still says that it is a replica");
                 break;
+            case Detach detach:
+                Redis(detach.Node, n => settings.Mutant.SkipsDetach ? null : n.Detach(), info => settings.Mutant.SkipsDetach || info.IsDetached ? null : "it still follows its master", isRemembered: false);
+                break;
             case Follow follow:
                 Redis(follow.Node, n => n.ReplicaOf(ledger.Node(follow.Master)), Follows);
                 break;
@@ -77,7 +80,7 @@ internal sealed partial class SimulatedMonitor
                 throw new InvalidOperationException($"the simulation does not know {action.GetType().Name}");
         }
 
-        void Redis(NodeAddress on, Func<SimulatedRedis, string?> run, Func<NodeInfo, string?>? verify, Action<SimulatedRedis, NodeConnection>? afterwards = null)
+        void Redis(NodeAddress on, Func<SimulatedRedis, string?> run, Func<NodeInfo, string?>? verify, Action<SimulatedRedis, NodeConnection>? afterwards = null, bool isRemembered = true)
         {
             SimulatedProber prober = _probers[on];
             prober.Command(n =>
@@ -88,7 +91,8 @@ internal sealed partial class SimulatedMonitor
             }, (error, info, asked) =>
             {
                 string? failure = error ?? verify?.Invoke(info);
-                if (failure is null && verify is not null)
+                info = action is Detach && settings.Mutant.SkipsDetach && info.Role == NodeRole.Replica ? info with { MasterAddress = NodeInfo.Nowhere, LinkUp = false } : info;
+                if (failure is null && verify is not null && isRemembered)
                 {
                     prober.Forget((n, mine) =>
                     {

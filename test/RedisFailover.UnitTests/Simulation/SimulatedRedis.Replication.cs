@@ -8,6 +8,7 @@ internal sealed partial class SimulatedRedis
     private readonly Queue<(long End, Commit? Data)> _backlog = new();
     private long _backlogStart = -1;
     private SimulatedRedis? _master;
+    private bool _isDetached;
     private ReplicaLink? _link;
     private LinkState _state;
     private long _pingedAt;
@@ -23,14 +24,19 @@ internal sealed partial class SimulatedRedis
     private bool HasBacklog => _backlogStart >= 0;
 
     /// <summary>REPLICAOF; null for NO ONE. The error, or null.</summary>
-    internal string? ReplicaOf(SimulatedRedis? master)
+    internal string? ReplicaOf(SimulatedRedis? master) => ReplicaOf(master, isNowhere: false);
+
+    /// <summary>REPLICAOF to where nobody listens.</summary>
+    internal string? Detach() => ReplicaOf(null, isNowhere: true);
+
+    private string? ReplicaOf(SimulatedRedis? master, bool isNowhere)
     {
         if (IsLoading)
         {
             return "LOADING";
         }
 
-        if (master == _master)
+        if (master == _master && isNowhere == _isDetached)
         {
             return null;
         }
@@ -38,7 +44,7 @@ internal sealed partial class SimulatedRedis
         bool wasMaster = IsMaster;
         CloseLink(tellMaster: true);
         DropReplicas();
-        if (master is null)
+        if (master is null && !isNowhere)
         {
             (Previous, PreviousEnd) = (ReplicationId, Offset + 1);
             ReplicationId = NewId("repl");
@@ -57,8 +63,10 @@ internal sealed partial class SimulatedRedis
             _waits.Clear();
         }
 
+        // A replica that is detached is still what it was, with what it had.
+        ChangedAt = isNowhere && !wasMaster ? ChangedAt : World.Now;
         _master = master;
-        ChangedAt = World.Now;
+        _isDetached = isNowhere;
         TryLink();
         return null;
     }

@@ -26,9 +26,9 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
 
     internal long Offset { get; private set; }
 
-    internal bool IsMaster => _master is null;
+    internal bool IsMaster => _master is null && !_isDetached;
 
-    internal NodeAddress? MasterAddress => _master?.Address;
+    internal NodeAddress? MasterAddress => _isDetached ? NodeInfo.Nowhere : _master?.Address;
 
     internal bool IsLoading { get; private set; }
 
@@ -67,7 +67,7 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
         PreviousReplicationId = Previous,
         PreviousHistoryEnd = PreviousEnd,
         Offset = Offset,
-        MasterAddress = _master?.Address,
+        MasterAddress = MasterAddress,
         LinkUp = IsLinked,
         SyncInProgress = IsSyncing,
         Priority = Priority,
@@ -129,7 +129,7 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
 
     internal void RewriteConfiguration()
     {
-        if (settings.HasFile)
+        if (settings.HasFile && !_isDetached)
         {
             _configuredMaster = _master?.Address;
         }
@@ -154,6 +154,7 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
         ReplicationId = NewId("repl");
         (Previous, PreviousEnd, Offset, Data, PausedUntil) = (null, -1, 0, null, 0);
         NoBacklog();
+        _isDetached = false;
         _master = _configuredMaster is { } configured ? ledger.Node(configured) : null;
         ChangedAt = World.Now;
         ledger.Reborn(this);

@@ -35,7 +35,7 @@ internal sealed partial class Simulation
             return !topology.Reason.StartsWith("nothing is touched", StringComparison.Ordinal);
         }
 
-        return _nodes.Any(n => n.IsUp && (n.IsLoading || n.IsSyncing || CanRule(n, topology)));
+        return !topology.Reason.Contains("an operator has to choose", StringComparison.Ordinal) && _nodes.Any(n => n.IsUp && (n.IsLoading || n.IsSyncing || CanRule(n, topology)));
     }
 
     private static bool CanRule(SimulatedRedis node, Topology topology)

@@ -40,6 +40,7 @@ internal sealed partial class Simulation
             ProbeTimeout = TimeSpan.FromMilliseconds(_dice.Of(1000, 1000, 1000, 300)),
             NodeStrategy = _dice.Of(NodeStrategy.Majority, NodeStrategy.Majority, NodeStrategy.Majority, NodeStrategy.Majority, NodeStrategy.Consensus, monitors == 1 ? NodeStrategy.Single : NodeStrategy.Majority),
             FailoverStrategy = _dice.Of(FailoverStrategy.Offset, FailoverStrategy.Latency),
+            FailoverInterval = _dice.Percent(20) ? TimeSpan.FromSeconds(8) : TimeSpan.Zero,
             RequiredMonitors = monitors > 2 && _dice.Percent(30) ? 2 : 1,
             SwitchoverTimeout = switchover,
             ViewLifetime = TimeSpan.FromTicks(session),

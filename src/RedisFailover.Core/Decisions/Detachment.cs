@@ -1,0 +1,79 @@
+using System.Collections.Immutable;
+
+namespace RedisFailover;
+
+/// <summary>
+/// Replicas are kept from a master that is lost: they follow nobody until it is clear whom they shall follow. Otherwise they would go back by
+/// themselves to one that returns, and copy what it has then, which may be nothing; and as long as they follow one that only the
+/// monitors cannot reach, it goes on acknowledging writes that the next master may not have.
+/// </summary>
+internal static class Detachment
+{
+    /// <summary>With the intent of a failover, at the same time: all replicas that answer; the other nodes are asked what they are.</summary>
+    internal static IEnumerable<FailoverAction> AtTheBeginning(ClusterView view, FailoverPolicy policy, Topology intent)
+        => view.Nodes.Values.Where(n => n.IsOnline && n.Address != intent.Intent?.From).OrderBy(n => n.Address)
+            .Select(n => IsDue(n, view, policy, intent) ? (FailoverAction)new Detach(n.Address) : new Inspect(n.Address));
+
+    /// <summary>
+    /// Whoever has to be detached, or asked, before a candidate is chosen. The lost master itself comes last, where it says that it is a
+    /// replica now: whom it follows tells who was promoted by hand.
+    /// </summary>
+    internal static ImmutableArray<FailoverAction> BeforeTheChoice(ClusterView view, FailoverPolicy policy, Topology topology, MasterChangeProgress progress)
+    {
+        ImmutableArray<FailoverAction> others = [.. view.Nodes.Values
+            .Where(n => n.IsOnline && n.Address != topology.Intent?.From && n.FailingSince is null && !Candidates.IsFinal(n, progress))
+            .Where(n => !n.IsReplica || n.InfoAsked < progress.StartedAt || IsDue(n, view, policy, topology))
+            .OrderBy(n => n.Address)
+            .Select(n => IsDue(n, view, policy, topology) ? (FailoverAction)new Detach(n.Address) : new Inspect(n.Address))];
+        return others.IsEmpty && topology.Intent?.From is { } from && view.Node(from) is { IsReplica: true, FailingSince: null } old && old.InfoAsked >= progress.StartedAt
+            && IsDue(old, view, policy, topology)
+                ? [new Detach(from)]
+                : others;
+    }
+
+    /// <summary>
+    /// While the master is in office and fails, and no failover may begin yet: those that have lost their link to it by their own
+    /// word lose nothing by it. The others are left to a master that only the monitors cannot reach, unless it says
+    /// itself that it is not what it was.
+    /// </summary>
+    internal static ImmutableArray<FailoverAction> WhileWaiting(ClusterView view, FailoverPolicy policy, Topology topology, Loss loss)
+        => [.. Followers(view, policy, topology)
+            .Where(n => loss.Remedy == Remedy.FailOverAtOnce || HasLostItsLink(n, view, topology))
+            .Select(n => new Detach(n.Address))];
+
+    /// <summary>A master that loads its data set was restarted, and may have less than before: that is seen when it is done.</summary>
+    internal static ImmutableArray<FailoverAction> WhileLoading(ClusterView view, FailoverPolicy policy, Topology topology)
+        => view.Node(topology.Master!) is { Evidence: Evidence.Loading }
+            ? [.. Followers(view, policy, topology).Where(n => HasLostItsLink(n, view, topology)).Select(n => new Detach(n.Address))]
+            : [];
+
+    /// <summary>
+    /// While there are too few monitors for any decision: replicas are kept from a master that is lost, and given back to one that is in
+    /// office. Neither changes who is what.
+    /// </summary>
+    internal static ImmutableArray<FailoverAction> WithoutDecision(ClusterView view, FailoverPolicy policy, TimeSpan now)
+    {
+        if (!view.TopologyKnown || view is not { TopologyFault: null, Topology: { State: TopologyState.Ok, Master: { } master } topology })
+        {
+            return [];
+        }
+
+        return Verdict.MasterLost(view, policy, now, topology) is { } loss
+            ? loss.Remedy is Remedy.FailOver or Remedy.FailOverAtOnce ? WhileWaiting(view, policy, topology, loss) : WhileLoading(view, policy, topology)
+            : view.Node(master) is { IsMaster: true, IsInOrder: true }
+                ? [.. policy.Nodes.Select(view.Node).Where(n => n is { IsOnline: true, FailingSince: null, Evidence: null, Info.IsDetached: true } && n.InfoAsked >= view.LeadingSince
+                    && WriteSafety.MayAttach(policy, topology, n.Address)).Select(n => new Follow(n.Address, master))]
+                : WhileLoading(view, policy, topology);
+    }
+
+    private static IEnumerable<NodeView> Followers(ClusterView view, FailoverPolicy policy, Topology topology)
+        => view.Nodes.Values.Where(n => n.Address != topology.Master && n.Info?.MasterAddress == topology.Master && IsDue(n, view, policy, topology)).OrderBy(n => n.Address);
+
+    private static bool HasLostItsLink(NodeView replica, ClusterView view, Topology topology)
+        => !replica.Info!.LinkUp && view.Node(topology.Master!).FailingSince is { } since && replica.InfoAsked >= since;
+
+    /// <summary>A replica that answers, is ours and follows somebody. What it said before this monitor led does not count: it may have been promoted since.</summary>
+    private static bool IsDue(NodeView node, ClusterView view, FailoverPolicy policy, Topology topology)
+        => node is { IsReplica: true, FailingSince: null, Evidence: null, Info.IsDetached: false } && node.InfoAsked >= view.LeadingSince
+            && policy.Nodes.Contains(node.Address) && !Membership.IsForeign(topology, node);
+}

@@ -1,0 +1,216 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using NUnit.Framework;
+using RedisFailover.IntegrationTests.Harness;
+
+namespace RedisFailover.IntegrationTests.Failover;
+
+/// <summary>While a failover waits, the replicas are kept from the lost master: it may come back with nothing.</summary>
+[TestFixture]
+[Parallelizable(ParallelScope.All)]
+public sealed class DetachmentTests
+{
+    private static readonly TimeSpan Long = TimeSpan.FromSeconds(60);
+
+    [Test]
+    public async Task A_lost_master_that_returns_empty_does_not_wipe_a_replica_that_may_not_be_promoted()
+    {
+        await using Cluster cluster = await StartAsync(2, (cluster, options) => options with { More = ["--never-promote", cluster.Addresses[1].ToString()] });
+        await SetAsync(cluster);
+        await cluster.Redis[0].KillAsync();
+        await cluster.WaitForAsync("The failover waits", topology => topology.State == TopologyState.FailingOver);
+        await IsDetachedAsync(cluster, cluster.Redis[1]);
+        await cluster.Redis[0].RestartEmptyAsync();
+        await KeepsDataAsync(cluster, cluster.Redis[1]);
+        Assert.That((await cluster.TopologyAsync()).Master, Is.Null);
+
+        // The operator takes it all the same.
+        CliResult forced = await CliProcess.RunAsync(["switchover", cluster.Redis[1].Address.ToString(), "--force", "--zk", cluster.ConnectionString]);
+        Assert.That(forced.ExitCode, Is.Zero, $"{forced}\n{cluster.Explain()}");
+        await HasDataAsync(cluster, cluster.Redis[0]);
+    }
+
+    [Test]
+    public async Task A_lost_master_that_returns_empty_does_not_wipe_a_replica_while_the_next_failover_has_to_wait_for_its_interval()
+    {
+        await using Cluster cluster = await StartAsync(3, (_, options) => options with { More = ["--failover-interval", "600000"] });
+        await SetAsync(cluster);
+        await cluster.Redis[0].KillAsync();
+        Topology second = await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != cluster.Addresses[0]);
+        RedisServer master = cluster.Node(second.Master!);
+        RedisServer last = cluster.Redis.Single(redis => redis != master && redis != cluster.Redis[0]);
+        await FollowsAsync(cluster, last, master);
+        await master.KillAsync();
+        await IsDetachedAsync(cluster, last);
+        Assert.That((await cluster.TopologyAsync()).Master, Is.EqualTo(second.Master), "the interval holds the failover back");
+        await master.RestartEmptyAsync();
+        // A master that has lost its data is replaced at once.
+        await cluster.WaitForAsync("The replica is master", topology => topology.State == TopologyState.Ok && topology.Master == last.Address, Long);
+        await HasDataAsync(cluster, master);
+        await HasDataAsync(cluster, last);
+    }
+
+    [Test]
+    public async Task A_lost_master_that_returns_empty_does_not_wipe_its_replicas_while_too_few_monitors_are_there()
+    {
+        await using Cluster cluster = await StartAsync(3, (_, options) => options with { More = ["--required-monitors", "2"] });
+        await SetAsync(cluster);
+        MonitorProcess leader = await cluster.LeaderAsync();
+        foreach (MonitorProcess other in cluster.Monitors.Where(monitor => monitor != leader))
+        {
+            await other.KillAsync();
+        }
+
+        await Eventually.HoldsAsync(
+            "The others' sessions have expired",
+            _ => Task.FromResult(leader.Process.Tail(60).Split(" is gone").Length - 1),
+            gone => gone == 2,
+            Long,
+            cluster.Explain);
+        await cluster.Redis[0].KillAsync();
+        await IsDetachedAsync(cluster, cluster.Redis[1]);
+        await IsDetachedAsync(cluster, cluster.Redis[2]);
+        await cluster.Redis[0].RestartEmptyAsync();
+        await KeepsDataAsync(cluster, cluster.Redis[1]);
+        await KeepsDataAsync(cluster, cluster.Redis[2]);
+
+        await cluster.StartMonitorAsync(options => options with { More = ["--required-monitors", "2"] });
+        await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != cluster.Addresses[0], Long);
+        await HasDataAsync(cluster, cluster.Redis[0]);
+    }
+
+    [Test]
+    public async Task A_lost_master_that_returns_empty_does_not_wipe_a_replica_while_write_safety_waits_for_another()
+    {
+        await using Cluster cluster = await StartAsync(3, (_, options) => options with { More = ["--write-safety", "replicated"] });
+        await SetAsync(cluster);
+        await Eventually.HoldsAsync("Both replicas may hold writes", cluster.TopologyAsync, topology => topology.WriteQuorum is { Replicas.Length: 2, MinReplicas: 1 }, Long, cluster.Explain);
+        cluster.Redis[1].Kill();
+        cluster.Redis[0].Kill();
+        await IsDetachedAsync(cluster, cluster.Redis[2]);
+        Assert.That((await cluster.TopologyAsync()).Master, Is.Null);
+        await cluster.Redis[0].RestartEmptyAsync();
+        await KeepsDataAsync(cluster, cluster.Redis[2]);
+        Assert.That(await cluster.Redis[2].RoleAsync(), Is.EqualTo("slave"));
+    }
+
+    [Test]
+    public async Task A_master_that_goes_on_as_it_was_gets_its_replicas_back_without_a_full_copy()
+    {
+        await using Cluster cluster = await StartAsync(2, (cluster, options) => options with { More = ["--never-promote", cluster.Addresses[1].ToString()] });
+        await SetAsync(cluster);
+        string copies = (await cluster.Redis[0].InfoAsync("stats"))["sync_full"];
+        cluster.Redis[0].Freeze();
+        try
+        {
+            await cluster.WaitForAsync("The failover waits", topology => topology.State == TopologyState.FailingOver, Long);
+            await IsDetachedAsync(cluster, cluster.Redis[1]);
+        }
+        finally
+        {
+            cluster.Redis[0].Thaw();
+        }
+
+        await cluster.WaitUntilWholeAsync(Long);
+        await FollowsAsync(cluster, cluster.Redis[1], cluster.Redis[0]);
+        Assert.That((await cluster.Redis[0].InfoAsync("stats"))["sync_full"], Is.EqualTo(copies));
+    }
+
+    [Test]
+    public async Task A_master_that_only_the_monitors_cannot_reach_has_no_replica_any_more_that_acknowledges_its_writes()
+    {
+        await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions
+        {
+            Proxies = true,
+            MonitorOptions = new MonitorOptions
+            {
+                SessionTimeout = TimeSpan.FromSeconds(2), ProbeTimeout = TimeSpan.FromMilliseconds(300), More = ["--write-safety", "replicated", "--write-max-lag", "60"],
+            },
+        });
+        await cluster.WaitUntilWholeAsync();
+        await Eventually.HoldsAsync("Both replicas may hold writes", cluster.TopologyAsync, topology => topology.WriteQuorum is { Replicas.Length: 2 }, Long, cluster.Explain);
+        foreach (MonitorProcess monitor in cluster.Monitors)
+        {
+            cluster.Proxies[0].CutOff(monitor.Process.Pid);
+        }
+
+        // A client on the old master's side of the cut goes on until long after the new one is in office.
+        List<int> acknowledged = [];
+        await using RedisWire client = await cluster.Redis[0].ConnectAsync();
+        Topology? after = null;
+        for (int i = 0, since = 0; since < 20; i++)
+        {
+            RedisReply reply = await client.CommandAsync(["SET", string.Create(CultureInfo.InvariantCulture, $"w{i}"), "v"]);
+            RedisReply holders = await client.CommandAsync(["WAIT", "1", "50"]);
+            if (reply.Text == "OK" && holders.Text is "1" or "2")
+            {
+                acknowledged.Add(i);
+            }
+
+            Topology now = await cluster.TopologyAsync();
+            after = now is { State: TopologyState.Ok, Master: { } master } && master != cluster.Addresses[0] ? now : after;
+            since += after is null ? 0 : 1;
+        }
+
+        Assert.That(acknowledged, Is.Not.Empty);
+        foreach (int i in acknowledged)
+        {
+            RedisReply found = await cluster.Node(after!.Master!).CommandAsync("GET", string.Create(CultureInfo.InvariantCulture, $"w{i}"));
+            Assert.That(found.Text, Is.EqualTo("v"), $"write {i} of {acknowledged.Count} was on a replica, and is lost\n{cluster.Explain()}");
+        }
+    }
+
+    /// <summary>Without any delay before a full copy: a replica that goes back to an empty master is wiped as fast as can be.</summary>
+    private static async Task<Cluster> StartAsync(int nodes, Func<Cluster, MonitorOptions, MonitorOptions> change)
+    {
+        Cluster cluster = await Cluster.StartAsync(new ClusterOptions
+        {
+            Redis = nodes, Monitors = 0, RedisOptions = new RedisServerOptions { ConfLines = ["repl-diskless-sync-delay 0"] },
+        });
+        for (int i = 0; i < 3; i++)
+        {
+            await cluster.StartMonitorAsync(options => change(cluster, options));
+        }
+
+        await cluster.WaitUntilWholeAsync();
+        await cluster.WaitForAllViewsAsync();
+        return cluster;
+    }
+
+    private static async Task SetAsync(Cluster cluster)
+    {
+        await cluster.Redis[0].CommandAsync("SET", "k", "v");
+        foreach (RedisServer replica in cluster.Redis.Skip(1))
+        {
+            await HasDataAsync(cluster, replica);
+        }
+    }
+
+    private static Task<RedisReply> HasDataAsync(Cluster cluster, RedisServer redis)
+        => Eventually.HoldsAsync($"{redis.Address} has the data", ct => redis.CommandAsync(["GET", "k"], ct), reply => reply.Text == "v", Long, cluster.Explain);
+
+    private static Task<NodeAddress?> IsDetachedAsync(Cluster cluster, RedisServer redis)
+        => Eventually.HoldsAsync($"{redis.Address} follows nobody", redis.MasterAsync, master => master == NodeInfo.Nowhere, Long, cluster.Explain);
+
+    private static Task<ImmutableDictionary<string, string>> FollowsAsync(Cluster cluster, RedisServer redis, RedisServer master)
+        => Eventually.HoldsAsync(
+            $"{redis.Address} follows {master.Address}",
+            async ct => await redis.InfoAsync("replication", ct),
+            info => info["role"] == "slave" && info["master_port"] == master.Port.ToString(CultureInfo.InvariantCulture) && info["master_link_status"] == "up",
+            Long,
+            cluster.Explain);
+
+    /// <summary>It has had the time for several attempts, which Redis makes each second, to go back to the master that was restarted, and has its data.</summary>
+    private static async Task KeepsDataAsync(Cluster cluster, RedisServer redis)
+    {
+        await Eventually.HoldsAsync(
+            "The master has been back for some seconds",
+            async ct => int.Parse((await cluster.Redis[0].InfoAsync("server", ct))["uptime_in_seconds"], CultureInfo.InvariantCulture),
+            seconds => seconds >= 4,
+            Long,
+            cluster.Explain);
+        Assert.That((await redis.CommandAsync("GET", "k")).Text, Is.EqualTo("v"), cluster.Explain());
+        ImmutableDictionary<string, string> info = await cluster.Redis[0].InfoAsync("stats");
+        Assert.That(info["sync_full"], Is.EqualTo("0"), "nobody copied from it");
+    }
+}
