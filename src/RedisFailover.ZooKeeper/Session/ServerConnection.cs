@@ -166,7 +166,7 @@ internal sealed class ServerConnection : IDisposable
     {
         if (_stream is SocketStream socket)
         {
-            socket.AnswerIsDue = _inFlight.Count > 0 && !IsBusy;
+            socket.SpinsFirst = !IsBusy;
         }
 
         return _reader.Receive();

@@ -12,14 +12,19 @@ internal sealed class SocketStream(Socket socket) : Stream
 {
     private const int Forever = -1;
 
-    /// <summary>An answer that is due comes within this time or late: to sleep and be woken would take a good part of it.</summary>
+    /// <summary>What comes soon after something has come or was sent comes within this time; to sleep and be woken would take a good part of it.</summary>
     private static readonly TimeSpan SpinTime = TimeSpan.FromMicroseconds(150);
 
+    /// <summary>Not more threads of the process than this spin at a time, however many connections it has.</summary>
+    private static readonly int MaxSpinning = Math.Max(1, Environment.ProcessorCount / 2);
+
+    private static int _spinning;
+
     /// <summary>
-    /// Whether an answer is due: then a read begins with giving way to the machine's other threads, again and again, until something has come
-    /// or the moment is over. Otherwise it sleeps at once.
+    /// Whether a read begins with giving way to the machine's other threads, again and again, until something has come or the moment is over.
+    /// Otherwise it sleeps at once.
     /// </summary>
-    internal bool AnswerIsDue { get; set; }
+    internal bool SpinsFirst { get; set; }
 
     public override bool CanRead => true;
 
@@ -41,7 +46,11 @@ internal sealed class SocketStream(Socket socket) : Stream
     /// <exception cref="ObjectDisposedException">Closed by this side.</exception>
     public override int Read(Span<byte> buffer)
     {
-        long start = TimeProvider.System.GetTimestamp();
+        if (SpinsFirst)
+        {
+            Spin();
+        }
+
         while (true)
         {
             int received = socket.Receive(buffer, SocketFlags.None, out SocketError error);
@@ -55,15 +64,7 @@ internal sealed class SocketStream(Socket socket) : Stream
                 throw new SocketException((int)error);
             }
 
-            // It is about this machine's threads: the real clock, whatever time a test may have.
-            if (AnswerIsDue && TimeProvider.System.GetElapsedTime(start) < SpinTime)
-            {
-                Thread.Yield();
-            }
-            else
-            {
-                socket.Poll(Forever, SelectMode.SelectRead);
-            }
+            socket.Poll(Forever, SelectMode.SelectRead);
         }
     }
 
@@ -111,6 +112,24 @@ internal sealed class SocketStream(Socket socket) : Stream
         }
 
         base.Dispose(disposing);
+    }
+
+    private void Spin()
+    {
+        // It is about this machine's threads: the real clock, whatever time a test may have.
+        long start = TimeProvider.System.GetTimestamp();
+        bool mine = Interlocked.Increment(ref _spinning) <= MaxSpinning;
+        try
+        {
+            while (mine && socket.Available == 0 && TimeProvider.System.GetElapsedTime(start) < SpinTime)
+            {
+                Thread.Yield();
+            }
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _spinning);
+        }
     }
 
     private int TrySend(ReadOnlySpan<byte> buffer)
