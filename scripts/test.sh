@@ -22,9 +22,11 @@ for project in UnitTests IntegrationTests; do
     --blame-hang --blame-hang-timeout 120s --blame-hang-dump-type none "$@" 2>&1 | tee -a "$log" || status=$?
 done
 
-# In a copy, because both versions build into the same directories.
+# In a copy, because both versions build into the same directories. On a slow machine the time is not there for it.
 later=3.2.15
-if (($# == 0)); then
+if (($# == 0 && SECONDS > 450)); then
+  echo "test run: after $SECONDS s the client is not tested against StackExchange.Redis $later as well"
+elif (($# == 0)); then
   mkdir "$work/later"
   tar -C "$ROOT" --exclude=bin --exclude=obj --exclude=.git -cf - . | tar -C "$work/later" -xf -
   if dotnet restore "$work/later/redis-failover-zk.sln" -p:StackExchangeRedisVersion=$later -v quiet >"$work/restore.log" 2>&1; then

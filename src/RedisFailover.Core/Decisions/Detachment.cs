@@ -23,7 +23,7 @@ internal static class Detachment
     internal static ImmutableArray<FailoverAction> BeforeTheChoice(ClusterView view, FailoverPolicy policy, Topology topology, MasterChangeProgress progress)
         => Due(view, policy, topology, progress, n => !Candidates.IsFinal(n, view, topology, progress));
 
-    /// <summary>Whoever has to be detached when nobody can be chosen.</summary>
+    /// <summary>Whoever has to be detached, or asked, when nobody can be chosen yet.</summary>
     internal static ImmutableArray<FailoverAction> WithoutAChoice(ClusterView view, FailoverPolicy policy, Topology topology, MasterChangeProgress progress)
         => Due(view, policy, topology, progress, n => !Candidates.IsFinal(n, view, topology, progress) || !n.Info!.IsDetached);
 

@@ -97,7 +97,7 @@ internal static class MasterChange
         if (now < patience && view.Nodes.Values.Any(n => n.Condition == NodeCondition.Unknown && n.Evidence is not (Evidence.Denied or Evidence.Nonsense)
             && n.Address != from?.Address))
         {
-            return new Decision(questions, patience, "waiting for all nodes to be seen");
+            return new Decision(Detachment.WithoutAChoice(view, policy, topology, progress), patience, "waiting for all nodes to be seen");
         }
 
         // After a switchover that did not get there in time the asking begins only now. Who has only just come back has his own time.
@@ -107,7 +107,7 @@ internal static class MasterChange
             .DefaultIfEmpty(TimeSpan.MinValue + policy.ProbeTimeout).Max() + policy.ProbeTimeout;
         if (now < patience)
         {
-            return new Decision(questions, patience, "detaching the replicas and asking for their offsets");
+            return new Decision(Detachment.WithoutAChoice(view, policy, topology, progress), patience, "detaching the replicas and asking for their offsets");
         }
 
         Decision choice = Choose(view, policy, now, topology, progress, from);

@@ -195,7 +195,7 @@ public sealed class WriteSafetyTests
 
         await Eventually.HoldsAsync(
             "A monitor says for which node it waits",
-            () => cluster.Monitors.Any(m => m.Process.Output.Any(line => line.Contains($"no failover yet, waiting: {cluster.Redis[1].Address}", StringComparison.Ordinal))),
+            () => cluster.Monitors.Any(m => m.Process.Output.Any(line => line.Contains($"no failover yet: {cluster.Redis[1].Address}", StringComparison.Ordinal))),
             Long,
             cluster.Explain);
     }
