@@ -93,12 +93,16 @@ public sealed class FailoverConnection : IAsyncDisposable
     /// Asks the monitors to make another node master, with the old one alive and nothing lost, and waits until it is done.
     /// </summary>
     /// <param name="target">The node to become master; null lets the monitors choose.</param>
-    /// <param name="cancellationToken">Stops the waiting, not the failover. Without monitors nobody answers: give a deadline.</param>
+    /// <param name="cancellationToken">
+    /// Stops the waiting and takes the request back; a switchover that is under way goes on. Without monitors nobody answers: give a deadline.
+    /// </param>
     /// <returns>The topology with the new master.</returns>
-    /// <exception cref="InvalidOperationException">Another request is pending, or the monitors refused this one; their log and history say why.</exception>
+    /// <exception cref="InvalidOperationException">The monitors refused it, or have undone it; the message says why.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    /// <exception cref="ObjectDisposedException">The connection is disposed.</exception>
     public async Task<Topology> FailoverAsync(NodeAddress? target = null, CancellationToken cancellationToken = default)
     {
+        ObjectDisposedException.ThrowIf(_nodes.IsClosed, this);
         Topology before = Topology;
         if (target is not null && target == before.Master)
         {
@@ -117,14 +121,16 @@ public sealed class FailoverConnection : IAsyncDisposable
             }
 
             await current.Superseded.WaitAsync(cancellationToken).ConfigureAwait(false);
+            ObjectDisposedException.ThrowIf(_nodes.IsClosed, this);
         }
     }
 
-    /// <summary>The topology in force, then each change. May skip some; ends on the latest. Ends when cancelled, without an exception of its own.</summary>
+    /// <summary>The topology in force, then each change; may skip some, never the last. Ends when the connection is disposed.</summary>
+    /// <param name="cancellationToken">Ends it with an <see cref="OperationCanceledException"/>.</param>
     public async IAsyncEnumerable<Topology> WatchTopologyAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         Topology? last = null;
-        while (true)
+        while (!_nodes.IsClosed)
         {
             Snapshot current = _nodes.Current;
             if (!ReferenceEquals(current.Topology, last))

@@ -23,4 +23,9 @@ public sealed record FailoverStatus
 
     /// <summary>Whether ZooKeeper was heard of within <see cref="SessionTimeout"/>: else this client may not learn of a change of master.</summary>
     public bool FollowsZooKeeper => SinceZooKeeperContact is { } silence && silence <= SessionTimeout;
+
+    /// <summary>One line for people.</summary>
+    public override string ToString()
+        => $"epoch {Topology.Epoch} {Topology.State}, master {Topology.Master?.ToString() ?? "none"}, replicas [{string.Join(' ', Topology.Replicas)}], "
+            + $"takes writes {TakesWrites}, takes reads {TakesReads}, fenced {Fenced}, ZooKeeper heard of {(SinceZooKeeperContact is { } ago ? $"{ago.TotalMilliseconds:0} ms ago" : "never")}";
 }

@@ -8,7 +8,7 @@ internal static partial class Log
     public const string Category = FailoverDiagnostics.LogCategory;
 
     [LoggerMessage(1, LogLevel.Information, "Topology, epoch {Epoch}: {State}, master {Master}, {Replicas} replicas. {Reason}")]
-    public static partial void TopologyApplied(ILogger logger, long epoch, TopologyState state, NodeAddress? master, int replicas, string reason);
+    public static partial void TopologyApplied(ILogger logger, long epoch, TopologyState state, string master, int replicas, string reason);
 
     [LoggerMessage(2, LogLevel.Warning, "A topology of epoch {Epoch} was refused: epoch {Known} is known already")]
     public static partial void LowerEpochRefused(ILogger logger, long epoch, long known);
@@ -38,7 +38,10 @@ internal static partial class Log
     public static partial void CacheNotWritten(ILogger logger, string file, string problem);
 
     [LoggerMessage(12, LogLevel.Warning, "No topology from ZooKeeper yet: starting with that of {File}, epoch {Epoch}, master {Master}")]
-    public static partial void CacheUsed(ILogger logger, string file, long epoch, NodeAddress? master);
+    public static partial void CacheUsed(ILogger logger, string file, long epoch, string master);
+
+    [LoggerMessage(13, LogLevel.Information, "The request {Path} was not taken back and may still be carried out: {Reason}")]
+    public static partial void RequestStays(ILogger logger, string path, string reason);
 
     [LoggerMessage(9, LogLevel.Error, "A handler of TopologyChanged failed; the others and later changes are not affected")]
     public static partial void HandlerFailed(ILogger logger, Exception failure);

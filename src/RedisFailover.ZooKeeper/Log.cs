@@ -55,6 +55,9 @@ internal static partial class Log
     [LoggerMessage(16, LogLevel.Warning, "The election cannot go on for now: {Why}; trying again")]
     internal static partial void ElectionFailed(ILogger logger, string why);
 
+    [LoggerMessage(19, LogLevel.Information, "ZooKeeper session 0x{Session:x}, given up before, was still kept by {Server}: closed, its ephemeral znodes are gone")]
+    internal static partial void FormerSessionClosed(ILogger logger, long session, string server);
+
     [LoggerMessage(18, LogLevel.Critical, "ZooKeeper session 0x{Session:x} given up because of a defect in the client")]
     internal static partial void SessionFailed(ILogger logger, long session, Exception exception);
 

@@ -142,6 +142,7 @@ public sealed class ZooKeeperClient : IAsyncDisposable
     private async Task RunAsync()
     {
         int shortLives = 0;
+        FormerSession? former = null;
         try
         {
             while (true)
@@ -149,7 +150,7 @@ public sealed class ZooKeeperClient : IAsyncDisposable
                 ZooKeeperSession session;
                 try
                 {
-                    session = await ZooKeeperSession.ConnectAsync(_options, _disposing.Token).ConfigureAwait(false);
+                    session = await ZooKeeperSession.ConnectAsync(_options, former, _disposing.Token).ConfigureAwait(false);
                 }
                 catch (ZooKeeperException)
                 {
@@ -162,6 +163,7 @@ public sealed class ZooKeeperClient : IAsyncDisposable
                 await using (session.ConfigureAwait(false))
                 {
                     await ServeAsync(session).ConfigureAwait(false);
+                    former = session.LeftBehind;
                 }
 
                 shortLives = begin.Elapsed(Time) < ShortLife ? shortLives + 1 : 0;

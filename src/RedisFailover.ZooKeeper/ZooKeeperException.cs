@@ -29,13 +29,18 @@ public sealed class ZooKeeperException : Exception
     /// </summary>
     public bool MayHaveBeenApplied { get; }
 
-    /// <summary>For a multi that the server refused: the index of the operation that failed, from 0. Otherwise null.</summary>
+    /// <summary>For a multi that the server refused: the index of the operation that failed, from 0; -1 for the fence of <see cref="Leadership.CommitAsync"/>. Otherwise null.</summary>
     public int? FailedIndex { get; }
 
     private static string Describe(ZooKeeperErrorCode code, string operation, string? path, bool mayHaveBeenApplied, int? failedIndex)
     {
         string where = path is null ? operation : $"{operation} {path}";
-        string index = failedIndex is null ? "" : $" (operation {failedIndex} of the multi)";
+        string index = failedIndex switch
+        {
+            null => "",
+            -1 => " (the fence: another was elected)",
+            _ => $" (operation {failedIndex} of the multi)",
+        };
         string applied = mayHaveBeenApplied ? "; it may have been applied" : "";
         return $"{where}: {code}{index}{applied}";
     }

@@ -34,6 +34,9 @@ public sealed record ZooKeeperOptions
     /// <summary>For tests: the request number that a session goes on from, to see it wrap around.</summary>
     internal int LastXid { get; init; }
 
+    /// <summary>For tests: without a connection for so long the session is given up, instead of 4/3 T.</summary>
+    internal TimeSpan? GivesUpAfter { get; init; }
+
     /// <summary>For tests: how a host's name becomes addresses. Default the system's resolver.</summary>
     internal Func<string, CancellationToken, Task<IPAddress[]>> Resolve { get; init; } = Dns.GetHostAddressesAsync;
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using BenchmarkDotNet.Running;
 using RedisFailover.Benchmarks.Client;
 using RedisFailover.Benchmarks.Failover;
@@ -21,17 +22,27 @@ if (args is ["zookeeper", .. string[] options])
     return await ZooKeeperBenchmark.RunAsync(options);
 }
 
-// "facade [seconds [part of a name]]": the client against the bare multiplexer, side by side in one run.
-if (args is ["facade", ..])
+// "facade [seconds [rounds [part of a name]]]": the client against the bare multiplexer, side by side in one run.
+if (args is ["facade", .. string[] measured])
 {
-    await FacadeOverhead.RunAsync(TimeSpan.FromSeconds(args.Length > 1 ? double.Parse(args[1], System.Globalization.CultureInfo.InvariantCulture) : 2), args.Length > 2 ? args[2] : "");
+    await FacadeOverhead.RunAsync(
+        TimeSpan.FromSeconds(measured.Length > 0 ? double.Parse(measured[0], CultureInfo.InvariantCulture) : 0.5),
+        measured.Length > 1 ? int.Parse(measured[1], CultureInfo.InvariantCulture) : 15,
+        measured.Length > 2 ? measured[2] : "");
     return 0;
 }
 
-// "watchers [count ...]": from the topology's change to the first write, with so many clients.
+// "watchers [count[x processes] ...]": from the topology's change to the first write, with so many clients in so many processes.
 if (args is ["watchers", .. string[] counts])
 {
-    await Watchers.RunAsync(counts is [] ? [1, 10, 100] : [.. counts.Select(count => int.Parse(count, System.Globalization.CultureInfo.InvariantCulture))]);
+    await Watchers.RunAsync(counts is [] ? ["1", "10", "100", "4x1", "25x4"] : counts);
+    return 0;
+}
+
+// "watcher ...": one of those processes.
+if (args is ["watcher", string zooKeeper, string clients])
+{
+    await WatcherProcess.RunAsync(zooKeeper, int.Parse(clients, CultureInfo.InvariantCulture));
     return 0;
 }
 

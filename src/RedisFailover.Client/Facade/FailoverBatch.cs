@@ -19,6 +19,16 @@ internal sealed partial class FailoverBatch(NodeSet nodes, int db, object? async
         }
     }
 
+    // Inside MULTI such commands do not block; here they would.
+    Task<RedisResult> IDatabaseAsync.ExecuteAsync(string command, params object[] args)
+        => ((IDatabaseAsync)this).ExecuteAsync(command, args, CommandFlags.None);
+
+    Task<RedisResult> IDatabaseAsync.ExecuteAsync(string command, ICollection<object>? args, CommandFlags flags)
+    {
+        BlockingCommands.Refuse(command, args);
+        return RunAsync<ExecuteAsyncCall2, RedisResult>(new ExecuteAsyncCall2(command, args, flags), CommandClass.Write, flags);
+    }
+
     private async Task ExecuteAsync(List<QueuedCall> calls)
     {
         Retries? retries = null;

@@ -5,12 +5,6 @@ namespace RedisFailover.Client;
 /// <summary>The members that are more than one known command to one node.</summary>
 internal sealed partial class FailoverDatabase
 {
-    // A multiplexer has one connection for all its callers: a command that blocks it stops them all.
-    private static readonly HashSet<string> s_blocking = new(StringComparer.OrdinalIgnoreCase)
-    {
-        "BLPOP", "BRPOP", "BRPOPLPUSH", "BLMOVE", "BLMPOP", "BZPOPMIN", "BZPOPMAX", "BZMPOP", "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "MONITOR",
-    };
-
     /// <summary>The multiplexer of the node that is master now; not to be kept, it does not follow a failover.</summary>
     NodeMultiplexer IRedisAsync.Multiplexer => _nodes.Master().Multiplexer;
 
@@ -79,12 +73,7 @@ internal sealed partial class FailoverDatabase
 
     private static CommandClass ClassOf(string command, ICollection<object>? args, CommandFlags flags)
     {
-        if (s_blocking.Contains(command)
-            || (command.Equals("XREAD", StringComparison.OrdinalIgnoreCase) && args is not null && args.Any(arg => "BLOCK".Equals(arg?.ToString(), StringComparison.OrdinalIgnoreCase))))
-        {
-            throw new NotSupportedException($"{command} blocks the connection that all callers share; use a connection of your own for it, or poll.");
-        }
-
+        BlockingCommands.Refuse(command, args);
         CommandClass listed = RoutingTable.Of(command);
         return listed == CommandClass.Write ? ClassOfScript(flags) : listed;
     }

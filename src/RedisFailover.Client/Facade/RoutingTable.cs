@@ -24,11 +24,11 @@ internal static partial class RoutingTable
         .DistinctBy(pair => pair.command)
         .ToFrozenDictionary(pair => pair.command, pair => pair.Class, StringComparer.OrdinalIgnoreCase);
 
-    /// <summary>The rows of the table, in its order.</summary>
-    public static IReadOnlyList<(CommandClass Class, string Member, string[] Commands)> All { get; } = Rows();
+    /// <summary>The rows of the table, in its order. The oldest StackExchange.Redis that the client compiles against lacks the later members.</summary>
+    public static IReadOnlyList<(CommandClass Class, string Member, bool IsLater, string[] Commands)> All { get; } = Rows();
 
     /// <summary>The class of a Redis command; what is not listed writes.</summary>
     public static CommandClass Of(string command) => s_commands.GetValueOrDefault(command, CommandClass.Write);
 
-    private static partial (CommandClass Class, string Member, string[] Commands)[] Rows();
+    private static partial (CommandClass Class, string Member, bool IsLater, string[] Commands)[] Rows();
 }

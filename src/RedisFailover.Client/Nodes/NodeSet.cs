@@ -36,6 +36,9 @@ internal sealed class NodeSet : IAsyncDisposable
 
     public Snapshot Current => Volatile.Read(ref _current);
 
+    /// <summary>Whether the connection has been disposed: no snapshot comes any more.</summary>
+    public bool IsClosed => _closing.IsCancellationRequested;
+
     /// <summary>Takes a topology over; false when it is older than the one in force, and refused.</summary>
     public bool Apply(Topology topology)
     {
@@ -121,7 +124,7 @@ internal sealed class NodeSet : IAsyncDisposable
                 return node;
             }
 
-            ObjectDisposedException.ThrowIf(_closing.IsCancellationRequested, typeof(FailoverConnection));
+            ObjectDisposedException.ThrowIf(IsClosed, typeof(FailoverConnection));
             await retries.WaitAsync(current.Superseded).ConfigureAwait(false);
         }
     }
@@ -138,7 +141,7 @@ internal sealed class NodeSet : IAsyncDisposable
                 return node;
             }
 
-            ObjectDisposedException.ThrowIf(_closing.IsCancellationRequested, typeof(FailoverConnection));
+            ObjectDisposedException.ThrowIf(IsClosed, typeof(FailoverConnection));
             retries.Wait(current.Superseded);
         }
     }
@@ -180,6 +183,9 @@ internal sealed class NodeSet : IAsyncDisposable
             _links.Clear();
             _closed.Clear();
             Swap();
+
+            // Nothing comes after it: whoever waits looks up and finds that all is over.
+            _current.Supersede();
         }
 
         foreach (NodeLink link in links)

@@ -9,8 +9,8 @@ internal interface ITopologySource : IAsyncDisposable
     /// <summary>The topology in force, then each newer one, until cancelled.</summary>
     IAsyncEnumerable<Topology> TopologiesAsync(CancellationToken cancellationToken);
 
-    /// <summary>Asks the monitors for another master; returns when they have taken the request up or thrown it away.</summary>
-    /// <exception cref="InvalidOperationException">Another request is pending.</exception>
+    /// <summary>Asks the monitors for another master; returns when they have done it and the topology that names it is known.</summary>
+    /// <exception cref="InvalidOperationException">They refused it, or have undone it.</exception>
     Task AskFailoverAsync(NodeAddress? target, CancellationToken cancellationToken);
 
     /// <summary>The timeout of the session as the servers granted it; what was asked for before there was one.</summary>

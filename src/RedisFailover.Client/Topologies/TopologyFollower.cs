@@ -47,7 +47,7 @@ internal sealed class TopologyFollower : IAsyncDisposable
             {
                 if (_nodes.Apply(topology))
                 {
-                    Log.TopologyApplied(_logger, topology.Epoch, topology.State, topology.Master, topology.Replicas.Length, topology.Reason);
+                    Log.TopologyApplied(_logger, topology.Epoch, topology.State, topology.Master?.ToString() ?? "none", topology.Replicas.Length, topology.Reason);
                     Measures.Topologies.Add(1);
                     _first.TrySetResult();
                     if (_cache is not null)
@@ -75,7 +75,7 @@ internal sealed class TopologyFollower : IAsyncDisposable
             return false;
         }
 
-        Log.CacheUsed(_logger, _cache.File, topology.Epoch, topology.Master);
+        Log.CacheUsed(_logger, _cache.File, topology.Epoch, topology.Master?.ToString() ?? "none");
         _first.TrySetResult();
         return true;
     }

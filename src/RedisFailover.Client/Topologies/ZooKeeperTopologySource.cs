@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Text;
 using Microsoft.Extensions.Logging;
 using RedisFailover.ZooKeeper;
 
@@ -14,6 +13,7 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
     private readonly ZooKeeperConnectionString _connection;
     private readonly WatchedValue _nodes;
     private readonly ILogger _logger;
+    private readonly TimeProvider _time;
     private string? _unreadable;
     private TimeSpan _granted;
 
@@ -21,6 +21,7 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
     {
         _connection = connection;
         _granted = options.SessionTimeout;
+        _time = options.TimeProvider;
         _logger = options.LoggerFactory.CreateLogger(Log.Category);
         _zooKeeper = new ZooKeeperClient(new ZooKeeperOptions
         {
@@ -63,26 +64,23 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
     public async Task AskFailoverAsync(NodeAddress? target, CancellationToken cancellationToken)
     {
         ZooKeeperSession session = await _zooKeeper.GetSessionAsync(cancellationToken).ConfigureAwait(false);
-        byte[] wish = Encoding.UTF8.GetBytes(target?.ToString() ?? ZnodePaths.AnyReplica);
+        var request = new OperatorRequest("") { Target = target, By = $"client library on {Environment.MachineName}, pid {Environment.ProcessId}", At = _time.GetUtcNow() };
+        await session.EnsurePathAsync(s_paths.Requests, cancellationToken).ConfigureAwait(false);
+        string path = await session.CreateAsync(s_paths.RequestPrefix, request.Write(), CreateMode.PersistentSequential, cancellationToken: cancellationToken).ConfigureAwait(false);
+        RequestAnswer answer;
         try
         {
-            await session.CreateAsync(s_paths.ManualFailover, wish, cancellationToken: cancellationToken).ConfigureAwait(false);
+            answer = await AnswerAsync(path, cancellationToken).ConfigureAwait(false);
         }
-        catch (ZooKeeperException failure) when (failure.Code == ZooKeeperErrorCode.NodeExists)
+        catch (OperationCanceledException)
         {
-            throw new InvalidOperationException($"A failover has been asked for already and is not done: {_connection.Chroot}{s_paths.ManualFailover} exists.", failure);
+            await WithdrawAsync(session, path).ConfigureAwait(false);
+            throw;
         }
 
-        WatchedValue pending = _zooKeeper.Watch(s_paths.ManualFailover);
-        await using (pending.ConfigureAwait(false))
+        if (answer.Outcome != RequestOutcome.Done)
         {
-            await foreach (Znode? znode in pending.ChangesAsync(cancellationToken).ConfigureAwait(false))
-            {
-                if (znode is null)
-                {
-                    break;
-                }
-            }
+            throw new InvalidOperationException($"The monitors {(answer.Outcome == RequestOutcome.Undone ? "have undone it" : "refused it")}: {answer.Reason}");
         }
 
         // The topology that came with the answer may still be on its way to the watch.
@@ -100,6 +98,42 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
     {
         await _nodes.DisposeAsync().ConfigureAwait(false);
         await _zooKeeper.DisposeAsync().ConfigureAwait(false);
+    }
+
+    private async Task<RequestAnswer> AnswerAsync(string path, CancellationToken cancellationToken)
+    {
+        WatchedValue request = _zooKeeper.Watch(path);
+        await using (request.ConfigureAwait(false))
+        {
+            await foreach (Znode? znode in request.ChangesAsync(cancellationToken).ConfigureAwait(false))
+            {
+                if (znode is null)
+                {
+                    throw new InvalidOperationException($"The request {_connection.Chroot}{path} was removed without an answer.");
+                }
+
+                if (OperatorRequest.Parse(path, znode.Data, znode.Stat.Version).Answer is { } answer)
+                {
+                    return answer;
+                }
+            }
+        }
+
+        throw new ObjectDisposedException(nameof(FailoverConnection));
+    }
+
+    // Left behind, it would be carried out by the first monitor that sees it, perhaps much later. One that was answered meanwhile stays.
+    private async Task WithdrawAsync(ZooKeeperSession session, string path)
+    {
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(1), _time);
+        try
+        {
+            await session.DeleteAsync(path, 0, limit.Token).ConfigureAwait(false);
+        }
+        catch (Exception failure) when (failure is ZooKeeperException or OperationCanceledException)
+        {
+            Log.RequestStays(_logger, _connection.Chroot + path, failure.Message);
+        }
     }
 
     private Topology? Read(Znode znode)

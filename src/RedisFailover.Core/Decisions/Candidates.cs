@@ -79,12 +79,13 @@ internal static class Candidates
             : null;
 
     /// <summary>
-    /// Whether what it has can no longer change by the old master's doing: a replica is detached, and said so after the old master's
-    /// failure (what was sent to it before has reached it by then); any other node was asked after the change of master began.
+    /// Whether what it has can no longer change by the old master's doing: a replica is detached, or nothing listens at the old master's
+    /// port and the link to it is down; and it said so after the old master's failure (what was sent to it before has reached it by
+    /// then). Any other node was asked after the change of master began.
     /// </summary>
-    internal static bool IsFinal(NodeView node, MasterChangeProgress progress)
+    internal static bool IsFinal(NodeView node, ClusterView view, Topology topology, MasterChangeProgress progress)
         => node.Info is { Role: NodeRole.Replica } replica
-            ? replica.IsDetached && node.InfoAsked >= progress.LostAt
+            ? node.InfoAsked >= progress.LostAt && (replica.IsDetached || (!replica.LinkUp && topology.Intent?.From is { } from && view.Node(from).Evidence == Evidence.Refused))
             : node.InfoAsked >= progress.StartedAt;
 
     /// <summary>

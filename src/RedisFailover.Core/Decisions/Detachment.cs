@@ -9,27 +9,43 @@ namespace RedisFailover;
 /// </summary>
 internal static class Detachment
 {
-    /// <summary>With the intent of a failover, at the same time: all replicas that answer; the other nodes are asked what they are.</summary>
+    /// <summary>
+    /// With the intent of a failover, at the same time: all replicas that answer, but for those of which it is known already that they have
+    /// lost their link to a process that is gone: they need not be asked again before one of them is promoted. The other nodes are
+    /// asked what they are.
+    /// </summary>
     internal static IEnumerable<FailoverAction> AtTheBeginning(ClusterView view, FailoverPolicy policy, Topology intent)
-        => view.Nodes.Values.Where(n => n.IsOnline && n.Address != intent.Intent?.From).OrderBy(n => n.Address)
-            .Select(n => IsDue(n, view, policy, intent) ? (FailoverAction)new Detach(n.Address) : new Inspect(n.Address));
+        => view.Nodes.Values.Where(n => n.IsOnline && n.Address != intent.Intent?.From && !(HasLostItsLink(n, view, intent.Intent!.From!) && view.Node(intent.Intent.From!).Evidence == Evidence.Refused))
+            .OrderBy(n => n.Address)
+            .Select(n => Question(n, view, policy, intent));
+
+    /// <summary>Whoever has to be detached, or asked, before a candidate is chosen.</summary>
+    internal static ImmutableArray<FailoverAction> BeforeTheChoice(ClusterView view, FailoverPolicy policy, Topology topology, MasterChangeProgress progress)
+        => Due(view, policy, topology, progress, n => !Candidates.IsFinal(n, view, topology, progress));
+
+    /// <summary>Whoever has to be detached when nobody can be chosen.</summary>
+    internal static ImmutableArray<FailoverAction> WithoutAChoice(ClusterView view, FailoverPolicy policy, Topology topology, MasterChangeProgress progress)
+        => Due(view, policy, topology, progress, n => !Candidates.IsFinal(n, view, topology, progress) || !n.Info!.IsDetached);
 
     /// <summary>
-    /// Whoever has to be detached, or asked, before a candidate is chosen. The lost master itself comes last, where it says that it is a
-    /// replica now: whom it follows tells who was promoted by hand.
+    /// The lost master itself comes last, where it says that it is a replica now: whom it follows tells who was promoted by hand.
     /// </summary>
-    internal static ImmutableArray<FailoverAction> BeforeTheChoice(ClusterView view, FailoverPolicy policy, Topology topology, MasterChangeProgress progress)
+    private static ImmutableArray<FailoverAction> Due(ClusterView view, FailoverPolicy policy, Topology topology, MasterChangeProgress progress, Func<NodeView, bool> isOpen)
     {
         ImmutableArray<FailoverAction> others = [.. view.Nodes.Values
-            .Where(n => n.IsOnline && n.Address != topology.Intent?.From && n.FailingSince is null && !Candidates.IsFinal(n, progress))
+            .Where(n => n.IsOnline && n.Address != topology.Intent?.From && n.FailingSince is null && isOpen(n))
+            .Where(n => IsDue(n, view, policy, topology) || !Candidates.IsFinal(n, view, topology, progress))
             .Where(n => !n.IsReplica || n.InfoAsked < progress.StartedAt || IsDue(n, view, policy, topology))
             .OrderBy(n => n.Address)
-            .Select(n => IsDue(n, view, policy, topology) ? (FailoverAction)new Detach(n.Address) : new Inspect(n.Address))];
+            .Select(n => Question(n, view, policy, topology))];
         return others.IsEmpty && topology.Intent?.From is { } from && view.Node(from) is { IsReplica: true, FailingSince: null } old && old.InfoAsked >= progress.StartedAt
             && IsDue(old, view, policy, topology)
                 ? [new Detach(from)]
                 : others;
     }
+
+    private static FailoverAction Question(NodeView node, ClusterView view, FailoverPolicy policy, Topology topology)
+        => IsDue(node, view, policy, topology) ? new Detach(node.Address) : new Inspect(node.Address);
 
     /// <summary>
     /// While the master is in office and fails, and no failover may begin yet: those that have lost their link to it by their own
@@ -38,13 +54,13 @@ internal static class Detachment
     /// </summary>
     internal static ImmutableArray<FailoverAction> WhileWaiting(ClusterView view, FailoverPolicy policy, Topology topology, Loss loss)
         => [.. Followers(view, policy, topology)
-            .Where(n => loss.Remedy == Remedy.FailOverAtOnce || HasLostItsLink(n, view, topology))
+            .Where(n => loss.Remedy == Remedy.FailOverAtOnce || HasLostItsLink(n, view, topology.Master!))
             .Select(n => new Detach(n.Address))];
 
     /// <summary>A master that loads its data set was restarted, and may have less than before: that is seen when it is done.</summary>
     internal static ImmutableArray<FailoverAction> WhileLoading(ClusterView view, FailoverPolicy policy, Topology topology)
         => view.Node(topology.Master!) is { Evidence: Evidence.Loading }
-            ? [.. Followers(view, policy, topology).Where(n => HasLostItsLink(n, view, topology)).Select(n => new Detach(n.Address))]
+            ? [.. Followers(view, policy, topology).Where(n => HasLostItsLink(n, view, topology.Master!)).Select(n => new Detach(n.Address))]
             : [];
 
     /// <summary>
@@ -69,8 +85,8 @@ internal static class Detachment
     private static IEnumerable<NodeView> Followers(ClusterView view, FailoverPolicy policy, Topology topology)
         => view.Nodes.Values.Where(n => n.Address != topology.Master && n.Info?.MasterAddress == topology.Master && IsDue(n, view, policy, topology)).OrderBy(n => n.Address);
 
-    private static bool HasLostItsLink(NodeView replica, ClusterView view, Topology topology)
-        => !replica.Info!.LinkUp && view.Node(topology.Master!).FailingSince is { } since && replica.InfoAsked >= since;
+    private static bool HasLostItsLink(NodeView replica, ClusterView view, NodeAddress master)
+        => replica.IsReplica && !replica.Info!.LinkUp && view.Node(master).FailingSince is { } since && replica.InfoAsked >= since;
 
     /// <summary>A replica that answers, is ours and follows somebody. What it said before this monitor led does not count: it may have been promoted since.</summary>
     private static bool IsDue(NodeView node, ClusterView view, FailoverPolicy policy, Topology topology)

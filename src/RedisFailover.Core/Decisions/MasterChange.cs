@@ -111,7 +111,7 @@ internal static class MasterChange
         }
 
         Decision choice = Choose(view, policy, now, topology, progress, from);
-        return choice.Actions.Any(a => a is Promote) ? choice : choice with { Actions = [.. questions, .. choice.Actions] };
+        return choice.Actions.Any(a => a is Promote or Resign or PublishTopology { Next.IsChangingMaster: false }) ? choice : choice with { Actions = [.. Detachment.WithoutAChoice(view, policy, topology, progress), .. choice.Actions] };
     }
 
     /// <summary>Everybody who answers has been heard: promote the best, or say why nobody is fit.</summary>
@@ -124,7 +124,7 @@ internal static class MasterChange
         List<NodeView> fit = [];
         foreach (NodeView node in view.Nodes.Values.Where(n => policy.Nodes.Contains(n.Address)).OrderBy(n => n.Address))
         {
-            string? why = Candidates.IsFinal(node, progress) || !node.IsOnline
+            string? why = Candidates.IsFinal(node, view, topology, progress) || !node.IsOnline
                 ? Candidates.Unfit(node, topology.Identity, view, policy, now) ?? Candidates.TooFarBehind(node, topology.Identity, policy)
                 : view.Failed.TryGetValue(new Detach(node.Address), out (TimeSpan RetryAt, string Failure) detachment) ? $"it could not be detached from its master: {detachment.Failure}"
                 : node.FailingSince is not null ? $"it does not answer at present ({node.Detail})"

@@ -100,7 +100,7 @@ internal static class WriteSafety
 
         bool IsCovered(NodeView node) => node.Address == candidate.Address
             || (node is { IsOnline: true, FailingSince: null, Evidence: null, Info: { SyncInProgress: false, Loading: false } info }
-                && (progress is null || Candidates.IsFinal(node, progress))
+                && (progress is null || Candidates.IsFinal(node, view, topology, progress))
                 && (topology.Identity is not { } lost || (info.SharesHistoryWith(lost) && (!IsOwn(info, lost) || !IsOwn(candidate.Info!, lost) || info.Offset <= candidate.Info!.Offset)))
                 && (topology.Identity is not { HasData: true } || info.Keys > 0));
     }

@@ -17,6 +17,14 @@ internal readonly record struct ConnectResponse(int TimeoutMs, long SessionId, b
     }
 }
 
+/// <summary>A session that its client has given up; its password is a secret.</summary>
+internal sealed class FormerSession(long id, byte[] password)
+{
+    internal long Id => id;
+
+    internal byte[] Password => password;
+}
+
 /// <summary>Credentials, sent first on every connection.</summary>
 internal sealed class AuthRequest(ZooKeeperAuth auth) : Request<bool>(OpCode.Auth)
 {

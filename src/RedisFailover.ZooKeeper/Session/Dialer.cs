@@ -77,27 +77,47 @@ internal sealed class Dialer
         }
     }
 
+    /// <summary>Runs what waits for the server; cancellation disposes what it waits for, which ends the waiting.</summary>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    internal static async Task<T> OnThreadOfItsOwnAsync<T>(Func<T> wait, IDisposable waited, CancellationToken cancellationToken)
+    {
+        using CancellationTokenRegistration end = cancellationToken.UnsafeRegister(static d => ((IDisposable)d!).Dispose(), waited);
+        try
+        {
+            return await Task.Factory.StartNew(wait, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).ConfigureAwait(false);
+        }
+        catch (Exception e) when (cancellationToken.IsCancellationRequested && e is SocketException or IOException or ObjectDisposedException)
+        {
+            throw new OperationCanceledException(e.Message, e, cancellationToken);
+        }
+    }
+
     private async Task<Stream> OpenAsync(ZooKeeperHost host, IPAddress address, CancellationToken cancellationToken)
     {
         var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-        Stream? stream = null;
+        Stream stream = new SocketStream(socket);
         try
         {
-            await socket.ConnectAsync(new IPEndPoint(address, host.Port), cancellationToken).ConfigureAwait(false);
-            stream = new NetworkStream(socket, ownsSocket: true);
-            if (_tls is not null)
-            {
-                var secured = new SslStream(stream);
-                stream = secured;
-                await secured.AuthenticateAsClientAsync(TlsOptions(_tls, host), cancellationToken).ConfigureAwait(false);
-            }
+            return await OnThreadOfItsOwnAsync(
+                () =>
+                {
+                    socket.Connect(new IPEndPoint(address, host.Port));
+                    socket.Blocking = false;
+                    if (_tls is not null)
+                    {
+                        var secured = new SslStream(stream);
+                        stream = secured;
+                        secured.AuthenticateAsClient(TlsOptions(_tls, host));
+                    }
 
-            return stream;
+                    return stream;
+                },
+                socket,
+                cancellationToken).ConfigureAwait(false);
         }
         catch
         {
-            stream?.Dispose();
-            socket.Dispose();
+            await stream.DisposeAsync().ConfigureAwait(false);
             throw;
         }
     }

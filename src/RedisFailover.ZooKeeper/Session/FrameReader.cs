@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Buffers.Binary;
-using System.Runtime.CompilerServices;
 
 namespace RedisFailover.ZooKeeper;
 
@@ -42,16 +41,15 @@ internal sealed class FrameReader(Stream stream, TimeProvider time) : IDisposabl
         return true;
     }
 
-    /// <summary>The next frame, received as necessary.</summary>
+    /// <summary>The next frame, received as necessary; the thread waits for it.</summary>
     /// <exception cref="EndOfStreamException">The server closed the connection.</exception>
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    internal async ValueTask<ReadOnlyMemory<byte>> ReadAsync(CancellationToken cancellationToken)
+    internal ReadOnlyMemory<byte> Receive()
     {
         ReadOnlyMemory<byte> frame;
         while (!TryReadBuffered(out frame))
         {
             MakeRoom();
-            int received = await stream.ReadAsync(_buffer.AsMemory(_end), cancellationToken).ConfigureAwait(false);
+            int received = stream.Read(_buffer.AsSpan(_end));
             if (received == 0)
             {
                 throw new EndOfStreamException("the server closed the connection");

@@ -20,6 +20,9 @@ internal sealed class ServerConnection : IDisposable
     /// <summary>And more bytes than this that the socket has not taken yet.</summary>
     private const int MaxUnsentBytes = 64 * 1024 * 1024;
 
+    /// <summary>From so many requests in flight on, it is throughput that counts.</summary>
+    private const int Many = 64;
+
     private readonly Lock _gate = new();
     private readonly Stream _stream;
     private readonly FrameReader _reader;
@@ -35,6 +38,7 @@ internal sealed class ServerConnection : IDisposable
     private long _lastSend;
     private ITimer? _timer;
     private TimeSpan _timeout;
+    private ReadLoop? _loop;
 
     internal ServerConnection(Stream stream, string server, string chroot, int lastXid, TimeProvider time)
     {
@@ -71,6 +75,9 @@ internal sealed class ServerConnection : IDisposable
         }
     }
 
+    /// <summary>Many requests are in flight. Read without the lock: a count that is a little old does no harm.</summary>
+    internal bool IsBusy => _inFlight.Count >= Many;
+
     internal Moment LastReceive => _reader.LastReceive;
 
     /// <summary>Starts to ping after T/3 of silence towards the server and to give up after 2T/3 of silence from it.</summary>
@@ -97,8 +104,8 @@ internal sealed class ServerConnection : IDisposable
 
             refused = Append(request);
 
-            // Whoever flushes now takes this frame along; a runner that is due begins with it.
-            flush = refused == ZooKeeperErrorCode.Ok && !_flushing && !Handoff.RunnerIsDue;
+            // Whoever flushes now takes this frame along; a runner that is due begins with it, the loop ends its round with it.
+            flush = refused == ZooKeeperErrorCode.Ok && !_flushing && !Handoff.RunnerIsDue && _loop?.SendsSoon != true;
             if (flush)
             {
                 StartFlush();
@@ -146,7 +153,24 @@ internal sealed class ServerConnection : IDisposable
         _ = FlushAsync();
     }
 
-    internal ValueTask<ReadOnlyMemory<byte>> ReadFrameAsync(CancellationToken cancellationToken) => _reader.ReadAsync(cancellationToken);
+    /// <summary>Reads until the connection is lost, and then throws why.</summary>
+    /// <param name="handle">Given every frame, in order; its memory is good for that long.</param>
+    internal Task ReadAsync(Action<ReadOnlyMemory<byte>> handle)
+    {
+        _loop = new ReadLoop(this, _time, handle);
+        return _loop.RunAsync();
+    }
+
+    /// <summary>The next frame; the thread waits for it until the connection is closed from either side.</summary>
+    internal ReadOnlyMemory<byte> Receive()
+    {
+        if (_stream is SocketStream socket)
+        {
+            socket.SpinsFirst = !IsBusy;
+        }
+
+        return _reader.Receive();
+    }
 
     internal bool TryReadBufferedFrame(out ReadOnlyMemory<byte> frame) => _reader.TryReadBuffered(out frame);
 

@@ -9,12 +9,17 @@ public sealed partial class ZooKeeperSession
     private byte[] _password = new byte[16];
     private int _xid;
     private int _refusals;
+    private FormerSession? _former;
+    private int _formerAttempts;
     private readonly HashSet<string> _toldUnreachable = [];
 
     /// <summary>What proves to a server that a connection belongs to this session. Never logged.</summary>
     internal ReadOnlyMemory<byte> Password => _password;
 
-    private TimeSpan LocalExpiry => SessionTimeout * 4 / 3;
+    /// <summary>Set when this side has given the session up by itself: the servers may keep it, and its ephemeral znodes, for a while yet.</summary>
+    internal FormerSession? LeftBehind { get; private set; }
+
+    private TimeSpan LocalExpiry => _options.GivesUpAfter ?? SessionTimeout * 4 / 3;
 
     private async Task RunAsync()
     {
@@ -81,6 +86,7 @@ public sealed partial class ZooKeeperSession
             Log.SessionExpiredLocally(_logger, SessionId, down.TotalMilliseconds);
         }
 
+        LeftBehind = new FormerSession(SessionId, _password);
         End(ZooKeeperSessionState.Expired, ZooKeeperErrorCode.SessionExpired);
         return true;
     }
@@ -105,6 +111,13 @@ public sealed partial class ZooKeeperSession
         {
             (Stream stream, string server) = await _dialer.OpenAsync(host, within, either.Token).ConfigureAwait(false);
             connection = new ServerConnection(stream, server, _options.Connection.Chroot, _xid, _time);
+            if (_former is not null)
+            {
+                await EndFormerAsync(connection, either.Token).ConfigureAwait(false);
+                (stream, server) = await _dialer.OpenAsync(host, within, either.Token).ConfigureAwait(false);
+                connection = new ServerConnection(stream, server, _options.Connection.Chroot, _xid, _time);
+            }
+
             if (await HandshakeAsync(connection, either.Token).ConfigureAwait(false))
             {
                 return connection;
@@ -134,19 +147,58 @@ public sealed partial class ZooKeeperSession
         }
     }
 
-    private async Task<bool> HandshakeAsync(ServerConnection connection, CancellationToken cancellationToken)
+    /// <summary>
+    /// Closes the session before this one, if the server still has it. Otherwise its ephemeral znodes would stand in the way of their own
+    /// maker until the server expires it; after a restart it counts its timeout anew.
+    /// </summary>
+    private async Task EndFormerAsync(ServerConnection connection, CancellationToken cancellationToken)
+    {
+        const int attempts = 5;
+        FormerSession former = _former!;
+        try
+        {
+            // Not its last zxid: a server that has lost data is to answer too.
+            ConnectResponse response = await GreetAsync(connection, 0, former.Id, former.Password, cancellationToken).ConfigureAwait(false);
+            if (response.TimeoutMs > 0 && response.SessionId == former.Id)
+            {
+                connection.SendRaw(static writer =>
+                {
+                    writer.Int32(1);
+                    writer.Int32((int)OpCode.CloseSession);
+                });
+                await Dialer.OnThreadOfItsOwnAsync(() => connection.Receive().Length, connection, cancellationToken).ConfigureAwait(false);
+                Log.FormerSessionClosed(_logger, former.Id, connection.Server);
+            }
+
+            _former = null;
+        }
+        finally
+        {
+            // It is not worth more than a few attempts: the server expires it in the end.
+            _former = ++_formerAttempts < attempts ? _former : null;
+            connection.FailAll(ZooKeeperErrorCode.ConnectionLoss, null);
+        }
+    }
+
+    private async Task<ConnectResponse> GreetAsync(
+        ServerConnection connection, long lastZxid, long sessionId, byte[] password, CancellationToken cancellationToken)
     {
         connection.SendRaw(writer =>
         {
             writer.Int32(0);
-            writer.Int64(LastZxid);
+            writer.Int64(lastZxid);
             writer.Int32((int)_options.SessionTimeout.TotalMilliseconds);
-            writer.Int64(SessionId);
-            writer.Buffer(_password);
+            writer.Int64(sessionId);
+            writer.Buffer(password);
             writer.Bool(false);
         });
-        ReadOnlyMemory<byte> frame = await connection.ReadFrameAsync(cancellationToken).ConfigureAwait(false);
-        ConnectResponse response = ConnectResponse.Read(frame.Span);
+        return await Dialer.OnThreadOfItsOwnAsync(
+            () => ConnectResponse.Read(connection.Receive().Span), connection, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async Task<bool> HandshakeAsync(ServerConnection connection, CancellationToken cancellationToken)
+    {
+        ConnectResponse response = await GreetAsync(connection, LastZxid, SessionId, _password, cancellationToken).ConfigureAwait(false);
         if (response.TimeoutMs <= 0 || (SessionId != 0 && response.SessionId != SessionId))
         {
             if (SessionId == 0)

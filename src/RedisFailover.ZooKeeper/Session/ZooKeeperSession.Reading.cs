@@ -46,23 +46,17 @@ public sealed partial class ZooKeeperSession
         using CancellationTokenRegistration closing = _closing.Token.UnsafeRegister(static c => ((ServerConnection)c!).Dispose(), connection);
         try
         {
-            while (true)
+            await connection.ReadAsync(frame =>
             {
-                ReadOnlyMemory<byte> frame = await connection.Handoff.Around(connection.ReadFrameAsync(CancellationToken.None));
-                do
-                {
-                    frames++;
-                    Handle(frame.Span, connection);
-                }
-                while (connection.TryReadBufferedFrame(out frame));
-            }
+                frames++;
+                Handle(frame.Span, connection);
+            }).ConfigureAwait(false);
         }
         catch (Exception e) when (e is SocketException or IOException or ObjectDisposedException or InvalidDataException)
         {
             cause = e;
         }
 
-        connection.Handoff.Flush();
         _lastContact = connection.LastReceive;
         _xid = connection.LastXid;
         _refusals = 0;
@@ -79,7 +73,7 @@ public sealed partial class ZooKeeperSession
 
         if (_endCode == ZooKeeperErrorCode.Ok && !Volatile.Read(ref _disposed))
         {
-            Log.ConnectionLost(_logger, SessionId, connection.Server, connection.AbortReason ?? cause.Message);
+            Log.ConnectionLost(_logger, SessionId, connection.Server, connection.AbortReason ?? cause?.Message ?? "");
             SetState(ZooKeeperSessionState.Disconnected);
         }
 

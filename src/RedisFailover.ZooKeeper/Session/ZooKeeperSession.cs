@@ -30,8 +30,9 @@ public enum ZooKeeperSessionState
 /// All members are safe for concurrent use. Requests are pipelined and answered in the order in which they were made. A request made while
 /// there is no connection waits for one, until the session ends. When a connection is lost, what was sent and not answered fails with
 /// <see cref="ZooKeeperErrorCode.ConnectionLoss"/>; nothing is sent twice. Cancelling a request stops the waiting, not the request: a write
-/// that was sent may be applied. Callbacks run on the thread pool, one at a time and in order; one that blocks delays those after it, but
-/// neither replies nor pings. Awaiting code never runs on the thread that reads from the socket.
+/// that was sent may be applied. Watch callbacks run one at a time and in order; one that blocks delays those after it. They and awaiting code
+/// run on the thread that has just read for them, or on the thread pool. Neither can hold up replies or pings: from a thread that has not come
+/// back for 2 to 4 ms the reading is taken away. Each connection has one such thread.
 /// </remarks>
 public sealed partial class ZooKeeperSession : IAsyncDisposable
 {
@@ -115,12 +116,18 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
     /// <exception cref="ArgumentOutOfRangeException">The session timeout is out of range.</exception>
     /// <exception cref="ZooKeeperException">The server refused the credentials (<see cref="ZooKeeperErrorCode.AuthFailed"/>).</exception>
     /// <exception cref="OperationCanceledException">Cancelled before a server accepted the session.</exception>
-    public static async Task<ZooKeeperSession> ConnectAsync(ZooKeeperOptions options, CancellationToken cancellationToken = default)
+    public static Task<ZooKeeperSession> ConnectAsync(ZooKeeperOptions options, CancellationToken cancellationToken = default)
+        => ConnectAsync(options, null, cancellationToken);
+
+    /// <param name="options">How to reach the ensemble.</param>
+    /// <param name="former">The session that this one replaces, to be closed first; null for none.</param>
+    /// <param name="cancellationToken">Ends the trying.</param>
+    internal static async Task<ZooKeeperSession> ConnectAsync(ZooKeeperOptions options, FormerSession? former, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentOutOfRangeException.ThrowIfLessThan(options.SessionTimeout, TimeSpan.FromMilliseconds(100));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(options.SessionTimeout, TimeSpan.FromHours(1));
-        var session = new ZooKeeperSession(options);
+        var session = new ZooKeeperSession(options) { _former = former };
         session._loop = Task.Run(session.RunAsync, CancellationToken.None);
         try
         {

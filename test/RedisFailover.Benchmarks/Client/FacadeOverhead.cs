@@ -10,14 +10,14 @@ namespace RedisFailover.Benchmarks.Client;
 
 /// <summary>
 /// The facade against the bare multiplexer on one real redis-server, in one run and in turns, so that both see the same machine:
-/// operations per second and bytes allocated per operation, with the thread cover and without it. "facade [seconds [part of a name]]".
+/// operations per second and bytes allocated per operation, with the thread cover and without it. The ratio is the median of the
+/// rounds' own, each round's measurements being neighbours, with the middle half of them. "facade [seconds [rounds [part of a name]]]".
 /// </summary>
 internal static class FacadeOverhead
 {
-    private const int Rounds = 5;
     private static readonly byte[] s_value = new byte[100];
 
-    public static async Task RunAsync(TimeSpan each, string only)
+    public static async Task RunAsync(TimeSpan each, int rounds, string only)
     {
         int port = FreePort();
         using Process redis = Process.Start(new ProcessStartInfo("redis-server", ["--port", port.ToString(CultureInfo.InvariantCulture), "--save", "", "--appendonly", "no"]) { RedirectStandardOutput = true })!;
@@ -31,14 +31,15 @@ internal static class FacadeOverhead
             IDatabase noCover = uncovered.GetDatabase();
             IDatabase direct = bare.GetDatabase();
             await direct.StringSetAsync("key", s_value);
-            Console.WriteLine($"{"",-28}{"bare ops/s",13}{"client ops/s",13}{"ratio",7}{"no cover",10}{"ratio",7}{"bare B",8}{"client B",9}{"no cover",9}");
-            await CompareAsync(only, "GET, 1 caller, async", each, [direct, facade, noCover], (db, until) => CallersAsync(1, until, () => db.StringGetAsync("key")));
-            await CompareAsync(only, "SET, 1 caller, async", each, [direct, facade, noCover], (db, until) => CallersAsync(1, until, () => db.StringSetAsync("key", s_value)));
-            await CompareAsync(only, "GET, 1 caller, sync", each, [direct, facade, noCover], (db, until) => BlockingAsync(1, until, () => db.StringGet("key")));
-            await CompareAsync(only, "GET, 50 callers, async", each, [direct, facade, noCover], (db, until) => CallersAsync(50, until, () => db.StringGetAsync("key")));
-            await CompareAsync(only, "SET, 50 callers, async", each, [direct, facade, noCover], (db, until) => CallersAsync(50, until, () => db.StringSetAsync("key", s_value)));
-            await CompareAsync(only, "GET, 50 threads, sync", each, [direct, facade, noCover], (db, until) => BlockingAsync(50, until, () => db.StringGet("key")));
-            await CompareAsync(only, "GET, pipelined 10,000", each, [direct, facade, noCover], PipelinedAsync);
+            Console.WriteLine($"{rounds} rounds of {each.TotalSeconds} s each");
+            Console.WriteLine($"{"",-24}{"bare ops/s",11}{"client",10}{"ratio",7}{"middle half",14}{"no cover",10}{"ratio",7}{"middle half",14}{"bare B",8}{"client B",9}{"no cover",9}");
+            await CompareAsync(only, rounds, "GET, 1 caller, async", each, [direct, facade, noCover], (db, until) => CallersAsync(1, until, () => db.StringGetAsync("key")));
+            await CompareAsync(only, rounds, "SET, 1 caller, async", each, [direct, facade, noCover], (db, until) => CallersAsync(1, until, () => db.StringSetAsync("key", s_value)));
+            await CompareAsync(only, rounds, "GET, 1 caller, sync", each, [direct, facade, noCover], (db, until) => BlockingAsync(1, until, () => db.StringGet("key")));
+            await CompareAsync(only, rounds, "GET, 50 callers, async", each, [direct, facade, noCover], (db, until) => CallersAsync(50, until, () => db.StringGetAsync("key")));
+            await CompareAsync(only, rounds, "SET, 50 callers, async", each, [direct, facade, noCover], (db, until) => CallersAsync(50, until, () => db.StringSetAsync("key", s_value)));
+            await CompareAsync(only, rounds, "GET, 50 threads, sync", each, [direct, facade, noCover], (db, until) => BlockingAsync(50, until, () => db.StringGet("key")));
+            await CompareAsync(only, rounds, "GET, pipelined 10,000", each, [direct, facade, noCover], PipelinedAsync);
         }
         finally
         {
@@ -47,7 +48,7 @@ internal static class FacadeOverhead
         }
     }
 
-    private static async Task CompareAsync(string only, string name, TimeSpan each, IDatabase[] contenders, Func<IDatabase, long, Task<long>> load)
+    private static async Task CompareAsync(string only, int rounds, string name, TimeSpan each, IDatabase[] contenders, Func<IDatabase, long, Task<long>> load)
     {
         if (!name.Contains(only, StringComparison.OrdinalIgnoreCase))
         {
@@ -60,20 +61,25 @@ internal static class FacadeOverhead
         }
 
         var measured = contenders.Select(_ => new List<(double Ops, double Bytes)>()).ToArray();
-        for (int round = 0; round < Rounds; round++)
+        for (int round = 0; round < rounds; round++)
         {
-            for (int i = 0; i < contenders.Length; i++)
+            for (int turn = 0; turn < contenders.Length; turn++)
             {
+                int i = (turn + round) % contenders.Length;
                 measured[i].Add(await MeasureAsync(contenders[i], each, load));
             }
         }
 
-        double[] ops = [.. measured.Select(rounds => Median(rounds.Select(round => round.Ops)))];
-        double[] bytes = [.. measured.Select(rounds => Median(rounds.Select(round => round.Bytes)))];
+        double[] ops = [.. measured.Select(all => Quantile(all.Select(one => one.Ops), 0.5))];
+        double[] bytes = [.. measured.Select(all => Quantile(all.Select(one => one.Bytes), 0.5))];
+        double[][] ratios = [.. measured.Select(all => all.Zip(measured[0], (one, bare) => one.Ops / bare.Ops).ToArray())];
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{name,-28}{ops[0],13:N0}{ops[1],13:N0}{ops[1] / ops[0],7:0.00}{ops[2],10:N0}{ops[2] / ops[0],7:0.00}{bytes[0],8:0}{bytes[1],9:0}{bytes[2],9:0}"));
+            $"{name,-24}{ops[0],11:N0}{ops[1],10:N0}{Ratio(ratios[1])}{ops[2],10:N0}{Ratio(ratios[2])}{bytes[0],8:0}{bytes[1],9:0}{bytes[2],9:0}"));
     }
+
+    private static string Ratio(double[] ratios) => string.Create(
+        CultureInfo.InvariantCulture, $"{Quantile(ratios, 0.5),7:0.00}{$"{Quantile(ratios, 0.25):0.00} to {Quantile(ratios, 0.75):0.00}",14}");
 
     private static async Task<(double OpsPerSecond, double BytesPerOp)> MeasureAsync(IDatabase database, TimeSpan each, Func<IDatabase, long, Task<long>> load)
     {
@@ -152,7 +158,7 @@ internal static class FacadeOverhead
 
     private static long Until(TimeSpan later) => Stopwatch.GetTimestamp() + (long)(later.TotalSeconds * Stopwatch.Frequency);
 
-    private static double Median(IEnumerable<double> values) => values.Order().ToArray() is var sorted ? sorted[sorted.Length / 2] : 0;
+    private static double Quantile(IEnumerable<double> values, double part) => values.Order().ToArray() is var sorted ? sorted[(int)Math.Round((sorted.Length - 1) * part)] : 0;
 
     private static int FreePort()
     {

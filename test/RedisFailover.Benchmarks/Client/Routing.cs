@@ -4,9 +4,9 @@ using StackExchange.Redis;
 
 namespace RedisFailover.Benchmarks.Client;
 
-/// <summary>What choosing the node costs a call, without any network: "routing".</summary>
+/// <summary>What choosing the node costs a call, without any network: "--filter *Routing*".</summary>
 [MemoryDiagnoser]
-[ShortRunJob]
+[Config(typeof(ShortInProcess))]
 public class Routing
 {
     private readonly Snapshot _snapshot = new(

@@ -9,25 +9,33 @@ namespace RedisFailover.IntegrationTests.Client;
 [TestFixture]
 public sealed class RoutingTests
 {
-    // A connection's own traffic, and what COMMAND INFO is asked with.
-    private static readonly HashSet<string> s_own = ["ping", "info", "config", "client", "echo", "select", "cluster", "command", "sentinel", "auth", "hello"];
+    // A connection's own traffic (SCRIPT LOAD too), and what COMMAND INFO is asked with.
+    private static readonly HashSet<string> s_own = ["ping", "info", "config", "client", "echo", "select", "cluster", "command", "sentinel", "auth", "hello", "script"];
+
+    // Commands that Redis 7.0 does not know yet.
+    private static readonly HashSet<string> s_newer =
+    [
+        "VISMEMBER", "VDIM", "VEMB", "VGETATTR", "VLINKS", "VINFO", "VCARD", "VRANDMEMBER", "VSIM", "HPEXPIRETIME", "HPTTL",
+    ];
 
     [Test]
     public async Task The_table_agrees_with_what_the_server_says_of_its_own_commands()
     {
         await using RedisServer redis = await RedisServer.StartAsync();
         List<string> wrong = [];
-        foreach ((CommandClass kind, string member, string[] commands) in RoutingTable.All)
+        foreach ((CommandClass kind, string member, _, string[] commands) in RoutingTable.All)
         {
             foreach (string command in commands)
             {
                 HashSet<string>? flags = await FlagsAsync(redis, command);
                 if (flags is null)
                 {
-                    continue; // A command of a newer Redis.
+                    if (!s_newer.Contains(command))
+                    {
+                        wrong.Add($"{member}: the server knows no {command}");
+                    }
                 }
-
-                if (kind != CommandClass.Write && flags.Contains("write"))
+                else if (kind != CommandClass.Write && flags.Contains("write"))
                 {
                     wrong.Add($"{member}: {command} writes and is listed as {kind}");
                 }
@@ -63,9 +71,16 @@ public sealed class RoutingTests
                 continue;
             }
 
-            driven++;
             string[] toMaster = await CommandsAsync(atMaster);
             string[] toReplica = await CommandsAsync(atReplica);
+            if (toMaster.Length + toReplica.Length == 0 && !StackExchangeVersion.ReaderThreadCanBeStolen)
+            {
+                // Later versions send nothing for some of the arguments that are made up here.
+                undriven.Add(method.ToString()!);
+                continue;
+            }
+
+            driven++;
             foreach (string command in toMaster.Concat(toReplica))
             {
                 flags.TryAdd(command, await FlagsAsync(master, command));
@@ -73,7 +88,10 @@ public sealed class RoutingTests
 
             wrong.AddRange(toReplica.Where(command => flags[command]!.Contains("write")).Select(command => $"{method}: the write {command} went to the replica"));
             string name = method.Name.EndsWith("Async", StringComparison.Ordinal) ? method.Name[..^5] : method.Name;
-            bool meansToBeThere = RoutingTable.All.Any(row => row.Class == CommandClass.Write && row.Member == name);
+            (CommandClass Class, string Member, bool IsLater, string[] Commands)? row = RoutingTable.All.Where(row => row.Member == name).Select(row => ((CommandClass, string, bool, string[])?)row).SingleOrDefault();
+            bool meansToBeThere = row?.Class == CommandClass.Write;
+            wrong.AddRange(toMaster.Concat(toReplica).Where(command => row is { } listed && !listed.Commands.Contains(command, StringComparer.OrdinalIgnoreCase))
+                .Select(command => $"{method}: sends {command}, which its row does not list"));
             if (toMaster.Length > 0 && !meansToBeThere && toMaster.All(command => flags[command]!.Contains("readonly")))
             {
                 wrong.Add($"{method}: only reads ({string.Join(" ", toMaster)}), and yet went to the master");
@@ -111,6 +129,12 @@ public sealed class RoutingTests
         Assert.That((string?)database.Execute("GETEX", "where"), Is.EqualTo("master"));
         Assert.That(() => database.StringSet("where", "?", flags: StackExchangeVersion.DemandReplica), Throws.ArgumentException);
         Assert.That(() => database.Execute("BLPOP", "list", 1), Throws.TypeOf<NotSupportedException>());
+        Assert.That(() => database.ExecuteAsync("xreadgroup", "GROUP", "g", "me", "BLOCK", 0, "STREAMS", "s", ">"), Throws.TypeOf<NotSupportedException>());
+        Assert.That(() => database.CreateBatch().ExecuteAsync("BLPOP", "list", 1), Throws.TypeOf<NotSupportedException>());
+        ITransaction transaction = database.CreateTransaction();
+        Task<RedisResult> inside = transaction.ExecuteAsync("BLPOP", "list", 1);
+        Assert.That(await transaction.ExecuteAsync(), Is.True, "inside MULTI it does not block");
+        Assert.That((await inside).IsNull, Is.True);
     }
 
     [TestCase("PreferReplica", "replica")]
@@ -244,6 +268,11 @@ public sealed class RoutingTests
                 {
                 }
             }
+        }
+        catch (Exception failure) when (Root(failure) is RedisServerException refused && refused.Message.Contains("unknown command", StringComparison.OrdinalIgnoreCase))
+        {
+            // A command of a newer server, which this one does not count and has no flags for.
+            return false;
         }
         catch (Exception failure) when (Root(failure) is RedisServerException)
         {

@@ -35,6 +35,12 @@ public sealed class WithMonitorsTests
         Assert.That((int)await database.StringGetAsync("count", CommandFlags.DemandMaster), Is.EqualTo(written), "a switchover loses nothing");
         await Eventually.HoldsAsync("the old master follows", () => connection.Topology.Replicas.Contains(first));
 
+        using var patience = new CancellationTokenSource(TimeSpan.FromMinutes(1));
+        InvalidOperationException refused = await Failing.WithAsync<InvalidOperationException>(
+            () => connection.FailoverAsync(NodeAddress.Parse("127.0.0.1:1"), patience.Token));
+        Assert.That(refused.Message, Does.StartWith("The monitors refused it: ").And.Contain("127.0.0.1:1"));
+        Assert.That(connection.Topology.Master, Is.EqualTo(target));
+
         long start = Stopwatch.GetTimestamp();
         cluster.Redis.Single(redis => redis.Address == target).Kill();
         int ambiguous = 0;

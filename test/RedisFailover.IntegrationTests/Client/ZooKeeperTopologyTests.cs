@@ -74,6 +74,21 @@ public sealed class ZooKeeperTopologyTests
     }
 
     [Test]
+    public async Task A_request_for_another_master_that_nobody_answers_is_taken_back_when_its_caller_gives_up()
+    {
+        await using RedisServer redis = await RedisServer.StartAsync();
+        await PublishAsync("/nobody", PublishedTopology.Of(1, redis.Address));
+        await using FailoverConnection connection = await FailoverConnection.ConnectAsync($"{_server.ConnectionString}/nobody");
+        using var stop = new CancellationTokenSource();
+        Task<Topology> asked = connection.FailoverAsync(cancellationToken: stop.Token);
+        string requests = new ZnodePaths("/nobody").Requests;
+        await Eventually.HoldsAsync("it is asked", ct => _session.ExistsAsync(requests, cancellationToken: ct), found => found is { ChildCount: 1 });
+        await stop.CancelAsync();
+        await Failing.WithAsync<OperationCanceledException>(() => asked);
+        Assert.That((await _session.ExistsAsync(requests))!.Value.ChildCount, Is.Zero);
+    }
+
+    [Test]
     public async Task From_the_znode_to_the_first_write_on_the_new_master_takes_milliseconds()
     {
         List<double> times = [];

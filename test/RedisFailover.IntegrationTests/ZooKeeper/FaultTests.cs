@@ -70,6 +70,28 @@ public sealed class FaultTests
     }
 
     [Test]
+    public async Task After_a_long_outage_of_the_server_the_clients_own_znodes_of_before_are_in_nobodys_way()
+    {
+        await using ZooKeeperServer server = await ZooKeeperServer.StartAsync(new ZooKeeperServerOptions { ConfLines = ["minSessionTimeout=60000", LongSessions] });
+
+        // The server keeps every session for a minute, and the client gives it up much earlier: what is left behind would stand for long.
+        await using var client = new ZooKeeperClient(Options(server.ConnectionString, LongTimeout) with { GivesUpAfter = TimeSpan.FromSeconds(1) });
+        ZooKeeperSession first = await client.GetSessionAsync();
+        await first.CreateAsync("/mine", default, CreateMode.Ephemeral);
+        Leadership before = await Election(client, "a").CampaignAsync();
+
+        await server.KillAsync();
+        await Eventually.HoldsAsync("the session is given up", () => first.State == ZooKeeperSessionState.Expired, explain: () => first.State.ToString());
+        await server.StartAsync();
+        ZooKeeperSession second = await client.GetSessionAsync().AsTask().WaitAsync(Deadline);
+        Assert.That(await second.ExistsAsync("/mine"), Is.Null);
+        await using Leadership after = await Election(client, "b").CampaignAsync().WaitAsync(Deadline / 2);
+        Assert.That(after.Term, Is.EqualTo(before.Term + 1));
+        Assert.That(before.Lost.IsCancellationRequested, Is.True);
+        await before.DisposeAsync();
+    }
+
+    [Test]
     public async Task Case_12_when_the_servers_data_are_wiped_the_session_ends_and_the_next_goes_by_what_is_there_now()
     {
         await using ZooKeeperServer server = await ZooKeeperServer.StartAsync();

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
 using RedisFailover.Client;
@@ -124,10 +125,52 @@ public sealed class NodeSetTests
     }
 
     [Test]
+    public async Task What_waits_when_it_ends_is_told_so_and_watching_ends()
+    {
+        var connection = await FailoverConnection.ConnectAsync(new NoMaster(), null, default);
+        Task<bool> write = connection.GetDatabase().StringSetAsync("key", 1);
+        Task<Topology> failover = connection.FailoverAsync();
+        List<Topology> seen = [];
+        Task watching = Task.Run(async () =>
+        {
+            await foreach (Topology topology in connection.WatchTopologyAsync())
+            {
+                seen.Add(topology);
+            }
+        });
+        await connection.DisposeAsync();
+        await watching.WaitAsync(TimeSpan.FromMinutes(1));
+        Assert.That(seen, Has.Count.LessThanOrEqualTo(1));
+        Assert.That(async () => await write.WaitAsync(TimeSpan.FromMinutes(1)), Throws.TypeOf<ObjectDisposedException>());
+        Assert.That(async () => await failover.WaitAsync(TimeSpan.FromMinutes(1)), Throws.TypeOf<ObjectDisposedException>());
+        Assert.That(async () => await connection.FailoverAsync(), Throws.TypeOf<ObjectDisposedException>());
+    }
+
+    [Test]
     public void What_a_failure_says_about_the_call() => Assert.Multiple(() =>
     {
         Assert.That(Failures.Judge(new ObjectDisposedException("multiplexer")), Is.EqualTo(Outcome.NotApplied));
         Assert.That(Failures.Judge(new TaskCanceledException()), Is.EqualTo(Outcome.Ambiguous));
         Assert.That(Failures.Judge(new ArgumentException("argument")), Is.EqualTo(Outcome.CommandFailed));
     });
+
+    /// <summary>A cluster without a master, whose monitors take every request and do nothing.</summary>
+    private sealed class NoMaster : ITopologySource
+    {
+        public string Problem => "";
+
+        public TimeSpan? SinceLastContact => TimeSpan.Zero;
+
+        public TimeSpan SessionTimeout => TimeSpan.FromSeconds(4);
+
+        public async IAsyncEnumerable<Topology> TopologiesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+        {
+            yield return new Topology { Epoch = 1, State = TopologyState.NoMaster };
+            await Task.Delay(Timeout.Infinite, cancellationToken);
+        }
+
+        public Task AskFailoverAsync(NodeAddress? target, CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public ValueTask DisposeAsync() => default;
+    }
 }

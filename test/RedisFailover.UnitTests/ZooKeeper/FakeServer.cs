@@ -98,6 +98,8 @@ internal sealed class FakeConnection : IDisposable
 
     internal int Pings { get; private set; }
 
+    internal int Goodbyes { get; private set; }
+
     /// <summary>Of the last reply.</summary>
     internal long Zxid { get => _zxid; set => _zxid = value; }
 
@@ -232,6 +234,7 @@ internal sealed class FakeConnection : IDisposable
                 else if (frame.Length == 8 && new JuteReaderPair(frame).Op == OpCode.CloseSession)
                 {
                     await ReplyAsync(new JuteReaderPair(frame).Xid, ++_zxid, null, ZooKeeperErrorCode.Ok);
+                    Goodbyes++;
                 }
                 else
                 {

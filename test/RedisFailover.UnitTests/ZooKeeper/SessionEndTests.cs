@@ -128,6 +128,13 @@ public sealed class SessionEndTests
                     continue;
                 }
 
+                if (hello.SessionId == 0x12)
+                {
+                    // The client asks for the session once more, to close it: there is none.
+                    await next.GrantAsync(0, 0);
+                    continue;
+                }
+
                 Assert.That(hello.SessionId, Is.Zero);
                 await next.GrantAsync(0x13, 4000);
                 anew = true;
@@ -138,6 +145,46 @@ public sealed class SessionEndTests
         Assert.That(first.State, Is.EqualTo(ZooKeeperSessionState.Expired));
         Assert.That((await client.GetSessionAsync().WithinDeadline()).SessionId, Is.EqualTo(0x13));
         Assert.That(RecordedLog.Instance.Entries.Select(e => e.Text), Has.Some.Contains("which this client has seen: wiped?"));
+    }
+
+    [Test]
+    public async Task A_session_given_up_while_the_ensemble_was_down_is_closed_there_before_the_next_one_is_made()
+    {
+        await using var server = new FakeServer();
+        var time = new ManualTime();
+        await using var client = new ZooKeeperClient(server.Options(time));
+        FakeConnection connection = await server.AcceptSessionAsync(0x12);
+        ZooKeeperSession first = await client.GetSessionAsync().WithinDeadline();
+        connection.Close();
+
+        // Down until the session is given up; then it still knows the session, as a server does that was started anew.
+        List<string> heard = [];
+        Task serving = Task.Run(async () =>
+        {
+            while (heard.Count < 3)
+            {
+                FakeConnection next = await server.AcceptAsync();
+                if (first.State != ZooKeeperSessionState.Expired)
+                {
+                    next.Close();
+                    continue;
+                }
+
+                FakeConnectRequest hello = await next.ReadConnectAsync();
+                heard.Add($"session {hello.SessionId:x}, zxid {hello.LastZxid}");
+                await next.GrantAsync(hello.SessionId == 0 ? 0x13 : hello.SessionId, 4000);
+                if (hello.SessionId != 0)
+                {
+                    Assert.That(hello.Password, Is.EqualTo(FakeConnection.Password));
+                    await Waiting.Until(() => next.Goodbyes == 1);
+                    heard.Add("goodbye");
+                }
+            }
+        });
+        await time.AdvanceUntil(Step, () => serving.IsCompleted, () => $"{first.State}, {string.Join("; ", heard)}");
+        await serving;
+        Assert.That(heard, Is.EqualTo(new[] { "session 12, zxid 0", "goodbye", "session 0, zxid 0" }));
+        Assert.That((await client.GetSessionAsync().WithinDeadline()).SessionId, Is.EqualTo(0x13));
     }
 
     [Test]
