@@ -152,6 +152,10 @@ public sealed class HistoryTests
         Assert.That(before.Failover!.Reason, Does.Contain("the one monitor that is alive decides"));
         Assert.That(after.Failover!.Reason, Does.Contain("2 of 2 monitors have to agree"));
         Assert.That(after.SaysTheSameAs(before), Is.False);
+        ClusterView three = two.Apply(new MonitorCame(21 * Ms, "m3"), Policy);
+        MonitorReport last = three.Report() with { Failover = Readiness.Of(three, Policy, 22 * Ms) };
+        Assert.That(last.Failover!.Reason, Does.Contain("2 of 3 monitors have to agree"));
+        Assert.That(last.SaysTheSameAs(after), Is.False, "only a figure differs");
     }
 
     [Test]
