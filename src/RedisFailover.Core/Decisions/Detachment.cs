@@ -76,7 +76,7 @@ internal static class Detachment
 
         return Verdict.MasterLost(view, policy, now, topology) is { } loss
             ? loss.Remedy is Remedy.FailOver or Remedy.FailOverAtOnce ? WhileWaiting(view, policy, topology, loss) : WhileLoading(view, policy, topology)
-            : view.Node(master) is { IsMaster: true, IsInOrder: true }
+            : view.Node(master) is { IsMaster: true, IsInOrder: true } own && own.InfoAsked >= view.LeadingSince && Incumbency.MayHaveMore(view, policy, now, topology).Awaited.IsEmpty
                 ? [.. policy.Nodes.Select(view.Node).Where(n => n is { IsOnline: true, FailingSince: null, Evidence: null, Info.IsDetached: true } && n.InfoAsked >= view.LeadingSince
                     && WriteSafety.MayAttach(policy, topology, n.Address)).Select(n => new Follow(n.Address, master))]
                 : WhileLoading(view, policy, topology);

@@ -43,13 +43,6 @@ public static class FailoverDecider
             return Decision.Do("the topology has to be read first", new ReadTopology());
         }
 
-        // A change that is under way is finished or undone all the same: it must not stay half done.
-        if (view.LiveMonitors < policy.RequiredMonitors && view.Topology is not { IsChangingMaster: true })
-        {
-            string few = $"nothing is decided: {Words.Count(view.LiveMonitors, "monitor is", "monitors are")} here, {policy.RequiredMonitors} are required";
-            return new Decision(Detachment.WithoutDecision(view, policy, now), null, few, few);
-        }
-
         // What a node said before this monitor led may be older than what the leader before did to it.
         TimeSpan patience = view.LeadingSince + policy.ProbeTimeout;
         ImmutableArray<FailoverAction> unheard = [.. view.Nodes.Values
@@ -58,6 +51,16 @@ public static class FailoverDecider
         if (!unheard.IsEmpty && now < patience)
         {
             return new Decision(unheard, patience, "asking every node anew, as a new leader");
+        }
+
+        // A change that is under way is finished or undone all the same: it must not stay half done.
+        if (view.LiveMonitors < policy.RequiredMonitors && view.Topology is not { IsChangingMaster: true })
+        {
+            string few = $"nothing is decided: {Words.Count(view.LiveMonitors, "monitor is", "monitors are")} here, {policy.RequiredMonitors} are required";
+            ImmutableArray<FailoverAction> kept = Detachment.WithoutDecision(view, policy, now);
+            // Whoever made a request waits for its answer; what stands in manual_failover may wait for the monitors.
+            Decision waiting = view is { TopologyKnown: true, Topology: { } known, Request: not null } ? Requests.Refuse(view, known, few) : Decision.Nothing(few) with { Warning = few };
+            return waiting with { Actions = [.. kept, .. waiting.Actions] };
         }
 
         if (view is { TopologyFault: { } fault, Topology: { } memory })

@@ -257,13 +257,15 @@ internal static class Incumbency
     internal static MasterIdentity? LastKnownIdentity(NodeView master, MasterIdentity? published)
         => master.Info is { Role: NodeRole.Master } info && (published is null || published.RunId == info.RunId)
             ? info.Identity
-            : published;
+            : published is not null && master.BeforeRestart is { } last && last.RunId == published.RunId && last.Offset > published.Offset
+                ? published with { Offset = last.Offset }
+                : published;
 
     /// <summary>
     /// Who may have what a master that was restarted no longer has, but does not answer yet, and until when that is waited for: so long
     /// the znode keeps what the master was, by which they are judged when they come.
     /// </summary>
-    private static (ImmutableArray<NodeView> Awaited, TimeSpan? Until) MayHaveMore(ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology)
+    internal static (ImmutableArray<NodeView> Awaited, TimeSpan? Until) MayHaveMore(ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology)
     {
         NodeView master = view.Node(topology.Master!);
         if (!master.IsMaster || topology.Identity is not { RunId.Length: > 0, HasData: true } known || master.Info!.RunId == known.RunId
@@ -273,7 +275,7 @@ internal static class Incumbency
             return ([], null);
         }
 
-        return ([.. policy.Nodes.Where(n => n != master.Address && topology.Members.Contains(n)).Select(view.Node).Where(n => !n.IsInOrder)], until);
+        return ([.. policy.Nodes.Where(n => n != master.Address && topology.Members.Contains(n)).Select(view.Node).Where(n => !n.IsInOrder || n.InfoAsked < view.LeadingSince)], until);
     }
 
     /// <summary>The identity in the znode is renewed when it became another one, not with every byte of the offset.</summary>

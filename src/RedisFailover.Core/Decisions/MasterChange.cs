@@ -31,7 +31,9 @@ internal static class MasterChange
             return Decision.Nothing("waiting for the promotion");
         }
 
-        if (AlreadyPromoted(view, topology, progress) is { } promoted)
+        // What another leader did is not known here: with write safety it stands only where this one could do it. Nobody writes to it yet.
+        if (AlreadyPromoted(view, policy, topology, progress) is { } promoted
+            && (promoted.Address == progress.Promoted || !progress.Inherited || WriteSafety.Missing(view, policy, topology, progress, promoted) is null))
         {
             return Install(view, policy, topology, progress, promoted);
         }
@@ -57,15 +59,20 @@ internal static class MasterChange
     /// A node that was promoted already and says so itself now: by us, or by a leader before us. The latter shows in the history
     /// that it continues, the lost master's own; an earlier master that happens to come back at this moment does not.
     /// </summary>
-    private static NodeView? AlreadyPromoted(ClusterView view, Topology topology, MasterChangeProgress progress)
+    private static NodeView? AlreadyPromoted(ClusterView view, FailoverPolicy policy, Topology topology, MasterChangeProgress progress)
         => view.Nodes.Values
             .Where(n => n.IsMaster && n.InfoAsked >= progress.StartedAt
                 && (n.Address == progress.Promoted
-                    || (n.Address != topology.Intent?.From && (progress.Inherited || view.Failed.ContainsKey(new Promote(n.Address)) || IsFollowed(view, n, topology))
+                    || (n.Address != topology.Intent?.From && ((progress.Inherited && CouldBePromoted(n, policy)) || view.Failed.ContainsKey(new Promote(n.Address)) || IsFollowed(view, n, topology))
                         && topology.Identity is { } lost && n.Info!.PreviousReplicationId == lost.ReplicationId)))
             .OrderByDescending(n => n.Info!.Offset)
             .ThenBy(n => n.Address)
             .FirstOrDefault();
+
+    /// <summary>Not one that may never be, nor a replica that was restarted and came back as a master by its own configuration: it shows the same history.</summary>
+    private static bool CouldBePromoted(NodeView node, FailoverPolicy policy)
+        => !policy.NeverPromote.Contains(node.Address) && node.Info!.Priority > 0
+            && (node.BeforeRestart is not { Role: NodeRole.Replica } || node.WasPromoted);
 
     /// <summary>The old master says itself that it follows this node: somebody promoted it by hand.</summary>
     private static bool IsFollowed(ClusterView view, NodeView node, Topology topology)

@@ -62,7 +62,7 @@ internal static class Membership
     {
         NodeAddress master = topology.Master!;
         // Nobody is told to follow a master that fails, or that has not said what it has since it failed: it may have lost everything.
-        bool isInOrder = view.Node(master).IsInOrder;
+        bool isInOrder = view.Node(master) is { IsInOrder: true } own && own.InfoAsked >= view.LeadingSince;
         bool waits = false;
         ImmutableArray<FailoverAction>.Builder actions = ImmutableArray.CreateBuilder<FailoverAction>();
         List<string> foreign = [];
