@@ -80,6 +80,52 @@ public sealed class DetachmentTests
     }
 
     [Test]
+    public async Task A_new_leader_among_too_few_monitors_does_not_give_the_replicas_back_to_a_master_that_came_back_empty()
+    {
+        await using Cluster cluster = await StartAsync(3, (_, options) => options with { More = ["--required-monitors", "3"] });
+        await SetAsync(cluster);
+        MonitorProcess leader = await cluster.LeaderAsync();
+        MonitorProcess gone = cluster.Monitors.First(monitor => monitor != leader);
+        await gone.KillAsync();
+        await Eventually.HoldsAsync(
+            "Its session has expired", _ => Task.FromResult(leader.Process.Tail(60)), log => log.Contains($"{gone.Id} is gone", StringComparison.Ordinal), Long, cluster.Explain);
+        await cluster.Redis[0].KillAsync();
+        await IsDetachedAsync(cluster, cluster.Redis[1]);
+        await IsDetachedAsync(cluster, cluster.Redis[2]);
+        await cluster.Redis[0].RestartEmptyAsync();
+        await KeepsDataAsync(cluster, cluster.Redis[1]);
+        leader.Process.Terminate();
+        MonitorProcess next = await cluster.WaitForOtherLeaderAsync(leader, Long);
+        await Eventually.HoldsAsync(
+            "The new leader knows that they are too few", _ => Task.FromResult(next.Process.Tail(60)), log => log.Contains("are required", StringComparison.Ordinal), Long, cluster.Explain);
+
+        await cluster.StartMonitorAsync(options => options with { More = ["--required-monitors", "3"] });
+        await cluster.StartMonitorAsync(options => options with { More = ["--required-monitors", "3"] });
+        Topology after = await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != cluster.Addresses[0], Long);
+        await HasDataAsync(cluster, cluster.Node(after.Master!));
+        await HasDataAsync(cluster, cluster.Redis[0]);
+    }
+
+    [Test]
+    public async Task A_replica_that_may_not_be_promoted_and_turns_up_as_a_master_is_not_taken_for_one_that_the_former_leader_promoted()
+    {
+        await using Cluster cluster = await StartAsync(
+            3, (cluster, options) => options with { More = ["--never-promote", $"{cluster.Addresses[1]},{cluster.Addresses[2]}"] });
+        await SetAsync(cluster);
+        await cluster.Redis[0].KillAsync();
+        await IsDetachedAsync(cluster, cluster.Redis[1]);
+        await IsDetachedAsync(cluster, cluster.Redis[2]);
+        RedisReply promoted = await cluster.Redis[1].CommandAsync("REPLICAOF", "NO", "ONE");
+        Assert.That(promoted.Text, Is.EqualTo("OK"));
+        MonitorProcess leader = await cluster.LeaderAsync();
+        await leader.KillAsync();
+        MonitorProcess next = await cluster.WaitForOtherLeaderAsync(leader, Long);
+        await Eventually.HoldsAsync(
+            "The new leader says why nobody is fit", _ => Task.FromResult(next.Process.Tail(60)), log => log.Contains("nobody can be promoted", StringComparison.Ordinal), Long, cluster.Explain);
+        Assert.That((await cluster.TopologyAsync()).Master, Is.Null, cluster.Explain());
+    }
+
+    [Test]
     public async Task A_lost_master_that_returns_empty_does_not_wipe_a_replica_while_write_safety_waits_for_another()
     {
         await using Cluster cluster = await StartAsync(3, (_, options) => options with { More = ["--write-safety", "replicated"] });
