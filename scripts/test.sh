@@ -30,8 +30,9 @@ elif (($# == 0)); then
   mkdir "$work/later"
   tar -C "$ROOT" --exclude=bin --exclude=obj --exclude=.git -cf - . | tar -C "$work/later" -xf -
   if dotnet restore "$work/later/redis-failover-zk.sln" -p:StackExchangeRedisVersion=$later -v quiet >"$work/restore.log" 2>&1; then
-    for project in UnitTests IntegrationTests; do
-      timeout --kill-after=10 600 dotnet test -c Release "$work/later/test/RedisFailover.$project" -p:StackExchangeRedisVersion=$later -v quiet \
+    # That the client compiles and what needs no server; with TEST_LATER_CLIENT=1 what needs real servers as well.
+    for project in UnitTests ${TEST_LATER_CLIENT:+IntegrationTests}; do
+      timeout --kill-after=10 600 dotnet test -c Release "$work/later/test/RedisFailover.$project" -p:StackExchangeRedisVersion=$later \
         --filter "FullyQualifiedName~$project.Client" --results-directory "$work/results" \
         --blame-hang --blame-hang-timeout 120s --blame-hang-dump-type none 2>&1 | tee -a "$log" || status=$?
     done
