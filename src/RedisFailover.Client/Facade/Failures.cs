@@ -34,6 +34,9 @@ internal static class Failures
         ObjectDisposedException => Outcome.NotApplied,
         NotAppliedException => Outcome.NotApplied,
         OperationCanceledException => Outcome.Ambiguous,
+
+        // 3.x hands on what its closed socket said, to a call that it had sent.
+        IOException => Outcome.Ambiguous,
         _ => Outcome.CommandFailed,
     };
 

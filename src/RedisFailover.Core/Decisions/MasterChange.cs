@@ -125,7 +125,6 @@ internal static class MasterChange
     private static Decision Choose(
         ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology, MasterChangeProgress progress, NodeView? from)
     {
-
         // A node that has become a master's replica itself (somebody sent it REPLICAOF) is a candidate like the others.
         List<string> unfit = [];
         List<NodeView> fit = [];
