@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Collections.Immutable;
-using System.Globalization;
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using RedisFailover.Monitor.Redis;
@@ -25,6 +24,7 @@ internal sealed class ActionExecutor(
     FaultPoint? faultPoint = null)
 {
     private readonly ConcurrentDictionary<string, string> _told = new(StringComparer.Ordinal);
+    private readonly NodeCommands _commands = new(nodes, clock, faultPoint);
 
     /// <summary>Starts an action; its end is reported as an observation. What can be sent at once is sent before this returns.</summary>
     internal async Task StartAsync(FailoverAction action, Leadership leadership, CancellationToken cancellationToken)
@@ -69,7 +69,7 @@ internal sealed class ActionExecutor(
             return false;
         }
 
-        if (action.On is { } node && Prober(node).EndFormerLeaders(FormerLeaders.Name(root, leadership.Term), cancellationToken) is { } ending)
+        if (action.On is { } node && _commands.EndFormerLeaders(node, FormerLeaders.Name(root, leadership.Term), cancellationToken) is { } ending)
         {
             await ending;
             if (!leadership.Lease.IsHeld)
@@ -112,17 +112,9 @@ internal sealed class ActionExecutor(
         ReadTopology => ReadAsync(action, leadership, cancellationToken),
         PublishTopology publication => PublishAsync(publication, leadership, cancellationToken),
         RefuseWish refusal => RefuseAsync(refusal, leadership, cancellationToken),
-        Inspect inspect => InspectAsync(inspect, cancellationToken),
-        Promote promote => PromoteAsync(promote, leadership, cancellationToken),
-        Detach => CommandAsync(action, [ReplicaOf(NodeInfo.Nowhere)], info => info.IsDetached ? null : "it still follows its master", cancellationToken),
-        Follow follow => FollowAsync(follow, follow.Master, leadership, cancellationToken),
         Demote demote => DemoteAsync(demote, leadership, cancellationToken),
-        PauseWrites { HoldsAll: true } pause => WritePause.PauseAllAsync(pause, Prober(pause.Node), clock, cancellationToken),
-        PauseWrites pause => PauseAsync(pause, cancellationToken),
-        SetMinReplicas set => SetAsync(set, cancellationToken),
-        ResumeWrites resume => CommandAsync(action, WritePause.Resume(resume), null, cancellationToken),
         Resign => ResignAsync(action, leadership),
-        _ => throw new ArgumentOutOfRangeException(nameof(action), action, "An action that is not carried out."),
+        _ => _commands.RunAsync(action, () => leadership.Lease.IsHeld, cancellationToken),
     };
 
     private async Task<ActionFinished> ReadAsync(FailoverAction action, Leadership leadership, CancellationToken cancellationToken)
@@ -178,103 +170,14 @@ internal sealed class ActionExecutor(
         }
     }
 
-    private async Task<ActionFinished> InspectAsync(Inspect inspect, CancellationToken cancellationToken)
-    {
-        await Prober(inspect.Node).InspectAsync(cancellationToken);
-        return new ActionFinished(clock.Now, inspect);
-    }
-
-    private async Task<ActionFinished> PromoteAsync(Promote promote, Leadership leadership, CancellationToken cancellationToken)
-    {
-        ImmutableArray<string[]> commands = [["REPLICAOF", "NO", "ONE"]];
-        // Where CONFIG is not allowed it is promoted all the same; it may refuse writes then until its replicas have come.
-        commands = promote.MinReplicas is { } count ? commands.Insert(0, WritePause.SetMinReplicas(count)) : commands;
-        ActionFinished finished = await CommandAsync(
-            promote, commands, info => info.Role == NodeRole.Master ? null : "it still says that it is a replica", cancellationToken);
-        Remember(promote.Node, finished, leadership);
-        return finished;
-    }
-
-    private async Task<ActionFinished> FollowAsync(FailoverAction action, NodeAddress master, Leadership leadership, CancellationToken cancellationToken)
-    {
-        ActionFinished finished = await CommandAsync(action, [ReplicaOf(master)], IsReplica, cancellationToken);
-        Remember(action.On!, finished, leadership);
-        return finished;
-    }
-
     private async Task<ActionFinished> DemoteAsync(Demote demote, Leadership leadership, CancellationToken cancellationToken)
     {
-        // Replica first, then the pause is lifted and the clients are cut off: none of them can write in between.
-        ImmutableArray<string[]> commands = [ReplicaOf(demote.Master), ["CLIENT", "UNPAUSE"]];
-        commands = demote.MinReplicas is { } count ? commands.Add(WritePause.SetMinReplicas(count)) : commands;
-        ActionFinished finished = await CommandAsync(demote, commands, IsReplica, cancellationToken);
-        if (finished.Failure is null)
+        ActionFinished finished = await _commands.RunAsync(demote, () => leadership.Lease.IsHeld, cancellationToken);
+        if (finished.Failure is null && demote.Record is { } record)
         {
-            if (demote.CutsClients && leadership.Lease.IsHeld)
-            {
-                Prober(demote.Node).Forget("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
-            }
-
-            if (demote.Record is { } record)
-            {
-                _ = store.RecordAsync(leadership, record, cancellationToken);
-            }
+            _ = store.RecordAsync(leadership, record, cancellationToken);
         }
 
-        Remember(demote.Node, finished, leadership);
         return finished;
     }
-
-    /// <summary>What INFO says holds from its answer on: it was asked behind the pause, and nothing moves any more.</summary>
-    private async Task<ActionFinished> PauseAsync(PauseWrites pause, CancellationToken cancellationToken)
-    {
-        ActionFinished finished = await CommandAsync(pause, [WritePause.PauseWritesAlone(pause)], _ => null, cancellationToken);
-        return finished with { Asked = finished.At };
-    }
-
-    private async Task<ActionFinished> SetAsync(SetMinReplicas set, CancellationToken cancellationToken)
-    {
-        ActionFinished finished = await CommandAsync(
-            set,
-            [WritePause.SetMinReplicas(set.Value.Count), ["CONFIG", "SET", "min-slaves-max-lag", set.Value.MaxLag.ToString(CultureInfo.InvariantCulture)]],
-            null,
-            cancellationToken);
-        if (finished.Failure is not null)
-        {
-            return finished;
-        }
-
-        Prober(set.Node).Learned(set.Value);
-        return finished with { Info = finished.Info is { } info ? info with { MinReplicas = set.Value } : null };
-    }
-
-    private static string? IsReplica(NodeInfo info) => info.Role == NodeRole.Replica ? null : "it still says that it is a master";
-
-    private static string[] ReplicaOf(NodeAddress master) => ["REPLICAOF", master.Host, master.Port.ToString(CultureInfo.InvariantCulture)];
-
-    /// <summary>So that a node which restarts has the role that it had: best effort, a node without a configuration file has none.</summary>
-    private void Remember(NodeAddress node, ActionFinished finished, Leadership leadership)
-    {
-        // The answer may have been read long after it was sent: by a monitor that was frozen meanwhile.
-        if (finished.Failure is null && leadership.Lease.IsHeld)
-        {
-            Prober(node).Forget("CONFIG", "REWRITE");
-        }
-    }
-
-    private async Task<ActionFinished> CommandAsync(
-        FailoverAction action, IReadOnlyList<string[]> commands, Func<NodeInfo, string?>? verify, CancellationToken cancellationToken)
-    {
-        Task<(RespValue[], NodeInfo?, TimeSpan)> answers = Prober(action.On!).CommandAsync(commands, cancellationToken);
-        faultPoint?.Reached(FaultPoint.Sent, action);
-        (RespValue[] replies, NodeInfo? info, TimeSpan asked) = await answers;
-        // CLIENT UNPAUSE came with Redis 6.2; before it a pause ends by itself.
-        // What is set beside a change of role is best effort.
-        string? failure = replies.Where((r, i) => r.IsError && commands[i][^1] != "UNPAUSE" && (commands[i][0] != "CONFIG" || action is SetMinReplicas)).Select(r => r.Text).FirstOrDefault()
-            ?? (verify is null ? null : info is null ? "it refuses INFO" : verify(info));
-        return new ActionFinished(clock.Now, action, failure, info) { Asked = asked };
-    }
-
-    private NodeProber Prober(NodeAddress node)
-        => nodes.GetValueOrDefault(node) ?? throw new IOException($"{node} is not watched");
 }

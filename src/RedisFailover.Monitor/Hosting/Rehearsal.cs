@@ -1,4 +1,6 @@
+using System.Collections.Concurrent;
 using System.Collections.Immutable;
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
@@ -10,30 +12,34 @@ namespace RedisFailover.Monitor.Hosting;
 
 /// <summary>
 /// Plays a failover and a switchover through the decider, the znode format and the log once at the start, on made-up nodes, and
-/// the loss of a node through a prober, on a loopback socket; and throws the outcome away: .NET compiles code when it first runs,
-/// and that shall not be in the middle of the first real failover.
+/// the commands to a node and its loss through a prober, on a loopback socket; and throws the outcome away: .NET compiles code when
+/// it first runs, and that shall not be in the middle of the first real failover.
 /// </summary>
 internal static class Rehearsal
 {
     /// <summary>How long the whole play may take; what is not played then is compiled when it is needed.</summary>
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(2);
 
-    internal static async Task RunAsync(ILogger quiet, TimeProvider time)
+    /// <returns>What was played to its end.</returns>
+    internal static async Task<ImmutableArray<string>> RunAsync(ILogger quiet, TimeProvider time)
     {
-        Decisions(quiet);
+        ImmutableArray<string>.Builder played = ImmutableArray.CreateBuilder<string>();
+        played.AddRange(Decisions(quiet));
         try
         {
             using var limit = new CancellationTokenSource(Limit, time);
-            await LossAsync(new MonotonicClock(time), limit.Token);
+            await NodeAsync(new MonotonicClock(time), played, limit.Token);
         }
         catch (Exception e) when (e is SocketException or IOException or TimeoutException or FormatException or OperationCanceledException)
         {
             // A machine without a loopback device can do without the rehearsal.
         }
+
+        return played.ToImmutable();
     }
 
-    /// <summary>A node that answers one command and dies.</summary>
-    private static async Task LossAsync(MonotonicClock clock, CancellationToken cancellationToken)
+    /// <summary>A node that is detached, promoted and demoted, and dies.</summary>
+    private static async Task NodeAsync(MonotonicClock clock, ImmutableArray<string>.Builder played, CancellationToken cancellationToken)
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
@@ -46,7 +52,16 @@ internal static class Rehearsal
         {
             Task answering = AnswerAsync(peer, cancellationToken);
             await observations.Reader.ReadAsync(cancellationToken);
-            await prober.CommandAsync([["REPLICAOF", "NO", "ONE"]], cancellationToken);
+            var commands = new NodeCommands(new ConcurrentDictionary<NodeAddress, NodeProber> { [node] = prober }, clock);
+            await (commands.EndFormerLeaders(node, "rehearsal:1", cancellationToken) ?? Task.CompletedTask);
+            foreach (FailoverAction action in (FailoverAction[])[new Inspect(node), new Detach(node), new Promote(node), new Demote(node, node, CutsClients: true)])
+            {
+                if ((await commands.RunAsync(action, () => true, cancellationToken)).Failure is null)
+                {
+                    played.Add(action.GetType().Name);
+                }
+            }
+
             listener.Stop();
             peer.Shutdown(SocketShutdown.Both);
             await answering;
@@ -59,52 +74,60 @@ internal static class Rehearsal
         }
     }
 
-    /// <summary>Answers INFO as a replica does, and everything else with OK.</summary>
+    /// <summary>Answers INFO as a node does that obeys REPLICAOF, and everything else with OK.</summary>
     private static async Task AnswerAsync(Socket peer, CancellationToken cancellationToken)
     {
-        const string Info = "run_id:x\r\nrole:slave\r\nmaster_host:127.0.0.1\r\nmaster_port:1\r\n";
+        string role = "role:slave\r\nmaster_host:127.0.0.1\r\nmaster_port:1\r\n";
         byte[] buffer = new byte[4096];
         int received;
         while ((received = await peer.ReceiveAsync(buffer, cancellationToken)) > 0)
         {
             // Commands are short and come whole over loopback: each begins with its number of words.
-            string[] commands = Encoding.ASCII.GetString(buffer, 0, received).Split('*', StringSplitOptions.RemoveEmptyEntries);
-            string answers = string.Concat(commands.Select(c => c.Contains("INFO", StringComparison.Ordinal) ? $"${Info.Length}\r\n{Info}\r\n" : "+OK\r\n"));
-            await peer.SendAsync(Encoding.ASCII.GetBytes(answers), cancellationToken);
+            var answers = new StringBuilder();
+            foreach (string command in Encoding.ASCII.GetString(buffer, 0, received).Split('*', StringSplitOptions.RemoveEmptyEntries))
+            {
+                role = command.Contains("NO\r\n", StringComparison.Ordinal) ? "role:master\r\n"
+                    : command.Contains("REPLICAOF", StringComparison.Ordinal) ? "role:slave\r\nmaster_host:127.0.0.1\r\nmaster_port:1\r\n"
+                    : role;
+                string info = $"run_id:x\r\nconnected_clients:1\r\n{role}";
+                answers.Append(CultureInfo.InvariantCulture, $"{(command.Contains("INFO", StringComparison.Ordinal) ? $"${info.Length}\r\n{info}" : "+OK")}\r\n");
+            }
+
+            await peer.SendAsync(Encoding.ASCII.GetBytes(answers.ToString()), cancellationToken);
         }
     }
 
-    private static void Decisions(ILogger quiet)
+    /// <summary>The entries of the history that the play wrote, by their kind.</summary>
+    private static List<string> Decisions(ILogger quiet)
     {
+        List<string> written = [];
         var transitions = new Transitions(quiet, "rehearsal");
         ImmutableArray<NodeAddress> nodes = [new("a", 1), new("b", 1), new("c", 1)];
+        // What each node copies, itself where it is a master; and its histories, the present and the former one.
+        Dictionary<NodeAddress, NodeAddress> follows = nodes.ToDictionary(n => n, _ => nodes[0]);
+        Dictionary<NodeAddress, (string Present, string Former)> histories = nodes.ToDictionary(n => n, _ => ("x", "0"));
+        NodeAddress? dead = null;
         var policy = new FailoverPolicy { Nodes = nodes };
         var view = new ClusterView { Nodes = nodes.ToImmutableSortedDictionary(n => n, n => new NodeView(n)) };
         TimeSpan now = TimeSpan.Zero;
-        Observe(new LeadershipGained(now, 1));
-        Observe(new TopologyRead(now, -1, null, null, 0, Synced: true));
         Observe(new MonitorReported(now, "other", MonitorReport.Parse(MonitorReport.None.Write())));
+        Observe(new LeadershipGained(now, 1));
         foreach (NodeAddress node in nodes)
         {
-            Answer(node, nodes[0], linkUp: true);
+            Observe(Answer(node));
         }
 
         Observe(new OperatorWished(now, nodes[1].ToString()));
-        Answer(nodes[0], nodes[0], linkUp: true);
-        Answer(nodes[1], nodes[0], linkUp: true);
-        Answer(nodes[2], nodes[1], linkUp: true);
-        Answer(nodes[0], nodes[1], linkUp: true);
+        dead = nodes[1];
         for (int i = 0; i < policy.MaxFailures; i++)
         {
-            Observe(new NodeFailed(now, nodes[1], Evidence.Refused, "rehearsal"));
+            Observe(new NodeFailed(now, dead, Evidence.Refused, "rehearsal"));
         }
 
-        Answer(nodes[0], nodes[1], linkUp: false);
-        Answer(nodes[2], nodes[1], linkUp: false);
+        Observe(Answer(nodes[0]));
+        Observe(Answer(nodes[2]));
         Observe(new Tick(now));
-
-        void Answer(NodeAddress node, NodeAddress master, bool linkUp)
-            => Observe(new NodeAnswered(now, now, node, Info(node, master, linkUp), TimeSpan.Zero));
+        return written;
 
         void Observe(Observation observation)
         {
@@ -120,32 +143,54 @@ internal static class Rehearsal
                 transitions.TellNow(before, view, decision, now);
                 foreach (FailoverAction action in decision.Actions)
                 {
-                    queue.Enqueue(Perform(action));
+                    now += TimeSpan.FromMilliseconds(1);
+                    Perform(action, queue);
                 }
             }
         }
 
-        ActionFinished Perform(FailoverAction action) => action switch
+        void Perform(FailoverAction action, Queue<Observation> queue)
         {
-            PublishTopology publication => new ActionFinished(now, action, Version: Written(publication)),
-            Promote promote => new ActionFinished(now, action, Info: Info(promote.Node, promote.Node, linkUp: false)),
-            Follow follow => new ActionFinished(now, action, Info: Info(follow.Node, follow.Master, linkUp: true)),
-            Demote demote => new ActionFinished(now, action, Info: Info(demote.Node, demote.Master, linkUp: true)),
-            _ => new ActionFinished(now, action),
-        };
+            switch (action)
+            {
+                case ReadTopology:
+                    queue.Enqueue(new TopologyRead(now, -1, null, null, 0, Synced: true));
+                    break;
+                case Inspect inspect:
+                    queue.Enqueue(Answer(inspect.Node));
+                    break;
+                case Promote promote:
+                    follows[promote.Node] = promote.Node;
+                    histories[promote.Node] = (histories[promote.Node].Present + "'", histories[promote.Node].Present);
+                    break;
+                case Detach detach:
+                    follows[detach.Node] = NodeInfo.Nowhere;
+                    break;
+                case Follow follow:
+                    (follows[follow.Node], histories[follow.Node]) = (follow.Master, histories[follow.Master]);
+                    break;
+                case Demote demote:
+                    (follows[demote.Node], histories[demote.Node]) = (demote.Master, histories[demote.Master]);
+                    break;
+            }
+
+            queue.Enqueue(new ActionFinished(
+                now, action, Info: action.On is { } node ? Info(node) : null, Version: action is PublishTopology publication ? Written(publication) : 0) { Asked = now });
+        }
 
         int Written(PublishTopology publication)
         {
             _ = TopologyJson.Parse(TopologyJson.Write(publication.Next));
-            _ = HistoryJson.Parse(HistoryJson.Write(publication.Record is { } record ? [record] : []));
+            written.AddRange(HistoryJson.Parse(HistoryJson.Write(publication.Record is { } record ? [record] : [])).Select(e => e.Kind.ToString()));
             return publication.ExpectedVersion + 1;
         }
 
-        NodeInfo Info(NodeAddress node, NodeAddress master, bool linkUp) => NodeInfo.Parse(
-            node == master
-                ? $"run_id:{node.Host}\nrole:master\nmaster_replid:{(master == nodes[0] ? "x" : "y")}\nmaster_replid2:{(master == nodes[0] ? "0" : "x")}\n"
-                    + "second_repl_offset:10\nmaster_repl_offset:9\ndb0:keys=1,expires=0\n"
-                : $"run_id:{node.Host}\nrole:slave\nmaster_host:{master.Host}\nmaster_port:1\nmaster_link_status:{(linkUp ? "up" : "down")}\n"
-                    + $"master_replid:{(master == nodes[0] ? "x" : "y")}\nmaster_replid2:{(master == nodes[0] ? "0" : "x")}\nslave_repl_offset:9\ndb0:keys=1,expires=0\n");
+        NodeAnswered Answer(NodeAddress node) => new(now, now, node, Info(node), TimeSpan.Zero);
+
+        NodeInfo Info(NodeAddress node) => NodeInfo.Parse(
+            $"redis_version:7.0.0\nrun_id:{node.Host}\nmaster_replid:{histories[node].Present}\nmaster_replid2:{histories[node].Former}\nsecond_repl_offset:10\n"
+                + "master_repl_offset:9\nslave_repl_offset:9\ndb0:keys=1,expires=0\n"
+                + (follows[node] is var master && master == node ? "role:master\n"
+                    : $"role:slave\nmaster_host:{master.Host}\nmaster_port:{master.Port}\nmaster_link_status:{(follows.ContainsKey(master) && master != dead ? "up" : "down")}\n"));
     }
 }

@@ -1,0 +1,128 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
+using System.Globalization;
+using RedisFailover.Monitor.Hosting;
+
+namespace RedisFailover.Monitor.Redis;
+
+/// <summary>What each action says to its node, over the node's prober, and when it counts as done.</summary>
+internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber> nodes, MonotonicClock clock, FaultPoint? faultPoint = null)
+{
+    /// <summary>See <see cref="NodeProber.EndFormerLeaders"/>.</summary>
+    /// <exception cref="IOException">The node is not watched, or there is no connection to it.</exception>
+    internal Task? EndFormerLeaders(NodeAddress node, string leader, CancellationToken cancellationToken)
+        => Prober(node).EndFormerLeaders(leader, cancellationToken);
+
+    /// <summary>Carries out an action that concerns one node.</summary>
+    /// <param name="action">The action.</param>
+    /// <param name="mayAct">Whether its leader still leads: asked again before what is sent only once its answer is there.</param>
+    /// <param name="cancellationToken">Stops the waiting.</param>
+    /// <exception cref="IOException">There is no connection, or it ended: whether the commands were carried out is not known.</exception>
+    /// <exception cref="TimeoutException">No answer in time: whether the commands were carried out is not known.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">It is no such action.</exception>
+    internal Task<ActionFinished> RunAsync(FailoverAction action, Func<bool> mayAct, CancellationToken cancellationToken) => action switch
+    {
+        Inspect inspect => InspectAsync(inspect, cancellationToken),
+        Promote promote => PromoteAsync(promote, mayAct, cancellationToken),
+        Detach => CommandAsync(action, [ReplicaOf(NodeInfo.Nowhere)], info => info.IsDetached ? null : "it still follows its master", cancellationToken),
+        Follow follow => FollowAsync(follow, follow.Master, mayAct, cancellationToken),
+        Demote demote => DemoteAsync(demote, mayAct, cancellationToken),
+        PauseWrites { HoldsAll: true } pause => WritePause.PauseAllAsync(pause, Prober(pause.Node), clock, cancellationToken),
+        PauseWrites pause => PauseAsync(pause, cancellationToken),
+        SetMinReplicas set => SetAsync(set, cancellationToken),
+        ResumeWrites resume => CommandAsync(action, WritePause.Resume(resume), null, cancellationToken),
+        _ => throw new ArgumentOutOfRangeException(nameof(action), action, "An action that is not carried out."),
+    };
+
+    private async Task<ActionFinished> InspectAsync(Inspect inspect, CancellationToken cancellationToken)
+    {
+        await Prober(inspect.Node).InspectAsync(cancellationToken);
+        return new ActionFinished(clock.Now, inspect);
+    }
+
+    private async Task<ActionFinished> PromoteAsync(Promote promote, Func<bool> mayAct, CancellationToken cancellationToken)
+    {
+        ImmutableArray<string[]> commands = [["REPLICAOF", "NO", "ONE"]];
+        // Where CONFIG is not allowed it is promoted all the same; it may refuse writes then until its replicas have come.
+        commands = promote.MinReplicas is { } count ? commands.Insert(0, WritePause.SetMinReplicas(count)) : commands;
+        ActionFinished finished = await CommandAsync(
+            promote, commands, info => info.Role == NodeRole.Master ? null : "it still says that it is a replica", cancellationToken);
+        Remember(promote.Node, finished, mayAct);
+        return finished;
+    }
+
+    private async Task<ActionFinished> FollowAsync(FailoverAction action, NodeAddress master, Func<bool> mayAct, CancellationToken cancellationToken)
+    {
+        ActionFinished finished = await CommandAsync(action, [ReplicaOf(master)], IsReplica, cancellationToken);
+        Remember(action.On!, finished, mayAct);
+        return finished;
+    }
+
+    private async Task<ActionFinished> DemoteAsync(Demote demote, Func<bool> mayAct, CancellationToken cancellationToken)
+    {
+        // Replica first, then the pause is lifted and the clients are cut off: none of them can write in between.
+        ImmutableArray<string[]> commands = [ReplicaOf(demote.Master), ["CLIENT", "UNPAUSE"]];
+        commands = demote.MinReplicas is { } count ? commands.Add(WritePause.SetMinReplicas(count)) : commands;
+        ActionFinished finished = await CommandAsync(demote, commands, IsReplica, cancellationToken);
+        if (finished.Failure is null && demote.CutsClients && mayAct())
+        {
+            Prober(demote.Node).Forget("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+        }
+
+        Remember(demote.Node, finished, mayAct);
+        return finished;
+    }
+
+    /// <summary>What INFO says holds from its answer on: it was asked behind the pause, and nothing moves any more.</summary>
+    private async Task<ActionFinished> PauseAsync(PauseWrites pause, CancellationToken cancellationToken)
+    {
+        ActionFinished finished = await CommandAsync(pause, [WritePause.PauseWritesAlone(pause)], _ => null, cancellationToken);
+        return finished with { Asked = finished.At };
+    }
+
+    private async Task<ActionFinished> SetAsync(SetMinReplicas set, CancellationToken cancellationToken)
+    {
+        ActionFinished finished = await CommandAsync(
+            set,
+            [WritePause.SetMinReplicas(set.Value.Count), ["CONFIG", "SET", "min-slaves-max-lag", set.Value.MaxLag.ToString(CultureInfo.InvariantCulture)]],
+            null,
+            cancellationToken);
+        if (finished.Failure is not null)
+        {
+            return finished;
+        }
+
+        Prober(set.Node).Learned(set.Value);
+        return finished with { Info = finished.Info is { } info ? info with { MinReplicas = set.Value } : null };
+    }
+
+    private static string? IsReplica(NodeInfo info) => info.Role == NodeRole.Replica ? null : "it still says that it is a master";
+
+    private static string[] ReplicaOf(NodeAddress master) => ["REPLICAOF", master.Host, master.Port.ToString(CultureInfo.InvariantCulture)];
+
+    /// <summary>So that a node which restarts has the role that it had: best effort, a node without a configuration file has none.</summary>
+    private void Remember(NodeAddress node, ActionFinished finished, Func<bool> mayAct)
+    {
+        // The answer may have been read long after it was sent: by a monitor that was frozen meanwhile.
+        if (finished.Failure is null && mayAct())
+        {
+            Prober(node).Forget("CONFIG", "REWRITE");
+        }
+    }
+
+    private async Task<ActionFinished> CommandAsync(
+        FailoverAction action, IReadOnlyList<string[]> commands, Func<NodeInfo, string?>? verify, CancellationToken cancellationToken)
+    {
+        Task<(RespValue[], NodeInfo?, TimeSpan)> answers = Prober(action.On!).CommandAsync(commands, cancellationToken);
+        faultPoint?.Reached(FaultPoint.Sent, action);
+        (RespValue[] replies, NodeInfo? info, TimeSpan asked) = await answers;
+        // CLIENT UNPAUSE came with Redis 6.2; before it a pause ends by itself.
+        // What is set beside a change of role is best effort.
+        string? failure = replies.Where((r, i) => r.IsError && commands[i][^1] != "UNPAUSE" && (commands[i][0] != "CONFIG" || action is SetMinReplicas)).Select(r => r.Text).FirstOrDefault()
+            ?? (verify is null ? null : info is null ? "it refuses INFO" : verify(info));
+        return new ActionFinished(clock.Now, action, failure, info) { Asked = asked };
+    }
+
+    private NodeProber Prober(NodeAddress node)
+        => nodes.GetValueOrDefault(node) ?? throw new IOException($"{node} is not watched");
+}
