@@ -60,10 +60,10 @@ public sealed record FailoverOptions
     public bool RetryAmbiguous { get; init; }
 
     /// <summary>
-    /// Whether the awaiting caller continues on the thread pool after an asynchronous call. Default true. With StackExchange.Redis 1.2.6
-    /// alone: there the caller would else now and then continue on the thread that reads the socket, and if it then blocks on Redis,
-    /// the connection stalls until a timeout. False saves a hop for callers that never block after an await. Later versions do not
-    /// need it and ignore it.
+    /// Whether each awaiting caller continues on the thread pool, independently of the others, after an asynchronous call. Default true.
+    /// With StackExchange.Redis 1.2.6 alone: there the callers would else continue one after the other on one thread, now and then on the
+    /// one that reads the socket, and if one of them blocks on Redis, the connection stalls until a timeout. False is for callers that
+    /// never block after an await. Later versions do not need it and ignore it.
     /// </summary>
     public bool ContinueOnThreadPool { get; init; } = true;
 

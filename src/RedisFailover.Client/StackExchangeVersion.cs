@@ -17,9 +17,6 @@ internal static class StackExchangeVersion
     public const CommandFlags PreferReplica = CommandFlags.PreferSlave;
     public const CommandFlags DemandReplica = CommandFlags.DemandSlave;
 
-    /// <summary>An await that races with the reply resumes user code on the socket's reader; if it blocks, the connection stalls.</summary>
-    public const bool ReaderThreadCanBeStolen = true;
-
     public static bool IsReplica(IServer server) => server.IsSlave;
 
     /// <summary>True when this version knows ACL user names.</summary>
@@ -34,11 +31,26 @@ internal static class StackExchangeVersion
 
     public static Task<RedisResult> ReplicationInfoAsync(IDatabase database) => database.ExecuteAsync("INFO", "replication");
 
-    public static void Configure(ConnectionMultiplexer multiplexer) => multiplexer.IncludeDetailInExceptions = false;
+    /// <param name="multiplexer">Just connected.</param>
+    /// <param name="each">Whether each caller is resumed by a work item of its own; else one thread resumes them one after the other.</param>
+    public static void Configure(ConnectionMultiplexer multiplexer, bool each)
+    {
+        multiplexer.IncludeDetailInExceptions = false;
+        multiplexer.PreserveAsyncOrder = !each;
+    }
+
+    /// <summary>
+    /// Whether a caller that is resumed here and blocks holds up nobody else. It does on the reader, which is always the continuation
+    /// of a read and as such a task, whereas what the reader hands over runs as plain work items; and where one of these resumes all.
+    /// </summary>
+    public static bool MayBlock(ConnectionMultiplexer multiplexer)
+        => Task.CurrentId is null && Thread.CurrentThread.IsThreadPoolThread && !multiplexer.PreserveAsyncOrder;
+
+    /// <summary>Messages reach the handlers in their order. Callers are resumed one after the other then, too.</summary>
+    public static void KeepOrder(ConnectionMultiplexer multiplexer) => multiplexer.PreserveAsyncOrder = true;
 #else
     public const CommandFlags PreferReplica = CommandFlags.PreferReplica;
     public const CommandFlags DemandReplica = CommandFlags.DemandReplica;
-    public const bool ReaderThreadCanBeStolen = false;
 
     public static bool IsReplica(IServer server) => server.IsReplica;
 
@@ -57,7 +69,13 @@ internal static class StackExchangeVersion
     /// <summary>By a script: this version takes INFO for an administrator's command and refuses it without AllowAdmin.</summary>
     public static Task<RedisResult> ReplicationInfoAsync(IDatabase database) => database.ScriptEvaluateAsync("return redis.call('INFO', 'replication')");
 
-    public static void Configure(ConnectionMultiplexer multiplexer) => _ = multiplexer;
+    public static void Configure(ConnectionMultiplexer multiplexer, bool each) => _ = (multiplexer, each);
+
+    /// <summary>Callers are never resumed on the reader.</summary>
+    public static bool MayBlock(ConnectionMultiplexer multiplexer) => true;
+
+    /// <summary>It always is.</summary>
+    public static void KeepOrder(ConnectionMultiplexer multiplexer) => _ = multiplexer;
 #endif
 
     /// <summary>The bits of <see cref="CommandFlags"/> that choose a role; stripped before a call reaches a multiplexer of one node.</summary>

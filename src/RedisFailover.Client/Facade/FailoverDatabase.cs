@@ -58,9 +58,9 @@ internal sealed partial class FailoverDatabase : IDatabase
             sent = AgainAsync(call, kind, flags, node, sent);
             await ((Task)sent).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
-        else if (StackExchangeVersion.ReaderThreadCanBeStolen && _nodes.Options.ContinueOnThreadPool)
+        else if (_nodes.Options.ContinueOnThreadPool && !StackExchangeVersion.MayBlock(node.Multiplexer))
         {
-            // This may be the socket's reader: the caller continues elsewhere.
+            // Rarely, as long as nobody subscribes: the caller continues elsewhere.
             await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         }
 

@@ -130,7 +130,7 @@ internal sealed class NodeLink : IAsyncDisposable
         try
         {
             ConnectionMultiplexer multiplexer = await ConnectionMultiplexer.ConnectAsync(configuration).ConfigureAwait(false);
-            StackExchangeVersion.Configure(multiplexer);
+            StackExchangeVersion.Configure(multiplexer, _options.ContinueOnThreadPool);
             var live = new LiveNode(Address, multiplexer) { IsPreferred = _options.PreferNode?.Invoke(Address) ?? true };
             if (closing.IsCancellationRequested)
             {

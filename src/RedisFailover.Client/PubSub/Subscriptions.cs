@@ -164,11 +164,15 @@ internal sealed class Subscriptions : IAsyncDisposable
         }
     }
 
-    private Task SubscribeAsync(LiveNode node, RedisChannel channel) => node.Multiplexer.GetSubscriber().SubscribeAsync(channel, (received, message) =>
+    private Task SubscribeAsync(LiveNode node, RedisChannel channel)
     {
-        if (_attached == node && _handlers.TryGetValue(channel, out Action<RedisChannel, RedisValue>? handler))
+        StackExchangeVersion.KeepOrder(node.Multiplexer);
+        return node.Multiplexer.GetSubscriber().SubscribeAsync(channel, (received, message) =>
         {
-            handler(received, message);
-        }
-    });
+            if (_attached == node && _handlers.TryGetValue(channel, out Action<RedisChannel, RedisValue>? handler))
+            {
+                handler(received, message);
+            }
+        });
+    }
 }

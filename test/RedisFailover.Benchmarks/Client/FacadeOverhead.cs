@@ -36,10 +36,13 @@ internal static class FacadeOverhead
             await CompareAsync(only, rounds, "GET, 1 caller, async", each, [direct, facade, noCover], (db, until) => CallersAsync(1, until, () => db.StringGetAsync("key")));
             await CompareAsync(only, rounds, "SET, 1 caller, async", each, [direct, facade, noCover], (db, until) => CallersAsync(1, until, () => db.StringSetAsync("key", s_value)));
             await CompareAsync(only, rounds, "GET, 1 caller, sync", each, [direct, facade, noCover], (db, until) => BlockingAsync(1, until, () => db.StringGet("key")));
+            await CompareAsync(only, rounds, "SET, 1 caller, sync", each, [direct, facade, noCover], (db, until) => BlockingAsync(1, until, () => db.StringSet("key", s_value)));
             await CompareAsync(only, rounds, "GET, 50 callers, async", each, [direct, facade, noCover], (db, until) => CallersAsync(50, until, () => db.StringGetAsync("key")));
             await CompareAsync(only, rounds, "SET, 50 callers, async", each, [direct, facade, noCover], (db, until) => CallersAsync(50, until, () => db.StringSetAsync("key", s_value)));
             await CompareAsync(only, rounds, "GET, 50 threads, sync", each, [direct, facade, noCover], (db, until) => BlockingAsync(50, until, () => db.StringGet("key")));
-            await CompareAsync(only, rounds, "GET, pipelined 10,000", each, [direct, facade, noCover], PipelinedAsync);
+            await CompareAsync(only, rounds, "SET, 50 threads, sync", each, [direct, facade, noCover], (db, until) => BlockingAsync(50, until, () => db.StringSet("key", s_value)));
+            await CompareAsync(only, rounds, "GET, pipelined 10,000", each, [direct, facade, noCover], (db, until) => PipelinedAsync(until, () => db.StringGetAsync("key")));
+            await CompareAsync(only, rounds, "SET, pipelined 10,000", each, [direct, facade, noCover], (db, until) => PipelinedAsync(until, () => db.StringSetAsync("key", s_value)));
         }
         finally
         {
@@ -123,7 +126,7 @@ internal static class FacadeOverhead
         return counts.Sum();
     }
 
-    private static async Task<long> PipelinedAsync(IDatabase database, long until)
+    private static async Task<long> PipelinedAsync(long until, Func<Task> call)
     {
         var tasks = new Task[10_000];
         long count = 0;
@@ -131,7 +134,7 @@ internal static class FacadeOverhead
         {
             for (int i = 0; i < tasks.Length; i++)
             {
-                tasks[i] = database.StringGetAsync("key");
+                tasks[i] = call();
             }
 
             await Task.WhenAll(tasks);
