@@ -20,8 +20,11 @@ internal sealed class ServerConnection : IDisposable
     /// <summary>And more bytes than this that the socket has not taken yet.</summary>
     private const int MaxUnsentBytes = 64 * 1024 * 1024;
 
-    /// <summary>From so many requests in flight on, it is throughput that counts.</summary>
-    private const int Many = 64;
+    /// <summary>
+    /// From so many requests in flight on, it is throughput that counts: the thread pool resumes their callers while the reader goes on
+    /// reading. Below, a second thread costs more than it gives.
+    /// </summary>
+    private const int Many = 8;
 
     private readonly Lock _gate = new();
     private readonly Stream _stream;
@@ -162,15 +165,7 @@ internal sealed class ServerConnection : IDisposable
     }
 
     /// <summary>The next frame; the thread waits for it until the connection is closed from either side.</summary>
-    internal ReadOnlyMemory<byte> Receive()
-    {
-        if (_stream is SocketStream socket)
-        {
-            socket.SpinsFirst = !IsBusy;
-        }
-
-        return _reader.Receive();
-    }
+    internal ReadOnlyMemory<byte> Receive() => _reader.Receive();
 
     internal bool TryReadBufferedFrame(out ReadOnlyMemory<byte> frame) => _reader.TryReadBuffered(out frame);
 

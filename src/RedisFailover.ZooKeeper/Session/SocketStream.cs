@@ -20,12 +20,6 @@ internal sealed class SocketStream(Socket socket) : Stream
 
     private static int _spinning;
 
-    /// <summary>
-    /// Whether a read begins with giving way to the machine's other threads, again and again, until something has come or the moment is over.
-    /// Otherwise it sleeps at once.
-    /// </summary>
-    internal bool SpinsFirst { get; set; }
-
     public override bool CanRead => true;
 
     public override bool CanWrite => true;
@@ -40,17 +34,16 @@ internal sealed class SocketStream(Socket socket) : Stream
         set => throw new NotSupportedException();
     }
 
-    /// <summary>Waits until there is something. <see cref="Stream.Dispose()"/> ends the waiting.</summary>
+    /// <summary>
+    /// Waits until there is something: first for a moment by giving way to the machine's other threads, again and again, then asleep.
+    /// <see cref="Stream.Dispose()"/> ends the waiting.
+    /// </summary>
     /// <returns>The number of bytes; 0 when the other side has closed.</returns>
     /// <exception cref="SocketException">The connection is broken.</exception>
     /// <exception cref="ObjectDisposedException">Closed by this side.</exception>
     public override int Read(Span<byte> buffer)
     {
-        if (SpinsFirst)
-        {
-            Spin();
-        }
-
+        Spin();
         while (true)
         {
             int received = socket.Receive(buffer, SocketFlags.None, out SocketError error);
