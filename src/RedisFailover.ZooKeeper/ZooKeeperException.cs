@@ -4,8 +4,14 @@ namespace RedisFailover.ZooKeeper;
 public sealed class ZooKeeperException : Exception
 {
     internal ZooKeeperException(
-        ZooKeeperErrorCode code, string operation, string? path, bool mayHaveBeenApplied = false, int? failedIndex = null, Exception? inner = null)
-        : base(Describe(code, operation, path, mayHaveBeenApplied, failedIndex), inner)
+        ZooKeeperErrorCode code,
+        string operation,
+        string? path,
+        bool mayHaveBeenApplied = false,
+        int? failedIndex = null,
+        string? detail = null,
+        Exception? inner = null)
+        : base(Describe(code, operation, path, mayHaveBeenApplied, failedIndex, detail), inner)
     {
         Code = code;
         Operation = operation;
@@ -32,7 +38,7 @@ public sealed class ZooKeeperException : Exception
     /// <summary>For a multi that the server refused: the index of the operation that failed, from 0; -1 for the fence of <see cref="Leadership.CommitAsync"/>. Otherwise null.</summary>
     public int? FailedIndex { get; }
 
-    private static string Describe(ZooKeeperErrorCode code, string operation, string? path, bool mayHaveBeenApplied, int? failedIndex)
+    private static string Describe(ZooKeeperErrorCode code, string operation, string? path, bool mayHaveBeenApplied, int? failedIndex, string? detail)
     {
         string where = path is null ? operation : $"{operation} {path}";
         string index = failedIndex switch
@@ -41,7 +47,8 @@ public sealed class ZooKeeperException : Exception
             -1 => " (the fence: another was elected)",
             _ => $" (operation {failedIndex} of the multi)",
         };
+        string more = detail is null ? "" : $": {detail}";
         string applied = mayHaveBeenApplied ? "; it may have been applied" : "";
-        return $"{where}: {code}{index}{applied}";
+        return $"{where}: {code}{index}{more}{applied}";
     }
 }

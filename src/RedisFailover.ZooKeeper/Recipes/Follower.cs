@@ -37,6 +37,28 @@ internal sealed class Follower : IAsyncDisposable
         _stop.Dispose();
     }
 
+    /// <summary>Reads a znode, or finds it missing; either way the watch tells of the next change.</summary>
+    internal static async Task<T?> ReadOrMissingAsync<T>(ZooKeeperSession session, string path, Watcher watcher, Func<ValueTask<T>> read)
+        where T : class
+    {
+        while (true)
+        {
+            try
+            {
+                return await read().ConfigureAwait(false);
+            }
+            catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
+            {
+                if (await session.ExistsInlineAsync(path, watcher).ConfigureAwait(false) is null)
+                {
+                    return null;
+                }
+
+                // Created between the two requests: read again.
+            }
+        }
+    }
+
     private async Task RunAsync()
     {
         try

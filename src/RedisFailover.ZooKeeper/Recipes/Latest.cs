@@ -2,8 +2,9 @@ using System.Runtime.CompilerServices;
 
 namespace RedisFailover.ZooKeeper;
 
-/// <summary>The latest value of something: publishers replace it, followers may skip some but always end on the last.</summary>
-internal sealed class Latest<T>
+/// <summary>The latest state of something in ZooKeeper: its reader replaces it by newer ones, followers may skip some but always end on the last.</summary>
+/// <param name="zxid">The transaction that made a value what it is.</param>
+internal sealed class Latest<T>(Func<T, long> zxid)
     where T : class
 {
     private volatile Step _current = new(null, IsRead: false);
@@ -12,13 +13,20 @@ internal sealed class Latest<T>
 
     internal T? Value => _current.Value;
 
-    /// <summary>Only the one owner calls this.</summary>
-    internal void Publish(T? value)
+    /// <summary>Takes the value over if it is news; false if it is not. Only the one owner calls this.</summary>
+    /// <param name="value">What was read; null when it is missing.</param>
+    /// <param name="firstOfSession">Whether it is the first that was read in its session.</param>
+    internal bool Publish(T? value, bool firstOfSession)
     {
         Step before = _current;
-        var next = new Step(value, IsRead: true);
-        _current = next;
+        if (before.IsRead && (value is null ? before.Value is null : before.Value is not null && !IsNewer(value, before.Value, firstOfSession)))
+        {
+            return false;
+        }
+
+        _current = new Step(value, IsRead: true);
         before.Next.TrySetResult();
+        return true;
     }
 
     internal async IAsyncEnumerable<T?> FollowAsync([EnumeratorCancellation] CancellationToken cancellationToken)
@@ -37,6 +45,13 @@ internal sealed class Latest<T>
             await step.Next.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
         }
     }
+
+    /// <summary>
+    /// Creating a session is a quorum write: its server has applied everything before it. If even so the value is older than what an earlier
+    /// session saw, the ensemble has lost its data.
+    /// </summary>
+    private bool IsNewer(T value, T before, bool firstOfSession)
+        => firstOfSession ? zxid(value) != zxid(before) : zxid(value) > zxid(before);
 
     private sealed class Step(T? value, bool IsRead)
     {

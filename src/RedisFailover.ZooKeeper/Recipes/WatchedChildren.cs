@@ -8,7 +8,7 @@ namespace RedisFailover.ZooKeeper;
 /// </summary>
 public sealed class WatchedChildren : IAsyncDisposable
 {
-    private readonly Latest<ZnodeChildren> _latest = new();
+    private readonly Latest<ZnodeChildren> _latest = new(static children => children.Stat.ChildrenZxid);
     private readonly CallbackQueue _callbacks;
     private readonly Follower _follower;
     private readonly string _path;
@@ -45,36 +45,12 @@ public sealed class WatchedChildren : IAsyncDisposable
 
     private async Task ReadAsync(ZooKeeperSession session, Watcher watcher, bool firstOfSession)
     {
-        ZnodeChildren? value = null;
-        bool found = false;
-        while (!found)
-        {
-            try
-            {
-                value = await session.GetChildrenInlineAsync(_path, watcher).ConfigureAwait(false);
-                value = value with { Names = value.Names.Sort(StringComparer.Ordinal) };
-                found = true;
-            }
-            catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
-            {
-                value = null;
-                found = await session.ExistsInlineAsync(_path, watcher).ConfigureAwait(false) is null;
-            }
-        }
-
-        ZnodeChildren? before = _latest.Value;
-        if (_latest.IsRead && (value is null ? before is null : before is not null && !IsNewer(value, before, firstOfSession)))
-        {
-            return;
-        }
-
-        _latest.Publish(value);
-        if (Changed is not null)
+        ZnodeChildren? value = await Follower.ReadOrMissingAsync(
+            session, _path, watcher, () => session.GetChildrenInlineAsync(_path, watcher)).ConfigureAwait(false);
+        value = value is null ? null : value with { Names = value.Names.Sort(StringComparer.Ordinal) };
+        if (_latest.Publish(value, firstOfSession) && Changed is not null)
         {
             _callbacks.Post(_ => Changed?.Invoke(value?.Names), null);
         }
     }
-
-    private static bool IsNewer(ZnodeChildren value, ZnodeChildren before, bool firstOfSession)
-        => firstOfSession ? value.Stat.ChildrenZxid != before.Stat.ChildrenZxid : value.Stat.ChildrenZxid > before.Stat.ChildrenZxid;
 }

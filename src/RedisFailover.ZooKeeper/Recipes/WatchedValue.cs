@@ -11,7 +11,7 @@ namespace RedisFailover.ZooKeeper;
 /// </remarks>
 public sealed class WatchedValue : IAsyncDisposable
 {
-    private readonly Latest<Znode> _latest = new();
+    private readonly Latest<Znode> _latest = new(static value => value.Stat.ModifiedZxid);
     private readonly CallbackQueue _callbacks;
     private readonly Follower _follower;
     private readonly string _path;
@@ -41,41 +41,11 @@ public sealed class WatchedValue : IAsyncDisposable
 
     private async Task ReadAsync(ZooKeeperSession session, Watcher watcher, bool firstOfSession)
     {
-        Znode? value = null;
-        bool found = false;
-        while (!found)
-        {
-            try
-            {
-                value = await session.GetDataInlineAsync(_path, watcher).ConfigureAwait(false);
-                found = true;
-            }
-            catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
-            {
-                value = null;
-
-                // Created between the two requests: read again.
-                found = await session.ExistsInlineAsync(_path, watcher).ConfigureAwait(false) is null;
-            }
-        }
-
-        Znode? before = _latest.Value;
-        if (_latest.IsRead && (value is null ? before is null : before is not null && !IsNewer(value, before, firstOfSession)))
-        {
-            return;
-        }
-
-        _latest.Publish(value);
-        if (Changed is not null)
+        Znode? value = await Follower.ReadOrMissingAsync(
+            session, _path, watcher, () => session.GetDataInlineAsync(_path, watcher)).ConfigureAwait(false);
+        if (_latest.Publish(value, firstOfSession) && Changed is not null)
         {
             _callbacks.Post(_ => Changed?.Invoke(value), null);
         }
     }
-
-    /// <summary>
-    /// Creating a session is a quorum write: its server has applied everything before it. If even so the znode is older than what an earlier
-    /// session saw, the ensemble has lost its data.
-    /// </summary>
-    private static bool IsNewer(Znode value, Znode before, bool firstOfSession)
-        => firstOfSession ? value.Stat.ModifiedZxid != before.Stat.ModifiedZxid : value.Stat.ModifiedZxid > before.Stat.ModifiedZxid;
 }

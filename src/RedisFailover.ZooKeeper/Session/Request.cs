@@ -37,7 +37,11 @@ internal abstract class Request(OpCode op)
     internal abstract void Reply(in ReplyHeader header, ref JuteReader body, ZooKeeperSession session, Handoff handoff);
 
     /// <summary>Called instead of <see cref="Reply"/> when there will be none.</summary>
-    internal abstract void Fail(ZooKeeperErrorCode code, bool sent, Exception? cause);
+    /// <param name="code">Why.</param>
+    /// <param name="sent">Whether the server may have got it.</param>
+    /// <param name="cause">The exception behind it, if any.</param>
+    /// <param name="detail">What else there is to say about an unsent one; null for nothing but that it was not sent.</param>
+    internal abstract void Fail(ZooKeeperErrorCode code, bool sent, Exception? cause, string? detail = null);
 }
 
 /// <summary>
@@ -93,7 +97,7 @@ internal abstract class Request<T>(OpCode op) : Request(op), IValueTaskSource<T>
         }
     }
 
-    internal sealed override void Fail(ZooKeeperErrorCode code, bool sent, Exception? cause)
+    internal sealed override void Fail(ZooKeeperErrorCode code, bool sent, Exception? cause, string? detail = null)
     {
         if (Interlocked.Exchange(ref _completed, 1) != 0)
         {
@@ -101,7 +105,8 @@ internal abstract class Request<T>(OpCode op) : Request(op), IValueTaskSource<T>
             return;
         }
 
-        _error = new ZooKeeperException(code, Name, Path, sent && IsWrite, inner: cause);
+        _error = new ZooKeeperException(
+            code, Name, Path, sent && IsWrite, detail: sent ? null : detail ?? "it was not sent", inner: cause);
         if (ContinuesInline)
         {
             Execute();
@@ -187,7 +192,8 @@ internal abstract class Request<T>(OpCode op) : Request(op), IValueTaskSource<T>
     {
         if (Interlocked.Exchange(ref _completed, 1) == 0)
         {
-            _error = new OperationCanceledException(token);
+            string what = Path is null ? Name : $"{Name} {Path}";
+            _error = new OperationCanceledException($"{what} was cancelled{(IsWrite ? "; if it was sent, it may be applied all the same" : "")}.", token);
             Interlocked.Increment(ref _holders);
             ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
         }

@@ -3,25 +3,30 @@ using System.Collections.Immutable;
 
 namespace RedisFailover.ZooKeeper;
 
+/// <summary>A read that may set a watch.</summary>
+internal abstract class WatchingRequest<T>(OpCode op) : Request<T>(op)
+{
+    /// <summary>Registered with the reply; null for none.</summary>
+    internal Watcher? Watcher { get; set; }
+
+    internal override void WriteBody(JuteWriter writer, string chroot)
+    {
+        writer.Path(chroot, Path!);
+        writer.Bool(Watcher is not null);
+    }
+}
+
 /// <summary>Reads a znode; pooled, for it is what a busy client does most.</summary>
-internal sealed class GetDataRequest() : Request<Znode>(OpCode.GetData)
+internal sealed class GetDataRequest() : WatchingRequest<Znode>(OpCode.GetData)
 {
     private static readonly RequestPool<GetDataRequest> Pool = new();
-
-    private Watcher? _watcher;
 
     internal static GetDataRequest Rent(string path, Watcher? watcher)
     {
         GetDataRequest request = Pool.TryRent() ?? new GetDataRequest();
         request.Path = path;
-        request._watcher = watcher;
+        request.Watcher = watcher;
         return request;
-    }
-
-    internal override void WriteBody(JuteWriter writer, string chroot)
-    {
-        writer.Path(chroot, Path!);
-        writer.Bool(_watcher is not null);
     }
 
     protected override bool TryReadResult(
@@ -35,13 +40,13 @@ internal sealed class GetDataRequest() : Request<Znode>(OpCode.GetData)
 
         ReadOnlySpan<byte> data = body.Buffer();
         result = new Znode(data.ToArray(), body.Stat());
-        session.Register(WatchKind.Data, Path!, _watcher);
+        session.Register(WatchKind.Data, Path!, Watcher);
         return true;
     }
 
     protected override void Recycle()
     {
-        _watcher = null;
+        Watcher = null;
         Reset();
         Pool.Return(this);
     }
@@ -88,21 +93,13 @@ internal sealed class SetDataRequest() : Request<ZnodeStat>(OpCode.SetData)
 }
 
 /// <summary>Asks whether a znode exists; a watch is registered either way.</summary>
-internal sealed class ExistsRequest : Request<ZnodeStat?>
+internal sealed class ExistsRequest : WatchingRequest<ZnodeStat?>
 {
-    private readonly Watcher? _watcher;
-
     internal ExistsRequest(string path, Watcher? watcher)
         : base(OpCode.Exists)
     {
         Path = path;
-        _watcher = watcher;
-    }
-
-    internal override void WriteBody(JuteWriter writer, string chroot)
-    {
-        writer.Path(chroot, Path!);
-        writer.Bool(_watcher is not null);
+        Watcher = watcher;
     }
 
     protected override bool TryReadResult(
@@ -113,10 +110,10 @@ internal sealed class ExistsRequest : Request<ZnodeStat?>
         {
             case ZooKeeperErrorCode.Ok:
                 result = body.Stat();
-                session.Register(WatchKind.Data, Path!, _watcher);
+                session.Register(WatchKind.Data, Path!, Watcher);
                 return true;
             case ZooKeeperErrorCode.NoNode:
-                session.Register(WatchKind.Existence, Path!, _watcher);
+                session.Register(WatchKind.Existence, Path!, Watcher);
                 return true;
             default:
                 return false;
@@ -125,21 +122,13 @@ internal sealed class ExistsRequest : Request<ZnodeStat?>
 }
 
 /// <summary>Lists a znode's children.</summary>
-internal sealed class GetChildrenRequest : Request<ZnodeChildren>
+internal sealed class GetChildrenRequest : WatchingRequest<ZnodeChildren>
 {
-    private readonly Watcher? _watcher;
-
     internal GetChildrenRequest(string path, Watcher? watcher)
         : base(OpCode.GetChildren2)
     {
         Path = path;
-        _watcher = watcher;
-    }
-
-    internal override void WriteBody(JuteWriter writer, string chroot)
-    {
-        writer.Path(chroot, Path!);
-        writer.Bool(_watcher is not null);
+        Watcher = watcher;
     }
 
     protected override bool TryReadResult(
@@ -153,7 +142,7 @@ internal sealed class GetChildrenRequest : Request<ZnodeChildren>
 
         ImmutableArray<string> names = body.Strings();
         result = new ZnodeChildren(names, body.Stat());
-        session.Register(WatchKind.Children, Path!, _watcher);
+        session.Register(WatchKind.Children, Path!, Watcher);
         return true;
     }
 }

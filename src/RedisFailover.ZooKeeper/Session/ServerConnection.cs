@@ -97,6 +97,7 @@ internal sealed class ServerConnection : IDisposable
     internal bool TrySend(Request request)
     {
         ZooKeeperErrorCode refused;
+        string? why;
         bool flush;
         lock (_gate)
         {
@@ -105,7 +106,7 @@ internal sealed class ServerConnection : IDisposable
                 return false;
             }
 
-            refused = Append(request);
+            refused = Append(request, out why);
 
             // Whoever flushes now takes this frame along; a runner that is due begins with it, the loop ends its round with it.
             flush = refused == ZooKeeperErrorCode.Ok && !_flushing && !Handoff.RunnerIsDue && _loop?.SendsSoon != true;
@@ -121,7 +122,7 @@ internal sealed class ServerConnection : IDisposable
         }
         else if (refused != ZooKeeperErrorCode.Ok)
         {
-            request.Fail(refused, sent: false, null);
+            request.Fail(refused, sent: false, null, why);
         }
 
         return true;
@@ -236,10 +237,12 @@ internal sealed class ServerConnection : IDisposable
         }
     }
 
-    private ZooKeeperErrorCode Append(Request request)
+    private ZooKeeperErrorCode Append(Request request, out string? why)
     {
+        why = null;
         if (_inFlight.Count >= MaxPending || _filling.Length >= MaxUnsentBytes)
         {
+            why = $"not sent: {_inFlight.Count} requests await their replies, {_filling.Length} bytes the socket";
             return ZooKeeperErrorCode.Throttled;
         }
 
@@ -253,9 +256,12 @@ internal sealed class ServerConnection : IDisposable
         _filling.Int32(request.Xid);
         _filling.Int32((int)request.Op);
         request.WriteBody(_filling, _chroot);
-        if (_filling.EndFrame(start) > MaxRequestBytes)
+        int bytes = _filling.EndFrame(start);
+        if (bytes > MaxRequestBytes)
         {
             _filling.Truncate(start);
+            why = $"not sent: the request has {bytes} bytes, and servers accept {MaxRequestBytes} unless their jute.maxbuffer, which a client cannot see, "
+                + "says otherwise";
             return ZooKeeperErrorCode.MarshallingError;
         }
 

@@ -170,7 +170,7 @@ public sealed partial class ZooKeeperSession
                 await Send(
                     new PlainRequest<bool>(
                         OpCode.Create,
-                        serverPath,
+                        ToClientPath(serverPath),
                         (writer, _) => CreateBody(serverPath, default, CreateMode.Persistent, default)(writer, ""),
                         static (ref _, _) => true),
                     cancellationToken).ConfigureAwait(false);

@@ -193,9 +193,42 @@ public sealed class WireTests
         Assert.That(refused.Code, Is.EqualTo(ZooKeeperErrorCode.MarshallingError));
         Assert.That(refused.MayHaveBeenApplied, Is.False);
 
+        // Header 8, path 4 + 2, data 4 + 1048575, version 4.
+        Assert.That(refused.Message, Does.StartWith("setData /a: MarshallingError: not sent: the request has 1048597 bytes").And.Contains("1048575").And.Contains("jute.maxbuffer"));
+
         ValueTask<Znode> get = session.GetDataAsync("/a");
         await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), "x");
         await get.WithinDeadline();
+    }
+
+    [Test]
+    public async Task Every_failure_names_the_operation_the_path_and_whether_it_may_have_been_applied()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync(server.Options(chroot: "/root"));
+        await using ZooKeeperSession owned = session;
+
+        Task ensured = session.EnsurePathAsync("/a");
+        await connection.ReplyAsync(await connection.ReadAsync(OpCode.Create), null, ZooKeeperErrorCode.NodeExists);
+        await connection.ReplyAsync(await connection.ReadAsync(OpCode.Create), null, ZooKeeperErrorCode.QuotaExceeded);
+        Assert.That((await Waiting.ThrowsZooKeeper(ensured)).Message, Is.EqualTo("create /a: QuotaExceeded"), "without the chroot");
+
+        using var cancel = new CancellationTokenSource();
+        Task read = session.GetDataAsync("/a", null, cancel.Token).AsTask();
+        Task write = session.SetDataAsync("/b", default, -1, cancel.Token).AsTask();
+        await cancel.CancelAsync();
+        Assert.That(async () => await read.WithinDeadline(), Throws.InstanceOf<OperationCanceledException>().With.Message.EqualTo("getData /a was cancelled."));
+        Assert.That(
+            async () => await write.WithinDeadline(),
+            Throws.InstanceOf<OperationCanceledException>().With.Message.EqualTo("setData /b was cancelled; if it was sent, it may be applied all the same."));
+
+        Task<ZnodeStat> lost = session.SetDataAsync("/c", default).AsTask();
+        connection.Close();
+        Assert.That((await Waiting.ThrowsZooKeeper(lost)).Message, Is.EqualTo("setData /c: ConnectionLoss; it may have been applied"));
+
+        await session.DisposeAsync();
+        Task<ZnodeStat> late = session.SetDataAsync("/d", default).AsTask();
+        Assert.That((await Waiting.ThrowsZooKeeper(late)).Message, Is.EqualTo("setData /d: Closing: it was not sent"));
     }
 
     internal static async Task AssertLivesOn(FakeServer server, ZooKeeperSession session)
