@@ -10,6 +10,8 @@ namespace RedisFailover.IntegrationTests.ZooKeeper;
 [TestFixture]
 public sealed class FaultTests
 {
+    internal const string LeaderPath = "/leader";
+
     [Test]
     public async Task Case_8_a_server_that_stops_and_starts_keeps_the_session_and_its_ephemerals()
     {
@@ -318,7 +320,7 @@ public sealed class FaultTests
 
     internal static LeaderElection Election(ZooKeeperClient client, string id) => new(client, new LeaderElectionOptions
     {
-        LeaderPath = "/leader", TermPath = "/term", CandidateId = id, LeaderData = () => Bytes(id),
+        LeaderPath = LeaderPath, TermPath = "/term", CandidateId = id, LeaderData = () => Bytes(id),
     });
 
     private static Task<Znode> GetWhenConnectedAsync(ZooKeeperSession session, string path)
