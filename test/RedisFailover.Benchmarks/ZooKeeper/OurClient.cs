@@ -66,19 +66,7 @@ internal sealed class OurClient : IAsyncDisposable
     internal async Task<double[]> EventAsync(int count)
     {
         await using ZooKeeperSession watching = await ZooKeeperSession.ConnectAsync(_options);
-        long[] ticks = new long[count];
-        for (int i = 0; i < count; i++)
-        {
-            var told = new TaskCompletionSource<long>(TaskCreationOptions.RunContinuationsAsynchronously);
-            await watching.GetDataAsync(Path, _ => told.SetResult(Stopwatch.GetTimestamp()));
-            long begin = Stopwatch.GetTimestamp();
-            ValueTask<ZnodeStat> write = _session.SetDataAsync(Path, Data);
-            ticks[i] = await told.Task - begin;
-            await write;
-        }
-
-        Array.Sort(ticks);
-        return [Percentile(ticks, 50), Percentile(ticks, 99)];
+        return await FromWriteAsync(count, async told => await watching.GetDataAsync(Path, _ => told.SetResult(Stopwatch.GetTimestamp())));
     }
 
     /// <summary>From the call of setData until a <see cref="WatchedValue"/> of another session has the new data, read anew: p50 and p99.</summary>
@@ -101,30 +89,21 @@ internal sealed class OurClient : IAsyncDisposable
             await Task.Delay(1);
         }
 
-        long[] ticks = new long[count];
-        for (int i = 0; i < count; i++)
+        return await FromWriteAsync(count, next =>
         {
-            told = new TaskCompletionSource<long>(TaskCreationOptions.RunContinuationsAsynchronously);
+            told = next;
             Volatile.Write(ref awaited, ++version);
-            long begin = Stopwatch.GetTimestamp();
-            ValueTask<ZnodeStat> write = _session.SetDataAsync(Path, Data);
-            ticks[i] = await told.Task - begin;
-            await write;
-        }
-
-        Array.Sort(ticks);
-        return [Percentile(ticks, 50), Percentile(ticks, 99)];
+            return Task.CompletedTask;
+        });
     }
 
     /// <summary>From the call of setData until the last of all watchers was told: p50 and p99 in microseconds.</summary>
     internal async Task<double[]> WatchersAsync(int sessions, int each, int rounds)
     {
         ZooKeeperSession[] watching = await Task.WhenAll(Enumerable.Range(0, sessions).Select(_ => ZooKeeperSession.ConnectAsync(_options)));
-        long[] ticks = new long[rounds];
-        for (int r = 0; r < rounds; r++)
+        double[] result = await FromWriteAsync(rounds, async told =>
         {
             int left = sessions * each;
-            var told = new TaskCompletionSource<long>(TaskCreationOptions.RunContinuationsAsynchronously);
             await Task.WhenAll(watching.SelectMany(session => Enumerable.Range(0, each).Select(number => session.GetDataAsync(
                 Path,
                 _ =>
@@ -135,13 +114,25 @@ internal sealed class OurClient : IAsyncDisposable
                         told.SetResult(Stopwatch.GetTimestamp());
                     }
                 }).AsTask())));
+        });
+        await Task.WhenAll(watching.Select(session => session.DisposeAsync().AsTask()));
+        return result;
+    }
+
+    /// <summary>From the call of setData to what completes the source that was made for it: p50 and p99 in microseconds.</summary>
+    private async Task<double[]> FromWriteAsync(int count, Func<TaskCompletionSource<long>, Task> prepareAsync)
+    {
+        long[] ticks = new long[count];
+        for (int i = 0; i < count; i++)
+        {
+            var told = new TaskCompletionSource<long>(TaskCreationOptions.RunContinuationsAsynchronously);
+            await prepareAsync(told);
             long begin = Stopwatch.GetTimestamp();
             ValueTask<ZnodeStat> write = _session.SetDataAsync(Path, Data);
-            ticks[r] = await told.Task - begin;
+            ticks[i] = await told.Task - begin;
             await write;
         }
 
-        await Task.WhenAll(watching.Select(session => session.DisposeAsync().AsTask()));
         Array.Sort(ticks);
         return [Percentile(ticks, 50), Percentile(ticks, 99)];
     }
