@@ -150,13 +150,27 @@ public sealed class CallsAcrossFailoverTests
         Assert.That(fails.Execute(), Is.False);
         await Failing.WithAsync<OperationCanceledException>(() => never);
 
-        ITransaction moved = database.CreateTransaction();
-        moved.AddCondition(Condition.StringEqual("key", 2));
-        Task<bool> lost = moved.StringSetAsync("key", 3);
-        await redis.FailOverAsync(redis.Servers[1]);
+    }
+
+    [Test]
+    public async Task A_transaction_with_conditions_is_not_applied_to_the_old_master_that_would_still_take_it()
+    {
+        await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 1);
+        IDatabase database = redis.Connection.GetDatabase();
+        await database.StringSetAsync("key", 1);
+        ITransaction transaction = database.CreateTransaction();
+        transaction.AddCondition(Condition.StringEqual("key", 1));
+        Task<bool> inside = transaction.StringSetAsync("key", 2);
+
+        // The old one has not been demoted and stays linked, as a replica: it would commit.
+        RedisServer old = redis.Master;
+        await redis.Servers[1].CommandAsync("REPLICAOF", "NO", "ONE");
+        redis.AnnounceFailover();
+        redis.Publish(redis.Servers[1]);
         await Eventually.HoldsAsync("the new master is known", () => redis.Connection.Nodes.Current.Master?.Address == redis.Servers[1].Address);
-        await Failing.WithAsync<NotAppliedException>(() => moved.ExecuteAsync());
-        await Failing.WithAsync<NotAppliedException>(() => lost);
+        await Failing.WithAsync<NotAppliedException>(() => transaction.ExecuteAsync());
+        await Failing.WithAsync<NotAppliedException>(() => inside);
+        Assert.That((await old.CommandAsync("GET", "key")).Text, Is.EqualTo("1"));
     }
 
     [Test]

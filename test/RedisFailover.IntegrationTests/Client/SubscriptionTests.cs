@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Globalization;
 using NUnit.Framework;
 using RedisFailover.IntegrationTests.Harness;
 using StackExchange.Redis;
@@ -9,35 +10,57 @@ namespace RedisFailover.IntegrationTests.Client;
 public sealed class SubscriptionTests
 {
     [Test]
-    public async Task A_subscription_survives_a_failover_and_hears_each_message_once()
+    public async Task A_subscription_survives_a_failover_and_hears_each_message_once_and_in_order()
     {
         await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 2);
         ISubscriber subscriber = redis.Connection.GetSubscriber();
-        var heard = new ConcurrentQueue<string>();
-        await subscriber.SubscribeAsync("news", (_, message) => heard.Enqueue(message!));
-        await subscriber.PublishAsync("news", "one");
-        await Eventually.HoldsAsync("one is heard", () => heard.Contains("one"));
+        var heard = new ConcurrentQueue<int>();
+        int published = 0;
+        await subscriber.SubscribeAsync("news", (_, message) =>
+        {
+            // Every other one takes longer: if handlers ran beside each other, the next would overtake it.
+            Thread.SpinWait((int)message % 2 * 5000);
+            heard.Enqueue((int)message);
+        });
+        await PublishAsync();
 
         await redis.Master.KillAsync();
         await redis.FailOverAsync(redis.Servers[1]);
-        await Eventually.HoldsAsync("subscribed at the new master", () => subscriber.SubscribedEndpoint("news")?.ToString()!.EndsWith($":{redis.Servers[1].Port}", StringComparison.Ordinal) == true);
-        await subscriber.PublishAsync("news", "two");
-        await Eventually.HoldsAsync("two is heard", () => heard.Contains("two"));
+        await MovedToAsync(redis.Servers[1]);
+        await PublishAsync();
 
         RedisServer old = redis.Master;
         redis.AnnounceFailover(TopologyState.SwitchingOver);
         await redis.Servers[2].CommandAsync("REPLICAOF", "NO", "ONE");
         await old.CommandAsync("REPLICAOF", "127.0.0.1", redis.Servers[2].Port.ToString());
         redis.Publish(redis.Servers[2], redis.Servers[0]);
-        await Eventually.HoldsAsync("subscribed at the third", () => subscriber.SubscribedEndpoint("news")?.ToString()!.EndsWith($":{redis.Servers[2].Port}", StringComparison.Ordinal) == true);
+        await MovedToAsync(redis.Servers[2]);
         await Eventually.HoldsAsync("replication runs", ct => old.InfoAsync("replication", ct), info => info["master_link_status"] == "up");
-        subscriber.Publish("news", "three");
-        await Eventually.HoldsAsync("three is heard", () => heard.Contains("three"));
-        subscriber.Publish("news", "end");
-        await Eventually.HoldsAsync("the end is heard", () => heard.Contains("end"));
-        Assert.That(heard, Is.EqualTo(new[] { "one", "two", "three", "end" }));
+
+        // It lives, and as a replica it is told each message too.
+        await Eventually.HoldsAsync("the old master has no subscriber", ct => old.CommandAsync(["PUBSUB", "NUMSUB", "news"], ct), reply => reply[1].Text == "0");
+        await PublishAsync();
 
         await subscriber.UnsubscribeAsync("news");
         Assert.That(await subscriber.PublishAsync("news", "nobody"), Is.Zero);
+
+        async Task PublishAsync()
+        {
+            int first = published + 1;
+            published += 1000;
+            await using RedisWire master = await redis.Master.ConnectAsync();
+            await master.CommandAsync(["EVAL", "for i = ARGV[1], ARGV[2] do redis.call('PUBLISH', 'news', string.format('%d', i)) end", "0", Text(first), Text(published)]);
+            await Eventually.HoldsAsync("the last one is heard", () => heard.Contains(published));
+
+            // Behind it on the same connection: a copy of that one would have come before.
+            await subscriber.PublishAsync("news", ++published);
+            await Eventually.HoldsAsync("the last one is heard", () => heard.Contains(published));
+            Assert.That(heard, Is.EqualTo(Enumerable.Range(1, published)));
+        }
+
+        Task MovedToAsync(RedisServer master) => Eventually.HoldsAsync(
+            $"subscribed at {master.Address}", () => subscriber.SubscribedEndpoint("news")?.ToString()!.EndsWith($":{master.Port}", StringComparison.Ordinal) == true);
     }
+
+    private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 }
