@@ -201,7 +201,8 @@ internal static class Incumbency
         NodeView? forced = fit.Count == 0 && request is { Force: true } && target is not null && view.Node(target).IsReplica && Candidates.CanBePromoted(view.Node(target)) && Hangs(view.Node(target)) is null ? view.Node(target) : null;
         if (fit.Count == 0 && forced is null)
         {
-            return Requests.Refuse(view, topology, $"no replica can take over: {(unfit.Count > 0 ? string.Join("; ", unfit) : "there is none")}");
+            string why = unfit.Count > 0 ? string.Join("; ", unfit) : "there is none";
+            return Requests.Refuse(view, topology, target is null ? $"no replica can take over: {why}" : $"the node that was asked for cannot take over: {why}");
         }
 
         NodeAddress to = forced?.Address ?? Candidates.Ranked(fit, identity, view, policy, now)[0].Address;
@@ -321,7 +322,7 @@ internal static class Incumbency
         if (after.WriteQuorum != before.WriteQuorum)
         {
             parts.Add(after.WriteQuorum is { } safe
-                ? $"a write of WAIT {safe.Quorum} is on one of any {safe.Needed} of [{string.Join(' ', safe.Replicas)}], and takes {safe.MinReplicas} in step"
+                ? $"every write of WAIT {safe.Quorum} is on one at least of any {safe.Needed} of [{string.Join(' ', safe.Replicas)}]{(safe.MinReplicas > 0 ? $"; the master refuses writes with fewer than {safe.MinReplicas} in step" : "")}"
                 : "write safety is switched off");
         }
 

@@ -88,7 +88,7 @@ internal static class MasterChange
             && topology.Identity is { RunId.Length: > 0 } identity && from.Info!.RunId == identity.RunId
             && !Verdict.IsUnavailable(view, policy, from.Address, out _))
         {
-            return Restore(view, policy, topology, progress, from, $"master {from.Address} answers again, as it was, before another was promoted");
+            return Restore(view, policy, now, topology, progress, from, $"master {from.Address} answers again, as it was, before another was promoted");
         }
 
         // Two nodes must not be promoted in one epoch: before the next candidate's turn it has to be clear what became of the last.
@@ -189,7 +189,7 @@ internal static class MasterChange
                 ? $"master {from.Address} answers, and nobody can take over: {string.Join("; ", unfit)}"
                 : $"master {from.Address} was restarted with {from.Info.Keys} keys and nobody has more"
                     + (topology.Identity is { } held && Shortfall.Of(from, held) is (string text, _) ? $"; {text}" : "");
-            return Restore(view, policy, topology, progress, from, back);
+            return Restore(view, policy, now, topology, progress, from, back);
         }
 
         if (Sight.Resignation(view, policy, now, masterIsMissing: true) is { } resignation)
@@ -241,7 +241,7 @@ internal static class MasterChange
         TimeSpan retry = now + policy.RetryDelay;
         return view.Request is not null
             ? Requests.Refuse(view, topology, $"no failover yet: {missing}") with { WakeAt = retry }
-            : Wait(view, policy, now, topology, progress, missing, retry) with { Reason = $"no failover yet: {missing}", Warning = $"no failover yet: {missing}" };
+            : Wait(view, policy, now, topology, progress, missing, retry) with { Reason = $"no failover yet: {missing}", Warning = $"no failover yet: {missing}; redis-failover switchover HOST:PORT --force takes a node as it is" };
     }
 
     /// <summary>
@@ -296,7 +296,7 @@ internal static class MasterChange
                 return new Decision([new Inspect(target.Address)], hearing, $"asking {target.Address} whether it was promoted");
             }
 
-            return Restore(view, policy, topology, progress, from, $"the switchover to {target.Address} was given up and nothing changed: {why}");
+            return Restore(view, policy, now, topology, progress, from, $"the switchover to {target.Address} was given up and nothing changed: {why}");
         }
 
         // It misses a beat: no verdict yet, and nothing to do without its answers. At the deadline all is undone.
@@ -411,7 +411,7 @@ internal static class MasterChange
 
     /// <summary>The old master goes on.</summary>
     private static Decision Restore(
-        ClusterView view, FailoverPolicy policy, Topology topology, MasterChangeProgress progress, NodeView from, string reason)
+        ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology, MasterChangeProgress progress, NodeView from, string reason)
     {
         var record = new HistoryEntry
         {
@@ -421,7 +421,7 @@ internal static class MasterChange
             To = from.Address,
             Reason = reason,
             BytesBehind = topology.Identity is { } held && Shortfall.Of(from, held) is (_, var bytes) ? bytes : null,
-            Millis = Steps(progress),
+            Millis = Steps(progress, givenUpAt: now),
         };
         // Where a node may have been promoted after all, the epoch is used up.
         Topology next = InOffice(view, policy, topology, from, reason);
@@ -457,9 +457,10 @@ internal static class MasterChange
 
     /// <summary>
     /// How long each step took, from the first failure on; what happens after the promotion is measured by the writer. What another
-    /// monitor did of it is one step, and where nobody knows how long that took there is no total.
+    /// monitor did of it is one step, and where nobody knows how long that took there is no total. Of a change that was given up, the
+    /// last step is the wait until then.
     /// </summary>
-    private static ImmutableArray<KeyValuePair<string, double>> Steps(MasterChangeProgress progress)
+    private static ImmutableArray<KeyValuePair<string, double>> Steps(MasterChangeProgress progress, TimeSpan? givenUpAt = null)
     {
         ImmutableArray<KeyValuePair<string, double>>.Builder steps = ImmutableArray.CreateBuilder<KeyValuePair<string, double>>();
         TimeSpan last = progress.LostAt;
@@ -475,6 +476,7 @@ internal static class MasterChange
 
         Add("pause", progress.PausedAt);
         Add("promotion", progress.PromotedAt);
+        Add("wait", givenUpAt);
         if (progress.Before is { } age)
         {
             steps.Add(KeyValuePair.Create("total", (age + last - progress.LostAt).TotalMilliseconds));

@@ -70,7 +70,7 @@ internal static partial class Log
     [LoggerMessage(41, LogLevel.Error, "the topology znode is not usable: {Fault}")]
     internal static partial void TopologyNotUsable(ILogger logger, string fault);
 
-    [LoggerMessage(42, LogLevel.Information, "an operator asks for a failover: '{Wish}'")]
+    [LoggerMessage(42, LogLevel.Information, "an operator asks for a failover to {Wish}")]
     internal static partial void OperatorWish(ILogger logger, string wish);
 
     [LoggerMessage(43, LogLevel.Warning, "somebody else has written the topology while this monitor leads: version {Version}, epoch {Epoch}, master {Master}, by {By}; this monitor goes by it as it stands")]
@@ -89,7 +89,7 @@ internal static partial class Log
         {
             HistoryKind.Failover => (LogLevel.Warning, "FAILOVER DONE"),
             HistoryKind.Switchover => (entry.BytesBehind > 0 ? LogLevel.Warning : LogLevel.Information, "SWITCHOVER DONE"),
-            HistoryKind.Restored => (LogLevel.Warning, "MASTER BACK IN OFFICE"),
+            HistoryKind.Restored => (LogLevel.Warning, "MASTER STAYS"),
             HistoryKind.Restarted => (LogLevel.Warning, "MASTER RESTARTED"),
             HistoryKind.Demoted => (entry.BytesBehind == 0 ? LogLevel.Information : LogLevel.Warning, "DEMOTED"),
             HistoryKind.Refused => (LogLevel.Information, "REFUSED"),

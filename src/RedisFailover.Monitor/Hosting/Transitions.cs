@@ -81,7 +81,7 @@ internal sealed class Transitions(ILogger logger, string id)
 
         if (after.Wish is { } wish && before.Wish != wish)
         {
-            Log.OperatorWish(logger, wish);
+            Log.OperatorWish(logger, wish == ZnodePaths.AnyReplica ? "any replica" : wish);
         }
 
         if (after.TopologyFault is { } fault && _lastFault != fault)

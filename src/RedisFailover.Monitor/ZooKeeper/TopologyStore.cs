@@ -41,7 +41,11 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
         if (topology.LastChange is { } change)
         {
             return history.Any(e => e.Epoch == change.Epoch && e.Kind == change.Kind && e.By == change.By && e.At >= change.At) ? null
-                : change with { Reason = $"{change.Reason} (noted afterwards, as {change.By} did not get to it: how long the publication took is not known)" };
+                : change with
+                {
+                    Reason = $"{change.Reason} (noted afterwards, as {change.By} did not get to it: how long the publication took is not known)",
+                    Millis = [.. change.Millis.Where(step => step.Key != "total")],
+                };
         }
 
         return topology is not { State: TopologyState.Ok, Epoch: > 0 }

@@ -34,7 +34,9 @@ public sealed class HistoryTests
     public void A_change_that_the_history_lacks_is_taken_from_the_topology()
     {
         var change = new HistoryEntry { Kind = HistoryKind.Failover, Epoch = 2, From = A, To = B, At = Noon, By = "m1", Reason = "a:1 is lost", BytesBehind = 7 };
-        Topology topology = Led(2, B) with { LastChange = change };
+        // How long the publication took nobody knows, so there is no total.
+        Topology topology = Led(2, B) with { LastChange = change with { Millis = [KeyValuePair.Create("verdict", 2.5), KeyValuePair.Create("total", 2.5)] } };
+        change = change with { Millis = [KeyValuePair.Create("verdict", 2.5)] };
         ImmutableArray<HistoryEntry> before = [new HistoryEntry { Kind = HistoryKind.Adopted, Epoch = 1, To = A, By = "m1", Reason = "first" }];
 
         HistoryEntry? missing = TopologyStore.Unrecorded(topology, before);
@@ -45,6 +47,15 @@ public sealed class HistoryTests
         Assert.That(TopologyStore.Unrecorded(topology, before.Add(missing)), Is.Null);
         // An earlier one of the same kind and epoch is another.
         Assert.That(TopologyStore.Unrecorded(topology, before.Add(change with { At = Noon - Ms })), Is.Not.Null);
+    }
+
+    [Test]
+    public void Of_a_switchover_that_was_given_up_the_time_until_then_counts()
+    {
+        Topology during = Led(2, A) with { State = TopologyState.SwitchingOver, Intent = new FailoverIntent(A, B), Identity = new MasterIdentity("A", "X", null, 100, HasData: true) };
+
+        HistoryEntry entry = Decide(during, (A, Master("A", "X")), (B, Replica("B", "X", A))).OfType<PublishTopology>().Single().Record!;
+        Assert.That((entry.Kind, entry.Millis.Select(s => s.Key).LastOrDefault()), Is.EqualTo((HistoryKind.Restored, "wait")));
     }
 
     [Test]
