@@ -29,7 +29,7 @@ internal static class ZooKeeperBenchmark
 
     internal static async Task<int> RunAsync(string[] args)
     {
-        (string connect, string java, int rounds, double scale, int soak, string only) = ("", "", 15, 1.0, 0, "");
+        (string connect, string java, int rounds, double scale, int soak, string only) = ("", "", 11, 1.0, 0, "");
         for (int i = 0; i < args.Length; i += 2)
         {
             string value = i + 1 < args.Length ? args[i + 1] : "";
