@@ -81,6 +81,15 @@ public sealed record ClusterView
     /// <summary>When that was first seen.</summary>
     public TimeSpan WishedAt { get; init; }
 
+    /// <summary>
+    /// The version that the watch on <c>R/nodes</c> told of since the last publication began; null for none. Somebody else's write may be
+    /// heard of before the reply to the publication that it followed.
+    /// </summary>
+    public int? VersionHeard { get; init; }
+
+    /// <summary>Whether the watch on <c>R/manual_failover</c> has told anything since the last action that clears it began.</summary>
+    public bool WishHeard { get; init; }
+
     /// <summary>The change of master under way; null when there is none.</summary>
     public MasterChangeProgress? Progress { get; init; }
 
@@ -134,6 +143,16 @@ public sealed record ClusterView
     public ClusterView Start(ImmutableArray<FailoverAction> actions, TimeSpan now)
     {
         ClusterView view = this with { Running = Running.Union(actions) };
+        foreach (FailoverAction action in actions)
+        {
+            view = action switch
+            {
+                PublishTopology p => view with { VersionHeard = null, WishHeard = view.WishHeard && !p.ClearsWish },
+                RefuseWish { Request: null } => view with { WishHeard = false },
+                _ => view,
+            };
+        }
+
         if (view.Progress is { } current && actions.Any(a => a is ResumeWrites))
         {
             view = view with { Progress = current with { PausedAt = null, HoldsWrites = false } };
@@ -225,7 +244,7 @@ public sealed record ClusterView
             OtherMonitors = OtherMonitors.ToImmutableDictionary(m => m.Key, _ => MonitorReport.None),
         },
         TopologyRead o => Read(o),
-        OperatorWished o => Asked(this with { ManualFailover = o.Wish }, o.At),
+        OperatorWished o => Asked(this with { ManualFailover = o.Wish, WishHeard = true }, o.At),
         RequestsSeen o => Asked(this with { Requests = o.Pending }, o.At),
         ActionFinished o => Finished(o, policy),
         Tick => this,
@@ -244,7 +263,7 @@ public sealed record ClusterView
     {
         if (Term is not null && !read.Synced)
         {
-            return this with { TopologyKnown = TopologyKnown && read.Version == Version };
+            return this with { TopologyKnown = TopologyKnown && read.Version == Version, VersionHeard = read.Version };
         }
 
         if (Topology is { } known && read.Topology is { } back && back.Epoch < LastEpoch)
@@ -316,10 +335,13 @@ public sealed record ClusterView
             Promote promote => view with { Progress = view.Progress is { } p ? p with { Promoted = promote.Node, PromotedAt = finished.At, PromotedDespite = promote.Despite } : null },
             Demote demotion => view with { HandedOver = view.HandedOver == demotion.Node ? null : view.HandedOver },
             RefuseWish { Request: { } step } => view.Without(step.Request, finished.At),
-            RefuseWish refusal => view.Asked(view with { ManualFailover = view.ManualFailover == refusal.Wish ? null : view.ManualFailover }, finished.At),
+            RefuseWish => view.WithoutWish(finished.At),
             _ => view,
         };
     }
+
+    /// <summary>After the znode was removed. If the watch has told since of a wish, that may be the next one: then the watch has the last word.</summary>
+    private ClusterView WithoutWish(TimeSpan at) => WishHeard ? this : Asked(this with { ManualFailover = null }, at);
 
     private ClusterView Published(PublishTopology publication, ActionFinished finished)
     {
@@ -328,13 +350,14 @@ public sealed record ClusterView
             return this;
         }
 
-        ClusterView view = publication.ClearsWish ? Asked(this with { ManualFailover = null }, finished.At) : this;
+        ClusterView view = publication.ClearsWish ? WithoutWish(finished.At) : this;
         return (publication.Request is { Answer: not null } answered ? view.Without(answered.Request, finished.At) : view) with
         {
             Topology = finished.Written ?? publication.Next,
             FailedOverAt = IsFailover(publication.Next) ? finished.At : FailedOverAt,
             GaveUpAt = Topology is { State: TopologyState.SwitchingOver, Intent.From: { } was } && publication.Next.Master == was ? finished.At : GaveUpAt,
-            TopologyKnown = true,
+            // What the watch told meanwhile is the publication, what was there before, or somebody else's write upon it.
+            TopologyKnown = VersionHeard is not { } heard || heard == finished.Version || heard == publication.ExpectedVersion,
             TopologyFault = null,
             Version = finished.Version,
             LastEpoch = Math.Max(LastEpoch, publication.Next.Epoch),

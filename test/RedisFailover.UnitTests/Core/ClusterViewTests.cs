@@ -63,6 +63,42 @@ public sealed class ClusterViewTests
         Assert.That((view.Report().Available.IsEmpty, view.Report().Unavailable.IsEmpty), Is.EqualTo((true, true)));
     }
 
+    [TestCase(3, true, Description = "what was there before")]
+    [TestCase(4, true, Description = "the publication itself")]
+    [TestCase(5, false, Description = "somebody else's write upon it")]
+    [TestCase(-1, false, Description = "it was deleted since")]
+    public void What_the_watch_tells_before_a_publication_is_acknowledged_is_read_again_where_it_is_news(int heard, bool known)
+    {
+        Topology topology = Topology.None with { State = TopologyState.Ok, Epoch = 1, Master = A };
+        var publication = new PublishTopology(topology with { Replicas = [B] }, 3);
+        ClusterView view = new ClusterView()
+            .Apply(new LeadershipGained(Ms, 1), Policy)
+            .Apply(new TopologyRead(2 * Ms, 3, topology, null, 1, Synced: true), Policy)
+            .Start([publication], 3 * Ms)
+            .Apply(new TopologyRead(4 * Ms, heard, null, "mangled", 1, Synced: false), Policy)
+            .Apply(new ActionFinished(5 * Ms, publication, Version: 4), Policy);
+        Assert.That((view.TopologyKnown, view.Version), Is.EqualTo((known, 4)));
+    }
+
+    [Test]
+    public void The_next_wish_is_not_taken_away_with_the_one_that_is_fulfilled()
+    {
+        var publication = new PublishTopology(Topology.None with { State = TopologyState.Ok, Epoch = 1, Master = A }, 3, ClearsWish: true);
+        ClusterView asked = new ClusterView()
+            .Apply(new LeadershipGained(Ms, 1), Policy)
+            .Apply(new OperatorWished(2 * Ms, "a:1"), Policy)
+            .Start([publication], 3 * Ms);
+        var done = new ActionFinished(6 * Ms, publication, Version: 4);
+        Assert.That(asked.Apply(done, Policy).ManualFailover, Is.Null);
+        ClusterView next = asked.Apply(new OperatorWished(4 * Ms, null), Policy).Apply(new OperatorWished(5 * Ms, "b:1"), Policy);
+        Assert.That(next.Apply(done, Policy).ManualFailover, Is.EqualTo("b:1"));
+
+        var refusal = new RefuseWish("a:1", new HistoryEntry { Kind = HistoryKind.Refused, Reason = "" });
+        ClusterView refused = asked.Start([refusal], 3 * Ms);
+        Assert.That(refused.Apply(new ActionFinished(6 * Ms, refusal), Policy).ManualFailover, Is.Null);
+        Assert.That(refused.Apply(new OperatorWished(5 * Ms, "a:1"), Policy).Apply(new ActionFinished(6 * Ms, refusal), Policy).ManualFailover, Is.EqualTo("a:1"));
+    }
+
     private static ClusterView AfterSwitchover()
     {
         Topology during = Topology.None with { State = TopologyState.SwitchingOver, Epoch = 2, Intent = new FailoverIntent(A, B) };
