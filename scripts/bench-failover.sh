@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures, side by side in one run: this system (three monitors) and Redis Sentinel (three sentinels), from the fault of the master
 # (kill -9, SIGSTOP) until the next acknowledged write of a client that was told of the new one.
-#   scripts/bench-failover.sh [--rounds 5] [--zookeepers 1|3] [--deadlines 1000,100] [--faults kill,freeze,switchover]
+#   scripts/bench-failover.sh [--rounds 5] [--zookeepers 1|3] [--deadlines 1000,100] [--faults kill,freeze,switchover] [--sentinel yes|no]
 # A switchover is this system's alone: how long writers wait, and whether any write fails.
 # A deadline is Sentinel's down-after-milliseconds and this system's max-failures x probe-timeout. Five rounds take about five minutes,
 # most of which Sentinel needs between two rounds to see its replicas in order again.

@@ -9,7 +9,7 @@ namespace RedisFailover.Benchmarks.Failover;
 /// </summary>
 internal static class FailoverBenchmark
 {
-    private const string Usage = "usage: failover [--rounds N] [--zookeepers 1|3] [--deadlines 1000,100] [--faults kill,freeze,switchover]";
+    private const string Usage = "usage: failover [--rounds N] [--zookeepers 1|3] [--deadlines 1000,100] [--faults kill,freeze,switchover] [--sentinel yes|no]";
     private static readonly TimeSpan WriteInterval = TimeSpan.FromMilliseconds(1);
     private static readonly TimeSpan WarmUp = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan RoundDeadline = TimeSpan.FromSeconds(60);
@@ -20,6 +20,7 @@ internal static class FailoverBenchmark
         int zooKeepers = 1;
         int[] deadlines = [1000, 100];
         Fault[] faults = [Fault.Kill, Fault.Freeze];
+        bool withSentinel = true;
         for (int i = 0; i < args.Length; i += 2)
         {
             string value = i + 1 < args.Length ? args[i + 1] : "";
@@ -27,6 +28,9 @@ internal static class FailoverBenchmark
             {
                 case "--rounds" when int.TryParse(value, out rounds) && rounds > 0:
                 case "--zookeepers" when int.TryParse(value, out zooKeepers) && zooKeepers is 1 or 3:
+                    break;
+                case "--sentinel" when value is "yes" or "no":
+                    withSentinel = value == "yes";
                     break;
                 case "--deadlines" when value.Length > 0:
                     deadlines = [.. value.Split(',').Select(text => int.Parse(text, CultureInfo.InvariantCulture))];
@@ -50,7 +54,7 @@ internal static class FailoverBenchmark
         {
             foreach (int deadline in deadlines)
             {
-                await CompareAsync(TimeSpan.FromMilliseconds(deadline), rounds, zooKeepers, faults, interrupted.Token);
+                await CompareAsync(TimeSpan.FromMilliseconds(deadline), rounds, zooKeepers, faults, withSentinel, interrupted.Token);
             }
 
             return 0;
@@ -61,10 +65,10 @@ internal static class FailoverBenchmark
         }
     }
 
-    private static async Task CompareAsync(TimeSpan deadline, int rounds, int zooKeepers, Fault[] faults, CancellationToken ct)
+    private static async Task CompareAsync(TimeSpan deadline, int rounds, int zooKeepers, Fault[] faults, bool withSentinel, CancellationToken ct)
     {
         await using OurMonitors ours = await OurMonitors.StartAsync(deadline, zooKeepers, ct);
-        await using Sentinels sentinels = await Sentinels.StartAsync(deadline, ct);
+        await using Sentinels? sentinels = withSentinel ? await Sentinels.StartAsync(deadline, ct) : null;
         foreach (Fault fault in faults)
         {
             if (fault == Fault.Switchover)
@@ -78,10 +82,13 @@ internal static class FailoverBenchmark
             for (int round = 1; round <= rounds; round++)
             {
                 oursTook.Add(await MeasureAsync(ours, fault, round, ct));
-                sentinelsTook.Add(await MeasureAsync(sentinels, fault, round, ct));
+                if (sentinels is not null)
+                {
+                    sentinelsTook.Add(await MeasureAsync(sentinels, fault, round, ct));
+                }
             }
 
-            Report(fault, ours.Name, oursTook, sentinels.Name, sentinelsTook);
+            Report(fault, ours.Name, oursTook, sentinels?.Name ?? "", sentinelsTook);
         }
     }
 
@@ -146,6 +153,12 @@ internal static class FailoverBenchmark
         Console.WriteLine($"{Verb(fault)} of the master until the next acknowledged write, {oursTook.Count} rounds each, milliseconds:");
         Console.WriteLine($"{"".PadRight(width)}    median       min       max     first");
         Line(ours, oursTook);
+        if (theirsTook.Count == 0)
+        {
+            Console.WriteLine();
+            return;
+        }
+
         Line(theirs, theirsTook);
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture, $"{"ratio of the medians".PadRight(width)} {Median(theirsTook) / Median(oursTook),9:0.0}"));
