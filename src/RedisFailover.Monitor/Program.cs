@@ -24,7 +24,7 @@ if (options is null)
     return 0;
 }
 
-using Serilog.Core.Logger log = LogSetup.Console(options);
+await using Serilog.Core.Logger log = LogSetup.Console(options);
 using (var quiet = new SerilogLoggerFactory(LogSetup.Quiet(options)))
 {
     await Rehearsal.RunAsync(quiet.CreateLogger("RedisFailover.Rehearsal"), TimeProvider.System);

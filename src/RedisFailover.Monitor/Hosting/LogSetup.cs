@@ -13,7 +13,11 @@ namespace RedisFailover.Monitor.Hosting;
 internal static class LogSetup
 {
     /// <summary>The log: standard output, one line an event.</summary>
-    internal static Logger Console(MonitorOptions options) => Configuration(options).WriteTo.Console(Formatter(options)).CreateLogger();
+    internal static Logger Console(MonitorOptions options)
+        => Configuration(options)
+            .WriteTo.Sink(new PatientSink(
+                new LoggerConfiguration().MinimumLevel.Verbose().WriteTo.Console(Formatter(options)).CreateLogger(), options.Id, TimeProvider.System))
+            .CreateLogger();
 
     /// <summary>A log that is formatted and goes nowhere.</summary>
     internal static Logger Quiet(MonitorOptions options) => Configuration(options).WriteTo.Sink(new Nowhere(Formatter(options))).CreateLogger();

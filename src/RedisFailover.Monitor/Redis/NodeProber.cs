@@ -167,12 +167,13 @@ internal sealed class NodeProber : IAsyncDisposable
     /// <summary>One connection from its making to its end, and how it ended.</summary>
     private async Task<(Evidence Evidence, string Detail)> SessionAsync(CancellationToken cancellationToken)
     {
-        RedisConnection connection;
+        RedisConnection? connection;
+        SocketError error;
         using var deadline = new CancellationTokenSource(_policy.ProbeTimeout, _clock.Provider);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellationToken);
         try
         {
-            connection = await RedisConnection.ConnectAsync(_node, _clock.Provider, either.Token);
+            (connection, error) = await RedisConnection.ConnectAsync(_node, _clock.Provider, either.Token);
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
@@ -180,14 +181,16 @@ internal sealed class NodeProber : IAsyncDisposable
             Report(new NodeFailed(_clock.Now, _node, Evidence.Silent, detail));
             return (Evidence.Silent, detail);
         }
-        catch (SocketException e)
+
+        if (connection is null)
         {
-            if (Classify(e) == Evidence.Silent)
+            (Evidence evidence, string why) = (Classify(error), Describe(error));
+            if (evidence == Evidence.Silent)
             {
-                Report(new NodeFailed(_clock.Now, _node, Evidence.Silent, Describe(e)));
+                Report(new NodeFailed(_clock.Now, _node, evidence, why));
             }
 
-            return (Classify(e), Describe(e));
+            return (evidence, why);
         }
 
         await using (connection)
@@ -418,7 +421,7 @@ internal sealed class NodeProber : IAsyncDisposable
         _ => (Evidence.Closed, "connection closed by the node"),
     };
 
-    private static Evidence Classify(SocketException e) => e.SocketErrorCode switch
+    private static Evidence Classify(SocketError error) => error switch
     {
         SocketError.ConnectionRefused => Evidence.Refused,
         SocketError.TimedOut => Evidence.Silent,
@@ -426,10 +429,10 @@ internal sealed class NodeProber : IAsyncDisposable
         _ => Evidence.Unreachable,
     };
 
-    private static string Describe(SocketException e) => e.SocketErrorCode switch
+    private static string Describe(SocketError error) => error switch
     {
         SocketError.ConnectionRefused => "connection refused",
         SocketError.HostNotFound or SocketError.NoData or SocketError.TryAgain => "its host name does not resolve",
-        _ => e.Message,
+        _ => new SocketException((int)error).Message,
     };
 }

@@ -34,20 +34,21 @@ internal sealed class RedisConnection : IAsyncDisposable
     /// <summary>When the last reply arrived (<see cref="TimeProvider.GetTimestamp"/>); before the first, when it was connected.</summary>
     internal long LastReply => Volatile.Read(ref _lastReply);
 
-    /// <summary>Connects. Every address that the name resolves to is tried, anew each time.</summary>
-    /// <exception cref="SocketException">It could not be reached.</exception>
-    internal static async Task<RedisConnection> ConnectAsync(NodeAddress node, TimeProvider time, CancellationToken cancellationToken)
+    /// <summary>
+    /// Connects. Every address that the name resolves to is tried, anew each time. That it cannot be reached is an answer and no
+    /// exception: when a master dies each monitor is refused several times in a millisecond, and throwing takes longer than connecting.
+    /// </summary>
+    /// <returns>The connection, or why there is none.</returns>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    internal static async Task<(RedisConnection? Connection, SocketError Error)> ConnectAsync(NodeAddress node, TimeProvider time, CancellationToken cancellationToken)
     {
-        IPAddress[] addresses = IPAddress.TryParse(node.Host, out IPAddress? literal)
-            ? [literal]
-            : await Dns.GetHostAddressesAsync(node.Host, cancellationToken);
-        SocketException? last = null;
-        foreach (IPAddress address in addresses)
+        SocketError error = SocketError.HostNotFound;
+        foreach (IPAddress address in await AddressesAsync(node.Host, cancellationToken))
         {
             var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-            try
+            error = await ConnectAsync(socket, new IPEndPoint(address, node.Port), cancellationToken);
+            if (error == SocketError.Success)
             {
-                await socket.ConnectAsync(new IPEndPoint(address, node.Port), cancellationToken);
                 // A send must never wait: see SendAsync.
                 socket.Blocking = false;
                 // What was not delivered when it is closed must never be: delivered by a late retransmission, a command would undo
@@ -55,21 +56,49 @@ internal sealed class RedisConnection : IAsyncDisposable
                 socket.LingerState = new LingerOption(true, 0);
                 var connection = new RedisConnection(socket, time);
                 connection._reading = connection.ReadAsync();
-                return connection;
+                return (connection, error);
             }
-            catch (SocketException e)
+
+            socket.Dispose();
+            cancellationToken.ThrowIfCancellationRequested();
+        }
+
+        return (null, error);
+    }
+
+    private static async ValueTask<IPAddress[]> AddressesAsync(string host, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return IPAddress.TryParse(host, out IPAddress? literal) ? [literal] : await Dns.GetHostAddressesAsync(host, cancellationToken);
+        }
+        catch (SocketException)
+        {
+            return [];
+        }
+    }
+
+    private static async ValueTask<SocketError> ConnectAsync(Socket socket, IPEndPoint endPoint, CancellationToken cancellationToken)
+    {
+        using var attempt = new SocketAsyncEventArgs { RemoteEndPoint = endPoint };
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        attempt.Completed += (_, _) => done.TrySetResult();
+        using (cancellationToken.UnsafeRegister(static s => ((Socket)s!).Dispose(), socket))
+        {
+            try
             {
-                socket.Dispose();
-                last = e;
+                if (socket.ConnectAsync(attempt))
+                {
+                    await done.Task;
+                }
             }
-            catch
+            catch (ObjectDisposedException)
             {
-                socket.Dispose();
-                throw;
+                return SocketError.OperationAborted;
             }
         }
 
-        throw last ?? new SocketException((int)SocketError.HostNotFound);
+        return attempt.SocketError;
     }
 
     /// <summary>Sends a command; the reply, errors included, is the result.</summary>
@@ -140,7 +169,12 @@ internal sealed class RedisConnection : IAsyncDisposable
                 int received = await _socket.ReceiveAsync(buffer.AsMemory(filled), SocketFlags.None);
                 if (received == 0)
                 {
-                    throw new IOException("connection closed by the node");
+                    lock (_gate)
+                    {
+                        End(new IOException("connection closed by the node"));
+                    }
+
+                    return;
                 }
 
                 filled += received;

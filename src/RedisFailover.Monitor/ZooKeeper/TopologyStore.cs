@@ -8,6 +8,12 @@ namespace RedisFailover.Monitor.ZooKeeper;
 /// <summary>Reads and writes the znodes that tell of the topology. Every write carries the leader's fencing token.</summary>
 internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths, string monitorId, MonotonicClock clock, ILogger logger) : IDisposable
 {
+    /// <summary>
+    /// How long the history waits after a publication. The clients read the new topology just then, and a ZooKeeper server answers no read
+    /// before the writes that it received earlier are on its disk.
+    /// </summary>
+    private static readonly TimeSpan ReadersFirst = TimeSpan.FromMilliseconds(25);
+
     private readonly SemaphoreSlim _history = new(1, 1);
 
     /// <inheritdoc/>
@@ -117,7 +123,8 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
         if (publication.Record is { } record)
         {
             double millis = (clock.Now - begun).TotalMilliseconds;
-            _ = RecordAsync(leadership, record with { Millis = WithPublication(record.Millis, millis) }, cancellationToken);
+            HistoryEntry signed = Signed(record with { Millis = WithPublication(record.Millis, millis) });
+            _ = RecordAsync(leadership, signed, _ => signed, cancellationToken, ReadersFirst);
         }
 
         return (results[0].Stat?.Version ?? 0, topology);
@@ -165,9 +172,11 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
     /// <summary>Adds an entry to the history. One that cannot be written is logged and given up: no failover waits for it.</summary>
     internal Task RecordAsync(Leadership leadership, HistoryEntry entry, CancellationToken cancellationToken)
     {
-        HistoryEntry signed = entry with { At = clock.Provider.GetUtcNow(), By = monitorId };
+        HistoryEntry signed = Signed(entry);
         return RecordAsync(leadership, signed, _ => signed, cancellationToken);
     }
+
+    private HistoryEntry Signed(HistoryEntry entry) => entry with { At = clock.Provider.GetUtcNow(), By = monitorId };
 
     /// <summary>Unless it is there by now: this monitor's own entry may have been on its way.</summary>
     private Task RecordMissingAsync(Leadership leadership, Topology topology, CancellationToken cancellationToken)
@@ -183,10 +192,19 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
             cancellationToken);
 
     private async Task RecordAsync(
-        Leadership leadership, HistoryEntry? entry, Func<ImmutableArray<HistoryEntry>, HistoryEntry?> entryFor, CancellationToken cancellationToken)
+        Leadership leadership,
+        HistoryEntry? entry,
+        Func<ImmutableArray<HistoryEntry>, HistoryEntry?> entryFor,
+        CancellationToken cancellationToken,
+        TimeSpan delay = default)
     {
         try
         {
+            if (delay > TimeSpan.Zero)
+            {
+                await Task.Delay(delay, clock.Provider, cancellationToken);
+            }
+
             await _history.WaitAsync(cancellationToken);
             try
             {

@@ -23,10 +23,13 @@ internal static class ProcessStarter
     {
         if (Setpriv is not null)
         {
-            info.ArgumentList.Insert(0, info.FileName);
-            info.ArgumentList.Insert(0, "--");
-            info.ArgumentList.Insert(0, "KILL");
-            info.ArgumentList.Insert(0, "--pdeathsig");
+            // Where the tests run in the background of a script, Ctrl-C is ignored, and children inherit that: they would never end by it.
+            string[] prefix = ["--pdeathsig", "KILL", "--", "env", "--default-signal=INT,QUIT", info.FileName];
+            for (int i = 0; i < prefix.Length; i++)
+            {
+                info.ArgumentList.Insert(i, prefix[i]);
+            }
+
             info.FileName = Setpriv;
         }
 
