@@ -5,8 +5,8 @@ namespace RedisFailover;
 /// <summary>
 /// The failover logic, all of it: a pure function from what a leader knows to what it should do. No clock, no sockets, no state.
 /// Each phase is a file of its own: <see cref="Adoption"/> (no master was ever known), <see cref="Incumbency"/> (the master is in
-/// office), <see cref="MasterChange"/> (a failover or switchover is under way), with <see cref="Verdict"/>,
-/// <see cref="Candidates"/> and <see cref="Membership"/> for the questions that they share.
+/// office), <see cref="MasterChange"/> (it is being replaced: <see cref="Failover"/> or <see cref="Switchover"/>), with
+/// <see cref="Verdict"/>, <see cref="Candidates"/> and <see cref="Membership"/> for the questions that they share.
 /// </summary>
 public static class FailoverDecider
 {
