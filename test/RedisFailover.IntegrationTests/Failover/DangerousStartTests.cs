@@ -15,7 +15,7 @@ public sealed class DangerousStartTests
     {
         await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Proxies = true });
         Topology before = await cluster.WaitUntilWholeAsync();
-        await SetAsync(cluster.Redis[0], cluster.Redis[1], cluster.Redis[2]);
+        await cluster.SetDataAsync();
         // The replicas cannot copy from it meanwhile; the monitors reach it.
         cluster.Proxies[0].CutOff(cluster.Redis[1].Process.Pid);
         cluster.Proxies[0].CutOff(cluster.Redis[2].Process.Pid);
@@ -24,10 +24,8 @@ public sealed class DangerousStartTests
 
         Topology after = await cluster.WaitForAsync(
             "A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != before.Master, TimeSpan.FromSeconds(60));
-        await HasDataAsync(cluster, cluster.Node(after.Master!));
-        await HasDataAsync(cluster, cluster.Redis[0]);
-        await HasDataAsync(cluster, cluster.Redis[1]);
-        await HasDataAsync(cluster, cluster.Redis[2]);
+        await cluster.WaitForDataAsync(cluster.Node(after.Master!));
+        await cluster.WaitForDataEverywhereAsync();
     }
 
     [Test]
@@ -36,25 +34,22 @@ public sealed class DangerousStartTests
         await using Cluster cluster = await Cluster.StartAsync(
             new ClusterOptions { RedisOptions = new RedisServerOptions { Persistence = RedisPersistence.AppendOnlyFile } });
         await cluster.WaitUntilWholeAsync();
-        await SetAsync(cluster.Redis[0], cluster.Redis[1], cluster.Redis[2]);
+        await cluster.SetDataAsync();
         foreach (RedisServer redis in cluster.Redis)
         {
             redis.Kill();
         }
 
         await Task.WhenAll(cluster.Redis.Select(redis => redis.RestartAsync()));
-        await WaitUntilOneMasterAsync(cluster);
-        foreach (RedisServer redis in cluster.Redis)
-        {
-            await HasDataAsync(cluster, redis);
-        }
+        await cluster.WaitUntilOneMasterAsync();
+        await cluster.WaitForDataEverywhereAsync();
     }
 
     [Test]
     public async Task Nodes_that_are_all_replicas_of_each_other_get_a_master_and_keep_their_data()
     {
         await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 0 });
-        await SetAsync(cluster.Redis[0], cluster.Redis[1], cluster.Redis[2]);
+        await cluster.SetDataAsync();
         for (int i = 0; i < 3; i++)
         {
             NodeAddress next = cluster.Addresses[(i + 1) % 3];
@@ -62,11 +57,8 @@ public sealed class DangerousStartTests
         }
 
         await cluster.StartMonitorAsync();
-        await WaitUntilOneMasterAsync(cluster);
-        foreach (RedisServer redis in cluster.Redis)
-        {
-            await HasDataAsync(cluster, redis);
-        }
+        await cluster.WaitUntilOneMasterAsync();
+        await cluster.WaitForDataEverywhereAsync();
     }
 
     [Test]
@@ -95,7 +87,7 @@ public sealed class DangerousStartTests
         await cluster.Redis[1].CommandAsync("REPLICAOF", "NO", "ONE");
         await cluster.Redis[2].CommandAsync("REPLICAOF", "NO", "ONE");
         await cluster.StartMonitorAsync(options => options with { Nodes = [.. cluster.Addresses.Reverse()] });
-        Topology topology = await WaitUntilOneMasterAsync(cluster);
+        Topology topology = await cluster.WaitUntilOneMasterAsync();
         Assert.That(topology.Master, Is.EqualTo(cluster.Addresses[2]));
     }
 
@@ -175,7 +167,7 @@ public sealed class DangerousStartTests
     {
         await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 1 });
         Topology before = await cluster.WaitUntilWholeAsync();
-        await SetAsync(cluster.Redis[0], cluster.Redis[1], cluster.Redis[2]);
+        await cluster.SetDataAsync();
         await cluster.Monitors[0].TerminateAsync();
         await using RedisServer stranger = await RedisServer.StartAsync();
         await stranger.CommandAsync("SET", "theirs", "precious");
@@ -203,30 +195,6 @@ public sealed class DangerousStartTests
         Assert.That(before.Master, Is.EqualTo(cluster.Addresses[0]));
         await cluster.Redis[0].KillAsync();
         await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != before.Master);
-    }
-
-    private static async Task SetAsync(RedisServer master, params RedisServer[] replicas)
-    {
-        await master.CommandAsync("SET", "k", "v");
-        foreach (RedisServer replica in replicas)
-        {
-            await Eventually.HoldsAsync("The replica has the data", ct => replica.CommandAsync(["GET", "k"], ct), reply => reply.Text == "v");
-        }
-    }
-
-    private static Task<RedisReply> HasDataAsync(Cluster cluster, RedisServer redis)
-        => Eventually.HoldsAsync($"{redis.Address} has the data", ct => redis.CommandAsync(["GET", "k"], ct), reply => reply.Text == "v", TimeSpan.FromSeconds(60), cluster.Explain);
-
-    /// <summary>Waits until the znode says so and the nodes, asked themselves, say the same.</summary>
-    private static async Task<Topology> WaitUntilOneMasterAsync(Cluster cluster)
-    {
-        Topology topology = await cluster.WaitUntilWholeAsync(TimeSpan.FromSeconds(60));
-        foreach (RedisServer redis in cluster.Redis.Where(redis => redis != cluster.Node(topology.Master!)))
-        {
-            await Eventually.HoldsAsync("It follows the master", redis.MasterAsync, master => master == topology.Master, TimeSpan.FromSeconds(60), cluster.Explain);
-        }
-
-        return topology;
     }
 
     private static async Task AnswerAsWebServerAsync(TcpListener listener, CancellationToken ct)
