@@ -39,7 +39,7 @@ internal static class Incumbency
                 return relief;
             }
         }
-        else if (Verdict.Trouble(view.Node(topology.Master!), policy) is { } passing)
+        else if ((Verdict.Awaiting(view, policy, topology.Master!) ?? Verdict.Trouble(view.Node(topology.Master!), policy)) is { } passing)
         {
             (trouble, troubleUntil) = passing;
         }

@@ -11,6 +11,11 @@ public sealed partial record ClusterView
         ArgumentNullException.ThrowIfNull(observation);
         ArgumentNullException.ThrowIfNull(policy);
         ClusterView view = Applied(observation, policy);
+        if (!view.Awaited.IsEmpty && view.Term is not null && observation.At >= view.LeadingSince + policy.ViewLifetime)
+        {
+            view = view with { Awaited = view.Awaited.Clear() };
+        }
+
         if (view.Term is null)
         {
             return view.OutseenSince is null ? view : view with { OutseenSince = null };
@@ -41,14 +46,16 @@ public sealed partial record ClusterView
         NodeAnswered o => With(Node(o.Node).Answered(o.At, o.Latency).Informed(o.Info, o.Asked)),
         NodeBeat o => Node(o.Node).Info is null ? this : With(Node(o.Node).Answered(o.At, o.Latency)),
         NodeFailed o => With(Node(o.Node).Failed(o, policy)),
-        MonitorCame o => OtherMonitors.ContainsKey(o.MonitorId) ? this : this with { OtherMonitors = OtherMonitors.Add(o.MonitorId, MonitorReport.None) },
-        MonitorReported o => this with { OtherMonitors = OtherMonitors.SetItem(o.MonitorId, o.Report), VotesHeardAt = o.At },
-        MonitorLeft o => this with { OtherMonitors = OtherMonitors.Remove(o.MonitorId) },
+        MonitorCame o => OtherMonitors.ContainsKey(o.MonitorId) ? this
+            : this with { OtherMonitors = OtherMonitors.Add(o.MonitorId, MonitorReport.None), Awaited = Awaited.Remove(o.MonitorId) },
+        MonitorReported o => this with { OtherMonitors = OtherMonitors.SetItem(o.MonitorId, o.Report), Awaited = Awaited.Remove(o.MonitorId), VotesHeardAt = o.At },
+        MonitorLeft o => this with { OtherMonitors = OtherMonitors.Remove(o.MonitorId), Awaited = AwaitedAt(o.At, policy).SetItem(o.MonitorId, o.At) },
         // A leader trusts nothing that it heard before its election: it reads the topology first.
         LeadershipGained o => this with
         {
             Term = o.Term,
             LeadingSince = o.At,
+            Awaited = AwaitedAt(o.At, policy),
             TopologyKnown = false,
             Progress = null,
             HandedOver = null,
@@ -79,6 +86,10 @@ public sealed partial record ClusterView
         => next with { WishedAt = next.Wish == Wish && next.Request?.Id == Request?.Id ? WishedAt : at };
 
     private ClusterView Without(OperatorRequest? request, TimeSpan at)
+    /// <summary>Who went away longer ago than a session time-out was not here under the lead before.</summary>
+    private ImmutableDictionary<string, TimeSpan> AwaitedAt(TimeSpan at, FailoverPolicy policy)
+        => Awaited.RemoveRange(Awaited.Where(m => m.Value <= at - policy.ViewLifetime).Select(m => m.Key));
+
         => request is null ? this : Asked(this with { Requests = Requests.RemoveAll(r => r.Id == request.Id) }, at);
 
     private ClusterView With(NodeView node) => this with { Nodes = Nodes.SetItem(node.Address, node) };

@@ -96,6 +96,16 @@ public sealed partial record ClusterView
         [.. Nodes.Values.Where(n => n.Condition == NodeCondition.Unavailable).Select(n => n.Address)]);
 
     /// <summary>
+    /// <summary>
+    /// The other monitors that were here under the lead before and are not, with the time at which they were seen to be gone. After an outage
+    /// of ZooKeeper one monitor is back before the others. For a session time-out from its election a leader counts each of them as one
+    /// that has no opinion, so that it is no majority by itself.
+    /// </summary>
+    public ImmutableDictionary<string, TimeSpan> Awaited { get; init; } = ImmutableDictionary<string, TimeSpan>.Empty;
+
+    /// <summary>Of how many monitors a majority has to be: those alive and those awaited.</summary>
+    public int Voters => LiveMonitors + (Term is null ? 0 : Awaited.Count);
+
     /// Whether the verdict on a node that became unavailable will wait for the monitors' votes. Not where its port refuses: a leader
     /// that finds the same has the replicas for witnesses, unless the strategy asks for every monitor's word.
     /// </summary>
