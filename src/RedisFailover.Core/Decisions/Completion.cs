@@ -99,7 +99,8 @@ internal static class Completion
                 && node.InfoAsked < f.Value.RetryAt - policy.RetryDelay)
             .Select(f => f.Key.On!).Order().Select(n => new Inspect(n))];
 
-    private static Topology InOffice(ClusterView view, FailoverPolicy policy, Topology topology, NodeView master, string reason)
+    /// <summary>The topology with this node as the master in office.</summary>
+    internal static Topology InOffice(ClusterView view, FailoverPolicy policy, Topology topology, NodeView master, string reason)
         => Membership.WithLists(
             topology with
             {

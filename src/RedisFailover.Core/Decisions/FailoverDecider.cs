@@ -83,7 +83,7 @@ public static class FailoverDecider
         Topology topology = view.Topology ?? Topology.None;
         return topology.State switch
         {
-            TopologyState.Ok => AsTheOneThatSeesMost(view, policy, now) ?? Woken(Incumbency.Decide(view, policy, now, topology), view, policy),
+            TopologyState.Ok => AsTheOneThatSeesMost(view, policy, now) ?? Misnamed.Decide(view, policy, topology) ?? Woken(Incumbency.Decide(view, policy, now, topology), view, policy),
             TopologyState.NoMaster => AsTheOneThatSeesMost(view, policy, now) ?? Woken(Adoption.Decide(view, policy, now, topology), view, policy),
             _ => MasterChange.Decide(view, policy, now, topology),
         };

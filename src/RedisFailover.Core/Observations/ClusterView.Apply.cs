@@ -57,6 +57,7 @@ public sealed partial record ClusterView
             LeadingSince = o.At,
             Awaited = AwaitedAt(o.At, policy),
             TopologyKnown = false,
+            TopologyIsOurs = false,
             Progress = null,
             HandedOver = null,
             OutseenSince = null,
@@ -68,6 +69,7 @@ public sealed partial record ClusterView
         {
             Term = null,
             TopologyKnown = false,
+            TopologyIsOurs = false,
             Progress = null,
             HandedOver = null,
             Failed = Failed.Clear(),
@@ -103,13 +105,26 @@ public sealed partial record ClusterView
 
         if (Topology is { } known && read.Topology is { } back && back.Epoch < LastEpoch)
         {
+        if (Topology is { } ours && read.Topology is { } foreign && IsForeign(read.Version, foreign))
+        {
+            // What is known holds, and is written again: at an epoch that those follow who have followed the foreign one.
+            return this with
+            {
+                TopologyKnown = true,
+                Version = read.Version,
+                TopologyFault = $"somebody else wrote it: epoch {foreign.Epoch}, {TopologyJson.Name(foreign.State)}, master {foreign.Master?.ToString() ?? "none"}; {WriterOf(foreign)}",
+                LastEpoch = Math.Max(Math.Max(LastEpoch, read.LastEpoch), foreign.Epoch),
+                Progress = ours.IsChangingMaster ? Progress : null,
+                Unacknowledged = null,
+            };
+        }
+
             // Clients refuse it: what is known holds, and a leader writes it again. A watch may be late and tell of the past.
-            string writer = back.ChangedBy.Length > 0 ? $"it names '{back.ChangedBy}' as its writer" : "it names no writer";
             return this with
             {
                 TopologyKnown = Term is not null,
                 Version = read.Version,
-                TopologyFault = read.Synced ? $"its epoch went back from {LastEpoch} to {back.Epoch}, which no monitor writes; {writer}" : TopologyFault,
+                TopologyFault = read.Synced ? $"its epoch went back from {LastEpoch} to {back.Epoch}, which no monitor writes; {WriterOf(back)}" : TopologyFault,
                 LastEpoch = Math.Max(LastEpoch, read.LastEpoch),
                 Progress = known.IsChangingMaster ? Progress ?? new MasterChangeProgress(read.At, read.At, Inherited: true) { Before = null } : null,
             };
@@ -125,6 +140,8 @@ public sealed partial record ClusterView
             LastEpoch = Math.Max(Math.Max(LastEpoch, read.LastEpoch), read.Topology?.Epoch ?? 0),
         };
         return view.Topology is { IsChangingMaster: true }
+            TopologyIsOurs = Term is not null,
+            Unacknowledged = null,
             ? view with
             {
                 Progress = view.Progress ?? new MasterChangeProgress(read.At, read.At, Inherited: true)
@@ -138,6 +155,16 @@ public sealed partial record ClusterView
 
     /// <summary>Whether this topology, which follows the one that is known, tells of a failover that is new.</summary>
     private bool IsFailover(Topology next)
+    private static string WriterOf(Topology topology) => topology.ChangedBy.Length > 0 ? $"it names '{topology.ChangedBy}' as its writer" : "it names no writer";
+
+    /// <summary>
+    /// Whether somebody wrote it who does not lead: a leader that has read the znode once knows all that came after, and what it wrote
+    /// without hearing of it. With a lower epoch it is said so, in other words.
+    /// </summary>
+    private bool IsForeign(int version, Topology read)
+        => Term is not null && TopologyIsOurs && version != Version && read.Epoch >= LastEpoch
+            && !(Unacknowledged is { } ours && (ours.Epoch, ours.State, ours.Master, ours.Reason) == (read.Epoch, read.State, read.Master, read.Reason));
+
         => Topology is { Epoch: > 0 } known && next.Epoch > known.Epoch
             && (next.State == TopologyState.FailingOver || (next.State == TopologyState.Ok && known.Master is not null && next.Master != known.Master));
 
@@ -156,7 +183,7 @@ public sealed partial record ClusterView
             // Whether a publication that failed was applied is not known: the znode tells.
             return finished.Action switch
             {
-                PublishTopology => view with { TopologyKnown = false },
+                PublishTopology lost => view with { TopologyKnown = false, Unacknowledged = lost.Next },
                 Inspect => view with { Failed = view.Failed.SetItem(finished.Action, (finished.At + policy.InspectRetryDelay, failure)) },
                 _ => view with { Failed = view.Failed.SetItem(finished.Action, (finished.At + policy.RetryDelay, failure)) },
             };
@@ -196,6 +223,8 @@ public sealed partial record ClusterView
             TopologyFault = null,
             Version = finished.Version,
             LastEpoch = Math.Max(LastEpoch, publication.Next.Epoch),
+            TopologyIsOurs = true,
+            Unacknowledged = null,
             HandedOver = Topology is { State: TopologyState.SwitchingOver, Intent.From: { } from } && publication.Next.Master is { } next && next != from
                 && !Node(from).IsReplica
                 ? from

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Text;
 using NUnit.Framework;
 using RedisFailover.IntegrationTests.Harness;
 
@@ -143,6 +144,37 @@ public sealed class DangerousStartTests
     }
 
     [Test]
+    public async Task A_topology_that_somebody_writes_by_hand_is_written_again_and_no_node_is_touched()
+    {
+        await using Cluster cluster = await Cluster.StartAsync();
+        Topology before = await cluster.WaitUntilWholeAsync();
+        await cluster.SetDataAsync();
+        await cluster.WriteAsync("/nodes", WithAnotherMaster(before));
+        MonitorProcess leader = await cluster.LeaderAsync();
+        await leader.Process.WaitForLineAsync(line => line.Contains("somebody else wrote it", StringComparison.Ordinal), TimeSpan.FromSeconds(30));
+        Topology after = await cluster.WaitForAsync("The truth is written again", topology => topology.Master == before.Master);
+        Assert.That((after.Epoch, after.State), Is.EqualTo((before.Epoch, TopologyState.Ok)), cluster.Explain());
+        await cluster.WaitUntilOneMasterAsync();
+        Assert.That((await cluster.HistoryAsync()).Select(entry => entry.Kind), Is.EqualTo(new[] { HistoryKind.Adopted }));
+    }
+
+    [Test]
+    public async Task A_new_leader_goes_by_the_nodes_where_the_topology_was_written_by_hand()
+    {
+        await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 1 });
+        Topology before = await cluster.WaitUntilWholeAsync();
+        await cluster.SetDataAsync();
+        await cluster.Monitors[0].TerminateAsync();
+        await cluster.WriteAsync("/nodes", WithAnotherMaster(before));
+        await cluster.StartMonitorAsync();
+        Topology after = await cluster.WaitForAsync("The real master is named", topology => topology is { State: TopologyState.Ok, Epoch: > 1 });
+        Assert.That(after.Master, Is.EqualTo(before.Master), cluster.Explain());
+        HistoryEntry entry = await cluster.WaitForHistoryAsync("The history says so", entry => entry.Epoch == after.Epoch);
+        Assert.That((entry.Kind, entry.To), Is.EqualTo((HistoryKind.Restored, before.Master)));
+        await cluster.WaitUntilOneMasterAsync();
+    }
+
+    [Test]
     public async Task A_node_that_speaks_nonsense_is_reported_and_harms_nobody()
     {
         await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 0 });
@@ -196,6 +228,9 @@ public sealed class DangerousStartTests
         await cluster.Redis[0].KillAsync();
         await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != before.Master);
     }
+
+    private static string WithAnotherMaster(Topology topology)
+        => Encoding.UTF8.GetString(TopologyJson.Write(topology with { Master = topology.Replicas[0], Replicas = [topology.Master!, topology.Replicas[1]] }));
 
     private static async Task AnswerAsWebServerAsync(TcpListener listener, CancellationToken ct)
     {
