@@ -42,10 +42,9 @@ internal static class Wishes
         // What was asked before the wish came may be a second old, and a replica that has only just been told whom to follow needs
         // a second to get there.
         ImmutableArray<NodeView> asked = [.. (target is null ? policy.Nodes : [target]).Where(n => n != from).Select(view.Node).Where(n => n.IsReplica)];
-        ImmutableArray<FailoverAction> stale = [.. asked.Where(n => n.InfoAsked < view.WishedAt && n.FailingSince is null).Select(n => new Inspect(n.Address))];
-        if (!stale.IsEmpty && now < view.WishedAt + policy.ProbeTimeout)
+        if (Candidates.Unheard(asked, view.WishedAt, policy, now) is { IsEmpty: false } questions)
         {
-            return new Decision(stale, view.WishedAt + policy.ProbeTimeout, "asking the replicas before the operator's wish is heard");
+            return new Decision(questions, view.WishedAt + policy.ProbeTimeout, "asking the replicas before the operator's wish is heard");
         }
 
         if (now < view.WishedAt + timeout && !asked.IsEmpty && asked.All(n => !n.Info!.LinkUp || n.Info.SyncInProgress))
@@ -61,16 +60,12 @@ internal static class Wishes
         MasterIdentity? identity = Incumbency.LastKnownIdentity(view.Node(from), topology.Identity);
         List<string> unfit = [];
         List<NodeView> fit = [];
-        // One that hangs would let the master hold its writes until the deadline, for nothing.
-        string? Hangs(NodeView node) => node.InfoAsked >= view.WishedAt ? null
-            : node.FailingSince is not null ? $"it does not answer at present ({node.Detail})"
-            : $"it has not answered within {(now - view.WishedAt).TotalMilliseconds:0} ms";
         foreach (NodeAddress address in target is null ? policy.Nodes.AsEnumerable() : [target])
         {
             NodeView node = view.Node(address);
             string? why = address == from
                 ? "it is the master"
-                : Candidates.Unfit(node, identity, view, policy, now) ?? Hangs(node) ?? (node.Info!.LinkUp ? null : "its link to the master is down");
+                : Candidates.Unfit(node, identity, view, policy, now) ?? Candidates.Hangs(node, view.WishedAt, now) ?? (node.Info!.LinkUp ? null : "its link to the master is down");
             if (why is null)
             {
                 fit.Add(node);
@@ -81,7 +76,7 @@ internal static class Wishes
             }
         }
 
-        NodeView? forced = fit.Count == 0 && request is { Force: true } && target is not null && view.Node(target).IsReplica && Candidates.CanBePromoted(view.Node(target)) && Hangs(view.Node(target)) is null ? view.Node(target) : null;
+        NodeView? forced = fit.Count == 0 && request is { Force: true } && target is not null && view.Node(target).IsReplica && Candidates.CanBePromoted(view.Node(target)) && Candidates.Hangs(view.Node(target), view.WishedAt, now) is null ? view.Node(target) : null;
         if (fit.Count == 0 && forced is null)
         {
             string why = unfit.Count > 0 ? string.Join("; ", unfit) : "there is none";
