@@ -76,6 +76,8 @@ public sealed partial record ClusterView
             Running = Running.Remove(new Resign("")),
             OtherMonitors = OtherMonitors.ToImmutableDictionary(m => m.Key, _ => MonitorReport.None),
         },
+        ZooKeeperLost o => this with { ZooKeeperLostAt = ZooKeeperLostAt ?? o.At },
+        ZooKeeperBack => this with { ZooKeeperLostAt = null },
         TopologyRead o => Read(o),
         OperatorWished o => Asked(this with { ManualFailover = o.Wish, WishHeard = true }, o.At),
         RequestsSeen o => Asked(this with { Requests = o.Pending }, o.At),

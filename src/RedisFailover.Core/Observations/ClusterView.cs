@@ -17,6 +17,9 @@ public sealed partial record ClusterView
     /// <summary>The fencing token while this monitor leads; null while it does not.</summary>
     public int? Term { get; init; }
 
+    /// <summary>Since when ZooKeeper cannot be reached from here; null while it can.</summary>
+    public TimeSpan? ZooKeeperLostAt { get; init; }
+
     /// <summary>Whether <see cref="Topology"/> and <see cref="Version"/> are what the znode holds, as far as this leader can know.</summary>
     public bool TopologyKnown { get; init; }
 
