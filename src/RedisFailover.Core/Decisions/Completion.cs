@@ -120,14 +120,14 @@ internal static class Completion
             : lost.Offset;
 
     /// <summary>
-    /// How long each step took, from the first failure on; what happens after the promotion is measured by the writer. What another
-    /// monitor did of it is one step, and where nobody knows how long that took there is no total. Of a change that was given up, the
-    /// last step is the wait until then.
+    /// How long each step took, from the first failure on, or from the last answer of a master that hangs; what happens after the promotion
+    /// is measured by the writer. What another monitor did of it is one step, and where nobody knows how long that took there is no
+    /// total. The wait is the time until a replica was chosen, or, of a change that was given up, until then.
     /// </summary>
     private static ImmutableArray<KeyValuePair<string, double>> Steps(MasterChangeProgress progress, TimeSpan? givenUpAt = null)
     {
         ImmutableArray<KeyValuePair<string, double>>.Builder steps = ImmutableArray.CreateBuilder<KeyValuePair<string, double>>();
-        TimeSpan last = progress.LostAt;
+        TimeSpan last = progress.CountedFrom;
         if (progress.Before == TimeSpan.Zero)
         {
             Add("verdict", progress.StartedAt);
@@ -139,11 +139,12 @@ internal static class Completion
         }
 
         Add("pause", progress.PausedAt);
+        // Mostly nothing has to be waited for.
+        Add("wait", givenUpAt ?? (progress.ChosenAt is { } chosen && chosen - last >= TimeSpan.FromMilliseconds(1) ? chosen : null));
         Add("promotion", progress.PromotedAt);
-        Add("wait", givenUpAt);
         if (progress.Before is { } age)
         {
-            steps.Add(KeyValuePair.Create("total", (age + last - progress.LostAt).TotalMilliseconds));
+            steps.Add(KeyValuePair.Create("total", (age + last - progress.CountedFrom).TotalMilliseconds));
         }
 
         return steps.ToImmutable();

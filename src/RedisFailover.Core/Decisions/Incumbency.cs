@@ -119,7 +119,7 @@ internal static class Incumbency
             policy);
         return Decision.Do(
             loss,
-            [new PublishTopology(intent, view.Version) { FailingSince = view.Node(from).FailingSince }, .. Detachment.AtTheBeginning(view, policy, intent)]);
+            [new PublishTopology(intent, view.Version) { FailingSince = view.Node(from).GoneSince }, .. Detachment.AtTheBeginning(view, policy, intent)]);
     }
 
     /// <summary>While the master fails but is not judged: ask the replicas about their links, so that a verdict needs no further round.</summary>

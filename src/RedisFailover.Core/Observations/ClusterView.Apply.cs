@@ -86,14 +86,14 @@ public sealed partial record ClusterView
         _ => throw new ArgumentOutOfRangeException(nameof(observation), observation, "An observation that is not applied."),
     };
 
-    private ClusterView Asked(ClusterView next, TimeSpan at)
-        => next with { WishedAt = next.Wish == Wish && next.Request?.Id == Request?.Id ? WishedAt : at };
-
-    private ClusterView Without(OperatorRequest? request, TimeSpan at)
     /// <summary>Who went away longer ago than a session time-out was not here under the lead before.</summary>
     private ImmutableDictionary<string, TimeSpan> AwaitedAt(TimeSpan at, FailoverPolicy policy)
         => Awaited.RemoveRange(Awaited.Where(m => m.Value <= at - policy.ViewLifetime).Select(m => m.Key));
 
+    private ClusterView Asked(ClusterView next, TimeSpan at)
+        => next with { WishedAt = next.Wish == Wish && next.Request?.Id == Request?.Id ? WishedAt : at };
+
+    private ClusterView Without(OperatorRequest? request, TimeSpan at)
         => request is null ? this : Asked(this with { Requests = Requests.RemoveAll(r => r.Id == request.Id) }, at);
 
     private ClusterView With(NodeView node) => this with { Nodes = Nodes.SetItem(node.Address, node) };
@@ -105,8 +105,6 @@ public sealed partial record ClusterView
             return this with { TopologyKnown = TopologyKnown && read.Version == Version, VersionHeard = read.Version };
         }
 
-        if (Topology is { } known && read.Topology is { } back && back.Epoch < LastEpoch)
-        {
         if (Topology is { } ours && read.Topology is { } foreign && IsForeign(read.Version, foreign))
         {
             // What is known holds, and is written again: at an epoch that those follow who have followed the foreign one.
@@ -121,6 +119,8 @@ public sealed partial record ClusterView
             };
         }
 
+        if (Topology is { } known && read.Topology is { } back && back.Epoch < LastEpoch)
+        {
             // Clients refuse it: what is known holds, and a leader writes it again. A watch may be late and tell of the past.
             return this with
             {
@@ -140,10 +140,10 @@ public sealed partial record ClusterView
             FailedOverAt = read.Topology is { } next && IsFailover(next) ? read.At : FailedOverAt,
             TopologyFault = read.Fault ?? (read.Topology is null && Topology is not null ? "it is missing" : null),
             LastEpoch = Math.Max(Math.Max(LastEpoch, read.LastEpoch), read.Topology?.Epoch ?? 0),
-        };
-        return view.Topology is { IsChangingMaster: true }
             TopologyIsOurs = Term is not null,
             Unacknowledged = null,
+        };
+        return view.Topology is { IsChangingMaster: true }
             ? view with
             {
                 Progress = view.Progress ?? new MasterChangeProgress(read.At, read.At, Inherited: true)
@@ -155,8 +155,6 @@ public sealed partial record ClusterView
             : view with { Progress = null };
     }
 
-    /// <summary>Whether this topology, which follows the one that is known, tells of a failover that is new.</summary>
-    private bool IsFailover(Topology next)
     private static string WriterOf(Topology topology) => topology.ChangedBy.Length > 0 ? $"it names '{topology.ChangedBy}' as its writer" : "it names no writer";
 
     /// <summary>
@@ -167,6 +165,8 @@ public sealed partial record ClusterView
         => Term is not null && TopologyIsOurs && version != Version && read.Epoch >= LastEpoch
             && !(Unacknowledged is { } ours && (ours.Epoch, ours.State, ours.Master, ours.Reason) == (read.Epoch, read.State, read.Master, read.Reason));
 
+    /// <summary>Whether this topology, which follows the one that is known, tells of a failover that is new.</summary>
+    private bool IsFailover(Topology next)
         => Topology is { Epoch: > 0 } known && next.Epoch > known.Epoch
             && (next.State == TopologyState.FailingOver || (next.State == TopologyState.Ok && known.Master is not null && next.Master != known.Master));
 
@@ -223,10 +223,10 @@ public sealed partial record ClusterView
             // What the watch told meanwhile is the publication, what was there before, or somebody else's write upon it.
             TopologyKnown = VersionHeard is not { } heard || heard == finished.Version || heard == publication.ExpectedVersion,
             TopologyFault = null,
-            Version = finished.Version,
-            LastEpoch = Math.Max(LastEpoch, publication.Next.Epoch),
             TopologyIsOurs = true,
             Unacknowledged = null,
+            Version = finished.Version,
+            LastEpoch = Math.Max(LastEpoch, publication.Next.Epoch),
             HandedOver = Topology is { State: TopologyState.SwitchingOver, Intent.From: { } from } && publication.Next.Master is { } next && next != from
                 && !Node(from).IsReplica
                 ? from

@@ -23,14 +23,14 @@ public sealed partial record ClusterView
     /// <summary>Whether <see cref="Topology"/> and <see cref="Version"/> are what the znode holds, as far as this leader can know.</summary>
     public bool TopologyKnown { get; init; }
 
-    /// <summary>The last readable content of <c>R/nodes</c>; null when there never was one.</summary>
-    public Topology? Topology { get; init; }
-
     /// <summary>Whether <see cref="Topology"/> is this leader's own: it has read the znode since its election, and written all that came after.</summary>
     public bool TopologyIsOurs { get; init; }
 
     /// <summary>The publication of which it is not known whether it took place; null when there is none.</summary>
     public Topology? Unacknowledged { get; init; }
+
+    /// <summary>The last readable content of <c>R/nodes</c>; null when there never was one.</summary>
+    public Topology? Topology { get; init; }
 
     /// <summary>The version of <c>R/nodes</c>; -1 when it does not exist.</summary>
     public int Version { get; init; } = -1;
@@ -96,15 +96,6 @@ public sealed partial record ClusterView
     /// <summary>The live monitors, this one included.</summary>
     public int LiveMonitors => OtherMonitors.Count + 1;
 
-    /// <summary>What is known of a node; a view without any knowledge when it was never heard of.</summary>
-    public NodeView Node(NodeAddress address) => Nodes.GetValueOrDefault(address) ?? new NodeView(address);
-
-    /// <summary>What this monitor tells the others.</summary>
-    public MonitorReport Report() => new(
-        Nodes.Values.Where(n => n is { Condition: NodeCondition.Online, Evidence: not (Evidence.Denied or Evidence.Nonsense) }).ToImmutableSortedDictionary(n => n.Address, n => n.Latency.TotalSeconds),
-        [.. Nodes.Values.Where(n => n.Condition == NodeCondition.Unavailable).Select(n => n.Address)]);
-
-    /// <summary>
     /// <summary>
     /// The other monitors that were here under the lead before and are not, with the time at which they were seen to be gone. After an outage
     /// of ZooKeeper one monitor is back before the others. For a session time-out from its election a leader counts each of them as one
@@ -115,6 +106,15 @@ public sealed partial record ClusterView
     /// <summary>Of how many monitors a majority has to be: those alive and those awaited.</summary>
     public int Voters => LiveMonitors + (Term is null ? 0 : Awaited.Count);
 
+    /// <summary>What is known of a node; a view without any knowledge when it was never heard of.</summary>
+    public NodeView Node(NodeAddress address) => Nodes.GetValueOrDefault(address) ?? new NodeView(address);
+
+    /// <summary>What this monitor tells the others.</summary>
+    public MonitorReport Report() => new(
+        Nodes.Values.Where(n => n is { Condition: NodeCondition.Online, Evidence: not (Evidence.Denied or Evidence.Nonsense) }).ToImmutableSortedDictionary(n => n.Address, n => n.Latency.TotalSeconds),
+        [.. Nodes.Values.Where(n => n.Condition == NodeCondition.Unavailable).Select(n => n.Address)]);
+
+    /// <summary>
     /// Whether the verdict on a node that became unavailable will wait for the monitors' votes. Not where its port refuses: a leader
     /// that finds the same has the replicas for witnesses, unless the strategy asks for every monitor's word.
     /// </summary>
@@ -143,25 +143,31 @@ public sealed partial record ClusterView
             view = view with { Progress = current with { PausedAt = null, HoldsWrites = false } };
         }
 
+        if (view.Progress is { } choosing && actions.Any(a => a is Promote))
+        {
+            view = view with { Progress = choosing with { ChosenAt = now } };
+        }
+
         PublishTopology? intent = actions.OfType<PublishTopology>().FirstOrDefault(p => p.Next.IsChangingMaster);
         if (intent is null)
         {
             return view;
         }
 
-        TimeSpan? failingSince = intent.Next.Intent?.From is { } from ? Node(from).FailingSince : null;
+        NodeView? from = intent.Next.Intent?.From is { } address ? Node(address) : null;
+        (TimeSpan lostAt, TimeSpan countedFrom) = (from?.FailingSince ?? now, from?.GoneSince ?? now);
         if (view.Progress is { } running)
         {
             // A switchover whose master is lost becomes a failover: what was asked before says nothing about who has most now.
             return Topology is { State: TopologyState.SwitchingOver, Master: not null } && intent.Next.State == TopologyState.FailingOver
-                ? view with { Progress = running with { StartedAt = now, LostAt = failingSince ?? now, IntentAt = null, PausedAt = null, Before = TimeSpan.Zero, BegunBy = null } }
+                ? view with { Progress = running with { StartedAt = now, LostAt = lostAt, CountedFrom = countedFrom, IntentAt = null, PausedAt = null, ChosenAt = null, Before = TimeSpan.Zero, BegunBy = null } }
                 : view;
         }
 
         // What failed in an earlier change says nothing about this one.
         return view with
         {
-            Progress = new MasterChangeProgress(now, failingSince ?? now, Inherited: false),
+            Progress = new MasterChangeProgress(now, lostAt, Inherited: false) { CountedFrom = countedFrom },
             Failed = Failed.RemoveRange(Failed.Keys.Where(a => a is PauseWrites or Promote)),
         };
     }

@@ -15,6 +15,12 @@ public sealed record MasterChangeProgress(TimeSpan StartedAt, TimeSpan LostAt, b
     /// <summary>The monitor that it was taken over from; null where there is none, or its name is not known.</summary>
     public string? BegunBy { get; init; }
 
+    /// <summary>
+    /// From when on its steps are counted: the first failure of the old master, or, where it hangs, its last answer. <see cref="LostAt"/>
+    /// unless told.
+    /// </summary>
+    public TimeSpan CountedFrom { get; init; } = LostAt;
+
     /// <summary>When the intent was acknowledged by the ZooKeeper quorum.</summary>
     public TimeSpan? IntentAt { get; init; }
 
@@ -23,6 +29,9 @@ public sealed record MasterChangeProgress(TimeSpan StartedAt, TimeSpan LostAt, b
 
     /// <summary>Whether the old master may still hold its writes, for the pause that it was told.</summary>
     public bool HoldsWrites { get; init; }
+
+    /// <summary>When the last promotion began: till then the replicas were detached and heard, nodes that hang waited for, and offsets caught up.</summary>
+    public TimeSpan? ChosenAt { get; init; }
 
     /// <summary>The node that this monitor promoted; null before.</summary>
     public NodeAddress? Promoted { get; init; }
