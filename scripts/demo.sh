@@ -113,6 +113,7 @@ ACKNOWLEDGED=$(us_of "$NEXT")
     at = (published - killed) / 1000 - millis["total"]
     text["verdict"] = "lost for good: the monitors agree"
     text["intent"] = "intent written: clients hold their writes"
+    text["wait"] = "chosen: the replicas have said what they hold"
     text["promotion"] = "promoted: a replica is master"
     text["publication"] = "published in ZooKeeper"
     printf "%9.1f ms  seen down by the leading monitor\n", at

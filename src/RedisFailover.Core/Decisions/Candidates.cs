@@ -79,6 +79,19 @@ internal static class Candidates
             : null;
 
     /// <summary>
+    /// Before a living master holds its writes for a replica, the replicas are asked once more: one that hangs would let it hold them until the
+    /// deadline, for nothing. Who answers is asked; each has the time of a probe.
+    /// </summary>
+    internal static ImmutableArray<FailoverAction> Unheard(IEnumerable<NodeView> nodes, TimeSpan since, FailoverPolicy policy, TimeSpan now)
+        => now < since + policy.ProbeTimeout ? [.. nodes.Where(n => n.InfoAsked < since && n.FailingSince is null).Select(n => new Inspect(n.Address))] : [];
+
+    /// <summary>Why a node that was asked then counts as one that hangs; null where it has answered.</summary>
+    internal static string? Hangs(NodeView node, TimeSpan since, TimeSpan now)
+        => node.InfoAsked >= since ? null
+            : node.FailingSince is not null ? $"it does not answer at present ({node.Detail})"
+            : $"it has not answered within {(now - since).TotalMilliseconds:0} ms";
+
+    /// <summary>
     /// Whether what it has can no longer change by the old master's doing: a replica is detached, or nothing listens at the old master's
     /// port and the link to it is down; and it said so after the old master's failure (what was sent to it before has reached it by
     /// then). Any other node was asked after the change of master began.

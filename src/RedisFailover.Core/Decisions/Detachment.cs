@@ -33,9 +33,8 @@ internal static class Detachment
     private static ImmutableArray<FailoverAction> Due(ClusterView view, FailoverPolicy policy, Topology topology, MasterChangeProgress progress, Func<NodeView, bool> isOpen)
     {
         ImmutableArray<FailoverAction> others = [.. view.Nodes.Values
-            .Where(n => n.IsOnline && n.Address != topology.Intent?.From && n.FailingSince is null && isOpen(n))
-            .Where(n => IsDue(n, view, policy, topology) || !Candidates.IsFinal(n, view, topology, progress))
-            .Where(n => !n.IsReplica || n.InfoAsked < progress.StartedAt || IsDue(n, view, policy, topology))
+            .Where(n => n.IsOnline && n.Address != topology.Intent?.From && n.FailingSince is null && isOpen(n)
+                && (IsDue(n, view, policy, topology) || !HasBeenHeard(n, view, topology, progress)))
             .OrderBy(n => n.Address)
             .Select(n => Question(n, view, policy, topology))];
         return others.IsEmpty && topology.Intent?.From is { } from && view.Node(from) is { IsReplica: true, FailingSince: null } old && old.InfoAsked >= progress.StartedAt
@@ -43,6 +42,10 @@ internal static class Detachment
                 ? [new Detach(from)]
                 : others;
     }
+
+    /// <summary>Whether asking it once more would tell nothing new: what it has is final, or it is a replica that has answered and cannot be detached.</summary>
+    private static bool HasBeenHeard(NodeView node, ClusterView view, Topology topology, MasterChangeProgress progress)
+        => Candidates.IsFinal(node, view, topology, progress) || (node.IsReplica && node.InfoAsked >= progress.StartedAt);
 
     private static FailoverAction Question(NodeView node, ClusterView view, FailoverPolicy policy, Topology topology)
         => IsDue(node, view, policy, topology) ? new Detach(node.Address) : new Inspect(node.Address);
@@ -53,14 +56,12 @@ internal static class Detachment
     /// itself that it is not what it was.
     /// </summary>
     internal static ImmutableArray<FailoverAction> WhileWaiting(ClusterView view, FailoverPolicy policy, Topology topology, Loss loss)
-        => [.. Followers(view, policy, topology)
-            .Where(n => loss.Remedy == Remedy.FailOverAtOnce || HasLostItsLink(n, view, topology.Master!))
-            .Select(n => new Detach(n.Address))];
+        => loss.Remedy == Remedy.FailOverAtOnce ? Detached(Followers(view, policy, topology)) : Detached(LostTheirLink(view, policy, topology));
 
     /// <summary>A master that loads its data set was restarted, and may have less than before: that is seen when it is done.</summary>
     internal static ImmutableArray<FailoverAction> WhileLoading(ClusterView view, FailoverPolicy policy, Topology topology)
         => view.Node(topology.Master!) is { Evidence: Evidence.Loading }
-            ? [.. Followers(view, policy, topology).Where(n => HasLostItsLink(n, view, topology.Master!)).Select(n => new Detach(n.Address))]
+            ? Detached(LostTheirLink(view, policy, topology))
             : [];
 
     /// <summary>
@@ -81,6 +82,12 @@ internal static class Detachment
                     && WriteSafety.MayAttach(policy, topology, n.Address)).Select(n => new Follow(n.Address, master))]
                 : WhileLoading(view, policy, topology);
     }
+
+    private static ImmutableArray<FailoverAction> Detached(IEnumerable<NodeView> replicas) => [.. replicas.Select(n => new Detach(n.Address))];
+
+    /// <summary>The followers that have lost their link to the master by their own word: to be kept from it costs them nothing.</summary>
+    private static IEnumerable<NodeView> LostTheirLink(ClusterView view, FailoverPolicy policy, Topology topology)
+        => Followers(view, policy, topology).Where(n => HasLostItsLink(n, view, topology.Master!));
 
     private static IEnumerable<NodeView> Followers(ClusterView view, FailoverPolicy policy, Topology topology)
         => view.Nodes.Values.Where(n => n.Address != topology.Master && n.Info?.MasterAddress == topology.Master && IsDue(n, view, policy, topology)).OrderBy(n => n.Address);

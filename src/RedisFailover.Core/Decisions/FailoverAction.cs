@@ -27,7 +27,7 @@ public sealed record PublishTopology(Topology Next, int ExpectedVersion, History
     /// <summary>The operator's request that is taken up or answered in the same transaction; null for none.</summary>
     public RequestStep? Request { get; init; }
 
-    /// <summary>Of an intent: when the failures began that led to it, on the monotonic clock; null: with this decision.</summary>
+    /// <summary>Of an intent: since when the old master is gone (<see cref="NodeView.GoneSince"/>), on the monotonic clock; null: with this decision.</summary>
     public TimeSpan? FailingSince { get; init; }
 
     /// <inheritdoc/>

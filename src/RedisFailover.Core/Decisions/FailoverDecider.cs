@@ -5,8 +5,8 @@ namespace RedisFailover;
 /// <summary>
 /// The failover logic, all of it: a pure function from what a leader knows to what it should do. No clock, no sockets, no state.
 /// Each phase is a file of its own: <see cref="Adoption"/> (no master was ever known), <see cref="Incumbency"/> (the master is in
-/// office), <see cref="MasterChange"/> (a failover or switchover is under way), with <see cref="Verdict"/>,
-/// <see cref="Candidates"/> and <see cref="Membership"/> for the questions that they share.
+/// office), <see cref="MasterChange"/> (it is being replaced: <see cref="Failover"/> or <see cref="Switchover"/>), with
+/// <see cref="Verdict"/>, <see cref="Candidates"/> and <see cref="Membership"/> for the questions that they share.
 /// </summary>
 public static class FailoverDecider
 {
@@ -18,6 +18,11 @@ public static class FailoverDecider
     {
         ArgumentNullException.ThrowIfNull(view);
         ArgumentNullException.ThrowIfNull(policy);
+        if (WithoutZooKeeper(view, policy, now) is { } helpless)
+        {
+            return WithoutThoseUnderWay(helpless, view, now);
+        }
+
         if (view.Term is null)
         {
             return Decision.Nothing("another monitor leads");
@@ -83,10 +88,33 @@ public static class FailoverDecider
         Topology topology = view.Topology ?? Topology.None;
         return topology.State switch
         {
-            TopologyState.Ok => AsTheOneThatSeesMost(view, policy, now) ?? Woken(Incumbency.Decide(view, policy, now, topology), view, policy),
+            TopologyState.Ok => AsTheOneThatSeesMost(view, policy, now) ?? Misnamed.Decide(view, policy, topology) ?? Woken(Incumbency.Decide(view, policy, now, topology), view, policy),
             TopologyState.NoMaster => AsTheOneThatSeesMost(view, policy, now) ?? Woken(Adoption.Decide(view, policy, now, topology), view, policy),
             _ => MasterChange.Decide(view, policy, now, topology),
         };
+    }
+
+    /// <summary>
+    /// The master is lost and ZooKeeper cannot be reached, so that nothing can begin: that is said instead. A leader that has its lease still
+    /// keeps the replicas from the master, which may come back with nothing.
+    /// </summary>
+    private static Decision? WithoutZooKeeper(ClusterView view, FailoverPolicy policy, TimeSpan now)
+    {
+        if (view.ZooKeeperLostAt is not { } since || view.Topology is not { State: TopologyState.Ok, Master: { } master } topology)
+        {
+            return null;
+        }
+
+        string? loss = view.Node(master).Condition == NodeCondition.Unavailable ? $"master {master} is lost"
+            : view.Term is not null && Verdict.MasterLost(view, policy, now, topology) is { Remedy: Remedy.FailOver or Remedy.FailOverAtOnce } verdict ? verdict.Reason
+            : null;
+        if (loss is null)
+        {
+            return null;
+        }
+
+        string reason = $"{loss}, and no failover can take place: ZooKeeper cannot be reached from here, for {(now - since).TotalSeconds:0.0} s now";
+        return Decision.Nothing(reason) with { Actions = view.Term is null ? [] : Detachment.WithoutDecision(view, policy, now), Warning = reason };
     }
 
     private static Decision? AsTheOneThatSeesMost(ClusterView view, FailoverPolicy policy, TimeSpan now)

@@ -8,9 +8,6 @@ internal static class Incumbency
     /// <summary>For how long a replica that still believes in its link is asked again at once while the master fails; and how often later.</summary>
     private static readonly TimeSpan FirstSuspicion = TimeSpan.FromMilliseconds(20), LaterSuspicion = TimeSpan.FromMilliseconds(50);
 
-    /// <summary>How often the replicas are asked while an operator's wish waits for one to be in step.</summary>
-    private static readonly TimeSpan PatienceInterval = TimeSpan.FromMilliseconds(50);
-
     /// <summary>In the znode, while a master that is lost is waited for.</summary>
     private const string Waiting = "; the failover is held back";
 
@@ -42,14 +39,14 @@ internal static class Incumbency
                 return relief;
             }
         }
-        else if (Verdict.Trouble(view.Node(topology.Master!), policy) is { } passing)
+        else if ((Verdict.Awaiting(view, policy, topology.Master!) ?? Verdict.Trouble(view.Node(topology.Master!), policy)) is { } passing)
         {
             (trouble, troubleUntil) = passing;
         }
 
         if (view.Wish is { } wish)
         {
-            return Fulfil(wish, view, policy, now, topology);
+            return Wishes.Fulfil(wish, view, policy, now, topology);
         }
 
         (ImmutableArray<FailoverAction> actions, string? warning) = Membership.Corrections(view, policy, topology);
@@ -122,102 +119,7 @@ internal static class Incumbency
             policy);
         return Decision.Do(
             loss,
-            [new PublishTopology(intent, view.Version) { FailingSince = view.Node(from).FailingSince }, .. Detachment.AtTheBeginning(view, policy, intent)]);
-    }
-
-    private static Decision Fulfil(string wish, ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology)
-    {
-        NodeAddress from = topology.Master!;
-        NodeAddress? target = null;
-        OperatorRequest? request = view.Request;
-        TimeSpan timeout = request?.Timeout ?? policy.SwitchoverTimeout;
-        if (Requests.IsBeingRefused(view))
-        {
-            return Decision.Nothing("waiting until the refusal is written");
-        }
-
-        if (request?.Fault is { } fault)
-        {
-            return Requests.Refuse(view, topology, fault);
-        }
-
-        if (wish.Length > 0 && wish != ZnodePaths.AnyReplica && !NodeAddress.TryParse(wish, out target))
-        {
-            return Requests.Refuse(view, topology, $"'{wish}' is neither host:port nor {ZnodePaths.AnyReplica}");
-        }
-
-        if (target == from)
-        {
-            return Requests.Refuse(view, topology, $"{target} is the master already");
-        }
-
-        if (target is not null && !policy.Nodes.Contains(target))
-        {
-            return Requests.Refuse(view, topology, $"{target} is not among the configured nodes");
-        }
-
-        // What was asked before the wish came may be a second old, and a replica that has only just been told whom to follow needs
-        // a second to get there.
-        ImmutableArray<NodeView> asked = [.. (target is null ? policy.Nodes : [target]).Where(n => n != from).Select(view.Node).Where(n => n.IsReplica)];
-        ImmutableArray<FailoverAction> stale = [.. asked.Where(n => n.InfoAsked < view.WishedAt && n.FailingSince is null).Select(n => new Inspect(n.Address))];
-        if (!stale.IsEmpty && now < view.WishedAt + policy.ProbeTimeout)
-        {
-            return new Decision(stale, view.WishedAt + policy.ProbeTimeout, "asking the replicas before the operator's wish is heard");
-        }
-
-        if (now < view.WishedAt + timeout && !asked.IsEmpty && asked.All(n => !n.Info!.LinkUp || n.Info.SyncInProgress))
-        {
-            // One that is loading answers at once and says nothing new: it will be heard when it is done.
-            ImmutableArray<NodeView> talking = [.. asked.Where(n => n.Evidence != Evidence.Loading)];
-            TimeSpan due = talking.IsEmpty ? now + PatienceInterval : talking.Min(n => n.InfoAsked) + PatienceInterval;
-            return due > now
-                ? Decision.Nothing("waiting until a replica is in step with the master", due)
-                : Decision.Do("waiting until a replica is in step with the master", [.. talking.Select(n => new Inspect(n.Address))]);
-        }
-
-        MasterIdentity? identity = LastKnownIdentity(view.Node(from), topology.Identity);
-        List<string> unfit = [];
-        List<NodeView> fit = [];
-        // One that hangs would let the master hold its writes until the deadline, for nothing.
-        string? Hangs(NodeView node) => node.InfoAsked >= view.WishedAt ? null
-            : node.FailingSince is not null ? $"it does not answer at present ({node.Detail})"
-            : $"it has not answered within {(now - view.WishedAt).TotalMilliseconds:0} ms";
-        foreach (NodeAddress address in target is null ? policy.Nodes.AsEnumerable() : [target])
-        {
-            NodeView node = view.Node(address);
-            string? why = address == from
-                ? "it is the master"
-                : Candidates.Unfit(node, identity, view, policy, now) ?? Hangs(node) ?? (node.Info!.LinkUp ? null : "its link to the master is down");
-            if (why is null)
-            {
-                fit.Add(node);
-            }
-            else if (address != from)
-            {
-                unfit.Add($"{address}: {why}");
-            }
-        }
-
-        NodeView? forced = fit.Count == 0 && request is { Force: true } && target is not null && view.Node(target).IsReplica && Candidates.CanBePromoted(view.Node(target)) && Hangs(view.Node(target)) is null ? view.Node(target) : null;
-        if (fit.Count == 0 && forced is null)
-        {
-            string why = unfit.Count > 0 ? string.Join("; ", unfit) : "there is none";
-            return Requests.Refuse(view, topology, target is null ? $"no replica can take over: {why}" : $"the node that was asked for cannot take over: {why}");
-        }
-
-        NodeAddress to = forced?.Address ?? Candidates.Ranked(fit, identity, view, policy, now)[0].Address;
-        string reason = forced is null
-            ? $"switchover from {from} to {to}, as the operator asked"
-            : $"forced switchover from {from} to {to}, as the operator asked; data may be lost: {string.Join("; ", unfit)}";
-        // The master stays in office and is named until another one is: clients go on, and only the master itself holds them up.
-        Topology intent = topology with
-        {
-            State = TopologyState.SwitchingOver,
-            Reason = reason,
-            Identity = identity,
-            Intent = new FailoverIntent(from, to) { Request = request?.Id, Timeout = request?.Timeout, Forced = forced is not null },
-        };
-        return Decision.Do(reason, new PublishTopology(intent, view.Version) { Request = request is null ? null : new RequestStep(request) });
+            [new PublishTopology(intent, view.Version) { FailingSince = view.Node(from).GoneSince }, .. Detachment.AtTheBeginning(view, policy, intent)]);
     }
 
     /// <summary>While the master fails but is not judged: ask the replicas about their links, so that a verdict needs no further round.</summary>

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace RedisFailover;
 
 /// <summary>
@@ -17,10 +19,20 @@ internal static class Relief
             return null;
         }
 
-        // The others may have seen its end a moment earlier than this monitor: it is asked after their word was heard.
-        if (loss.Remedy == Remedy.HandOver && master.InfoAsked < view.VotesHeardAt)
+        TimeSpan since = WantedSince(view, policy, now, master);
+        if (loss.Remedy == Remedy.HandOver)
         {
-            return new Decision([new Inspect(master.Address)], now + policy.InspectRetryDelay, $"{loss.Reason}; it is asked once more");
+            ImmutableArray<FailoverAction> questions = Candidates.Unheard(policy.Nodes.Select(view.Node).Where(n => n.IsReplica), since, policy, now);
+            // The others may have seen its end a moment earlier than this monitor: it is asked after their word was heard.
+            if (master.InfoAsked < view.VotesHeardAt)
+            {
+                return new Decision([new Inspect(master.Address), .. questions], now + policy.InspectRetryDelay, $"{loss.Reason}; it is asked once more");
+            }
+
+            if (!questions.IsEmpty)
+            {
+                return new Decision(questions, since + policy.ProbeTimeout, $"{loss.Reason}; the replicas are asked before it holds its writes");
+            }
         }
 
         MasterIdentity? identity = Incumbency.LastKnownIdentity(master, topology.Identity);
@@ -30,7 +42,7 @@ internal static class Relief
         {
             string? why = Candidates.Unfit(node, identity, view, policy, now)
                 ?? Candidates.Reservation(node, view, policy)
-                ?? (loss.Remedy == Remedy.HandOver ? node.Info!.LinkUp ? null : "its link to the master is down" : Candidates.TooFarBehind(node, identity, policy));
+                ?? (loss.Remedy == Remedy.HandOver ? Candidates.Hangs(node, since, now) ?? (node.Info!.LinkUp ? null : "its link to the master is down") : Candidates.TooFarBehind(node, identity, policy));
             if (why is null)
             {
                 fit.Add(node);
@@ -63,4 +75,12 @@ internal static class Relief
         };
         return Decision.Do(loss.Reason, new PublishTopology(intent, view.Version));
     }
+
+    /// <summary>
+    /// The moment from which the master is to be relieved: the last vote, or the end of the time that it was given to save, or to wait after a
+    /// relief that failed. Of these, the last that has passed.
+    /// </summary>
+    private static TimeSpan WantedSince(ClusterView view, FailoverPolicy policy, TimeSpan now, NodeView master)
+        => new[] { view.VotesHeardAt, master.RefusesWritesSince + policy.MisconfTimeout, view.GaveUpAt + policy.ReliefInterval }
+            .Max(at => at is { } time && time <= now ? time : TimeSpan.Zero);
 }

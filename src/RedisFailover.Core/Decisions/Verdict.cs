@@ -22,21 +22,36 @@ internal sealed record Loss(string Reason, Remedy Remedy);
 /// <summary>Whether a node is lost, by the word of more than one witness.</summary>
 internal static class Verdict
 {
-    /// <summary>How the live monitors vote on a node.</summary>
+    /// <summary>How the monitors vote on a node.</summary>
     internal static bool IsUnavailable(ClusterView view, FailoverPolicy policy, NodeAddress node, out string votes)
     {
-        int live = view.LiveMonitors;
-        int against = view.OtherMonitors.Values.Count(m => m.Unavailable.Contains(node))
-            + (view.Node(node).Condition == NodeCondition.Unavailable ? 1 : 0);
-        votes = $"{against} of {live} monitors cannot reach it";
-        // A monitor without an opinion counts as one that sees it: a tie, and any doubt, mean available.
-        return policy.NodeStrategy switch
-        {
-            NodeStrategy.Consensus => against == live,
-            NodeStrategy.Single => against > 0,
-            _ => against * 2 > live,
-        };
+        int against = Against(view, node);
+        votes = $"{against} of {view.Voters} monitors cannot reach it";
+        return Suffices(policy, against, view.Voters);
     }
+
+    /// <summary>
+    /// Why no verdict on the master is reached yet, where those that are here would reach one: others that were here under the lead before
+    /// are waited for. Null where that makes no difference.
+    /// </summary>
+    internal static (string Warning, TimeSpan Until)? Awaiting(ClusterView view, FailoverPolicy policy, NodeAddress master)
+    {
+        int against = Against(view, master);
+        return Suffices(policy, against, view.Voters) || !Suffices(policy, against, view.LiveMonitors) ? null
+            : ($"master {master} cannot be reached by {against} of {view.Voters} monitors; {string.Join(" and ", view.Awaited.Keys.Order(StringComparer.Ordinal))}, which were here under the "
+                + $"lead before, are waited for, up to {policy.ViewLifetime.TotalMilliseconds:0} ms from the election", view.LeadingSince + policy.ViewLifetime);
+    }
+
+    private static int Against(ClusterView view, NodeAddress node)
+        => view.OtherMonitors.Values.Count(m => m.Unavailable.Contains(node)) + (view.Node(node).Condition == NodeCondition.Unavailable ? 1 : 0);
+
+    /// <summary>A monitor without an opinion counts as one that sees it: a tie, and any doubt, mean available.</summary>
+    private static bool Suffices(FailoverPolicy policy, int against, int voters) => policy.NodeStrategy switch
+    {
+        NodeStrategy.Consensus => against == voters,
+        NodeStrategy.Single => against > 0,
+        _ => against * 2 > voters,
+    };
 
     /// <summary>Why the master cannot go on, or null when it can.</summary>
     internal static Loss? MasterLost(ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology)

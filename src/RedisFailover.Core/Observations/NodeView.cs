@@ -26,6 +26,15 @@ public sealed record NodeView(NodeAddress Address)
     /// <summary>When the failures began; null while it answers.</summary>
     public TimeSpan? FailingSince { get; init; }
 
+    /// <summary>When it last answered; null before its first answer.</summary>
+    public TimeSpan? AnsweredAt { get; init; }
+
+    /// <summary>
+    /// Since when it is gone, as it is told: the first failure, or, where that was silence, its last answer. Decisions go by
+    /// <see cref="FailingSince"/>, before which nothing was known.
+    /// </summary>
+    public TimeSpan? GoneSince { get; init; }
+
     /// <summary>When the last failed probe was; never, where none has been.</summary>
     public TimeSpan LastFailedAt { get; init; } = TimeSpan.MinValue;
 
@@ -77,6 +86,8 @@ public sealed record NodeView(NodeAddress Address)
         Condition = NodeCondition.Online,
         Failures = 0,
         FailingSince = null,
+        GoneSince = null,
+        AnsweredAt = at,
         LoadingSince = null,
         Evidence = null,
         Detail = "",
@@ -111,6 +122,7 @@ public sealed record NodeView(NodeAddress Address)
             {
                 Failures = 0,
                 FailingSince = FailingSince ?? failure.At,
+                GoneSince = GoneSince ?? failure.At,
                 LastFailedAt = failure.At,
                 LoadingSince = since,
                 Evidence = failure.Evidence,
@@ -125,6 +137,7 @@ public sealed record NodeView(NodeAddress Address)
         {
             Failures = failures,
             FailingSince = FailingSince ?? failure.At,
+            GoneSince = GoneSince ?? (failure.Evidence == RedisFailover.Evidence.Silent ? AnsweredAt : null) ?? failure.At,
             LastFailedAt = failure.At,
             // Silence may be a part of the loading.
             LoadingSince = failure.Evidence == RedisFailover.Evidence.Silent ? LoadingSince : null,

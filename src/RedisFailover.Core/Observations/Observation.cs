@@ -68,6 +68,12 @@ public sealed record LeadershipGained(TimeSpan At, int Term) : Observation(At);
 /// <summary>This monitor no longer leads.</summary>
 public sealed record LeadershipLost(TimeSpan At) : Observation(At);
 
+/// <summary>ZooKeeper cannot be reached from here: nobody is told of anything, and nothing is written.</summary>
+public sealed record ZooKeeperLost(TimeSpan At) : Observation(At);
+
+/// <summary>ZooKeeper can be reached again.</summary>
+public sealed record ZooKeeperBack(TimeSpan At) : Observation(At);
+
 /// <summary>The znode <c>R/nodes</c> was read.</summary>
 /// <param name="At">When.</param>
 /// <param name="Version">The znode's version; -1 when it does not exist.</param>

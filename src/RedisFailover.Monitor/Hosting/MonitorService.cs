@@ -158,6 +158,7 @@ internal sealed class MonitorService : BackgroundService
             if (_outageSince is { } since)
             {
                 Log.ZooKeeperBack(_logger, (_clock.Now - since).TotalSeconds);
+                _observations.Writer.TryWrite(new ZooKeeperBack(_clock.Now));
             }
 
             _outageSince = null;
@@ -166,6 +167,7 @@ internal sealed class MonitorService : BackgroundService
         {
             _outageSince = _clock.Now;
             Log.ZooKeeperGone(_logger);
+            _observations.Writer.TryWrite(new ZooKeeperLost(_clock.Now));
         }
     }
 

@@ -147,7 +147,7 @@ internal sealed class Transitions(ILogger logger, string id)
         }
         else if (after.Condition == NodeCondition.Unavailable && before.Condition != NodeCondition.Unavailable)
         {
-            Log.NodeUnavailable(logger, after.Address, after.Failures, (now - (after.FailingSince ?? now)).TotalMilliseconds, after.Detail);
+            Log.NodeUnavailable(logger, after.Address, after.Failures, (now - (after.GoneSince ?? now)).TotalMilliseconds, after.Detail);
         }
         else if (after.Condition == NodeCondition.Online && before.Condition != NodeCondition.Online && after.Info is { } info)
         {

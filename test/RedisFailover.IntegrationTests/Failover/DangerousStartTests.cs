@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Text;
 using NUnit.Framework;
 using RedisFailover.IntegrationTests.Harness;
 
@@ -15,7 +16,7 @@ public sealed class DangerousStartTests
     {
         await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Proxies = true });
         Topology before = await cluster.WaitUntilWholeAsync();
-        await SetAsync(cluster.Redis[0], cluster.Redis[1], cluster.Redis[2]);
+        await cluster.SetDataAsync();
         // The replicas cannot copy from it meanwhile; the monitors reach it.
         cluster.Proxies[0].CutOff(cluster.Redis[1].Process.Pid);
         cluster.Proxies[0].CutOff(cluster.Redis[2].Process.Pid);
@@ -24,10 +25,8 @@ public sealed class DangerousStartTests
 
         Topology after = await cluster.WaitForAsync(
             "A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != before.Master, TimeSpan.FromSeconds(60));
-        await HasDataAsync(cluster, cluster.Node(after.Master!));
-        await HasDataAsync(cluster, cluster.Redis[0]);
-        await HasDataAsync(cluster, cluster.Redis[1]);
-        await HasDataAsync(cluster, cluster.Redis[2]);
+        await cluster.WaitForDataAsync(cluster.Node(after.Master!));
+        await cluster.WaitForDataEverywhereAsync();
     }
 
     [Test]
@@ -36,25 +35,22 @@ public sealed class DangerousStartTests
         await using Cluster cluster = await Cluster.StartAsync(
             new ClusterOptions { RedisOptions = new RedisServerOptions { Persistence = RedisPersistence.AppendOnlyFile } });
         await cluster.WaitUntilWholeAsync();
-        await SetAsync(cluster.Redis[0], cluster.Redis[1], cluster.Redis[2]);
+        await cluster.SetDataAsync();
         foreach (RedisServer redis in cluster.Redis)
         {
             redis.Kill();
         }
 
         await Task.WhenAll(cluster.Redis.Select(redis => redis.RestartAsync()));
-        await WaitUntilOneMasterAsync(cluster);
-        foreach (RedisServer redis in cluster.Redis)
-        {
-            await HasDataAsync(cluster, redis);
-        }
+        await cluster.WaitUntilOneMasterAsync();
+        await cluster.WaitForDataEverywhereAsync();
     }
 
     [Test]
     public async Task Nodes_that_are_all_replicas_of_each_other_get_a_master_and_keep_their_data()
     {
         await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 0 });
-        await SetAsync(cluster.Redis[0], cluster.Redis[1], cluster.Redis[2]);
+        await cluster.SetDataAsync();
         for (int i = 0; i < 3; i++)
         {
             NodeAddress next = cluster.Addresses[(i + 1) % 3];
@@ -62,11 +58,8 @@ public sealed class DangerousStartTests
         }
 
         await cluster.StartMonitorAsync();
-        await WaitUntilOneMasterAsync(cluster);
-        foreach (RedisServer redis in cluster.Redis)
-        {
-            await HasDataAsync(cluster, redis);
-        }
+        await cluster.WaitUntilOneMasterAsync();
+        await cluster.WaitForDataEverywhereAsync();
     }
 
     [Test]
@@ -95,7 +88,7 @@ public sealed class DangerousStartTests
         await cluster.Redis[1].CommandAsync("REPLICAOF", "NO", "ONE");
         await cluster.Redis[2].CommandAsync("REPLICAOF", "NO", "ONE");
         await cluster.StartMonitorAsync(options => options with { Nodes = [.. cluster.Addresses.Reverse()] });
-        Topology topology = await WaitUntilOneMasterAsync(cluster);
+        Topology topology = await cluster.WaitUntilOneMasterAsync();
         Assert.That(topology.Master, Is.EqualTo(cluster.Addresses[2]));
     }
 
@@ -151,6 +144,37 @@ public sealed class DangerousStartTests
     }
 
     [Test]
+    public async Task A_topology_that_somebody_writes_by_hand_is_written_again_and_no_node_is_touched()
+    {
+        await using Cluster cluster = await Cluster.StartAsync();
+        Topology before = await cluster.WaitUntilWholeAsync();
+        await cluster.SetDataAsync();
+        await cluster.WriteAsync("/nodes", WithAnotherMaster(before));
+        MonitorProcess leader = await cluster.LeaderAsync();
+        await leader.Process.WaitForLineAsync(line => line.Contains("somebody else wrote it", StringComparison.Ordinal), TimeSpan.FromSeconds(30));
+        Topology after = await cluster.WaitForAsync("The truth is written again", topology => topology.Master == before.Master);
+        Assert.That((after.Epoch, after.State), Is.EqualTo((before.Epoch, TopologyState.Ok)), cluster.Explain());
+        await cluster.WaitUntilOneMasterAsync();
+        Assert.That((await cluster.HistoryAsync()).Select(entry => entry.Kind), Is.EqualTo(new[] { HistoryKind.Adopted }));
+    }
+
+    [Test]
+    public async Task A_new_leader_goes_by_the_nodes_where_the_topology_was_written_by_hand()
+    {
+        await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 1 });
+        Topology before = await cluster.WaitUntilWholeAsync();
+        await cluster.SetDataAsync();
+        await cluster.Monitors[0].TerminateAsync();
+        await cluster.WriteAsync("/nodes", WithAnotherMaster(before));
+        await cluster.StartMonitorAsync();
+        Topology after = await cluster.WaitForAsync("The real master is named", topology => topology is { State: TopologyState.Ok, Epoch: > 1 });
+        Assert.That(after.Master, Is.EqualTo(before.Master), cluster.Explain());
+        HistoryEntry entry = await cluster.WaitForHistoryAsync("The history says so", entry => entry.Epoch == after.Epoch);
+        Assert.That((entry.Kind, entry.To), Is.EqualTo((HistoryKind.Restored, before.Master)));
+        await cluster.WaitUntilOneMasterAsync();
+    }
+
+    [Test]
     public async Task A_node_that_speaks_nonsense_is_reported_and_harms_nobody()
     {
         await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 0 });
@@ -175,7 +199,7 @@ public sealed class DangerousStartTests
     {
         await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 1 });
         Topology before = await cluster.WaitUntilWholeAsync();
-        await SetAsync(cluster.Redis[0], cluster.Redis[1], cluster.Redis[2]);
+        await cluster.SetDataAsync();
         await cluster.Monitors[0].TerminateAsync();
         await using RedisServer stranger = await RedisServer.StartAsync();
         await stranger.CommandAsync("SET", "theirs", "precious");
@@ -205,29 +229,8 @@ public sealed class DangerousStartTests
         await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != before.Master);
     }
 
-    private static async Task SetAsync(RedisServer master, params RedisServer[] replicas)
-    {
-        await master.CommandAsync("SET", "k", "v");
-        foreach (RedisServer replica in replicas)
-        {
-            await Eventually.HoldsAsync("The replica has the data", ct => replica.CommandAsync(["GET", "k"], ct), reply => reply.Text == "v");
-        }
-    }
-
-    private static Task<RedisReply> HasDataAsync(Cluster cluster, RedisServer redis)
-        => Eventually.HoldsAsync($"{redis.Address} has the data", ct => redis.CommandAsync(["GET", "k"], ct), reply => reply.Text == "v", TimeSpan.FromSeconds(60), cluster.Explain);
-
-    /// <summary>Waits until the znode says so and the nodes, asked themselves, say the same.</summary>
-    private static async Task<Topology> WaitUntilOneMasterAsync(Cluster cluster)
-    {
-        Topology topology = await cluster.WaitUntilWholeAsync(TimeSpan.FromSeconds(60));
-        foreach (RedisServer redis in cluster.Redis.Where(redis => redis != cluster.Node(topology.Master!)))
-        {
-            await Eventually.HoldsAsync("It follows the master", redis.MasterAsync, master => master == topology.Master, TimeSpan.FromSeconds(60), cluster.Explain);
-        }
-
-        return topology;
-    }
+    private static string WithAnotherMaster(Topology topology)
+        => Encoding.UTF8.GetString(TopologyJson.Write(topology with { Master = topology.Replicas[0], Replicas = [topology.Master!, topology.Replicas[1]] }));
 
     private static async Task AnswerAsWebServerAsync(TcpListener listener, CancellationToken ct)
     {

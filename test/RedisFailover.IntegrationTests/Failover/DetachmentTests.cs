@@ -16,10 +16,10 @@ public sealed class DetachmentTests
     public async Task A_lost_master_that_returns_empty_does_not_wipe_a_replica_that_may_not_be_promoted()
     {
         await using Cluster cluster = await StartAsync(2, (cluster, options) => options with { More = ["--never-promote", cluster.Addresses[1].ToString()] });
-        await SetAsync(cluster);
+        await cluster.SetDataAsync();
         await cluster.Redis[0].KillAsync();
         await cluster.WaitForAsync("The failover waits", topology => topology.State == TopologyState.FailingOver);
-        await IsDetachedAsync(cluster, cluster.Redis[1]);
+        await cluster.WaitUntilDetachedAsync(cluster.Redis[1]);
         await cluster.Redis[0].RestartEmptyAsync();
         await KeepsDataAsync(cluster, cluster.Redis[1]);
         Assert.That((await cluster.TopologyAsync()).Master, Is.Null);
@@ -27,34 +27,34 @@ public sealed class DetachmentTests
         // The operator takes it all the same.
         CliResult forced = await CliProcess.RunAsync(["switchover", cluster.Redis[1].Address.ToString(), "--force", "--zk", cluster.ConnectionString]);
         Assert.That(forced.ExitCode, Is.Zero, $"{forced}\n{cluster.Explain()}");
-        await HasDataAsync(cluster, cluster.Redis[0]);
+        await cluster.WaitForDataAsync(cluster.Redis[0]);
     }
 
     [Test]
     public async Task A_lost_master_that_returns_empty_does_not_wipe_a_replica_while_the_next_failover_has_to_wait_for_its_interval()
     {
         await using Cluster cluster = await StartAsync(3, (_, options) => options with { More = ["--failover-interval", "600000"] });
-        await SetAsync(cluster);
+        await cluster.SetDataAsync();
         await cluster.Redis[0].KillAsync();
         Topology second = await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != cluster.Addresses[0]);
         RedisServer master = cluster.Node(second.Master!);
         RedisServer last = cluster.Redis.Single(redis => redis != master && redis != cluster.Redis[0]);
-        await FollowsAsync(cluster, last, master);
+        await cluster.WaitUntilFollowingAsync(last, master);
         await master.KillAsync();
-        await IsDetachedAsync(cluster, last);
+        await cluster.WaitUntilDetachedAsync(last);
         Assert.That((await cluster.TopologyAsync()).Master, Is.EqualTo(second.Master), "the interval holds the failover back");
         await master.RestartEmptyAsync();
         // A master that has lost its data is replaced at once.
         await cluster.WaitForAsync("The replica is master", topology => topology.State == TopologyState.Ok && topology.Master == last.Address, Long);
-        await HasDataAsync(cluster, master);
-        await HasDataAsync(cluster, last);
+        await cluster.WaitForDataAsync(master);
+        await cluster.WaitForDataAsync(last);
     }
 
     [Test]
     public async Task A_lost_master_that_returns_empty_does_not_wipe_its_replicas_while_too_few_monitors_are_there()
     {
         await using Cluster cluster = await StartAsync(3, (_, options) => options with { More = ["--required-monitors", "2"] });
-        await SetAsync(cluster);
+        await cluster.SetDataAsync();
         MonitorProcess leader = await cluster.LeaderAsync();
         foreach (MonitorProcess other in cluster.Monitors.Where(monitor => monitor != leader))
         {
@@ -68,30 +68,30 @@ public sealed class DetachmentTests
             Long,
             cluster.Explain);
         await cluster.Redis[0].KillAsync();
-        await IsDetachedAsync(cluster, cluster.Redis[1]);
-        await IsDetachedAsync(cluster, cluster.Redis[2]);
+        await cluster.WaitUntilDetachedAsync(cluster.Redis[1]);
+        await cluster.WaitUntilDetachedAsync(cluster.Redis[2]);
         await cluster.Redis[0].RestartEmptyAsync();
         await KeepsDataAsync(cluster, cluster.Redis[1]);
         await KeepsDataAsync(cluster, cluster.Redis[2]);
 
         await cluster.StartMonitorAsync(options => options with { More = ["--required-monitors", "2"] });
         await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != cluster.Addresses[0], Long);
-        await HasDataAsync(cluster, cluster.Redis[0]);
+        await cluster.WaitForDataAsync(cluster.Redis[0]);
     }
 
     [Test]
     public async Task A_new_leader_among_too_few_monitors_does_not_give_the_replicas_back_to_a_master_that_came_back_empty()
     {
         await using Cluster cluster = await StartAsync(3, (_, options) => options with { More = ["--required-monitors", "3"] });
-        await SetAsync(cluster);
+        await cluster.SetDataAsync();
         MonitorProcess leader = await cluster.LeaderAsync();
         MonitorProcess gone = cluster.Monitors.First(monitor => monitor != leader);
         await gone.KillAsync();
         await Eventually.HoldsAsync(
             "Its session has expired", _ => Task.FromResult(leader.Process.Tail(60)), log => log.Contains($"{gone.Id} is gone", StringComparison.Ordinal), Long, cluster.Explain);
         await cluster.Redis[0].KillAsync();
-        await IsDetachedAsync(cluster, cluster.Redis[1]);
-        await IsDetachedAsync(cluster, cluster.Redis[2]);
+        await cluster.WaitUntilDetachedAsync(cluster.Redis[1]);
+        await cluster.WaitUntilDetachedAsync(cluster.Redis[2]);
         await cluster.Redis[0].RestartEmptyAsync();
         await KeepsDataAsync(cluster, cluster.Redis[1]);
         leader.Process.Terminate();
@@ -102,8 +102,8 @@ public sealed class DetachmentTests
         await cluster.StartMonitorAsync(options => options with { More = ["--required-monitors", "3"] });
         await cluster.StartMonitorAsync(options => options with { More = ["--required-monitors", "3"] });
         Topology after = await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != cluster.Addresses[0], Long);
-        await HasDataAsync(cluster, cluster.Node(after.Master!));
-        await HasDataAsync(cluster, cluster.Redis[0]);
+        await cluster.WaitForDataAsync(cluster.Node(after.Master!));
+        await cluster.WaitForDataAsync(cluster.Redis[0]);
     }
 
     [Test]
@@ -111,10 +111,10 @@ public sealed class DetachmentTests
     {
         await using Cluster cluster = await StartAsync(
             3, (cluster, options) => options with { More = ["--never-promote", $"{cluster.Addresses[1]},{cluster.Addresses[2]}"] });
-        await SetAsync(cluster);
+        await cluster.SetDataAsync();
         await cluster.Redis[0].KillAsync();
-        await IsDetachedAsync(cluster, cluster.Redis[1]);
-        await IsDetachedAsync(cluster, cluster.Redis[2]);
+        await cluster.WaitUntilDetachedAsync(cluster.Redis[1]);
+        await cluster.WaitUntilDetachedAsync(cluster.Redis[2]);
         RedisReply promoted = await cluster.Redis[1].CommandAsync("REPLICAOF", "NO", "ONE");
         Assert.That(promoted.Text, Is.EqualTo("OK"));
         MonitorProcess leader = await cluster.LeaderAsync();
@@ -129,11 +129,11 @@ public sealed class DetachmentTests
     public async Task A_lost_master_that_returns_empty_does_not_wipe_a_replica_while_write_safety_waits_for_another()
     {
         await using Cluster cluster = await StartAsync(3, (_, options) => options with { More = ["--write-safety", "replicated"] });
-        await SetAsync(cluster);
-        await Eventually.HoldsAsync("Both replicas may hold writes", cluster.TopologyAsync, topology => topology.WriteQuorum is { Replicas.Length: 2, MinReplicas: 1 }, Long, cluster.Explain);
+        await cluster.SetDataAsync();
+        await cluster.WaitUntilSafeAsync();
         cluster.Redis[1].Kill();
         cluster.Redis[0].Kill();
-        await IsDetachedAsync(cluster, cluster.Redis[2]);
+        await cluster.WaitUntilDetachedAsync(cluster.Redis[2]);
         Assert.That((await cluster.TopologyAsync()).Master, Is.Null);
         await cluster.Redis[0].RestartEmptyAsync();
         await KeepsDataAsync(cluster, cluster.Redis[2]);
@@ -144,13 +144,13 @@ public sealed class DetachmentTests
     public async Task A_master_that_goes_on_as_it_was_gets_its_replicas_back_without_a_full_copy()
     {
         await using Cluster cluster = await StartAsync(2, (cluster, options) => options with { More = ["--never-promote", cluster.Addresses[1].ToString()] });
-        await SetAsync(cluster);
+        await cluster.SetDataAsync();
         string copies = (await cluster.Redis[0].InfoAsync("stats"))["sync_full"];
         cluster.Redis[0].Freeze();
         try
         {
             await cluster.WaitForAsync("The failover waits", topology => topology.State == TopologyState.FailingOver, Long);
-            await IsDetachedAsync(cluster, cluster.Redis[1]);
+            await cluster.WaitUntilDetachedAsync(cluster.Redis[1]);
         }
         finally
         {
@@ -158,7 +158,7 @@ public sealed class DetachmentTests
         }
 
         await cluster.WaitUntilWholeAsync(Long);
-        await FollowsAsync(cluster, cluster.Redis[1], cluster.Redis[0]);
+        await cluster.WaitUntilFollowingAsync(cluster.Redis[1], cluster.Redis[0]);
         Assert.That((await cluster.Redis[0].InfoAsync("stats"))["sync_full"], Is.EqualTo(copies));
     }
 
@@ -174,7 +174,7 @@ public sealed class DetachmentTests
             },
         });
         await cluster.WaitUntilWholeAsync();
-        await Eventually.HoldsAsync("Both replicas may hold writes", cluster.TopologyAsync, topology => topology.WriteQuorum is { Replicas.Length: 2 }, Long, cluster.Explain);
+        await cluster.WaitForSafetyAsync("Both replicas may hold writes", safety => safety.Replicas.Length == 2);
         foreach (MonitorProcess monitor in cluster.Monitors)
         {
             cluster.Proxies[0].CutOff(monitor.Process.Pid);
@@ -223,29 +223,6 @@ public sealed class DetachmentTests
         return cluster;
     }
 
-    private static async Task SetAsync(Cluster cluster)
-    {
-        await cluster.Redis[0].CommandAsync("SET", "k", "v");
-        foreach (RedisServer replica in cluster.Redis.Skip(1))
-        {
-            await HasDataAsync(cluster, replica);
-        }
-    }
-
-    private static Task<RedisReply> HasDataAsync(Cluster cluster, RedisServer redis)
-        => Eventually.HoldsAsync($"{redis.Address} has the data", ct => redis.CommandAsync(["GET", "k"], ct), reply => reply.Text == "v", Long, cluster.Explain);
-
-    private static Task<NodeAddress?> IsDetachedAsync(Cluster cluster, RedisServer redis)
-        => Eventually.HoldsAsync($"{redis.Address} follows nobody", redis.MasterAsync, master => master == NodeInfo.Nowhere, Long, cluster.Explain);
-
-    private static Task<ImmutableDictionary<string, string>> FollowsAsync(Cluster cluster, RedisServer redis, RedisServer master)
-        => Eventually.HoldsAsync(
-            $"{redis.Address} follows {master.Address}",
-            async ct => await redis.InfoAsync("replication", ct),
-            info => info["role"] == "slave" && info["master_port"] == master.Port.ToString(CultureInfo.InvariantCulture) && info["master_link_status"] == "up",
-            Long,
-            cluster.Explain);
-
     /// <summary>It has had the time for several attempts, which Redis makes each second, to go back to the master that was restarted, and has its data.</summary>
     private static async Task KeepsDataAsync(Cluster cluster, RedisServer redis)
     {
@@ -255,7 +232,7 @@ public sealed class DetachmentTests
             seconds => seconds >= 4,
             Long,
             cluster.Explain);
-        Assert.That((await redis.CommandAsync("GET", "k")).Text, Is.EqualTo("v"), cluster.Explain());
+        Assert.That(await Cluster.HasDataAsync(redis), Is.True, cluster.Explain());
         ImmutableDictionary<string, string> info = await cluster.Redis[0].InfoAsync("stats");
         Assert.That(info["sync_full"], Is.EqualTo("0"), "nobody copied from it");
     }

@@ -56,17 +56,17 @@ public sealed class WriteSafetyTests
         await using Cluster cluster = await StartAsync();
         RedisServer master = cluster.Redis[0];
         await cluster.Redis[1].KillAsync();
-        await WaitForSafetyAsync(cluster, "The one that is left is the set", safety => safety.Replicas is [var only] && only == cluster.Redis[2].Address);
+        await cluster.WaitForSafetyAsync("The one that is left is the set", safety => safety.Replicas is [var only] && only == cluster.Redis[2].Address);
         Assert.That(await WriteAsync(master), Is.EqualTo("OK"));
 
         await cluster.Redis[2].KillAsync();
         await Eventually.HoldsAsync("Writes go on without any", ct => WriteAsync(master, ct), reply => reply == "OK", Long, cluster.Explain);
-        WriteQuorum alone = await WaitForSafetyAsync(cluster, "The znode says so", safety => safety.MinReplicas == 0);
+        WriteQuorum alone = await cluster.WaitForSafetyAsync("The znode says so", safety => safety.MinReplicas == 0);
         Assert.That(alone.Replicas, Is.EqualTo(new[] { cluster.Redis[2].Address }), "the last one stays in the set");
 
         await cluster.Redis[1].RestartAsync();
         await cluster.Redis[2].RestartAsync();
-        await WaitForSafetyAsync(cluster, "All are back", safety => safety is { Replicas.Length: 2, MinReplicas: 1 });
+        await cluster.WaitUntilSafeAsync();
         Assert.That(await MinReplicasAsync(master), Is.EqualTo("1"));
 
         // After a switchover the new master has it, the old one what it had before.
@@ -116,7 +116,7 @@ public sealed class WriteSafetyTests
         for (int round = 0; round < 3; round++)
         {
             Topology before = await cluster.WaitUntilWholeAsync(Long);
-            await WaitForSafetyAsync(cluster, "All are in the set", safety => safety is { Replicas.Length: 2, MinReplicas: 1 });
+            await cluster.WaitUntilSafeAsync();
             RedisServer master = cluster.Node(before.Master!);
             RedisServer replica = cluster.Node(before.Replicas[round % 2]);
             List<string> acknowledged = [];
@@ -152,7 +152,7 @@ public sealed class WriteSafetyTests
         try
         {
             await cluster.WaitUntilWholeAsync();
-            await WaitForSafetyAsync(cluster, "Both replicas are in the set, and one at least is asked for", safety => safety is { Replicas.Length: 2, MinReplicas: 1 });
+            await cluster.WaitUntilSafeAsync();
             return cluster;
         }
         catch
@@ -259,7 +259,4 @@ public sealed class WriteSafetyTests
 
     private static async Task<string> MinReplicasAsync(RedisServer node, CancellationToken ct = default)
         => (await node.CommandAsync(["CONFIG", "GET", "min-replicas-to-write"], ct))[1].Text!;
-
-    private static async Task<WriteQuorum> WaitForSafetyAsync(Cluster cluster, string what, Func<WriteQuorum, bool> holds)
-        => (await cluster.WaitForAsync(what, topology => topology.WriteQuorum is { } safety && holds(safety), Long)).WriteQuorum!;
 }

@@ -30,7 +30,7 @@ public sealed record ClusterOptions
 }
 
 /// <summary>ZooKeeper, Redis nodes and monitors ready-made: real processes that work together.</summary>
-public sealed class Cluster : IAsyncDisposable
+public sealed partial class Cluster : IAsyncDisposable
 {
     private static readonly ZnodePaths Paths = new("");
     private readonly List<MonitorProcess> _monitors = [];

@@ -31,6 +31,34 @@ public sealed class HistoryTests
         => Assert.That(AfterTakeover(age: null).Millis.Select(s => s.Key), Is.EqualTo(["promotion"]));
 
     [Test]
+    public void A_master_that_hangs_is_gone_since_its_last_answer_and_the_time_before_the_choice_is_a_step_of_its_own()
+    {
+        ClusterView view = View(Led(1, A), (A, Master("A", "X")), (B, Replica("B", "X", A)));
+        for (int i = 1; i <= 3; i++)
+        {
+            view = view.Apply(new NodeFailed((11 + i) * Ms, C, Evidence.Refused, "refused"), Policy)
+                .Apply(new NodeFailed((10 + (i * 1000)) * Ms, A, Evidence.Silent, "silent"), Policy);
+        }
+
+        Assert.That((view.Node(A).GoneSince, view.Node(A).FailingSince), Is.EqualTo((10 * Ms, 1010 * Ms)));
+        Decision decision = FailoverDecider.Decide(view, Policy, 3011 * Ms);
+        PublishTopology intent = decision.Actions.OfType<PublishTopology>().Single();
+        Assert.That(intent.FailingSince, Is.EqualTo(10 * Ms));
+        NodeInfo detached = Replica("B", "X", NodeInfo.Nowhere) with { LinkUp = false };
+        view = view.Start(decision.Actions, 3011 * Ms)
+            .Apply(new ActionFinished(3021 * Ms, intent, Version: 4), Policy)
+            .Apply(new ActionFinished(3031 * Ms, new Detach(B), Info: detached), Policy);
+        decision = FailoverDecider.Decide(view, Policy, 3041 * Ms);
+        Assert.That(decision.Actions, Is.EqualTo(new FailoverAction[] { new Promote(B) }));
+        NodeInfo promoted = Master("B", "Y") with { PreviousReplicationId = "X", PreviousHistoryEnd = 101 };
+        view = view.Start(decision.Actions, 3041 * Ms).Apply(new ActionFinished(3051 * Ms, new Promote(B), Info: promoted), Policy);
+        HistoryEntry entry = FailoverDecider.Decide(view, Policy, 3052 * Ms).Actions.OfType<PublishTopology>().Single().Record!;
+        Assert.That(
+            entry.Millis.Select(s => (s.Key, s.Value)),
+            Is.EqualTo([("verdict", 3001.0), ("intent", 10.0), ("wait", 20.0), ("promotion", 10.0), ("total", 3041.0)]));
+    }
+
+    [Test]
     public void A_change_that_the_history_lacks_is_taken_from_the_topology()
     {
         var change = new HistoryEntry { Kind = HistoryKind.Failover, Epoch = 2, From = A, To = B, At = Noon, By = "m1", Reason = "a:1 is lost", BytesBehind = 7 };

@@ -72,6 +72,9 @@ internal sealed class Scenario
             case "gone":
                 Observe(new MonitorLeft(_now, words[1]));
                 break;
+            case "zookeeper":
+                Observe(words[1] == "lost" ? new ZooKeeperLost(_now) : new ZooKeeperBack(_now));
+                break;
             case "wish":
                 _wish = words[1] == "none" ? null : words[1];
                 Observe(new OperatorWished(_now, _wish));

@@ -1,0 +1,237 @@
+using System.Collections.Immutable;
+
+namespace RedisFailover;
+
+/// <content>What each observation changes.</content>
+public sealed partial record ClusterView
+{
+    /// <summary>The view after an observation.</summary>
+    public ClusterView Apply(Observation observation, FailoverPolicy policy)
+    {
+        ArgumentNullException.ThrowIfNull(observation);
+        ArgumentNullException.ThrowIfNull(policy);
+        ClusterView view = Applied(observation, policy);
+        if (!view.Awaited.IsEmpty && view.Term is not null && observation.At >= view.LeadingSince + policy.ViewLifetime)
+        {
+            view = view with { Awaited = view.Awaited.Clear() };
+        }
+
+        if (view.Term is null)
+        {
+            return view.OutseenSince is null ? view : view with { OutseenSince = null };
+        }
+
+        bool same = view.Term == Term && ReferenceEquals(view.OtherMonitors, OtherMonitors)
+            && (ReferenceEquals(view.Nodes, Nodes) || observation is not (NodeAnswered or NodeBeat or NodeFailed or ActionFinished) || SameReach(observation, view));
+        return same ? view
+            : Sight.Better(view, policy) is null ? view with { OutseenSince = null }
+            : view with { OutseenSince = view.OutseenSince ?? observation.At };
+    }
+
+    private bool SameReach(Observation observation, ClusterView after)
+    {
+        NodeAddress? node = observation switch
+        {
+            NodeAnswered o => o.Node,
+            NodeBeat o => o.Node,
+            NodeFailed o => o.Node,
+            ActionFinished o => o.Action.On,
+            _ => null,
+        };
+        return node is null || (Node(node).Condition == after.Node(node).Condition && Node(node).Evidence == after.Node(node).Evidence);
+    }
+
+    private ClusterView Applied(Observation observation, FailoverPolicy policy) => observation switch
+    {
+        NodeAnswered o => With(Node(o.Node).Answered(o.At, o.Latency).Informed(o.Info, o.Asked)),
+        NodeBeat o => Node(o.Node).Info is null ? this : With(Node(o.Node).Answered(o.At, o.Latency)),
+        NodeFailed o => With(Node(o.Node).Failed(o, policy)),
+        MonitorCame o => OtherMonitors.ContainsKey(o.MonitorId) ? this
+            : this with { OtherMonitors = OtherMonitors.Add(o.MonitorId, MonitorReport.None), Awaited = Awaited.Remove(o.MonitorId) },
+        MonitorReported o => this with { OtherMonitors = OtherMonitors.SetItem(o.MonitorId, o.Report), Awaited = Awaited.Remove(o.MonitorId), VotesHeardAt = o.At },
+        MonitorLeft o => this with { OtherMonitors = OtherMonitors.Remove(o.MonitorId), Awaited = AwaitedAt(o.At, policy).SetItem(o.MonitorId, o.At) },
+        // A leader trusts nothing that it heard before its election: it reads the topology first.
+        LeadershipGained o => this with
+        {
+            Term = o.Term,
+            LeadingSince = o.At,
+            Awaited = AwaitedAt(o.At, policy),
+            TopologyKnown = false,
+            TopologyIsOurs = false,
+            Progress = null,
+            HandedOver = null,
+            OutseenSince = null,
+            GaveUpAt = null,
+            Failed = Failed.Clear(),
+        },
+        // Nor does one that leads no longer follow what the others see.
+        LeadershipLost => this with
+        {
+            Term = null,
+            TopologyKnown = false,
+            TopologyIsOurs = false,
+            Progress = null,
+            HandedOver = null,
+            Failed = Failed.Clear(),
+            Running = Running.Remove(new Resign("")),
+            OtherMonitors = OtherMonitors.ToImmutableDictionary(m => m.Key, _ => MonitorReport.None),
+        },
+        ZooKeeperLost o => this with { ZooKeeperLostAt = ZooKeeperLostAt ?? o.At },
+        ZooKeeperBack => this with { ZooKeeperLostAt = null },
+        TopologyRead o => Read(o),
+        OperatorWished o => Asked(this with { ManualFailover = o.Wish, WishHeard = true }, o.At),
+        RequestsSeen o => Asked(this with { Requests = o.Pending }, o.At),
+        ActionFinished o => Finished(o, policy),
+        Tick => this,
+        _ => throw new ArgumentOutOfRangeException(nameof(observation), observation, "An observation that is not applied."),
+    };
+
+    /// <summary>Who went away longer ago than a session time-out was not here under the lead before.</summary>
+    private ImmutableDictionary<string, TimeSpan> AwaitedAt(TimeSpan at, FailoverPolicy policy)
+        => Awaited.RemoveRange(Awaited.Where(m => m.Value <= at - policy.ViewLifetime).Select(m => m.Key));
+
+    private ClusterView Asked(ClusterView next, TimeSpan at)
+        => next with { WishedAt = next.Wish == Wish && next.Request?.Id == Request?.Id ? WishedAt : at };
+
+    private ClusterView Without(OperatorRequest? request, TimeSpan at)
+        => request is null ? this : Asked(this with { Requests = Requests.RemoveAll(r => r.Id == request.Id) }, at);
+
+    private ClusterView With(NodeView node) => this with { Nodes = Nodes.SetItem(node.Address, node) };
+
+    private ClusterView Read(TopologyRead read)
+    {
+        if (Term is not null && !read.Synced)
+        {
+            return this with { TopologyKnown = TopologyKnown && read.Version == Version, VersionHeard = read.Version };
+        }
+
+        if (Topology is { } ours && read.Topology is { } foreign && IsForeign(read.Version, foreign))
+        {
+            // What is known holds, and is written again: at an epoch that those follow who have followed the foreign one.
+            return this with
+            {
+                TopologyKnown = true,
+                Version = read.Version,
+                TopologyFault = $"somebody else wrote it: epoch {foreign.Epoch}, {TopologyJson.Name(foreign.State)}, master {foreign.Master?.ToString() ?? "none"}; {WriterOf(foreign)}",
+                LastEpoch = Math.Max(Math.Max(LastEpoch, read.LastEpoch), foreign.Epoch),
+                Progress = ours.IsChangingMaster ? Progress : null,
+                Unacknowledged = null,
+            };
+        }
+
+        if (Topology is { } known && read.Topology is { } back && back.Epoch < LastEpoch)
+        {
+            // Clients refuse it: what is known holds, and a leader writes it again. A watch may be late and tell of the past.
+            return this with
+            {
+                TopologyKnown = Term is not null,
+                Version = read.Version,
+                TopologyFault = read.Synced ? $"its epoch went back from {LastEpoch} to {back.Epoch}, which no monitor writes; {WriterOf(back)}" : TopologyFault,
+                LastEpoch = Math.Max(LastEpoch, read.LastEpoch),
+                Progress = known.IsChangingMaster ? Progress ?? new MasterChangeProgress(read.At, read.At, Inherited: true) { Before = null } : null,
+            };
+        }
+
+        ClusterView view = this with
+        {
+            TopologyKnown = Term is not null,
+            Version = read.Version,
+            Topology = read.Topology ?? Topology,
+            FailedOverAt = read.Topology is { } next && IsFailover(next) ? read.At : FailedOverAt,
+            TopologyFault = read.Fault ?? (read.Topology is null && Topology is not null ? "it is missing" : null),
+            LastEpoch = Math.Max(Math.Max(LastEpoch, read.LastEpoch), read.Topology?.Epoch ?? 0),
+            TopologyIsOurs = Term is not null,
+            Unacknowledged = null,
+        };
+        return view.Topology is { IsChangingMaster: true }
+            ? view with
+            {
+                Progress = view.Progress ?? new MasterChangeProgress(read.At, read.At, Inherited: true)
+                {
+                    Before = read.ChangeAge,
+                    BegunBy = view.Topology.ChangedBy is { Length: > 0 } by ? by : null,
+                },
+            }
+            : view with { Progress = null };
+    }
+
+    private static string WriterOf(Topology topology) => topology.ChangedBy.Length > 0 ? $"it names '{topology.ChangedBy}' as its writer" : "it names no writer";
+
+    /// <summary>
+    /// Whether somebody wrote it who does not lead: a leader that has read the znode once knows all that came after, and what it wrote
+    /// without hearing of it. With a lower epoch it is said so, in other words.
+    /// </summary>
+    private bool IsForeign(int version, Topology read)
+        => Term is not null && TopologyIsOurs && version != Version && read.Epoch >= LastEpoch
+            && !(Unacknowledged is { } ours && (ours.Epoch, ours.State, ours.Master, ours.Reason) == (read.Epoch, read.State, read.Master, read.Reason));
+
+    /// <summary>Whether this topology, which follows the one that is known, tells of a failover that is new.</summary>
+    private bool IsFailover(Topology next)
+        => Topology is { Epoch: > 0 } known && next.Epoch > known.Epoch
+            && (next.State == TopologyState.FailingOver || (next.State == TopologyState.Ok && known.Master is not null && next.Master != known.Master));
+
+    private ClusterView Finished(ActionFinished finished, FailoverPolicy policy)
+    {
+        // The lead that was given up ends with LeadershipLost, which may come later; till then nothing more is to be done.
+        bool resigned = finished is { Action: Resign, Failure: null };
+        ClusterView view = resigned ? this : this with { Running = Running.Remove(finished.Action) };
+        if (finished.Info is { } info && finished.Action.On is { } node)
+        {
+            view = view.With(view.Node(node).Answered(finished.At, view.Node(node).Latency).Informed(info, finished.Asked));
+        }
+
+        if (finished.Failure is { } failure)
+        {
+            // Whether a publication that failed was applied is not known: the znode tells.
+            return finished.Action switch
+            {
+                PublishTopology lost => view with { TopologyKnown = false, Unacknowledged = lost.Next },
+                Inspect => view with { Failed = view.Failed.SetItem(finished.Action, (finished.At + policy.InspectRetryDelay, failure)) },
+                _ => view with { Failed = view.Failed.SetItem(finished.Action, (finished.At + policy.RetryDelay, failure)) },
+            };
+        }
+
+        view = view with { Failed = view.Failed.Remove(finished.Action) };
+        return finished.Action switch
+        {
+            PublishTopology publication => view.Published(publication, finished),
+            PauseWrites => view with { Progress = view.Progress is { } p ? p with { PausedAt = finished.At, HoldsWrites = true } : null },
+            Promote promote => view with { Progress = view.Progress is { } p ? p with { Promoted = promote.Node, PromotedAt = finished.At, PromotedDespite = promote.Despite } : null },
+            Demote demotion => view with { HandedOver = view.HandedOver == demotion.Node ? null : view.HandedOver },
+            RefuseWish { Request: { } step } => view.Without(step.Request, finished.At),
+            RefuseWish => view.WithoutWish(finished.At),
+            _ => view,
+        };
+    }
+
+    /// <summary>After the znode was removed. If the watch has told since of a wish, that may be the next one: then the watch has the last word.</summary>
+    private ClusterView WithoutWish(TimeSpan at) => WishHeard ? this : Asked(this with { ManualFailover = null }, at);
+
+    private ClusterView Published(PublishTopology publication, ActionFinished finished)
+    {
+        if (Term is null || finished.Version < Version)
+        {
+            return this;
+        }
+
+        ClusterView view = publication.ClearsWish ? WithoutWish(finished.At) : this;
+        return (publication.Request is { Answer: not null } answered ? view.Without(answered.Request, finished.At) : view) with
+        {
+            Topology = finished.Written ?? publication.Next,
+            FailedOverAt = IsFailover(publication.Next) ? finished.At : FailedOverAt,
+            GaveUpAt = Topology is { State: TopologyState.SwitchingOver, Intent.From: { } was } && publication.Next.Master == was ? finished.At : GaveUpAt,
+            // What the watch told meanwhile is the publication, what was there before, or somebody else's write upon it.
+            TopologyKnown = VersionHeard is not { } heard || heard == finished.Version || heard == publication.ExpectedVersion,
+            TopologyFault = null,
+            TopologyIsOurs = true,
+            Unacknowledged = null,
+            Version = finished.Version,
+            LastEpoch = Math.Max(LastEpoch, publication.Next.Epoch),
+            HandedOver = Topology is { State: TopologyState.SwitchingOver, Intent.From: { } from } && publication.Next.Master is { } next && next != from
+                && !Node(from).IsReplica
+                ? from
+                : HandedOver,
+            Progress = publication.Next.IsChangingMaster && Progress is { } progress ? progress with { IntentAt = progress.IntentAt ?? finished.At } : null,
+        };
+    }
+}
