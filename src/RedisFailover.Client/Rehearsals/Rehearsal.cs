@@ -74,7 +74,8 @@ internal static class Rehearsal
             topologies, new FailoverOptions { LoggerFactory = log, ConnectTimeout = s_limit, WriteWait = s_limit, IsTold = false }, cancellation).ConfigureAwait(false);
         await using ConfiguredAsyncDisposable connectionEnds = connection.ConfigureAwait(false);
         connection.TopologyChanged += static _ => { };
-        await EndedAsync(Calls(connection), played, "before").ConfigureAwait(false);
+        master.Refuse(commands: Data);
+        await EndedAsync(Calls(connection), played, "refused at first").ConfigureAwait(false);
 
         // In flight when the master dies.
         Task silent = master.FallSilent(commands: Data);
@@ -85,10 +86,29 @@ internal static class Rehearsal
 
         // They wait until the next master is published and its multiplexer lets writes through.
         Task[] waiting = Calls(connection);
-        topologies.Publish(new Topology { Epoch = 2, Replicas = [replica.Address], Unavailable = [master.Address], State = TopologyState.FailingOver, Reason = "rehearsal" });
+        topologies.Publish(new Topology
+        {
+            Epoch = 2,
+            Replicas = [replica.Address],
+            Unavailable = [master.Address],
+            State = TopologyState.FailingOver,
+            Reason = "rehearsal",
+            Intent = new FailoverIntent(master.Address, null) { Since = DateTimeOffset.UnixEpoch },
+        });
         await InForceAsync(connection, static current => current.Topology.Epoch == 2, cancellation).ConfigureAwait(false);
         replica.Promote();
-        topologies.Publish(new Topology { Epoch = 2, Master = replica.Address, Unavailable = [master.Address], State = TopologyState.Ok, Reason = "rehearsal" });
+        topologies.Publish(new Topology
+        {
+            Epoch = 2,
+            Master = replica.Address,
+            Unavailable = [master.Address],
+            State = TopologyState.Ok,
+            Reason = "rehearsal",
+            LastChange = new HistoryEntry
+            {
+                Kind = HistoryKind.Failover, Epoch = 2, From = master.Address, To = replica.Address, Reason = "rehearsal", BytesBehind = 0, Millis = [new("total", 1)],
+            },
+        });
         await EndedAsync(inFlight, played, "in flight").ConfigureAwait(false);
         await EndedAsync(waiting, played, "waiting").ConfigureAwait(false);
     }

@@ -14,6 +14,7 @@ internal sealed class RehearsalNode : IAsyncDisposable
     private readonly TaskCompletionSource _ignored = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile bool _isSilent;
     private int _toIgnore;
+    private int _toRefuse;
 
     public RehearsalNode(bool isMaster)
     {
@@ -26,6 +27,9 @@ internal sealed class RehearsalNode : IAsyncDisposable
     public NodeAddress Address { get; }
 
     public void Promote() => _isMaster = true;
+
+    /// <summary>Refuses so many commands that read or write, as a node does that is starting: they are sent again after a pause.</summary>
+    public void Refuse(int commands) => _toRefuse = commands;
 
     /// <summary>Takes every command and answers none any more.</summary>
     /// <param name="commands">How many that read or write completes the task that is returned.</param>
@@ -104,10 +108,10 @@ internal sealed class RehearsalNode : IAsyncDisposable
             }
 
             used = received.Length - rest.Length;
-            byte[] answer = Answer(words);
             if (!_isSilent)
             {
-                answers.Write(answer);
+                bool refused = IsData(words) && Interlocked.Decrement(ref _toRefuse) >= 0;
+                answers.Write(refused ? "-LOADING rehearsal\r\n"u8 : Answer(words));
             }
             else if (IsData(words) && Interlocked.Decrement(ref _toIgnore) == 0)
             {

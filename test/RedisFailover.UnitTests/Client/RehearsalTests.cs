@@ -9,7 +9,12 @@ namespace RedisFailover.UnitTests.Client;
 [TestFixture, NonParallelizable]
 public sealed class RehearsalTests
 {
-    private static readonly string[] s_whole = ["before: 7 applied, 0 may have been", "in flight: 3 applied, 4 may have been", "waiting: 7 applied, 0 may have been"];
+    private static readonly string[] s_whole =
+    [
+        "refused at first: 7 applied, 0 may have been",
+        "in flight: 3 applied, 4 may have been",
+        "waiting: 7 applied, 0 may have been",
+    ];
 
     /// <summary>A play that gets stuck half-way would leave the rest to be compiled in the first real failover, and nobody would notice.</summary>
     [Test]
