@@ -126,7 +126,7 @@ internal static class Rehearsal
     {
         IDatabase database = connection.GetDatabase();
         const CommandFlags ToMaster = CommandFlags.DemandMaster;
-        return
+        Task[] calls =
         [
             database.SetAddAsync("rehearsal", "1"),
             database.StringIncrementAsync("rehearsal"),
@@ -138,6 +138,10 @@ internal static class Rehearsal
             // On a thread of its own: the pool's are the application's.
             Task.Factory.StartNew(() => database.SetAdd("rehearsal", "1"), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default),
         ];
+
+        // A play that is broken off awaits nobody: their failures are seen all the same.
+        _ = Task.WhenAll(calls).ContinueWith(static ended => _ = ended.Exception, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        return calls;
     }
 
     private static async Task EndedAsync(Task[] calls, ImmutableArray<string>.Builder played, string what)

@@ -57,11 +57,13 @@ internal sealed class RehearsalNode : IAsyncDisposable
                 answering.Add(AnswerAsync(await _listener.AcceptSocketAsync(_dying.Token).ConfigureAwait(false)));
             }
         }
-        catch (OperationCanceledException)
+        catch (Exception end) when (end is OperationCanceledException or SocketException)
         {
-            _listener.Dispose();
-            await Task.WhenAll(answering).ConfigureAwait(false);
+            // It dies, or this process may open no more sockets: the play ends early then.
         }
+
+        _listener.Dispose();
+        await Task.WhenAll(answering).ConfigureAwait(false);
     }
 
     private async Task AnswerAsync(Socket peer)
