@@ -143,7 +143,8 @@ internal sealed class RehearsalNode : IAsyncDisposable
         "SADD" or "INCRBY" or "INCR" or "EXISTS" => ":1\r\n"u8.ToArray(),
         "GET" or "HINCRBYFLOAT" or "INCRBYFLOAT" => "$1\r\n1\r\n"u8.ToArray(),
         "MGET" => "*1\r\n$1\r\n1\r\n"u8.ToArray(),
-        "SET" or "SELECT" or "CLIENT" => "+OK\r\n"u8.ToArray(),
+        "CLIENT" when words[1].AsSpan().SequenceEqual("ID"u8) => ":1\r\n"u8.ToArray(),
+        "CLIENT" or "SELECT" => "+OK\r\n"u8.ToArray(),
         _ => "-ERR unknown command\r\n"u8.ToArray(),
     };
 
