@@ -72,7 +72,7 @@ public sealed class FailoverConnection : IAsyncDisposable
     public static Task<FailoverConnection> ConnectAsync(string zooKeeper, FailoverOptions? options = null, CancellationToken cancellationToken = default)
     {
         options = (options ?? new FailoverOptions()).Validate();
-        return ConnectAsync(new ZooKeeperTopologySource(ZooKeeperConnectionString.Parse(zooKeeper), options), options, cancellationToken);
+        return ConnectAndRehearseAsync(new ZooKeeperTopologySource(ZooKeeperConnectionString.Parse(zooKeeper), options), options, cancellationToken);
     }
 
     /// <summary>
@@ -173,6 +173,13 @@ public sealed class FailoverConnection : IAsyncDisposable
             await connection.DisposeAsync().ConfigureAwait(false);
             throw;
         }
+    }
+
+    private static async Task<FailoverConnection> ConnectAndRehearseAsync(ITopologySource source, FailoverOptions options, CancellationToken cancellationToken)
+    {
+        FailoverConnection connection = await ConnectAsync(source, options, cancellationToken).ConfigureAwait(false);
+        Rehearsal.Begin();
+        return connection;
     }
 
     private async Task ReadyAsync(ITopologySource source, FailoverOptions options, CancellationToken cancellationToken)

@@ -91,6 +91,9 @@ public sealed record FailoverOptions
     /// <summary>The source of time. Default <see cref="TimeProvider.System"/>; tests give their own.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 
+    /// <summary>Whether figures and traces (<see cref="FailoverDiagnostics"/>) tell of it. False for the <see cref="Rehearsal"/>, which nobody shall take for real.</summary>
+    internal bool IsTold { get; init; } = true;
+
     /// <summary>Every setting but the password.</summary>
     public override string ToString()
         => $"WriteWait {WriteWait:c}, ConnectTimeout {ConnectTimeout:c}, OperationTimeout {OperationTimeout:c}, SessionTimeout {SessionTimeout:c}, "

@@ -18,4 +18,12 @@ internal static class Measures
 
     /// <summary>Topologies that took effect.</summary>
     public static readonly Counter<long> Topologies = s_meter.CreateCounter<long>("redis_failover.client.topologies", "{change}", "Topologies that took effect.");
+
+    public static void Count(Counter<long> counter, FailoverOptions options)
+    {
+        if (options.IsTold)
+        {
+            counter.Add(1);
+        }
+    }
 }

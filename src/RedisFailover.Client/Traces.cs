@@ -8,9 +8,9 @@ internal static class Traces
     private static readonly ActivitySource s_source = new(FailoverDiagnostics.ActivitySourceName);
 
     /// <summary>A call waits: for a node that can take it, or before it is sent again.</summary>
-    public static Activity? Waits(CommandClass kind, LiveNode? failed, Exception? failure)
+    public static Activity? Waits(FailoverOptions options, CommandClass kind, LiveNode? failed, Exception? failure)
     {
-        Activity? waiting = s_source.StartActivity("redis_failover.wait", ActivityKind.Client);
+        Activity? waiting = s_source.HasListeners() && options.IsTold ? s_source.StartActivity("redis_failover.wait", ActivityKind.Client) : null;
         return waiting?
             .SetTag("redis_failover.class", kind == CommandClass.Write ? "write" : "read")
             .SetTag("server.address", failed?.Address.Host)
@@ -19,9 +19,9 @@ internal static class Traces
     }
 
     /// <summary>From the moment when the master cannot take writes until one can.</summary>
-    public static Activity? WithoutMaster(NodeAddress? former, long epoch)
+    public static Activity? WithoutMaster(FailoverOptions options, NodeAddress? former, long epoch)
     {
-        if (!s_source.HasListeners())
+        if (!s_source.HasListeners() || !options.IsTold)
         {
             return null;
         }

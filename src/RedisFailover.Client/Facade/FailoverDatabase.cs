@@ -38,7 +38,7 @@ internal sealed partial class FailoverDatabase : IDatabase
         LiveNode? node = _nodes.Current.NodeFor(kind, flags);
         if (node is null)
         {
-            return WithState(AgainAsync<TCall, T>(call, kind, flags, null, null));
+            return WithState(AgainAsync<T>(call, kind, flags, null, null));
         }
 
         Task<T> sent = Send<TCall, T>(in call, node, flags);
@@ -55,7 +55,7 @@ internal sealed partial class FailoverDatabase : IDatabase
         await ((Task)sent).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (!sent.IsCompletedSuccessfully)
         {
-            sent = AgainAsync(call, kind, flags, node, sent);
+            sent = AgainAsync<T>(call, kind, flags, node, sent);
             await ((Task)sent).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
         else if (_nodes.Options.ContinueOnThreadPool && !StackExchangeVersion.MayBlock(node.Multiplexer))
@@ -68,8 +68,11 @@ internal sealed partial class FailoverDatabase : IDatabase
         return sent.GetAwaiter().GetResult();
     }
 
-    private async Task<T> AgainAsync<TCall, T>(TCall call, CommandClass kind, CommandFlags flags, LiveNode? node, Task<T>? sent)
-        where TCall : struct, ICall<T>
+    /// <summary>
+    /// Sends it until it is answered, or judged. The call is boxed here: a copy of this for each kind of call would have to be compiled in
+    /// the middle of the first failover, and one for each type of result has been by then, see <see cref="Rehearsal"/>.
+    /// </summary>
+    private async Task<T> AgainAsync<T>(ICall<T> call, CommandClass kind, CommandFlags flags, LiveNode? node, Task<T>? sent)
     {
         var retries = new Retries(_nodes, kind, _whenAmbiguous);
         while (true)
@@ -77,7 +80,7 @@ internal sealed partial class FailoverDatabase : IDatabase
             if (sent is null)
             {
                 node = await _nodes.NodeForAsync(kind, retries.Redirect(flags), retries).ConfigureAwait(false);
-                sent = Send<TCall, T>(in call, node, flags);
+                sent = Send(call, node, flags);
             }
 
             await ((Task)sent).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -105,6 +108,18 @@ internal sealed partial class FailoverDatabase : IDatabase
         catch (Exception failure)
         {
             // Thrown or returned, a refusal is judged in one place.
+            return Task.FromException<T>(failure);
+        }
+    }
+
+    private Task<T> Send<T>(ICall<T> call, LiveNode node, CommandFlags flags)
+    {
+        try
+        {
+            return call.SendAsync(node.Database(_db), flags & ~StackExchangeVersion.RoleMask);
+        }
+        catch (Exception failure)
+        {
             return Task.FromException<T>(failure);
         }
     }

@@ -47,7 +47,7 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, WhenAmbiguous wh
         Snapshot current = Judge(failure, node);
         if (!IsSuperfluous(current, node))
         {
-            using Activity? waiting = Traces.Waits(kind, _lastNode, failure);
+            using Activity? waiting = Traces.Waits(nodes.Options, kind, _lastNode, failure);
             TimeSpan pause = NextPause();
             await Task.WhenAny(current.Superseded, Task.Delay(pause, _time)).ConfigureAwait(false);
         }
@@ -59,7 +59,7 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, WhenAmbiguous wh
         Snapshot current = Judge(failure, node);
         if (!IsSuperfluous(current, node))
         {
-            using Activity? waiting = Traces.Waits(kind, _lastNode, failure);
+            using Activity? waiting = Traces.Waits(nodes.Options, kind, _lastNode, failure);
             ((IAsyncResult)current.Superseded).AsyncWaitHandle.WaitOne(NextPause());
         }
     }
@@ -68,7 +68,7 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, WhenAmbiguous wh
     /// <exception cref="NotAppliedException">None came in time.</exception>
     public async ValueTask WaitAsync(Task superseded)
     {
-        using Activity? waiting = Traces.Waits(kind, _lastNode, _lastFailure);
+        using Activity? waiting = Traces.Waits(nodes.Options, kind, _lastNode, _lastFailure);
         try
         {
             await superseded.WaitAsync(RemainingOrThrow(), _time).ConfigureAwait(false);
@@ -82,7 +82,7 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, WhenAmbiguous wh
     /// <summary>The same for callers that block.</summary>
     public void Wait(Task superseded)
     {
-        using Activity? waiting = Traces.Waits(kind, _lastNode, _lastFailure);
+        using Activity? waiting = Traces.Waits(nodes.Options, kind, _lastNode, _lastFailure);
         if (!((IAsyncResult)superseded).AsyncWaitHandle.WaitOne(RemainingOrThrow()))
         {
             throw TimeIsOver();
@@ -101,14 +101,14 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, WhenAmbiguous wh
 
         if (outcome == Outcome.Ambiguous && kind == CommandClass.Write && whenAmbiguous == WhenAmbiguous.Tell)
         {
-            Measures.Ambiguous.Add(1);
+            Measures.Count(Measures.Ambiguous, nodes.Options);
             throw new MayHaveBeenAppliedException(node.Address, failure);
         }
 
         _needsMaster |= Failures.IsReadOnly(failure);
         _ = RemainingOrThrow();
 
-        Measures.Retries.Add(1);
+        Measures.Count(Measures.Retries, nodes.Options);
 
         // Its multiplexer may have changed its mind about the role: looking again starts to teach it.
         nodes.Rebuild();
@@ -129,7 +129,7 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, WhenAmbiguous wh
 
     private NotAppliedException TimeIsOver()
     {
-        Measures.NotApplied.Add(1);
+        Measures.Count(Measures.NotApplied, nodes.Options);
         Topology topology = nodes.Current.Topology;
         string wanted = kind == CommandClass.Write || _needsMaster ? "master" : "node to read from";
         string state = nodes.Current.Fenced ? "writes are held while ZooKeeper cannot be reached" : topology.Master is { } master ? $"{master} is master at epoch {topology.Epoch} and could not take it" : $"there is no master (epoch {topology.Epoch})";

@@ -11,7 +11,8 @@ namespace RedisFailover.Client;
 /// </summary>
 internal sealed class NodeLink : IAsyncDisposable
 {
-    private static readonly Backoff s_backoff = new(TimeSpan.FromMilliseconds(5), TimeSpan.FromMilliseconds(500));
+    // A node that only closed the connection is back with the first attempt; one that refuses takes longer to start than this.
+    private static readonly Backoff s_backoff = new(TimeSpan.FromMilliseconds(16), TimeSpan.FromMilliseconds(500));
 
     private readonly FailoverOptions _options;
     private readonly SharedSockets _sockets;

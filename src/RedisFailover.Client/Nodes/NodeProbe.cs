@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Sockets;
 using System.Text;
 
@@ -17,7 +18,12 @@ internal static class NodeProbe
         try
         {
             using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-            await socket.ConnectAsync(address.Host, address.Port, limit.Token).ConfigureAwait(false);
+            SocketError error = await ConnectAsync(socket, address, limit.Token).ConfigureAwait(false);
+            if (error != SocketError.Success)
+            {
+                return error == SocketError.ConnectionRefused ? "connection refused" : new SocketException((int)error).Message;
+            }
+
             if (encrypted)
             {
                 // The handshake is the multiplexer's business; that somebody listens is all that can be asked here.
@@ -30,11 +36,36 @@ internal static class NodeProbe
         }
         catch (SocketException failure)
         {
-            return failure.SocketErrorCode == SocketError.ConnectionRefused ? "connection refused" : failure.Message;
+            return failure.Message;
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
             return $"no answer within {deadline.TotalMilliseconds:0} ms";
+        }
+    }
+
+    /// <summary>
+    /// By the event, which tells a refusal without throwing: the task throws it twice, and that port is asked again and again in the very
+    /// milliseconds in which the next master is being connected.
+    /// </summary>
+    private static async Task<SocketError> ConnectAsync(Socket socket, NodeAddress address, CancellationToken cancellation)
+    {
+        var done = new TaskCompletionSource<SocketError>(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var attempt = new SocketAsyncEventArgs
+        {
+            RemoteEndPoint = IPAddress.TryParse(address.Host, out IPAddress? ip) ? new IPEndPoint(ip, address.Port) : new DnsEndPoint(address.Host, address.Port),
+        };
+        attempt.Completed += (_, ended) => done.TrySetResult(ended.SocketError);
+        if (!socket.ConnectAsync(attempt))
+        {
+            return attempt.SocketError;
+        }
+
+        using (cancellation.UnsafeRegister(static attempt => Socket.CancelConnectAsync((SocketAsyncEventArgs)attempt!), attempt))
+        {
+            SocketError error = await done.Task.ConfigureAwait(false);
+            cancellation.ThrowIfCancellationRequested();
+            return error;
         }
     }
 

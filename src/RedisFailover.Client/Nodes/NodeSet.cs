@@ -237,7 +237,7 @@ internal sealed class NodeSet : IAsyncDisposable
         }
         else if (previous.Master is { } former)
         {
-            _outage ??= Traces.WithoutMaster(former.Address, previous.Topology.Epoch);
+            _outage ??= Traces.WithoutMaster(Options, former.Address, previous.Topology.Epoch);
         }
     }
 

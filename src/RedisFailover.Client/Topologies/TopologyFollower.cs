@@ -48,7 +48,7 @@ internal sealed class TopologyFollower : IAsyncDisposable
                 if (_nodes.Apply(topology))
                 {
                     Log.TopologyApplied(_logger, topology.Epoch, topology.State, topology.Master?.ToString() ?? "none", topology.Replicas.Length, topology.Reason);
-                    Measures.Topologies.Add(1);
+                    Measures.Count(Measures.Topologies, _nodes.Options);
                     _first.TrySetResult();
                     if (_cache is not null)
                     {

@@ -58,6 +58,15 @@ public sealed class ZooKeeperTopologyTests
     }
 
     [Test]
+    public async Task After_its_first_connection_a_process_rehearses_a_failover()
+    {
+        await using RedisServer redis = await RedisServer.StartAsync();
+        await PublishAsync("/rehearsed", PublishedTopology.Of(1, redis.Address));
+        await using FailoverConnection connection = await FailoverConnection.ConnectAsync($"{_server.ConnectionString}/rehearsed");
+        Assert.That((await Rehearsal.Played.WaitAsync(TimeSpan.FromSeconds(30))).ToArray(), Has.Length.EqualTo(3));
+    }
+
+    [Test]
     public async Task A_topology_of_a_lower_epoch_is_refused()
     {
         await using RedisServer first = await RedisServer.StartAsync();

@@ -1,0 +1,81 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
+using NUnit.Framework;
+using RedisFailover.Client;
+
+namespace RedisFailover.UnitTests.Client;
+
+[TestFixture, NonParallelizable]
+public sealed class RehearsalTests
+{
+    private static readonly string[] s_whole =
+    [
+        "refused at first: 7 applied, 0 may have been",
+        "in flight: 3 applied, 4 may have been",
+        "waiting: 7 applied, 0 may have been",
+    ];
+
+    /// <summary>A play that gets stuck half-way would leave the rest to be compiled in the first real failover, and nobody would notice.</summary>
+    [Test]
+    public async Task The_rehearsal_is_played_to_its_end() => Assert.That((await Rehearsal.RunAsync()).ToArray(), Is.EqualTo(s_whole));
+
+    [Test]
+    public async Task It_is_seen_in_no_figure_and_no_trace_and_leaves_no_socket_and_no_unobserved_exception()
+    {
+        ConcurrentQueue<string> seen = [];
+        using var meters = new MeterListener { InstrumentPublished = (instrument, listener) => Listen(instrument, listener) };
+        meters.SetMeasurementEventCallback<long>((instrument, _, _, _) => seen.Enqueue(instrument.Name));
+        meters.Start();
+        using var traces = new ActivityListener
+        {
+            ShouldListenTo = source => source.Name == FailoverDiagnostics.ActivitySourceName,
+            Sample = (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllData,
+            ActivityStarted = activity => seen.Enqueue(activity.OperationName),
+        };
+        ActivitySource.AddActivityListener(traces);
+        Collect();
+        TaskScheduler.UnobservedTaskException += Unobserved;
+        try
+        {
+            int sockets = Sockets();
+            await Rehearsal.RunAsync();
+            var waited = Stopwatch.StartNew();
+            while (Sockets() > sockets && waited.Elapsed < TimeSpan.FromSeconds(5))
+            {
+                await Task.Delay(10);
+            }
+
+            Collect();
+            Assert.That(seen, Is.Empty);
+            Assert.That(Sockets(), Is.LessThanOrEqualTo(sockets));
+        }
+        finally
+        {
+            TaskScheduler.UnobservedTaskException -= Unobserved;
+        }
+
+        void Unobserved(object? sender, UnobservedTaskExceptionEventArgs lost) => seen.Enqueue(lost.Exception.ToString());
+
+        static void Listen(Instrument instrument, MeterListener listener)
+        {
+            if (instrument.Meter.Name == FailoverDiagnostics.MeterName)
+            {
+                listener.EnableMeasurementEvents(instrument);
+            }
+        }
+    }
+
+    private static void Collect()
+    {
+        for (int i = 0; i < 3; i++)
+        {
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+        }
+    }
+
+    private static int Sockets() => Directory.Exists("/proc/self/fd")
+        ? new DirectoryInfo("/proc/self/fd").GetFiles().Count(file => file.LinkTarget?.StartsWith("socket:", StringComparison.Ordinal) == true)
+        : 0;
+}
