@@ -28,9 +28,10 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/redis-failover-run.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 log=$work/log
 
-# It leaves empty directories in TMPDIR.
+# Build and test runner leave empty directories in TMPDIR.
 mkdir "$work/tmp"
-TMPDIR=$work/tmp dotnet build -c Release "$ROOT/redis-failover-zk.sln" -v quiet
+export TMPDIR=$work/tmp
+dotnet build -c Release "$ROOT/redis-failover-zk.sln" -v quiet
 
 status=0
 for project in UnitTests IntegrationTests; do
