@@ -7,6 +7,7 @@
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+help_or_go_on "$@"
 install_dependencies
 have javac || die "a JDK is needed to compile the Java side: apt-get install openjdk-17-jdk-headless (or any later one)."
 BENCHMARKS=$ROOT/test/RedisFailover.Benchmarks/bin/Release/net10.0/RedisFailover.Benchmarks.dll

@@ -6,6 +6,8 @@
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+help_or_go_on "$@"
+(($# == 0)) || wrong_usage "takes no arguments: $1"
 
 RATE=1000
 

@@ -6,12 +6,33 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # Diagnostics are off because a killed .NET process leaves its pipes for them in /tmp.
 export DOTNET_EnableDiagnostics=0
 export LC_ALL=C.UTF-8 DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_CLI_UI_LANGUAGE=en
+# No build server that outlives the script: neither MSBuild's nodes nor the compiler's.
+export MSBUILDDISABLENODEREUSE=1 UseSharedCompilation=false DOTNET_CLI_USE_MSBUILD_SERVER=0 DOTNET_GENERATE_ASPNET_CERTIFICATE=false
+# ZooKeeper's tools: Java's performance data would stay in /tmp.
+export JVMFLAGS="${JVMFLAGS:-} -XX:-UsePerfData"
 # Debian keeps servers where a plain user's PATH may not look.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 die() {
   echo "${0##*/}: $*" >&2
   exit 1
+}
+
+# A wrong argument: one line, exit code 2.
+wrong_usage() {
+  echo "${0##*/}: $*; --help tells more." >&2
+  exit 2
+}
+
+# help_or_go_on ARGUMENTS: prints the script's opening comment when --help is among them.
+help_or_go_on() {
+  local argument
+  for argument in "$@"; do
+    if [[ $argument == --help || $argument == -h ]]; then
+      sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0"
+      exit 0
+    fi
+  done
 }
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -21,10 +42,8 @@ have() { command -v "$1" >/dev/null 2>&1; }
 as_root() {
   if ((EUID == 0)); then
     "$@"
-  elif have sudo; then
-    sudo "$@"
   else
-    die "installing packages needs root or sudo; install redis-server and zookeeper yourself, then run this again."
+    sudo "$@"
   fi
 }
 
@@ -51,6 +70,7 @@ install_dependencies() {
   { have java && zookeeper_classpath && zookeeper_cli; } >/dev/null || missing+=(zookeeper)
   ((${#missing[@]})) || return 0
   have apt-get || die "missing: ${missing[*]}; they can be installed from Debian's packages only. Install them yourself, then run this again."
+  ((EUID == 0)) || have sudo || die "missing: ${missing[*]}; run 'apt-get install --no-install-recommends ${missing[*]}' as root, then this again."
   echo "installing: ${missing[*]}"
   # A policy that forbids the start of services for as long as the packages are set up; one that is there already is respected.
   as_root bash -euc '
@@ -79,8 +99,15 @@ build() {
     return 0
   fi
   echo "building ${project##*/}"
-  local log
-  log=$(dotnet build -c Release "$ROOT/$project" -v quiet 2>&1) || {
+  # The build leaves empty directories in TMPDIR.
+  local log temporary status=0
+  temporary=$(mktemp -d "${TMPDIR:-/tmp}/redis-failover-build.XXXXXX")
+  # shellcheck disable=SC2064 # the directory of now
+  trap "rm -rf '$temporary'" EXIT
+  log=$(TMPDIR=$temporary dotnet build -c Release "$ROOT/$project" -v quiet 2>&1) || status=$?
+  rm -rf "$temporary"
+  trap - EXIT
+  ((status == 0)) || {
     echo "$log" >&2
     die "$project does not build."
   }

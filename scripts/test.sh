@@ -7,13 +7,31 @@
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+help_or_go_on "$@"
+# dotnet would say so only after the build, at length.
+value=0
+for argument in "$@"; do
+  case $argument in
+    --) break ;;
+    -p:* | --list-tests | -t | --blame* | --*=* | --*:*) value=0 ;;
+    --filter | --verbosity | -v | --logger | -l | --settings | -s | --collect | --environment | -e | --diag | -d) value=1 ;;
+    *)
+      ((value)) && [[ $argument != -* ]] || wrong_usage "not an argument of dotnet test: $argument"
+      value=0
+      ;;
+  esac
+done
+((value == 0)) || wrong_usage "a value is missing after $argument"
 install_dependencies
-
-dotnet build -c Release "$ROOT/redis-failover-zk.sln" -v quiet
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/redis-failover-run.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 log=$work/log
+
+# Build and test runner leave empty directories in TMPDIR.
+mkdir "$work/tmp"
+export TMPDIR=$work/tmp
+dotnet build -c Release "$ROOT/redis-failover-zk.sln" -v quiet
 
 status=0
 for project in UnitTests IntegrationTests; do

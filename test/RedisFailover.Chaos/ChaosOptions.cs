@@ -78,7 +78,7 @@ internal sealed record ChaosOptions
                 "--persistence" => options with { AppendOnly = Choice(name, value, "aof", "none") == "aof" },
                 "--only" => options with { Only = [.. value.Split(',').Select(fault => Choice(name, fault, [.. Catalogue.Names]))] },
                 "--logs" when value.Length > 0 => options with { Logs = value },
-                _ => throw new ChaosException($"{name} {value}: not understood\n{Usage}"),
+                _ => throw new ChaosException($"{name} {value}: not understood; --help tells what is"),
             };
         }
 
