@@ -137,6 +137,7 @@ internal sealed class RehearsalNode : IAsyncDisposable
 
     private byte[] Answer(List<byte[]> words) => Encoding.ASCII.GetString(words[0]).ToUpperInvariant() switch
     {
+        "HELLO" when words.Count > 1 => Hello(Encoding.ASCII.GetString(words[1])),
         "PING" => "+PONG\r\n"u8.ToArray(),
         "ECHO" => Bulk(words[1]),
         "INFO" => Bulk(Encoding.ASCII.GetBytes($"# Server\r\nredis_version:7.0.0\r\nredis_mode:standalone\r\n# Replication\r\nrole:{(_isMaster ? "master" : "slave")}\r\n")),
@@ -147,6 +148,11 @@ internal sealed class RehearsalNode : IAsyncDisposable
         "CLIENT" or "SELECT" => "+OK\r\n"u8.ToArray(),
         _ => "-ERR unknown command\r\n"u8.ToArray(),
     };
+
+    /// <summary>A refusal would do for the protocol; the later multiplexers do not connect after one.</summary>
+    private byte[] Hello(string protocol) => Encoding.ASCII.GetBytes(
+        (protocol == "3" ? "%6\r\n" : "*12\r\n")
+            + $"+server\r\n+redis\r\n+version\r\n+7.0.0\r\n+proto\r\n:{protocol}\r\n+id\r\n:1\r\n+mode\r\n+standalone\r\n+role\r\n+{(_isMaster ? "master" : "replica")}\r\n");
 
     private static byte[] Bulk(byte[] content) => [.. Encoding.ASCII.GetBytes($"${content.Length}\r\n"), .. content, .. "\r\n"u8];
 }
