@@ -36,7 +36,7 @@ dotnet build -c Release "$ROOT/redis-failover-zk.sln" -v quiet
 status=0
 for project in UnitTests IntegrationTests; do
   # A test that hangs is named and ends the run of its project.
-  timeout --kill-after=10 600 dotnet test --no-build -c Release "$ROOT/test/RedisFailover.$project" --results-directory "$work/results" \
+  timeout --kill-after=10 700 dotnet test --no-build -c Release "$ROOT/test/RedisFailover.$project" --results-directory "$work/results" \
     --blame-hang --blame-hang-timeout 120s --blame-hang-dump-type none "$@" 2>&1 | tee -a "$log" || status=$?
 done
 

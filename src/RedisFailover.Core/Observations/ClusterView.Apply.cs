@@ -43,7 +43,7 @@ public sealed partial record ClusterView
 
     private ClusterView Applied(Observation observation, FailoverPolicy policy) => observation switch
     {
-        NodeAnswered o => With(Node(o.Node).Answered(o.At, o.Latency).Informed(o.Info, o.Asked)),
+        NodeAnswered o => With(Node(o.Node).Answered(o.At, o.Latency).Informed(o.Info, o.Asked)).WithOneNameFor(o.Info.RunId, policy),
         NodeBeat o => Node(o.Node).Info is null ? this : With(Node(o.Node).Answered(o.At, o.Latency)),
         NodeFailed o => With(Node(o.Node).Failed(o, policy)),
         MonitorCame o => OtherMonitors.ContainsKey(o.MonitorId) ? this
@@ -95,6 +95,27 @@ public sealed partial record ClusterView
 
     private ClusterView Without(OperatorRequest? request, TimeSpan at)
         => request is null ? this : Asked(this with { Requests = Requests.RemoveAll(r => r.Id == request.Id) }, at);
+
+    /// <summary>
+    /// One server that answers under two names (an address and a host name, say) would be told to follow itself. It keeps the name that the
+    /// topology knows the master by, or the first in the configuration; under the others it is not watched.
+    /// </summary>
+    private ClusterView WithOneNameFor(string runId, FailoverPolicy policy)
+    {
+        ImmutableArray<NodeAddress> names = runId.Length == 0 ? []
+            : [.. Nodes.Values.Where(n => n is { IsOnline: true, FailingSince: null } && n.Info!.RunId == runId).Select(n => n.Address)];
+        if (names.Length < 2)
+        {
+            return this;
+        }
+
+        NodeAddress one = Topology?.Master is { } master && names.Contains(master) ? master : policy.Nodes.FirstOrDefault(names.Contains) ?? names[0];
+        return this with
+        {
+            Nodes = Nodes.SetItems(names.Where(n => n != one).Select(n => KeyValuePair.Create(
+                n, new NodeView(n) { Evidence = Evidence.Nonsense, Detail = $"it is the same server as {one}, by its run id: leave one of the two names out of the configuration" }))),
+        };
+    }
 
     private ClusterView With(NodeView node) => this with { Nodes = Nodes.SetItem(node.Address, node) };
 

@@ -98,7 +98,8 @@ internal sealed class RedisConnection : IAsyncDisposable
             }
         }
 
-        return attempt.SocketError;
+        // Cancelled just when it was connected: the socket is closed already.
+        return cancellationToken.IsCancellationRequested ? SocketError.OperationAborted : attempt.SocketError;
     }
 
     /// <summary>Sends a command; the reply, errors included, is the result.</summary>

@@ -216,7 +216,7 @@ internal sealed class Scenario
     {
         if (verb is "is" or "answers")
         {
-            _world[node] = Info(_world.GetValueOrDefault(node), words);
+            _world[node] = Info(node, _world.GetValueOrDefault(node), words);
         }
 
         Observe(verb switch
@@ -228,9 +228,9 @@ internal sealed class Scenario
         });
     }
 
-    private static NodeInfo Info(NodeInfo? before, string[] words)
+    private static NodeInfo Info(NodeAddress node, NodeInfo? before, string[] words)
     {
-        NodeInfo info = before ?? new NodeInfo { Role = NodeRole.Master, RunId = "?", Version = "7.0.15", MinReplicas = MinReplicas.Default };
+        NodeInfo info = before ?? new NodeInfo { Role = NodeRole.Master, RunId = $"? {node}", Version = "7.0.15", MinReplicas = MinReplicas.Default };
         foreach (string word in words)
         {
             string[] setting = word.Split('=');
