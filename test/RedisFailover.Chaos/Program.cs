@@ -10,6 +10,12 @@ Console.CancelKeyPress += (_, e) =>
 };
 try
 {
+    if (args.Contains("--help"))
+    {
+        Console.WriteLine(ChaosOptions.Usage);
+        return 0;
+    }
+
     return args switch
     {
         ["load", .. string[] rest] => await LoadProcess.RunAsync(rest, interrupted.Token),
