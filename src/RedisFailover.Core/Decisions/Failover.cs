@@ -185,6 +185,12 @@ internal static class Failover
         }
 
         TimeSpan retry = now + policy.RetryDelay;
+        // Restarted, it may lack what it acknowledged last, and what a replica has that it lacks cannot be told: nobody but an operator can choose.
+        if (topology.Intent?.From is { } lost && view.Node(lost) is { IsMaster: true, IsInOrder: true } back)
+        {
+            missing += $"; {lost} itself is back, restarted, with {back.Info!.Keys} keys";
+        }
+
         string notYet = $"no failover yet: {missing}";
         return view.Request is not null
             ? Requests.Refuse(view, topology, notYet) with { WakeAt = retry }

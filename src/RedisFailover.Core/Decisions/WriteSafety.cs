@@ -26,6 +26,9 @@ namespace RedisFailover;
 /// <para><b>min-replicas-to-write</b> is a fence, not a part of the proof: with m of it a master cut off with fewer than m replicas refuses writes
 /// after min-replicas-max-lag. The m that is published is never more than the master's own: lowered in the znode first and on the master
 /// then, raised on the master first. It is min(K, replicas in step), 0 when the last one is gone: losing replicas does not stop writes.</para>
+/// <para><b>A member that was restarted</b> may have lost what it had acknowledged (an older snapshot, an append-only file that was not synced), and an
+/// older snapshot even shows the same history. So the set names the run id of each member; one that shows another counts as absent until it
+/// has had all that the master had.</para>
 /// <para><b>Outside the claim:</b> Redis lets WAIT count any replica that is attached. One that is not configured is not in R. One that had left R,
 /// attaches by itself, acknowledges and is lost again together with the master before the next INFO of the master (1 s) is not in R either.</para>
 /// <para>The idea, that the set known to the coordination service is always such that any acknowledged write is found in any sufficiently
@@ -43,7 +46,12 @@ internal static class WriteSafety
         }
 
         WriteQuorum quorum = (topology.WriteQuorum ?? Beginning(policy, null, master.Address, master.Info)) with { Quorum = policy.WriteQuorum };
-        if (topology.WriteQuorum is null || !master.IsMaster || master.FailingSince is not null || master.InfoAsked < view.LeadingSince)
+        if (topology.WriteQuorum is null)
+        {
+            return (WithRuns(quorum, view, quorum.Replicas, static _ => false), [], null);
+        }
+
+        if (!master.IsMaster || master.FailingSince is not null || master.InfoAsked < view.LeadingSince)
         {
             return (quorum, [], null);
         }
@@ -60,11 +68,25 @@ internal static class WriteSafety
         policy.WriteQuorum,
         [.. policy.Nodes.Concat(before?.Replicas ?? []).Where(n => n != master).Distinct().Order()],
         MinReplicas: 0,
-        before?.Before ?? new MinReplicas(info?.MinReplicas?.Count ?? MinReplicas.Default.Count, info?.MinReplicas?.MaxLag ?? MinReplicas.Default.MaxLag));
+        before?.Before ?? new MinReplicas(info?.MinReplicas?.Count ?? MinReplicas.Default.Count, info?.MinReplicas?.MaxLag ?? MinReplicas.Default.MaxLag))
+    {
+        Runs = before?.Runs.Remove(master) ?? ImmutableSortedDictionary<NodeAddress, string>.Empty,
+    };
 
     /// <summary>What the topology of a new master says.</summary>
     internal static WriteQuorum? UnderNewMaster(FailoverPolicy policy, Topology topology, NodeAddress master)
-        => policy.WriteSafety == WriteSafetyMode.None ? topology.WriteQuorum : Beginning(policy, topology.WriteQuorum, master, null);
+    {
+        if (policy.WriteSafety == WriteSafetyMode.None)
+        {
+            return topology.WriteQuorum;
+        }
+
+        WriteQuorum next = Beginning(policy, topology.WriteQuorum, master, null);
+        // As long as it runs, the old master has all that it ever took.
+        return topology is { Intent.From: { } from, Identity.RunId: { Length: > 0 } run } && !next.Runs.IsEmpty && next.Replicas.Contains(from)
+            ? next with { Runs = next.Runs.SetItem(from, run) }
+            : next;
+    }
 
     /// <summary>Whether a node may be told to follow the master: it could acknowledge writes at once.</summary>
     internal static bool MayAttach(FailoverPolicy policy, Topology topology, NodeAddress node)
@@ -95,14 +117,20 @@ internal static class WriteSafety
         int present = quorum.Replicas.Length - away.Length;
         return present >= quorum.Needed
             ? null
-            : $"{string.Join(" or ", away)} alone may hold a write that WAIT {quorum.Quorum} acknowledged "
+            : $"{string.Join(" or ", away.Select(Named))} alone may hold a write that WAIT {quorum.Quorum} acknowledged "
                 + $"({present} of [{string.Join(' ', quorum.Replicas)}] are here, {quorum.Needed} are needed)";
 
-        bool IsCovered(NodeView node) => node.Address == candidate.Address
+        string Named(NodeAddress node) => view.Node(node) is { IsOnline: true, FailingSince: null } back && WasRestarted(back)
+            ? $"{node} (which was restarted with {back.Info!.Keys} keys, and what it held may be gone)"
+            : node.ToString();
+
+        bool WasRestarted(NodeView node) => quorum.Runs.TryGetValue(node.Address, out string? run) && node.Info is { } info && info.RunId != run;
+
+        bool IsCovered(NodeView node) => !WasRestarted(node) && (node.Address == candidate.Address
             || (node is { IsOnline: true, FailingSince: null, Evidence: null, Info: { SyncInProgress: false, Loading: false } info }
                 && (progress is null || Candidates.IsFinal(node, view, topology, progress))
                 && (topology.Identity is not { } lost || (info.SharesHistoryWith(lost) && (!IsOwn(info, lost) || !IsOwn(candidate.Info!, lost) || info.Offset <= candidate.Info!.Offset)))
-                && (topology.Identity is not { HasData: true } || info.Keys > 0));
+                && (topology.Identity is not { HasData: true } || info.Keys > 0)));
     }
 
     private static bool IsOwn(NodeInfo info, MasterIdentity lost) => info.ReplicationId == lost.ReplicationId || info.PreviousReplicationId == lost.ReplicationId;
@@ -114,6 +142,7 @@ internal static class WriteSafety
         ImmutableArray<NodeAddress> wanted = [.. quorum.Replicas
             .Concat(configured.Where(n => IsAttached(n) || (view.Node(n).IsOnline && !Membership.IsForeign(topology, view.Node(n)))))
             .Where(n => n != master.Address).Distinct().Order()];
+        quorum = WithRuns(quorum, view, wanted, HasAll);
         ImmutableArray<NodeAddress> stay = [.. wanted.Where(n => IsAttached(n) || (policy.Nodes.Contains(n) && !Verdict.IsUnavailable(view, policy, n, out _)))];
         if (stay.Length == wanted.Length || stay.IsEmpty)
         {
@@ -122,7 +151,7 @@ internal static class WriteSafety
 
         ImmutableArray<NodeView> behind = [.. stay.Select(view.Node).Where(n => !HasAll(n))];
         return behind.IsEmpty
-            ? (quorum with { Replicas = stay }, [])
+            ? (WithRuns(quorum, view, stay, HasAll) with { Replicas = stay }, [])
             : (quorum with { Replicas = wanted },
                 [.. behind.Where(n => n is { IsReplica: true, FailingSince: null } && n.InfoAsked < master.InfoAsked).Select(n => new Inspect(n.Address))]);
 
@@ -131,6 +160,14 @@ internal static class WriteSafety
         bool HasAll(NodeView node) => node.IsReplica && node.Info!.MasterAddress == master.Address && !node.Info.SyncInProgress
             && node.Info.ReplicationId == master.Info!.ReplicationId && node.Info.Offset >= master.Info.Offset;
     }
+
+    /// <summary>A new member need not hold anything, whatever its run; one that was restarted gets its new run when it has everything.</summary>
+    private static WriteQuorum WithRuns(WriteQuorum quorum, ClusterView view, ImmutableArray<NodeAddress> members, Func<NodeView, bool> hasAll) => quorum with
+    {
+        Runs = quorum.Runs.RemoveRange(quorum.Runs.Keys.Except(members))
+            .SetItems(members.Select(view.Node).Where(n => n is { IsOnline: true, FailingSince: null } && (!quorum.Runs.ContainsKey(n.Address) || hasAll(n)))
+                .Select(n => KeyValuePair.Create(n.Address, n.Info!.RunId))),
+    };
 
     private static (WriteQuorum Quorum, ImmutableArray<FailoverAction> Actions) Fenced(
         WriteQuorum quorum, ClusterView view, FailoverPolicy policy, WriteQuorum published, NodeView master)

@@ -95,7 +95,7 @@ public static class HistoryJson
             using JsonDocument document = JsonDocument.Parse(utf8);
             return [.. document.RootElement.EnumerateArray().Select(Entry)];
         }
-        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException or ArgumentException or OverflowException)
         {
             throw new FormatException($"{What} is not readable: {e.Message}", e);
         }

@@ -14,27 +14,27 @@ internal static class Json
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     };
 
-    /// <summary>Parses an object; anything else is a <see cref="FormatException"/> that begins with <paramref name="what"/>.</summary>
-    internal static JsonDocument ParseObject(ReadOnlyMemory<byte> utf8, string what)
+    /// <summary>
+    /// Reads an object; whatever is wrong with it is a <see cref="FormatException"/> that begins with <paramref name="what"/>: also half a
+    /// surrogate pair, two names for one node, a number that is no time.
+    /// </summary>
+    internal static T Read<T>(ReadOnlyMemory<byte> utf8, string what, Func<JsonElement, T> read)
     {
-        JsonDocument document;
         try
         {
-            document = JsonDocument.Parse(utf8);
+            using JsonDocument document = JsonDocument.Parse(utf8);
+            return document.RootElement.ValueKind == JsonValueKind.Object
+                ? read(document.RootElement)
+                : throw new FormatException($"{what} is a JSON {document.RootElement.ValueKind}, not an object.");
         }
         catch (JsonException e)
         {
             throw new FormatException($"{what} is not JSON: {e.Message}", e);
         }
-
-        if (document.RootElement.ValueKind == JsonValueKind.Object)
+        catch (Exception e) when (e is InvalidOperationException or ArgumentException or OverflowException)
         {
-            return document;
+            throw new FormatException($"{what} is not readable: {e.Message}", e);
         }
-
-        JsonValueKind kind = document.RootElement.ValueKind;
-        document.Dispose();
-        throw new FormatException($"{what} is a JSON {kind}, not an object.");
     }
 
     internal static string? Text(JsonElement parent, string field, string what)

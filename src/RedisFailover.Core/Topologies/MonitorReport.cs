@@ -29,10 +29,10 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
 
     /// <summary>Reads <c>{"available":{"h:p":latencySeconds},"unavailable":["h:p"]}</c>; fields that are unknown are skipped.</summary>
     /// <exception cref="FormatException">It is no such view.</exception>
-    public static MonitorReport Parse(ReadOnlyMemory<byte> utf8)
+    public static MonitorReport Parse(ReadOnlyMemory<byte> utf8) => Json.Read(utf8, What, Parse);
+
+    private static MonitorReport Parse(JsonElement root)
     {
-        using JsonDocument document = Json.ParseObject(utf8, What);
-        JsonElement root = document.RootElement;
         ImmutableSortedDictionary<NodeAddress, double>.Builder available = ImmutableSortedDictionary.CreateBuilder<NodeAddress, double>();
         if (Json.Object(root, "available", What) is { } nodes)
         {

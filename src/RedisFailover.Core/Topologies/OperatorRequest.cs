@@ -48,34 +48,37 @@ public sealed record OperatorRequest(string Id)
     {
         try
         {
-            using JsonDocument document = Json.ParseObject(utf8, What);
-            JsonElement root = document.RootElement;
-            if (Json.Text(root, "kind", What) is not "switchover" and var kind)
-            {
-                throw new FormatException($"{What}: \"kind\" is '{kind}'; allowed: switchover.");
-            }
-
-            long millis = Json.Number(root, "timeoutMillis", What);
-            return new OperatorRequest(id)
-            {
-                Target = Json.Address(root, "target", What),
-                Timeout = millis switch
-                {
-                    0 => null,
-                    >= 100 and <= 60_000 => TimeSpan.FromMilliseconds(millis),
-                    _ => throw new FormatException($"{What}: \"timeoutMillis\" is {millis}; allowed: 100 to 60000."),
-                },
-                Force = Json.Flag(root, "force", What),
-                By = Json.Text(root, "by", What) ?? "",
-                At = When(root),
-                Answer = Json.Object(root, "answer", What) is { } answer ? ParseAnswer(answer) : null,
-                Version = version,
-            };
+            return Json.Read(utf8, What, root => Parse(id, root, version));
         }
         catch (FormatException e)
         {
             return new OperatorRequest(id) { Fault = e.Message, Version = version };
         }
+    }
+
+    private static OperatorRequest Parse(string id, JsonElement root, int version)
+    {
+        if (Json.Text(root, "kind", What) is not "switchover" and var kind)
+        {
+            throw new FormatException($"{What}: \"kind\" is '{kind}'; allowed: switchover.");
+        }
+
+        long millis = Json.Number(root, "timeoutMillis", What);
+        return new OperatorRequest(id)
+        {
+            Target = Json.Address(root, "target", What),
+            Timeout = millis switch
+            {
+                0 => null,
+                >= 100 and <= 60_000 => TimeSpan.FromMilliseconds(millis),
+                _ => throw new FormatException($"{What}: \"timeoutMillis\" is {millis}; allowed: 100 to 60000."),
+            },
+            Force = Json.Flag(root, "force", What),
+            By = Json.Text(root, "by", What) ?? "",
+            At = When(root),
+            Answer = Json.Object(root, "answer", What) is { } answer ? ParseAnswer(answer) : null,
+            Version = version,
+        };
     }
 
     /// <summary>Writes it, with its answer if it has one, as UTF-8, indented.</summary>

@@ -11,14 +11,17 @@ namespace RedisFailover;
 /// </summary>
 public static class TopologyJson
 {
+    /// <summary>Far more than there will ever be, and far enough from where counting on overflows: also in a language whose numbers are floating-point.</summary>
+    private const long MaxEpoch = 1_000_000_000_000_000;
+
     private const string What = "The topology";
 
     /// <summary>Reads the content of the znode. Fields that are unknown are skipped; those missing have their defaults.</summary>
     /// <exception cref="FormatException">It is no topology; the message names the field and what is allowed.</exception>
-    public static Topology Parse(ReadOnlyMemory<byte> utf8)
+    public static Topology Parse(ReadOnlyMemory<byte> utf8) => Json.Read(utf8, What, Parse);
+
+    private static Topology Parse(JsonElement root)
     {
-        using JsonDocument document = Json.ParseObject(utf8, What);
-        JsonElement root = document.RootElement;
         if (!root.TryGetProperty("master", out _) && !root.TryGetProperty("slaves", out _))
         {
             throw new FormatException($"{What} has neither \"master\" nor \"slaves\".");
@@ -60,7 +63,7 @@ public static class TopologyJson
                 : null,
             LastChange = Json.Object(root, "lastChange", What) is { } change ? HistoryJson.Entry(change) : null,
             Remarks = Json.Object(root, "remarks", What) is { } remarks
-                ? remarks.EnumerateObject().ToImmutableSortedDictionary(r => Node(r.Name), r => Json.Text(remarks, r.Name, What) ?? "")
+                ? Texts(remarks, "remarks")
                 : ImmutableSortedDictionary<NodeAddress, string>.Empty,
         };
 
@@ -73,9 +76,9 @@ public static class TopologyJson
             };
         }
 
-        if (topology.Epoch < 0)
+        if (topology.Epoch is < 0 or > MaxEpoch)
         {
-            throw new FormatException($"{What}: \"epoch\" is {topology.Epoch}; allowed: 0 or more.");
+            throw new FormatException($"{What}: \"epoch\" is {topology.Epoch}; allowed: 0 to {MaxEpoch}.");
         }
 
         // While a living master hands over it is still named; clients that do not know the state go on with it.
@@ -137,6 +140,13 @@ public static class TopologyJson
                 writer.WriteNumber("quorum", quorum.Quorum);
                 Json.Write(writer, "replicas", quorum.Replicas);
                 writer.WriteNumber("minReplicas", quorum.MinReplicas);
+                writer.WriteStartObject("runs");
+                foreach ((NodeAddress node, string run) in quorum.Runs)
+                {
+                    writer.WriteString(node.ToString(), run);
+                }
+
+                writer.WriteEndObject();
                 writer.WriteStartObject("before");
                 writer.WriteNumber("minReplicas", quorum.Before.Count);
                 writer.WriteNumber("maxLag", quorum.Before.MaxLag);
@@ -202,8 +212,10 @@ public static class TopologyJson
 
     private static string Iso(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
 
-    private static NodeAddress Node(string text)
-        => NodeAddress.TryParse(text, out NodeAddress? node) ? node : throw new FormatException($"{What}: \"remarks\" holds '{text}', which is not host:port.");
+    private static ImmutableSortedDictionary<NodeAddress, string> Texts(JsonElement byNode, string field)
+        => byNode.EnumerateObject().ToImmutableSortedDictionary(
+            n => NodeAddress.TryParse(n.Name, out NodeAddress? node) ? node : throw new FormatException($"{What}: \"{field}\" holds '{n.Name}', which is not host:port."),
+            n => Json.Text(byNode, n.Name, What) ?? "");
 
     private static WriteQuorum? Quorum(JsonElement root)
         => Json.Object(root, "writeSafety", What) is not { } safety
@@ -216,7 +228,10 @@ public static class TopologyJson
                 (int)Json.Number(safety, "minReplicas", What),
                 Json.Object(safety, "before", What) is { } before
                     ? new MinReplicas((int)Json.Number(before, "minReplicas", What), (int)Json.Number(before, "maxLag", What))
-                    : MinReplicas.Default);
+                    : MinReplicas.Default)
+            {
+                Runs = Json.Object(safety, "runs", What) is { } runs ? Texts(runs, "runs") : ImmutableSortedDictionary<NodeAddress, string>.Empty,
+            };
 
     private static MasterIdentity? Identity(JsonElement root)
         => Json.Object(root, "identity", What) is not { } identity

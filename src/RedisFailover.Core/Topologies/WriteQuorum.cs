@@ -21,13 +21,19 @@ public sealed record MinReplicas(int Count, int MaxLag)
 /// <param name="Before">What the operator had set on the first master that was managed; put back when this is switched off.</param>
 public sealed record WriteQuorum(int Quorum, ImmutableArray<NodeAddress> Replicas, int MinReplicas, MinReplicas Before)
 {
+    /// <summary>
+    /// The run id of each of <see cref="Replicas"/>, as far as known. One that shows another was restarted: what it had acknowledged may be gone,
+    /// and it does not count, and its new run id does not stand here, before it has had all that the master had.
+    /// </summary>
+    public ImmutableSortedDictionary<NodeAddress, string> Runs { get; init; } = ImmutableSortedDictionary<NodeAddress, string>.Empty;
+
     /// <summary>How many of <see cref="Replicas"/> have to answer so that each such write is on one of them: n - K + 1, 1 at least.</summary>
     public int Needed => Math.Max(1, Replicas.Length - Quorum + 1);
 
     /// <summary>Compares by content, the list included.</summary>
     public bool Equals(WriteQuorum? other)
         => other is not null && Quorum == other.Quorum && MinReplicas == other.MinReplicas && Before == other.Before
-            && Replicas.AsSpan().SequenceEqual(other.Replicas.AsSpan());
+            && Replicas.AsSpan().SequenceEqual(other.Replicas.AsSpan()) && Runs.SequenceEqual(other.Runs);
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Quorum, Replicas.Length, MinReplicas);

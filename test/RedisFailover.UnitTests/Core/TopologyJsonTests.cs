@@ -65,11 +65,14 @@ public sealed class TopologyJsonTests
     [TestCase("{\"master\":null,\"slaves\":\"a:1\"}", "allowed: a list of host:port")]
     [TestCase("{\"master\":null,\"slaves\":[1]}", "holds 1, which is not host:port")]
     [TestCase("{\"master\":null,\"epoch\":\"x\"}", "\"epoch\" is \"x\"; allowed: a whole number")]
-    [TestCase("{\"master\":null,\"epoch\":-1}", "allowed: 0 or more")]
+    [TestCase("{\"master\":null,\"epoch\":-1}", "allowed: 0 to")]
     [TestCase("{\"master\":null,\"state\":\"dancing\"}", "allowed: ok, failing-over, switching-over, no-master")]
     [TestCase("{\"master\":\"a:1\",\"state\":\"failing-over\"}", "contradict")]
     [TestCase("{\"master\":null,\"state\":\"ok\"}", "contradict")]
     [TestCase("{\"master\":null,\"changedAt\":\"yesterday\"}", "ISO 8601")]
+    [TestCase("{\"master\":null,\"reason\":\"\\ud800\"}", "not readable")]
+    [TestCase("{\"master\":null,\"remarks\":{\"a:1\":\"x\",\"A:1\":\"y\"}}", "not readable")]
+    [TestCase("{\"master\":null,\"epoch\":9223372036854775807}", "allowed: 0 to")]
     public void What_is_no_topology_is_refused_with_a_word(string text, string word)
         => Assert.That(() => Parse(text), Throws.TypeOf<FormatException>().With.Message.Contains(word));
 
