@@ -58,7 +58,7 @@ internal sealed partial class FailoverBatch(NodeSet nodes, int db, object? async
             foreach (QueuedCall call in calls)
             {
                 Exception? failure = await call.ReplyAsync().ConfigureAwait(false);
-                if (failure is not null && Failures.Judge(failure) == Outcome.NotApplied)
+                if (failure is not null && Failures.JudgeCall(failure) == Outcome.NotApplied)
                 {
                     unapplied.Add(call);
                     last = failure;

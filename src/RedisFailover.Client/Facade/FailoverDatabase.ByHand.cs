@@ -75,13 +75,13 @@ internal sealed partial class FailoverDatabase
     {
         BlockingCommands.Refuse(command, args);
         CommandClass listed = RoutingTable.Of(command);
-        return listed == CommandClass.Write ? ClassOfScript(flags) : listed;
+        return listed == CommandClass.Write && !RoutingTable.IsKnownWrite(command) ? ClassOfScript(flags) : listed;
     }
 
     // Only the caller knows that a script, or a command that is not in the table, reads. If it writes after all, the replica
     // refuses it and it goes to the master.
     private static CommandClass ClassOfScript(CommandFlags flags)
         => (flags & StackExchangeVersion.RoleMask) is StackExchangeVersion.PreferReplica or StackExchangeVersion.DemandReplica
-            ? CommandClass.Read
+            ? CommandClass.Unsure
             : CommandClass.Write;
 }

@@ -88,6 +88,11 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
                 throw new NotAppliedException($"{node.Address} is master no more and discarded the transaction. It was not applied.", node.Address, failure);
             }
 
+            if (await RefusalAsync(node).ConfigureAwait(false) is { } refusal)
+            {
+                throw new NotAppliedException($"{node.Address} takes no writes ({refusal.Message}) and discarded the transaction. It was not applied.", node.Address, failure);
+            }
+
             throw;
         }
 
@@ -110,5 +115,22 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
     {
         RedisResult role = await node.Database(0).ExecuteAsync("ROLE").ConfigureAwait(false);
         return (string?)((RedisResult[])role!)[0] == "slave";
+    }
+
+    /// <summary>
+    /// What a master says to a write when it takes none (NOREPLICAS); null otherwise. The write deletes a key that does not exist,
+    /// which neither lacks memory nor reaches a replica.
+    /// </summary>
+    private static async Task<RedisServerException?> RefusalAsync(LiveNode node)
+    {
+        try
+        {
+            await node.Database(0).KeyDeleteAsync($"redis-failover:{Guid.NewGuid():N}").ConfigureAwait(false);
+            return null;
+        }
+        catch (RedisServerException refusal)
+        {
+            return Failures.Judge(refusal) == Outcome.NotApplied ? refusal : null;
+        }
     }
 }

@@ -45,6 +45,13 @@ internal static class Failures
     /// <summary>EXEC was refused because a command before it was: nothing was applied.</summary>
     public static bool IsDiscarded(RedisServerException failure) => Starts(failure, "EXECABORT");
 
+    /// <summary>
+    /// The same for a call that is no transaction of the caller's: one that the library wraps in MULTI and EXEC (LockRelease, LockExtend)
+    /// was not applied when EXEC is refused. Why it was is lost; it is the node's state in all likelihood, such a call is never malformed.
+    /// </summary>
+    public static Outcome JudgeCall(Exception failure)
+        => failure is RedisServerException server && IsDiscarded(server) ? Outcome.NotApplied : Judge(failure);
+
     private static Outcome Judge(RedisConnectionException failure)
         => failure.CommandStatus == CommandStatus.WaitingToBeSent
             || failure.FailureType is ConnectionFailureType.UnableToResolvePhysicalConnection or ConnectionFailureType.UnableToConnect

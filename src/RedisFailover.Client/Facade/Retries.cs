@@ -33,6 +33,12 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, WhenAmbiguous wh
     // A replica has refused it as a write: only the master will do.
     private bool _needsMaster;
 
+    // Sent without a reply, and sent again: the first such attempt.
+    private (LiveNode Node, Exception Failure)? _unanswered;
+
+    // The caller's flags make no read of it, nor does the table once a replica has refused it as a write.
+    private bool MayWrite => kind is CommandClass.Write or CommandClass.Unsure || _needsMaster;
+
     private TimeSpan Remaining => nodes.Options.WriteWait - _time.GetElapsedTime(_since);
 
     /// <summary>The caller's flags, or those for the master once a replica has refused the call as a write.</summary>
@@ -93,16 +99,21 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, WhenAmbiguous wh
     {
         _lastNode = node;
         _lastFailure = failure;
-        Outcome outcome = Failures.Judge(failure);
+        Outcome outcome = Failures.JudgeCall(failure);
         if (outcome == Outcome.CommandFailed)
         {
             ExceptionDispatchInfo.Throw(failure);
         }
 
-        if (outcome == Outcome.Ambiguous && kind == CommandClass.Write && whenAmbiguous == WhenAmbiguous.Tell)
+        if (outcome == Outcome.Ambiguous)
         {
-            Measures.Count(Measures.Ambiguous, nodes.Options);
-            throw new MayHaveBeenAppliedException(node.Address, failure);
+            if (MayWrite && whenAmbiguous == WhenAmbiguous.Tell)
+            {
+                Measures.Count(Measures.Ambiguous, nodes.Options);
+                throw new MayHaveBeenAppliedException(node.Address, failure);
+            }
+
+            _unanswered ??= (node, failure);
         }
 
         _needsMaster |= Failures.IsReadOnly(failure);
@@ -127,8 +138,14 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, WhenAmbiguous wh
 
     private TimeSpan RemainingOrThrow() => Remaining is var remaining && remaining > TimeSpan.Zero ? remaining : throw TimeIsOver();
 
-    private NotAppliedException TimeIsOver()
+    private FailoverException TimeIsOver()
     {
+        if (MayWrite && _unanswered is { } unanswered)
+        {
+            Measures.Count(Measures.Ambiguous, nodes.Options);
+            return new MayHaveBeenAppliedException(unanswered.Node.Address, unanswered.Failure);
+        }
+
         Measures.Count(Measures.NotApplied, nodes.Options);
         Topology topology = nodes.Current.Topology;
         string wanted = kind == CommandClass.Write || _needsMaster ? "master" : "node to read from";

@@ -13,6 +13,9 @@ internal enum CommandClass
 
     /// <summary>Depends on no key: any node, chosen as for a read.</summary>
     Either,
+
+    /// <summary>Goes where a read goes because its caller says that it reads, and may write all the same: a script, or a command that is not listed.</summary>
+    Unsure,
 }
 
 /// <summary>routing.txt at run time: for Execute, which is given a command, and for the tests.</summary>
@@ -24,11 +27,21 @@ internal static partial class RoutingTable
         .DistinctBy(pair => pair.command)
         .ToFrozenDictionary(pair => pair.command, pair => pair.Class, StringComparer.OrdinalIgnoreCase);
 
+    // EVAL and EVALSHA are listed for their members' sake: what a script does the table cannot know.
+    private static readonly FrozenSet<string> s_writes = Rows()
+        .Where(row => row.Class == CommandClass.Write && row.Member != "ScriptEvaluate")
+        .SelectMany(row => row.Commands)
+        .Where(command => !s_commands.ContainsKey(command))
+        .ToFrozenSet(StringComparer.OrdinalIgnoreCase);
+
     /// <summary>The rows of the table, in its order. The oldest StackExchange.Redis that the client compiles against lacks the later members.</summary>
     public static IReadOnlyList<(CommandClass Class, string Member, bool IsLater, string[] Commands)> All { get; } = Rows();
 
     /// <summary>The class of a Redis command; what is not listed writes.</summary>
     public static CommandClass Of(string command) => s_commands.GetValueOrDefault(command, CommandClass.Write);
+
+    /// <summary>Whether it is known to write, or to belong to the master; false for what is not listed, and for scripts.</summary>
+    public static bool IsKnownWrite(string command) => s_writes.Contains(command);
 
     private static partial (CommandClass Class, string Member, bool IsLater, string[] Commands)[] Rows();
 }

@@ -66,56 +66,102 @@ internal sealed class NodeLink : IAsyncDisposable
     private async Task RunAsync()
     {
         CancellationToken closing = _closing.Token;
-        int failures = 0;
         try
         {
-            while (true)
+            for (int failures = 0; ;)
             {
-                (LiveNode? live, string? failure) = await ConnectAsync(closing).ConfigureAwait(false);
-                if (live is null)
+                if (await LiveAsync(closing).ConfigureAwait(false))
                 {
-                    if (Failure is null)
-                    {
-                        Log.NodeUnreachable(_logger, Address, failure!);
-                    }
-
-                    Failure = failure;
-                    _firstAttempt.TrySetResult();
-                    await Task.Delay(s_backoff.Spread(failures++), _options.TimeProvider, closing).ConfigureAwait(false);
-                    continue;
+                    failures = 0;
                 }
+                else
+                {
+                    await Task.Delay(s_backoff.Spread(failures++), _options.TimeProvider, closing).ConfigureAwait(false);
+                }
+            }
+        }
+        catch (Exception) when (closing.IsCancellationRequested)
+        {
+            _firstAttempt.TrySetResult();
+        }
+    }
 
-                failures = 0;
+    /// <summary>One connection from its beginning to its end; false when there was none, or when it ended in a way that nobody foresaw.</summary>
+    private async Task<bool> LiveAsync(CancellationToken closing)
+    {
+        LiveNode? live = null;
+        string? failure;
+        bool foreseen = true;
+        try
+        {
+            (live, failure) = await ConnectAsync(closing).ConfigureAwait(false);
+            if (live is not null)
+            {
                 Failure = null;
                 Volatile.Write(ref _live, live);
                 Log.NodeConnected(_logger, Address);
                 _changed();
                 _firstAttempt.TrySetResult();
-                try
-                {
-                    Failure = await WatchAsync(live, closing).ConfigureAwait(false);
-                    Log.NodeLost(_logger, Address, Failure);
-                }
-                finally
-                {
-                    Interlocked.CompareExchange(ref _live, null, live);
-                    live.Close();
-                }
-
-                _changed();
+                failure = await WatchAsync(live, closing).ConfigureAwait(false);
             }
         }
-        catch (OperationCanceledException) when (closing.IsCancellationRequested)
+        catch (Exception unforeseen) when (!closing.IsCancellationRequested)
         {
+            // A mistake in ConfigureNode, say, or a multiplexer that the application has disposed. Whoever connects is told; later
+            // there is nobody to tell, and the next attempt may go well.
+            failure = unforeseen.Message;
+            foreseen = false;
+            if (live is null)
+            {
+                Failed(failure);
+            }
+
+            if (_firstAttempt.TrySetException(unforeseen))
+            {
+                // Nobody may be waiting for it.
+                _ = _firstAttempt.Task.Exception;
+            }
+        }
+        finally
+        {
+            if (live is not null)
+            {
+                Interlocked.CompareExchange(ref _live, null, live);
+                live.Close();
+            }
+        }
+
+        if (live is null)
+        {
+            Failed(failure!);
             _firstAttempt.TrySetResult();
+            return false;
         }
-        catch (Exception failure)
+
+        Failure = failure;
+        Log.NodeLost(_logger, Address, failure!);
+        try
         {
-            // A mistake in ConfigureNode, say: whoever connects is told.
-            Failure = failure.Message;
-            _firstAttempt.TrySetException(failure);
-            throw;
+            _changed();
         }
+        catch (Exception) when (!closing.IsCancellationRequested)
+        {
+            // A listener of the application's to our traces: the snapshot is built again when the node is back.
+            return false;
+        }
+
+        return foreseen;
+    }
+
+    /// <summary>Says so once, and not again before it was connected.</summary>
+    private void Failed(string failure)
+    {
+        if (Failure is null)
+        {
+            Log.NodeUnreachable(_logger, Address, failure);
+        }
+
+        Failure = failure;
     }
 
     private async Task<(LiveNode? Live, string? Failure)> ConnectAsync(CancellationToken closing)
@@ -132,7 +178,17 @@ internal sealed class NodeLink : IAsyncDisposable
         {
             ConnectionMultiplexer multiplexer = await ConnectionMultiplexer.ConnectAsync(configuration).ConfigureAwait(false);
             StackExchangeVersion.Configure(multiplexer, _options.ContinueOnThreadPool);
-            var live = new LiveNode(Address, multiplexer) { IsPreferred = _options.PreferNode?.Invoke(Address) ?? true };
+            var live = new LiveNode(Address, multiplexer);
+            try
+            {
+                live.IsPreferred = _options.PreferNode?.Invoke(Address) ?? true;
+            }
+            catch
+            {
+                live.Close();
+                throw;
+            }
+
             if (closing.IsCancellationRequested)
             {
                 live.Close();

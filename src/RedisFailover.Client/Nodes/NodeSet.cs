@@ -26,7 +26,7 @@ internal sealed class NodeSet : IAsyncDisposable
     public NodeSet(FailoverOptions options, ILogger logger)
     {
         Options = options;
-        _logger = logger;
+        _logger = new ToleratedLogger(logger);
         _current = new Snapshot(Topology.None, null, [], options.ReadFrom);
         _sockets = new SharedSockets();
         _lag = options.MaxReplicaLag is { } most ? new ReplicaLag(this, most) : null;
@@ -221,7 +221,8 @@ internal sealed class NodeSet : IAsyncDisposable
             master = null;
         }
 
-        LiveNode[] replicas = [.. _topology.Replicas.Select(Live).OfType<LiveNode>()];
+        // A topology that names one twice names one node.
+        LiveNode[] replicas = [.. _topology.Replicas.Distinct().Select(Live).OfType<LiveNode>()];
         var next = new Snapshot(_topology, master, replicas, Options.ReadFrom, _lag?.Fresh(replicas), _fenced);
         Snapshot previous = _current;
         if (ReferenceEquals(next.Topology, previous.Topology) && next.SameNodes(previous))

@@ -16,6 +16,7 @@ public sealed class RoutingTests
     private static readonly HashSet<string> s_newer =
     [
         "VISMEMBER", "VDIM", "VEMB", "VGETATTR", "VLINKS", "VINFO", "VCARD", "VRANDMEMBER", "VSIM", "HPEXPIRETIME", "HPTTL",
+        "MSETEX", "HEXPIRE", "HEXPIREAT", "HGETDEL", "HGETEX", "HPERSIST", "HPEXPIRE", "HPEXPIREAT", "HSETEX", "VADD", "VREM", "VSETATTR",
     ];
 
     [Test]

@@ -17,6 +17,15 @@ public sealed class RoutingTableTests
     public void A_command_that_is_not_known_to_read_is_a_write(string command, string expected)
         => Assert.That(RoutingTable.Of(command).ToString(), Is.EqualTo(expected));
 
+    [TestCase("set", true)]
+    [TestCase("SORT", true)]
+    [TestCase("SORT_RO", false)]
+    [TestCase("GET", false)]
+    [TestCase("EVALSHA", false)]
+    [TestCase("A.COMMAND.OF.TOMORROW", false)]
+    public void A_known_write_is_told_from_what_is_not_listed(string command, bool expected)
+        => Assert.That(RoutingTable.IsKnownWrite(command), Is.EqualTo(expected));
+
     [Test]
     public void No_member_is_listed_twice()
         => Assert.That(RoutingTable.All.Where(row => row.Member != "-").Select(row => row.Member), Is.Unique);

@@ -1,0 +1,88 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using NUnit.Framework;
+using RedisFailover.Client;
+
+namespace RedisFailover.UnitTests.Client;
+
+/// <summary>A node's link outlives what nobody foresaw.</summary>
+[TestFixture]
+public sealed class NodeLinkTests
+{
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(30);
+
+    [TestCase("ConfigureNode")]
+    [TestCase("PreferNode")]
+    [TestCase("nothing")]
+    public async Task A_disposed_multiplexer_a_logger_that_throws_and_a_callback_that_throws_once_do_not_end_it(string throws)
+    {
+        await using var master = new RehearsalNode(isMaster: true);
+        int configured = 0;
+        int preferred = 0;
+        var options = new FailoverOptions
+        {
+            ConfigureNode = _ => Throw(throws == "ConfigureNode" && ++configured == 2),
+            PreferNode = _ => Throw(throws == "PreferNode" && ++preferred == 2),
+        };
+        await using var nodes = new NodeSet(options, new Throwing());
+        nodes.Apply(new Topology { Epoch = 1, Master = master.Address, State = TopologyState.Ok });
+        await nodes.FirstAttempts().WaitAsync(s_limit);
+        LiveNode first = await MasterAsync(nodes, null);
+        first.Multiplexer.Dispose();
+        LiveNode second = await MasterAsync(nodes, first);
+        Assert.That(second.Address, Is.EqualTo(master.Address));
+        Assert.That(configured + preferred, throws == "nothing" ? Is.Zero : Is.GreaterThanOrEqualTo(3));
+    }
+
+    [Test]
+    public async Task Whoever_connects_is_told_what_the_first_attempt_threw()
+    {
+        await using var master = new RehearsalNode(isMaster: true);
+        await using var nodes = new NodeSet(new FailoverOptions { ConfigureNode = _ => Throw(true) }, NullLogger.Instance);
+        nodes.Apply(new Topology { Epoch = 1, Master = master.Address, State = TopologyState.Ok });
+        Assert.That(async () => await nodes.FirstAttempts().WaitAsync(s_limit), Throws.InvalidOperationException);
+        Assert.That(nodes.States()[0].Failure, Is.EqualTo("mistake"));
+    }
+
+    [Test]
+    public async Task A_replica_that_is_named_twice_is_asked_once_how_far_it_is_behind()
+    {
+        await using var master = new RehearsalNode(isMaster: true);
+        await using var replica = new RehearsalNode(isMaster: false);
+        var nodes = new NodeSet(new FailoverOptions { MaxReplicaLag = TimeSpan.FromMilliseconds(40) }, NullLogger.Instance);
+        nodes.Apply(new Topology { Epoch = 1, Master = master.Address, Replicas = [replica.Address, replica.Address], State = TopologyState.Ok });
+        await nodes.FirstAttempts().WaitAsync(s_limit);
+        Assert.That(nodes.Current.Replicas, Has.Length.EqualTo(1));
+        await Task.Delay(100);
+        await nodes.DisposeAsync();
+    }
+
+    private static async Task<LiveNode> MasterAsync(NodeSet nodes, LiveNode? former)
+    {
+        using var limit = new CancellationTokenSource(s_limit);
+        while (true)
+        {
+            Snapshot current = nodes.Current;
+            if (current.Master is { } master && master != former)
+            {
+                return master;
+            }
+
+            await current.Superseded.WaitAsync(limit.Token);
+        }
+    }
+
+    private static bool Throw(bool mistaken) => mistaken ? throw new InvalidOperationException("mistake") : true;
+
+    private sealed class Throwing : ILogger
+    {
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull
+            => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+            => throw new InvalidOperationException("disk full");
+    }
+}

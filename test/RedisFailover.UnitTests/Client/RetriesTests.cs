@@ -1,0 +1,88 @@
+using System.Reflection;
+using System.Runtime.CompilerServices;
+using Microsoft.Extensions.Logging.Abstractions;
+using NUnit.Framework;
+using RedisFailover.Client;
+using StackExchange.Redis;
+
+namespace RedisFailover.UnitTests.Client;
+
+/// <summary>What a call is told after a failure, by what is known of it.</summary>
+[TestFixture]
+public sealed class RetriesTests
+{
+    private static readonly Exception s_unanswered = new OperationCanceledException();
+    private readonly LiveNode _node = (LiveNode)RuntimeHelpers.GetUninitializedObject(typeof(LiveNode));
+
+    [TestCase("Write")]
+    [TestCase("Unsure")]
+    public async Task What_may_write_is_not_repeated_when_its_reply_never_came(string kind)
+    {
+        await using NodeSet nodes = Nodes();
+        var retries = new Retries(nodes, Enum.Parse<CommandClass>(kind));
+        Assert.That(async () => await retries.AfterAsync(s_unanswered, _node), Throws.TypeOf<MayHaveBeenAppliedException>());
+    }
+
+    [Test]
+    public async Task A_read_is_repeated_until_a_replica_has_refused_it_as_a_write()
+    {
+        await using NodeSet nodes = Nodes();
+        var retries = new Retries(nodes, CommandClass.Read);
+        await retries.AfterAsync(s_unanswered, _node);
+        await retries.AfterAsync(Said("READONLY You can't write against a read only replica."), _node);
+        Assert.That(() => retries.After(s_unanswered, _node), Throws.TypeOf<MayHaveBeenAppliedException>());
+    }
+
+    [TestCase("Write", true)]
+    [TestCase("Read", false)]
+    public async Task When_the_time_is_over_a_call_that_was_sent_before_may_have_been_applied(string kind, bool may)
+    {
+        await using NodeSet nodes = Nodes(TimeSpan.FromMilliseconds(50));
+        var retries = new Retries(nodes, Enum.Parse<CommandClass>(kind), WhenAmbiguous.Repeat);
+        await retries.AfterAsync(s_unanswered, _node);
+        Assert.That(
+            async () => await retries.WaitAsync(nodes.Current.Superseded),
+            may ? Throws.TypeOf<MayHaveBeenAppliedException>().With.InnerException.SameAs(s_unanswered) : Throws.TypeOf<NotAppliedException>());
+    }
+
+    [Test]
+    public async Task A_call_that_the_library_wraps_in_a_transaction_goes_again_when_that_is_discarded()
+    {
+        await using NodeSet nodes = Nodes();
+        await new Retries(nodes, CommandClass.Write).AfterAsync(Said("EXECABORT Transaction discarded because of previous errors."), _node);
+        Assert.That(Failures.Judge(Said("EXECABORT Transaction discarded because of previous errors.")), Is.EqualTo(Outcome.CommandFailed), "a transaction of the caller's");
+    }
+
+    [TestCase("SET", "No master")]
+    [TestCase("EVAL", "No node to read from")]
+    [TestCase("A.COMMAND.OF.TOMORROW", "No node to read from")]
+    public async Task A_known_write_that_is_executed_goes_where_its_member_goes(string command, string told)
+    {
+        await using NodeSet nodes = Nodes(TimeSpan.FromMilliseconds(20));
+        IDatabase database = new FailoverDatabase(nodes, -1, null);
+        Assert.That(() => database.Execute(command, ["key", 1], StackExchangeVersion.PreferReplica), Throws.TypeOf<NotAppliedException>().With.Message.StartsWith(told));
+        Assert.That(
+            () => database.Execute(command, ["key", 1], StackExchangeVersion.DemandReplica),
+            command == "SET" ? Throws.ArgumentException : Throws.TypeOf<NotAppliedException>());
+    }
+
+    [Test]
+    public async Task A_command_that_is_not_listed_is_not_repeated_when_its_replica_dies()
+    {
+        await using var master = new RehearsalNode(isMaster: true);
+        await using var replica = new RehearsalNode(isMaster: false);
+        await using NodeSet nodes = Nodes();
+        nodes.Apply(new Topology { Epoch = 1, Master = master.Address, Replicas = [replica.Address], State = TopologyState.Ok });
+        await nodes.FirstAttempts();
+        Task sent = replica.FallSilent(commands: 1);
+        Task call = ((IDatabase)new FailoverDatabase(nodes, -1, null)).ExecuteAsync("A.COMMAND.OF.TOMORROW", ["rehearsal"], StackExchangeVersion.PreferReplica);
+        await sent.WaitAsync(TimeSpan.FromSeconds(30));
+        await replica.DisposeAsync();
+        Assert.That(async () => await call.WaitAsync(TimeSpan.FromSeconds(30)), Throws.TypeOf<MayHaveBeenAppliedException>());
+    }
+
+    private static NodeSet Nodes(TimeSpan? wait = null) => new(new FailoverOptions { WriteWait = wait ?? TimeSpan.FromSeconds(30) }, NullLogger.Instance);
+
+    private static Exception Said(string error) => (Exception)Activator.CreateInstance(
+        typeof(RedisServerException), BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic, null, [error], null)!;
+}
