@@ -122,6 +122,9 @@ public sealed record FailoverOptions
             OneOf(nameof(ReadFrom), ReadFrom),
             OneOf(nameof(WhenDisconnected), WhenDisconnected),
             TopologyCacheFile is "" ? Wrong(nameof(TopologyCacheFile), "empty", "a path, or null") : null,
+            TopologyCacheFile is { Length: > 0 } file && FileKind.Fault(file) is { } fault
+                ? Wrong(nameof(TopologyCacheFile), $"\"{file.Replace("\0", "\\0", StringComparison.Ordinal)}\", {fault}", "the path of a regular file, which need not exist yet, or null")
+                : null,
             User is not null && !StackExchangeVersion.KnowsUsers
                 ? Wrong(nameof(User), User, "none: this StackExchange.Redis knows no ACL user names, 2.x and later do")
                 : null,

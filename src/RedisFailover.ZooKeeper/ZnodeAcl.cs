@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using System.Text;
 
@@ -58,6 +59,21 @@ public sealed record ZnodeAcl(ZnodePermissions Permissions, string Scheme, strin
         byte[] hash = SHA1.HashData(Encoding.UTF8.GetBytes($"{user}:{password}"));
 #pragma warning restore CA5350
         return new ZnodeAcl(permissions, "digest", $"{user}:{Convert.ToBase64String(hash)}");
+    }
+
+    /// <summary>Refuses what cannot be written.</summary>
+    /// <exception cref="ArgumentException">An entry, or a part of it, is null.</exception>
+    internal static ImmutableArray<ZnodeAcl> Validate(ImmutableArray<ZnodeAcl> acl, [CallerArgumentExpression(nameof(acl))] string? name = null)
+    {
+        for (int i = 0; !acl.IsDefault && i < acl.Length; i++)
+        {
+            if (acl[i] is not { Scheme: not null, Id: not null })
+            {
+                throw new ArgumentException($"Entry {i} {(acl[i] is null ? "is" : "has a scheme or an id that is")} null.", name);
+            }
+        }
+
+        return acl;
     }
 }
 

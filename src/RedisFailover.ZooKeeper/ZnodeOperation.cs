@@ -57,7 +57,7 @@ public sealed record ZnodeOperation
     /// <param name="data">Its data.</param>
     /// <param name="mode">Its kind; the modes with a time to live are not possible inside a multi.</param>
     /// <param name="acl">Its access control list; default is <see cref="ZnodeAcl.Open"/>.</param>
-    /// <exception cref="ArgumentException">The path is malformed, or the mode needs a time to live.</exception>
+    /// <exception cref="ArgumentException">The path is malformed, the mode needs a time to live, or an entry of the list is null.</exception>
     public static ZnodeOperation Create(
         string path, ReadOnlyMemory<byte> data, CreateMode mode = CreateMode.Persistent, ImmutableArray<ZnodeAcl> acl = default)
     {
@@ -66,6 +66,7 @@ public sealed record ZnodeOperation
             throw new ArgumentException("A znode with a time to live cannot be created inside a multi.", nameof(mode));
         }
 
+        ZnodeAcl.Validate(acl);
         return new(ZnodeOperationKind.Create, ZnodePath.Validate(path, CreateModes.IsSequential(mode)))
         {
             Data = data,

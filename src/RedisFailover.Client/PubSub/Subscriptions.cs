@@ -14,6 +14,9 @@ internal sealed class Subscriptions : IAsyncDisposable
     private readonly CancellationTokenSource _closing = new();
     private readonly Task _following;
     private ImmutableDictionary<RedisChannel, Action<RedisChannel, RedisValue>> _handlers = ImmutableDictionary<RedisChannel, Action<RedisChannel, RedisValue>>.Empty;
+
+    // What each node was told, under the gate: a multiplexer keeps every handler that it is given, and a message comes once for each.
+    private readonly Dictionary<LiveNode, HashSet<RedisChannel>> _made = [];
     private LiveNode? _attached;
 
     public Subscriptions(NodeSet nodes)
@@ -82,9 +85,17 @@ internal sealed class Subscriptions : IAsyncDisposable
         {
             Action<RedisChannel, RedisValue>? left = handler is null ? null : _handlers.GetValueOrDefault(channel) - handler;
             _handlers = left is null ? _handlers.Remove(channel) : _handlers.SetItem(channel, left);
-            if (left is null && _attached is { } node && _nodes.Current.Uses(node))
+            if (left is not null)
             {
-                await node.Multiplexer.GetSubscriber().UnsubscribeAsync(channel).ConfigureAwait(false);
+                return;
+            }
+
+            foreach ((LiveNode node, HashSet<RedisChannel> channels) in _made)
+            {
+                if (channels.Remove(channel) && _nodes.Current.Uses(node))
+                {
+                    await node.Multiplexer.GetSubscriber().UnsubscribeAsync(channel).ConfigureAwait(false);
+                }
             }
         }
         finally
@@ -162,17 +173,44 @@ internal sealed class Subscriptions : IAsyncDisposable
             // As a replica it would hand on the same messages once more.
             before.Multiplexer.GetSubscriber().UnsubscribeAll(CommandFlags.FireAndForget);
         }
+
+        foreach (LiveNode other in _made.Keys.Where(other => other != node).ToArray())
+        {
+            _made.Remove(other);
+        }
     }
 
-    private Task SubscribeAsync(LiveNode node, RedisChannel channel)
+    /// <summary>Once for each channel and node, however many handlers the channel has.</summary>
+    private async Task SubscribeAsync(LiveNode node, RedisChannel channel)
     {
-        StackExchangeVersion.KeepOrder(node.Multiplexer);
-        return node.Multiplexer.GetSubscriber().SubscribeAsync(channel, (received, message) =>
+        HashSet<RedisChannel> channels = _made.TryGetValue(node, out HashSet<RedisChannel>? made) ? made : _made[node] = [];
+        if (!channels.Add(channel))
         {
-            if (_attached == node && _handlers.TryGetValue(channel, out Action<RedisChannel, RedisValue>? handler))
+            return;
+        }
+
+        StackExchangeVersion.KeepOrder(node.Multiplexer);
+        ISubscriber subscriber = node.Multiplexer.GetSubscriber();
+        bool confirmed = false;
+        try
+        {
+            await subscriber.SubscribeAsync(channel, (received, message) =>
             {
-                handler(received, message);
+                if (_attached == node && _handlers.TryGetValue(channel, out Action<RedisChannel, RedisValue>? handler))
+                {
+                    handler(received, message);
+                }
+            }).ConfigureAwait(false);
+            confirmed = true;
+        }
+        finally
+        {
+            if (!confirmed)
+            {
+                // The multiplexer keeps the handler even so: the next attempt would add a second one.
+                channels.Remove(channel);
+                subscriber.Unsubscribe(channel, flags: CommandFlags.FireAndForget);
             }
-        });
+        }
     }
 }

@@ -15,11 +15,18 @@ internal sealed class TopologyCache(string file, ILogger logger)
         try
         {
             string next = file + ".new";
+            if (FileKind.Fault(file) is { } fault)
+            {
+                throw new IOException($"it is {fault}");
+            }
+
             await WriteAsync(next, TopologyJson.Write(topology), cancellationToken).ConfigureAwait(false);
             System.IO.File.Move(next, file, overwrite: true);
             _told = false;
         }
-        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+#pragma warning disable CA1031 // No failure of the disk's or of the path's may end the following of topologies.
+        catch (Exception failure) when (failure is not OperationCanceledException)
+#pragma warning restore CA1031
         {
             // The application runs as well without: said once.
             if (!_told)
@@ -53,9 +60,11 @@ internal sealed class TopologyCache(string file, ILogger logger)
     {
         try
         {
-            return TopologyJson.Parse(System.IO.File.ReadAllBytes(file));
+            return FileKind.Fault(file) is not null ? null : TopologyJson.Parse(System.IO.File.ReadAllBytes(file));
         }
-        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or FormatException)
+#pragma warning disable CA1031 // Whatever stands there: then there is none.
+        catch (Exception)
+#pragma warning restore CA1031
         {
             return null;
         }

@@ -15,7 +15,11 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
     private readonly ILogger _logger;
     private readonly TimeProvider _time;
     private string? _unreadable;
+    private readonly CancellationTokenSource _closing = new();
+    private readonly HashSet<Task> _asking = [];
     private TimeSpan _granted;
+    private long _takenZxid;
+    private TaskCompletionSource _taken = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public ZooKeeperTopologySource(ZooKeeperConnectionString connection, FailoverOptions options)
     {
@@ -53,6 +57,13 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
             {
                 yield return topology;
             }
+
+            // Whoever follows has taken it over: he asks for the next one.
+            if (znode is not null)
+            {
+                Volatile.Write(ref _takenZxid, znode.Stat.ModifiedZxid);
+                Interlocked.Exchange(ref _taken, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).TrySetResult();
+            }
         }
     }
 
@@ -62,6 +73,33 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
     public TimeSpan SessionTimeout => _zooKeeper.Session is { } session ? _granted = session.SessionTimeout : _granted;
 
     public async Task AskFailoverAsync(NodeAddress? target, CancellationToken cancellationToken)
+    {
+        ObjectDisposedException.ThrowIf(_closing.IsCancellationRequested, typeof(FailoverConnection));
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _closing.Token);
+        Task asking = AskAsync(target, either.Token);
+        lock (_asking)
+        {
+            _asking.Add(asking);
+        }
+
+        try
+        {
+            await asking.ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (_closing.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        {
+            throw new ObjectDisposedException(nameof(FailoverConnection));
+        }
+        finally
+        {
+            lock (_asking)
+            {
+                _asking.Remove(asking);
+            }
+        }
+    }
+
+    private async Task AskAsync(NodeAddress? target, CancellationToken cancellationToken)
     {
         ZooKeeperSession session = await _zooKeeper.GetSessionAsync(cancellationToken).ConfigureAwait(false);
         var request = new OperatorRequest("") { Target = target, By = $"client library on {Environment.MachineName}, pid {Environment.ProcessId}", At = _time.GetUtcNow() };
@@ -83,21 +121,34 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
             throw new InvalidOperationException($"The monitors {(answer.Outcome == RequestOutcome.Undone ? "have undone it" : "refused it")}: {answer.Reason}");
         }
 
-        // The topology that came with the answer may still be on its way to the watch.
+        // The topology that came with the answer may still be on its way to the watch, or from there to whoever follows.
         Znode latest = await session.GetDataAsync(s_paths.Nodes, cancellationToken: cancellationToken).ConfigureAwait(false);
-        await foreach (Znode? znode in _nodes.ChangesAsync(cancellationToken).ConfigureAwait(false))
+        while (true)
         {
-            if (znode is not null && znode.Stat.ModifiedZxid >= latest.Stat.ModifiedZxid)
+            Task next = Volatile.Read(ref _taken).Task;
+            if (Volatile.Read(ref _takenZxid) >= latest.Stat.ModifiedZxid)
             {
                 return;
             }
+
+            await next.WaitAsync(cancellationToken).ConfigureAwait(false);
         }
     }
 
     public async ValueTask DisposeAsync()
     {
+        await _closing.CancelAsync().ConfigureAwait(false);
+        Task[] asking;
+        lock (_asking)
+        {
+            asking = [.. _asking];
+        }
+
+        // They take their requests back, for which they need ZooKeeper; whether they failed is their callers' affair.
+        await Task.WhenAll(asking).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await _nodes.DisposeAsync().ConfigureAwait(false);
         await _zooKeeper.DisposeAsync().ConfigureAwait(false);
+        _closing.Dispose();
     }
 
     private async Task<RequestAnswer> AnswerAsync(string path, CancellationToken cancellationToken)
@@ -144,7 +195,9 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
             _unreadable = null;
             return topology;
         }
-        catch (FormatException failure)
+#pragma warning disable CA1031 // Whatever stands there: the next topology must still be followed.
+        catch (Exception failure)
+#pragma warning restore CA1031
         {
             _unreadable = failure.Message;
             Log.TopologyUnreadable(_logger, failure.Message);

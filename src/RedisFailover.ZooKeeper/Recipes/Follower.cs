@@ -11,7 +11,7 @@ internal sealed class Follower : IAsyncDisposable
 
     private readonly ZooKeeperClient _client;
     private readonly string _path;
-    private readonly Func<ZooKeeperSession, Watcher, bool, Task> _read;
+    private readonly Func<ZooKeeperSession, Watcher, bool, CancellationToken, Task> _read;
     private readonly TimeSpan _settle;
     private readonly CancellationTokenSource _stop;
     private readonly Task _loop;
@@ -20,9 +20,9 @@ internal sealed class Follower : IAsyncDisposable
     /// <summary>Starts.</summary>
     /// <param name="client">Whose sessions to use.</param>
     /// <param name="path">For sync and for the log.</param>
-    /// <param name="read">Reads with the watcher and publishes; the last argument is true for the first successful read of a session.</param>
+    /// <param name="read">Reads with the watcher and publishes; the flag is true for the first successful read of a session, the token ends the waiting.</param>
     /// <param name="settle">How long to wait between an event and the read.</param>
-    internal Follower(ZooKeeperClient client, string path, Func<ZooKeeperSession, Watcher, bool, Task> read, TimeSpan settle = default)
+    internal Follower(ZooKeeperClient client, string path, Func<ZooKeeperSession, Watcher, bool, CancellationToken, Task> read, TimeSpan settle = default)
     {
         (_client, _path, _read, _settle) = (client, path, read, settle);
         _stop = CancellationTokenSource.CreateLinkedTokenSource(client.Disposing);
@@ -38,7 +38,7 @@ internal sealed class Follower : IAsyncDisposable
     }
 
     /// <summary>Reads a znode, or finds it missing; either way the watch tells of the next change.</summary>
-    internal static async Task<T?> ReadOrMissingAsync<T>(ZooKeeperSession session, string path, Watcher watcher, Func<ValueTask<T>> read)
+    internal static async Task<T?> ReadOrMissingAsync<T>(ZooKeeperSession session, string path, Watcher watcher, Func<ValueTask<T>> read, CancellationToken cancellationToken)
         where T : class
     {
         while (true)
@@ -49,7 +49,7 @@ internal sealed class Follower : IAsyncDisposable
             }
             catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
             {
-                if (await session.ExistsInlineAsync(path, watcher).ConfigureAwait(false) is null)
+                if (await session.ExistsInlineAsync(path, watcher, cancellationToken).ConfigureAwait(false) is null)
                 {
                     return null;
                 }
@@ -89,10 +89,10 @@ internal sealed class Follower : IAsyncDisposable
                 if (first)
                 {
                     // The server of a new session may lag behind what the last session had seen.
-                    await session.SyncInlineAsync(_path).ConfigureAwait(false);
+                    await session.SyncInlineAsync(_path, _stop.Token).ConfigureAwait(false);
                 }
 
-                await _read(session, watcher, first).ConfigureAwait(false);
+                await _read(session, watcher, first, _stop.Token).ConfigureAwait(false);
                 (first, told) = (false, false);
             }
             catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.ConnectionLoss || session.HasEnded)

@@ -187,7 +187,7 @@ public sealed class LeaderElection
         var watcher = new Watcher(_ => changed.TrySetResult(), Inline: true);
         try
         {
-            if (await session.ExistsInlineAsync(_options.LeaderPath, watcher).AsTask().WaitAsync(cancellationToken).ConfigureAwait(false) is not null)
+            if (await session.ExistsInlineAsync(_options.LeaderPath, watcher, cancellationToken).ConfigureAwait(false) is not null)
             {
                 await changed.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
             }

@@ -43,10 +43,10 @@ public sealed class WatchedChildren : IAsyncDisposable
     /// <summary>Stops following. <see cref="Current"/> keeps its value.</summary>
     public ValueTask DisposeAsync() => _follower.DisposeAsync();
 
-    private async Task ReadAsync(ZooKeeperSession session, Watcher watcher, bool firstOfSession)
+    private async Task ReadAsync(ZooKeeperSession session, Watcher watcher, bool firstOfSession, CancellationToken cancellationToken)
     {
         ZnodeChildren? value = await Follower.ReadOrMissingAsync(
-            session, _path, watcher, () => session.GetChildrenInlineAsync(_path, watcher)).ConfigureAwait(false);
+            session, _path, watcher, () => session.GetChildrenInlineAsync(_path, watcher, cancellationToken), cancellationToken).ConfigureAwait(false);
         value = value is null ? null : value with { Names = value.Names.Sort(StringComparer.Ordinal) };
         if (_latest.Publish(value, firstOfSession) && Changed is not null)
         {

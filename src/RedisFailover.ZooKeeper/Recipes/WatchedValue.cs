@@ -39,10 +39,10 @@ public sealed class WatchedValue : IAsyncDisposable
     /// <summary>Stops following. <see cref="Current"/> keeps its value.</summary>
     public ValueTask DisposeAsync() => _follower.DisposeAsync();
 
-    private async Task ReadAsync(ZooKeeperSession session, Watcher watcher, bool firstOfSession)
+    private async Task ReadAsync(ZooKeeperSession session, Watcher watcher, bool firstOfSession, CancellationToken cancellationToken)
     {
         Znode? value = await Follower.ReadOrMissingAsync(
-            session, _path, watcher, () => session.GetDataInlineAsync(_path, watcher)).ConfigureAwait(false);
+            session, _path, watcher, () => session.GetDataInlineAsync(_path, watcher, cancellationToken), cancellationToken).ConfigureAwait(false);
         if (_latest.Publish(value, firstOfSession) && Changed is not null)
         {
             _callbacks.Post(_ => Changed?.Invoke(value), null);

@@ -98,6 +98,7 @@ internal sealed class ServerConnection : IDisposable
     {
         ZooKeeperErrorCode refused;
         string? why;
+        Exception? cause;
         bool flush;
         lock (_gate)
         {
@@ -106,7 +107,7 @@ internal sealed class ServerConnection : IDisposable
                 return false;
             }
 
-            refused = Append(request, out why);
+            refused = Append(request, out why, out cause);
 
             // Whoever flushes now takes this frame along; a runner that is due begins with it, the loop ends its round with it.
             flush = refused == ZooKeeperErrorCode.Ok && !_flushing && !Handoff.RunnerIsDue && _loop?.SendsSoon != true;
@@ -122,7 +123,7 @@ internal sealed class ServerConnection : IDisposable
         }
         else if (refused != ZooKeeperErrorCode.Ok)
         {
-            request.Fail(refused, sent: false, null, why);
+            request.Fail(refused, sent: false, cause, why);
         }
 
         return true;
@@ -237,9 +238,9 @@ internal sealed class ServerConnection : IDisposable
         }
     }
 
-    private ZooKeeperErrorCode Append(Request request, out string? why)
+    private ZooKeeperErrorCode Append(Request request, out string? why, out Exception? cause)
     {
-        why = null;
+        (why, cause) = (null, null);
         if (_inFlight.Count >= MaxPending || _filling.Length >= MaxUnsentBytes)
         {
             why = $"not sent: {_inFlight.Count} requests await their replies, {_filling.Length} bytes the socket";
@@ -255,7 +256,19 @@ internal sealed class ServerConnection : IDisposable
         };
         _filling.Int32(request.Xid);
         _filling.Int32((int)request.Op);
-        request.WriteBody(_filling, _chroot);
+        try
+        {
+            request.WriteBody(_filling, _chroot);
+        }
+#pragma warning disable CA1031 // Half a frame would be taken for the beginning of the next one: this request fails, and it alone.
+        catch (Exception failure)
+#pragma warning restore CA1031
+        {
+            _filling.Truncate(start);
+            (why, cause) = ($"not sent: the request cannot be written: {failure.Message}", failure);
+            return ZooKeeperErrorCode.MarshallingError;
+        }
+
         int bytes = _filling.EndFrame(start);
         if (bytes > MaxRequestBytes)
         {

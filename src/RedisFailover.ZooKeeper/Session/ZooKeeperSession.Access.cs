@@ -29,10 +29,12 @@ public sealed partial class ZooKeeperSession
     /// <param name="aclVersion">The <see cref="ZnodeStat.AclVersion"/> expected; -1 (default) for any.</param>
     /// <param name="cancellationToken">Stops the waiting; a request that was sent may be applied.</param>
     /// <exception cref="ZooKeeperException">NoNode, BadVersion, NoAuth, InvalidAcl, ConnectionLoss, SessionExpired.</exception>
+    /// <exception cref="ArgumentException">The path is malformed, or an entry of the list is null.</exception>
     public Task<ZnodeStat> SetAclAsync(
         string path, ImmutableArray<ZnodeAcl> acl, int aclVersion = -1, CancellationToken cancellationToken = default)
     {
         ZnodePath.Validate(path);
+        ZnodeAcl.Validate(acl);
         return Send(
             new PlainRequest<ZnodeStat>(
                 OpCode.SetAcl,

@@ -12,7 +12,7 @@ public sealed partial class ZooKeeperSession
     /// <param name="acl">Its access control list; default is <see cref="ZnodeAcl.Open"/>.</param>
     /// <param name="cancellationToken">Stops the waiting; a request that was sent may be applied.</param>
     /// <exception cref="ZooKeeperException">NodeExists, NoNode (no parent), NoAuth, NoChildrenForEphemerals, InvalidAcl, ConnectionLoss, SessionExpired.</exception>
-    /// <exception cref="ArgumentException">The path is malformed or the mode needs a time to live.</exception>
+    /// <exception cref="ArgumentException">The path is malformed, the mode needs a time to live, or an entry of the list is null.</exception>
     public async Task<string> CreateAsync(
         string path,
         ReadOnlyMemory<byte> data,
@@ -25,7 +25,7 @@ public sealed partial class ZooKeeperSession
             return (await CreateWithStatAsync(path, data, mode, acl, cancellationToken).ConfigureAwait(false)).Path;
         }
 
-        CheckCreate(path, mode, wantsTtl: false);
+        CheckCreate(path, mode, acl, wantsTtl: false);
         return await Send(
             new PlainRequest<string>(
                 OpCode.Create, path, CreateBody(path, data, mode, acl), static (ref body, session) => session.ToClientPath(body.String())),
@@ -35,7 +35,7 @@ public sealed partial class ZooKeeperSession
     /// <summary>As <see cref="CreateAsync"/>, and returns the new znode's state too (create2). Servers from 3.5 on.</summary>
     /// <inheritdoc cref="CreateAsync" path="/param"/>
     /// <exception cref="ZooKeeperException">As <see cref="CreateAsync"/>; Unimplemented on an older server.</exception>
-    /// <exception cref="ArgumentException">The path is malformed or the mode needs a time to live.</exception>
+    /// <exception cref="ArgumentException">The path is malformed, the mode needs a time to live, or an entry of the list is null.</exception>
     public Task<CreatedZnode> CreateWithStatAsync(
         string path,
         ReadOnlyMemory<byte> data,
@@ -43,7 +43,7 @@ public sealed partial class ZooKeeperSession
         ImmutableArray<ZnodeAcl> acl = default,
         CancellationToken cancellationToken = default)
     {
-        CheckCreate(path, mode, wantsTtl: false);
+        CheckCreate(path, mode, acl, wantsTtl: false);
         OpCode op = mode == CreateMode.Container ? OpCode.CreateContainer : OpCode.Create2;
         return Send(new PlainRequest<CreatedZnode>(op, path, CreateBody(path, data, mode, acl), ReadCreated), cancellationToken).AsTask();
     }
@@ -56,7 +56,7 @@ public sealed partial class ZooKeeperSession
     /// <param name="acl">Its access control list; default is <see cref="ZnodeAcl.Open"/>.</param>
     /// <param name="cancellationToken">Stops the waiting; a request that was sent may be applied.</param>
     /// <exception cref="ZooKeeperException">As <see cref="CreateAsync"/>; Unimplemented where the server does not enable it (zookeeper.extendedTypesEnabled).</exception>
-    /// <exception cref="ArgumentException">The path is malformed or the mode has no time to live.</exception>
+    /// <exception cref="ArgumentException">The path is malformed, the mode has no time to live, or an entry of the list is null.</exception>
     public Task<CreatedZnode> CreateWithTtlAsync(
         string path,
         ReadOnlyMemory<byte> data,
@@ -65,7 +65,7 @@ public sealed partial class ZooKeeperSession
         ImmutableArray<ZnodeAcl> acl = default,
         CancellationToken cancellationToken = default)
     {
-        CheckCreate(path, mode, wantsTtl: true);
+        CheckCreate(path, mode, acl, wantsTtl: true);
         ArgumentOutOfRangeException.ThrowIfLessThan(timeToLive, TimeSpan.FromMilliseconds(1));
         Action<JuteWriter, string> body = CreateBody(path, data, mode, acl);
         return Send(
@@ -142,11 +142,20 @@ public sealed partial class ZooKeeperSession
     /// <param name="cancellationToken">Stops the waiting; a request that was sent may be applied.</param>
     /// <returns>One result per operation.</returns>
     /// <exception cref="ZooKeeperException">The code of the operation that failed, with its index; ConnectionLoss, SessionExpired.</exception>
+    /// <exception cref="ArgumentException">An operation is null.</exception>
     public Task<ImmutableArray<ZnodeOperationResult>> MultiAsync(
         ImmutableArray<ZnodeOperation> operations, CancellationToken cancellationToken = default)
-        => operations.IsDefaultOrEmpty
-            ? Task.FromResult(ImmutableArray<ZnodeOperationResult>.Empty)
-            : Send(new MultiRequest(operations), cancellationToken).AsTask();
+    {
+        if (operations.IsDefaultOrEmpty)
+        {
+            return Task.FromResult(ImmutableArray<ZnodeOperationResult>.Empty);
+        }
+
+        int missing = operations.IndexOf(null!);
+        return missing < 0
+            ? Send(new MultiRequest(operations), cancellationToken).AsTask()
+            : throw new ArgumentException($"Operation {missing} is null.", nameof(operations));
+    }
 
     /// <summary>Waits until the server of this connection has seen what the ensemble's leader had committed. The reads after it see that.</summary>
     /// <param name="path">Any path; the servers do not look at it.</param>
@@ -188,13 +197,16 @@ public sealed partial class ZooKeeperSession
         }
     }
 
-    internal ValueTask<Znode> GetDataInlineAsync(string path, Watcher watcher) => SendInline(GetDataRequest.Rent(path, watcher));
+    internal ValueTask<Znode> GetDataInlineAsync(string path, Watcher watcher, CancellationToken cancellationToken = default)
+        => SendInline(GetDataRequest.Rent(path, watcher), cancellationToken);
 
-    internal ValueTask<ZnodeStat?> ExistsInlineAsync(string path, Watcher watcher) => SendInline(new ExistsRequest(path, watcher));
+    internal ValueTask<ZnodeStat?> ExistsInlineAsync(string path, Watcher watcher, CancellationToken cancellationToken = default)
+        => SendInline(new ExistsRequest(path, watcher), cancellationToken);
 
-    internal ValueTask<ZnodeChildren> GetChildrenInlineAsync(string path, Watcher watcher) => SendInline(new GetChildrenRequest(path, watcher));
+    internal ValueTask<ZnodeChildren> GetChildrenInlineAsync(string path, Watcher watcher, CancellationToken cancellationToken = default)
+        => SendInline(new GetChildrenRequest(path, watcher), cancellationToken);
 
-    internal ValueTask<bool> SyncInlineAsync(string path) => SendInline(SyncRequest(path));
+    internal ValueTask<bool> SyncInlineAsync(string path, CancellationToken cancellationToken) => SendInline(SyncRequest(path), cancellationToken);
 
     private static PlainRequest<bool> SyncRequest(string path)
     {
@@ -204,8 +216,9 @@ public sealed partial class ZooKeeperSession
 
     private static Watcher? User(Action<WatchedEvent>? watcher) => watcher is null ? null : new Watcher(watcher, Inline: false);
 
-    private static void CheckCreate(string path, CreateMode mode, bool wantsTtl)
+    private static void CheckCreate(string path, CreateMode mode, ImmutableArray<ZnodeAcl> acl, bool wantsTtl)
     {
+        ZnodeAcl.Validate(acl);
         ZnodePath.Validate(path, CreateModes.IsSequential(mode));
         if (CreateModes.HasTtl(mode) != wantsTtl)
         {
@@ -242,11 +255,9 @@ public sealed partial class ZooKeeperSession
     }
 
     /// <summary>For this project's own code, which goes on where the reply is read: it must not block.</summary>
-    private ValueTask<T> SendInline<T>(Request<T> request)
+    private ValueTask<T> SendInline<T>(Request<T> request, CancellationToken cancellationToken)
     {
         request.ContinuesInline = true;
-        ValueTask<T> result = request.AsValueTask();
-        Submit(request);
-        return result;
+        return Send(request, cancellationToken);
     }
 }

@@ -25,6 +25,9 @@ public sealed class FailoverOptionsTests
         Wrong(new FailoverOptions { WhenDisconnected = (WhenDisconnected)9 }, "WhenDisconnected");
         Wrong(new FailoverOptions { MaxReplicaLag = TimeSpan.FromMilliseconds(19) }, "MaxReplicaLag");
         Wrong(new FailoverOptions { TopologyCacheFile = "" }, "TopologyCacheFile");
+        Wrong(new FailoverOptions { TopologyCacheFile = "a\0b" }, "TopologyCacheFile");
+        Wrong(new FailoverOptions { TopologyCacheFile = "/dev/null" }, "TopologyCacheFile");
+        Wrong(new FailoverOptions { TopologyCacheFile = "/tmp" }, "TopologyCacheFile");
     });
 
     [Test]

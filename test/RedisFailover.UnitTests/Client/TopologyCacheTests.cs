@@ -51,6 +51,18 @@ public sealed class TopologyCacheTests
         Assert.That(cache.Load(), Is.Null);
     }
 
+    [TestCase("a\0b")]
+    [TestCase("/dev/null")]
+    [TestCase("/dev/zero")]
+    [TestCase("/usr")]
+    public async Task What_is_no_file_is_neither_read_nor_replaced_and_stops_nobody(string path)
+    {
+        TopologyCache cache = new(path, NullLogger.Instance);
+        await cache.SaveAsync(s_topology, default);
+        Assert.That(cache.Load(), Is.Null);
+        Assert.That(File.Exists(path + ".new"), Is.False);
+    }
+
     private sealed class Folder : IDisposable
     {
         public string Path { get; } = Directory.CreateTempSubdirectory("redis-failover-cache").FullName;

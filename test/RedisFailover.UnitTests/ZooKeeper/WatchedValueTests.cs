@@ -135,6 +135,23 @@ public sealed class WatchedValueTests
         Assert.That(seen[^1], Is.EqualTo("50"));
     }
 
+    [Test]
+    public async Task Its_end_waits_for_no_connection()
+    {
+        await using var server = new FakeServer();
+        await using var client = new ZooKeeperClient(server.Options());
+        WatchedValue value = client.Watch("/v");
+        FakeConnection connection = await server.AcceptSessionAsync();
+        await AnswerSyncAsync(connection);
+        await connection.ReadAsync(OpCode.GetData);
+        connection.Close();
+        FakeConnection next = await server.AcceptAsync();
+        await next.ReadConnectAsync();
+        await value.DisposeAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(1));
+        Assert.That(value.IsRead, Is.False);
+        next.Close();
+    }
+
     private static string? Text(Znode? znode) => znode is null ? null : Encoding.UTF8.GetString(znode.Data.Span);
 
     private static async Task AnswerSyncAsync(FakeConnection connection)

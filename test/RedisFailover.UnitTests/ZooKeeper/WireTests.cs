@@ -202,6 +202,50 @@ public sealed class WireTests
     }
 
     [Test]
+    public async Task A_null_in_a_list_is_refused_by_name_before_anything_is_sent()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        Assert.Multiple(() =>
+        {
+            Assert.That(() => session.CreateAsync("/a", default, acl: [ZnodeAcl.Open[0], null!]), Named("acl"));
+            Assert.That(() => session.CreateWithStatAsync("/a", default, acl: [new ZnodeAcl(ZnodePermissions.All, null!, "id")]), Named("acl"));
+            Assert.That(() => session.SetAclAsync("/a", [new ZnodeAcl(ZnodePermissions.All, "world", null!)]), Named("acl"));
+            Assert.That(() => session.MultiAsync([ZnodeOperation.Delete("/a"), null!]), Named("operations"));
+            Assert.That(() => ZnodeOperation.Create("/a", default, acl: [null!]), Named("acl"));
+        });
+        ValueTask<Znode> get = session.GetDataAsync("/a");
+        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), "x");
+        await get.WithinDeadline();
+
+        static NUnit.Framework.Constraints.IResolveConstraint Named(string name) => Throws.ArgumentException.With.Property("ParamName").EqualTo(name);
+    }
+
+    [Test]
+    public async Task A_request_that_cannot_be_written_fails_alone()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        var broken = new PlainRequest<bool>(
+            OpCode.Delete,
+            "/a",
+            static (writer, _) =>
+            {
+                writer.String("half a body");
+                throw new InvalidOperationException("broken");
+            },
+            static (ref _, _) => true);
+        ZooKeeperException failure = await Waiting.ThrowsZooKeeper(session.SendAsync(broken));
+        Assert.That(failure.Code, Is.EqualTo(ZooKeeperErrorCode.MarshallingError));
+        Assert.That(failure.Message, Does.Contain("broken"));
+        ValueTask<Znode> get = session.GetDataAsync("/a");
+        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), "x");
+        await get.WithinDeadline();
+    }
+
+    [Test]
     public async Task Every_failure_names_the_operation_the_path_and_whether_it_may_have_been_applied()
     {
         await using var server = new FakeServer();

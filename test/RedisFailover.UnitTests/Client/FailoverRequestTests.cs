@@ -1,0 +1,79 @@
+using System.Text;
+using NUnit.Framework;
+using RedisFailover.Client;
+using RedisFailover.UnitTests.ZooKeeper;
+using RedisFailover.ZooKeeper;
+
+namespace RedisFailover.UnitTests.Client;
+
+/// <summary>A request for a failover, with a server that does what the script says.</summary>
+[TestFixture]
+public sealed class FailoverRequestTests
+{
+    private const string RequestPath = "/requests/request-0000000001";
+
+    private static readonly Topology s_before = new() { Epoch = 3, Master = new NodeAddress("a", 1), State = TopologyState.SwitchingOver };
+    private static readonly Topology s_after = new() { Epoch = 3, Master = new NodeAddress("b", 1), State = TopologyState.Ok };
+
+    [Test]
+    public async Task Disposal_ends_the_waiting_and_takes_the_request_back()
+    {
+        await using var server = new FakeServer();
+        var source = new ZooKeeperTopologySource(server.Options().Connection, new FailoverOptions());
+        FakeConnection connection = await server.AcceptSessionAsync();
+        await ServeNodesAsync(connection, s_before, 1);
+        Task asking = source.AskFailoverAsync(null, CancellationToken.None);
+        await ServeRequestAsync(connection);
+        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), "{}");
+        Task disposing = source.DisposeAsync().AsTask();
+        FakeRequest delete = await connection.ReadAsync(OpCode.Delete);
+        Assert.That(delete.Path, Is.EqualTo(RequestPath));
+        await connection.ReplyAsync(delete);
+        Assert.That(async () => await asking.WithinDeadline(), Throws.TypeOf<ObjectDisposedException>());
+        await disposing.WithinDeadline();
+    }
+
+    [Test]
+    public async Task It_is_done_when_the_topology_that_came_with_the_answer_has_been_taken_over()
+    {
+        await using var server = new FakeServer();
+        var source = new ZooKeeperTopologySource(server.Options().Connection, new FailoverOptions());
+        await using ZooKeeperTopologySource owned = source;
+        FakeConnection connection = await server.AcceptSessionAsync();
+        await ServeNodesAsync(connection, s_before, 1);
+        IAsyncEnumerator<Topology> topologies = source.TopologiesAsync(CancellationToken.None).GetAsyncEnumerator();
+        Assert.That(await topologies.MoveNextAsync().WithinDeadline(), Is.True);
+
+        Task asking = source.AskFailoverAsync(null, CancellationToken.None);
+        await ServeRequestAsync(connection);
+        byte[] answered = new OperatorRequest("") { Answer = new RequestAnswer(RequestOutcome.Done, "", s_after.Master, 3) }.Write();
+        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), Encoding.UTF8.GetString(answered));
+        string after = Encoding.UTF8.GetString(TopologyJson.Write(s_after));
+        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), after, modifiedZxid: 2);
+
+        await connection.SendEventAsync(WatchedEventType.DataChanged, "/nodes");
+        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), after, modifiedZxid: 2);
+        Assert.That(await topologies.MoveNextAsync().WithinDeadline(), Is.True);
+        Assert.That(topologies.Current.Master, Is.EqualTo(s_after.Master));
+        Assert.That(async () => await asking.WaitAsync(TimeSpan.FromMilliseconds(100)), Throws.TypeOf<TimeoutException>());
+
+        // Asking for the next one says that this one is in force.
+        ValueTask<bool> next = topologies.MoveNextAsync();
+        await asking.WithinDeadline();
+        Assert.That(next.IsCompleted, Is.False);
+    }
+
+    private static async Task ServeNodesAsync(FakeConnection connection, Topology topology, long zxid)
+    {
+        await connection.ReplyAsync(await connection.ReadAsync(OpCode.Sync), w => w.String("/nodes"));
+        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), Encoding.UTF8.GetString(TopologyJson.Write(topology)), zxid);
+    }
+
+    /// <summary>Up to the moment in which the request is read for its answer.</summary>
+    private static async Task ServeRequestAsync(FakeConnection connection)
+    {
+        await connection.ReplyAsync(await connection.ReadAsync(OpCode.Create), null, ZooKeeperErrorCode.NodeExists);
+        await connection.ReplyAsync(await connection.ReadAsync(OpCode.Create), w => w.String(RequestPath));
+        await connection.ReplyAsync(await connection.ReadAsync(OpCode.Sync), w => w.String(RequestPath));
+    }
+}
