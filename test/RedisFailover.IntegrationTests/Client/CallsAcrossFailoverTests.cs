@@ -105,28 +105,6 @@ public sealed class CallsAcrossFailoverTests
     }
 
     [Test]
-    public async Task What_is_discarded_for_want_of_replicas_goes_again_and_what_is_malformed_does_not()
-    {
-        await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 0, new FailoverOptions { WriteWait = TimeSpan.FromSeconds(20) });
-        IDatabase database = redis.Connection.GetDatabase();
-        Assert.That(await database.LockTakeAsync("lock", "me", TimeSpan.FromMinutes(1)) && await database.LockTakeAsync("other", "me", TimeSpan.FromMinutes(1)), Is.True);
-        await redis.Master.CommandAsync("CONFIG", "SET", "min-replicas-to-write", "1");
-        ITransaction transaction = database.CreateTransaction();
-        Task<bool> inside = transaction.StringSetAsync("key", 1);
-        Task<bool> committed = transaction.ExecuteAsync();
-        Task<bool> extended = database.LockExtendAsync("lock", "me", TimeSpan.FromMinutes(2));
-        Task<bool> released = Task.Run(() => database.LockRelease("other", "me"));
-        await Task.WhenAny(Task.WhenAll(committed, extended, released), Task.Delay(200));
-        Assert.That(committed.IsCompleted || extended.IsCompleted || released.IsCompleted, Is.False);
-        await redis.Master.CommandAsync("CONFIG", "SET", "min-replicas-to-write", "0");
-        Assert.That(await committed && await inside && await extended && await released, Is.True);
-        ITransaction malformed = database.CreateTransaction();
-        _ = malformed.ExecuteAsync("SET", "key");
-        RedisServerException failure = await Failing.WithAsync<RedisServerException>(() => malformed.ExecuteAsync());
-        Assert.That(failure.Message, Does.StartWith("EXECABORT"));
-    }
-
-    [Test]
     public async Task An_error_of_the_command_is_the_callers_and_is_not_repeated()
     {
         await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 0);
