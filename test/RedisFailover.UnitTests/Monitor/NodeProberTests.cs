@@ -44,6 +44,35 @@ public sealed class NodeProberTests
         Assert.That((await NextAsync<Observation>()) is NodeFailed { Evidence: Evidence.Loading });
     }
 
+    [Test]
+    public async Task Watching_writes_nothing_and_a_renamed_PING_is_an_answer()
+    {
+        var said = new System.Collections.Concurrent.ConcurrentBag<string>();
+        await using var node = new FakeNode(command =>
+        {
+            said.Add(string.Join(' ', command));
+            return command[0] switch
+            {
+                "INFO" => FakeNode.Bulk(Master),
+                "CONFIG" => "*0\r\n",
+                _ => "-ERR unknown command 'PING'\r\n",
+            };
+        });
+        await using NodeProber prober = Probe(node, null);
+
+        // INFO first, then heartbeats in between.
+        await NextAsync<NodeAnswered>();
+        List<Observation> seen = [];
+        for (int beat = 0; beat < 4; beat++)
+        {
+            _time.Advance(new FailoverPolicy { Nodes = [] }.ProbeTimeout / 2);
+            seen.Add(await NextAsync<Observation>());
+        }
+
+        Assert.That(seen, Has.Some.InstanceOf<NodeBeat>().And.None.InstanceOf<NodeFailed>());
+        Assert.That(said, Is.All.Matches<string>(c => c is "INFO" or "PING" || c?.StartsWith("CONFIG GET ", StringComparison.Ordinal) == true));
+    }
+
     [TestCase("yes", "3600 1", ExpectedResult = true)]
     [TestCase("no", "3600 1", ExpectedResult = false)]
     [TestCase("yes", "", ExpectedResult = false, Description = "no save points: Redis goes on taking writes")]
