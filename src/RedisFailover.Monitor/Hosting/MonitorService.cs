@@ -99,7 +99,7 @@ internal sealed class MonitorService : BackgroundService
         var fault = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         void Watch(NodeAddress node)
         {
-            var prober = new NodeProber(node, credentials, policy, names, _observations.Writer, _clock);
+            var prober = new NodeProber(node, credentials, policy, names, _observations.Writer, _clock, () => registry.IsLeading);
             _probers[node] = prober;
             _ = prober.Running.ContinueWith(
                 t => fault.TrySetException(t.Exception!.InnerExceptions),

@@ -11,6 +11,12 @@ namespace RedisFailover.Monitor.Redis;
 /// </summary>
 internal sealed class NodeProber : IAsyncDisposable
 {
+    /// <summary>
+    /// How long a monitor that does not lead waits before it looks again at a node that closed its connection. The leader judges a node that is
+    /// gone without the others' votes, and they would take the processor time that it needs, where they share a machine.
+    /// </summary>
+    private static readonly TimeSpan LeaderFirst = TimeSpan.FromMilliseconds(25);
+
     private static readonly Backoff Retry = new(TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(250));
 
     private readonly NodeAddress _node;
@@ -19,13 +25,15 @@ internal sealed class NodeProber : IAsyncDisposable
     private readonly WhatNodeSays _said;
     private readonly ChannelWriter<Observation> _observations;
     private readonly MonotonicClock _clock;
+    private readonly Func<bool>? _isLeading;
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _running;
     private RedisConnection? _connection;
     private (RedisConnection Connection, string Leader)? _fenced;
 
     internal NodeProber(
-        NodeAddress node, RedisCredentials credentials, FailoverPolicy policy, NodeNames names, ChannelWriter<Observation> observations, MonotonicClock clock)
+        NodeAddress node, RedisCredentials credentials, FailoverPolicy policy, NodeNames names, ChannelWriter<Observation> observations, MonotonicClock clock,
+        Func<bool>? isLeading = null)
     {
         _node = node;
         _credentials = credentials;
@@ -33,6 +41,7 @@ internal sealed class NodeProber : IAsyncDisposable
         _said = new WhatNodeSays(policy, names);
         _observations = observations;
         _clock = clock;
+        _isLeading = isLeading;
         _running = RunAsync(_stop.Token);
     }
 
@@ -141,7 +150,11 @@ internal sealed class NodeProber : IAsyncDisposable
                     Evidence.Denied or Evidence.Nonsense => TimeSpan.FromSeconds(1),
                     _ => Retry.After(refusals - _policy.MaxFailures),
                 };
-                if (evidence is Evidence.Closed or Evidence.Refused && refusals < _policy.MaxFailures)
+                if (evidence == Evidence.Closed && refusals < _policy.MaxFailures && _policy.NodeStrategy != NodeStrategy.Consensus && _isLeading?.Invoke() == false)
+                {
+                    await Task.Delay(LeaderFirst, _clock.Provider, cancellationToken);
+                }
+                else if (evidence is Evidence.Closed or Evidence.Refused && refusals < _policy.MaxFailures)
                 {
                     await Task.Yield();
                 }
