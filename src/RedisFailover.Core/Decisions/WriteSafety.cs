@@ -83,7 +83,7 @@ internal static class WriteSafety
 
         WriteQuorum next = Beginning(policy, topology.WriteQuorum, master, null);
         // As long as it runs, the old master has all that it ever took.
-        return topology is { Intent.From: { } from, Identity.RunId: { Length: > 0 } run } && !next.Runs.IsEmpty && next.Replicas.Contains(from)
+        return topology is { Intent.From: { } from, Identity.RunId: { Length: > 0 } run } && next.Replicas.Contains(from)
             ? next with { Runs = next.Runs.SetItem(from, run) }
             : next;
     }
@@ -129,9 +129,13 @@ internal static class WriteSafety
         bool IsCovered(NodeView node) => !WasRestarted(node) && (node.Address == candidate.Address
             || (node is { IsOnline: true, FailingSince: null, Evidence: null, Info: { SyncInProgress: false, Loading: false } info }
                 && (progress is null || Candidates.IsFinal(node, view, topology, progress))
-                && (topology.Identity is not { } lost || (info.SharesHistoryWith(lost) && (!IsOwn(info, lost) || !IsOwn(candidate.Info!, lost) || info.Offset <= candidate.Info!.Offset)))
+                && (topology.Identity is not { } lost || (info.SharesHistoryWith(lost) && HasAllOf(candidate.Info!, info, lost)))
                 && (topology.Identity is not { HasData: true } || info.Keys > 0)));
     }
+
+    /// <summary>Of the same history the longer one has all; whoever left the lost master's at an earlier change of master lacks what came after.</summary>
+    private static bool HasAllOf(NodeInfo candidate, NodeInfo info, MasterIdentity lost)
+        => IsOwn(candidate, lost) == IsOwn(info, lost) ? info.Offset <= candidate.Offset : IsOwn(candidate, lost);
 
     private static bool IsOwn(NodeInfo info, MasterIdentity lost) => info.ReplicationId == lost.ReplicationId || info.PreviousReplicationId == lost.ReplicationId;
 

@@ -27,6 +27,20 @@ internal enum FaultKind
     TouchTopology,
     Wish,
     WishForAny,
+
+    /// <summary>A node that cannot save: as a master it refuses writes (MISCONF).</summary>
+    FillDisk,
+
+    /// <summary>A node that is killed, and comes back with an older snapshot than its last.</summary>
+    GoBack,
+    GoBackReplica,
+
+    /// <summary>The master is killed, and all replicas but the one that has least.</summary>
+    KillAllButTheLast,
+
+    /// <summary>A monitor's connection to ZooKeeper is ended, or everybody's, and there is none for a while.</summary>
+    EndConnection,
+    EndAllConnections,
 }
 
 /// <summary>
@@ -40,7 +54,10 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
     /// <summary>The themes of what is staged.</summary>
     internal const int UnequalReplicas = 0, LateNews = 7, EmptyReturn = 8, Themes = 10;
 
-    internal static ImmutableArray<Fault> Draw(Dice dice, bool calm, int? theme, long from, long until)
+    /// <summary>Those that came later, and are drawn by themselves.</summary>
+    internal const int LeastIsLeft = 10, OlderSnapshot = 11, WithoutZooKeeper = 12, FullDisk = 13, AllThemes = 14;
+
+    internal static ImmutableArray<Fault> Draw(Dice dice, Dice more, bool calm, int? theme, long from, long until)
     {
         int count = calm ? 1 + dice.Next(2) : 1 + dice.Next(7);
         ImmutableArray<Fault>.Builder faults = ImmutableArray.CreateBuilder<Fault>(count);
@@ -72,7 +89,38 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
             AddDrama(faults, dice, at, theme ?? dice.Next(Themes));
         }
 
+        AddMore(faults, more, calm, at, until);
         return faults.ToImmutable();
+    }
+
+    /// <summary>Dice of their own, so that they do not shift the other faults.</summary>
+    private static void AddMore(ImmutableArray<Fault>.Builder faults, Dice dice, bool calm, long at, long until)
+    {
+        if (calm)
+        {
+            if (dice.Percent(20))
+            {
+                faults.Add(new Fault(FaultKind.FillDisk, at, dice.Between(14, 20) * World.Second, Ruling, Ruling, false));
+            }
+
+            return;
+        }
+
+        if (dice.Percent(35))
+        {
+            int count = 1 + dice.Next(2);
+            for (int i = 0; i < count; i++)
+            {
+                FaultKind kind = dice.Of(FaultKind.FillDisk, FaultKind.GoBack, FaultKind.GoBack, FaultKind.KillAllButTheLast, FaultKind.EndConnection, FaultKind.EndAllConnections);
+                long when = faults.Count > 0 && dice.Percent(50) ? faults[dice.Next(faults.Count)].At + dice.Between(0, World.Second) : dice.Between(9 * World.Second, until);
+                faults.Add(new Fault(kind, when, Length(kind, dice), dice.Percent(60) ? Ruling : dice.Next(60), dice.Next(60), false));
+            }
+        }
+
+        if (dice.Percent(25))
+        {
+            AddDrama(faults, dice, at, LeastIsLeft + dice.Next(AllThemes - LeastIsLeft));
+        }
     }
 
     /// <summary>What chance alone brings together too seldom: one fault in the middle of what another set off.</summary>
@@ -119,6 +167,24 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
                 // The second failover may have to wait, for its interval or because nobody else is fit; the master comes back meanwhile, empty.
                 Add(FaultKind.KillNode, 0, lasting);
                 Add(FaultKind.KillNode, dice.Between(World.Second, 3 * World.Second), dice.Between(World.Ms, 4 * World.Second), losesData: true);
+                break;
+            case LeastIsLeft:
+                // What the others have acknowledged is not on the one that is left.
+                Add(FaultKind.CutReplica, 0, lasting);
+                Add(FaultKind.KillAllButTheLast, World.Second + soon, lasting);
+                break;
+            case OlderSnapshot:
+                // A replica that had acknowledged writes is back without them, and the master is gone.
+                Add(FaultKind.GoBackReplica, 0, dice.Between(World.Ms, 500 * World.Ms));
+                Add(FaultKind.KillNode, dice.Between(0, 30 * World.Ms), lasting);
+                break;
+            case WithoutZooKeeper:
+                Add(dice.Of(FaultKind.EndConnection, FaultKind.EndAllConnections), 0, lasting);
+                Add(FaultKind.KillNode, dice.Between(0, 500 * World.Ms), lasting);
+                break;
+            case FullDisk:
+                Add(FaultKind.FillDisk, 0, dice.Between(3, 9) * World.Second);
+                Add(dice.Of(FaultKind.KillNode, FaultKind.GoBackReplica, FaultKind.WishForAny, FaultKind.PauseNode), dice.Between(0, 5 * World.Second), lasting);
                 break;
             default:
                 Add(FaultKind.PauseMonitor, 0, lasting);

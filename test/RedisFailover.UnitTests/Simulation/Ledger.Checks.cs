@@ -21,7 +21,7 @@ internal sealed partial class Ledger
         {
             Seen seen = change.Nodes[other.Address];
             if (other == chosen || other.IsMaster || other.Address == view.Topology!.Intent?.From || !IsHeard(monitor, other) || seen.Life != other.Life
-                || other.Priority == 0 || other.IsLoading || other.IsSyncing || world.Now - other.ChangedAt < Heard
+                || IsNeverPromoted(other) || other.IsLoading || other.IsSyncing || world.Now - other.ChangedAt < Heard
                 || other.ReplicationId != chosen.ReplicationId || seen.ReplicationId != other.ReplicationId
                 || view.Failed.ContainsKey(new Promote(other.Address)))
             {
@@ -84,7 +84,7 @@ internal sealed partial class Ledger
     /// </summary>
     private void CheckWipe(SimulatedRedis node, SimulatedRedis master, string run)
     {
-        if (Server!.Topology is not { State: TopologyState.Ok or TopologyState.FailingOver } topology || (topology.Master ?? topology.Intent?.From) != master.Address || master.RunId != run || !master.IsWell(3 * World.Second) || node.Priority == 0
+        if (Server!.Topology is not { State: TopologyState.Ok or TopologyState.FailingOver } topology || (topology.Master ?? topology.Intent?.From) != master.Address || master.RunId != run || !master.IsWell(3 * World.Second) || IsNeverPromoted(node)
             || !node.IsWell(Long) || !Server.IsWell(Long))
         {
             return;
@@ -94,6 +94,31 @@ internal sealed partial class Ledger
         bool saw = leader is not null && leader.IsWell(Long) && leader.Clock - leader.View.LeadingSince > TimeSpan.FromTicks(Long) && network.IsCalm(leader.Place, Server.Place, Long)
             && _nodes.Values.All(n => network.IsCalm(leader.Place, n.Place, Long));
         Require(!saw || _returned != (master, master.Life), $"{master.Name} was restarted empty and wiped {node.Name}");
+    }
+
+    /// <summary>
+    /// A node that was promoted has every write that so many replicas had acknowledged, and may be promoted at all; unless an operator forced it.
+    /// A master that was itself restarted and goes on may have lost some: no failover is to blame for that, and they are not missed any more.
+    /// </summary>
+    private void CheckOffice(Topology before, Topology after, SimulatedRedis node)
+    {
+        bool isNew = before.IsChangingMaster && after.Master != before.Intent?.From;
+        if (isNew && !_forced.Contains(after.Epoch))
+        {
+            Require(!IsNeverPromoted(node), $"{node.Name} is made the master, and is never to be promoted");
+            Commit? held = _promoted.TryGetValue(node, out (int Life, Commit? Data) promotion) && promotion.Life != node.Life ? promotion.Data : node.Data;
+            foreach (SimulatedClient.Write write in _safe)
+            {
+                Require(
+                    Commit.Contains(held, write.Made),
+                    $"{node.Name} becomes the master without write {write.Number}: {policy.WriteQuorum} replicas of {write.On!.Name} had acknowledged it");
+            }
+        }
+
+        if (isNew || after.Identity?.RunId != before.Identity?.RunId)
+        {
+            _safe.RemoveAll(w => !Commit.Contains(node.Data, w.Made));
+        }
     }
 
     private bool IsHeard(SimulatedMonitor monitor, SimulatedRedis node) => node.IsWell(Heard) && network.IsCalm(monitor.Place, node.Place, Heard);

@@ -15,6 +15,9 @@ internal sealed partial class Ledger(World world, Network network, FailoverPolic
     private readonly List<(long Epoch, SimulatedRedis Node, int Life)> _promotions = [];
     private readonly Dictionary<SimulatedMonitor, (TimeSpan StartedAt, Dictionary<NodeAddress, Seen> Nodes)> _changes = [];
     private readonly Dictionary<SimulatedMonitor, (long Second, int Actions)> _pace = [];
+    private readonly List<SimulatedClient.Write> _safe = [];
+    private readonly Dictionary<SimulatedRedis, (int Life, Commit? Data)> _promoted = [];
+    private readonly HashSet<long> _forced = [];
     private int _ids;
     private (SimulatedRedis Node, int Life)? _returned;
     private (long Epoch, SimulatedRedis From, SimulatedRedis To, int Life, long Until)? _handover;
@@ -24,6 +27,17 @@ internal sealed partial class Ledger(World world, Network network, FailoverPolic
     internal int Foreign { get; set; } = -1;
 
     internal List<SimulatedClient.Write> Acknowledgements { get; } = [];
+
+    internal bool IsWriteSafe => policy.WriteSafety == WriteSafetyMode.Replicated;
+
+    /// <summary>K of WAIT K.</summary>
+    internal int WaitFor => IsWriteSafe ? policy.WriteQuorum : 1;
+
+    /// <summary>Whether an operator had a node promoted whatever it lacked.</summary>
+    internal bool WasForced => _forced.Count > 0;
+
+    /// <summary>Writes that were safe, and that a promotion had to preserve.</summary>
+    internal int SafeWrites { get; private set; }
 
     internal int Failovers { get; private set; }
 
@@ -42,6 +56,8 @@ internal sealed partial class Ledger(World world, Network network, FailoverPolic
     internal void Add(SimulatedRedis node) => _nodes[node.Address] = node;
 
     internal int NextId() => ++_ids;
+
+    internal bool IsNeverPromoted(SimulatedRedis node) => node.Priority == 0 || policy.NeverPromote.Contains(node.Address);
 
     internal void Watched(SimulatedMonitor monitor)
     {
@@ -111,6 +127,14 @@ internal sealed partial class Ledger(World world, Network network, FailoverPolic
         int count = _pace.TryGetValue(monitor, out (long Second, int Actions) pace) && pace.Second == second ? pace.Actions + 1 : 1;
         _pace[monitor] = (second, count);
         Require(count <= MostActions, $"{monitor.Name} spins: {count} actions within a second, the last: {action}");
+        Require(action is not PublishTopology || lead.Lease.IsHeld, $"{monitor.Name} sends a publication ({action}) without a lease");
+        if (action is PublishTopology { Next.State: TopologyState.FailingOver })
+        {
+            Require(
+                monitor.View is not { ZooKeeperLostAt: not null, Topology.State: TopologyState.Ok },
+                $"{monitor.Name} begins a failover ({action}), and knows that ZooKeeper cannot be reached");
+        }
+
         if (action.On is null)
         {
             return;
@@ -123,11 +147,20 @@ internal sealed partial class Ledger(World world, Network network, FailoverPolic
         {
             CheckCandidate(monitor, Node(promote.Node));
             CheckSinglePromotion(monitor, Node(promote.Node));
+            Require(
+                promote.Despite is not null || !IsNeverPromoted(Node(promote.Node)),
+                $"{monitor.Name} promotes {promote.Node}, which is never to be promoted");
+            Require(
+                monitor.View is not { ZooKeeperLostAt: not null, Topology.State: TopologyState.Ok },
+                $"{monitor.Name} promotes {promote.Node}, and no change of master has begun");
         }
         else if (action is Follow or Demote)
         {
             NodeAddress master = action is Follow follow ? follow.Master : ((Demote)action).Master;
             SimulatedRedis node = Node(action.On);
+            Require(
+                !IsWriteSafe || Server.Topology is not { State: TopologyState.Ok } topology || topology.Master != master || topology.WriteQuorum?.Replicas.Contains(node.Address) == true,
+                $"{monitor.Name} lets {node.Name} follow {master}, and the topology does not name it among the holders of writes");
             Require(
                 node.Data?.Beginning != Foreign || Foreign < 0,
                 $"{monitor.Name} lets {node.Name} follow {master}: its data were never this cluster's and are wiped");
@@ -145,6 +178,24 @@ internal sealed partial class Ledger(World world, Network network, FailoverPolic
         if (action is Promote && error is null && node.ChangedAt == world.Now && monitor.View.Topology is { } topology)
         {
             _promotions.Add((EpochOfPromotion(topology), node, node.Life));
+            _promoted[node] = (node.Life, node.Data);
+        }
+
+        if (action is Promote { Despite: not null } && error is null && monitor.View.Topology is { } forced)
+        {
+            _forced.Add(EpochOfPromotion(forced));
+        }
+    }
+
+    /// <summary>So many replicas as write safety asks for have a write.</summary>
+    internal void Replicated(SimulatedRedis node, SimulatedClient.Write write, NodeAddress[] holders)
+    {
+        // A node that had left the set and attached itself again is not in it before the master's next INFO is published: that is outside the claim.
+        if (IsWriteSafe && Server!.Topology is { WriteQuorum: { } quorum } topology && (topology.Master ?? topology.Intent?.From) == node.Address
+            && holders.Count(quorum.Replicas.Contains) >= Math.Min(quorum.Quorum, quorum.Replicas.Length))
+        {
+            _safe.Add(write);
+            SafeWrites++;
         }
     }
 
@@ -175,6 +226,11 @@ internal sealed partial class Ledger(World world, Network network, FailoverPolic
         if (before.State == TopologyState.SwitchingOver && after.Master is not null)
         {
             CheckHandover(before, after);
+        }
+
+        if (after is { State: TopologyState.Ok, Master: { } inOffice })
+        {
+            CheckOffice(before, after, Node(inOffice));
         }
     }
 

@@ -26,6 +26,13 @@ internal sealed record Mutant(string Name)
         new("a topology is published again and again") { Answer = Restless },
         new("the restart of a master is not noticed") { Question = IgnoreRestart },
         new("whoever follows the wrong master is left alone") { Answer = WithoutCorrections },
+        new("a failover does not wait for those that may hold acknowledged writes") { Question = NoHolders, Theme = Fault.LeastIsLeft },
+        new("a holder of writes that was restarted counts") { Question = AnyRun, Theme = Fault.OlderSnapshot },
+        new("a node follows before it is known as a holder of writes") { Question = EverybodyHolds },
+        new("a node that is configured never to be promoted is promoted") { Policy = p => p with { NeverPromote = [] } },
+        new("a node of priority 0 is promoted") { Question = AnyPriority },
+        new("a failover begins without ZooKeeper") { Question = view => view with { ZooKeeperLostAt = null }, Theme = Fault.WithoutZooKeeper },
+        new("a master that refuses writes stays") { Question = NeverRefuses },
         new("a decision depends on more than the view") { Answer = Moody },
     ];
 
@@ -42,6 +49,8 @@ internal sealed record Mutant(string Name)
     /// <summary>What is staged in every run, so that it is noticed soon.</summary>
     internal int? Theme { get; private init; }
 
+    private Func<FailoverPolicy, FailoverPolicy>? Policy { get; init; }
+
     private Func<ClusterView, ClusterView>? Question { get; init; }
 
     private Func<ClusterView, Decision, Decision>? Answer { get; init; }
@@ -51,6 +60,7 @@ internal sealed record Mutant(string Name)
 
     internal Decision Decide(ClusterView view, FailoverPolicy policy, TimeSpan now)
     {
+        policy = Policy is null ? policy : Policy(policy);
         Decision decision = FailoverDecider.Decide(Question is null || view.Term is null ? view : Question(view), policy, now);
         return Answer is null ? decision : Answer(view, decision);
     }
@@ -83,6 +93,29 @@ internal sealed record Mutant(string Name)
             && view.Node(target) is { Info: { } info } node
             ? view with { Nodes = view.Nodes.SetItem(target, node with { Info = info with { Offset = source.Offset } }) }
             : view;
+
+    private static ClusterView NoHolders(ClusterView view)
+        => view.Topology is { IsChangingMaster: true } topology ? view with { Topology = topology with { WriteQuorum = null } } : view;
+
+    private static ClusterView AnyRun(ClusterView view) => view.Topology is { WriteQuorum: { } quorum } topology
+        ? view with { Topology = topology with { WriteQuorum = quorum with { Runs = quorum.Runs.Clear() } } }
+        : view;
+
+    private static ClusterView EverybodyHolds(ClusterView view) => view.Topology is { State: TopologyState.Ok, WriteQuorum: { } quorum } topology
+        ? view with { Topology = topology with { WriteQuorum = quorum with { Replicas = [.. view.Nodes.Keys.Where(n => n != topology.Master)] } } }
+        : view;
+
+    private static ClusterView AnyPriority(ClusterView view) => view with
+    {
+        Nodes = view.Nodes.SetItems(view.Nodes.Values.Where(n => n.Info is { Priority: 0 })
+            .Select(n => KeyValuePair.Create(n.Address, n with { Info = n.Info! with { Priority = 100 } }))),
+    };
+
+    private static ClusterView NeverRefuses(ClusterView view) => view with
+    {
+        Nodes = view.Nodes.SetItems(view.Nodes.Values.Where(n => n.RefusesWritesSince is not null)
+            .Select(n => KeyValuePair.Create(n.Address, n with { RefusesWritesSince = null }))),
+    };
 
     private static Decision Restless(ClusterView view, Decision decision)
         => view.Term is not null && view.TopologyKnown && view.Topology is { State: TopologyState.Ok } topology && decision.Actions.IsEmpty

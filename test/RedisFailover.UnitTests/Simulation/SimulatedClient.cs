@@ -89,7 +89,7 @@ internal sealed class SimulatedClient(World world, Network network, int place, s
 
         internal SimulatedClient By => by;
 
-        /// <summary>Whether WAIT 1 follows it.</summary>
+        /// <summary>Whether WAIT K follows it; K is 1 without write safety.</summary>
         internal bool Waits => waits;
 
         internal long KnownEpoch { get; init; }
@@ -103,7 +103,7 @@ internal sealed class SimulatedClient(World world, Network network, int place, s
         /// <summary>Whether the client had the topology of the moment when it was answered.</summary>
         internal bool WasCurrent { get; set; }
 
-        /// <summary>What WAIT 1 answered.</summary>
+        /// <summary>Whether so many replicas had it.</summary>
         internal bool Replicated { get; set; }
     }
 }

@@ -128,6 +128,12 @@ internal sealed class ReplicaLink(SimulatedRedis replica, SimulatedRedis master)
 
     internal long HeardByMaster { get; set; } = replica.World.Now;
 
+    /// <summary>What the replica has said to have; none yet.</summary>
+    internal long Acknowledged { get; set; } = -1;
+
+    /// <summary>As the master tells it: the copy is complete and the replica follows ("state=online").</summary>
+    internal bool IsAttached { get; set; }
+
     /// <summary>What came while the replica was loading the copy.</summary>
     internal Queue<Action> Pending { get; } = new();
 }
@@ -147,6 +153,9 @@ internal sealed record RedisSettings
     internal long LinkTimeout { get; init; } = 8 * World.Second;
 
     internal long SaveInterval { get; init; } = 7 * World.Second;
+
+    /// <summary>What the operator has set.</summary>
+    internal MinReplicas MinReplicas { get; init; } = MinReplicas.Default;
 
     /// <summary>Whether CONFIG REWRITE has a file to write to: then a restarted node has its last role.</summary>
     internal bool HasFile { get; init; } = true;

@@ -55,7 +55,7 @@ internal sealed partial class SimulatedMonitor
                 }, why => Finish(why));
                 break;
             case Promote promote:
-                Redis(promote.Node, n => n.ReplicaOf(null), info => info.Role == NodeRole.Master ? null : "it still says that it is a replica");
+                Redis(promote.Node, n => Set(n, promote.MinReplicas) ?? n.ReplicaOf(null), info => info.Role == NodeRole.Master ? null : "it still says that it is a replica");
                 break;
             case Detach detach:
                 Redis(detach.Node, n => settings.Mutant.SkipsDetach ? null : n.Detach(), info => settings.Mutant.SkipsDetach || info.IsDetached ? null : "it still follows its master", isRemembered: false);
@@ -66,7 +66,7 @@ internal sealed partial class SimulatedMonitor
             case Demote demote:
                 Redis(
                     demote.Node,
-                    n => n.ReplicaOf(ledger.Node(demote.Master)) is { } error ? error : n.ResumeWrites(),
+                    n => n.ReplicaOf(ledger.Node(demote.Master)) is { } error ? error : n.ResumeWrites() ?? Set(n, demote.MinReplicas),
                     Follows,
                     demote.CutsClients ? (n, mine) => n.CloseOthers(mine) : null);
                 break;
@@ -74,7 +74,10 @@ internal sealed partial class SimulatedMonitor
                 Redis(pause.Node, n => settings.Mutant.SkipsPause ? null : n.PauseWrites(pause.For), null);
                 break;
             case ResumeWrites resume:
-                Redis(resume.Node, n => n.ResumeWrites(), null);
+                Redis(resume.Node, n => n.ResumeWrites() ?? Set(n, resume.MinReplicas), null);
+                break;
+            case SetMinReplicas set:
+                Redis(set.Node, n => n.SetMinReplicas(set.Value.Count, set.Value.MaxLag), null);
                 break;
             default:
                 throw new InvalidOperationException($"the simulation does not know {action.GetType().Name}");
@@ -124,6 +127,8 @@ internal sealed partial class SimulatedMonitor
             Observe(new ActionFinished(Clock, action, failure, info, version) { Asked = asked ?? Clock });
         }
     }
+
+    private static string? Set(SimulatedRedis node, int? minReplicas) => minReplicas is { } count ? node.SetMinReplicas(count) : null;
 
     private static string? Follows(NodeInfo info) => info.Role == NodeRole.Replica ? null : "it still says that it is a master";
 

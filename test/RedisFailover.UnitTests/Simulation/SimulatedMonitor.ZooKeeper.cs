@@ -17,6 +17,19 @@ internal sealed partial class SimulatedMonitor
         Campaign();
     }
 
+    /// <summary>The connection to ZooKeeper is there, or is not; what is no change is not told.</summary>
+    internal void OnConnection(bool isThere)
+    {
+        if (isThere == _isWithoutZooKeeper)
+        {
+            _isWithoutZooKeeper = !isThere;
+            Observe(isThere ? new ZooKeeperBack(Clock) : new ZooKeeperLost(Clock));
+        }
+    }
+
+    /// <summary>The server ends the connection: that is noticed at once, while a lease still holds.</summary>
+    internal void LoseConnection() => Do(() => _client?.Lose());
+
     internal void OnSessionEnded()
     {
         _isEntered = false;

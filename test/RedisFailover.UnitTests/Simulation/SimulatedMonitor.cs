@@ -52,6 +52,7 @@ internal sealed partial class SimulatedMonitor(
     private TimeSpan? _abstainedAt;
     private TimeSpan _abstention;
     private bool _abstains;
+    private bool _isWithoutZooKeeper;
     private int _saw;
 
     internal ClusterView View { get; private set; } = new();
@@ -96,7 +97,7 @@ internal sealed partial class SimulatedMonitor(
         Time = new ProcessTime(this);
         View = new ClusterView { Nodes = policy.Nodes.ToImmutableSortedDictionary(n => n, n => new NodeView(n)) };
         (Lead, _report, _reportedAt, _alarmAt, _isScheduled, _isEntered) = (null, MonitorReport.None, -1, null, false, false);
-        (_abstainedAt, _abstains) = (null, false);
+        (_abstainedAt, _abstains, _isWithoutZooKeeper) = (null, false, false);
         _observations.Clear();
         _present.Clear();
         _probers.Clear();

@@ -100,6 +100,7 @@ internal sealed partial class SimulatedRedis
             (long, Commit?)[] missed = [.. _backlog.Where(e => e.End > offset)];
             (string now, Commit? data) = (ReplicationId, Data);
             link.IsServed = true;
+            link.IsAttached = true;
             _replicas.Add(link);
             ToReplica(link, () => link.Replica.Continue(link, now, missed, data));
             return;
@@ -214,8 +215,22 @@ internal sealed partial class SimulatedRedis
     private void Acknowledged(ReplicaLink link, long offset)
     {
         link.HeardByMaster = World.Now;
+        if (!_replicas.Contains(link))
+        {
+            return;
+        }
+
+        link.IsAttached = true;
+        link.Acknowledged = Math.Max(link.Acknowledged, offset);
         foreach ((long due, SimulatedClient.Write write, NodeConnection _) in _waits.Where(w => w.Offset <= offset).ToArray())
         {
+            NodeAddress[] holders = [.. _replicas.Where(r => r.Acknowledged >= due).Select(r => r.Replica.Address).Distinct()];
+            if (holders.Length < ledger.WaitFor)
+            {
+                continue;
+            }
+
+            ledger.Replicated(this, write, holders);
             _waits.RemoveAll(w => ReferenceEquals(w.Write, write));
             Acknowledge(write, true);
         }
@@ -232,7 +247,8 @@ internal sealed partial class SimulatedRedis
             }
             else if (_state == LinkState.Up)
             {
-                ToMaster(link, () => link.HeardByMaster = World.Now);
+                long offset = Offset;
+                ToMaster(link, () => link.Master.Acknowledged(link, offset));
             }
         }
 

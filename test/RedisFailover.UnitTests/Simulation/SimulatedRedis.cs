@@ -2,14 +2,18 @@ namespace RedisFailover.UnitTests.Simulation;
 
 /// <summary>
 /// A Redis node, as far as failovers go: run id, replication ids and offsets, backlog, full and partial resynchronisation, snapshots,
-/// loading, CLIENT PAUSE, WAIT. Modelled on Redis 7.0.
+/// older ones, loading, CLIENT PAUSE, WAIT, min-replicas-to-write, MISCONF. Modelled on Redis 7.0.
 /// </summary>
 internal sealed partial class SimulatedRedis(World world, Network network, int place, NodeAddress address, Dice dice, RedisSettings settings, Ledger ledger)
     : Process(world, network, place, address.Host)
 {
     private readonly List<(long Offset, SimulatedClient.Write Write, NodeConnection Connection)> _waits = [];
     private readonly List<(NodeConnection Connection, Action Run)> _held = [];
+    private readonly List<(Commit? Data, string ReplicationId, long Offset)> _older = [];
     private (Commit? Data, string ReplicationId, long Offset)? _disk;
+    private MinReplicas _minReplicas = settings.MinReplicas;
+    private MinReplicas _configuredMinReplicas = settings.MinReplicas;
+    private bool _goesBackAtStart;
     private NodeAddress? _configuredMaster;
     private bool _wipesAtStart;
     private long _savedAt;
@@ -57,7 +61,26 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
     /// <summary>It loses its data with its next start.</summary>
     internal void LoseDisk() => _wipesAtStart = true;
 
-    internal void Save() => _disk = (Data, ReplicationId, Offset);
+    /// <summary>It starts next time from an older snapshot than its last.</summary>
+    internal void TakeOlderDisk() => _goesBackAtStart = _older.Count > 0;
+
+    /// <summary>Whether its disk is full: no snapshot, and no writes as a master.</summary>
+    internal bool CannotSave { get; set; }
+
+    internal int MinReplicasToWrite => _minReplicas.Count;
+
+    /// <summary>Why it takes no writes, but for a pause; null when it does.</summary>
+    internal string? Refusal => IsLoading ? "LOADING"
+        : !IsMaster ? "READONLY"
+        : CannotSave ? "MISCONF"
+        : _minReplicas.Count > 0 && _replicas.Count(r => r.IsAttached && World.Now - r.HeardByMaster <= _minReplicas.MaxLag * World.Second) < _minReplicas.Count ? "NOREPLICAS"
+        : null;
+
+    internal string? SetMinReplicas(int count, int? maxLag = null)
+    {
+        _minReplicas = new MinReplicas(count, maxLag ?? _minReplicas.MaxLag);
+        return null;
+    }
 
     internal NodeInfo Info() => new()
     {
@@ -74,14 +97,18 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
         Loading = IsLoading,
         Keys = Data?.Depth ?? 0,
         ConnectedReplicas = _replicas.Count,
+        Attached = IsMaster && ledger.IsWriteSafe ? [.. _replicas.Where(r => r.IsAttached).Select(r => r.Replica.Address).Distinct().Order()] : [],
+        MinReplicas = _minReplicas,
+        SaveFailed = CannotSave,
+        StopsWritesOnSaveError = true,
         Version = "7.0.15",
     };
 
     internal void Write(SimulatedClient.Write write, NodeConnection connection, Action<string?> answer)
     {
-        if (IsLoading || !IsMaster)
+        if ((IsLoading || !IsMaster || PausedUntil <= World.Now) && Refusal is { } refusal)
         {
-            answer(IsLoading ? "LOADING" : "READONLY");
+            answer(refusal);
             return;
         }
 
@@ -132,6 +159,7 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
         if (settings.HasFile && !_isDetached)
         {
             _configuredMaster = _master?.Address;
+            _configuredMinReplicas = _minReplicas;
         }
     }
 
@@ -147,8 +175,10 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
 
     protected override void Started()
     {
-        (Commit? Data, string ReplicationId, long Offset)? disk = _wipesAtStart ? null : _disk;
-        _wipesAtStart = false;
+        (Commit? Data, string ReplicationId, long Offset)? disk = _wipesAtStart ? null : _goesBackAtStart ? _older[0] : _disk;
+        _wipesAtStart = _goesBackAtStart = false;
+        _older.Clear();
+        _minReplicas = _configuredMinReplicas;
         _disk = disk;
         RunId = NewId("run");
         ReplicationId = NewId("repl");
@@ -208,10 +238,16 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
 
     private void Cron()
     {
-        if (World.Now - _savedAt > settings.SaveInterval && !IsLoading)
+        if (World.Now - _savedAt > settings.SaveInterval && !IsLoading && !CannotSave)
         {
             _savedAt = World.Now;
-            Save();
+            if (_disk is { } older)
+            {
+                _older.Add(older);
+                _older.RemoveRange(0, Math.Max(0, _older.Count - 3));
+            }
+
+            _disk = (Data, ReplicationId, Offset);
         }
 
         CheckLinks();

@@ -157,6 +157,7 @@ internal sealed class SimulatedZooKeeperClient(SimulatedMonitor monitor, Simulat
         }
 
         _isConnected = true;
+        monitor.OnConnection(isThere: true);
         _heardAt = _pingedAt = monitor.Clock.Ticks;
         bool isNew = Session != session;
         Session = session;
@@ -178,17 +179,7 @@ internal sealed class SimulatedZooKeeperClient(SimulatedMonitor monitor, Simulat
         long now = monitor.Clock.Ticks;
         if (_isConnected && now - _heardAt > settings.SessionTimeout * 2 / 3)
         {
-            _isConnected = false;
-            _lostAt = now;
-            Fail(_pending, "ConnectionLoss");
-            int lost = _connection;
-            monitor.After(dice.Between(0, 100 * World.Ms), () =>
-            {
-                if (lost == _connection && !_isConnected)
-                {
-                    Connect();
-                }
-            });
+            Lose();
         }
         else if (_isConnected && now - _pingedAt >= settings.SessionTimeout / 3)
         {
@@ -203,6 +194,28 @@ internal sealed class SimulatedZooKeeperClient(SimulatedMonitor monitor, Simulat
         monitor.After(settings.SessionTimeout / 12, Check);
     }
 
+    /// <summary>The connection ends; the session may live on.</summary>
+    internal void Lose()
+    {
+        if (!_isConnected)
+        {
+            return;
+        }
+
+        _isConnected = false;
+        _lostAt = monitor.Clock.Ticks;
+        monitor.OnConnection(isThere: false);
+        Fail(_pending, "ConnectionLoss");
+        int lost = _connection;
+        monitor.After(dice.Between(0, 100 * World.Ms), () =>
+        {
+            if (lost == _connection && !_isConnected)
+            {
+                Connect();
+            }
+        });
+    }
+
     /// <summary>What was sent to a process that has died meanwhile does not reach its successor.</summary>
     private bool IsMine(int connection) => connection == _connection && _life == monitor.Life;
 
@@ -212,6 +225,7 @@ internal sealed class SimulatedZooKeeperClient(SimulatedMonitor monitor, Simulat
         _lostAt = monitor.Clock.Ticks;
         bool had = Session is not null;
         Session = null;
+        monitor.OnConnection(isThere: false);
         if (had)
         {
             monitor.OnSessionEnded();

@@ -5,6 +5,9 @@ internal sealed partial class Simulation
 {
     private const long Patience = 12 * World.Second;
 
+    /// <summary>How long the relief of a master that refuses writes may take where nothing else is amiss.</summary>
+    private const long Relieved = 8 * World.Second;
+
     private long? _stuckSince;
 
     /// <summary>Looks in now and then and chooses, where nobody can be promoted without the loss of data.</summary>
@@ -35,14 +38,14 @@ internal sealed partial class Simulation
             return !topology.Reason.StartsWith("nothing is touched", StringComparison.Ordinal);
         }
 
-        return !topology.Reason.Contains("an operator has to choose", StringComparison.Ordinal) && _nodes.Any(n => n.IsUp && (n.IsLoading || n.IsSyncing || CanRule(n, topology)));
+        return !topology.Reason.Contains("an operator has to choose", StringComparison.Ordinal) && !topology.Reason.Contains("alone may hold a write", StringComparison.Ordinal) && _nodes.Any(n => n.IsUp && (n.IsLoading || n.IsSyncing || CanRule(n, topology)));
     }
 
-    private static bool CanRule(SimulatedRedis node, Topology topology)
+    private bool CanRule(SimulatedRedis node, Topology topology)
     {
         NodeInfo info = node.Info();
         bool hasData = topology.Identity is not { HasData: true } || info.Keys > 0;
-        return hasData && ((info.Priority > 0 && (topology.Identity is not { } lost || info.SharesHistoryWith(lost)))
+        return hasData && ((!_ledger.IsNeverPromoted(node) && (topology.Identity is not { } lost || info.SharesHistoryWith(lost)))
             || (topology.Intent?.From == node.Address && info.Role == NodeRole.Master));
     }
 
@@ -53,7 +56,14 @@ internal sealed partial class Simulation
     private bool IsForeign(SimulatedRedis node) => node.Data is not null && node.Data.Beginning == _ledger.Foreign;
 
     private bool IsWritable() => _server.Topology is { State: TopologyState.Ok, Master: { } master } && _ledger.Node(master) is { IsUp: true, IsPaused: false, IsMaster: true, IsLoading: false } node
-        && node.PausedUntil <= _world.Now;
+        && node.PausedUntil <= _world.Now && node.Refusal is null;
+
+    /// <summary>Whether a replica has been well long enough to relieve the master.</summary>
+    private bool IsReplaceable(SimulatedRedis master) => _server.IsWell(Relieved) && _server.Topology is { State: TopologyState.Ok } topology && topology.Master == master.Address
+        && _nodes.Any(n => n != master && !_ledger.IsNeverPromoted(n) && n.IsWell(2 * Relieved) && n.IsLinked && !n.IsLoading && _world.Now - n.ChangedAt > 2 * Relieved && topology.Replicas.Contains(n.Address))
+        && _monitors.All(m => m.IsWell(2 * Relieved));
+
+    private static void Unrelieved(SimulatedRedis master) => throw new Violation($"master {master.Name} refuses writes and is not relieved");
 
     private bool IsWell() => Ailment() is null;
 
@@ -93,9 +103,30 @@ internal sealed partial class Simulation
             }
         }
 
+        if (Unsafe(topology) is { } unsafely)
+        {
+            return unsafely;
+        }
+
         return _server.Leader is null ? "nobody leads"
             : _server.Wish is { } wish ? $"the wish '{wish}' is not answered"
             : _clients.FirstOrDefault(c => c.KnownVersion != _server.Version)?.Name is { } late ? $"{late} does not know the topology"
+            : null;
+    }
+
+    /// <summary>With write safety: every replica is known as a possible holder of writes, and the master is fenced. Null when it is so.</summary>
+    private string? Unsafe(Topology topology)
+    {
+        if (_policy.WriteSafety != WriteSafetyMode.Replicated)
+        {
+            return null;
+        }
+
+        int replicas = _nodes.Count(n => n.Address != topology.Master && !IsForeign(n));
+        int fence = Math.Min(_policy.WriteQuorum, replicas);
+        return topology.WriteQuorum is not { } quorum ? "the topology names no holders of writes"
+            : _nodes.FirstOrDefault(n => n.Address != topology.Master && !IsForeign(n) && !quorum.Replicas.Contains(n.Address)) is { } missing ? $"{missing.Name} follows, and is not known as a holder of writes"
+            : _ledger.Node(topology.Master!).MinReplicasToWrite != fence ? $"the master's min-replicas-to-write is {_ledger.Node(topology.Master!).MinReplicasToWrite}, not {fence}"
             : null;
     }
 
@@ -105,7 +136,7 @@ internal sealed partial class Simulation
     /// </summary>
     private void Durable()
     {
-        if (!_calm || _nodes.Any(n => n.Priority == 0))
+        if (!_calm || _nodes.Any(_ledger.IsNeverPromoted) || _ledger.WasForced)
         {
             return;
         }

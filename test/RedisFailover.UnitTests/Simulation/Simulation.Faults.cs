@@ -174,6 +174,47 @@ internal sealed partial class Simulation
                 }
 
                 break;
+            case FaultKind.FillDisk:
+                FillDisk(node, fault.For);
+                break;
+            case FaultKind.GoBack:
+                node.TakeOlderDisk();
+                Die(node, fault);
+                break;
+            case FaultKind.GoBackReplica:
+                SimulatedRedis[] replicas = [.. _nodes.Where(n => n != node)];
+                SimulatedRedis returning = replicas[Math.Abs(fault.Other) % replicas.Length];
+                returning.TakeOlderDisk();
+                Die(returning, fault);
+                break;
+            case FaultKind.KillAllButTheLast:
+                SimulatedRedis last = _nodes.Where(n => n != node).OrderByDescending(n => n.IsUp).ThenBy(n => n.Offset).First();
+                foreach (SimulatedRedis each in _nodes.Where(n => n != last))
+                {
+                    Die(each, fault);
+                }
+
+                break;
+            case FaultKind.EndConnection:
+                _world.Tell(monitor.Name, "loses its connection to ZooKeeper");
+                Cut(monitor.Place, _server.Place, fault.For);
+                Cut(_server.Place, monitor.Place, fault.For);
+                monitor.LoseConnection();
+                break;
+            case FaultKind.EndAllConnections:
+                _world.Tell("zk", "is gone, and ends all connections");
+                _server.Pause(false);
+                foreach (SimulatedMonitor each in _monitors)
+                {
+                    each.LoseConnection();
+                }
+
+                Later(Math.Min(fault.For, 8 * World.Second), () =>
+                {
+                    _server.Recover();
+                    _server.Resume();
+                });
+                break;
             case FaultKind.DeleteLeader:
                 _world.Tell("human", "deletes the leader's znode");
                 _server.Do(_server.DeleteLeader);
@@ -208,6 +249,29 @@ internal sealed partial class Simulation
 
         node.Kill();
         Later(fault.For, () => Unless(node.IsUp, node.Start));
+    }
+
+    private void FillDisk(SimulatedRedis node, long length)
+    {
+        if (node.CannotSave)
+        {
+            return;
+        }
+
+        _world.Tell(node.Name, "cannot save: its disk is full");
+        node.CannotSave = true;
+        bool isOver = false;
+        Later(length, () =>
+        {
+            _world.Tell(node.Name, "can save again");
+            node.CannotSave = false;
+            isOver = true;
+        });
+        if (_calm)
+        {
+            // Nothing else is amiss, so a replica takes over.
+            _world.At(_world.Now + _policy.MisconfTimeout.Ticks + Relieved, () => Unless(isOver || !node.IsWell(Relieved) || !IsReplaceable(node), () => Unrelieved(node)));
+        }
     }
 
     private void Pause(Process process, bool machine, long length)

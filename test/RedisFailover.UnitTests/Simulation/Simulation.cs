@@ -28,6 +28,8 @@ internal sealed partial class Simulation
     {
         _dice = new Dice(seed * 7919);
         _world = new World(told);
+        // Of their own, so that what came later does not shift what was there.
+        var more = new Dice((seed * 104_729) + 3);
         _calm = _dice.Percent(25);
         int monitors = _dice.Of(1, 2, 3, 3, 3, 3, 5);
         int nodes = _dice.Of(2, 3, 3, 3, 4, 5);
@@ -45,7 +47,12 @@ internal sealed partial class Simulation
             SwitchoverTimeout = switchover,
             ViewLifetime = TimeSpan.FromTicks(session),
             PauseLimit = switchover + (2 * TimeSpan.FromTicks(session)) + TimeSpan.FromSeconds(2),
+            WriteSafety = more.Percent(45) ? WriteSafetyMode.Replicated : WriteSafetyMode.None,
+            WriteQuorum = nodes > 2 && more.Percent(30) ? 2 : 1,
+            WriteMaxLag = more.Of(2, 5),
+            MisconfTimeout = TimeSpan.FromSeconds(more.Of(2, 5)),
         };
+        _policy = _policy with { NeverPromote = nodes > 2 && more.Percent(15) ? [_policy.Nodes[more.Next(nodes)]] : [] };
         _network = new Network(_world, _dice.Branch(), 1 + monitors + nodes + clients);
         _ledger = new Ledger(_world, _network, _policy);
         var zooKeeper = new ZooKeeperSettings { SessionTimeout = session, NoFence = mutant.IgnoresFence, NoVersionCheck = mutant.IgnoresVersion };
@@ -58,6 +65,7 @@ internal sealed partial class Simulation
             LoadTime = _dice.Of(World.Second / 100, World.Second / 5, 2 * World.Second),
             SaveInterval = _dice.Of(2, 7, 20) * World.Second,
             HasFile = _dice.Percent(60),
+            MinReplicas = new MinReplicas(_policy.WriteSafety == WriteSafetyMode.Replicated && more.Percent(20) ? 1 : 0, 10),
         };
         _nodes = [.. _policy.Nodes.Select((address, i) => new SimulatedRedis(_world, _network, 1 + monitors + i, address, _dice.Branch(), redis, _ledger)
         {
@@ -76,7 +84,7 @@ internal sealed partial class Simulation
             _world, _network, 1 + monitors + nodes + i, $"c{i}", _dice.Branch(), _server, _ledger, pace))];
         _foreign = nodes > 2 && _dice.Percent(10) ? _nodes[^1] : null;
         long end = _calm ? 60 * World.Second : _dice.Between(12, 30) * World.Second;
-        ImmutableArray<Fault> faults = Fault.Draw(_dice.Branch(), _calm, mutant.Theme, 7 * World.Second, end);
+        ImmutableArray<Fault> faults = Fault.Draw(_dice.Branch(), more.Branch(), _calm, mutant.Theme, 7 * World.Second, end);
         Faults = choose is null ? faults : choose(faults);
         _settles = _dice.Percent(30) && !_calm;
         Prepare();
@@ -95,6 +103,7 @@ internal sealed partial class Simulation
     /// <summary>Which faults came where, for people.</summary>
     internal string Describe()
         => $"{_monitors.Length} monitors, {_nodes.Length} nodes, {_clients.Length} clients, {_policy.NodeStrategy}, probe timeout {_policy.ProbeTimeout.TotalMilliseconds} ms, "
+            + (_policy.WriteSafety == WriteSafetyMode.Replicated ? $"WAIT {_policy.WriteQuorum} is safe, " : "") + (_policy.NeverPromote is [var never, ..] ? $"{never.Host} is never promoted, " : "")
             + $"priorities {string.Join(' ', _nodes.Select(n => n.Priority))}{(_foreign is null ? "" : $", {_foreign.Name} comes with foreign data")}{(_calm ? ", one fault at a time" : "")}";
 
     /// <summary>Runs to the end; a violation is thrown.</summary>

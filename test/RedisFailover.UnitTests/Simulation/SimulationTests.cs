@@ -24,10 +24,15 @@ public sealed class SimulationTests
         int count = (int)Number("SIMULATION_COUNT", 10_000);
         var watch = Stopwatch.StartNew();
         bool limited = Environment.GetEnvironmentVariable("SIMULATION_COUNT") is null;
-        Outcome outcome = Search(Mutant.None, first, count, n => limited && n >= Least && watch.Elapsed > Budget, failures: 1);
+        Outcome outcome = Search(Mutant.None, first, count, n => limited && n >= Least && watch.Elapsed > Budget, (int)Number("SIMULATION_FAILURES", 1));
         TestContext.Out.WriteLine(outcome.Summary(watch.Elapsed));
         if (outcome.Failed is [var seed, ..])
         {
+            foreach (ulong each in outcome.Failed)
+            {
+                TestContext.Out.WriteLine($"Seed {each}: {Report.Violation(each, Mutant.None)}");
+            }
+
             Assert.Fail(Report.Of(seed, Mutant.None));
         }
     }
@@ -64,6 +69,7 @@ public sealed class SimulationTests
         long virtualTime = 0;
         int failovers = 0;
         int switchovers = 0;
+        int safeWrites = 0;
         var failed = new SortedSet<ulong>();
         Parallel.For(0, 2, new ParallelOptions { MaxDegreeOfParallelism = 2 }, _ =>
         {
@@ -88,6 +94,7 @@ public sealed class SimulationTests
                     virtualTime += simulation.Length;
                     failovers += simulation.Ledger.Failovers;
                     switchovers += simulation.Ledger.Switchovers;
+                    safeWrites += simulation.Ledger.SafeWrites;
                     if (!holds)
                     {
                         failed.Add(seed);
@@ -95,13 +102,13 @@ public sealed class SimulationTests
                 }
             }
         });
-        return new Outcome(ran, events, virtualTime, failovers, switchovers, failed.ToImmutableArray());
+        return new Outcome(ran, events, virtualTime, failovers, switchovers, safeWrites, failed.ToImmutableArray());
     }
 
-    private sealed record Outcome(int Ran, long Events, long VirtualTime, int Failovers, int Switchovers, ImmutableArray<ulong> Failed)
+    private sealed record Outcome(int Ran, long Events, long VirtualTime, int Failovers, int Switchovers, int SafeWrites, ImmutableArray<ulong> Failed)
     {
         internal string Summary(TimeSpan took) => string.Create(
             CultureInfo.InvariantCulture,
-            $"{Ran} seeds in {took.TotalSeconds:0.0} s ({Ran / took.TotalSeconds:0}/s), {Events / Math.Max(1, Ran)} events and {VirtualTime / World.Second / Math.Max(1, Ran)} virtual seconds each, {Failovers} failovers, {Switchovers} switchovers");
+            $"{Ran} seeds in {took.TotalSeconds:0.0} s ({Ran / took.TotalSeconds:0}/s), {Events / Math.Max(1, Ran)} events and {VirtualTime / World.Second / Math.Max(1, Ran)} virtual seconds each, {Failovers} failovers, {Switchovers} switchovers, {SafeWrites} safe writes");
     }
 }
