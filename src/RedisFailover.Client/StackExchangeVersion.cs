@@ -31,6 +31,10 @@ internal static class StackExchangeVersion
 
     public static Task<RedisResult> ReplicationInfoAsync(IDatabase database) => database.ExecuteAsync("INFO", "replication");
 
+    /// <summary>How many replies have come, whatever they said.</summary>
+    public static long Answered(ConnectionMultiplexer multiplexer)
+        => multiplexer.GetCounters().Interactive is var calls ? calls.CompletedSynchronously + calls.CompletedAsynchronously : 0;
+
     /// <param name="multiplexer">Just connected.</param>
     /// <param name="each">Whether each caller is resumed by a work item of its own; else one thread resumes them one after the other.</param>
     public static void Configure(ConnectionMultiplexer multiplexer, bool each)
@@ -62,9 +66,16 @@ internal static class StackExchangeVersion
         // A call on a lost connection must fail at once, so that it can go to another node, and not queue for it.
         configuration.BacklogPolicy = BacklogPolicy.FailFast;
         configuration.User = user;
-        configuration.AsyncTimeout = timeout;
         configuration.IncludeDetailInExceptions = false;
+
+        // Whether the node answers is what counts, not how many calls stand before this one: the link watches that.
+        configuration.AsyncTimeout = int.MaxValue;
+        _ = timeout;
     }
+
+    /// <summary>How many replies have come: what was sent, but for what still waits. This version counts no completed calls.</summary>
+    public static long Answered(ConnectionMultiplexer multiplexer)
+        => multiplexer.GetCounters().Interactive is var calls ? calls.OperationCount - calls.SentItemsAwaitingResponse : 0;
 
     /// <summary>By a script: this version takes INFO for an administrator's command and refuses it without AllowAdmin.</summary>
     public static Task<RedisResult> ReplicationInfoAsync(IDatabase database) => database.ScriptEvaluateAsync("return redis.call('INFO', 'replication')");

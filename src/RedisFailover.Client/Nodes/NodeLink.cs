@@ -204,9 +204,10 @@ internal sealed class NodeLink : IAsyncDisposable
     }
 
     /// <summary>
-    /// Returns, with the reason, when the connection is lost or the node has not answered for OperationTimeout. Replies come in
-    /// the order of the calls, so a ping without an answer means that nothing sent before it has been answered either: one
-    /// ping at a time is the deadline of every asynchronous call, which has none of its own in StackExchange.Redis 1.2.6.
+    /// Returns, with the reason, when the connection is lost or the node has not answered anything for OperationTimeout. Replies come
+    /// in the order of the calls, so a ping without an answer while nothing else is answered means that nothing sent before it is
+    /// either: one ping at a time is the deadline of every asynchronous call, which has none of its own. A ping that waits behind many
+    /// calls is not late as long as these are answered.
     /// </summary>
     private async Task<string> WatchAsync(LiveNode live, CancellationToken closing)
     {
@@ -216,15 +217,12 @@ internal sealed class NodeLink : IAsyncDisposable
         {
             long asked = time.GetTimestamp();
             Task<TimeSpan> ping = database.PingAsync();
-            Task first = await Task.WhenAny(ping, live.Broken, Task.Delay(_options.OperationTimeout, time, closing)).ConfigureAwait(false);
-            closing.ThrowIfCancellationRequested();
-            if (live.Broken.IsCompleted)
+            if (!await AnswersAsync(live, ping, closing).ConfigureAwait(false))
             {
                 return await live.Broken.ConfigureAwait(false);
             }
 
-            // A process that was suspended finds the delay over and the answer waiting: the node did nothing wrong.
-            if (first != ping && !await AnswersNowAsync(ping, time).ConfigureAwait(false))
+            if (live.Broken.IsCompleted)
             {
                 return $"no answer for {_options.OperationTimeout.TotalMilliseconds:0} ms";
             }
@@ -240,13 +238,43 @@ internal sealed class NodeLink : IAsyncDisposable
                 _changed();
             }
 
-            await Task.WhenAny(live.Broken, Task.Delay(_options.OperationTimeout / 4, time, closing)).ConfigureAwait(false);
+            await Task.WhenAny(live.Broken, Task.Delay(_options.OperationTimeout / 10, time, closing)).ConfigureAwait(false);
             closing.ThrowIfCancellationRequested();
         }
     }
 
-    private static async Task<bool> AnswersNowAsync(Task ping, TimeProvider time)
-        => await Task.WhenAny(ping, Task.Delay(TimeSpan.FromMilliseconds(10), time)).ConfigureAwait(false) == ping;
+    /// <summary>True when the ping has ended or the connection is broken; false when nothing at all was answered for OperationTimeout.</summary>
+    private async Task<bool> AnswersAsync(LiveNode live, Task ping, CancellationToken closing)
+    {
+        TimeProvider time = _options.TimeProvider;
+        TimeSpan look = _options.OperationTimeout / 20;
+        long answered = StackExchangeVersion.Answered(live.Multiplexer);
+        long since = time.GetTimestamp();
+        while (true)
+        {
+            TimeSpan left = _options.OperationTimeout - time.GetElapsedTime(since);
+            bool isLast = left <= TimeSpan.Zero;
+
+            // A process that was suspended finds its time over and the answers waiting: the node did nothing wrong.
+            TimeSpan pause = isLast ? TimeSpan.FromMilliseconds(10) : left < look ? left : look;
+            Task first = await Task.WhenAny(ping, live.Broken, Task.Delay(pause, time, closing)).ConfigureAwait(false);
+            closing.ThrowIfCancellationRequested();
+            if (first == ping || first == live.Broken)
+            {
+                return true;
+            }
+
+            if (StackExchangeVersion.Answered(live.Multiplexer) is var now && now > answered)
+            {
+                answered = now;
+                since = time.GetTimestamp();
+            }
+            else if (isLast)
+            {
+                return false;
+            }
+        }
+    }
 
     private ConfigurationOptions Configuration()
     {
