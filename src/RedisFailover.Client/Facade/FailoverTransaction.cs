@@ -12,6 +12,7 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
 {
     private (LiveNode Node, ITransaction Transaction)? _bound;
     private ITransaction? _last;
+    private LiveNode? _sentTo;
 
     ConditionResult ITransaction.AddCondition(Condition condition)
     {
@@ -24,7 +25,19 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
         return _bound.Value.Transaction.AddCondition(condition);
     }
 
-    bool ITransaction.Execute(CommandFlags flags) => Waiting.For(ExecuteAsync(Take(), flags), _nodes.Options);
+    bool ITransaction.Execute(CommandFlags flags)
+    {
+        Task<bool> executing = ExecuteAsync(Take(), flags);
+        if (!Waiting.TryFor(executing, _nodes.Options) && Volatile.Read(ref _sentTo) is { } node)
+        {
+            // What becomes of it later nobody asks any more.
+            _ = executing.ContinueWith(static late => _ = late.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+            throw new MayHaveBeenAppliedException(node.Address, new TimeoutException("There was no reply in time."));
+        }
+
+        // What was not sent by then ends when WriteWait is over.
+        return executing.GetAwaiter().GetResult();
+    }
 
     Task<bool> ITransaction.ExecuteAsync(CommandFlags flags) => ExecuteAsync(Take(), flags);
 
@@ -42,7 +55,8 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
                     ?? await _nodes.NodeForAsync(CommandClass.Write, CommandFlags.None, retries ??= new Retries(_nodes, CommandClass.Write)).ConfigureAwait(false);
                 return await ExecuteAsync(calls, node, flags & ~StackExchangeVersion.RoleMask).ConfigureAwait(false);
             }
-            catch (Exception failure) when (node is not null && _bound is null && Failures.Judge(failure) == Outcome.NotApplied)
+        bool discarded = false;
+            catch (Exception failure) when (node is not null && _bound is null && (Failures.Judge(failure) == Outcome.NotApplied || (!discarded && Failures.IsDiscarded(failure))))
             {
                 try
                 {
@@ -53,6 +67,9 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
                     // The queued calls have tasks of their own, which would wait for ever.
                     calls.ForEach(call => call.Fail(final));
                     throw;
+                // Discarded, and the node takes writes when it is asked why: it may have begun to in this moment. Once more; a
+                // command that is wrong will be refused again.
+                discarded |= Failures.IsDiscarded(failure);
                 }
             }
             catch (Exception failure)
@@ -82,6 +99,7 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
         }
         catch (RedisServerException failure) when (Failures.IsDiscarded(failure))
         {
+        Volatile.Write(ref _sentTo, node);
             // The reason was in the reply to one of its commands, which the library keeps to itself.
             if (await IsReplicaAsync(node).ConfigureAwait(false))
             {
