@@ -43,9 +43,19 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
 
     void IBatch.Execute() => ((ITransaction)this).Execute(CommandFlags.None);
 
+    Task<RedisResult> IDatabaseAsync.ExecuteAsync(string command, params object[] args)
+        => ((IDatabaseAsync)this).ExecuteAsync(command, args, CommandFlags.None);
+
+    Task<RedisResult> IDatabaseAsync.ExecuteAsync(string command, ICollection<object>? args, CommandFlags flags)
+    {
+        SharedConnection.RefuseChange(command, args);
+        return RunAsync<ExecuteAsyncCall2, RedisResult>(new ExecuteAsyncCall2(command, args, flags), CommandClass.Write, flags);
+    }
+
     private async Task<bool> ExecuteAsync(List<QueuedCall> calls, CommandFlags flags)
     {
         Retries? retries = null;
+        bool discarded = false;
         while (true)
         {
             LiveNode? node = null;
@@ -55,9 +65,11 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
                     ?? await _nodes.NodeForAsync(CommandClass.Write, CommandFlags.None, retries ??= new Retries(_nodes, CommandClass.Write)).ConfigureAwait(false);
                 return await ExecuteAsync(calls, node, flags & ~StackExchangeVersion.RoleMask).ConfigureAwait(false);
             }
-        bool discarded = false;
             catch (Exception failure) when (node is not null && _bound is null && (Failures.Judge(failure) == Outcome.NotApplied || (!discarded && Failures.IsDiscarded(failure))))
             {
+                // Discarded, and the node takes writes when it is asked why: it may have begun to in this moment. Once more; a
+                // command that is wrong will be refused again.
+                discarded |= Failures.IsDiscarded(failure);
                 try
                 {
                     await (retries ??= new Retries(_nodes, CommandClass.Write)).AfterAsync(failure, node).ConfigureAwait(false);
@@ -67,9 +79,6 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
                     // The queued calls have tasks of their own, which would wait for ever.
                     calls.ForEach(call => call.Fail(final));
                     throw;
-                // Discarded, and the node takes writes when it is asked why: it may have begun to in this moment. Once more; a
-                // command that is wrong will be refused again.
-                discarded |= Failures.IsDiscarded(failure);
                 }
             }
             catch (Exception failure)
@@ -90,6 +99,7 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
                 node.Address);
         }
 
+        Volatile.Write(ref _sentTo, node);
         ITransaction transaction = _last = _bound?.Transaction ?? node.Database(_db).CreateTransaction();
         calls.ForEach(call => call.Send(transaction));
         bool committed;
@@ -99,7 +109,6 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
         }
         catch (RedisServerException failure) when (Failures.IsDiscarded(failure))
         {
-        Volatile.Write(ref _sentTo, node);
             // The reason was in the reply to one of its commands, which the library keeps to itself.
             if (await IsReplicaAsync(node).ConfigureAwait(false))
             {
