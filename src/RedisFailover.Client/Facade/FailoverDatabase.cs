@@ -138,13 +138,21 @@ internal sealed partial class FailoverDatabase : IDatabase
     private BlockingCall Blocking(CommandClass kind, CommandFlags flags) => new(_nodes, kind, flags, _whenAmbiguous);
 
     /// <summary>The node for a call that stays on it from beginning to end: a scan.</summary>
-    private IDatabase Direct(CommandClass kind, ref CommandFlags flags)
+    private IDatabase Direct(CommandClass kind, ref CommandFlags flags, out LiveNode node)
     {
         var call = Blocking(kind, flags);
         IDatabase target = call.Target(_db);
         flags = call.Flags;
         return target;
     }
+    private IDatabase Direct(CommandClass kind, out LiveNode node)
+    {
+        var flags = CommandFlags.None;
+        return Direct(kind, ref flags, out node);
+    }
+
+    private IDatabase Direct(CommandClass kind, ref CommandFlags flags) => Direct(kind, ref flags, out _);
+
 
     private IDatabase Direct(CommandClass kind)
     {
