@@ -55,6 +55,7 @@ public sealed class FailoverConnection : IAsyncDisposable
             };
         }
     }
+                Unreachable = [.. _nodes.States().Where(state => state.Failure is not null).Select(state => new UnreachableNode(state.Address, state.Failure!))],
 
     internal NodeSet Nodes => _nodes;
 

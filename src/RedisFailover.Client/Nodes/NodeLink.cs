@@ -40,6 +40,9 @@ internal sealed class NodeLink : IAsyncDisposable
 
     public NodeAddress Address { get; }
 
+    // Whoever connects waits for ConnectTimeout: the reason shall be known before.
+    private TimeSpan Deadline => _options.ConnectTimeout * 0.8;
+
     /// <summary>The connection, or null while there is none.</summary>
     public LiveNode? Live => Volatile.Read(ref _live);
 
@@ -168,7 +171,7 @@ internal sealed class NodeLink : IAsyncDisposable
     {
         ConfigurationOptions configuration = Configuration();
         string? unready = await NodeProbe.AskAsync(
-            Address, _options.User, configuration.Password, configuration.Ssl, _options.ConnectTimeout, closing).ConfigureAwait(false);
+            Address, _options.User, configuration.Password, configuration.Ssl, Deadline, closing).ConfigureAwait(false);
         if (unready is not null)
         {
             return (null, unready);
@@ -199,7 +202,8 @@ internal sealed class NodeLink : IAsyncDisposable
         }
         catch (Exception failure) when (failure is RedisConnectionException or RedisTimeoutException or SocketException)
         {
-            return (null, failure.Message);
+            // What the library advises beside it concerns options that are not the application's to set here.
+            return (null, failure.Message.Replace("; to create a disconnected multiplexer, disable AbortOnConnectFail", "", StringComparison.Ordinal));
         }
     }
 
@@ -219,12 +223,12 @@ internal sealed class NodeLink : IAsyncDisposable
             Task<TimeSpan> ping = database.PingAsync();
             if (!await AnswersAsync(live, ping, closing).ConfigureAwait(false))
             {
-                return await live.Broken.ConfigureAwait(false);
+                return $"no answer for {_options.OperationTimeout.TotalMilliseconds:0} ms";
             }
 
             if (live.Broken.IsCompleted)
             {
-                return $"no answer for {_options.OperationTimeout.TotalMilliseconds:0} ms";
+                return await live.Broken.ConfigureAwait(false);
             }
 
             if (ping.IsFaulted || ping.IsCanceled)
@@ -285,7 +289,7 @@ internal sealed class NodeLink : IAsyncDisposable
         configuration.EndPoints.Add(Address.Host, Address.Port);
         configuration.AbortOnConnectFail = true;
         configuration.ConnectRetry = 1;
-        configuration.ConnectTimeout = (int)_options.ConnectTimeout.TotalMilliseconds;
+        configuration.ConnectTimeout = (int)Deadline.TotalMilliseconds;
         configuration.SyncTimeout = timeout;
         _sockets.Use(configuration);
 

@@ -155,7 +155,7 @@ internal sealed class NodeSet : IAsyncDisposable
     {
         lock (_gate)
         {
-            return [.. _links.Values.Select(link => (link.Address, link.Live is null ? link.Failure ?? "connecting" : null))];
+            return [.. _links.Values.Select(link => (link.Address, link.Live is null ? link.Failure ?? "it has not answered yet" : null))];
         }
     }
 
