@@ -11,6 +11,9 @@ namespace RedisFailover.Client;
 /// </summary>
 public sealed class FailoverConnection : IAsyncDisposable
 {
+    /// <summary>For the other nodes, once the master is connected.</summary>
+    private static readonly TimeSpan s_grace = TimeSpan.FromMilliseconds(250);
+
     private readonly NodeSet _nodes;
     private readonly TopologyFollower _follower;
     private readonly ITopologySource _source;
@@ -61,7 +64,8 @@ public sealed class FailoverConnection : IAsyncDisposable
 
     /// <summary>
     /// Connects: waits, at most <see cref="FailoverOptions.ConnectTimeout"/>, until the topology has been read from ZooKeeper and
-    /// each of its nodes has been tried once. A master that is just being replaced is no failure: writes wait for the next one.
+    /// each of its nodes has been tried once; those that hang get 250 ms once the master is connected, and are connected later. A
+    /// master that is just being replaced is no failure: writes wait for the next one.
     /// </summary>
     /// <param name="zooKeeper">The ZooKeeper servers and the root of the cluster: "zk1:2181,zk2:2181,zk3:2181/redis_failover".</param>
     /// <param name="options">Null for the defaults.</param>
@@ -190,7 +194,7 @@ public sealed class FailoverConnection : IAsyncDisposable
         try
         {
             await FirstTopologyAsync(options, either.Token).ConfigureAwait(false);
-            await _nodes.FirstAttempts().WaitAsync(either.Token).ConfigureAwait(false);
+            await NodesTriedAsync(options, either.Token).ConfigureAwait(false);
 
             // A master that was just found may still have to be recognized as one.
             while (_nodes.Current is { Master: null, Topology.Master: { } master } current
@@ -229,3 +233,22 @@ public sealed class FailoverConnection : IAsyncDisposable
         await _follower.FirstTopology.WaitAsync(cancellationToken).ConfigureAwait(false);
     }
 }
+    /// <summary>Until each node was tried; a node that hangs is waited for no longer than a moment once the one that matters is connected.</summary>
+    private async Task NodesTriedAsync(FailoverOptions options, CancellationToken cancellationToken)
+    {
+        Task tried = _nodes.FirstAttempts();
+        while (!tried.IsCompleted && _nodes.Current is var current)
+        {
+            if (current.ConnectedMaster is not null || (current.Topology.Master is null && current.Replicas.Length > 0))
+            {
+                await Task.WhenAny(tried, Task.Delay(s_grace, options.TimeProvider, cancellationToken)).ConfigureAwait(false);
+                cancellationToken.ThrowIfCancellationRequested();
+                return;
+            }
+
+            await Task.WhenAny(tried, current.Superseded).WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+
+        await tried.ConfigureAwait(false);
+    }
+

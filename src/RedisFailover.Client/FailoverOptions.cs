@@ -20,8 +20,8 @@ public sealed record FailoverOptions
     public TimeSpan WriteWait { get; init; } = TimeSpan.FromSeconds(10);
 
     /// <summary>
-    /// How long connecting waits for ZooKeeper, the topology and the first node; also the deadline of each connection to a
-    /// node. Default 10 s; 100 ms to 10 minutes.
+    /// How long connecting waits for ZooKeeper, the topology and the master; also the deadline of each connection to a
+    /// node. Other nodes that hang delay it by 250 ms at most. Default 10 s; 100 ms to 10 minutes.
     /// </summary>
     public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(10);
 

@@ -54,7 +54,7 @@ public sealed class RoutingTests
         await using RedisServer replica = await RedisServer.StartAsync();
         var topology = new PublishedTopology();
         topology.Publish(PublishedTopology.Of(1, master.Address, replica.Address));
-        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(topology, new FailoverOptions { ConfigureNode = node => node.AllowAdmin = true }, default);
+        await using FailoverConnection connection = await Connected.ToAllAsync(topology, new FailoverOptions { ConfigureNode = node => node.AllowAdmin = true });
         IDatabase database = connection.GetDatabase();
         await using RedisWire atMaster = await master.ConnectAsync();
         await using RedisWire atReplica = await replica.ConnectAsync();
@@ -118,7 +118,7 @@ public sealed class RoutingTests
         await replica.CommandAsync("SET", "where", "replica");
         var topology = new PublishedTopology();
         topology.Publish(PublishedTopology.Of(1, master.Address, replica.Address));
-        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(topology, null, default);
+        await using FailoverConnection connection = await Connected.ToAllAsync(topology, null);
         IDatabase database = connection.GetDatabase();
         Assert.That((string?)database.StringGet("where"), Is.EqualTo("replica"));
         Assert.That((string?)database.StringGet("where", CommandFlags.DemandMaster), Is.EqualTo("master"));
@@ -150,7 +150,7 @@ public sealed class RoutingTests
         var topology = new PublishedTopology();
         topology.Publish(PublishedTopology.Of(1, master.Address, replica.Address));
         var options = new FailoverOptions { ReadFrom = Enum.Parse<ReadFrom>(option), WriteWait = TimeSpan.FromMilliseconds(200) };
-        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(topology, options, default);
+        await using FailoverConnection connection = await Connected.ToAllAsync(topology, options);
         IDatabase database = connection.GetDatabase();
         Assert.That((string?)await database.StringGetAsync("where"), Is.EqualTo(expected));
 
@@ -174,7 +174,7 @@ public sealed class RoutingTests
         await using RedisServer two = await RedisServer.StartAsync();
         var topology = new PublishedTopology();
         topology.Publish(PublishedTopology.Of(1, master.Address, one.Address, two.Address));
-        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(topology, null, default);
+        await using FailoverConnection connection = await Connected.ToAllAsync(topology, null);
         IDatabase database = connection.GetDatabase();
         await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => Task.Run(async () =>
         {
@@ -199,7 +199,7 @@ public sealed class RoutingTests
         var topology = new PublishedTopology();
         topology.Publish(PublishedTopology.Of(1, master.Address, replica.Address));
         var options = new FailoverOptions { MaxReplicaLag = TimeSpan.FromMilliseconds(400) };
-        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(topology, options, default);
+        await using FailoverConnection connection = await Connected.ToAllAsync(topology, options);
         IDatabase database = connection.GetDatabase();
         await ReadsComeFromAsync(replica.Address, "it has everything");
 
@@ -228,7 +228,7 @@ public sealed class RoutingTests
         var topology = new PublishedTopology();
         topology.Publish(PublishedTopology.Of(1, slowMaster.Address, near.Address, far.Address));
         var nearest = new FailoverOptions { ReadFrom = ReadFrom.Nearest, OperationTimeout = TimeSpan.FromSeconds(2) };
-        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(topology, nearest, default);
+        await using FailoverConnection connection = await Connected.ToAllAsync(topology, nearest);
         far.Set(new LinkState(true, true, TimeSpan.FromMilliseconds(200)));
         slowMaster.Set(new LinkState(true, true, TimeSpan.FromMilliseconds(200)));
         await Eventually.HoldsAsync("the nearest is known", () => connection.Nodes.Current.NodeFor(CommandClass.Read, CommandFlags.None)?.Address == near.Address, TimeSpan.FromSeconds(60));
@@ -236,7 +236,7 @@ public sealed class RoutingTests
         var preferring = new FailoverOptions { PreferNode = node => node == far.Address };
         var same = new PublishedTopology();
         same.Publish(PublishedTopology.Of(1, slowMaster.Address, near.Address, far.Address));
-        await using FailoverConnection other = await FailoverConnection.ConnectAsync(same, preferring, default);
+        await using FailoverConnection other = await Connected.ToAllAsync(same, preferring);
         await Eventually.HoldsAsync("the preferred one is connected", () => other.Nodes.Current.Replicas.Length == 2);
         await other.GetDatabase().StringGetAsync("key");
         Assert.That(Enumerable.Range(0, 50).Select(_ => other.Nodes.Current.NodeFor(CommandClass.Read, CommandFlags.None)!.Address), Has.All.EqualTo(far.Address));
