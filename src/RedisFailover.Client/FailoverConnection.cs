@@ -9,7 +9,7 @@ namespace RedisFailover.Client;
 /// A connection to a replicated Redis whose master may change: it follows the topology that the monitors publish in ZooKeeper.
 /// Make one for the application and keep it; it is safe for use by any number of threads.
 /// </summary>
-public sealed class FailoverConnection : IAsyncDisposable
+public sealed class FailoverConnection : IAsyncDisposable, IDisposable
 {
     /// <summary>For the other nodes, once the master is connected.</summary>
     private static readonly TimeSpan s_grace = TimeSpan.FromMilliseconds(250);
@@ -55,10 +55,10 @@ public sealed class FailoverConnection : IAsyncDisposable
                 Fenced = current.Fenced,
                 SinceZooKeeperContact = _source.SinceLastContact,
                 SessionTimeout = _source.SessionTimeout,
+                Unreachable = [.. _nodes.States().Where(state => state.Failure is not null).Select(state => new UnreachableNode(state.Address, state.Failure!))],
             };
         }
     }
-                Unreachable = [.. _nodes.States().Where(state => state.Failure is not null).Select(state => new UnreachableNode(state.Address, state.Failure!))],
 
     internal NodeSet Nodes => _nodes;
 
@@ -148,7 +148,10 @@ public sealed class FailoverConnection : IAsyncDisposable
         }
     }
 
-    /// <summary>Ends every call in flight and closes all connections; later calls end with <see cref="ObjectDisposedException"/>.</summary>
+    /// <summary>
+    /// Ends every call in flight and closes all connections; later calls end with <see cref="ObjectDisposedException"/>. A handler of
+    /// <see cref="TopologyChanged"/> that is running is not waited for, and may be the one that calls this; no other begins.
+    /// </summary>
     public async ValueTask DisposeAsync()
     {
         if (Interlocked.Exchange(ref _disposed, true))
@@ -159,6 +162,17 @@ public sealed class FailoverConnection : IAsyncDisposable
         await _subscriptions.DisposeAsync().ConfigureAwait(false);
         await _follower.DisposeAsync().ConfigureAwait(false);
         await _nodes.DisposeAsync().ConfigureAwait(false);
+    }
+
+    /// <summary>The same for owners that cannot await, such as a container that is disposed with <c>using</c>; blocks, 5 s at most, until it is done.</summary>
+    public void Dispose()
+    {
+        Task disposing = DisposeAsync().AsTask();
+        if (((IAsyncResult)disposing).AsyncWaitHandle.WaitOne(TimeSpan.FromSeconds(5)))
+        {
+            // Completed: throws what went wrong, if anything did.
+            disposing.GetAwaiter().GetResult();
+        }
     }
 
     internal static async Task<FailoverConnection> ConnectAsync(ITopologySource source, FailoverOptions? options, CancellationToken cancellationToken)
@@ -219,20 +233,6 @@ public sealed class FailoverConnection : IAsyncDisposable
         }
     }
 
-    private async Task FirstTopologyAsync(FailoverOptions options, CancellationToken cancellationToken)
-    {
-        if (options.TopologyCacheFile is not null)
-        {
-            await Task.WhenAny(_follower.FirstTopology, Task.Delay(options.ConnectTimeout / 2, options.TimeProvider, cancellationToken)).ConfigureAwait(false);
-            if (!_follower.FirstTopology.IsCompleted && !cancellationToken.IsCancellationRequested && _follower.StartFromCache())
-            {
-                return;
-            }
-        }
-
-        await _follower.FirstTopology.WaitAsync(cancellationToken).ConfigureAwait(false);
-    }
-}
     /// <summary>Until each node was tried; a node that hangs is waited for no longer than a moment once the one that matters is connected.</summary>
     private async Task NodesTriedAsync(FailoverOptions options, CancellationToken cancellationToken)
     {
@@ -252,3 +252,17 @@ public sealed class FailoverConnection : IAsyncDisposable
         await tried.ConfigureAwait(false);
     }
 
+    private async Task FirstTopologyAsync(FailoverOptions options, CancellationToken cancellationToken)
+    {
+        if (options.TopologyCacheFile is not null)
+        {
+            await Task.WhenAny(_follower.FirstTopology, Task.Delay(options.ConnectTimeout / 2, options.TimeProvider, cancellationToken)).ConfigureAwait(false);
+            if (!_follower.FirstTopology.IsCompleted && !cancellationToken.IsCancellationRequested && _follower.StartFromCache())
+            {
+                return;
+            }
+        }
+
+        await _follower.FirstTopology.WaitAsync(cancellationToken).ConfigureAwait(false);
+    }
+}

@@ -129,7 +129,7 @@ internal sealed partial class FailoverDatabase
 
 internal abstract partial class QueuedCalls
 {
-    private protected int DatabaseNumber => _db < 0 ? 0 : _db;
+    private protected int DatabaseNumber => _nodes.DatabaseNumber(_db);
 }
 
 internal sealed partial class FailoverBatch

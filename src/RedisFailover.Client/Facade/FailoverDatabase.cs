@@ -27,7 +27,7 @@ internal sealed partial class FailoverDatabase : IDatabase
         _whenAmbiguous = whenAmbiguous;
     }
 
-    int IDatabase.Database => _db < 0 ? 0 : _db;
+    int IDatabase.Database => _nodes.DatabaseNumber(_db);
 
     /// <summary>The same database for calls that may be applied twice.</summary>
     public FailoverDatabase Idempotent() => _whenAmbiguous == WhenAmbiguous.Repeat ? this : new FailoverDatabase(_nodes, _db, _asyncState, WhenAmbiguous.Repeat);
@@ -140,11 +140,11 @@ internal sealed partial class FailoverDatabase : IDatabase
     /// <summary>The node for a call that stays on it from beginning to end: a scan.</summary>
     private IDatabase Direct(CommandClass kind, ref CommandFlags flags, out LiveNode node)
     {
-        var call = Blocking(kind, flags);
-        IDatabase target = call.Target(_db);
-        flags = call.Flags;
-        return target;
+        node = _nodes.Current.NodeFor(kind, flags) ?? _nodes.NodeFor(kind, flags, new Retries(_nodes, kind, _whenAmbiguous));
+        flags &= ~StackExchangeVersion.RoleMask;
+        return node.Database(_db);
     }
+
     private IDatabase Direct(CommandClass kind, out LiveNode node)
     {
         var flags = CommandFlags.None;
@@ -152,7 +152,6 @@ internal sealed partial class FailoverDatabase : IDatabase
     }
 
     private IDatabase Direct(CommandClass kind, ref CommandFlags flags) => Direct(kind, ref flags, out _);
-
 
     private IDatabase Direct(CommandClass kind)
     {
