@@ -138,6 +138,49 @@ public sealed class RoutingTests
         Assert.That((await inside).IsNull, Is.True);
     }
 
+    /// <summary>
+    /// Those that the test of every member leaves out: they send nothing of their own, or nothing that the servers count, or need something else
+    /// than arguments. Batches and transactions, the rest of them, have tests of their own.
+    /// </summary>
+    [Test]
+    public async Task The_members_that_cannot_be_driven_like_the_others_work_too()
+    {
+        await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 1);
+        await using RedisServer elsewhere = await RedisServer.StartAsync();
+        IDatabase database = redis.Connection.GetDatabase();
+        Assert.That(database.Ping(), Is.GreaterThan(TimeSpan.Zero));
+        Assert.That(await database.PingAsync(), Is.GreaterThan(TimeSpan.Zero));
+        Assert.That(database.IsConnected("key"), Is.True);
+        Assert.That(database.Database, Is.Zero);
+        Assert.That(database.Multiplexer, Is.SameAs(redis.Connection.Nodes.Current.Master!.Multiplexer));
+        Assert.That(database.IdentifyEndpoint("key", CommandFlags.DemandMaster)!.ToString(), Does.EndWith($":{redis.Master.Port}"));
+        Assert.That((await database.IdentifyEndpointAsync("key", CommandFlags.DemandMaster))!.ToString(), Does.EndWith($":{redis.Master.Port}"));
+
+        Task<bool> one = database.StringSetAsync("one", 1);
+        Assert.That(database.Wait(one), Is.True);
+        Task two = database.StringSetAsync("two", 2);
+        database.Wait(two);
+        Assert.That(database.TryWait(one), Is.True);
+        database.WaitAll(one, two);
+        Assert.That((string?)database.Execute("ECHO", "a") + (string?)database.Execute("ECHO", ["b"], CommandFlags.None), Is.EqualTo("ab"));
+        Assert.That((string?)await database.ExecuteAsync("ECHO", "a") + (string?)await database.ExecuteAsync("ECHO", ["b"], CommandFlags.None), Is.EqualTo("ab"));
+
+        System.Net.IPEndPoint target = new(System.Net.IPAddress.Loopback, elsewhere.Port);
+        database.KeyMigrate("one", target);
+        await database.KeyMigrateAsync("two", target);
+        Assert.That((await elsewhere.CommandAsync("EXISTS", "one", "two")).Text, Is.EqualTo("2"));
+
+        LoadedLuaScript loaded = LuaScript.Prepare("return @value").Load(database.Multiplexer.GetServer(database.Multiplexer.GetEndPoints()[0]));
+        Assert.That((int)database.ScriptEvaluate(loaded, new { value = 5 }), Is.EqualTo(5));
+        Assert.That((int)await database.ScriptEvaluateAsync(loaded, new { value = 6 }), Is.EqualTo(6));
+        await redis.FailOverAsync(redis.Servers[1]);
+        await redis.Servers[1].CommandAsync("SCRIPT", "FLUSH");
+        RedisServerException unknown = await Failing.WithAsync<RedisServerException>(() => database.ScriptEvaluateAsync(loaded, new { value = 7 }));
+        Assert.That(unknown.Message, Does.StartWith("NOSCRIPT"), "it was loaded on one node");
+        loaded = LuaScript.Prepare("return @value").Load(database.Multiplexer.GetServer(database.Multiplexer.GetEndPoints()[0]));
+        Assert.That((int)database.ScriptEvaluate(loaded, new { value = 8 }), Is.EqualTo(8));
+    }
+
     [TestCase("PreferReplica", "replica")]
     [TestCase("Replica", "replica")]
     [TestCase("Master", "master")]
