@@ -19,6 +19,10 @@ internal static class StackExchangeVersion
 
     public static bool IsReplica(IServer server) => server.IsSlave;
 
+    /// <summary>Why it could not connect, without what it advises: that concerns options which are not the application's to set.</summary>
+    public static string WithoutAdvice(string message)
+        => message.Replace("; to create a disconnected multiplexer, disable AbortOnConnectFail", "", StringComparison.Ordinal);
+
     /// <summary>True when this version knows ACL user names.</summary>
     public static bool KnowsUsers => false;
 
@@ -58,6 +62,10 @@ internal static class StackExchangeVersion
 
     public static bool IsReplica(IServer server) => server.IsReplica;
 
+    /// <summary>Why it could not connect, without what it advises: that concerns options which are not the application's to set.</summary>
+    public static string WithoutAdvice(string message)
+        => message.IndexOf(" To allow this multiplexer to continue", StringComparison.Ordinal) is > 0 and var advice ? message[..advice] : message;
+
     /// <summary>True when this version knows ACL user names.</summary>
     public static bool KnowsUsers => true;
 
@@ -85,7 +93,7 @@ internal static class StackExchangeVersion
     /// <summary>Callers are never resumed on the reader.</summary>
     public static bool MayBlock(ConnectionMultiplexer multiplexer) => true;
 
-    /// <summary>It always is.</summary>
+    /// <summary>Nothing to be set: this version runs handlers beside each other, and keeps the order of a ChannelMessageQueue alone.</summary>
     public static void KeepOrder(ConnectionMultiplexer multiplexer) => _ = multiplexer;
 #endif
 

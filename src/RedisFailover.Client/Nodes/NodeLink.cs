@@ -202,8 +202,7 @@ internal sealed class NodeLink : IAsyncDisposable
         }
         catch (Exception failure) when (failure is RedisConnectionException or RedisTimeoutException or SocketException)
         {
-            // What the library advises beside it concerns options that are not the application's to set here.
-            return (null, failure.Message.Replace("; to create a disconnected multiplexer, disable AbortOnConnectFail", "", StringComparison.Ordinal));
+            return (null, StackExchangeVersion.WithoutAdvice(failure.Message));
         }
     }
 

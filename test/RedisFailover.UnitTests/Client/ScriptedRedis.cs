@@ -17,6 +17,7 @@ internal sealed class ScriptedRedis : IAsyncDisposable
     private readonly Func<string[], Task<string?>> _script;
     private readonly Task _serving;
     private volatile NetworkStream? _subscribed;
+    private volatile bool _pushes;
 
     public ScriptedRedis()
         : this(static _ => Task.FromResult<string?>(null))
@@ -39,13 +40,16 @@ internal sealed class ScriptedRedis : IAsyncDisposable
 
     public NodeAddress Address { get; }
 
+    // What a multiplexer that speaks the later protocol is told without having asked.
+    private char Push => _pushes ? '>' : '*';
+
     /// <summary>The commands that came, by name.</summary>
     public ConcurrentQueue<string> Seen { get; } = [];
 
     public static string Bulk(string text) => $"${text.Length}\r\n{text}\r\n";
 
     public async Task PublishAsync(string channel, string message)
-        => await _subscribed!.WriteAsync(Encoding.Latin1.GetBytes($"*3\r\n{Bulk("message")}{Bulk(channel)}{Bulk(message)}"));
+        => await _subscribed!.WriteAsync(Encoding.Latin1.GetBytes($"{Push}3\r\n{Bulk("message")}{Bulk(channel)}{Bulk(message)}"));
 
     public async ValueTask DisposeAsync()
     {
@@ -100,17 +104,23 @@ internal sealed class ScriptedRedis : IAsyncDisposable
         }
     }
 
+    private string Hello(string protocol)
+    {
+        _pushes = protocol == "3";
+        return $"{(_pushes ? "%6" : "*12")}\r\n+server\r\n+redis\r\n+version\r\n+7.0.0\r\n+proto\r\n:{protocol}\r\n+id\r\n:1\r\n+mode\r\n+standalone\r\n+role\r\n+master\r\n";
+    }
+
     private string Usual(string[] words, NetworkStream stream)
     {
         if (words[0] is "SUBSCRIBE" or "UNSUBSCRIBE" && words.Length > 1)
         {
             _subscribed = stream;
-            return $"*3\r\n{Bulk(words[0].ToLowerInvariant())}{Bulk(words[1])}:1\r\n";
+            return $"{Push}3\r\n{Bulk(words[0].ToLowerInvariant())}{Bulk(words[1])}:1\r\n";
         }
 
         return words[0] switch
         {
-            "HELLO" => $"*12\r\n+server\r\n+redis\r\n+version\r\n+7.0.0\r\n+proto\r\n:2\r\n+id\r\n:1\r\n+mode\r\n+standalone\r\n+role\r\n+master\r\n",
+            "HELLO" when words.Length > 1 => Hello(words[1]),
             "PING" => "+PONG\r\n",
             "ECHO" => Bulk(words[1]),
             "INFO" => Bulk("# Server\r\nredis_version:7.0.0\r\nredis_mode:standalone\r\n# Replication\r\nrole:master\r\n"),

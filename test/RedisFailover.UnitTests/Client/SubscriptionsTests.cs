@@ -19,27 +19,27 @@ public sealed class SubscriptionsTests
         await using var subscriptions = new Subscriptions(nodes);
         nodes.Apply(new Topology { Epoch = 1, Master = one.Address, State = TopologyState.Ok });
         List<string> told = [];
+        List<string> all = [];
         Action<RedisChannel, RedisValue> first = (_, message) => Add($"first {message}");
         await subscriptions.AddAsync("c", first).WithinDeadline();
         await subscriptions.AddAsync("c", (_, message) => Add($"second {message}")).WithinDeadline();
-        await PublishAsync(one, "1", "2");
-        Assert.That(Told(), Is.EqualTo(new[] { "first 1", "second 1", "first 2", "second 2" }));
+        await PublishAsync(one, "1", "2", "first 1", "second 1", "first 2", "second 2");
 
         nodes.Apply(new Topology { Epoch = 2, Master = two.Address, State = TopologyState.Ok });
         await Waiting.Until(() => subscriptions.Attached?.Address == two.Address);
-        await PublishAsync(two, "3", "4");
-        Assert.That(Told()[4..], Is.EqualTo(new[] { "first 3", "second 3", "first 4", "second 4" }));
+        await PublishAsync(two, "3", "4", "first 3", "second 3", "first 4", "second 4");
 
         await subscriptions.RemoveAsync("c", first).WithinDeadline();
-        await PublishAsync(two, "5", "6");
-        Assert.That(Told()[8..], Is.EqualTo(new[] { "second 5", "second 6" }));
+        await PublishAsync(two, "5", "6", "second 5", "second 6");
 
-        // Behind it on the same connection: a copy of the first would have come before the second.
-        async Task PublishAsync(ScriptedRedis redis, string message, string last)
+        // In which order is the other test's concern: later versions of the library run the handlers beside each other.
+        async Task PublishAsync(ScriptedRedis redis, string message, string last, params string[] expected)
         {
             await redis.PublishAsync("c", message);
             await redis.PublishAsync("c", last);
-            await Waiting.Until(() => Told().Contains($"second {last}"), () => string.Join(", ", Told()));
+            all.AddRange(expected);
+            await Waiting.Until(() => Told().Length >= all.Count && Told().Contains($"second {last}"), () => string.Join(", ", Told()));
+            Assert.That(Told(), Is.EquivalentTo(all));
         }
 
         void Add(string text)
