@@ -6,7 +6,7 @@ namespace RedisFailover.Client.Extensions;
 
 /// <summary>Connects when the host starts, before anything of the application does, and is what the container's connection comes from.</summary>
 internal sealed class FailoverConnector(
-    IOptions<RedisFailoverSettings> settings, ILoggerFactory loggers, TimeProvider time, Func<FailoverOptions, FailoverOptions>? change) : IHostedLifecycleService, IAsyncDisposable
+    IOptions<RedisFailoverSettings> settings, ILoggerFactory loggers, TimeProvider time, Func<FailoverOptions, FailoverOptions>? change) : IHostedLifecycleService, IAsyncDisposable, IDisposable
 {
     private FailoverConnection? _connection;
 
@@ -30,6 +30,8 @@ internal sealed class FailoverConnector(
 
     // Last of all: what stops before may still want to write.
     public Task StoppedAsync(CancellationToken cancellationToken) => DisposeAsync().AsTask();
+
+    public void Dispose() => _connection?.Dispose();
 
     public ValueTask DisposeAsync() => _connection?.DisposeAsync() ?? ValueTask.CompletedTask;
 }

@@ -41,7 +41,8 @@ internal sealed class FacadeMember
         Flags = parameters.FirstOrDefault(p => p.Type == "global::StackExchange.Redis.CommandFlags")?.Name;
         bool keepable = method.Parameters.All(p => p.RefKind == RefKind.None && !p.Type.IsRefLikeType);
         string definition = method.ReturnType.OriginalDefinition.ToDisplayString();
-        if (!keepable || method.IsGenericMethod || IsSequence(method.ReturnType))
+        IsSequence = IsEnumerable(method.ReturnType);
+        if (!keepable || method.IsGenericMethod || IsSequence)
         {
             Shape = Shape.Direct;
         }
@@ -70,6 +71,9 @@ internal sealed class FacadeMember
 
     public Shape Shape { get; }
 
+    /// <summary>Whether it enumerates: then what it gives is not read yet.</summary>
+    public bool IsSequence { get; }
+
     /// <summary>The T of Task&lt;T&gt;; null for a bare Task and for what is not asynchronous.</summary>
     public string? Result { get; }
 
@@ -84,7 +88,7 @@ internal sealed class FacadeMember
     /// <summary>The name in routing.txt: without Async, since both forms send the same command.</summary>
     public string RoutingName => Name.EndsWith("Async", System.StringComparison.Ordinal) ? Name.Substring(0, Name.Length - 5) : Name;
 
-    private static bool IsSequence(ITypeSymbol type)
+    private static bool IsEnumerable(ITypeSymbol type)
         => type.Name is "IEnumerable" or "IAsyncEnumerable" && type is INamedTypeSymbol { IsGenericType: true };
 
     internal sealed class Argument

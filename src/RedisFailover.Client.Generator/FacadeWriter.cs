@@ -32,6 +32,12 @@ internal static class FacadeWriter
                         .Append(">(new ").Append(member.CallType).Append('(').Append(Join(member, p => p.Name)).Append("), ")
                         .Append(kind).Append(", ").Append(member.Flags ?? $"default({Flags})").AppendLine(");").AppendLine();
                     break;
+                case Shape.Direct when member.IsSequence:
+                    code.AppendLine("    {")
+                        .Append("        var target = Direct(").Append(kind).Append(member.Flags is null ? "" : ", ref " + member.Flags).AppendLine(", out var node);")
+                        .Append("        return Scan.Of(target.").Append(member.Name).Append('(').Append(Join(member, p => p.Modifier + p.Name)).AppendLine("), node);")
+                        .AppendLine("    }").AppendLine();
+                    break;
                 case Shape.Direct:
                     code.Append("        => Direct(").Append(kind).Append(member.Flags is null ? "" : ", ref " + member.Flags).Append(").").Append(member.Name)
                         .Append('(').Append(Join(member, p => p.Modifier + p.Name)).AppendLine(");").AppendLine();

@@ -9,8 +9,11 @@ namespace RedisFailover.Client;
 /// A connection to a replicated Redis whose master may change: it follows the topology that the monitors publish in ZooKeeper.
 /// Make one for the application and keep it; it is safe for use by any number of threads.
 /// </summary>
-public sealed class FailoverConnection : IAsyncDisposable
+public sealed class FailoverConnection : IAsyncDisposable, IDisposable
 {
+    /// <summary>For the other nodes, once the master is connected.</summary>
+    private static readonly TimeSpan s_grace = TimeSpan.FromMilliseconds(250);
+
     private readonly NodeSet _nodes;
     private readonly TopologyFollower _follower;
     private readonly ITopologySource _source;
@@ -52,6 +55,7 @@ public sealed class FailoverConnection : IAsyncDisposable
                 Fenced = current.Fenced,
                 SinceZooKeeperContact = _source.SinceLastContact,
                 SessionTimeout = _source.SessionTimeout,
+                Unreachable = [.. _nodes.States().Where(state => state.Failure is not null).Select(state => new UnreachableNode(state.Address, state.Failure!))],
             };
         }
     }
@@ -60,7 +64,8 @@ public sealed class FailoverConnection : IAsyncDisposable
 
     /// <summary>
     /// Connects: waits, at most <see cref="FailoverOptions.ConnectTimeout"/>, until the topology has been read from ZooKeeper and
-    /// each of its nodes has been tried once. A master that is just being replaced is no failure: writes wait for the next one.
+    /// each of its nodes has been tried once; those that hang get 250 ms once the master is connected, and are connected later. A
+    /// master that is just being replaced is no failure: writes wait for the next one.
     /// </summary>
     /// <param name="zooKeeper">The ZooKeeper servers and the root of the cluster: "zk1:2181,zk2:2181,zk3:2181/redis_failover".</param>
     /// <param name="options">Null for the defaults.</param>
@@ -143,7 +148,10 @@ public sealed class FailoverConnection : IAsyncDisposable
         }
     }
 
-    /// <summary>Ends every call in flight and closes all connections; later calls end with <see cref="ObjectDisposedException"/>.</summary>
+    /// <summary>
+    /// Ends every call in flight and closes all connections; later calls end with <see cref="ObjectDisposedException"/>. A handler of
+    /// <see cref="TopologyChanged"/> that is running is not waited for, and may be the one that calls this; no other begins.
+    /// </summary>
     public async ValueTask DisposeAsync()
     {
         if (Interlocked.Exchange(ref _disposed, true))
@@ -154,6 +162,17 @@ public sealed class FailoverConnection : IAsyncDisposable
         await _subscriptions.DisposeAsync().ConfigureAwait(false);
         await _follower.DisposeAsync().ConfigureAwait(false);
         await _nodes.DisposeAsync().ConfigureAwait(false);
+    }
+
+    /// <summary>The same for owners that cannot await, such as a container that is disposed with <c>using</c>; blocks, 5 s at most, until it is done.</summary>
+    public void Dispose()
+    {
+        Task disposing = DisposeAsync().AsTask();
+        if (((IAsyncResult)disposing).AsyncWaitHandle.WaitOne(TimeSpan.FromSeconds(5)))
+        {
+            // Completed: throws what went wrong, if anything did.
+            disposing.GetAwaiter().GetResult();
+        }
     }
 
     internal static async Task<FailoverConnection> ConnectAsync(ITopologySource source, FailoverOptions? options, CancellationToken cancellationToken)
@@ -189,7 +208,7 @@ public sealed class FailoverConnection : IAsyncDisposable
         try
         {
             await FirstTopologyAsync(options, either.Token).ConfigureAwait(false);
-            await _nodes.FirstAttempts().WaitAsync(either.Token).ConfigureAwait(false);
+            await NodesTriedAsync(options, either.Token).ConfigureAwait(false);
 
             // A master that was just found may still have to be recognized as one.
             while (_nodes.Current is { Master: null, Topology.Master: { } master } current
@@ -212,6 +231,25 @@ public sealed class FailoverConnection : IAsyncDisposable
             throw new FailoverConnectException(
                 $"None of the nodes can be reached: {string.Join("; ", states.Select(state => $"{state.Address}: {state.Failure}"))}.");
         }
+    }
+
+    /// <summary>Until each node was tried; a node that hangs is waited for no longer than a moment once the one that matters is connected.</summary>
+    private async Task NodesTriedAsync(FailoverOptions options, CancellationToken cancellationToken)
+    {
+        Task tried = _nodes.FirstAttempts();
+        while (!tried.IsCompleted && _nodes.Current is var current)
+        {
+            if (current.ConnectedMaster is not null || (current.Topology.Master is null && current.Replicas.Length > 0))
+            {
+                await Task.WhenAny(tried, Task.Delay(s_grace, options.TimeProvider, cancellationToken)).ConfigureAwait(false);
+                cancellationToken.ThrowIfCancellationRequested();
+                return;
+            }
+
+            await Task.WhenAny(tried, current.Superseded).WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+
+        await tried.ConfigureAwait(false);
     }
 
     private async Task FirstTopologyAsync(FailoverOptions options, CancellationToken cancellationToken)

@@ -39,6 +39,18 @@ public sealed class MayHaveBeenAppliedException : FailoverException
 }
 
 /// <summary>
+/// The node was lost in the middle of a scan (HashScan, SetScan, SortedSetScan). A scan's cursor belongs to one node and means nothing
+/// to another: what was enumerated so far stays true, the rest needs a new scan.
+/// </summary>
+public sealed class ScanInterruptedException : FailoverException
+{
+    internal ScanInterruptedException(NodeAddress node, Exception inner)
+        : base($"{node} was lost in the middle of a scan, whose cursor belongs to that node: begin a new scan.", node, inner)
+    {
+    }
+}
+
+/// <summary>
 /// Connecting did not find what it needs in time;
 /// the message says what was missing.
 /// </summary>

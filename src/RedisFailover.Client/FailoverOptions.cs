@@ -20,14 +20,15 @@ public sealed record FailoverOptions
     public TimeSpan WriteWait { get; init; } = TimeSpan.FromSeconds(10);
 
     /// <summary>
-    /// How long connecting waits for ZooKeeper, the topology and the first node; also the deadline of each connection to a
-    /// node. Default 10 s; 100 ms to 10 minutes.
+    /// How long connecting waits for ZooKeeper, the topology and the master; also the deadline of each connection to a
+    /// node. Other nodes that hang delay it by 250 ms at most. Default 10 s; 100 ms to 10 minutes.
     /// </summary>
     public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
     /// <summary>
     /// How long a node may stay silent before its calls in flight are ended and its connection replaced. Default 5 s;
-    /// 50 ms to 10 minutes. Blocking calls end after it, asynchronous ones after it and at most a quarter more.
+    /// 50 ms to 10 minutes. Blocking calls end after it, asynchronous ones after it and at most a tenth more. A node that answers, however
+    /// many calls wait, is not silent: an asynchronous call behind a long queue may take longer than this.
     /// A command that keeps Redis busy for longer is ended too: raise it when yours do.
     /// </summary>
     public TimeSpan OperationTimeout { get; init; } = TimeSpan.FromSeconds(5);

@@ -1,4 +1,15 @@
+using System.Collections.Immutable;
+
 namespace RedisFailover.Client;
+
+/// <summary>A node of the topology that is not connected.</summary>
+/// <param name="Node">The node.</param>
+/// <param name="Reason">Why, as the end of a sentence: "connection refused", "it refuses the password (WRONGPASS …)".</param>
+public sealed record UnreachableNode(NodeAddress Node, string Reason)
+{
+    /// <summary>One line for people.</summary>
+    public override string ToString() => $"{Node}: {Reason}";
+}
 
 /// <summary>What a <see cref="FailoverConnection"/> can do at one moment.</summary>
 public sealed record FailoverStatus
@@ -21,11 +32,15 @@ public sealed record FailoverStatus
     /// <summary>The timeout of the ZooKeeper session as it was granted.</summary>
     public required TimeSpan SessionTimeout { get; init; }
 
+    /// <summary>The nodes of the topology that are not connected, each with the reason.</summary>
+    public ImmutableArray<UnreachableNode> Unreachable { get; init; } = [];
+
     /// <summary>Whether ZooKeeper was heard of within <see cref="SessionTimeout"/>: else this client may not learn of a change of master.</summary>
     public bool FollowsZooKeeper => SinceZooKeeperContact is { } silence && silence <= SessionTimeout;
 
     /// <summary>One line for people.</summary>
     public override string ToString()
         => $"epoch {Topology.Epoch} {Topology.State}, master {Topology.Master?.ToString() ?? "none"}, replicas [{string.Join(' ', Topology.Replicas)}], "
-            + $"takes writes {TakesWrites}, takes reads {TakesReads}, fenced {Fenced}, ZooKeeper heard of {(SinceZooKeeperContact is { } ago ? $"{ago.TotalMilliseconds:0} ms ago" : "never")}";
+            + $"takes writes {TakesWrites}, takes reads {TakesReads}, fenced {Fenced}, ZooKeeper heard of {(SinceZooKeeperContact is { } ago ? $"{ago.TotalMilliseconds:0} ms ago" : "never")}"
+            + (Unreachable.IsEmpty ? "" : $", not connected: {string.Join("; ", Unreachable)}");
 }

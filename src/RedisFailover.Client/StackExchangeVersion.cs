@@ -19,6 +19,10 @@ internal static class StackExchangeVersion
 
     public static bool IsReplica(IServer server) => server.IsSlave;
 
+    /// <summary>Why it could not connect, without what it advises: that concerns options which are not the application's to set.</summary>
+    public static string WithoutAdvice(string message)
+        => message.Replace("; to create a disconnected multiplexer, disable AbortOnConnectFail", "", StringComparison.Ordinal);
+
     /// <summary>True when this version knows ACL user names.</summary>
     public static bool KnowsUsers => false;
 
@@ -30,6 +34,10 @@ internal static class StackExchangeVersion
     }
 
     public static Task<RedisResult> ReplicationInfoAsync(IDatabase database) => database.ExecuteAsync("INFO", "replication");
+
+    /// <summary>How many replies have come, whatever they said.</summary>
+    public static long Answered(ConnectionMultiplexer multiplexer)
+        => multiplexer.GetCounters().Interactive is var calls ? calls.CompletedSynchronously + calls.CompletedAsynchronously : 0;
 
     /// <param name="multiplexer">Just connected.</param>
     /// <param name="each">Whether each caller is resumed by a work item of its own; else one thread resumes them one after the other.</param>
@@ -54,6 +62,10 @@ internal static class StackExchangeVersion
 
     public static bool IsReplica(IServer server) => server.IsReplica;
 
+    /// <summary>Why it could not connect, without what it advises: that concerns options which are not the application's to set.</summary>
+    public static string WithoutAdvice(string message)
+        => message.IndexOf(" To allow this multiplexer to continue", StringComparison.Ordinal) is > 0 and var advice ? message[..advice] : message;
+
     /// <summary>True when this version knows ACL user names.</summary>
     public static bool KnowsUsers => true;
 
@@ -62,9 +74,16 @@ internal static class StackExchangeVersion
         // A call on a lost connection must fail at once, so that it can go to another node, and not queue for it.
         configuration.BacklogPolicy = BacklogPolicy.FailFast;
         configuration.User = user;
-        configuration.AsyncTimeout = timeout;
         configuration.IncludeDetailInExceptions = false;
+
+        // Whether the node answers is what counts, not how many calls stand before this one: the link watches that.
+        configuration.AsyncTimeout = int.MaxValue;
+        _ = timeout;
     }
+
+    /// <summary>How many replies have come: what was sent, but for what still waits. This version counts no completed calls.</summary>
+    public static long Answered(ConnectionMultiplexer multiplexer)
+        => multiplexer.GetCounters().Interactive is var calls ? calls.OperationCount - calls.SentItemsAwaitingResponse : 0;
 
     /// <summary>By a script: this version takes INFO for an administrator's command and refuses it without AllowAdmin.</summary>
     public static Task<RedisResult> ReplicationInfoAsync(IDatabase database) => database.ScriptEvaluateAsync("return redis.call('INFO', 'replication')");
@@ -74,7 +93,7 @@ internal static class StackExchangeVersion
     /// <summary>Callers are never resumed on the reader.</summary>
     public static bool MayBlock(ConnectionMultiplexer multiplexer) => true;
 
-    /// <summary>It always is.</summary>
+    /// <summary>Nothing to be set: this version runs handlers beside each other, and keeps the order of a ChannelMessageQueue alone.</summary>
     public static void KeepOrder(ConnectionMultiplexer multiplexer) => _ = multiplexer;
 #endif
 
@@ -118,7 +137,7 @@ internal sealed partial class FailoverDatabase
 
 internal abstract partial class QueuedCalls
 {
-    private protected int DatabaseNumber => _db < 0 ? 0 : _db;
+    private protected int DatabaseNumber => _nodes.DatabaseNumber(_db);
 }
 
 internal sealed partial class FailoverBatch

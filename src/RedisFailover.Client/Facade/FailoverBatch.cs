@@ -25,7 +25,7 @@ internal sealed partial class FailoverBatch(NodeSet nodes, int db, object? async
 
     Task<RedisResult> IDatabaseAsync.ExecuteAsync(string command, ICollection<object>? args, CommandFlags flags)
     {
-        BlockingCommands.Refuse(command, args);
+        SharedConnection.Refuse(command, args);
         return RunAsync<ExecuteAsyncCall2, RedisResult>(new ExecuteAsyncCall2(command, args, flags), CommandClass.Write, flags);
     }
 

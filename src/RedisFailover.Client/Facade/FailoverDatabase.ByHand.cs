@@ -73,7 +73,7 @@ internal sealed partial class FailoverDatabase
 
     private static CommandClass ClassOf(string command, ICollection<object>? args, CommandFlags flags)
     {
-        BlockingCommands.Refuse(command, args);
+        SharedConnection.Refuse(command, args);
         CommandClass listed = RoutingTable.Of(command);
         return listed == CommandClass.Write && !RoutingTable.IsKnownWrite(command) ? ClassOfScript(flags) : listed;
     }

@@ -27,7 +27,7 @@ internal sealed partial class FailoverDatabase : IDatabase
         _whenAmbiguous = whenAmbiguous;
     }
 
-    int IDatabase.Database => _db < 0 ? 0 : _db;
+    int IDatabase.Database => _nodes.DatabaseNumber(_db);
 
     /// <summary>The same database for calls that may be applied twice.</summary>
     public FailoverDatabase Idempotent() => _whenAmbiguous == WhenAmbiguous.Repeat ? this : new FailoverDatabase(_nodes, _db, _asyncState, WhenAmbiguous.Repeat);
@@ -138,13 +138,20 @@ internal sealed partial class FailoverDatabase : IDatabase
     private BlockingCall Blocking(CommandClass kind, CommandFlags flags) => new(_nodes, kind, flags, _whenAmbiguous);
 
     /// <summary>The node for a call that stays on it from beginning to end: a scan.</summary>
-    private IDatabase Direct(CommandClass kind, ref CommandFlags flags)
+    private IDatabase Direct(CommandClass kind, ref CommandFlags flags, out LiveNode node)
     {
-        var call = Blocking(kind, flags);
-        IDatabase target = call.Target(_db);
-        flags = call.Flags;
-        return target;
+        node = _nodes.Current.NodeFor(kind, flags) ?? _nodes.NodeFor(kind, flags, new Retries(_nodes, kind, _whenAmbiguous));
+        flags &= ~StackExchangeVersion.RoleMask;
+        return node.Database(_db);
     }
+
+    private IDatabase Direct(CommandClass kind, out LiveNode node)
+    {
+        var flags = CommandFlags.None;
+        return Direct(kind, ref flags, out node);
+    }
+
+    private IDatabase Direct(CommandClass kind, ref CommandFlags flags) => Direct(kind, ref flags, out _);
 
     private IDatabase Direct(CommandClass kind)
     {

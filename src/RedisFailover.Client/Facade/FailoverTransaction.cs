@@ -12,6 +12,7 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
 {
     private (LiveNode Node, ITransaction Transaction)? _bound;
     private ITransaction? _last;
+    private LiveNode? _sentTo;
 
     ConditionResult ITransaction.AddCondition(Condition condition)
     {
@@ -24,15 +25,37 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
         return _bound.Value.Transaction.AddCondition(condition);
     }
 
-    bool ITransaction.Execute(CommandFlags flags) => Waiting.For(ExecuteAsync(Take(), flags), _nodes.Options);
+    bool ITransaction.Execute(CommandFlags flags)
+    {
+        Task<bool> executing = ExecuteAsync(Take(), flags);
+        if (!Waiting.TryFor(executing, _nodes.Options) && Volatile.Read(ref _sentTo) is { } node)
+        {
+            // What becomes of it later nobody asks any more.
+            _ = executing.ContinueWith(static late => _ = late.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+            throw new MayHaveBeenAppliedException(node.Address, new TimeoutException("There was no reply in time."));
+        }
+
+        // What was not sent by then ends when WriteWait is over.
+        return executing.GetAwaiter().GetResult();
+    }
 
     Task<bool> ITransaction.ExecuteAsync(CommandFlags flags) => ExecuteAsync(Take(), flags);
 
     void IBatch.Execute() => ((ITransaction)this).Execute(CommandFlags.None);
 
+    Task<RedisResult> IDatabaseAsync.ExecuteAsync(string command, params object[] args)
+        => ((IDatabaseAsync)this).ExecuteAsync(command, args, CommandFlags.None);
+
+    Task<RedisResult> IDatabaseAsync.ExecuteAsync(string command, ICollection<object>? args, CommandFlags flags)
+    {
+        SharedConnection.RefuseChange(command, args);
+        return RunAsync<ExecuteAsyncCall2, RedisResult>(new ExecuteAsyncCall2(command, args, flags), CommandClass.Write, flags);
+    }
+
     private async Task<bool> ExecuteAsync(List<QueuedCall> calls, CommandFlags flags)
     {
         Retries? retries = null;
+        bool discarded = false;
         while (true)
         {
             LiveNode? node = null;
@@ -42,8 +65,11 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
                     ?? await _nodes.NodeForAsync(CommandClass.Write, CommandFlags.None, retries ??= new Retries(_nodes, CommandClass.Write)).ConfigureAwait(false);
                 return await ExecuteAsync(calls, node, flags & ~StackExchangeVersion.RoleMask).ConfigureAwait(false);
             }
-            catch (Exception failure) when (node is not null && _bound is null && Failures.Judge(failure) == Outcome.NotApplied)
+            catch (Exception failure) when (node is not null && _bound is null && (Failures.Judge(failure) == Outcome.NotApplied || (!discarded && Failures.IsDiscarded(failure))))
             {
+                // Discarded, and the node takes writes when it is asked why: it may have begun to in this moment. Once more; a
+                // command that is wrong will be refused again.
+                discarded |= Failures.IsDiscarded(failure);
                 try
                 {
                     await (retries ??= new Retries(_nodes, CommandClass.Write)).AfterAsync(failure, node).ConfigureAwait(false);
@@ -73,6 +99,7 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
                 node.Address);
         }
 
+        Volatile.Write(ref _sentTo, node);
         ITransaction transaction = _last = _bound?.Transaction ?? node.Database(_db).CreateTransaction();
         calls.ForEach(call => call.Send(transaction));
         bool committed;

@@ -43,14 +43,14 @@ internal static class Failures
     public static bool IsReadOnly(Exception failure) => failure is RedisServerException server && Starts(server, "READONLY");
 
     /// <summary>EXEC was refused because a command before it was: nothing was applied.</summary>
-    public static bool IsDiscarded(RedisServerException failure) => Starts(failure, "EXECABORT");
+    public static bool IsDiscarded(Exception failure) => failure is RedisServerException server && Starts(server, "EXECABORT");
 
     /// <summary>
     /// The same for a call that is no transaction of the caller's: one that the library wraps in MULTI and EXEC (LockRelease, LockExtend)
     /// was not applied when EXEC is refused. Why it was is lost; it is the node's state in all likelihood, such a call is never malformed.
     /// </summary>
     public static Outcome JudgeCall(Exception failure)
-        => failure is RedisServerException server && IsDiscarded(server) ? Outcome.NotApplied : Judge(failure);
+        => IsDiscarded(failure) ? Outcome.NotApplied : Judge(failure);
 
     private static Outcome Judge(RedisConnectionException failure)
         => failure.CommandStatus == CommandStatus.WaitingToBeSent

@@ -49,6 +49,9 @@ internal sealed class QueuedCall<TCall, T>(TCall call, CommandFlags flags, objec
         else
         {
             _result.TrySetException(failure);
+
+            // Seen: whoever executes the transaction hears of it, and may never look at the tasks in it.
+            _ = _result.Task.Exception;
         }
     }
 }

@@ -38,8 +38,14 @@ internal abstract partial class QueuedCalls(NodeSet nodes, int db, object? async
 
     private protected BlockingCall Blocking(CommandClass kind, CommandFlags flags) => new(_nodes, kind, flags, WhenAmbiguous.Tell);
 
-    private protected static IDatabase Direct(CommandClass kind, ref CommandFlags flags)
+    private protected static IDatabase Direct(CommandClass kind, ref CommandFlags flags, out LiveNode node)
         => throw new NotSupportedException("A scan cannot be part of a batch or transaction.");
+
+    private protected static IDatabase Direct(CommandClass kind, out LiveNode node)
+        => throw new NotSupportedException("A scan cannot be part of a batch or transaction.");
+
+    private protected static IDatabase Direct(CommandClass kind, ref CommandFlags flags)
+        => throw new NotSupportedException("This call cannot be part of a batch or transaction.");
 
     private protected static IDatabase Direct(CommandClass kind)
         => throw new NotSupportedException("This call cannot be part of a batch or transaction.");

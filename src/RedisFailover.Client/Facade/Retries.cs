@@ -20,6 +20,13 @@ internal enum WhenAmbiguous
 /// the caller is told in the end. Its deadline, <see cref="FailoverOptions.WriteWait"/>, runs from the first failure, so that
 /// calls which succeed at once never look at a clock.
 /// </summary>
+/// <remarks>
+/// Not Polly.Core: tried with 8.9.1 in a program of its own (exponential, jitter, 1 to 50 ms, the first attempt bare). Its first retry in
+/// a process took 69 to 77 ms, in which 228 to 315 methods were compiled, against 1.5 to 2.6 ms and 9 to 11 methods for a loop as this one;
+/// a whole failover shall take 10. Later ones cost 0.03 to 0.05 ms against 0.01. Nor does it end a pause when a new snapshot comes: that has to be waited for
+/// in OnRetry, with a TimeProvider whose timers fire at once so that the pause is not made twice; and it runs the call as a delegate, where
+/// each blocking member has its call in place: each would need a struct of its own, compiled in the middle of the first failover.
+/// </remarks>
 internal sealed class Retries(NodeSet nodes, CommandClass kind, WhenAmbiguous whenAmbiguous = WhenAmbiguous.Tell)
 {
     private static readonly Backoff s_backoff = new(TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(50));
@@ -138,6 +145,10 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, WhenAmbiguous wh
 
     private TimeSpan RemainingOrThrow() => Remaining is var remaining && remaining > TimeSpan.Zero ? remaining : throw TimeIsOver();
 
+    /// <summary>Why a node is not connected, where it is not.</summary>
+    private string Unreachable(NodeAddress node)
+        => nodes.States().FirstOrDefault(state => state.Address == node).Failure is { } failure ? $" ({failure})" : "";
+
     private FailoverException TimeIsOver()
     {
         if (MayWrite && _unanswered is { } unanswered)
@@ -149,7 +160,7 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, WhenAmbiguous wh
         Measures.Count(Measures.NotApplied, nodes.Options);
         Topology topology = nodes.Current.Topology;
         string wanted = kind == CommandClass.Write || _needsMaster ? "master" : "node to read from";
-        string state = nodes.Current.Fenced ? "writes are held while ZooKeeper cannot be reached" : topology.Master is { } master ? $"{master} is master at epoch {topology.Epoch} and could not take it" : $"there is no master (epoch {topology.Epoch})";
+        string state = nodes.Current.Fenced ? "writes are held while ZooKeeper cannot be reached" : topology.Master is { } master ? $"{master} is master at epoch {topology.Epoch} and could not take it{Unreachable(master)}" : $"there is no master (epoch {topology.Epoch})";
         string last = _lastFailure is null ? "" : $"; {_lastNode!.Address} said: {_lastFailure.Message}";
         return new NotAppliedException(
             $"No {wanted} took the call within {nodes.Options.WriteWait.TotalMilliseconds:0} ms: {state}{last}. It was not applied.", _lastNode?.Address, _lastFailure);

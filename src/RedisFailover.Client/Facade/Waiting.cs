@@ -22,6 +22,6 @@ internal static class Waiting
         return task.GetAwaiter().GetResult();
     }
 
-    // The longest that a call can take: it waits for a master, and then for its reply.
-    private static TimeSpan Limit(FailoverOptions options) => options.WriteWait + options.OperationTimeout;
+    // Longer than a call takes that waits for a master and then in vain for its reply: it shall end first, and say more.
+    private static TimeSpan Limit(FailoverOptions options) => options.WriteWait + (2 * options.OperationTimeout);
 }

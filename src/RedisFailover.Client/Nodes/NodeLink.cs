@@ -40,6 +40,9 @@ internal sealed class NodeLink : IAsyncDisposable
 
     public NodeAddress Address { get; }
 
+    // Whoever connects waits for ConnectTimeout: the reason shall be known before.
+    private TimeSpan Deadline => _options.ConnectTimeout * 0.8;
+
     /// <summary>The connection, or null while there is none.</summary>
     public LiveNode? Live => Volatile.Read(ref _live);
 
@@ -168,7 +171,7 @@ internal sealed class NodeLink : IAsyncDisposable
     {
         ConfigurationOptions configuration = Configuration();
         string? unready = await NodeProbe.AskAsync(
-            Address, _options.User, configuration.Password, configuration.Ssl, _options.ConnectTimeout, closing).ConfigureAwait(false);
+            Address, _options.User, configuration.Password, configuration.Ssl, Deadline, closing).ConfigureAwait(false);
         if (unready is not null)
         {
             return (null, unready);
@@ -199,14 +202,15 @@ internal sealed class NodeLink : IAsyncDisposable
         }
         catch (Exception failure) when (failure is RedisConnectionException or RedisTimeoutException or SocketException)
         {
-            return (null, failure.Message);
+            return (null, StackExchangeVersion.WithoutAdvice(failure.Message));
         }
     }
 
     /// <summary>
-    /// Returns, with the reason, when the connection is lost or the node has not answered for OperationTimeout. Replies come in
-    /// the order of the calls, so a ping without an answer means that nothing sent before it has been answered either: one
-    /// ping at a time is the deadline of every asynchronous call, which has none of its own in StackExchange.Redis 1.2.6.
+    /// Returns, with the reason, when the connection is lost or the node has not answered anything for OperationTimeout. Replies come
+    /// in the order of the calls, so a ping without an answer while nothing else is answered means that nothing sent before it is
+    /// either: one ping at a time is the deadline of every asynchronous call, which has none of its own. A ping that waits behind many
+    /// calls is not late as long as these are answered.
     /// </summary>
     private async Task<string> WatchAsync(LiveNode live, CancellationToken closing)
     {
@@ -216,17 +220,14 @@ internal sealed class NodeLink : IAsyncDisposable
         {
             long asked = time.GetTimestamp();
             Task<TimeSpan> ping = database.PingAsync();
-            Task first = await Task.WhenAny(ping, live.Broken, Task.Delay(_options.OperationTimeout, time, closing)).ConfigureAwait(false);
-            closing.ThrowIfCancellationRequested();
+            if (!await AnswersAsync(live, ping, closing).ConfigureAwait(false))
+            {
+                return $"no answer for {_options.OperationTimeout.TotalMilliseconds:0} ms";
+            }
+
             if (live.Broken.IsCompleted)
             {
                 return await live.Broken.ConfigureAwait(false);
-            }
-
-            // A process that was suspended finds the delay over and the answer waiting: the node did nothing wrong.
-            if (first != ping && !await AnswersNowAsync(ping, time).ConfigureAwait(false))
-            {
-                return $"no answer for {_options.OperationTimeout.TotalMilliseconds:0} ms";
             }
 
             if (ping.IsFaulted || ping.IsCanceled)
@@ -240,13 +241,43 @@ internal sealed class NodeLink : IAsyncDisposable
                 _changed();
             }
 
-            await Task.WhenAny(live.Broken, Task.Delay(_options.OperationTimeout / 4, time, closing)).ConfigureAwait(false);
+            await Task.WhenAny(live.Broken, Task.Delay(_options.OperationTimeout / 10, time, closing)).ConfigureAwait(false);
             closing.ThrowIfCancellationRequested();
         }
     }
 
-    private static async Task<bool> AnswersNowAsync(Task ping, TimeProvider time)
-        => await Task.WhenAny(ping, Task.Delay(TimeSpan.FromMilliseconds(10), time)).ConfigureAwait(false) == ping;
+    /// <summary>True when the ping has ended or the connection is broken; false when nothing at all was answered for OperationTimeout.</summary>
+    private async Task<bool> AnswersAsync(LiveNode live, Task ping, CancellationToken closing)
+    {
+        TimeProvider time = _options.TimeProvider;
+        TimeSpan look = _options.OperationTimeout / 20;
+        long answered = StackExchangeVersion.Answered(live.Multiplexer);
+        long since = time.GetTimestamp();
+        while (true)
+        {
+            TimeSpan left = _options.OperationTimeout - time.GetElapsedTime(since);
+            bool isLast = left <= TimeSpan.Zero;
+
+            // A process that was suspended finds its time over and the answers waiting: the node did nothing wrong.
+            TimeSpan pause = isLast ? TimeSpan.FromMilliseconds(10) : left < look ? left : look;
+            Task first = await Task.WhenAny(ping, live.Broken, Task.Delay(pause, time, closing)).ConfigureAwait(false);
+            closing.ThrowIfCancellationRequested();
+            if (first == ping || first == live.Broken)
+            {
+                return true;
+            }
+
+            if (StackExchangeVersion.Answered(live.Multiplexer) is var now && now > answered)
+            {
+                answered = now;
+                since = time.GetTimestamp();
+            }
+            else if (isLast)
+            {
+                return false;
+            }
+        }
+    }
 
     private ConfigurationOptions Configuration()
     {
@@ -257,7 +288,7 @@ internal sealed class NodeLink : IAsyncDisposable
         configuration.EndPoints.Add(Address.Host, Address.Port);
         configuration.AbortOnConnectFail = true;
         configuration.ConnectRetry = 1;
-        configuration.ConnectTimeout = (int)_options.ConnectTimeout.TotalMilliseconds;
+        configuration.ConnectTimeout = (int)Deadline.TotalMilliseconds;
         configuration.SyncTimeout = timeout;
         _sockets.Use(configuration);
 

@@ -1,5 +1,7 @@
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Authentication;
 using System.Text;
 
 namespace RedisFailover.Client;
@@ -26,13 +28,12 @@ internal static class NodeProbe
 
             if (encrypted)
             {
-                // The handshake is the multiplexer's business; that somebody listens is all that can be asked here.
-                return null;
+                return await SpeaksTlsAsync(socket, address, deadline / 2, cancellation).ConfigureAwait(false);
             }
 
             await socket.SendAsync(Request(user, password), limit.Token).ConfigureAwait(false);
             string[] replies = await ReadLinesAsync(socket, password is null ? 1 : 2, limit.Token).ConfigureAwait(false);
-            return Array.Find(replies, reply => !reply.StartsWith('+'));
+            return Array.Find(replies, reply => !reply.StartsWith('+')) is { } refusal ? Meaning(refusal) : null;
         }
         catch (SocketException failure)
         {
@@ -42,6 +43,47 @@ internal static class NodeProbe
         {
             return $"no answer within {deadline.TotalMilliseconds:0} ms";
         }
+    }
+
+    /// <summary>
+    /// A Redis without TLS waits for the end of what it takes for a command, and a multiplexer with it, for its whole timeout. Whose
+    /// certificate it is, and whether it is content with ours, is the multiplexer's to judge: nothing is sent through this handshake.
+    /// </summary>
+    private static async Task<string?> SpeaksTlsAsync(Socket socket, NodeAddress address, TimeSpan deadline, CancellationToken cancellation)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        limit.CancelAfter(deadline);
+        try
+        {
+#pragma warning disable CA5359 // Any certificate will do to know that there is one.
+            using var stream = new SslStream(new NetworkStream(socket), leaveInnerStreamOpen: false, static (_, _, _, _) => true);
+#pragma warning restore CA5359
+            await stream.AuthenticateAsClientAsync(new SslClientAuthenticationOptions { TargetHost = address.Host }, limit.Token).ConfigureAwait(false);
+            return null;
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            return $"it did not answer a TLS handshake within {deadline.TotalMilliseconds:0} ms: either it speaks no TLS, or it hangs";
+        }
+        catch (Exception failure) when (failure is AuthenticationException or IOException)
+        {
+            // It may want a certificate of ours, for one.
+            return null;
+        }
+    }
+
+    /// <summary>A refusal in words, with what the node said itself.</summary>
+    private static string Meaning(string reply)
+    {
+        string said = reply.TrimStart('-');
+        return said.Split(' ')[0] switch
+        {
+            "WRONGPASS" => $"it refuses the password ({said})",
+            "NOAUTH" => $"it wants a password and was given none ({said})",
+            "NOPERM" => $"it allows this user too little ({said})",
+            "ERR" when said.Contains("AUTH", StringComparison.Ordinal) => $"it does not take the password ({said})",
+            _ => said,
+        };
     }
 
     /// <summary>

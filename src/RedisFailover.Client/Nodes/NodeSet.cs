@@ -20,6 +20,7 @@ internal sealed class NodeSet : IAsyncDisposable
     private Topology _topology = Topology.None;
     private Learning? _learning;
     private bool _fenced;
+    private int _defaultDatabase;
     private Snapshot _current;
     private Activity? _outage;
 
@@ -155,7 +156,7 @@ internal sealed class NodeSet : IAsyncDisposable
     {
         lock (_gate)
         {
-            return [.. _links.Values.Select(link => (link.Address, link.Live is null ? link.Failure ?? "connecting" : null))];
+            return [.. _links.Values.Select(link => (link.Address, link.Live is null ? link.Failure ?? "it has not answered yet" : null))];
         }
     }
 
@@ -166,6 +167,19 @@ internal sealed class NodeSet : IAsyncDisposable
         {
             return Task.WhenAll(_links.Values.Select(link => link.FirstAttempt));
         }
+    }
+
+    /// <summary>The number of a database; that of -1 is the nodes' configuration's to say.</summary>
+    public int DatabaseNumber(int asked)
+    {
+        if (asked >= 0)
+        {
+            return asked;
+        }
+
+        // Asked of any node, they are configured alike; kept for the time when none is connected.
+        Snapshot current = Current;
+        return (current.ConnectedMaster ?? current.Replicas.FirstOrDefault()) is { } node ? _defaultDatabase = node.Database(-1).Database : _defaultDatabase;
     }
 
     public async ValueTask DisposeAsync()
@@ -236,7 +250,7 @@ internal sealed class NodeSet : IAsyncDisposable
         {
             Traces.End(Interlocked.Exchange(ref _outage, null), taking.Address, _topology.Epoch);
         }
-        else if (previous.Master is { } former)
+        else if (previous.Master is { } former && !_closing.IsCancellationRequested)
         {
             _outage ??= Traces.WithoutMaster(Options, former.Address, previous.Topology.Epoch);
         }

@@ -1,27 +1,57 @@
+using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 
 namespace RedisFailover.Client;
 
-/// <summary>The last topology on disk, for a start while ZooKeeper is down.</summary>
-internal sealed class TopologyCache(string file, ILogger logger)
+/// <summary>The last topology on disk, for a start while ZooKeeper is down. A disk that is slow delays nobody: the latest wins.</summary>
+internal sealed class TopologyCache : IAsyncDisposable
 {
+    private readonly Channel<Topology> _latest = Channel.CreateBounded<Topology>(
+        new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true });
+    private readonly ILogger _logger;
+    private readonly Task _saving;
     private bool _told;
 
-    public string File => file;
+    public TopologyCache(string file, ILogger logger)
+    {
+        File = file;
+        _logger = logger;
+        _saving = Task.Run(SaveAsync);
+    }
+
+    public string File { get; }
+
+    /// <summary>Has it saved, unless a later one comes before that; returns at once.</summary>
+    public void Keep(Topology topology) => _latest.Writer.TryWrite(topology);
+
+    /// <summary>Returns when the last one is saved, or could not be.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        _latest.Writer.TryComplete();
+        await _saving.ConfigureAwait(false);
+    }
+
+    private async Task SaveAsync()
+    {
+        await foreach (Topology topology in _latest.Reader.ReadAllAsync().ConfigureAwait(false))
+        {
+            await SaveAsync(topology, CancellationToken.None).ConfigureAwait(false);
+        }
+    }
 
     /// <summary>Replaces the file as a whole, so that a crash leaves the old one; its owner alone may read it.</summary>
     public async Task SaveAsync(Topology topology, CancellationToken cancellationToken)
     {
         try
         {
-            string next = file + ".new";
-            if (FileKind.Fault(file) is { } fault)
+            string next = File + ".new";
+            if (FileKind.Fault(File) is { } fault)
             {
                 throw new IOException($"it is {fault}");
             }
 
             await WriteAsync(next, TopologyJson.Write(topology), cancellationToken).ConfigureAwait(false);
-            System.IO.File.Move(next, file, overwrite: true);
+            System.IO.File.Move(next, File, overwrite: true);
             _told = false;
         }
 #pragma warning disable CA1031 // No failure of the disk's or of the path's may end the following of topologies.
@@ -31,7 +61,7 @@ internal sealed class TopologyCache(string file, ILogger logger)
             // The application runs as well without: said once.
             if (!_told)
             {
-                Log.CacheNotWritten(logger, file, failure.Message);
+                Log.CacheNotWritten(_logger, File, failure.Message);
             }
 
             _told = true;
@@ -60,7 +90,7 @@ internal sealed class TopologyCache(string file, ILogger logger)
     {
         try
         {
-            return FileKind.Fault(file) is not null ? null : TopologyJson.Parse(System.IO.File.ReadAllBytes(file));
+            return FileKind.Fault(File) is not null ? null : TopologyJson.Parse(System.IO.File.ReadAllBytes(File));
         }
 #pragma warning disable CA1031 // Whatever stands there: then there is none.
         catch (Exception)

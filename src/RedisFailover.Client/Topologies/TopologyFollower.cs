@@ -11,7 +11,6 @@ internal sealed class TopologyFollower : IAsyncDisposable
     private readonly CancellationTokenSource _closing = new();
     private readonly TaskCompletionSource _first = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Task _following;
-    private readonly Task _telling;
     private readonly Task _fencing;
     private readonly TopologyCache? _cache;
 
@@ -22,7 +21,7 @@ internal sealed class TopologyFollower : IAsyncDisposable
         _logger = logger;
         _cache = nodes.Options.TopologyCacheFile is { } file ? new TopologyCache(file, logger) : null;
         _following = Task.Run(FollowAsync);
-        _telling = Task.Run(TellAsync);
+        _ = Task.Run(() => TellAsync(_closing.Token));
         _fencing = nodes.Options.WhenDisconnected == WhenDisconnected.FenceWrites ? Task.Run(FenceAsync) : Task.CompletedTask;
     }
 
@@ -34,7 +33,14 @@ internal sealed class TopologyFollower : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _closing.CancelAsync().ConfigureAwait(false);
-        await Task.WhenAll(_following, _telling, _fencing).ConfigureAwait(false);
+
+        // Not for a handler that is running: it may be the one that disposes the connection, and waits for it.
+        await Task.WhenAll(_following, _fencing).ConfigureAwait(false);
+        if (_cache is not null)
+        {
+            await _cache.DisposeAsync().ConfigureAwait(false);
+        }
+
         await _source.DisposeAsync().ConfigureAwait(false);
         _closing.Dispose();
     }
@@ -50,10 +56,7 @@ internal sealed class TopologyFollower : IAsyncDisposable
                     Log.TopologyApplied(_logger, topology.Epoch, topology.State, topology.Master?.ToString() ?? "none", topology.Replicas.Length, topology.Reason);
                     Measures.Count(Measures.Topologies, _nodes.Options);
                     _first.TrySetResult();
-                    if (_cache is not null)
-                    {
-                        await _cache.SaveAsync(topology, _closing.Token).ConfigureAwait(false);
-                    }
+                    _cache?.Keep(topology);
                 }
             }
         }
@@ -101,7 +104,7 @@ internal sealed class TopologyFollower : IAsyncDisposable
         }
     }
 
-    private async Task TellAsync()
+    private async Task TellAsync(CancellationToken closing)
     {
         Topology last = _nodes.Current.Topology;
         try
@@ -112,21 +115,22 @@ internal sealed class TopologyFollower : IAsyncDisposable
                 if (!ReferenceEquals(current.Topology, last))
                 {
                     last = current.Topology;
-                    Tell(last);
+                    Tell(last, closing);
                 }
 
-                await current.Superseded.WaitAsync(_closing.Token).ConfigureAwait(false);
+                await current.Superseded.WaitAsync(closing).ConfigureAwait(false);
             }
         }
-        catch (OperationCanceledException) when (_closing.IsCancellationRequested)
+        catch (OperationCanceledException) when (closing.IsCancellationRequested)
         {
         }
     }
 
-    private void Tell(Topology topology)
+    private void Tell(Topology topology, CancellationToken closing)
     {
         foreach (Action<Topology> handler in (Changed?.GetInvocationList() ?? []).Cast<Action<Topology>>())
         {
+            closing.ThrowIfCancellationRequested();
             try
             {
                 handler(topology);

@@ -8,7 +8,7 @@ using StackExchange.Redis;
 
 namespace RedisFailover.IntegrationTests.Client;
 
-/// <summary>Fifty callers that write and read while the master is killed, frozen and switched.</summary>
+/// <summary>Fifty callers that write in every way there is, and read, while the master is killed, frozen and switched.</summary>
 [TestFixture]
 public sealed class MixedLoadTests
 {
@@ -145,12 +145,44 @@ public sealed class MixedLoadTests
                 await timer.WaitForNextTickAsync(CancellationToken.None);
                 await CallAsync(async () =>
                 {
-                    await database.SetAddAsync(Key, written);
+                    await WriteAsync(database, written);
                     Acknowledged.Add((written, connection.Topology.Epoch));
                     Interlocked.Increment(ref _count);
                 });
                 await CallAsync(() => database.SetContainsAsync(Key, written));
                 await CallAsync(() => database.SetLengthAsync(Key, CommandFlags.DemandMaster));
+            }
+        }
+
+        /// <summary>The same write by one call, in a batch, in a transaction, by a script, and under a lock, in turn.</summary>
+        private async Task WriteAsync(IDatabase database, long written)
+        {
+            switch (written % 5)
+            {
+                case 0:
+                    await database.SetAddAsync(Key, written);
+                    break;
+                case 1:
+                    IBatch batch = database.CreateBatch();
+                    Task<bool> batched = batch.SetAddAsync(Key, written);
+                    batch.Execute();
+                    await batched;
+                    break;
+                case 2:
+                    ITransaction transaction = database.CreateTransaction();
+                    Task<bool> inside = transaction.SetAddAsync(Key, written);
+                    Assert.That(await transaction.ExecuteAsync(), Is.True);
+                    await inside;
+                    break;
+                case 3:
+                    await database.ScriptEvaluateAsync("return redis.call('SADD', KEYS[1], ARGV[1])", [Key], [written]);
+                    break;
+                default:
+                    // Nobody else takes it: when it is taken already, an earlier release may not have been applied.
+                    await database.LockTakeAsync("lock:" + Key, written, TimeSpan.FromMinutes(5));
+                    await database.SetAddAsync(Key, written);
+                    await database.LockReleaseAsync("lock:" + Key, written);
+                    break;
             }
         }
 

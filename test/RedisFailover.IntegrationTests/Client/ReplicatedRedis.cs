@@ -36,7 +36,7 @@ internal sealed class ReplicatedRedis : IAsyncDisposable
 
             started.Topology.SessionTimeout = granted ?? started.Topology.SessionTimeout;
             started.Publish(started.Master);
-            started.Connection = await FailoverConnection.ConnectAsync(started.Topology, options, CancellationToken.None);
+            started.Connection = await Connected.ToAllAsync(started.Topology, options);
             return started;
         }
         catch

@@ -54,7 +54,7 @@ public sealed class RoutingTests
         await using RedisServer replica = await RedisServer.StartAsync();
         var topology = new PublishedTopology();
         topology.Publish(PublishedTopology.Of(1, master.Address, replica.Address));
-        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(topology, new FailoverOptions { ConfigureNode = node => node.AllowAdmin = true }, default);
+        await using FailoverConnection connection = await Connected.ToAllAsync(topology, new FailoverOptions { ConfigureNode = node => node.AllowAdmin = true });
         IDatabase database = connection.GetDatabase();
         await using RedisWire atMaster = await master.ConnectAsync();
         await using RedisWire atReplica = await replica.ConnectAsync();
@@ -118,7 +118,7 @@ public sealed class RoutingTests
         await replica.CommandAsync("SET", "where", "replica");
         var topology = new PublishedTopology();
         topology.Publish(PublishedTopology.Of(1, master.Address, replica.Address));
-        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(topology, null, default);
+        await using FailoverConnection connection = await Connected.ToAllAsync(topology, null);
         IDatabase database = connection.GetDatabase();
         Assert.That((string?)database.StringGet("where"), Is.EqualTo("replica"));
         Assert.That((string?)database.StringGet("where", CommandFlags.DemandMaster), Is.EqualTo("master"));
@@ -138,6 +138,49 @@ public sealed class RoutingTests
         Assert.That((await inside).IsNull, Is.True);
     }
 
+    /// <summary>
+    /// Those that the test of every member leaves out: they send nothing of their own, or nothing that the servers count, or need something else
+    /// than arguments. Batches and transactions, the rest of them, have tests of their own.
+    /// </summary>
+    [Test]
+    public async Task The_members_that_cannot_be_driven_like_the_others_work_too()
+    {
+        await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 1);
+        await using RedisServer elsewhere = await RedisServer.StartAsync();
+        IDatabase database = redis.Connection.GetDatabase();
+        Assert.That(database.Ping(), Is.GreaterThan(TimeSpan.Zero));
+        Assert.That(await database.PingAsync(), Is.GreaterThan(TimeSpan.Zero));
+        Assert.That(database.IsConnected("key"), Is.True);
+        Assert.That(database.Database, Is.Zero);
+        Assert.That(database.Multiplexer, Is.SameAs(redis.Connection.Nodes.Current.Master!.Multiplexer));
+        Assert.That(database.IdentifyEndpoint("key", CommandFlags.DemandMaster)!.ToString(), Does.EndWith($":{redis.Master.Port}"));
+        Assert.That((await database.IdentifyEndpointAsync("key", CommandFlags.DemandMaster))!.ToString(), Does.EndWith($":{redis.Master.Port}"));
+
+        Task<bool> one = database.StringSetAsync("one", 1);
+        Assert.That(database.Wait(one), Is.True);
+        Task two = database.StringSetAsync("two", 2);
+        database.Wait(two);
+        Assert.That(database.TryWait(one), Is.True);
+        database.WaitAll(one, two);
+        Assert.That((string?)database.Execute("ECHO", "a") + (string?)database.Execute("ECHO", ["b"], CommandFlags.None), Is.EqualTo("ab"));
+        Assert.That((string?)await database.ExecuteAsync("ECHO", "a") + (string?)await database.ExecuteAsync("ECHO", ["b"], CommandFlags.None), Is.EqualTo("ab"));
+
+        System.Net.IPEndPoint target = new(System.Net.IPAddress.Loopback, elsewhere.Port);
+        database.KeyMigrate("one", target);
+        await database.KeyMigrateAsync("two", target);
+        Assert.That((await elsewhere.CommandAsync("EXISTS", "one", "two")).Text, Is.EqualTo("2"));
+
+        LoadedLuaScript loaded = LuaScript.Prepare("return @value").Load(database.Multiplexer.GetServer(database.Multiplexer.GetEndPoints()[0]));
+        Assert.That((int)database.ScriptEvaluate(loaded, new { value = 5 }), Is.EqualTo(5));
+        Assert.That((int)await database.ScriptEvaluateAsync(loaded, new { value = 6 }), Is.EqualTo(6));
+        await redis.FailOverAsync(redis.Servers[1]);
+        await redis.Servers[1].CommandAsync("SCRIPT", "FLUSH");
+        RedisServerException unknown = await Failing.WithAsync<RedisServerException>(() => database.ScriptEvaluateAsync(loaded, new { value = 7 }));
+        Assert.That(unknown.Message, Does.StartWith("NOSCRIPT"), "it was loaded on one node");
+        loaded = LuaScript.Prepare("return @value").Load(database.Multiplexer.GetServer(database.Multiplexer.GetEndPoints()[0]));
+        Assert.That((int)database.ScriptEvaluate(loaded, new { value = 8 }), Is.EqualTo(8));
+    }
+
     [TestCase("PreferReplica", "replica")]
     [TestCase("Replica", "replica")]
     [TestCase("Master", "master")]
@@ -150,7 +193,7 @@ public sealed class RoutingTests
         var topology = new PublishedTopology();
         topology.Publish(PublishedTopology.Of(1, master.Address, replica.Address));
         var options = new FailoverOptions { ReadFrom = Enum.Parse<ReadFrom>(option), WriteWait = TimeSpan.FromMilliseconds(200) };
-        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(topology, options, default);
+        await using FailoverConnection connection = await Connected.ToAllAsync(topology, options);
         IDatabase database = connection.GetDatabase();
         Assert.That((string?)await database.StringGetAsync("where"), Is.EqualTo(expected));
 
@@ -174,7 +217,7 @@ public sealed class RoutingTests
         await using RedisServer two = await RedisServer.StartAsync();
         var topology = new PublishedTopology();
         topology.Publish(PublishedTopology.Of(1, master.Address, one.Address, two.Address));
-        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(topology, null, default);
+        await using FailoverConnection connection = await Connected.ToAllAsync(topology, null);
         IDatabase database = connection.GetDatabase();
         await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => Task.Run(async () =>
         {
@@ -199,7 +242,7 @@ public sealed class RoutingTests
         var topology = new PublishedTopology();
         topology.Publish(PublishedTopology.Of(1, master.Address, replica.Address));
         var options = new FailoverOptions { MaxReplicaLag = TimeSpan.FromMilliseconds(400) };
-        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(topology, options, default);
+        await using FailoverConnection connection = await Connected.ToAllAsync(topology, options);
         IDatabase database = connection.GetDatabase();
         await ReadsComeFromAsync(replica.Address, "it has everything");
 
@@ -228,7 +271,7 @@ public sealed class RoutingTests
         var topology = new PublishedTopology();
         topology.Publish(PublishedTopology.Of(1, slowMaster.Address, near.Address, far.Address));
         var nearest = new FailoverOptions { ReadFrom = ReadFrom.Nearest, OperationTimeout = TimeSpan.FromSeconds(2) };
-        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(topology, nearest, default);
+        await using FailoverConnection connection = await Connected.ToAllAsync(topology, nearest);
         far.Set(new LinkState(true, true, TimeSpan.FromMilliseconds(200)));
         slowMaster.Set(new LinkState(true, true, TimeSpan.FromMilliseconds(200)));
         await Eventually.HoldsAsync("the nearest is known", () => connection.Nodes.Current.NodeFor(CommandClass.Read, CommandFlags.None)?.Address == near.Address, TimeSpan.FromSeconds(60));
@@ -236,7 +279,7 @@ public sealed class RoutingTests
         var preferring = new FailoverOptions { PreferNode = node => node == far.Address };
         var same = new PublishedTopology();
         same.Publish(PublishedTopology.Of(1, slowMaster.Address, near.Address, far.Address));
-        await using FailoverConnection other = await FailoverConnection.ConnectAsync(same, preferring, default);
+        await using FailoverConnection other = await Connected.ToAllAsync(same, preferring);
         await Eventually.HoldsAsync("the preferred one is connected", () => other.Nodes.Current.Replicas.Length == 2);
         await other.GetDatabase().StringGetAsync("key");
         Assert.That(Enumerable.Range(0, 50).Select(_ => other.Nodes.Current.NodeFor(CommandClass.Read, CommandFlags.None)!.Address), Has.All.EqualTo(far.Address));

@@ -167,7 +167,7 @@ public sealed class StackExchangeTrapsTests
             int before = process.Threads.Count;
             var topology = new PublishedTopology();
             topology.Publish(PublishedTopology.Of(1, servers[0].Address, [.. servers.Skip(1).Select(server => server.Address)]));
-            await using FailoverConnection connection = await FailoverConnection.ConnectAsync(topology, null, default);
+            await using FailoverConnection connection = await Connected.ToAllAsync(topology);
             process.Refresh();
             TestContext.Out.WriteLine($"{before} threads before, {process.Threads.Count} with 16 nodes");
             Assert.That(connection.Nodes.Current.Replicas, Has.Length.EqualTo(15));

@@ -63,6 +63,17 @@ public sealed class ExtensionsTests
         Assert.That(() => host.Services.GetRequiredService<FailoverConnection>(), Throws.InvalidOperationException.With.Message.Contains("when the host starts"));
     }
 
+    [Test]
+    public void A_container_may_be_disposed_without_awaiting()
+    {
+        ServiceCollection services = new();
+        services.AddLogging();
+        services.AddRedisFailover(new ConfigurationBuilder().AddInMemoryCollection([new("ZooKeeper", "127.0.0.1:1/r")]).Build());
+        ServiceProvider provider = services.BuildServiceProvider();
+        Assert.That(provider.GetServices<IHostedService>(), Is.Not.Empty);
+        Assert.That(provider.Dispose, Throws.Nothing);
+    }
+
     [TestCase(true, true, 1, ExpectedResult = HealthStatus.Healthy)]
     [TestCase(false, true, 1, ExpectedResult = HealthStatus.Degraded)]
     [TestCase(true, false, 1, ExpectedResult = HealthStatus.Degraded)]
@@ -75,6 +86,9 @@ public sealed class ExtensionsTests
     {
         Assert.That(RedisFailoverHealthCheck.Describe(Status(true, true, 1)), Is.EqualTo("epoch 7: the master is redis1:6379"));
         Assert.That(RedisFailoverHealthCheck.Describe(Status(false, false, 60)), Is.EqualTo("epoch 7: the master redis1:6379 does not answer; no node to read from; ZooKeeper is not heard of"));
+        Assert.That(
+            RedisFailoverHealthCheck.Describe(Status(false, true, 1) with { Unreachable = [new(new NodeAddress("redis1", 6379), "it refuses the password (WRONGPASS)"), new(new NodeAddress("redis2", 6379), "connection refused")] }),
+            Is.EqualTo("epoch 7: the master redis1:6379 does not answer: it refuses the password (WRONGPASS); not connected to redis2:6379: connection refused"));
     });
 
     private static FailoverStatus Status(bool writes, bool reads, int secondsOfSilence) => new()

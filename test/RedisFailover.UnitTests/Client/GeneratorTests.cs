@@ -50,8 +50,9 @@ public sealed class GeneratorTests
                 int IDatabase.ByHand() => 1;
                 BlockingCall Blocking(CommandClass kind, CommandFlags flags) => default;
                 Task<T> RunAsync<TCall, T>(TCall call, CommandClass kind, CommandFlags flags) where TCall : struct, ICall<T> => null;
-                IDatabase Direct(CommandClass kind, ref CommandFlags flags) => this;
+                IDatabase Direct(CommandClass kind, ref CommandFlags flags, out object node) { node = null; return this; }
             }
+            static class Scan { public static T Of<T>(T scanned, object node) => scanned; }
         }
         """;
 
@@ -73,7 +74,7 @@ public sealed class GeneratorTests
             Assert.That(facade, Does.Contain("RunAsync<ThingGetAsyncCall1, string>(new ThingGetAsyncCall1(@key, @flags), CommandClass.Read, @flags)"), "listed, with its Async form");
             Assert.That(facade, Does.Contain("RunAsync<ThingSetAsyncCall1, Nothing>(new ThingSetAsyncCall1(@key, @value, @flags), CommandClass.Write, @flags)"), "not listed: a write");
             Assert.That(facade, Does.Contain("var call = Blocking(CommandClass.Read, @flags);").And.Contain("return target.ThingGet(@key, call.Flags);"));
-            Assert.That(facade, Does.Contain("Direct(CommandClass.Read, ref @flags).ThingScan(@key, @flags)"), "a scan stays on one node");
+            Assert.That(facade, Does.Contain("Direct(CommandClass.Read, ref @flags, out var node)").And.Contain("Scan.Of(target.ThingScan(@key, @flags), node)"), "a scan stays on one node");
             Assert.That(facade, Does.Not.Contain("ByHand"));
             Assert.That(facade.Split("IDatabase.ThingSet(").Length - 1, Is.EqualTo(1));
             Assert.That(compiled.SyntaxTrees.Last().ToString(), Does.Contain("(CommandClass.Read, \"ThingScan\", false, [\"TSCAN\", \"TNEXT\"])")

@@ -1,7 +1,9 @@
+using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
 using RedisFailover.Client;
+using StackExchange.Redis;
 
 namespace RedisFailover.UnitTests.Client;
 
@@ -55,6 +57,43 @@ public sealed class NodeLinkTests
         Assert.That(nodes.Current.Replicas, Has.Length.EqualTo(1));
         await Task.Delay(100);
         await nodes.DisposeAsync();
+    }
+
+    [Test]
+    public async Task A_node_that_answers_is_not_silent_however_many_calls_wait()
+    {
+        await using var redis = new ScriptedRedis(async command =>
+        {
+            if (command[0] == "SADD")
+            {
+                await Task.Delay(25);
+            }
+
+            return null;
+        });
+        await using var nodes = new NodeSet(new FailoverOptions { OperationTimeout = TimeSpan.FromMilliseconds(400) }, NullLogger.Instance);
+        nodes.Apply(new Topology { Epoch = 1, Master = redis.Address, State = TopologyState.Ok });
+        LiveNode master = await MasterAsync(nodes, null);
+        IDatabase database = new FailoverDatabase(nodes, -1, null);
+        Task<bool>[] calls = [.. Enumerable.Range(0, 60).Select(number => database.SetAddAsync("set", number))];
+        Assert.That(await Task.WhenAll(calls).WaitAsync(s_limit), Has.All.True);
+        Assert.That(nodes.Current.Master, Is.SameAs(master));
+    }
+
+    [Test]
+    public async Task A_node_that_answers_nothing_any_more_is_given_up_calls_or_none()
+    {
+        bool silent = false;
+        await using var redis = new ScriptedRedis(_ => silent ? ScriptedRedis.NoAnswer : null);
+        await using var nodes = new NodeSet(new FailoverOptions { OperationTimeout = TimeSpan.FromSeconds(1), WriteWait = TimeSpan.Zero }, NullLogger.Instance);
+        nodes.Apply(new Topology { Epoch = 1, Master = redis.Address, State = TopologyState.Ok });
+        await MasterAsync(nodes, null);
+        silent = true;
+        long start = Stopwatch.GetTimestamp();
+        Task<bool> call = ((IDatabase)new FailoverDatabase(nodes, -1, null)).SetAddAsync("set", 1);
+        Assert.That(async () => await call.WaitAsync(s_limit), Throws.TypeOf<MayHaveBeenAppliedException>());
+        TestContext.Out.WriteLine($"given up after {Stopwatch.GetElapsedTime(start).TotalMilliseconds:0} ms");
+        Assert.That(Stopwatch.GetElapsedTime(start), Is.GreaterThan(TimeSpan.FromMilliseconds(850)));
     }
 
     private static async Task<LiveNode> MasterAsync(NodeSet nodes, LiveNode? former)

@@ -63,6 +63,20 @@ public sealed class TopologyCacheTests
         Assert.That(File.Exists(path + ".new"), Is.False);
     }
 
+    [Test]
+    public async Task Of_those_that_come_while_it_saves_the_latest_is_kept()
+    {
+        using Folder folder = new();
+        TopologyCache cache = new(folder.File, NullLogger.Instance);
+        for (int epoch = 1; epoch <= 100; epoch++)
+        {
+            cache.Keep(s_topology with { Epoch = epoch });
+        }
+
+        await cache.DisposeAsync();
+        Assert.That(cache.Load()!.Epoch, Is.EqualTo(100));
+    }
+
     private sealed class Folder : IDisposable
     {
         public string Path { get; } = Directory.CreateTempSubdirectory("redis-failover-cache").FullName;

@@ -1,0 +1,162 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging.Abstractions;
+using NUnit.Framework;
+using RedisFailover.Client;
+using RedisFailover.UnitTests.ZooKeeper;
+using StackExchange.Redis;
+using Waiting = RedisFailover.UnitTests.ZooKeeper.Waiting;
+
+namespace RedisFailover.UnitTests.Client;
+
+/// <summary>How a connection begins and how it ends.</summary>
+[TestFixture]
+public sealed class ConnectionTests
+{
+    [Test]
+    public async Task A_handler_may_dispose_the_connection_and_wait_for_it()
+    {
+        await using var master = new RehearsalNode(isMaster: true);
+        RehearsalTopologies topologies = Topologies(master.Address);
+        FailoverConnection connection = await FailoverConnection.ConnectAsync(topologies, null, default).WithinDeadline();
+        var disposed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        int told = 0;
+        connection.TopologyChanged += topology =>
+        {
+            if (topology.Epoch == 2)
+            {
+                connection.DisposeAsync().AsTask().GetAwaiter().GetResult();
+                disposed.SetResult();
+            }
+        };
+        connection.TopologyChanged += topology => told += topology.Epoch == 2 ? 1 : 0;
+        topologies.Publish(new Topology { Epoch = 2, Master = master.Address, State = TopologyState.Ok });
+        await disposed.Task.WithinDeadline();
+        Assert.That(told, Is.Zero, "no other handler begins");
+    }
+
+    [Test]
+    public async Task Connecting_does_not_wait_for_a_replica_that_hangs()
+    {
+        await using var master = new RehearsalNode(isMaster: true);
+        using var hangs = new TcpListener(IPAddress.Loopback, 0);
+        hangs.Start();
+        NodeAddress replica = new("127.0.0.1", ((IPEndPoint)hangs.LocalEndpoint).Port);
+        var options = new FailoverOptions { ConnectTimeout = TimeSpan.FromMinutes(5) };
+        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(Topologies(master.Address, replica), options, default).WithinDeadline();
+        Assert.That(connection.Status.TakesWrites, Is.True);
+        Assert.That(connection.Status.Unreachable, Is.EqualTo(new[] { new UnreachableNode(replica, "it has not answered yet") }));
+    }
+
+    [Test]
+    public async Task Why_the_master_is_not_connected_stands_in_what_a_write_ends_with_and_in_the_status()
+    {
+        await using var master = new ScriptedRedis(command => command[0] == "PING" ? "-NOAUTH Authentication required.\r\n" : null);
+        await using var replica = new RehearsalNode(isMaster: false);
+        var options = new FailoverOptions { WriteWait = TimeSpan.FromMilliseconds(100) };
+        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(Topologies(master.Address, replica.Address), options, default).WithinDeadline();
+        const string Why = "it wants a password and was given none (NOAUTH Authentication required.)";
+        Assert.That(connection.Status.Unreachable, Is.EqualTo(new[] { new UnreachableNode(master.Address, Why) }));
+        Assert.That(() => connection.GetDatabase().StringSet("key", 1), Throws.TypeOf<NotAppliedException>().With.Message.Contains($"{master.Address} is master at epoch 1 and could not take it ({Why})"));
+    }
+
+    [TestCase("-WRONGPASS invalid username-password pair or user is disabled.", "it refuses the password (WRONGPASS invalid username-password pair or user is disabled.)")]
+    [TestCase("-ERR Client sent AUTH, but no password is set", "it does not take the password (ERR Client sent AUTH, but no password is set)")]
+    [TestCase("-LOADING Redis is loading the dataset in memory", "LOADING Redis is loading the dataset in memory")]
+    public async Task A_refused_connection_says_why(string said, string told)
+    {
+        await using var redis = new ScriptedRedis(command => command[0] == "AUTH" ? said + "\r\n" : null);
+        var options = new FailoverOptions { Password = "secret", ConnectTimeout = TimeSpan.FromMinutes(5) };
+        Assert.That(
+            async () => await FailoverConnection.ConnectAsync(Topologies(redis.Address), options, default).WithinDeadline(),
+            Throws.TypeOf<FailoverConnectException>().With.Message.EqualTo($"None of the nodes can be reached: {redis.Address}: {told}."));
+    }
+
+    [Test]
+    public async Task A_node_without_TLS_is_told_from_others_in_time()
+    {
+        using var plain = new TcpListener(IPAddress.Loopback, 0);
+        plain.Start();
+        NodeAddress address = new("127.0.0.1", ((IPEndPoint)plain.LocalEndpoint).Port);
+        var options = new FailoverOptions { ConfigureNode = node => node.Ssl = true, ConnectTimeout = TimeSpan.FromSeconds(2) };
+        Assert.That(
+            async () => await FailoverConnection.ConnectAsync(Topologies(address), options, default).WithinDeadline(),
+            Throws.TypeOf<FailoverConnectException>().With.Message.Contains("did not answer a TLS handshake within 800 ms"));
+    }
+
+    [Test]
+    public async Task It_can_be_disposed_by_owners_that_do_not_await()
+    {
+        await using var master = new RehearsalNode(isMaster: true);
+        FailoverConnection connection = await FailoverConnection.ConnectAsync(Topologies(master.Address), null, default).WithinDeadline();
+        ((IDisposable)connection).Dispose();
+        Assert.That(() => connection.GetDatabase().StringSet("key", 1), Throws.TypeOf<ObjectDisposedException>());
+    }
+
+    [Test]
+    public async Task Its_orderly_end_is_no_outage()
+    {
+        List<Activity> begun = [];
+        using ActivityListener listener = new()
+        {
+            ShouldListenTo = source => source.Name == FailoverDiagnostics.ActivitySourceName,
+            Sample = (ref ActivityCreationOptions<ActivityContext> _) => ActivitySamplingResult.AllData,
+            ActivityStarted = activity =>
+            {
+                lock (begun)
+                {
+                    begun.Add(activity);
+                }
+            },
+        };
+        ActivitySource.AddActivityListener(listener);
+        await using var master = new RehearsalNode(isMaster: true);
+        FailoverConnection connection = await FailoverConnection.ConnectAsync(Topologies(master.Address), null, default).WithinDeadline();
+        Assert.That(connection.Status.TakesWrites, Is.True);
+        await connection.DisposeAsync();
+        lock (begun)
+        {
+            Assert.That(begun.Select(activity => activity.GetTagItem("redis_failover.former_master")), Has.None.EqualTo(master.Address.ToString()));
+        }
+    }
+
+    [Test]
+    public async Task The_number_of_the_default_database_is_that_of_the_configuration()
+    {
+        await using var master = new RehearsalNode(isMaster: true);
+        var options = new FailoverOptions { ConfigureNode = node => node.DefaultDatabase = 3 };
+        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(Topologies(master.Address), options, default).WithinDeadline();
+        Assert.That(connection.GetDatabase().Database, Is.EqualTo(3));
+        Assert.That(connection.GetDatabase(5).Database, Is.EqualTo(5));
+        await master.DisposeAsync();
+        await Waiting.Until(() => connection.Nodes.Current.Master is null);
+        Assert.That(connection.GetDatabase().Database, Is.EqualTo(3), "also while nobody is there");
+    }
+
+    [Test]
+    public async Task A_scan_whose_node_is_lost_says_so()
+    {
+        await using var redis = new ScriptedRedis(command => command[0] != "HSCAN" ? null
+            : command[2] == "0" ? $"*2\r\n{ScriptedRedis.Bulk("5")}*2\r\n{ScriptedRedis.Bulk("field")}{ScriptedRedis.Bulk("value")}" : ScriptedRedis.NoAnswer);
+        await using var nodes = new NodeSet(new FailoverOptions(), NullLogger.Instance);
+        nodes.Apply(new Topology { Epoch = 1, Master = redis.Address, State = TopologyState.Ok });
+        await Waiting.Until(() => nodes.Current.Master is not null, () => nodes.States()[0].Failure ?? "connected");
+        IEnumerable<HashEntry> scan = ((IDatabase)new FailoverDatabase(nodes, -1, null)).HashScan("hash", pageSize: 1);
+        Assert.That(scan, Is.AssignableTo<IScanningCursor>());
+        using IEnumerator<HashEntry> items = scan.GetEnumerator();
+        Assert.That(items.MoveNext(), Is.True);
+        Assert.That(items.Current.Name, Is.EqualTo((RedisValue)"field"));
+        Task<bool> next = Task.Factory.StartNew(items.MoveNext, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        await Waiting.Until(() => redis.Seen.Count(command => command == "HSCAN") == 2);
+        nodes.Apply(new Topology { Epoch = 2, State = TopologyState.NoMaster });
+        Assert.That(async () => await next.WithinDeadline(), Throws.TypeOf<ScanInterruptedException>().With.Message.EqualTo($"{redis.Address} was lost in the middle of a scan, whose cursor belongs to that node: begin a new scan."));
+    }
+
+    private static RehearsalTopologies Topologies(NodeAddress master, params NodeAddress[] replicas)
+    {
+        var topologies = new RehearsalTopologies();
+        topologies.Publish(new Topology { Epoch = 1, Master = master, Replicas = [.. replicas], State = TopologyState.Ok });
+        return topologies;
+    }
+}

@@ -1,0 +1,123 @@
+using System.Runtime.CompilerServices;
+using Microsoft.Extensions.Logging.Abstractions;
+using NUnit.Framework;
+using RedisFailover.Client;
+using RedisFailover.UnitTests.ZooKeeper;
+using StackExchange.Redis;
+using Waiting = RedisFailover.UnitTests.ZooKeeper.Waiting;
+
+namespace RedisFailover.UnitTests.Client;
+
+/// <summary>What becomes of a transaction whose master refuses it or falls silent.</summary>
+[TestFixture]
+public sealed class TransactionTests
+{
+    private const string Discarded = "-EXECABORT Transaction discarded because of previous errors.\r\n";
+
+    [Test]
+    public async Task One_that_is_discarded_by_a_node_that_takes_writes_when_it_is_asked_why_goes_once_more()
+    {
+        int executed = 0;
+        await using var redis = new ScriptedRedis(command => command[0] switch
+        {
+            "SADD" => executed == 0 ? "-NOREPLICAS Not enough good replicas to write.\r\n" : "+QUEUED\r\n",
+            "EXEC" => executed++ == 0 ? Discarded : "*1\r\n:1\r\n",
+            _ => null,
+        });
+        await using NodeSet nodes = await ConnectAsync(redis, new FailoverOptions());
+        ITransaction transaction = ((IDatabase)new FailoverDatabase(nodes, -1, null)).CreateTransaction();
+        Task<bool> inside = transaction.SetAddAsync("key", 1);
+        Assert.That(await transaction.ExecuteAsync().WithinDeadline(), Is.True);
+        Assert.That(await inside.WithinDeadline(), Is.True);
+        Assert.That(executed, Is.EqualTo(2));
+    }
+
+    [Test]
+    public async Task One_whose_command_is_wrong_is_discarded_twice_and_says_so()
+    {
+        int executed = 0;
+        await using var redis = new ScriptedRedis(command => command[0] switch
+        {
+            "SADD" => "-ERR wrong number of arguments for 'sadd' command\r\n",
+            "EXEC" => ++executed > 0 ? Discarded : null,
+            _ => null,
+        });
+        await using NodeSet nodes = await ConnectAsync(redis, new FailoverOptions());
+        ITransaction transaction = ((IDatabase)new FailoverDatabase(nodes, -1, null)).CreateTransaction();
+        Task<bool> inside = transaction.SetAddAsync("key", 1);
+        Assert.That(async () => await transaction.ExecuteAsync().WithinDeadline(), Throws.TypeOf<RedisServerException>().With.Message.StartsWith("EXECABORT"));
+        Assert.That(async () => await inside.WithinDeadline(), Throws.TypeOf<RedisServerException>());
+        Assert.That(executed, Is.EqualTo(2));
+    }
+
+    [Test]
+    public async Task One_that_is_executed_blocking_on_a_master_that_falls_silent_may_have_been_applied()
+    {
+        bool silent = false;
+        await using var redis = new ScriptedRedis(command => (silent |= command[0] == "EXEC") ? ScriptedRedis.NoAnswer : command[0] == "SADD" ? "+QUEUED\r\n" : null);
+        await using NodeSet nodes = await ConnectAsync(redis, new FailoverOptions { WriteWait = TimeSpan.Zero, OperationTimeout = TimeSpan.FromMilliseconds(400) });
+        ITransaction transaction = ((IDatabase)new FailoverDatabase(nodes, -1, null)).CreateTransaction();
+        _ = transaction.SetAddAsync("key", 1);
+        Task<bool> executing = Task.Factory.StartNew(() => transaction.Execute(), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        Assert.That(async () => await executing.WithinDeadline(), Throws.TypeOf<MayHaveBeenAppliedException>());
+    }
+
+    [Test]
+    public async Task One_that_fails_leaves_no_exception_that_nobody_has_seen()
+    {
+        List<Exception> unseen = [];
+        void Unseen(object? sender, UnobservedTaskExceptionEventArgs seen)
+        {
+            lock (unseen)
+            {
+                unseen.AddRange(seen.Exception.InnerExceptions.Where(failure => failure.Message.Contains("epoch 4711", StringComparison.Ordinal)));
+            }
+        }
+
+        TaskScheduler.UnobservedTaskException += Unseen;
+        try
+        {
+            await using var nodes = new NodeSet(new FailoverOptions { WriteWait = TimeSpan.Zero }, NullLogger.Instance);
+            nodes.Apply(new Topology { Epoch = 4711, State = TopologyState.NoMaster });
+            await FailAsync(nodes);
+            for (int i = 0; i < 3; i++)
+            {
+                GC.Collect();
+                GC.WaitForPendingFinalizers();
+            }
+
+            lock (unseen)
+            {
+                Assert.That(unseen, Is.Empty);
+            }
+        }
+        finally
+        {
+            TaskScheduler.UnobservedTaskException -= Unseen;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static async Task FailAsync(NodeSet nodes)
+    {
+        ITransaction transaction = ((IDatabase)new FailoverDatabase(nodes, -1, null)).CreateTransaction();
+        _ = transaction.SetAddAsync("key", 1);
+        try
+        {
+            await transaction.ExecuteAsync();
+            Assert.Fail("There is no master.");
+        }
+        catch (NotAppliedException)
+        {
+            // Whoever executes it is told; the task inside nobody looks at.
+        }
+    }
+
+    private static async Task<NodeSet> ConnectAsync(ScriptedRedis redis, FailoverOptions options)
+    {
+        var nodes = new NodeSet(options, NullLogger.Instance);
+        nodes.Apply(new Topology { Epoch = 1, Master = redis.Address, State = TopologyState.Ok });
+        await Waiting.Until(() => nodes.Current.Master is not null, () => nodes.States()[0].Failure ?? "connected");
+        return nodes;
+    }
+}
