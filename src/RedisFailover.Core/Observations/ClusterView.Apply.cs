@@ -184,7 +184,7 @@ public sealed partial record ClusterView
     /// </summary>
     private bool IsForeign(int version, Topology read)
         => Term is not null && TopologyIsOurs && version != Version && read.Epoch >= LastEpoch
-            && !(Unacknowledged is { } ours && (ours.Epoch, ours.State, ours.Master, ours.Reason) == (read.Epoch, read.State, read.Master, read.Reason));
+            && !(Unacknowledged is { Next: var ours } && (ours.Epoch, ours.State, ours.Master, ours.Reason) == (read.Epoch, read.State, read.Master, read.Reason));
 
     /// <summary>Whether this topology, which follows the one that is known, tells of a failover that is new.</summary>
     private bool IsFailover(Topology next)
@@ -206,7 +206,7 @@ public sealed partial record ClusterView
             // Whether a publication that failed was applied is not known: the znode tells.
             return finished.Action switch
             {
-                PublishTopology lost => view with { TopologyKnown = false, Unacknowledged = lost.Next },
+                PublishTopology lost => view with { TopologyKnown = false, Unacknowledged = (lost.Next, failure) },
                 Inspect => view with { Failed = view.Failed.SetItem(finished.Action, (finished.At + policy.InspectRetryDelay, failure)) },
                 _ => view with { Failed = view.Failed.SetItem(finished.Action, (finished.At + policy.RetryDelay, failure)) },
             };

@@ -82,6 +82,9 @@ internal static partial class Log
     [LoggerMessage(EventId = 45, Message = "{What} (epoch {Epoch}){Change}{Millis}{Loss}: {Reason}")]
     private static partial void Changed(ILogger logger, LogLevel level, string what, long epoch, string change, string millis, string loss, string reason);
 
+    [LoggerMessage(46, LogLevel.Warning, "NOT BEGUN, the failover of epoch {Epoch}, as far as this monitor knows: {Failure}")]
+    internal static partial void FailoverNotBegun(ILogger logger, long epoch, string failure);
+
     /// <summary>What was noted in the history, in one line. A warning where somebody may have lost something.</summary>
     internal static void Recorded(ILogger logger, HistoryEntry entry)
     {
