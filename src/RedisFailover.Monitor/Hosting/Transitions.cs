@@ -83,7 +83,7 @@ internal sealed class Transitions(ILogger logger, string id)
 
         if (after.Wish is { } wish && before.Wish != wish)
         {
-            Log.OperatorWish(logger, wish == ZnodePaths.AnyReplica ? "any replica" : wish);
+            Log.OperatorWish(logger, wish == ZnodePaths.AnyReplica ? "any replica" : Words.Quoted(wish));
         }
 
         if (after.TopologyFault is { } fault && _lastFault != fault)

@@ -198,6 +198,18 @@ public sealed class HistoryTests
     }
 
     [Test]
+    public void A_wish_is_quoted_on_one_line_and_not_at_any_length()
+    {
+        string wish = "a\nb" + new string('x', 5000);
+        ClusterView view = View(Led(1, A), (A, Master("A", "X")), (B, Replica("B", "X", A))).Apply(new OperatorWished(20 * Ms, wish), Policy);
+        Decision decision = FailoverDecider.Decide(view, Policy, 21 * Ms);
+        RefuseWish refusal = decision.Actions.OfType<RefuseWish>().Single();
+        Assert.That(refusal.Wish, Is.EqualTo(wish), "it is compared as a whole");
+        Assert.That(refusal.Record.Reason, Is.EqualTo($"the operator's wish is refused: 'a b{new string('x', 97)}…' is neither host:port nor ANY_SLAVE"));
+        Assert.That(refusal.ToString(), Has.Length.LessThan(130));
+    }
+
+    [Test]
     public void A_topology_older_than_the_history_goes_on_under_an_epoch_that_clients_follow()
     {
         var view = new ClusterView { Nodes = Policy.Nodes.ToImmutableSortedDictionary(n => n, n => new NodeView(n)) };
