@@ -27,6 +27,9 @@ internal static partial class Log
     [LoggerMessage(7, LogLevel.Warning, "the wall clock went forward by {Seconds:0.0} s more than the time that has passed: it was set, or the machine slept")]
     internal static partial void ClockJumped(ILogger logger, double seconds);
 
+    [LoggerMessage(8, LogLevel.Critical, "monitor {Id} cannot go on and ends with exit code 1, so that another one leads: {Kind}: {Failure}")]
+    internal static partial void Failed(ILogger logger, string id, string kind, string failure, Exception? defect);
+
     [LoggerMessage(11, LogLevel.Warning, "ZooKeeper is not reachable from here: this monitor replaces no master until it is; clients go on with what they know")]
     internal static partial void ZooKeeperGone(ILogger logger);
 
