@@ -119,7 +119,8 @@ internal static class Adoption
                 State = TopologyState.FailingOver,
                 Epoch = Math.Max(topology.Epoch, view.LastEpoch) + 1,
                 Reason = reason,
-                Identity = best.Info.Identity,
+                // The history is the master's, the process is not.
+                Identity = best.Info.Identity with { RunId = "" },
                 Intent = new FailoverIntent(gone, Target: null),
             },
             view,
