@@ -70,7 +70,7 @@ internal static partial class Log
     internal static partial void TopologyChanged(
         ILogger logger, LogLevel level, long epoch, string state, string master, string replicas, string unavailable, string by, string reason);
 
-    [LoggerMessage(41, LogLevel.Error, "the topology znode is not usable: {Fault}")]
+    [LoggerMessage(41, LogLevel.Error, "the topology znode is not followed: {Fault}")]
     internal static partial void TopologyNotUsable(ILogger logger, string fault);
 
     [LoggerMessage(42, LogLevel.Information, "an operator asks for a failover to {Wish}")]
@@ -82,11 +82,11 @@ internal static partial class Log
     [LoggerMessage(44, LogLevel.Warning, "MASTER LOST, a failover begins (epoch {Epoch}): {Reason}")]
     internal static partial void MasterLost(ILogger logger, long epoch, string reason);
 
-    [LoggerMessage(EventId = 45, Message = "{What} (epoch {Epoch}){Change}{Millis}{Loss}: {Reason}")]
-    private static partial void Changed(ILogger logger, LogLevel level, string what, long epoch, string change, string millis, string loss, string reason);
-
     [LoggerMessage(46, LogLevel.Warning, "NOT BEGUN, the failover of epoch {Epoch}, as far as this monitor knows: {Failure}")]
     internal static partial void FailoverNotBegun(ILogger logger, long epoch, string failure);
+
+    [LoggerMessage(EventId = 45, Message = "{What} (epoch {Epoch}){Change}{Millis}{Loss}: {Reason}")]
+    private static partial void Changed(ILogger logger, LogLevel level, string what, long epoch, string change, string millis, string loss, string reason);
 
     /// <summary>What was noted in the history, in one line. A warning where somebody may have lost something.</summary>
     internal static void Recorded(ILogger logger, HistoryEntry entry)
