@@ -39,6 +39,12 @@ internal static class Wishes
             return Requests.Refuse(view, topology, $"{Words.Quoted(target.ToString())} is not among the configured nodes");
         }
 
+        // It would not obey either: the switchover would begin, only to be undone at its deadline.
+        if (Verdict.Unwatched(view.Node(from)) is { } unwatched)
+        {
+            return Requests.Refuse(view, topology, unwatched);
+        }
+
         // What was asked before the wish came may be a second old, and a replica that has only just been told whom to follow needs
         // a second to get there.
         ImmutableArray<NodeView> asked = [.. (target is null ? policy.Nodes : [target]).Where(n => n != from).Select(view.Node).Where(n => n.IsReplica)];
