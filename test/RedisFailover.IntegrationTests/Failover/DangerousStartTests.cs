@@ -151,7 +151,7 @@ public sealed class DangerousStartTests
         await cluster.SetDataAsync();
         await cluster.WriteAsync("/nodes", WithAnotherMaster(before));
         MonitorProcess leader = await cluster.LeaderAsync();
-        await leader.Process.WaitForLineAsync(line => line.Contains("somebody else wrote it", StringComparison.Ordinal), TimeSpan.FromSeconds(30));
+        await leader.Process.WaitForLineAsync(line => line.Contains("was written by somebody who does not lead", StringComparison.Ordinal), TimeSpan.FromSeconds(30));
         Topology after = await cluster.WaitForAsync("The truth is written again", topology => topology.Master == before.Master);
         Assert.That((after.Epoch, after.State), Is.EqualTo((before.Epoch, TopologyState.Ok)), cluster.Explain());
         await cluster.WaitUntilOneMasterAsync();
