@@ -12,15 +12,17 @@ internal static class CommandLine
     internal const int Refused = 3;
     internal const int Undone = 4;
 
+    internal static RootCommand Root() => new("Looks at a Redis failover cluster, and asks it for another master.")
+    {
+        StatusCommand.Create(),
+        WatchCommand.Create(),
+        SwitchoverCommand.Create(),
+        LoadCommand.Create(),
+    };
+
     internal static async Task<int> RunAsync(string[] args, TextWriter output, TextWriter errors, CancellationToken ct)
     {
-        RootCommand root = new("Looks at a Redis failover cluster, and asks it for another master.")
-        {
-            StatusCommand.Create(),
-            WatchCommand.Create(),
-            SwitchoverCommand.Create(),
-            LoadCommand.Create(),
-        };
+        RootCommand root = Root();
         ParseResult parsed = root.Parse(args);
         if (parsed.Errors.Count > 0)
         {

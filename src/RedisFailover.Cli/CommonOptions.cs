@@ -17,7 +17,8 @@ internal sealed class CommonOptions(string waitOption = "--timeout")
         HelpName = "h:p,h:p/path",
     };
 
-    internal Option<double> Timeout { get; } = Number(waitOption, "How long to wait for ZooKeeper and for the cluster, in seconds", 10, 0.1, 3600);
+    internal Option<TimeSpan?> Timeout { get; } = Durations.Option(
+        waitOption, "How long to wait for ZooKeeper and for the cluster", TimeSpan.FromSeconds(10), TimeSpan.FromMilliseconds(100), TimeSpan.FromHours(1));
 
     internal Option<bool> Json { get; } = new("--json") { Description = "For programs: JSON instead of text" };
 
@@ -29,7 +30,7 @@ internal sealed class CommonOptions(string waitOption = "--timeout")
         return command;
     }
 
-    internal TimeSpan TimeoutOf(ParseResult parsed) => TimeSpan.FromSeconds(parsed.GetValue(Timeout));
+    internal TimeSpan TimeoutOf(ParseResult parsed) => parsed.GetValue(Timeout)!.Value;
 
     internal ZooKeeperConnectionString ConnectionOf(ParseResult parsed)
     {

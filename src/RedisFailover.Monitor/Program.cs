@@ -66,5 +66,5 @@ catch (OperationCanceledException)
     return 0;
 }
 
-// A monitor that failed says so to its supervisor; the host has logged why.
-return monitor.ExecuteTask is { IsFaulted: true } ? 1 : 0;
+// A monitor that failed says so to its supervisor.
+return monitor.HasFailed ? 1 : 0;

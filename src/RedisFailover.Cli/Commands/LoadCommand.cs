@@ -16,8 +16,9 @@ internal static class LoadCommand
         CommonOptions common = new();
         Option<double> rate = CommonOptions.Number("--rate", "Writes per second", 100, 0.1, 100_000);
         Option<double> reads = CommonOptions.Number("--reads", "Reads per second (default: as many as writes)", null, 0, 100_000);
-        Option<double> duration = CommonOptions.Number("--duration", "Seconds (default: until Ctrl-C)", null, 0.1, 1_000_000);
-        Option<double> gap = CommonOptions.Number("--gap", "Print gaps between two acknowledged writes that are longer than this many milliseconds", 100, 1, 60_000);
+        Option<TimeSpan?> duration = Durations.Option("--duration", "For how long (default: until Ctrl-C)", null, TimeSpan.FromMilliseconds(100), TimeSpan.FromSeconds(1_000_000));
+        Option<TimeSpan?> gap = Durations.Option(
+            "--gap", "Print gaps between two acknowledged writes that are longer than this", TimeSpan.FromMilliseconds(100), TimeSpan.FromMilliseconds(1), TimeSpan.FromMinutes(1), bare: "ms");
         Command command = common.AddTo(new Command(
             "load",
             $"Write and read through the client library; tell errors, gaps, and how many acknowledged writes are missing at the end. Password: {PasswordVariable}")
@@ -30,8 +31,8 @@ internal static class LoadCommand
             LoadOptions options = new(
                 writes,
                 parsed.GetResult(reads) is null ? writes : parsed.GetValue(reads),
-                parsed.GetResult(duration) is null ? null : TimeSpan.FromSeconds(parsed.GetValue(duration)),
-                TimeSpan.FromMilliseconds(parsed.GetValue(gap)));
+                parsed.GetValue(duration),
+                parsed.GetValue(gap)!.Value);
             LoadLog log = new(parsed.InvocationConfiguration.Output, parsed.GetValue(common.Json), TimeProvider.System);
             return await RunAsync(
                 common.ConnectionOf(parsed), common.TimeoutOf(parsed), options, log, parsed.InvocationConfiguration.Error, ct);

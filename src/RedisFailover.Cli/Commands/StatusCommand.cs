@@ -120,7 +120,7 @@ internal static class StatusCommand
 
         if (state.Wish is { } wish)
         {
-            output.WriteLine($"wish     a failover to {wish} was asked for and is not done yet");
+            output.WriteLine($"wish     a failover to {Words.Quoted(wish)} was asked for and is not done yet");
         }
 
         output.WriteLine();

@@ -23,22 +23,12 @@ internal static class SwitchoverCommand
             Description = "The replica that becomes master; the best one when left out",
             Arity = ArgumentArity.ZeroOrOne,
         };
-        Option<TimeSpan?> timeout = new("--timeout")
-        {
-            Description = "How long writes may be held before all is undone: 500ms, 2s; 100ms to 60s (default: as the monitors are configured, 2s)",
-            HelpName = "time",
-            CustomParser = result =>
-            {
-                string text = result.Tokens.Count > 0 ? result.Tokens[^1].Value : "";
-                if (Duration(text) is { } time)
-                {
-                    return time;
-                }
-
-                result.AddError($"--timeout is '{text}'; allowed: a time from 100ms to 60s, such as 500ms or 2s.");
-                return null;
-            },
-        };
+        Option<TimeSpan?> timeout = Durations.Option(
+            "--timeout",
+            "How long writes may be held before all is undone (default: as the monitors are configured, 2s)",
+            null,
+            TimeSpan.FromMilliseconds(100),
+            TimeSpan.FromMinutes(1));
         Option<bool> force = new("--force")
         {
             Description = "Promote the node that is named although it is not fit, or go on with a failover that waits for a node: writes may be lost",
@@ -79,21 +69,10 @@ internal static class SwitchoverCommand
         }
     }
 
-    /// <summary>"2s", "500ms", "1.5s"; a bare number is seconds. Null for anything else, and outside 100 ms to 60 s.</summary>
-    internal static TimeSpan? Duration(string text)
-    {
-        (string number, double unit) = text.EndsWith("ms", StringComparison.Ordinal) ? (text[..^2], 1)
-            : text.EndsWith('s') ? (text[..^1], 1000)
-            : (text, 1000);
-        return double.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value) && value * unit is >= 100 and <= 60_000
-            ? TimeSpan.FromMilliseconds(value * unit)
-            : null;
-    }
-
     /// <summary>Why it makes no sense to ask now, or null. The leading monitor's word counts; this is what is plain to see.</summary>
     internal static string? Busy(Topology topology, string? pendingWish, ImmutableArray<OperatorRequest> pending)
         => topology.State == TopologyState.SwitchingOver ? $"one is under way already: {topology.Reason}"
-            : pendingWish is not null ? $"a failover to {pendingWish} was asked for already and is not done yet."
+            : pendingWish is not null ? $"a failover to {Words.Quoted(pendingWish)} was asked for already and is not done yet."
             : pending is [var first, ..] ? $"one was asked for already and is not done yet ({first.Id}, by {first.By})."
             : null;
 

@@ -9,9 +9,11 @@ internal static class Adoption
     {
         ImmutableArray<NodeView> nodes = [.. policy.Nodes.Select(view.Node)];
         ImmutableArray<NodeView> online = [.. nodes.Where(n => n.IsOnline && n.Evidence != Evidence.Loading)];
-        // A node that is still starting, when others have come, may be the one with the data: it is given its time.
+        // A node that is still starting, when others have come, may be the one with the data: it is given its time. One that refuses our
+        // credentials or speaks no Redis has answered already, and only somebody's hand changes what it says.
+        int open = nodes.Count(n => (!n.IsOnline || n.Evidence == Evidence.Loading) && n.Evidence is not (Evidence.Denied or Evidence.Nonsense));
         TimeSpan patience = online.Select(n => n.OnlineSince ?? now).Append(online.IsEmpty ? view.LeadingSince : TimeSpan.MaxValue).Min() + policy.SilenceLimit;
-        if (online.Length < nodes.Length && now < patience)
+        if (open > 0 && now < patience)
         {
             return Decision.Nothing("waiting for all nodes to be seen", patience);
         }
@@ -119,7 +121,8 @@ internal static class Adoption
                 State = TopologyState.FailingOver,
                 Epoch = Math.Max(topology.Epoch, view.LastEpoch) + 1,
                 Reason = reason,
-                Identity = best.Info.Identity,
+                // The history is the master's, the process is not.
+                Identity = best.Info.Identity with { RunId = "" },
                 Intent = new FailoverIntent(gone, Target: null),
             },
             view,

@@ -42,14 +42,14 @@ internal static class Candidates
             return "it is receiving a full copy";
         }
 
-        if (lost is not null && !info.SharesHistoryWith(lost))
-        {
-            return $"its data are not the master's (replication id {Short(info.ReplicationId)}, the master's was {Short(lost.ReplicationId)})";
-        }
-
         if (lost is { HasData: true } && info.Keys == 0)
         {
             return "it is empty and the master was not";
+        }
+
+        if (lost is not null && !info.SharesHistoryWith(lost))
+        {
+            return $"its data are not the master's (replication id {Short(info.ReplicationId)}, the master's was {Short(lost.ReplicationId)})";
         }
 
         return view.Failed.TryGetValue(new Promote(node.Address), out (TimeSpan RetryAt, string Failure) failed) && failed.RetryAt > now

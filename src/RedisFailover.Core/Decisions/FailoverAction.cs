@@ -182,7 +182,7 @@ public sealed record RefuseWish(string Wish, HistoryEntry Record) : FailoverActi
     public RequestStep? Request { get; init; }
 
     /// <inheritdoc/>
-    public override string ToString() => $"refuse the wish '{Wish}'";
+    public override string ToString() => $"refuse the wish '{Words.Quoted(Wish)}'";
 }
 
 /// <summary>

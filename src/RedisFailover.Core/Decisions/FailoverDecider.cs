@@ -70,7 +70,7 @@ public static class FailoverDecider
 
         if (view is { TopologyFault: { } fault, Topology: { } memory })
         {
-            string reason = $"the topology znode was not usable ({fault}); written again as it was known";
+            string reason = $"the topology is written again as the leading monitor knows it: {fault}";
             return Decision.Do(reason, new PublishTopology(memory with { Epoch = Math.Max(memory.Epoch, view.LastEpoch), Reason = reason }, view.Version))
                 with { Warning = reason };
         }

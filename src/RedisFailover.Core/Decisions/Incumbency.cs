@@ -43,6 +43,10 @@ internal static class Incumbency
         {
             (trouble, troubleUntil) = passing;
         }
+        else
+        {
+            trouble = Verdict.Unwatched(view.Node(topology.Master!));
+        }
 
         if (view.Wish is { } wish)
         {

@@ -116,7 +116,8 @@ internal static class Membership
     private static bool IsUsable(ClusterView view, FailoverPolicy policy, Topology topology, NodeAddress address)
     {
         NodeView node = view.Node(address);
-        if (Verdict.IsUnavailable(view, policy, address, out _))
+        // One that was away and refuses our credentials since may be anything by now.
+        if (Verdict.IsUnavailable(view, policy, address, out _) || node is { Evidence: Evidence.Denied, IsOnline: false, Info: not null })
         {
             return false;
         }

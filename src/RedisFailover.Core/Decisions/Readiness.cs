@@ -38,6 +38,11 @@ public sealed record Readiness(bool Possible, ImmutableArray<NodeAddress> Candid
         }
 
         ImmutableArray<NodeAddress> candidates = [.. fit.Select(n => n.Address).Order()];
+        if (Verdict.Unwatched(view.Node(master)) is { } unwatched)
+        {
+            return new Readiness(false, candidates, unwatched) { LiveMonitors = view.LiveMonitors };
+        }
+
         string others = unfit.Count > 0 ? $" ({string.Join("; ", unfit)})" : "";
         if (view.LiveMonitors < policy.RequiredMonitors)
         {

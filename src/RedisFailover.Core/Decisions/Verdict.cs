@@ -95,7 +95,7 @@ internal static class Verdict
             return null;
         }
 
-        return OutOfOffice(view, topology, own) ?? (own is { IsMaster: true, FailingSince: null, RefusesWritesSince: { } since } && now - since >= policy.MisconfTimeout
+        return OutOfOffice(view, topology, own) ?? (own is { IsMaster: true, FailingSince: null, Evidence: null, RefusesWritesSince: { } since } && now - since >= policy.MisconfTimeout
             ? new Loss($"master {master} has refused writes for {(now - since).TotalSeconds:0} s, because {Cannot(own.Info!)} (MISCONF)", Remedy.HandOver)
             : null);
     }
@@ -107,12 +107,21 @@ internal static class Verdict
             : Restarted(view, topology, own) is { } restarted ? new Loss(restarted, Remedy.FailOverAtOnce)
             : null;
 
+    /// <summary>
+    /// Why the monitors learn nothing of the master, or null. It lives, so nothing follows from that, and an operator has to be told: a death is
+    /// still seen, by the port; that it has lost its office, its data or the will to write is not.
+    /// </summary>
+    internal static string? Unwatched(NodeView master)
+        => master.Evidence is Evidence.Denied or Evidence.Nonsense
+            ? $"the monitors cannot watch master {master.Address}: {master.Detail}; no switchover can take place, and no failover unless it stops answering altogether"
+            : null;
+
     /// <summary>What is wrong with a master that is given time, and until when; null where nothing is.</summary>
     internal static (string Trouble, TimeSpan Until)? Trouble(NodeView master, FailoverPolicy policy)
         => master is { LoadingSince: { } loading, Condition: not NodeCondition.Unavailable }
             ? ($"master {master.Address} is loading its data set; it is replaced if that takes longer than {policy.LoadingTimeout.TotalMilliseconds:0} ms",
                 loading + policy.LoadingTimeout)
-            : master is { IsMaster: true, RefusesWritesSince: { } since }
+            : master is { IsMaster: true, Evidence: null, RefusesWritesSince: { } since }
                 ? ($"master {master.Address} refuses writes, because {Cannot(master.Info!)} (MISCONF); "
                     + $"it is replaced if that takes longer than {policy.MisconfTimeout.TotalMilliseconds:0} ms",
                     since + policy.MisconfTimeout)

@@ -26,7 +26,7 @@ internal static class Wishes
 
         if (wish.Length > 0 && wish != ZnodePaths.AnyReplica && !NodeAddress.TryParse(wish, out target))
         {
-            return Requests.Refuse(view, topology, $"'{wish}' is neither host:port nor {ZnodePaths.AnyReplica}");
+            return Requests.Refuse(view, topology, $"'{Words.Quoted(wish)}' is neither host:port nor {ZnodePaths.AnyReplica}");
         }
 
         if (target == from)
@@ -36,7 +36,13 @@ internal static class Wishes
 
         if (target is not null && !policy.Nodes.Contains(target))
         {
-            return Requests.Refuse(view, topology, $"{target} is not among the configured nodes");
+            return Requests.Refuse(view, topology, $"{Words.Quoted(target.ToString())} is not among the configured nodes");
+        }
+
+        // It would not obey either: the switchover would begin, only to be undone at its deadline.
+        if (Verdict.Unwatched(view.Node(from)) is { } unwatched)
+        {
+            return Requests.Refuse(view, topology, unwatched);
         }
 
         // What was asked before the wish came may be a second old, and a replica that has only just been told whom to follow needs

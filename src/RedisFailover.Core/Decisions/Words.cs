@@ -5,9 +5,19 @@ namespace RedisFailover;
 /// <summary>Comparing sentences that are said again and again with other figures in them.</summary>
 public static class Words
 {
+    private const int MostQuoted = 100;
+
     /// <summary>Whether two texts differ in digits alone: an offset that grows is no news.</summary>
     public static bool SameButForNumbers(string? one, string? other)
         => one == other || (one is not null && other is not null && one.Where(NoDigit).SequenceEqual(other.Where(NoDigit)));
+
+    /// <summary>What somebody else wrote, as it is quoted: on one line, and no longer than a line bears.</summary>
+    public static string Quoted(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        string line = text.Any(char.IsControl) ? string.Concat(text.Select(c => char.IsControl(c) ? ' ' : c)) : text;
+        return line.Length <= MostQuoted ? line : string.Concat(line.AsSpan(0, MostQuoted), "…");
+    }
 
     /// <summary>"1 monitor is", "2 monitors are".</summary>
     public static string Count(int number, string one, string several) => string.Create(CultureInfo.InvariantCulture, $"{number} {(number == 1 ? one : several)}");

@@ -17,8 +17,8 @@ namespace RedisFailover;
 /// is in the published R before this monitor lets it follow the master, and every configured node that answers is in R whatever it follows.
 /// </para>
 /// <para><b>Shrinking is safe when those who stay have everything.</b> A member x leaves R when the master itself does not list it
-/// as attached and the monitors find it unavailable, and every member that stays has reached the offset that the master named in that same
-/// answer. Whatever x has ever acknowledged lies below that offset, so each member of the smaller set holds all of it, and later writes are
+/// as attached and the monitors, the leading one among them, find it unavailable, and every member that stays has reached the offset that the
+/// master named in that same answer. Whatever x has ever acknowledged lies below that offset, so each member of the smaller set holds all of it, and later writes are
 /// acknowledged by attached nodes, which are in R. The last member never leaves: when no replica is left, no write can be
 /// acknowledged by WAIT any more, and the one that was last in R has all that were.</para>
 /// <para><b>A new master</b> b was in R, or held all that the reachable quorum held. Its R is every other configured node. Of the K holders of a
@@ -144,10 +144,11 @@ internal static class WriteSafety
     {
         IEnumerable<NodeAddress> configured = policy.Nodes.Where(n => n != master.Address);
         ImmutableArray<NodeAddress> wanted = [.. quorum.Replicas
-            .Concat(configured.Where(n => IsAttached(n) || (view.Node(n).IsOnline && !Membership.IsForeign(topology, view.Node(n)))))
+            .Concat(configured.Where(n => IsAttached(n) || IsHere(n)))
             .Where(n => n != master.Address).Distinct().Order()];
         quorum = WithRuns(quorum, view, wanted, HasAll);
-        ImmutableArray<NodeAddress> stay = [.. wanted.Where(n => IsAttached(n) || (policy.Nodes.Contains(n) && !Verdict.IsUnavailable(view, policy, n, out _)))];
+        // Who is here stays, though the others' votes may not have caught up with its return: the set would change to and fro till then.
+        ImmutableArray<NodeAddress> stay = [.. wanted.Where(n => IsAttached(n) || (policy.Nodes.Contains(n) && (IsHere(n) || !Verdict.IsUnavailable(view, policy, n, out _))))];
         if (stay.Length == wanted.Length || stay.IsEmpty)
         {
             return (quorum with { Replicas = wanted }, []);
@@ -158,6 +159,8 @@ internal static class WriteSafety
             ? (WithRuns(quorum, view, stay, HasAll) with { Replicas = stay }, [])
             : (quorum with { Replicas = wanted },
                 [.. behind.Where(n => n is { IsReplica: true, FailingSince: null } && n.InfoAsked < master.InfoAsked).Select(n => new Inspect(n.Address))]);
+
+        bool IsHere(NodeAddress node) => view.Node(node).IsOnline && !Membership.IsForeign(topology, view.Node(node));
 
         bool IsAttached(NodeAddress node) => master.Info!.Attached.Contains(node);
 

@@ -133,7 +133,7 @@ public sealed partial record ClusterView
             {
                 TopologyKnown = true,
                 Version = read.Version,
-                TopologyFault = $"somebody else wrote it: epoch {foreign.Epoch}, {TopologyJson.Name(foreign.State)}, master {foreign.Master?.ToString() ?? "none"}; {WriterOf(foreign)}",
+                TopologyFault = $"what the znode holds was written by somebody who does not lead: epoch {foreign.Epoch}, {TopologyJson.Name(foreign.State)}, master {foreign.Master?.ToString() ?? "none"}; {WriterOf(foreign)}",
                 LastEpoch = Math.Max(Math.Max(LastEpoch, read.LastEpoch), foreign.Epoch),
                 Progress = ours.IsChangingMaster ? Progress : null,
                 Unacknowledged = null,
@@ -147,7 +147,7 @@ public sealed partial record ClusterView
             {
                 TopologyKnown = Term is not null,
                 Version = read.Version,
-                TopologyFault = read.Synced ? $"its epoch went back from {LastEpoch} to {back.Epoch}, which no monitor writes; {WriterOf(back)}" : TopologyFault,
+                TopologyFault = read.Synced ? $"the epoch in the znode went back from {LastEpoch} to {back.Epoch}, which no monitor writes; {WriterOf(back)}" : TopologyFault,
                 LastEpoch = Math.Max(LastEpoch, read.LastEpoch),
                 Progress = known.IsChangingMaster ? Progress ?? new MasterChangeProgress(read.At, read.At, Inherited: true) { Before = null } : null,
             };
@@ -159,7 +159,7 @@ public sealed partial record ClusterView
             Version = read.Version,
             Topology = read.Topology ?? Topology,
             FailedOverAt = read.Topology is { } next && IsFailover(next) ? read.At : FailedOverAt,
-            TopologyFault = read.Fault ?? (read.Topology is null && Topology is not null ? "it is missing" : null),
+            TopologyFault = read.Fault ?? (read.Topology is null && Topology is not null ? "the znode is missing" : null),
             LastEpoch = Math.Max(Math.Max(LastEpoch, read.LastEpoch), read.Topology?.Epoch ?? 0),
             TopologyIsOurs = Term is not null,
             Unacknowledged = null,
@@ -184,7 +184,7 @@ public sealed partial record ClusterView
     /// </summary>
     private bool IsForeign(int version, Topology read)
         => Term is not null && TopologyIsOurs && version != Version && read.Epoch >= LastEpoch
-            && !(Unacknowledged is { } ours && (ours.Epoch, ours.State, ours.Master, ours.Reason) == (read.Epoch, read.State, read.Master, read.Reason));
+            && !(Unacknowledged is { Next: var ours } && (ours.Epoch, ours.State, ours.Master, ours.Reason) == (read.Epoch, read.State, read.Master, read.Reason));
 
     /// <summary>Whether this topology, which follows the one that is known, tells of a failover that is new.</summary>
     private bool IsFailover(Topology next)
@@ -206,7 +206,7 @@ public sealed partial record ClusterView
             // Whether a publication that failed was applied is not known: the znode tells.
             return finished.Action switch
             {
-                PublishTopology lost => view with { TopologyKnown = false, Unacknowledged = lost.Next },
+                PublishTopology lost => view with { TopologyKnown = false, Unacknowledged = (lost.Next, failure) },
                 Inspect => view with { Failed = view.Failed.SetItem(finished.Action, (finished.At + policy.InspectRetryDelay, failure)) },
                 _ => view with { Failed = view.Failed.SetItem(finished.Action, (finished.At + policy.RetryDelay, failure)) },
             };

@@ -26,8 +26,8 @@ public sealed partial record ClusterView
     /// <summary>Whether <see cref="Topology"/> is this leader's own: it has read the znode since its election, and written all that came after.</summary>
     public bool TopologyIsOurs { get; init; }
 
-    /// <summary>The publication of which it is not known whether it took place; null when there is none.</summary>
-    public Topology? Unacknowledged { get; init; }
+    /// <summary>The publication of which it is not known whether it took place, and what is said to have failed; null when there is none.</summary>
+    public (Topology Next, string Failure)? Unacknowledged { get; init; }
 
     /// <summary>The last readable content of <c>R/nodes</c>; null when there never was one.</summary>
     public Topology? Topology { get; init; }

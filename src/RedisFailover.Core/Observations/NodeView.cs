@@ -108,7 +108,22 @@ public sealed record NodeView(NodeAddress Address)
 
     internal NodeView Failed(NodeFailed failure, FailoverPolicy policy)
     {
-        if (failure.Evidence is RedisFailover.Evidence.Denied or RedisFailover.Evidence.Nonsense)
+        if (failure.Evidence == RedisFailover.Evidence.Denied)
+        {
+            // It lives, whatever failed before: only what it would say of itself is not known.
+            return this with
+            {
+                Condition = Condition == NodeCondition.Unavailable ? NodeCondition.Unknown : Condition,
+                Failures = 0,
+                FailingSince = null,
+                GoneSince = null,
+                LoadingSince = null,
+                Evidence = failure.Evidence,
+                Detail = failure.Detail,
+            };
+        }
+
+        if (failure.Evidence == RedisFailover.Evidence.Nonsense)
         {
             return this with { Evidence = failure.Evidence, Detail = failure.Detail };
         }

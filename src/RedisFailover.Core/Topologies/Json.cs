@@ -72,7 +72,7 @@ internal static class Json
             ? null
             : NodeAddress.TryParse(text, out NodeAddress? address)
                 ? address
-                : throw new FormatException($"{what}: \"{field}\" holds '{text}', which is not host:port.");
+                : throw new FormatException($"{what}: \"{field}\" holds '{Words.Quoted(text)}', which is not host:port.");
 
     internal static ImmutableArray<NodeAddress> Addresses(JsonElement parent, string field, string what)
     {

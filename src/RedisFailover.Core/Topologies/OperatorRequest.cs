@@ -60,7 +60,7 @@ public sealed record OperatorRequest(string Id)
     {
         if (Json.Text(root, "kind", What) is not "switchover" and var kind)
         {
-            throw new FormatException($"{What}: \"kind\" is '{kind}'; allowed: switchover.");
+            throw new FormatException($"{What}: \"kind\" is '{Words.Quoted(kind ?? "")}'; allowed: switchover.");
         }
 
         long millis = Json.Number(root, "timeoutMillis", What);

@@ -27,6 +27,9 @@ internal static partial class Log
     [LoggerMessage(7, LogLevel.Warning, "the wall clock went forward by {Seconds:0.0} s more than the time that has passed: it was set, or the machine slept")]
     internal static partial void ClockJumped(ILogger logger, double seconds);
 
+    [LoggerMessage(8, LogLevel.Critical, "monitor {Id} cannot go on and ends with exit code 1, so that another one leads: {Kind}: {Failure}")]
+    internal static partial void Failed(ILogger logger, string id, string kind, string failure, Exception? defect);
+
     [LoggerMessage(11, LogLevel.Warning, "ZooKeeper is not reachable from here: this monitor replaces no master until it is; clients go on with what they know")]
     internal static partial void ZooKeeperGone(ILogger logger);
 
@@ -67,7 +70,7 @@ internal static partial class Log
     internal static partial void TopologyChanged(
         ILogger logger, LogLevel level, long epoch, string state, string master, string replicas, string unavailable, string by, string reason);
 
-    [LoggerMessage(41, LogLevel.Error, "the topology znode is not usable: {Fault}")]
+    [LoggerMessage(41, LogLevel.Error, "the topology znode is not followed: {Fault}")]
     internal static partial void TopologyNotUsable(ILogger logger, string fault);
 
     [LoggerMessage(42, LogLevel.Information, "an operator asks for a failover to {Wish}")]
@@ -78,6 +81,9 @@ internal static partial class Log
 
     [LoggerMessage(44, LogLevel.Warning, "MASTER LOST, a failover begins (epoch {Epoch}): {Reason}")]
     internal static partial void MasterLost(ILogger logger, long epoch, string reason);
+
+    [LoggerMessage(46, LogLevel.Warning, "NOT BEGUN, the failover of epoch {Epoch}, as far as this monitor knows: {Failure}")]
+    internal static partial void FailoverNotBegun(ILogger logger, long epoch, string failure);
 
     [LoggerMessage(EventId = 45, Message = "{What} (epoch {Epoch}){Change}{Millis}{Loss}: {Reason}")]
     private static partial void Changed(ILogger logger, LogLevel level, string what, long epoch, string change, string millis, string loss, string reason);

@@ -22,6 +22,7 @@ internal sealed class MonitorService : BackgroundService
     private readonly MonitorOptions _options;
     private readonly ILoggerFactory _loggers;
     private readonly ILogger _logger;
+    private readonly IHostApplicationLifetime _lifetime;
     private readonly FaultPoint? _faultPoint;
     private readonly MonotonicClock _clock;
     private readonly Channel<Observation> _observations = Channel.CreateUnbounded<Observation>(new UnboundedChannelOptions { SingleReader = true });
@@ -31,8 +32,9 @@ internal sealed class MonitorService : BackgroundService
     private volatile Coordinator? _coordinator;
     private volatile ZooKeeperClient? _zooKeeper;
 
-    public MonitorService(MonitorOptions options, ILoggerFactory loggers, TimeProvider time, FaultPoint? faultPoint = null)
+    public MonitorService(MonitorOptions options, ILoggerFactory loggers, TimeProvider time, IHostApplicationLifetime lifetime, FaultPoint? faultPoint = null)
     {
+        _lifetime = lifetime;
         _faultPoint = faultPoint;
         _options = options;
         _loggers = loggers;
@@ -44,6 +46,9 @@ internal sealed class MonitorService : BackgroundService
     /// <summary>This build's version.</summary>
     internal static string Version { get; } =
         typeof(MonitorService).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "unknown";
+
+    /// <summary>Whether it ended by a defect, or by what it cannot go on with.</summary>
+    internal bool HasFailed { get; private set; }
 
     /// <summary>What HTTP tells about this monitor.</summary>
     internal MonitorHealth Health()
@@ -63,6 +68,22 @@ internal sealed class MonitorService : BackgroundService
 
     /// <inheritdoc/>
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        try
+        {
+            await RunAsync(stoppingToken);
+        }
+#pragma warning disable CA1031 // Not swallowed: said in words of our own where the host would give advice to programmers, and the exit code tells it.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            HasFailed = true;
+            Log.Failed(_logger, _options.Id, e.GetType().Name, Words.Quoted(e.Message), e is ZooKeeperException ? null : e);
+            _lifetime.StopApplication();
+        }
+    }
+
+    private async Task RunAsync(CancellationToken stoppingToken)
     {
         Log.Starts(_logger, _options.Id, Version, _options.ToString());
         if (_faultPoint is not null)

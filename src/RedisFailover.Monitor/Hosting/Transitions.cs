@@ -16,6 +16,7 @@ internal sealed class Transitions(ILogger logger, string id)
     private string? _lastWarning;
     private string? _lastFault;
     private int? _knownTerm;
+    private PublishTopology? _announced;
 
     /// <summary>A step of the coordinator; told as soon as there is time, in order.</summary>
     internal void Tell(ClusterView before, ClusterView after, Decision decision, TimeSpan now) => _steps.Writer.TryWrite((before, after, decision, now));
@@ -48,6 +49,7 @@ internal sealed class Transitions(ILogger logger, string id)
     internal void TellNow(ClusterView before, ClusterView after, Decision decision, TimeSpan now)
     {
         Changes(before, after, now);
+        TellOfIntent(before, after);
         Decided(before, after, decision);
     }
 
@@ -81,7 +83,7 @@ internal sealed class Transitions(ILogger logger, string id)
 
         if (after.Wish is { } wish && before.Wish != wish)
         {
-            Log.OperatorWish(logger, wish == ZnodePaths.AnyReplica ? "any replica" : wish);
+            Log.OperatorWish(logger, wish == ZnodePaths.AnyReplica ? "any replica" : Words.Quoted(wish));
         }
 
         if (after.TopologyFault is { } fault && _lastFault != fault)
@@ -112,6 +114,25 @@ internal sealed class Transitions(ILogger logger, string id)
         _knownTerm = after is { Term: { } term, TopologyKnown: true } ? term : after.Term is null ? null : _knownTerm;
     }
 
+    /// <summary>
+    /// A failover that was announced in the log and did not begin, because the lead was lost meanwhile, say: whoever reads of the one reads of the
+    /// other. A leader that was frozen and is woken decides by what it saw, and only its lease tells it that this is out of date.
+    /// </summary>
+    private void TellOfIntent(ClusterView before, ClusterView after)
+    {
+        if (_announced is not { } intent || after.Running.Contains(intent))
+        {
+            return;
+        }
+
+        _announced = null;
+        if (after.Topology is not { } known || known.Epoch != intent.Next.Epoch || known.ChangedBy != id)
+        {
+            string why = after.Unacknowledged?.Failure ?? (after.Term is not null && after.Term == before.Term ? "somebody else has written the topology" : "the lead was lost");
+            Log.FailoverNotBegun(logger, intent.Next.Epoch, why);
+        }
+    }
+
     /// <summary>What was decided and what needs attention, each once, not with every observation that leads to the same again.</summary>
     private void Decided(ClusterView before, ClusterView after, Decision decision)
     {
@@ -126,6 +147,7 @@ internal sealed class Transitions(ILogger logger, string id)
         if (before.Topology is not { State: TopologyState.FailingOver }
             && decision.Actions.OfType<PublishTopology>().FirstOrDefault(p => p.Next.State == TopologyState.FailingOver) is { } intent && reason != _lastReason)
         {
+            _announced = intent;
             Log.MasterLost(logger, intent.Next.Epoch, reason);
         }
         else if (decision.Actions.Any(a => a is not (Inspect or ReadTopology)) && reason != _lastReason && reason != decision.Warning)

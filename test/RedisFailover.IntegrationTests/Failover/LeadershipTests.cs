@@ -96,6 +96,8 @@ public sealed class LeadershipTests
         Assert.That(whole.Master, Is.EqualTo(after.Master));
         Assert.That(whole.Epoch, Is.EqualTo(after.Epoch));
         Assert.That((await cluster.LeaderAsync()).Id, Is.EqualTo(next.Id));
+        // It saw the master gone before it knew that it leads no more; whoever reads its log is not left with a failover that never came.
+        Assert.That(leader.Process.Output.Count(line => line.Contains("NOT BEGUN", StringComparison.Ordinal)), Is.EqualTo(leader.Process.Output.Count(line => line.Contains("MASTER LOST", StringComparison.Ordinal))));
     }
 
     private static string ZnodeVersion(string output) => output.Split('\n').Single(line => line.StartsWith("dataVersion", StringComparison.Ordinal));

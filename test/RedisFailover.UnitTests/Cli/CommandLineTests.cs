@@ -1,3 +1,4 @@
+using System.CommandLine;
 using NUnit.Framework;
 using RedisFailover.Cli;
 using RedisFailover.Cli.Cluster;
@@ -15,7 +16,11 @@ public sealed class CommandLineTests
     [TestCase("failover --zk 127.0.0.1:1 nowhere", "'nowhere' is not a node address")]
     [TestCase("status --zk h:1/x/", "'/x/' of the ZooKeeper connection string 'h:1/x/' is wrong: it must not end with /.")]
     [TestCase("switchover --zk 127.0.0.1:1 nowhere", "'nowhere' is not a node address")]
-    [TestCase("failover --zk h:1 --timeout 2m", "--timeout is '2m'; allowed: a time from 100ms to 60s")]
+    [TestCase("failover --zk h:1 --timeout 2m", "--timeout is '2m'; allowed: a time from 100ms to 60s, such as 500ms, 2s or 1m.")]
+    [TestCase("failover --zk h:1 --wait 3h", "--wait is '3h'; allowed: a time from 100ms to 3600s, such as 500ms, 2s or 1m.")]
+    [TestCase("status --zk h:1 --timeout 0", "--timeout is '0'; allowed: a time from 100ms")]
+    [TestCase("load --zk h:1 --duration -1", "--duration is '-1'; allowed: a time from 100ms")]
+    [TestCase("load --zk h:1 --gap 2d", "--gap is '2d'; allowed: a time from 1ms to 60s")]
     [TestCase("bogus", "'bogus' is no command; allowed: status, watch,")]
     [TestCase("bogus --zk h:1", "'bogus' is no command; allowed: status, watch,")]
     [TestCase("", "Required command")]
@@ -27,6 +32,26 @@ public sealed class CommandLineTests
         Assert.That(exitCode, Is.EqualTo(2));
         Assert.That(errors.ToString(), Does.Contain(expected));
         Assert.That(errors.ToString().TrimEnd('\n').Split('\n'), Has.Length.EqualTo(1));
+    }
+
+    [TestCase("500ms", 500)]
+    [TestCase("2s", 2000)]
+    [TestCase("1.5s", 1500)]
+    [TestCase("1m", 60_000)]
+    [TestCase("3", 3000)]
+    public void Every_time_is_given_in_the_same_forms(string text, double millis)
+    {
+        foreach (string option in (string[])["switchover --wait", "switchover --timeout", "status --timeout", "watch --timeout", "load --timeout", "load --duration"])
+        {
+            string[] words = option.Split(' ');
+            ParseResult parsed = CommandLine.Root().Parse([words[0], "--zk", "h:1", words[1], text]);
+            Assert.That(parsed.Errors, Is.Empty, option);
+            Assert.That(parsed.GetValue<TimeSpan?>(words[1]), Is.EqualTo(TimeSpan.FromMilliseconds(millis)), option);
+        }
+
+        // A bare number of this one has always been milliseconds.
+        bool bare = text == "3";
+        Assert.That(CommandLine.Root().Parse(["load", "--gap", text]).GetValue<TimeSpan?>("--gap"), Is.EqualTo(TimeSpan.FromMilliseconds(bare ? 3 : millis)));
     }
 
     [Test]

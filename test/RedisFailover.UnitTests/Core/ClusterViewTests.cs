@@ -63,6 +63,24 @@ public sealed class ClusterViewTests
         Assert.That((view.Report().Available.IsEmpty, view.Report().Unavailable.IsEmpty), Is.EqualTo((true, true)));
     }
 
+    [Test]
+    public void A_node_that_refuses_our_password_lives_and_nothing_is_counted_against_it()
+    {
+        ClusterView view = new ClusterView().Apply(new NodeAnswered(Ms, Ms, A, Master("1"), Ms), Policy)
+            .Apply(new NodeFailed(2 * Ms, A, Evidence.Closed, ""), Policy)
+            .Apply(new NodeFailed(3 * Ms, A, Evidence.Denied, ""), Policy);
+        Assert.That((view.Node(A).Failures, view.Node(A).FailingSince, view.Node(A).GoneSince, view.Node(A).Condition), Is.EqualTo((0, (TimeSpan?)null, (TimeSpan?)null, NodeCondition.Online)));
+
+        for (int i = 0; i < Policy.MaxFailures; i++)
+        {
+            view = view.Apply(new NodeFailed((9000 + i) * Ms, A, Evidence.Refused, ""), Policy);
+        }
+
+        Assert.That((view.Node(A).Condition, view.Node(A).GoneSince), Is.EqualTo((NodeCondition.Unavailable, (TimeSpan?)(9000 * Ms))), "gone since it refuses, not since it was closed");
+        view = view.Apply(new NodeFailed(9010 * Ms, A, Evidence.Denied, ""), Policy);
+        Assert.That((view.Node(A).Condition, view.Report().Unavailable.IsEmpty), Is.EqualTo((NodeCondition.Unknown, true)), "no vote against it");
+    }
+
     [TestCase(3, true, Description = "what was there before")]
     [TestCase(4, true, Description = "the publication itself")]
     [TestCase(5, false, Description = "somebody else's write upon it")]

@@ -198,6 +198,39 @@ public sealed class HistoryTests
     }
 
     [Test]
+    public void That_the_master_refuses_the_monitors_password_is_said_where_an_operator_looks_and_is_no_reason_to_fail_over()
+    {
+        ClusterView view = View(Led(1, A), (A, Master("A", "X")), (B, Replica("B", "X", A)))
+            .Apply(new NodeFailed(20 * Ms, A, Evidence.Closed, ""), Policy)
+            .Apply(new NodeFailed(21 * Ms, A, Evidence.Denied, "it refuses our credentials (WRONGPASS)"), Policy);
+        const string Unwatched = "the monitors cannot watch master a:1: it refuses our credentials (WRONGPASS); no switchover can take place, and no failover unless it stops answering altogether";
+        Readiness readiness = Readiness.Of(view, Policy, 22 * Ms)!;
+        Assert.That((readiness.Possible, readiness.Reason), Is.EqualTo((false, Unwatched)));
+
+        foreach (TimeSpan later in new[] { 22 * Ms, TimeSpan.FromHours(1) })
+        {
+            Decision decision = FailoverDecider.Decide(view, Policy, later);
+            Assert.That((decision.Warning, decision.WakeAt), Is.EqualTo((Unwatched, (TimeSpan?)null)));
+            Assert.That(decision.Actions.Where(a => a is not PublishTopology), Is.Empty, "nobody is asked about it again and again");
+        }
+
+        Decision wish = FailoverDecider.Decide(view.Apply(new OperatorWished(23 * Ms, B.ToString()), Policy), Policy, 24 * Ms);
+        Assert.That(wish.Actions.OfType<RefuseWish>().Single().Record.Reason, Is.EqualTo($"the operator's wish is refused: {Unwatched}"));
+    }
+
+    [Test]
+    public void A_wish_is_quoted_on_one_line_and_not_at_any_length()
+    {
+        string wish = "a\nb" + new string('x', 5000);
+        ClusterView view = View(Led(1, A), (A, Master("A", "X")), (B, Replica("B", "X", A))).Apply(new OperatorWished(20 * Ms, wish), Policy);
+        Decision decision = FailoverDecider.Decide(view, Policy, 21 * Ms);
+        RefuseWish refusal = decision.Actions.OfType<RefuseWish>().Single();
+        Assert.That(refusal.Wish, Is.EqualTo(wish), "it is compared as a whole");
+        Assert.That(refusal.Record.Reason, Is.EqualTo($"the operator's wish is refused: 'a b{new string('x', 97)}…' is neither host:port nor ANY_SLAVE"));
+        Assert.That(refusal.ToString(), Has.Length.LessThan(130));
+    }
+
+    [Test]
     public void A_topology_older_than_the_history_goes_on_under_an_epoch_that_clients_follow()
     {
         var view = new ClusterView { Nodes = Policy.Nodes.ToImmutableSortedDictionary(n => n, n => new NodeView(n)) };

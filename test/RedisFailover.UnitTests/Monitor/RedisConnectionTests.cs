@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
 using NUnit.Framework;
@@ -9,32 +10,46 @@ namespace RedisFailover.UnitTests.Monitor;
 public sealed class RedisConnectionTests
 {
     [Test]
-    public async Task Cancelled_just_when_it_is_connected_it_is_either_connected_or_cancelled()
+    public void Cancelled_just_when_it_is_connected_it_is_cancelled_and_nothing_else()
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
         var node = new NodeAddress("127.0.0.1", ((IPEndPoint)listener.LocalEndpoint).Port);
-        for (int i = 0; i < 1000; i++)
+        using var cancellation = new CancellationTokenSource();
+        using var turns = new Turns();
+        SynchronizationContext? before = SynchronizationContext.Current;
+        SynchronizationContext.SetSynchronizationContext(turns);
+        Task<(RedisConnection? Connection, SocketError Error)> connecting;
+        try
         {
-            using var cancellation = new CancellationTokenSource();
-            Task cancelling = Task.Run(cancellation.Cancel);
-            try
-            {
-                (RedisConnection? connection, SocketError error) = await RedisConnection.ConnectAsync(node, TimeProvider.System, cancellation.Token);
-                Assert.That((connection is not null, error), Is.EqualTo((true, SocketError.Success)));
-                await connection!.DisposeAsync();
-            }
-            catch (OperationCanceledException)
-            {
-                // As asked.
-            }
-
-            await cancelling;
-            while (listener.Pending())
-            {
-                (await listener.AcceptSocketAsync()).Dispose();
-            }
+            connecting = RedisConnection.ConnectAsync(node, TimeProvider.System, cancellation.Token);
         }
+        finally
+        {
+            SynchronizationContext.SetSynchronizationContext(before);
+        }
+
+        // The socket is connected, what follows is held up here: the cancellation comes between the two.
+        Action next = turns.Next();
+        cancellation.Cancel();
+        next();
+        while (!connecting.IsCompleted)
+        {
+            turns.Next()();
+        }
+
+        Assert.That(connecting.Exception, Is.Null);
+        Assert.That(connecting.IsCanceled);
+    }
+
+    [Test]
+    public void Cancelled_before_it_begins_it_is_cancelled()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        var node = new NodeAddress("127.0.0.1", ((IPEndPoint)listener.LocalEndpoint).Port);
+        Assert.That(
+            async () => await RedisConnection.ConnectAsync(node, TimeProvider.System, new CancellationToken(canceled: true)), Throws.InstanceOf<OperationCanceledException>());
     }
 
     [Test]
@@ -46,5 +61,17 @@ public sealed class RedisConnectionTests
         listener.Stop();
         Assert.That((await RedisConnection.ConnectAsync(new NodeAddress("127.0.0.1", port), TimeProvider.System, CancellationToken.None)).Error, Is.EqualTo(SocketError.ConnectionRefused));
         Assert.That((await RedisConnection.ConnectAsync(new NodeAddress("no-such-host.invalid", port), TimeProvider.System, CancellationToken.None)).Error, Is.EqualTo(SocketError.HostNotFound));
+    }
+
+    /// <summary>Holds what an await continues with until the test lets it.</summary>
+    private sealed class Turns : SynchronizationContext, IDisposable
+    {
+        private readonly BlockingCollection<Action> _posted = [];
+
+        public override void Post(SendOrPostCallback d, object? state) => _posted.Add(() => d(state));
+
+        public void Dispose() => _posted.Dispose();
+
+        internal Action Next() => _posted.TryTake(out Action? next, TimeSpan.FromSeconds(30)) ? next : throw new TimeoutException("nothing went on within 30 s");
     }
 }

@@ -26,6 +26,42 @@ public sealed class TransitionsTests
     }
 
     [Test]
+    public void A_failover_that_was_announced_and_did_not_begin_is_said_not_to_have_begun()
+    {
+        var policy = new FailoverPolicy { Nodes = [A, B] };
+        Topology next = Ok with { Master = null, State = TopologyState.FailingOver, Epoch = 5, Intent = new FailoverIntent(A, null) };
+        var intent = new PublishTopology(next, 7);
+        Decision decision = Decision.Do("master a:1 is lost", intent);
+        ClusterView announced = Leader.Start(decision.Actions, TimeSpan.Zero);
+        ClusterView late = announced.Apply(new ActionFinished(TimeSpan.Zero, intent, "the lease on the lead has run out"), policy);
+        ClusterView deposed = announced.Apply(new LeadershipLost(TimeSpan.Zero), policy);
+        // The watch tells of another monitor's failover, of the same epoch, before the action's end is known.
+        ClusterView overtaken = deposed.Apply(new TopologyRead(TimeSpan.Zero, 8, next with { ChangedBy = "m2" }, null, 0, Synced: false), policy);
+        ClusterView written = announced.Apply(new ActionFinished(TimeSpan.Zero, intent, Version: 8) { Written = next with { ChangedBy = "m1" } }, policy);
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(After(late), Is.EqualTo([(LogLevel.Warning, "NOT BEGUN, the failover of epoch 5, as far as this monitor knows: the lease on the lead has run out")]));
+            Assert.That(After(deposed), Is.Empty, "its fate is not known yet");
+            Assert.That(
+                After(overtaken.Apply(new ActionFinished(TimeSpan.Zero, intent, "the lead was lost"), policy), overtaken),
+                Is.EqualTo([(LogLevel.Warning, "NOT BEGUN, the failover of epoch 5, as far as this monitor knows: the lead was lost")]));
+            Assert.That(After(written).Select(e => e.Text), Has.None.Contains("NOT BEGUN"));
+        });
+
+        (LogLevel Level, string Text)[] After(ClusterView after, ClusterView? before = null)
+        {
+            var log = new RecordedLog();
+            var transitions = new Transitions(log, "m1");
+            transitions.TellNow(Leader, announced, decision, TimeSpan.Zero);
+            transitions.TellNow(announced, before ?? announced, Decision.Nothing(""), TimeSpan.Zero);
+            int told = log.Entries.Count;
+            transitions.TellNow(before ?? announced, after, Decision.Nothing(""), TimeSpan.Zero);
+            return [.. log.Entries.Skip(told).Where(e => !e.Text.Contains("no longer leads", StringComparison.Ordinal))];
+        }
+    }
+
+    [Test]
     public void A_monitor_that_does_not_lead_warns_when_the_master_changes_and_not_of_a_replica()
     {
         ClusterView lost = Follower with { Topology = Ok with { Master = null, State = TopologyState.FailingOver, Epoch = 5 } };
