@@ -94,12 +94,13 @@ internal static class Candidates
     /// <summary>
     /// Whether what it has can no longer change by the old master's doing: a replica is detached, or nothing listens at the old master's
     /// port and the link to it is down; and it said so after the old master's failure (what was sent to it before has reached it by
-    /// then). Any other node was asked after the change of master began.
+    /// then). Any other node was asked after the change of master began. What a node said before it failed is nobody's word: it may have
+    /// been restarted since, and answers a PING before it says what it has now.
     /// </summary>
     internal static bool IsFinal(NodeView node, ClusterView view, Topology topology, MasterChangeProgress progress)
-        => node.Info is { Role: NodeRole.Replica } replica
+        => node.InfoAsked > node.LastFailedAt && (node.Info is { Role: NodeRole.Replica } replica
             ? node.InfoAsked >= progress.LostAt && (replica.IsDetached || (!replica.LinkUp && topology.Intent?.From is { } from && view.Node(from).Evidence == Evidence.Refused))
-            : node.InfoAsked >= progress.StartedAt;
+            : node.InfoAsked >= progress.StartedAt);
 
     /// <summary>
     /// The best first: those of the lost master's own history before those of the one that it continued (which miss all that came

@@ -22,9 +22,9 @@ internal static class MasterChange
             return Decision.Nothing("waiting for the promotion");
         }
 
-        // What another leader did is not known here: with write safety it stands only where this one could do it. Nobody writes to it yet.
+        // What another leader or a hand did is not known here: with write safety it stands only where this one could do it. Nobody writes to it yet.
         if (AlreadyPromoted(view, policy, topology, progress) is { } promoted
-            && (promoted.Address == progress.Promoted || !progress.Inherited || WriteSafety.Missing(view, policy, topology, progress, promoted) is null))
+            && (promoted.Address == progress.Promoted || view.Failed.ContainsKey(new Promote(promoted.Address)) || WriteSafety.Missing(view, policy, topology, progress, promoted) is null))
         {
             return Completion.Install(view, policy, topology, progress, promoted);
         }
@@ -65,7 +65,11 @@ internal static class MasterChange
         => !policy.NeverPromote.Contains(node.Address) && node.Info!.Priority > 0
             && (node.BeforeRestart is not { Role: NodeRole.Replica } || node.WasPromoted);
 
-    /// <summary>The old master says itself that it follows this node: somebody promoted it by hand.</summary>
+    /// <summary>
+    /// The old master says itself that it follows this node: somebody promoted it by hand. Not after a restart, when it follows whom its
+    /// configuration names, and that one may have been restarted too, with less.
+    /// </summary>
     private static bool IsFollowed(ClusterView view, NodeView node, Topology topology)
-        => topology.Intent?.From is { } from && view.Node(from) is { IsReplica: true } old && old.Info!.MasterAddress == node.Address;
+        => topology.Intent?.From is { } from && view.Node(from) is { IsReplica: true } old && old.Info!.MasterAddress == node.Address
+            && old.Info.RunId == topology.Identity?.RunId;
 }
