@@ -13,7 +13,8 @@ namespace RedisFailover;
 /// have. So a master is replaced only while n - K + 1 members of R answer whose data the candidate has. If n is less than K, each member
 /// holds every such write, and one is enough.</para>
 /// <para><b>Growing is always safe and comes first.</b> A larger R makes more nodes necessary, never fewer, and the new member need not hold anything
-/// (K holders are in R as before). A write can be acknowledged by a node only once that node is attached to the master. Therefore a node
+/// (K holders are in R as before). Only where n was less than K, so that each member holds everything, one more would be taken for one that does too:
+/// it counts as absent until it has had all that the master had. A write can be acknowledged by a node only once that node is attached to the master. Therefore a node
 /// is in the published R before this monitor lets it follow the master, and every configured node that answers is in R whatever it follows.
 /// </para>
 /// <para><b>Shrinking is safe when those who stay have everything.</b> A member x leaves R when the master itself does not list it
@@ -22,7 +23,8 @@ namespace RedisFailover;
 /// acknowledged by attached nodes, which are in R. The last member never leaves: when no replica is left, no write can be
 /// acknowledged by WAIT any more, and the one that was last in R has all that were.</para>
 /// <para><b>A new master</b> b was in R, or held all that the reachable quorum held. Its R is every other configured node. Of the K holders of a
-/// write at most one, b, is left out, and the old master, which holds every write of its own time, is in.</para>
+/// write at most one, b, is left out, and the old master, which holds every write of its own time, is in. Where there were fewer than K, only those
+/// that were in R count, and the others once they have had everything, as above.</para>
 /// <para><b>min-replicas-to-write</b> is a fence, not a part of the proof: with m of it a master cut off with fewer than m replicas refuses writes
 /// after min-replicas-max-lag. The m that is published is never more than the master's own: lowered in the znode first and on the master
 /// then, raised on the master first. It is min(K, replicas in step), 0 when the last one is gone: losing replicas does not stop writes.</para>
@@ -82,6 +84,7 @@ internal static class WriteSafety
         }
 
         WriteQuorum next = Beginning(policy, topology.WriteQuorum, master, null);
+        next = topology.WriteQuorum is { } before ? WithNewcomers(next, before, next.Replicas) : next;
         // As long as it runs, the old master has all that it ever took.
         return topology is { Intent.From: { } from, Identity.RunId: { Length: > 0 } run } && next.Replicas.Contains(from)
             ? next with { Runs = next.Runs.SetItem(from, run) }
@@ -121,7 +124,7 @@ internal static class WriteSafety
                 + $"({present} of [{string.Join(' ', quorum.Replicas)}] are here, {quorum.Needed} are needed)";
 
         string Named(NodeAddress node) => view.Node(node) is { IsOnline: true, FailingSince: null } back && WasRestarted(back)
-            ? $"{node} (which was restarted with {back.Info!.Keys} keys, and what it held may be gone)"
+            ? quorum.Runs[node] == WriteQuorum.Unproven ? $"{node} (which was not seen to have everything)" : $"{node} (which was restarted with {back.Info!.Keys} keys, and what it held may be gone)"
             : node.ToString();
 
         bool WasRestarted(NodeView node) => quorum.Runs.TryGetValue(node.Address, out string? run) && node.Info is { } info && info.RunId != run;
@@ -146,7 +149,7 @@ internal static class WriteSafety
         ImmutableArray<NodeAddress> wanted = [.. quorum.Replicas
             .Concat(configured.Where(n => IsAttached(n) || IsHere(n)))
             .Where(n => n != master.Address).Distinct().Order()];
-        quorum = WithRuns(quorum, view, wanted, HasAll);
+        quorum = WithRuns(WithNewcomers(quorum, quorum, wanted), view, wanted, HasAll);
         // Who is here stays, though the others' votes may not have caught up with its return: the set would change to and fro till then.
         ImmutableArray<NodeAddress> stay = [.. wanted.Where(n => IsAttached(n) || (policy.Nodes.Contains(n) && (IsHere(n) || !Verdict.IsUnavailable(view, policy, n, out _))))];
         if (stay.Length == wanted.Length || stay.IsEmpty)
@@ -167,6 +170,11 @@ internal static class WriteSafety
         bool HasAll(NodeView node) => node.IsReplica && node.Info!.MasterAddress == master.Address && !node.Info.SyncInProgress
             && node.Info.ReplicationId == master.Info!.ReplicationId && node.Info.Offset >= master.Info.Offset;
     }
+
+    /// <summary>Those who are not in the set that was too small for K holders have to prove themselves.</summary>
+    private static WriteQuorum WithNewcomers(WriteQuorum quorum, WriteQuorum before, ImmutableArray<NodeAddress> members)
+        => before.Replicas.Length >= before.Quorum ? quorum
+            : quorum with { Runs = quorum.Runs.SetItems(members.Except(before.Replicas).Select(n => KeyValuePair.Create(n, WriteQuorum.Unproven))) };
 
     /// <summary>A new member need not hold anything, whatever its run; one that was restarted gets its new run when it has everything.</summary>
     private static WriteQuorum WithRuns(WriteQuorum quorum, ClusterView view, ImmutableArray<NodeAddress> members, Func<NodeView, bool> hasAll) => quorum with

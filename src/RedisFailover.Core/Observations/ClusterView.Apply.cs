@@ -44,7 +44,8 @@ public sealed partial record ClusterView
     private ClusterView Applied(Observation observation, FailoverPolicy policy) => observation switch
     {
         NodeAnswered o => With(Node(o.Node).Answered(o.At, o.Latency).Informed(o.Info, o.Asked)).WithOneNameFor(o.Info.RunId, policy),
-        NodeBeat o => Node(o.Node).Info is null ? this : With(Node(o.Node).Answered(o.At, o.Latency)),
+        // Whether it was restarted meanwhile, and with what, only INFO tells: till then it is not back.
+        NodeBeat o => Node(o.Node) is { Info: null } or { Evidence: not (null or Evidence.Silent) } ? this : With(Node(o.Node).Answered(o.At, o.Latency)),
         NodeFailed o => With(Node(o.Node).Failed(o, policy)),
         MonitorCame o => OtherMonitors.ContainsKey(o.MonitorId) ? this
             : this with { OtherMonitors = OtherMonitors.Add(o.MonitorId, MonitorReport.None), Awaited = Awaited.Remove(o.MonitorId) },

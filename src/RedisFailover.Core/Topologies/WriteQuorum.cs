@@ -21,9 +21,13 @@ public sealed record MinReplicas(int Count, int MaxLag)
 /// <param name="Before">What the operator had set on the first master that was managed; put back when this is switched off.</param>
 public sealed record WriteQuorum(int Quorum, ImmutableArray<NodeAddress> Replicas, int MinReplicas, MinReplicas Before)
 {
+    /// <summary>In <see cref="Runs"/>: whatever run it shows, it does not count before it has had all that the master had.</summary>
+    internal const string Unproven = "";
+
     /// <summary>
     /// The run id of each of <see cref="Replicas"/>, as far as known. One that shows another was restarted: what it had acknowledged may be gone,
-    /// and it does not count, and its new run id does not stand here, before it has had all that the master had.
+    /// and it does not count, and its new run id does not stand here, before it has had all that the master had. Empty for one that came while
+    /// there were fewer than K: it is told in the same way.
     /// </summary>
     public ImmutableSortedDictionary<NodeAddress, string> Runs { get; init; } = ImmutableSortedDictionary<NodeAddress, string>.Empty;
 

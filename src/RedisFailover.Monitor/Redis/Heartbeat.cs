@@ -12,6 +12,8 @@ internal sealed class Heartbeat(
 {
     private static readonly TimeSpan InfoInterval = TimeSpan.FromSeconds(1);
 
+    private volatile bool _isLoading;
+
     /// <summary>Beats until the connection ends, the node is silent for too long, or says what makes watching it useless; returns which.</summary>
     internal async Task<(Evidence Evidence, string Detail)> RunAsync(CancellationToken cancellationToken)
     {
@@ -27,7 +29,8 @@ internal sealed class Heartbeat(
             TimeSpan now = clock.Now;
             if (now >= nextBeat)
             {
-                bool info = now >= nextInfo;
+                // What it has when it has loaded is asked at once: before that it is not back.
+                bool info = now >= nextInfo || _isLoading;
                 _ = BeatOnceAsync(info, fault, cancellationToken);
                 nextInfo = info ? now + InfoInterval : nextInfo;
                 nextBeat = now + interval;
@@ -84,7 +87,8 @@ internal sealed class Heartbeat(
             await minReplicas;
 
             TimeSpan now = clock.Now;
-            if (reply.IsErrorOf("LOADING"))
+            _isLoading = reply.IsErrorOf("LOADING");
+            if (_isLoading)
             {
                 observations.TryWrite(new NodeFailed(now, node, Evidence.Loading, "it is loading its data set"));
             }
@@ -104,6 +108,7 @@ internal sealed class Heartbeat(
                     _ = said.LearnSettingsAsync(connection);
                 }
 
+                _isLoading = info.Loading;
                 observations.TryWrite(info.Loading
                     ? new NodeFailed(now, node, Evidence.Loading, "it is loading its data set")
                     : new NodeAnswered(now, asked, node, info, now - asked));

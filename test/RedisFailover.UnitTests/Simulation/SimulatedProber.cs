@@ -17,6 +17,7 @@ internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis n
     private long _silenceBegins;
     private long _nextBeat;
     private long _nextInfo;
+    private bool _isLoading;
     private int _missed;
 
     private long Timeout => _policy.ProbeTimeout.Ticks;
@@ -111,7 +112,7 @@ internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis n
         long now = monitor.Clock.Ticks;
         if (now >= _nextBeat)
         {
-            bool info = now >= _nextInfo;
+            bool info = now >= _nextInfo || _isLoading;
             Ask(connection, info);
             _nextInfo = info ? now + InfoInterval : _nextInfo;
             _nextBeat = now + (Timeout / 2);
@@ -165,6 +166,7 @@ internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis n
             answer(() =>
             {
                 _lastReply = monitor.Clock.Ticks;
+                _isLoading = loading;
                 if (loading)
                 {
                     Failed(Evidence.Loading, "it is loading its data set");
