@@ -117,7 +117,8 @@ internal sealed partial class Simulation
     /// <summary>With write safety: every replica is known as a possible holder of writes, and the master is fenced. Null when it is so.</summary>
     private string? Unsafe(Topology topology)
     {
-        if (_policy.WriteSafety != WriteSafetyMode.Replicated)
+        // An operator may have forced a node whose data were never this cluster's: then the others' are not.
+        if (_policy.WriteSafety != WriteSafetyMode.Replicated || IsForeign(_ledger.Node(topology.Master!)))
         {
             return null;
         }
