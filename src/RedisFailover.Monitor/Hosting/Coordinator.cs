@@ -11,6 +11,12 @@ namespace RedisFailover.Monitor.Hosting;
 internal sealed class Coordinator(
     FailoverPolicy policy, ActionExecutor executor, Channel<Observation> observations, MonotonicClock clock, Transitions transitions)
 {
+    /// <summary>
+    /// A leader looks for what the others might be told no more often: in a failover observations come by the dozen, each is acted upon at once,
+    /// and nobody waits for what it tells. The next beat of any node brings what was left out.
+    /// </summary>
+    private static readonly TimeSpan LeaderReports = TimeSpan.FromMilliseconds(50);
+
     private readonly Transitions _transitions = transitions;
     private ClusterView _view = new()
     {
@@ -19,6 +25,7 @@ internal sealed class Coordinator(
 
     private MonitorReport _report = MonitorReport.None;
     private TimeSpan _reportedAt = TimeSpan.MinValue;
+    private TimeSpan _lookedAt = TimeSpan.MinValue;
     private ITimer? _alarm;
     private TimeSpan? _alarmAt;
     private NodeAddress? _needed;
@@ -94,6 +101,13 @@ internal sealed class Coordinator(
             _needed = master;
             NodeNeeded?.Invoke(master);
         }
+
+        if (view.Term is not null && _lookedAt > now - LeaderReports)
+        {
+            return;
+        }
+
+        _lookedAt = now;
 
         // Latencies are refreshed now and then; a change of opinion goes out at once.
         MonitorReport report = view.Report() with { Failover = Readiness.Of(view, policy, now) };
