@@ -35,6 +35,9 @@ internal sealed class Follower : IAsyncDisposable
         _changed?.TrySetResult();
         await _loop.ConfigureAwait(false);
         _stop.Dispose();
+
+        // The loop may have ended on a session's read loop, and whoever disposes goes on after this.
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
     }
 
     /// <summary>Reads a znode, or finds it missing; either way the watch tells of the next change.</summary>

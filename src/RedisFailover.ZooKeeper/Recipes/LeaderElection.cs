@@ -12,7 +12,10 @@ public sealed record LeaderElectionOptions
     /// <summary>The persistent znode whose data is the leader's id and whose version is the fencing token. Created when missing; never delete it.</summary>
     public required string TermPath { get; init; }
 
-    /// <summary>This candidate; unique among all processes, past ones included, and per process start.</summary>
+    /// <summary>
+    /// This candidate; unique among all processes, past ones included, and per process start. A client has one candidate for a pair of paths:
+    /// a second one on the same session takes the first one's znode for a leftover of its own and deposes it.
+    /// </summary>
     public required string CandidateId { get; init; }
 
     /// <summary>Makes the content of <see cref="LeaderPath"/>; called once per attempt.</summary>
@@ -115,6 +118,12 @@ public sealed class LeaderElection
         catch (ZooKeeperException e) when (e.Code is ZooKeeperErrorCode.NodeExists or ZooKeeperErrorCode.BadVersion)
         {
             // Another was faster.
+            return null;
+        }
+        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
+        {
+            // Somebody has deleted what is above; the term is looked after where it is read.
+            await EnsureParentAsync(session, _options.LeaderPath, cancellationToken).ConfigureAwait(false);
             return null;
         }
         catch (OperationCanceledException) when (!attempt.IsCompleted)

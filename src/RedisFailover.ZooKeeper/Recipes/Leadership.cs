@@ -145,8 +145,11 @@ public sealed class Leadership : IAsyncDisposable
     private async Task<bool> WatchLeaderAsync()
     {
         var watcher = new Watcher(OnLeaderEvent, Inline: true);
-        return await _session.ExistsInlineAsync(_options.LeaderPath, watcher).ConfigureAwait(false) is { } stat
-            && stat.EphemeralOwner == _session.SessionId;
+        ZnodeStat? stat = await _session.ExistsInlineAsync(_options.LeaderPath, watcher).ConfigureAwait(false);
+
+        // Whoever campaigns goes on after this: not on the read loop.
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        return stat?.EphemeralOwner == _session.SessionId;
     }
 
     private void OnLeaderEvent(WatchedEvent what)

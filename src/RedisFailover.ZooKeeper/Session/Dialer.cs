@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
 using RedisFailover.Shared;
 
@@ -18,6 +19,7 @@ internal sealed class Dialer
     private readonly TimeProvider _time;
     private readonly Func<string, CancellationToken, Task<IPAddress[]>> _resolve;
     private int _next;
+    private int _round;
 
     internal Dialer(ZooKeeperOptions options)
     {
@@ -42,10 +44,14 @@ internal sealed class Dialer
     {
         ZooKeeperHost host = _hosts[_next];
         _next = (_next + 1) % _hosts.Length;
+        _round += _next == 0 ? 1 : 0;
         return host;
     }
 
-    /// <summary>Connects to the host within the time given, shared among its addresses.</summary>
+    /// <summary>
+    /// Connects to the host within the time given, shared among its addresses. Each time it begins with another of them: one that accepts and
+    /// then does not serve must not stand before one that does.
+    /// </summary>
     internal async Task<(Stream Stream, string Server)> OpenAsync(ZooKeeperHost host, TimeSpan within, CancellationToken cancellationToken)
     {
         IPAddress[] addresses = IPAddress.TryParse(host.Host, out IPAddress? literal)
@@ -56,16 +62,18 @@ internal sealed class Dialer
             throw new SocketException((int)SocketError.HostNotFound);
         }
 
+        int begin = Math.Max(0, _round - (_next == 0 ? 1 : 0)) % addresses.Length;
         for (int i = 0; ; i++)
         {
+            IPAddress address = addresses[(begin + i) % addresses.Length];
             using var deadline = new CancellationTokenSource(within / addresses.Length, _time);
             using var either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellationToken);
             try
             {
-                Stream stream = await OpenAsync(host, addresses[i], either.Token).ConfigureAwait(false);
-                return (stream, addresses.Length == 1 && literal is not null ? host.ToString() : $"{host} ({addresses[i]})");
+                Stream stream = await OpenAsync(host, address, either.Token).ConfigureAwait(false);
+                return (stream, addresses.Length == 1 && literal is not null ? host.ToString() : $"{host} ({address})");
             }
-            catch (Exception e) when (i + 1 < addresses.Length && e is SocketException or IOException or OperationCanceledException
+            catch (Exception e) when (i + 1 < addresses.Length && e is SocketException or IOException or AuthenticationException or OperationCanceledException
                 && !cancellationToken.IsCancellationRequested)
             {
                 // The next address of the same host.

@@ -51,7 +51,7 @@ public sealed partial class ZooKeeperSession
     /// <summary>Creates a znode that the server deletes when it has no children and was not written for a while.</summary>
     /// <param name="path">The znode; its parent must exist.</param>
     /// <param name="data">Its data.</param>
-    /// <param name="timeToLive">How long; from 1 ms to about 34,800 years (40 bits of milliseconds).</param>
+    /// <param name="timeToLive">How long; from 1 ms to 2^40 - 1 ms, about 34.8 years; servers refuse more with BadArguments.</param>
     /// <param name="mode"><see cref="CreateMode.PersistentWithTtl"/> (default) or <see cref="CreateMode.PersistentSequentialWithTtl"/>.</param>
     /// <param name="acl">Its access control list; default is <see cref="ZnodeAcl.Open"/>.</param>
     /// <param name="cancellationToken">Stops the waiting; a request that was sent may be applied.</param>

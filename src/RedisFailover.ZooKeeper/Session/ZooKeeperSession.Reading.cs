@@ -10,6 +10,7 @@ public sealed partial class ZooKeeperSession
 
     private readonly WatchTable _watches = new();
     private readonly List<Watcher> _told = [];
+    private int _watchesToSet;
     private Handoff? _handoff;
 
     internal string ToClientPath(string serverPath) => ZnodePath.Strip(_options.Connection.Chroot, serverPath);
@@ -56,6 +57,17 @@ public sealed partial class ZooKeeperSession
         {
             cause = e;
         }
+        catch (Exception e)
+        {
+            // A defect, or a user's code that throws where nobody catches: the session ends, and nothing of it may live on.
+            lock (_gate)
+            {
+                _live = null;
+            }
+
+            connection.FailAll(ZooKeeperErrorCode.SystemError, e);
+            throw;
+        }
 
         _lastContact = connection.LastReceive;
         _xid = connection.LastXid;
@@ -89,7 +101,9 @@ public sealed partial class ZooKeeperSession
             connection.TrySend(new AuthRequest(auth));
         }
 
-        foreach (SetWatchesRequest request in SetWatchesRequest.For(_watches, LastZxid, SetWatchesChunkBytes))
+        List<SetWatchesRequest> watches = SetWatchesRequest.For(_watches, LastZxid, SetWatchesChunkBytes);
+        _watchesToSet = watches.Count;
+        foreach (SetWatchesRequest request in watches)
         {
             connection.TrySend(request);
         }
@@ -125,11 +139,6 @@ public sealed partial class ZooKeeperSession
     {
         var reader = new JuteReader(frame);
         var header = new ReplyHeader(reader.Int32(), reader.Int64(), (ZooKeeperErrorCode)reader.Int32());
-        if (header.Zxid > 0)
-        {
-            LastZxid = header.Zxid;
-        }
-
         switch (header.Xid)
         {
             case Xid.Notification:
@@ -139,6 +148,7 @@ public sealed partial class ZooKeeperSession
                 return;
             default:
                 Request request = connection.TakeFor(header.Xid);
+                Seen(request, header.Zxid);
                 try
                 {
                     request.Reply(header, ref reader, this, connection.Handoff);
@@ -155,6 +165,20 @@ public sealed partial class ZooKeeperSession
                 }
 
                 return;
+        }
+    }
+
+    /// <summary>
+    /// How far this session has seen the servers' history, which is where the next server begins to look for missed events. An event does not
+    /// count, though servers of 3.9 say its zxid: others of the same transaction may follow it. Nor does a part of the watches that are being
+    /// set anew: what the later parts have missed since the last connection would be taken for seen.
+    /// </summary>
+    private void Seen(Request request, long zxid)
+    {
+        _watchesToSet -= request is SetWatchesRequest ? 1 : 0;
+        if (zxid > 0 && _watchesToSet == 0)
+        {
+            LastZxid = zxid;
         }
     }
 

@@ -318,6 +318,48 @@ public sealed class FaultTests
         Assert.That(proxy.Seen.Keys, Does.Contain(OpCode.Multi).And.Contain(OpCode.GetChildren2));
     }
 
+    [Test]
+    public async Task Whoever_has_been_elected_or_has_disposed_a_watched_value_may_block()
+    {
+        await using var client = new ZooKeeperClient(Options(Server.ConnectionString + FreshRoot()));
+        ZooKeeperSession session = await client.GetSessionAsync();
+        await session.EnsurePathAsync("/v");
+        for (int i = 0; i < 20; i++)
+        {
+            await using Leadership leader = await Election(client, $"c{i}").CampaignAsync().ConfigureAwait(false);
+            AssertAnswered(session, "elected");
+            await leader.ResignAsync().ConfigureAwait(false);
+        }
+
+        for (int i = 0; i < 200; i++)
+        {
+            WatchedValue value = client.Watch("/v");
+            Task write = session.SetDataAsync("/v", default).AsTask();
+            await value.DisposeAsync().ConfigureAwait(false);
+            AssertAnswered(session, "disposed");
+            await write;
+        }
+
+        static void AssertAnswered(ZooKeeperSession session, string after)
+        {
+            Task read = session.GetDataAsync("/v").AsTask();
+            Assert.That(((IAsyncResult)read).AsyncWaitHandle.WaitOne(Deadline), $"a read is answered though the code that was {after} waits for it");
+        }
+    }
+
+    [Test]
+    public async Task A_candidate_makes_the_parents_of_the_leaders_znode_again()
+    {
+        await using var client = new ZooKeeperClient(Options(Server.ConnectionString + FreshRoot()));
+        await (await client.GetSessionAsync()).EnsurePathAsync("/term");
+        var election = new LeaderElection(client, new LeaderElectionOptions
+        {
+            LeaderPath = "/made/anew/leader", TermPath = "/term", CandidateId = "a", LeaderData = () => Bytes("a"),
+        });
+        await using Leadership leader = await election.CampaignAsync().WaitAsync(Deadline);
+        Assert.That(leader.Lease.IsHeld);
+    }
+
     internal static LeaderElection Election(ZooKeeperClient client, string id) => new(client, new LeaderElectionOptions
     {
         LeaderPath = LeaderPath, TermPath = "/term", CandidateId = id, LeaderData = () => Bytes(id),

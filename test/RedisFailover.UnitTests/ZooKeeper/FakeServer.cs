@@ -162,10 +162,13 @@ internal sealed class FakeConnection : IDisposable
         WriteStat(w, modifiedZxid);
     });
 
-    internal Task SendEventAsync(WatchedEventType type, string path) => SendFrameAsync(w =>
+    /// <param name="type">What happened.</param>
+    /// <param name="path">Where.</param>
+    /// <param name="zxid">-1, or from servers of 3.9 on the zxid of the transaction.</param>
+    internal Task SendEventAsync(WatchedEventType type, string path, long zxid = -1) => SendFrameAsync(w =>
     {
         w.Int32(Xid.Notification);
-        w.Int64(-1);
+        w.Int64(zxid);
         w.Int32(0);
         w.Int32((int)type);
         w.Int32(3);

@@ -112,6 +112,113 @@ public sealed class SessionTests
     }
 
     [Test]
+    public async Task Case_17_the_zxid_of_an_event_does_not_count_others_of_its_transaction_may_be_on_their_way()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        var told = new TaskCompletionSource<WatchedEvent>(TaskCreationOptions.RunContinuationsAsynchronously);
+        connection.Zxid = 9;
+        foreach (string path in (string[])["/a", "/b"])
+        {
+            ValueTask<Znode> get = session.GetDataAsync(path, path == "/a" ? told.SetResult : _ => { });
+            await connection.ReplyAsync(await connection.ReadAsync(OpCode.GetData) is var request ? request.Xid : 0, 10, w =>
+            {
+                w.Buffer([]);
+                FakeConnection.WriteStat(w, 1);
+            }, ZooKeeperErrorCode.Ok);
+            await get.WithinDeadline();
+        }
+
+        await connection.SendEventAsync(WatchedEventType.DataChanged, "/a", zxid: 11);
+        await told.Task.WithinDeadline();
+        connection.Close();
+        FakeConnection next = await server.AcceptSessionAsync(session.SessionId);
+        (long zxid, string[][] paths) = ReadSetWatches(await next.ReadAsync(OpCode.SetWatches));
+        Assert.That(paths[0], Is.EqualTo(new[] { "/b" }));
+        Assert.That(zxid, Is.EqualTo(10));
+    }
+
+    [Test]
+    public async Task Case_18_a_connection_that_breaks_between_two_requests_for_watches_moves_no_zxid()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        connection.Zxid = 0;
+        for (int i = 0; i < 3_000; i++)
+        {
+            Task<ZnodeStat?> asked = session.ExistsAsync($"/some/parent/of/quite/an/ordinary/length/whose/watches/fill/two/requests/{i:000000}", _ => { });
+            await connection.ReplyAsync(await connection.ReadAsync(OpCode.Exists), null, ZooKeeperErrorCode.NoNode);
+            await asked.WithinDeadline();
+        }
+
+        connection.Close();
+        FakeConnection next = await server.AcceptSessionAsync(session.SessionId);
+        FakeRequest first = await next.ReadAsync(OpCode.SetWatches);
+        await next.ReplyAsync(first.Xid, 5_000, null, ZooKeeperErrorCode.Ok);
+        next.Close();
+
+        FakeConnection last = await server.AcceptSessionAsync(session.SessionId);
+        for (int i = 0; i < 2; i++)
+        {
+            FakeRequest set = await last.ReadAsync(OpCode.SetWatches);
+            Assert.That(ReadSetWatches(set).Zxid, Is.EqualTo(3_000));
+            await last.ReplyAsync(set.Xid, 6_000, null, ZooKeeperErrorCode.Ok);
+        }
+
+        // Once all are set it moves on.
+        await Waiting.Until(() => session.LastZxid == 6_000);
+    }
+
+    [Test]
+    public async Task An_address_that_accepts_and_does_not_serve_does_not_stand_before_one_that_does()
+    {
+        using var refusing = new System.Net.Sockets.TcpListener(IPAddress.Parse("127.0.0.2"), 0);
+        refusing.Start();
+        int port = ((IPEndPoint)refusing.LocalEndpoint).Port;
+        using var serving = new System.Net.Sockets.TcpListener(IPAddress.Loopback, port);
+        serving.Start();
+        ZooKeeperOptions options = new()
+        {
+            Connection = ZooKeeperConnectionString.Parse($"zk.example:{port}"),
+            Resolve = (_, _) => Task.FromResult<IPAddress[]>([IPAddress.Parse("127.0.0.2"), IPAddress.Loopback]),
+        };
+        using CancellationTokenSource over = new();
+        Task<ZooKeeperSession> connecting = ZooKeeperSession.ConnectAsync(options, over.Token);
+        Task<System.Net.Sockets.TcpClient> served = serving.AcceptTcpClientAsync();
+        while (!served.IsCompleted)
+        {
+            Task<System.Net.Sockets.TcpClient> refused = refusing.AcceptTcpClientAsync();
+            if (await Task.WhenAny(refused, served).WithinDeadline() == refused)
+            {
+                (await refused).Close();
+            }
+        }
+
+        using var connection = new FakeConnection(await served);
+        await connection.ReadConnectAsync();
+        await connection.GrantAsync(7, 4000);
+        await using ZooKeeperSession session = await connecting.WithinDeadline();
+        Assert.That(session.SessionId, Is.EqualTo(7));
+    }
+
+    [Test]
+    public async Task A_session_that_ends_by_a_defect_leaves_no_connection_behind()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+#pragma warning disable CA2012 // It is about one that is not awaited.
+        session.GetDataAsync("/a").ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(() => throw new InvalidOperationException("a user's mistake, on the reader"));
+#pragma warning restore CA2012
+        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), "x");
+        await Waiting.Until(() => session.State == ZooKeeperSessionState.Expired);
+        await connection.WaitForEndAsync();
+        Assert.That((await Waiting.ThrowsZooKeeper(session.SetDataAsync("/a", default).AsTask())).MayHaveBeenApplied, Is.False);
+    }
+
+    [Test]
     public async Task Case_20_an_operation_that_the_server_does_not_know_fails_once_and_is_not_repeated()
     {
         await using var server = new FakeServer();
