@@ -95,7 +95,7 @@ internal static class Completion
 
     /// <summary>A promotion whose answer was lost may have been done: the node is asked before the old master goes on.</summary>
     internal static ImmutableArray<FailoverAction> UncertainPromotions(ClusterView view, FailoverPolicy policy)
-        => [.. view.Failed.Where(f => f.Key is Promote promote && view.Node(promote.Node) is { IsOnline: true, FailingSince: null } node
+        => [.. view.Failed.Where(f => f.Key is Promote promote && view.Node(promote.Node) is { IsOnline: true, FailingSince: null, Evidence: null } node
                 && node.InfoAsked < f.Value.RetryAt - policy.RetryDelay)
             .Select(f => f.Key.On!).Order().Select(n => new Inspect(n))];
 

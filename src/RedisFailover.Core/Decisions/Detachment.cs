@@ -33,7 +33,7 @@ internal static class Detachment
     private static ImmutableArray<FailoverAction> Due(ClusterView view, FailoverPolicy policy, Topology topology, MasterChangeProgress progress, Func<NodeView, bool> isOpen)
     {
         ImmutableArray<FailoverAction> others = [.. view.Nodes.Values
-            .Where(n => n.IsOnline && n.Address != topology.Intent?.From && n.FailingSince is null && isOpen(n)
+            .Where(n => n is { IsOnline: true, FailingSince: null, Evidence: null } && n.Address != topology.Intent?.From && isOpen(n)
                 && (IsDue(n, view, policy, topology) || !HasBeenHeard(n, view, topology, progress)))
             .OrderBy(n => n.Address)
             .Select(n => Question(n, view, policy, topology))];

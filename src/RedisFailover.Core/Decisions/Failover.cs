@@ -121,6 +121,7 @@ internal static class Failover
         string? why = Candidates.IsFinal(node, view, topology, progress) || !node.IsOnline
             ? Candidates.Unfit(node, topology.Identity, view, policy, now) ?? Candidates.TooFarBehind(node, topology.Identity, policy)
             : view.Failed.TryGetValue(new Detach(node.Address), out (TimeSpan RetryAt, string Failure) detachment) ? $"it could not be detached from its master: {detachment.Failure}"
+            : node.Evidence is Evidence.Denied or Evidence.Nonsense ? node.Detail
             : node.FailingSince is not null ? $"it does not answer at present ({node.Detail})"
             : "it has not said yet what it holds since the master was lost";
         return why ?? (node.Address == from?.Address && node.IsMaster ? "it is the master that is replaced" : null);

@@ -143,7 +143,8 @@ internal static class Verdict
         bool any = false;
         foreach (NodeView node in view.Nodes.Values)
         {
-            if (node.Address == master || !node.IsReplica)
+            // Who refuses our credentials says nothing of its link.
+            if (node.Address == master || !node.IsReplica || node.Evidence is Evidence.Denied or Evidence.Nonsense)
             {
                 continue;
             }

@@ -47,13 +47,15 @@ internal static class WriteSafety
             return PutBack(topology.WriteQuorum, master);
         }
 
-        WriteQuorum quorum = (topology.WriteQuorum ?? Beginning(policy, null, master.Address, master.Info)) with { Quorum = policy.WriteQuorum };
+        WriteQuorum quorum = topology.WriteQuorum ?? Beginning(policy, null, master.Address, master.Info);
+        // Fewer holders make more nodes necessary, at once. More of them make fewer necessary: only once all members have everything.
+        quorum = quorum with { Quorum = Math.Min(quorum.Quorum, policy.WriteQuorum) };
         if (topology.WriteQuorum is null)
         {
             return (WithRuns(quorum, view, quorum.Replicas, static _ => false), [], null);
         }
 
-        if (!master.IsMaster || master.FailingSince is not null || master.InfoAsked < view.LeadingSince)
+        if (!master.IsMaster || !master.IsInOrder || master.InfoAsked < view.LeadingSince)
         {
             return (quorum, [], null);
         }
@@ -67,7 +69,7 @@ internal static class WriteSafety
 
     /// <summary>The set under a new master, which has no replicas in step yet.</summary>
     internal static WriteQuorum Beginning(FailoverPolicy policy, WriteQuorum? before, NodeAddress master, NodeInfo? info) => new(
-        policy.WriteQuorum,
+        Math.Min(policy.WriteQuorum, before?.Quorum ?? policy.WriteQuorum),
         [.. policy.Nodes.Concat(before?.Replicas ?? []).Where(n => n != master).Distinct().Order()],
         MinReplicas: 0,
         before?.Before ?? new MinReplicas(info?.MinReplicas?.Count ?? MinReplicas.Default.Count, info?.MinReplicas?.MaxLag ?? MinReplicas.Default.MaxLag))
@@ -84,6 +86,12 @@ internal static class WriteSafety
         }
 
         WriteQuorum next = Beginning(policy, topology.WriteQuorum, master, null);
+        if (topology.Intent?.From is { } lost && lost != master && !next.Replicas.Contains(lost))
+        {
+            // It holds what it took, though it is not configured any more; it leaves as others do.
+            next = next with { Replicas = [.. next.Replicas.Append(lost).Order()] };
+        }
+
         next = topology.WriteQuorum is { } before ? WithNewcomers(next, before, next.Replicas) : next;
         // As long as it runs, the old master has all that it ever took.
         return topology is { Intent.From: { } from, Identity.RunId: { Length: > 0 } run } && next.Replicas.Contains(from)
@@ -150,6 +158,7 @@ internal static class WriteSafety
             .Concat(configured.Where(n => IsAttached(n) || IsHere(n)))
             .Where(n => n != master.Address).Distinct().Order()];
         quorum = WithRuns(WithNewcomers(quorum, quorum, wanted), view, wanted, HasAll);
+        quorum = quorum.Quorum < policy.WriteQuorum && wanted.All(n => HasAll(view.Node(n))) ? quorum with { Quorum = policy.WriteQuorum } : quorum;
         // Who is here stays, though the others' votes may not have caught up with its return: the set would change to and fro till then.
         ImmutableArray<NodeAddress> stay = [.. wanted.Where(n => IsAttached(n) || (policy.Nodes.Contains(n) && (IsHere(n) || !Verdict.IsUnavailable(view, policy, n, out _))))];
         if (stay.Length == wanted.Length || stay.IsEmpty)
@@ -168,7 +177,9 @@ internal static class WriteSafety
         bool IsAttached(NodeAddress node) => master.Info!.Attached.Contains(node);
 
         bool HasAll(NodeView node) => node.IsReplica && node.Info!.MasterAddress == master.Address && !node.Info.SyncInProgress
-            && node.Info.ReplicationId == master.Info!.ReplicationId && node.Info.Offset >= master.Info.Offset;
+            && node.Info.ReplicationId == master.Info!.ReplicationId && node.Info.Offset >= master.Info.Offset
+            // What the master named before this one was away is not all that it may have acknowledged since.
+            && master.InfoAsked >= node.OnlineSince && master.InfoAsked > node.LastFailedAt;
     }
 
     /// <summary>Those who are not in the set that was too small for K holders have to prove themselves.</summary>

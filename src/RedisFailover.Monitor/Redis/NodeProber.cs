@@ -17,6 +17,12 @@ internal sealed class NodeProber : IAsyncDisposable
     /// </summary>
     private static readonly TimeSpan LeaderFirst = TimeSpan.FromMilliseconds(25);
 
+    /// <summary>
+    /// How long a node that closes new connections counts as one that lives and has none left, after it has said so: not every refusal can be
+    /// read before the connection is gone.
+    /// </summary>
+    private static readonly TimeSpan IsFull = TimeSpan.FromSeconds(10);
+
     private static readonly Backoff Retry = new(TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(250));
 
     private readonly NodeAddress _node;
@@ -125,12 +131,21 @@ internal sealed class NodeProber : IAsyncDisposable
     private async Task RunAsync(CancellationToken cancellationToken)
     {
         int refusals = 0;
+        TimeSpan fullUntil = TimeSpan.MinValue;
         try
         {
             while (true)
             {
                 TimeSpan begun = _clock.Now;
                 (Evidence evidence, string detail) = await SessionAsync(cancellationToken);
+                bool saysFull = detail.Contains("max number of clients", StringComparison.Ordinal);
+                if (saysFull || (evidence == Evidence.Closed && begun < fullUntil && _clock.Now - begun < _policy.ProbeTimeout))
+                {
+                    // It serves those who are connected: wrong credentials are no more of a reason to replace it.
+                    fullUntil = saysFull ? _clock.Now + IsFull : fullUntil;
+                    (evidence, detail) = (Evidence.Denied, "it takes no more connections (maxclients), so that the monitors cannot watch it");
+                }
+
                 bool counted = evidence is not (Evidence.Silent or Evidence.Loading);
                 if (counted)
                 {

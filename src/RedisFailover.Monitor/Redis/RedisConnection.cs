@@ -214,7 +214,7 @@ internal sealed class RedisConnection : IAsyncDisposable
 
         if (reply is null)
         {
-            throw new RedisProtocolException("a reply that nobody asked for");
+            throw new RedisProtocolException(value.IsError ? $"it says, unasked: {value.Text}" : "a reply that nobody asked for");
         }
 
         reply.TrySetResult(value);
