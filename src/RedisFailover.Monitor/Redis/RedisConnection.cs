@@ -206,6 +206,12 @@ internal sealed class RedisConnection : IAsyncDisposable
     private void Complete(RespValue value)
     {
         Volatile.Write(ref _lastReply, _time.GetTimestamp());
+        if (value.IsErrorOf("ERR") && value.Text!.Contains("max number of clients", StringComparison.Ordinal))
+        {
+            // Said to the connection as such, before it is closed, and no answer to what may have been asked already.
+            throw new RedisProtocolException(value.Text);
+        }
+
         TaskCompletionSource<RespValue>? reply;
         lock (_gate)
         {
@@ -214,7 +220,7 @@ internal sealed class RedisConnection : IAsyncDisposable
 
         if (reply is null)
         {
-            throw new RedisProtocolException(value.IsError ? $"it says, unasked: {value.Text}" : "a reply that nobody asked for");
+            throw new RedisProtocolException("a reply that nobody asked for");
         }
 
         reply.TrySetResult(value);

@@ -13,6 +13,7 @@ public sealed class BlindLeaderTests
     {
         await using Cluster cluster = await StartAsync();
         Topology before = await cluster.WaitUntilWholeAsync();
+        await cluster.WaitForAllViewsAsync();
         MonitorProcess leader = await cluster.LeaderAsync();
         CutOff(cluster, leader);
         cluster.Redis[0].Kill();
@@ -32,6 +33,7 @@ public sealed class BlindLeaderTests
     {
         await using Cluster cluster = await StartAsync();
         await cluster.WaitUntilWholeAsync();
+        await cluster.WaitForAllViewsAsync();
         MonitorProcess leader = await cluster.LeaderAsync();
         CutOff(cluster, leader);
         await cluster.WaitForOtherLeaderAsync(leader, TimeSpan.FromSeconds(60));

@@ -32,6 +32,32 @@ public sealed class NodeProberTests
     }
 
     [Test]
+    public async Task A_node_that_takes_no_more_connections_lives()
+    {
+        using var node = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
+        node.Start();
+        var address = new NodeAddress("127.0.0.1", ((System.Net.IPEndPoint)node.LocalEndpoint).Port);
+        var policy = new FailoverPolicy { Nodes = [address] };
+        await using var prober = new NodeProber(
+            address, new RedisCredentials(null, null), policy, new NodeNames(policy.Nodes, _time), _observations.Writer, new MonotonicClock(_time));
+
+        // It says so once; then it closes before it can be heard.
+        foreach (string said in (string[])["-ERR max number of clients reached\r\n", "", ""])
+        {
+            using (System.Net.Sockets.TcpClient client = await node.AcceptTcpClientAsync().WithinDeadline())
+            {
+                byte[] unread = new byte[1024];
+                _ = await client.GetStream().ReadAsync(unread).WithinDeadline();
+                await client.GetStream().WriteAsync(System.Text.Encoding.ASCII.GetBytes(said));
+            }
+
+            NodeFailed failed = await NextAsync<NodeFailed>();
+            Assert.That((failed.Evidence, failed.Detail), Is.EqualTo((Evidence.Denied, "it takes no more connections (maxclients), so that the monitors cannot watch it")));
+            await _time.AdvanceUntil(TimeSpan.FromMilliseconds(100), node.Pending);
+        }
+    }
+
+    [Test]
     public async Task A_node_that_says_that_it_is_loading_when_it_is_inspected_has_not_answered()
     {
         await using var node = new FakeNode(
