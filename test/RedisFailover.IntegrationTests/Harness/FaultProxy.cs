@@ -196,27 +196,7 @@ public sealed class FaultProxy : IAsyncDisposable
     }
 
     private bool IsCutOff(int clientPort)
-    {
-        if (_cutOff.IsEmpty)
-        {
-            return false;
-        }
-
-        if (_owners.ContainsKey(clientPort))
-        {
-            return true;
-        }
-
-        // Only what was found is kept: a process that is busy with its sockets may be looked at in the wrong moment.
-        int owner = _cutOff.Keys.FirstOrDefault(pid => SocketOwner.Holds(pid, clientPort));
-        if (owner == 0)
-        {
-            return false;
-        }
-
-        _owners[clientPort] = owner;
-        return true;
-    }
+        => !_cutOff.IsEmpty && _owners.GetOrAdd(clientPort, port => _cutOff.Keys.FirstOrDefault(pid => SocketOwner.Holds(pid, port))) != 0;
 
     private async Task HoldAsync(int clientPort, Func<LinkState, bool> passes)
     {

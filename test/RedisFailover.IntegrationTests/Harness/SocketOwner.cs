@@ -17,12 +17,25 @@ internal static class SocketOwner
             .Select(words => $"socket:[{words[9]}]")];
         try
         {
-            return Directory.EnumerateFiles($"/proc/{pid}/fd").Any(fd => File.ResolveLinkTarget(fd, returnFinalTarget: false)?.Name is { } name && sockets.Contains(name));
+            return Directory.EnumerateFiles($"/proc/{pid}/fd").Any(fd => Target(fd) is { } name && sockets.Contains(name));
         }
         catch (IOException)
         {
-            // It ended, or closed a file, while it was looked at.
+            // The process has ended.
             return false;
+        }
+    }
+
+    /// <summary>Null for one that was closed since it was listed: a busy process closes some all the time, and the others count.</summary>
+    private static string? Target(string descriptor)
+    {
+        try
+        {
+            return File.ResolveLinkTarget(descriptor, returnFinalTarget: false)?.Name;
+        }
+        catch (IOException)
+        {
+            return null;
         }
     }
 }
