@@ -58,15 +58,15 @@ internal static class Candidates
     }
 
     /// <summary>Whether a node could be made master at all, whatever it lacks.</summary>
-    internal static bool CanBePromoted(NodeView node) => node is { IsOnline: true, FailingSince: null, Evidence: null, Info.Loading: false };
+    internal static bool CanBePromoted(NodeView node) => node is { IsAnswering: true, Info.Loading: false };
 
     /// <summary>
     /// Why it holds too little of the lost master's data, or null when it holds enough. What the master took after it was last asked
     /// is not known, so this sees a lasting lag, not that of the last moment.
     /// </summary>
     internal static string? TooFarBehind(NodeView node, MasterIdentity? lost, FailoverPolicy policy)
-        => lost is not null && node.Info is { } info && lost.Offset - info.Offset > policy.MaxLag
-            ? $"it lacks {lost.Offset - info.Offset} bytes, more than max-lag ({policy.MaxLag})"
+        => lost is not null && node.Info is { } info && lost.Offset - (info.CommonOffset(lost) ?? info.Offset) is var lacking && lacking > policy.MaxLag
+            ? $"it lacks {lacking} bytes, more than max-lag ({policy.MaxLag})"
             : null;
 
     /// <summary>
@@ -83,12 +83,12 @@ internal static class Candidates
     /// deadline, for nothing. Who answers is asked; each has the time of a probe.
     /// </summary>
     internal static ImmutableArray<FailoverAction> Unheard(IEnumerable<NodeView> nodes, TimeSpan since, FailoverPolicy policy, TimeSpan now)
-        => now < since + policy.ProbeTimeout ? [.. nodes.Where(n => n.InfoAsked < since && n.FailingSince is null).Select(n => new Inspect(n.Address))] : [];
+        => now < since + policy.ProbeTimeout ? [.. nodes.Where(n => n.InfoAsked < since && n.IsAnswering).Select(n => new Inspect(n.Address))] : [];
 
     /// <summary>Why a node that was asked then counts as one that hangs; null where it has answered.</summary>
     internal static string? Hangs(NodeView node, TimeSpan since, TimeSpan now)
         => node.InfoAsked >= since ? null
-            : node.FailingSince is not null ? $"it does not answer at present ({node.Detail})"
+            : !node.IsAnswering ? $"it does not answer at present ({node.Detail})"
             : $"it has not answered within {(now - since).TotalMilliseconds:0} ms";
 
     /// <summary>
@@ -103,14 +103,14 @@ internal static class Candidates
             : node.InfoAsked >= progress.StartedAt);
 
     /// <summary>
-    /// The best first: those of the lost master's own history before those of the one that it continued (which miss all that came
-    /// after), then the most data. Nothing comes before the data. Then those without a reservation, those that have been stable,
-    /// then by the strategy, then by address so that the outcome is always the same.
+    /// The best first: who has most of what the lost master had; then who has most at all, of what it took after it had parted from that master.
+    /// Nothing comes before the data. Then those without a reservation, those that have been stable, then by the strategy, then by address so
+    /// that the outcome is always the same.
     /// </summary>
     internal static ImmutableArray<NodeView> Ranked(IEnumerable<NodeView> fit, MasterIdentity? lost, ClusterView view, FailoverPolicy policy, TimeSpan now)
     {
         IOrderedEnumerable<NodeView> byData = fit
-            .OrderByDescending(n => lost is null || n.Info!.ReplicationId == lost.ReplicationId || n.Info.PreviousReplicationId == lost.ReplicationId)
+            .OrderByDescending(n => lost is null ? n.Info!.Offset : n.Info!.CommonOffset(lost) ?? -1)
             .ThenByDescending(n => n.Info!.Offset)
             .ThenBy(n => Reservation(n, view, policy) is not null)
             .ThenBy(n => !IsStable(n, policy, now));

@@ -12,8 +12,8 @@ internal static class Completion
         NodeAddress? from = topology.Intent?.From;
         bool planned = topology.State == TopologyState.SwitchingOver
             && (progress.PausedAt is not null || (from is not null && !Verdict.IsUnavailable(view, policy, from, out _)));
-        long? behind = topology.Identity is { } lost && promoted.Info!.PreviousHistoryEnd > 0 && promoted.Info.PreviousReplicationId == lost.ReplicationId
-            ? Math.Max(0, LastOffset(view, from, lost, progress) - (promoted.Info.PreviousHistoryEnd - 1))
+        long? behind = topology.Identity is { } lost && promoted.Info!.CommonOffset(lost) is { } common
+            ? Math.Max(0, LastOffset(view, from, lost, progress) - common)
             : null;
         // "adopted" is the word for a cluster whose first master is made of a replica: there was nothing to fail over from.
         string occasion = Failover.Occasion(topology) + (progress.BegunBy is { } former ? $"; begun by {former}, which left it to its successor" : "")
@@ -95,7 +95,7 @@ internal static class Completion
 
     /// <summary>A promotion whose answer was lost may have been done: the node is asked before the old master goes on.</summary>
     internal static ImmutableArray<FailoverAction> UncertainPromotions(ClusterView view, FailoverPolicy policy)
-        => [.. view.Failed.Where(f => f.Key is Promote promote && view.Node(promote.Node) is { IsOnline: true, FailingSince: null, Evidence: null } node
+        => [.. view.Failed.Where(f => f.Key is Promote promote && view.Node(promote.Node) is { IsAnswering: true } node
                 && node.InfoAsked < f.Value.RetryAt - policy.RetryDelay)
             .Select(f => f.Key.On!).Order().Select(n => new Inspect(n))];
 

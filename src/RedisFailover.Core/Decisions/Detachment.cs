@@ -33,7 +33,7 @@ internal static class Detachment
     private static ImmutableArray<FailoverAction> Due(ClusterView view, FailoverPolicy policy, Topology topology, MasterChangeProgress progress, Func<NodeView, bool> isOpen)
     {
         ImmutableArray<FailoverAction> others = [.. view.Nodes.Values
-            .Where(n => n is { IsOnline: true, FailingSince: null, Evidence: null } && n.Address != topology.Intent?.From && isOpen(n)
+            .Where(n => n is { IsAnswering: true } && n.Address != topology.Intent?.From && isOpen(n)
                 && (IsDue(n, view, policy, topology) || !HasBeenHeard(n, view, topology, progress)))
             .OrderBy(n => n.Address)
             .Select(n => Question(n, view, policy, topology))];
@@ -43,9 +43,12 @@ internal static class Detachment
                 : others;
     }
 
-    /// <summary>Whether asking it once more would tell nothing new: what it has is final, or it is a replica that has answered and cannot be detached.</summary>
+    /// <summary>
+    /// Whether asking it once more would tell nothing new: what it has is final, or it is a replica that has answered, also since it last
+    /// failed, and cannot be detached.
+    /// </summary>
     private static bool HasBeenHeard(NodeView node, ClusterView view, Topology topology, MasterChangeProgress progress)
-        => Candidates.IsFinal(node, view, topology, progress) || (node.IsReplica && node.InfoAsked >= progress.StartedAt);
+        => Candidates.IsFinal(node, view, topology, progress) || (node is { IsReplica: true, IsInOrder: true } && node.InfoAsked >= progress.StartedAt);
 
     private static FailoverAction Question(NodeView node, ClusterView view, FailoverPolicy policy, Topology topology)
         => IsDue(node, view, policy, topology) ? new Detach(node.Address) : new Inspect(node.Address);
@@ -78,7 +81,7 @@ internal static class Detachment
         return Verdict.MasterLost(view, policy, now, topology) is { } loss
             ? loss.Remedy is Remedy.FailOver or Remedy.FailOverAtOnce ? WhileWaiting(view, policy, topology, loss) : WhileLoading(view, policy, topology)
             : view.Node(master) is { IsMaster: true, IsInOrder: true } own && own.InfoAsked >= view.LeadingSince && Incumbency.MayHaveMore(view, policy, now, topology).Awaited.IsEmpty
-                ? [.. policy.Nodes.Select(view.Node).Where(n => n is { IsOnline: true, FailingSince: null, Evidence: null, Info.IsDetached: true } && n.InfoAsked >= view.LeadingSince
+                ? [.. policy.Nodes.Select(view.Node).Where(n => n is { IsAnswering: true, Info.IsDetached: true } && n.InfoAsked >= view.LeadingSince
                     && WriteSafety.MayAttach(policy, topology, n.Address)).Select(n => new Follow(n.Address, master))]
                 : WhileLoading(view, policy, topology);
     }
@@ -97,6 +100,6 @@ internal static class Detachment
 
     /// <summary>A replica that answers, is ours and follows somebody. What it said before this monitor led does not count: it may have been promoted since.</summary>
     private static bool IsDue(NodeView node, ClusterView view, FailoverPolicy policy, Topology topology)
-        => node is { IsReplica: true, FailingSince: null, Evidence: null, Info.IsDetached: false } && node.InfoAsked >= view.LeadingSince
+        => node is { IsReplica: true, IsAnswering: true, Info.IsDetached: false } && node.InfoAsked >= view.LeadingSince
             && policy.Nodes.Contains(node.Address) && !Membership.IsForeign(topology, node);
 }

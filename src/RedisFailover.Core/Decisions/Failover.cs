@@ -131,7 +131,7 @@ internal static class Failover
     private static Decision? LostMasterGoesOn(
         ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology, MasterChangeProgress progress, NodeView from, string unfit)
     {
-        if (from is not { IsMaster: true, FailingSince: null, Evidence: null } || from.InfoAsked < progress.StartedAt
+        if (from is not { IsMaster: true, IsAnswering: true } || from.InfoAsked < progress.StartedAt
             || (from.Info!.Keys == 0 && topology.Identity is { HasData: true }))
         {
             return null;
@@ -139,7 +139,7 @@ internal static class Failover
 
         // From an older snapshot it may have less than a replica that is itself only just coming back.
         TimeSpan patient = (from.OnlineSince ?? now) + policy.SilenceLimit;
-        if (from.Info.RunId != topology.Identity?.RunId && from.Info.Offset < topology.Identity?.Offset && now < patient
+        if (topology.Identity is { } known && from.Info.RunId != known.RunId && !(from.Info.CommonOffset(known) >= known.Offset) && now < patient
             && policy.Nodes.Any(n => !view.Node(n).IsOnline))
         {
             return Decision.Nothing($"master {from.Address} was restarted and has less than before; the others are waited for", patient);
@@ -171,7 +171,7 @@ internal static class Failover
     /// <summary>What an operator can do where waiting alone will not help: all nodes are here, and the data are not.</summary>
     private static string WayOut(ClusterView view, FailoverPolicy policy, Topology topology, MasterChangeProgress progress)
         => topology.Identity is { HasData: true }
-            && policy.Nodes.Select(view.Node).All(n => n is { IsOnline: true, FailingSince: null, Evidence: null, Info.Keys: 0 } && n.InfoAsked >= progress.StartedAt)
+            && policy.Nodes.Select(view.Node).All(n => n is { IsAnswering: true, Info.Keys: 0 } && n.InfoAsked >= progress.StartedAt)
                 ? ". All nodes are here and all are empty: the data are gone from every one of them. Either stop a node, put its RDB or AOF files back and start it; "
                     + $"or go on with nothing, by redis-failover switchover {policy.Nodes[0]} --force"
                 : "";

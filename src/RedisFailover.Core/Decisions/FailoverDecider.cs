@@ -51,7 +51,7 @@ public static class FailoverDecider
         // What a node said before this monitor led may be older than what the leader before did to it.
         TimeSpan patience = view.LeadingSince + policy.ProbeTimeout;
         ImmutableArray<FailoverAction> unheard = [.. view.Nodes.Values
-            .Where(n => n.IsOnline && n.FailingSince is null && n.Evidence is null && n.InfoAsked < view.LeadingSince)
+            .Where(n => n.IsAnswering && n.InfoAsked < view.LeadingSince)
             .Select(n => new Inspect(n.Address))];
         if (!unheard.IsEmpty && now < patience)
         {

@@ -81,7 +81,7 @@ internal static class Incumbency
         warning = trouble is null ? warning : warning is null ? trouble : $"{trouble}; {warning}";
         if (!awaited.IsEmpty)
         {
-            questions = [.. questions, .. awaited.Where(n => n is { IsOnline: true, FailingSince: null, Evidence: null }).Select(n => new Inspect(n.Address))];
+            questions = [.. questions, .. awaited.Where(n => n is { IsAnswering: true }).Select(n => new Inspect(n.Address))];
             wakeAt = wakeAt is null || patience < wakeAt ? patience : wakeAt;
             string less = $"master {topology.Master} was restarted and has less than before; if {string.Join(" or ", awaited.Select(n => n.Address))} comes within {policy.ReturnPatience.TotalSeconds:0} s and has it, it takes over";
             warning = warning is null ? less : $"{less}; {warning}";
@@ -176,7 +176,7 @@ internal static class Incumbency
     {
         NodeView master = view.Node(topology.Master!);
         if (!master.IsMaster || topology.Identity is not { RunId.Length: > 0, HasData: true } known || master.Info!.RunId == known.RunId
-            || (master.Info.SharesHistoryWith(known) && master.Info.Offset >= known.Offset)
+            || master.Info.CommonOffset(known) >= known.Offset
             || (master.OnlineSince ?? now) + policy.ReturnPatience is var until && now >= until)
         {
             return ([], null);
@@ -200,7 +200,7 @@ internal static class Incumbency
         List<string> parts = [];
         foreach (NodeAddress node in after.Unavailable.Except(before.Unavailable))
         {
-            parts.Add(view.Node(node) is { IsOnline: true, FailingSince: null, Info: { } info } && !Verdict.IsUnavailable(view, policy, node, out _)
+            parts.Add(view.Node(node) is { IsAnswering: true, Info: { } info } && !Verdict.IsUnavailable(view, policy, node, out _)
                 ? $"{node} is not usable as a replica ({(info.Role == NodeRole.Master ? "it says that it is a master" : info.SyncInProgress ? "it is receiving a full copy" : info.LinkUp ? "it follows another" : "its link is down")})"
                 : $"{node} is unavailable");
         }

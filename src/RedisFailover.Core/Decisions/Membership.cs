@@ -101,7 +101,7 @@ internal static class Membership
             }
         }
 
-        if (waits && view.Node(master) is { IsOnline: true, FailingSince: null, Evidence: null })
+        if (waits && view.Node(master) is { IsAnswering: true })
         {
             actions.Add(new Inspect(master));
         }

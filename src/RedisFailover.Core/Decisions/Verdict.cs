@@ -66,7 +66,7 @@ internal static class Verdict
 
         if (IsUnavailable(view, policy, master, out string votes))
         {
-            if (own is { IsMaster: true, FailingSince: null, Evidence: null } && own.InfoAsked >= view.LeadingSince)
+            if (own is { IsMaster: true, IsAnswering: true } && own.InfoAsked >= view.LeadingSince)
             {
                 // It has only just come, and the others may be slower to see it: a first start, or the end of a disturbance.
                 if (now < own.OnlineSince + policy.SightPatience)
@@ -95,7 +95,7 @@ internal static class Verdict
             return null;
         }
 
-        return OutOfOffice(view, topology, own) ?? (own is { IsMaster: true, FailingSince: null, Evidence: null, RefusesWritesSince: { } since } && now - since >= policy.MisconfTimeout
+        return OutOfOffice(view, topology, own) ?? (own is { IsMaster: true, IsAnswering: true, RefusesWritesSince: { } since } && now - since >= policy.MisconfTimeout
             ? new Loss($"master {master} has refused writes for {(now - since).TotalSeconds:0} s, because {Cannot(own.Info!)} (MISCONF)", Remedy.HandOver)
             : null);
     }

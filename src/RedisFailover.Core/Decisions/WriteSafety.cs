@@ -131,24 +131,25 @@ internal static class WriteSafety
             : $"{string.Join(" or ", away.Select(Named))} alone may hold a write that WAIT {quorum.Quorum} acknowledged "
                 + $"({present} of [{string.Join(' ', quorum.Replicas)}] are here, {quorum.Needed} are needed)";
 
-        string Named(NodeAddress node) => view.Node(node) is { IsOnline: true, FailingSince: null } back && WasRestarted(back)
+        string Named(NodeAddress node) => view.Node(node) is { IsAnswering: true } back && WasRestarted(back)
             ? quorum.Runs[node] == WriteQuorum.Unproven ? $"{node} (which was not seen to have everything)" : $"{node} (which was restarted with {back.Info!.Keys} keys, and what it held may be gone)"
             : node.ToString();
 
         bool WasRestarted(NodeView node) => quorum.Runs.TryGetValue(node.Address, out string? run) && node.Info is { } info && info.RunId != run;
 
         bool IsCovered(NodeView node) => !WasRestarted(node) && (node.Address == candidate.Address
-            || (node is { IsOnline: true, FailingSince: null, Evidence: null, Info: { SyncInProgress: false, Loading: false } info }
+            || (node is { IsAnswering: true, Info: { SyncInProgress: false, Loading: false } info }
                 && (progress is null || Candidates.IsFinal(node, view, topology, progress))
                 && (topology.Identity is not { } lost || (info.SharesHistoryWith(lost) && HasAllOf(candidate.Info!, info, lost)))
                 && (topology.Identity is not { HasData: true } || info.Keys > 0)));
     }
 
-    /// <summary>Of the same history the longer one has all; whoever left the lost master's at an earlier change of master lacks what came after.</summary>
+    /// <summary>
+    /// Whether it has all that the other has of the lost master's data. What the other took after the two had parted counts for nothing:
+    /// what was safe of it, the new master had by then. Where it is not known when that was, all that it has counts.
+    /// </summary>
     private static bool HasAllOf(NodeInfo candidate, NodeInfo info, MasterIdentity lost)
-        => IsOwn(candidate, lost) == IsOwn(info, lost) ? info.Offset <= candidate.Offset : IsOwn(candidate, lost);
-
-    private static bool IsOwn(NodeInfo info, MasterIdentity lost) => info.ReplicationId == lost.ReplicationId || info.PreviousReplicationId == lost.ReplicationId;
+        => info.CommonOffset(lost) is { } common ? candidate.CommonOffset(lost) >= common : info.Offset <= candidate.Offset;
 
     private static (WriteQuorum Quorum, ImmutableArray<FailoverAction> Questions) Membered(
         WriteQuorum quorum, ClusterView view, FailoverPolicy policy, Topology topology, NodeView master)
@@ -170,7 +171,7 @@ internal static class WriteSafety
         return behind.IsEmpty
             ? (WithRuns(quorum, view, stay, HasAll) with { Replicas = stay }, [])
             : (quorum with { Replicas = wanted },
-                [.. behind.Where(n => n is { IsReplica: true, FailingSince: null } && n.InfoAsked < master.InfoAsked).Select(n => new Inspect(n.Address))]);
+                [.. behind.Where(n => n is { IsReplica: true, IsAnswering: true } && n.InfoAsked < master.InfoAsked).Select(n => new Inspect(n.Address))]);
 
         bool IsHere(NodeAddress node) => view.Node(node).IsOnline && !Membership.IsForeign(topology, view.Node(node));
 
@@ -220,7 +221,7 @@ internal static class WriteSafety
     /// <summary>It is switched off, or was never on: the master gets its operator's setting back, then the znode forgets it.</summary>
     private static (WriteQuorum? Next, ImmutableArray<FailoverAction> Actions, string? Warning) PutBack(WriteQuorum? published, NodeView master)
     {
-        MinReplicas? actual = master is { IsMaster: true, FailingSince: null } ? master.Info!.MinReplicas : null;
+        MinReplicas? actual = master is { IsMaster: true, IsAnswering: true } ? master.Info!.MinReplicas : null;
         if (published is null)
         {
             // A switchover of a Redis before 6.2 broke off at its worst moment.

@@ -92,7 +92,7 @@ public sealed record NodeInfo
     public bool PausesWritesAlone => !System.Version.TryParse(Version, out System.Version? version) || version >= new System.Version(6, 2);
 
     /// <summary>The identity that a topology records when this node is its master.</summary>
-    public MasterIdentity Identity => new(RunId, ReplicationId, PreviousReplicationId, Offset, Keys > 0);
+    public MasterIdentity Identity => new(RunId, ReplicationId, PreviousReplicationId, Offset, Keys > 0) { PreviousHistoryEnd = PreviousReplicationId is null ? -1 : PreviousHistoryEnd };
 
     /// <summary>Whether its data share a history with the given master: the same one, or one that either continued.</summary>
     public bool SharesHistoryWith(MasterIdentity master)
@@ -101,6 +101,26 @@ public sealed record NodeInfo
         return IsPartOf(master.ReplicationId) || (master.PreviousReplicationId is { } previous && IsPartOf(previous));
 
         bool IsPartOf(string id) => id.Length > 0 && (ReplicationId == id || PreviousReplicationId == id);
+    }
+
+    /// <summary>
+    /// Up to which offset its data are the given master's, in bytes; what it has beyond was taken after the two had parted. Null where they share
+    /// nothing, or where the master continued the history that this node has and it is not known from which offset on.
+    /// </summary>
+    /// <remarks>
+    /// The data up to an offset are named by two histories, the present one and the one before (master_replid, master_replid2), and the offset
+    /// at which the one became the other (second_repl_offset - 1). Two nodes that are in one history at an offset have the same up to there.
+    /// </remarks>
+    public long? CommonOffset(MasterIdentity master)
+    {
+        ArgumentNullException.ThrowIfNull(master);
+        return Within(master.ReplicationId)
+            ?? (master is { PreviousReplicationId: { } previous, PreviousHistoryEnd: > 0 } && Within(previous) is { } common ? Math.Min(common, master.PreviousHistoryEnd - 1) : null);
+
+        long? Within(string history) => history.Length == 0 ? null
+            : ReplicationId == history ? Offset
+            : PreviousReplicationId == history ? (PreviousHistoryEnd > 0 ? Math.Min(Offset, PreviousHistoryEnd - 1) : Offset)
+            : null;
     }
 
     /// <summary>Reads the text of INFO.</summary>

@@ -71,8 +71,11 @@ public sealed record NodeView(NodeAddress Address)
     /// <summary>Whether it answers and has said what it is.</summary>
     public bool IsOnline => Condition == NodeCondition.Online && Info is not null;
 
+    /// <summary>Whether it answers at present: not one that has missed a beat, is loading, or answers others but not us (Denied).</summary>
+    public bool IsAnswering => IsOnline && FailingSince is null && Evidence is null;
+
     /// <summary>Whether it answers, and what it has said of itself holds for after its last failure: it may have been restarted.</summary>
-    public bool IsInOrder => IsOnline && FailingSince is null && Evidence is null && InfoAsked > LastFailedAt;
+    public bool IsInOrder => IsAnswering && InfoAsked > LastFailedAt;
 
     /// <summary>Whether it answers as a master.</summary>
     public bool IsMaster => IsOnline && Info!.Role == NodeRole.Master;

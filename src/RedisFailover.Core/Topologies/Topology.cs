@@ -116,7 +116,14 @@ public sealed record Topology
 /// <param name="PreviousReplicationId">master_replid2: the history that it continued when it was promoted itself; null when none.</param>
 /// <param name="Offset">The replication offset, in bytes, when it was last seen.</param>
 /// <param name="HasData">Whether it held any key when it was last seen.</param>
-public sealed record MasterIdentity(string RunId, string ReplicationId, string? PreviousReplicationId, long Offset, bool HasData);
+public sealed record MasterIdentity(string RunId, string ReplicationId, string? PreviousReplicationId, long Offset, bool HasData)
+{
+    /// <summary>
+    /// second_repl_offset: the offset up to which the previous history is its own, plus 1; -1 when there is none or it is not known. A node that went
+    /// on with the previous history beyond it has nothing of this master's from there on.
+    /// </summary>
+    public long PreviousHistoryEnd { get; init; } = -1;
+}
 
 /// <summary>A change of master that has been announced and is not finished. Written before the first command of a failover.</summary>
 /// <param name="From">The master that is being replaced; null when there was none.</param>

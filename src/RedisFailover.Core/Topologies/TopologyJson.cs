@@ -129,6 +129,11 @@ public static class TopologyJson
                 writer.WriteString("runId", identity.RunId);
                 writer.WriteString("replicationId", identity.ReplicationId);
                 writer.WriteString("previousReplicationId", identity.PreviousReplicationId);
+                if (identity.PreviousHistoryEnd > 0)
+                {
+                    writer.WriteNumber("previousHistoryEnd", identity.PreviousHistoryEnd);
+                }
+
                 writer.WriteNumber("offset", identity.Offset);
                 writer.WriteBoolean("hasData", identity.HasData);
                 writer.WriteEndObject();
@@ -241,5 +246,8 @@ public static class TopologyJson
                 Json.Text(identity, "replicationId", What) ?? "",
                 Json.Text(identity, "previousReplicationId", What),
                 Json.Number(identity, "offset", What),
-                Json.Flag(identity, "hasData", What));
+                Json.Flag(identity, "hasData", What))
+            {
+                PreviousHistoryEnd = Json.Number(identity, "previousHistoryEnd", What) is var end && end > 0 ? end : -1,
+            };
 }

@@ -62,6 +62,24 @@ public sealed class NodeInfoTests
         });
     }
 
+    // The lost master continued history X as Y from offset 200 on.
+    [TestCase("Y", "X", 151, 150, ExpectedResult = 150, Description = "it follows the lost master and has not come to 200 yet")]
+    [TestCase("Y", "X", 201, 260, ExpectedResult = 260, Description = "it followed the lost master beyond 200")]
+    [TestCase("X", null, -1, 250, ExpectedResult = 200, Description = "it went on with X")]
+    [TestCase("X", null, -1, 180, ExpectedResult = 180, Description = "it stopped in X")]
+    [TestCase("Z", "X", 191, 400, ExpectedResult = 190, Description = "it left X for another history before")]
+    [TestCase("Z", "Y", 231, 400, ExpectedResult = 230, Description = "it left the lost master for another history")]
+    [TestCase("Z", "W", 231, 400, ExpectedResult = null, Description = "another history")]
+    public long? What_a_node_has_in_common_with_a_master_ends_where_they_parted(string id, string? previous, long end, long offset)
+        => new NodeInfo { Role = NodeRole.Replica, RunId = "r", ReplicationId = id, PreviousReplicationId = previous, PreviousHistoryEnd = end, Offset = offset }
+            .CommonOffset(new MasterIdentity("m", "Y", "X", 300, HasData: true) { PreviousHistoryEnd = 201 });
+
+    [Test]
+    public void Where_it_is_not_known_when_two_parted_nothing_is_known_to_be_common()
+        => Assert.That(
+            new NodeInfo { Role = NodeRole.Replica, RunId = "r", ReplicationId = "X", Offset = 250 }.CommonOffset(new MasterIdentity("m", "Y", "X", 300, HasData: true)),
+            Is.Null);
+
     [Test]
     public void An_unknown_history_is_shared_with_nobody()
         => Assert.That(NodeInfo.Parse("run_id:x\nrole:master\n").SharesHistoryWith(new MasterIdentity("", "", null, 0, false)), Is.False);

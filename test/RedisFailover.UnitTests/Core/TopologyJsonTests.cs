@@ -24,7 +24,7 @@ public sealed class TopologyJsonTests
             ChangedBy = "m1",
             Members = [A, B],
             NeverPromoted = [B],
-            Identity = new MasterIdentity("run", "repl", "before", 99, HasData: true),
+            Identity = new MasterIdentity("run", "repl", "before", 99, HasData: true) { PreviousHistoryEnd = 42 },
             Intent = new FailoverIntent(A, B) { Since = new DateTimeOffset(2026, 1, 2, 3, 4, 5, 600, TimeSpan.Zero) },
             LastChange = new HistoryEntry { Kind = HistoryKind.Failover, Epoch = 6, From = B, To = A, Reason = "b was lost", By = "m1", BytesBehind = 3, Millis = [KeyValuePair.Create("total", 5.5)] },
             Remarks = ImmutableSortedDictionary<NodeAddress, string>.Empty.Add(A, "left alone"),
