@@ -120,7 +120,8 @@ internal static class Candidates
         return [.. ranked.ThenBy(n => n.Address)];
     }
 
-    private static bool IsStable(NodeView node, FailoverPolicy policy, TimeSpan now) => node.OnlineSince is { } since && now - since >= policy.StableTime;
+    /// <summary>Whether it has answered for stable-time without a break.</summary>
+    internal static bool IsStable(NodeView node, FailoverPolicy policy, TimeSpan now) => node.OnlineSince is { } since && now - since >= policy.StableTime;
 
     private static string Short(string id) => id.Length <= 8 ? id : id[..8];
 }

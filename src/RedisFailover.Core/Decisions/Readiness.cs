@@ -21,7 +21,7 @@ public sealed record Readiness(bool Possible, ImmutableArray<NodeAddress> Candid
             return null;
         }
 
-        List<string> unfit = [];
+        List<string> remarks = [];
         List<NodeView> fit = [];
         foreach (NodeView node in policy.Nodes.Where(n => n != master).Select(view.Node))
         {
@@ -29,12 +29,18 @@ public sealed record Readiness(bool Possible, ImmutableArray<NodeAddress> Candid
                 ?? RedisFailover.Candidates.TooFarBehind(node, topology.Identity, policy);
             if (why is not null)
             {
-                unfit.Add($"{node.Address}: {why}");
+                remarks.Add($"{node.Address}: {why}");
             }
             else
             {
                 fit.Add(node);
             }
+        }
+
+        if (fit.Any(n => RedisFailover.Candidates.IsStable(n, policy, now)))
+        {
+            remarks.AddRange(fit.Where(n => !RedisFailover.Candidates.IsStable(n, policy, now))
+                .Select(n => $"{n.Address}: after others with as much, as it is back for less than stable-time ({policy.StableTime.TotalSeconds:0} s)"));
         }
 
         ImmutableArray<NodeAddress> candidates = [.. fit.Select(n => n.Address).Order()];
@@ -43,7 +49,7 @@ public sealed record Readiness(bool Possible, ImmutableArray<NodeAddress> Candid
             return new Readiness(false, candidates, unwatched) { LiveMonitors = view.LiveMonitors };
         }
 
-        string others = unfit.Count > 0 ? $" ({string.Join("; ", unfit)})" : "";
+        string others = remarks.Count > 0 ? $" ({string.Join("; ", remarks)})" : "";
         if (view.LiveMonitors < policy.RequiredMonitors)
         {
             return new Readiness(false, candidates, $"{Words.Count(view.LiveMonitors, "monitor is", "monitors are")} alive, {policy.RequiredMonitors} are required")

@@ -129,11 +129,14 @@ internal static class WriteSafety
         return present >= quorum.Needed
             ? null
             : $"{string.Join(" or ", away.Select(Named))} alone may hold a write that WAIT {quorum.Quorum} acknowledged "
-                + $"({present} of [{string.Join(' ', quorum.Replicas)}] are here, {quorum.Needed} are needed)";
+                + $"({present} of [{string.Join(' ', quorum.Replicas)}] count, {quorum.Needed} are needed)";
 
-        string Named(NodeAddress node) => view.Node(node) is { IsAnswering: true } back && WasRestarted(back)
-            ? quorum.Runs[node] == WriteQuorum.Unproven ? $"{node} (which was not seen to have everything)" : $"{node} (which was restarted with {back.Info!.Keys} keys, and what it held may be gone)"
-            : node.ToString();
+        string Named(NodeAddress node) => view.Node(node) is not { IsAnswering: true } back ? node.ToString()
+            : !WasRestarted(back) ? Has(back, topology.Identity) ? node.ToString() : $"{node} (which has data that {candidate.Address} lacks)"
+            : quorum.Runs[node] == WriteQuorum.Unproven ? $"{node} (which was not seen to have everything)"
+            : $"{node} (which was restarted with {back.Info!.Keys} keys, and what it held may be gone)";
+
+        bool Has(NodeView node, MasterIdentity? lost) => lost is null || !node.Info!.SharesHistoryWith(lost) || HasAllOf(candidate.Info!, node.Info, lost);
 
         bool WasRestarted(NodeView node) => quorum.Runs.TryGetValue(node.Address, out string? run) && node.Info is { } info && info.RunId != run;
 

@@ -9,11 +9,15 @@ namespace RedisFailover.Monitor.Redis;
 /// Tells which configured node is meant when a replica names its master in another spelling (an IP address for a host name, or the
 /// reverse), so that a replica that follows the right master is left in peace.
 /// </summary>
-internal sealed class NodeNames(ImmutableArray<NodeAddress> nodes, TimeProvider time)
+/// <param name="nodes">The configured nodes.</param>
+/// <param name="time">The source of time.</param>
+/// <param name="lookUp">What resolves a name; null: the system.</param>
+internal sealed class NodeNames(ImmutableArray<NodeAddress> nodes, TimeProvider time, Func<string, CancellationToken, Task<IPAddress[]>>? lookUp = null)
 {
-    /// <summary>How long a name's addresses are believed.</summary>
+    /// <summary>After this a name is looked up again. Who asks meanwhile gets the answer of before: what a node says must not wait for a name server.</summary>
     private static readonly TimeSpan Lifetime = TimeSpan.FromSeconds(30);
 
+    private readonly Func<string, CancellationToken, Task<IPAddress[]>> _lookUp = lookUp ?? Dns.GetHostAddressesAsync;
     private readonly ConcurrentDictionary<string, (long At, ImmutableHashSet<IPAddress> Addresses)> _resolved = new(StringComparer.Ordinal);
 
     /// <summary>The configured node that this address means, or the address itself.</summary>
@@ -49,20 +53,30 @@ internal sealed class NodeNames(ImmutableArray<NodeAddress> nodes, TimeProvider 
             return [Plain(literal)];
         }
 
-        if (_resolved.TryGetValue(host, out (long At, ImmutableHashSet<IPAddress> Addresses) known) && time.GetElapsedTime(known.At) < Lifetime)
+        if (!_resolved.TryGetValue(host, out (long At, ImmutableHashSet<IPAddress> Addresses) known))
         {
-            return known.Addresses;
+            return await LookUpAsync(host, [], cancellationToken);
         }
 
+        if (time.GetElapsedTime(known.At) >= Lifetime && _resolved.TryUpdate(host, known with { At = time.GetTimestamp() }, known))
+        {
+            _ = LookUpAsync(host, known.Addresses, CancellationToken.None);
+        }
+
+        return known.Addresses;
+    }
+
+    private async Task<ImmutableHashSet<IPAddress>> LookUpAsync(string host, ImmutableHashSet<IPAddress> before, CancellationToken cancellationToken)
+    {
         ImmutableHashSet<IPAddress> addresses;
         try
         {
-            addresses = [.. (await Dns.GetHostAddressesAsync(host, cancellationToken)).Select(Plain)];
+            addresses = [.. (await _lookUp(host, cancellationToken)).Select(Plain)];
         }
         catch (SocketException)
         {
             // A name that does not resolve now is nobody's; an older answer is better than none.
-            addresses = known.Addresses ?? [];
+            addresses = before;
         }
 
         _resolved[host] = (time.GetTimestamp(), addresses);

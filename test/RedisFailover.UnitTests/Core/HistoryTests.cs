@@ -198,6 +198,24 @@ public sealed class HistoryTests
     }
 
     [Test]
+    public void Who_has_only_just_come_back_is_said_where_another_has_been_there_for_stable_time()
+    {
+        ClusterView view = View(Led(1, A), (A, Master("A", "X")), (B, Replica("B", "X", A)), (C, Replica("C", "X", A)));
+        FailoverPolicy policy = Policy with { StableTime = TimeSpan.FromSeconds(30) };
+        Assert.That(Readiness.Of(view, policy, 22 * Ms)!.Reason, Does.StartWith("b:1, c:1 could take over; "), "all have been here for equally long");
+
+        for (int missed = 0; missed < policy.MaxFailures; missed++)
+        {
+            view = view.Apply(new NodeFailed(TimeSpan.FromSeconds(60), C, Evidence.Silent, ""), policy);
+        }
+
+        view = view.Apply(new NodeAnswered(TimeSpan.FromSeconds(61), TimeSpan.FromSeconds(61), C, Replica("C", "X", A), 1 * Ms), policy);
+        const string JustBack = "b:1, c:1 could take over (c:1: after others with as much, as it is back for less than stable-time (30 s)); ";
+        Assert.That(Readiness.Of(view, policy, TimeSpan.FromSeconds(62))!.Reason, Does.StartWith(JustBack));
+        Assert.That(Readiness.Of(view, policy, TimeSpan.FromSeconds(91))!.Reason, Does.StartWith("b:1, c:1 could take over; "));
+    }
+
+    [Test]
     public void That_the_master_refuses_the_monitors_password_is_said_where_an_operator_looks_and_is_no_reason_to_fail_over()
     {
         ClusterView view = View(Led(1, A), (A, Master("A", "X")), (B, Replica("B", "X", A)))
