@@ -30,7 +30,7 @@ internal static class Switchover
             ?? (now >= deadline
                 ? $"{target.Address} had not caught up after {timeout.TotalMilliseconds:0} ms (offset {target.Info?.Offset} of {from.Info!.Offset})"
                 : null);
-        string? why = view.Failed.TryGetValue(new PauseWrites(from.Address, policy.PauseLimit), out (TimeSpan RetryAt, string Failure) pause) ? pause.Failure
+        string? why = view.Failed.TryGetValue(new PauseWrites(from.Address, policy.PauseLimit), out (TimeSpan RetryAt, string Failure) pause) ? $"{from.Address} could not be made to hold its writes: {pause.Failure}"
             : progress.Inherited && !isVotedOut ? "the monitor that led it is gone"
             : intent.Forced && Candidates.CanBePromoted(target) && !view.Failed.ContainsKey(new Promote(target.Address)) && now < deadline + policy.ProbeTimeout ? null
             : lacks;
