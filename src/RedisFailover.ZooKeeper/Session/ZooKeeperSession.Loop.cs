@@ -47,6 +47,7 @@ public sealed partial class ZooKeeperSession
 #pragma warning restore CA1031
         {
             Log.SessionFailed(_logger, SessionId, e);
+            LeftBehind = SessionId == 0 ? null : new FormerSession(SessionId, _password);
             End(ZooKeeperSessionState.Expired, ZooKeeperErrorCode.SystemError);
         }
 

@@ -321,6 +321,77 @@ public sealed class SessionTests
     }
 
     [Test]
+    public async Task A_cancelled_read_sets_no_watch()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        using var cancel = new CancellationTokenSource();
+        var told = new System.Collections.Concurrent.ConcurrentQueue<string>();
+        Task[] cancelled =
+        [
+            session.GetDataAsync("/a", _ => told.Enqueue("data"), cancel.Token).AsTask(),
+            session.ExistsAsync("/a", _ => told.Enqueue("existence"), cancel.Token),
+            session.GetChildrenAsync("/a", _ => told.Enqueue("children"), cancel.Token),
+        ];
+        FakeRequest data = await connection.ReadAsync(OpCode.GetData);
+        FakeRequest existence = await connection.ReadAsync(OpCode.Exists);
+        FakeRequest children = await connection.ReadAsync(OpCode.GetChildren2);
+        await cancel.CancelAsync();
+        foreach (Task read in cancelled)
+        {
+            Assert.That(async () => await read.WithinDeadline(), Throws.InstanceOf<OperationCanceledException>());
+        }
+
+        await connection.ReplyDataAsync(data, "x");
+        await connection.ReplyAsync(existence, w => FakeConnection.WriteStat(w, 1));
+        await connection.ReplyAsync(children, w =>
+        {
+            w.Int32(0);
+            FakeConnection.WriteStat(w, 1);
+        });
+        ValueTask<Znode> fence = session.GetDataAsync("/b", _ => told.Enqueue("fence"));
+        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), "y");
+        await fence.WithinDeadline();
+        await connection.SendEventAsync(WatchedEventType.Deleted, "/a");
+        await connection.SendEventAsync(WatchedEventType.Deleted, "/b");
+        await Waiting.Until(() => told.Contains("fence"));
+        Assert.That(told, Is.EqualTo(new[] { "fence" }));
+    }
+
+    [Test]
+    public async Task Data_may_be_changed_as_soon_as_the_call_has_returned_also_without_a_connection()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        connection.Close();
+        await Waiting.Until(() => session.State == ZooKeeperSessionState.Disconnected);
+        FakeConnection next = await server.AcceptAsync();
+        byte[] data = [1, 2, 3];
+        Task[] writes =
+        [
+            session.SetDataAsync("/a", data).AsTask(),
+            session.CreateAsync("/b", data),
+            session.MultiAsync([ZnodeOperation.SetData("/c", data)]),
+        ];
+        data.AsSpan().Clear();
+        await next.ReadConnectAsync();
+        await next.GrantAsync(session.SessionId, 4000);
+        foreach (OpCode op in (OpCode[])[OpCode.SetData, OpCode.Create, OpCode.Multi])
+        {
+            FakeRequest request = await next.ReadAsync(op);
+            Assert.That(Convert.ToHexString(request.Body), Does.Contain("00000003010203"), op.ToString());
+            await next.ReplyAsync(request, null, ZooKeeperErrorCode.NoNode);
+        }
+
+        foreach (Task write in writes)
+        {
+            await Waiting.ThrowsZooKeeper(write);
+        }
+    }
+
+    [Test]
     public async Task A_request_cancelled_while_it_waits_for_a_connection_is_never_sent()
     {
         await using var server = new FakeServer();
