@@ -48,7 +48,7 @@ public sealed partial class ZooKeeperSession
         {
             Log.SessionFailed(_logger, SessionId, e);
             LeftBehind = SessionId == 0 ? null : new FormerSession(SessionId, _password);
-            End(ZooKeeperSessionState.Expired, ZooKeeperErrorCode.SystemError);
+            End(ZooKeeperSessionState.Expired, ZooKeeperErrorCode.SystemError, $"the client gave the session up because of {e.GetType().Name}: {e.Message}");
         }
 
         if (_endCode == ZooKeeperErrorCode.Ok)

@@ -191,7 +191,9 @@ public sealed partial class ZooKeeperSession
             Log.AuthFailed(_logger, request.Scheme);
             LeftBehind = new FormerSession(SessionId, _password);
             End(ZooKeeperSessionState.AuthFailed, ZooKeeperErrorCode.AuthFailed, request.Refusal);
-            connection.Abort(request.Refusal);
+
+            // Nothing behind it is handled any more: a watch of an ended session would tell nobody of its end.
+            throw new IOException(request.Refusal);
         }
         else if (!connection.Authenticates)
         {

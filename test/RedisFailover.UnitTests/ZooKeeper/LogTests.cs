@@ -105,7 +105,7 @@ public sealed class LogTests
             release.Wait();
         });
         LogQueue queue = LogQueue.For(new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse("zk"), LoggerFactory = log });
-        RedisFailover.ZooKeeper.Log.ElectionFailed(queue, "first");
+        await Task.Run(() => RedisFailover.ZooKeeper.Log.ElectionFailed(queue, "first")).WithinDeadline();
         await Waiting.Until(() => entered.IsSet);
         for (int i = 0; i < LogQueue.MaxWaiting + 3; i++)
         {

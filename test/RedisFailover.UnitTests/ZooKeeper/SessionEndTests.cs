@@ -270,6 +270,33 @@ public sealed class SessionEndTests
     }
 
     [Test]
+    public async Task What_a_server_says_behind_its_refusal_of_the_credentials_is_not_heard()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        Task adding = session.AddAuthAsync(new ZooKeeperAuth("nonsense", "x"u8));
+        await connection.ReadAsync(OpCode.Auth);
+        Task<ZnodeStat?> watching = session.ExistsAsync("/a", _ => { });
+        FakeRequest exists = await connection.ReadAsync(OpCode.Exists);
+        var both = new JuteWriter();
+        foreach ((int xid, ZooKeeperErrorCode error) in ((int, ZooKeeperErrorCode)[])[(Xid.Auth, ZooKeeperErrorCode.AuthFailed), (exists.Xid, ZooKeeperErrorCode.NoNode)])
+        {
+            int start = both.BeginFrame();
+            both.Int32(xid);
+            both.Int64(0);
+            both.Int32((int)error);
+            both.EndFrame(start);
+        }
+
+        await connection.SendBytesAsync(both.Written);
+        await Waiting.ThrowsZooKeeper(adding);
+
+        // A watch of a session that has ended would never tell of its end.
+        Assert.That((await Waiting.ThrowsZooKeeper(watching)).Code, Is.EqualTo(ZooKeeperErrorCode.AuthFailed));
+    }
+
+    [Test]
     public async Task Credentials_refused_at_the_beginning_fail_the_connecting_and_the_client_tries_again_without_haste()
     {
         await using var server = new FakeServer();
