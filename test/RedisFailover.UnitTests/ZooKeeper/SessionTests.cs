@@ -239,14 +239,21 @@ public sealed class SessionTests
     public async Task A_session_that_ends_by_a_defect_leaves_no_connection_behind()
     {
         await using var server = new FakeServer();
-        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+
+        // The time stands still: no silence ends the connection.
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync(server.Options(new ManualTime()));
         await using ZooKeeperSession owned = session;
 #pragma warning disable CA2012 // It is about one that is not awaited.
         session.GetDataAsync("/a").ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(() => throw new InvalidOperationException("a user's mistake, on the reader"));
 #pragma warning restore CA2012
-        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), "x");
+        Task<ZnodeStat> pending = session.SetDataAsync("/a", default).AsTask();
+        FakeRequest read = await connection.ReadAsync(OpCode.GetData);
+        await connection.ReadAsync(OpCode.SetData);
+        await connection.ReplyDataAsync(read, "x");
         await Waiting.Until(() => session.State == ZooKeeperSessionState.Expired);
         await connection.WaitForEndAsync();
+        ZooKeeperException sent = await Waiting.ThrowsZooKeeper(pending);
+        Assert.That((sent.Code, sent.MayHaveBeenApplied), Is.EqualTo((ZooKeeperErrorCode.SystemError, true)));
         ZooKeeperException late = await Waiting.ThrowsZooKeeper(session.SetDataAsync("/a", default).AsTask());
         Assert.That((late.Code, late.MayHaveBeenApplied), Is.EqualTo((ZooKeeperErrorCode.SystemError, false)));
         Assert.That(late.Message, Does.Contain("a user's mistake, on the reader"));
