@@ -93,8 +93,9 @@ public sealed class ZooKeeperClient : IAsyncDisposable
     /// <summary>The current session; waits while there is none.</summary>
     /// <param name="cancellationToken">Stops the waiting.</param>
     /// <exception cref="ZooKeeperException">
-    /// A server refused the credentials (<see cref="ZooKeeperErrorCode.AuthFailed"/>) while this waited. The client goes on trying, once a
-    /// second; the next call waits for the next attempt.
+    /// A server refused the credentials (<see cref="ZooKeeperErrorCode.AuthFailed"/>) while this waited, or something failed that is no matter
+    /// of servers and network (<see cref="ZooKeeperErrorCode.SystemError"/>, the message says what). The client goes on trying, once a second;
+    /// the next call waits for the next attempt.
     /// </exception>
     /// <exception cref="ObjectDisposedException">The client is disposed.</exception>
     /// <exception cref="OperationCanceledException">Cancelled while waiting.</exception>

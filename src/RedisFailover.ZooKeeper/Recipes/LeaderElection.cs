@@ -48,7 +48,7 @@ public sealed class LeaderElection
 
     /// <summary>Waits until this candidate leads, over any number of sessions.</summary>
     /// <param name="cancellationToken">Gives up; an attempt in flight that wins all the same is undone.</param>
-    /// <exception cref="ZooKeeperException">A server refused the credentials (<see cref="ZooKeeperErrorCode.AuthFailed"/>).</exception>
+    /// <exception cref="ZooKeeperException">There is no session, for a reason that <see cref="ZooKeeperClient.GetSessionAsync"/> throws.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     /// <exception cref="ObjectDisposedException">The client is disposed.</exception>
     public async Task<Leadership> CampaignAsync(CancellationToken cancellationToken = default)

@@ -17,7 +17,7 @@ internal sealed class ServerConnection : IDisposable
     /// <summary>More requests than this in flight are refused, so that a stalled server cannot eat the memory.</summary>
     internal const int MaxPending = 1 << 20;
 
-    /// <summary>And more bytes than this that the socket has not taken yet.</summary>
+    /// <summary>And more bytes than this that the socket has not taken yet, or that wait for a connection.</summary>
     internal const int MaxUnsentBytes = 64 * 1024 * 1024;
 
     /// <summary>

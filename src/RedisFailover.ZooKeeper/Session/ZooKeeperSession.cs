@@ -12,7 +12,10 @@ public enum ZooKeeperSessionState
     /// <summary>Without a connection; the server still keeps the session for a while. New requests wait.</summary>
     Disconnected,
 
-    /// <summary>Over: expired by the server, or without a connection for 4/3 of its timeout.</summary>
+    /// <summary>
+    /// Over: expired by the server, or without a connection for 4/3 of its timeout; or given up because of a defect, which exceptions with
+    /// <see cref="ZooKeeperErrorCode.SystemError"/> name.
+    /// </summary>
     Expired,
 
     /// <summary>Over: closed by this client.</summary>
@@ -28,7 +31,8 @@ public enum ZooKeeperSessionState
 /// </summary>
 /// <remarks>
 /// All members are safe for concurrent use. Requests are pipelined and answered in the order in which they were made. A request made while
-/// there is no connection waits for one, until the session ends. When a connection is lost, what was sent and not answered fails with
+/// there is no connection waits for one, until the session ends; beyond 2^20 of them, or 64 MB to write, they fail with
+/// <see cref="ZooKeeperErrorCode.Throttled"/>. When a connection is lost, what was sent and not answered fails with
 /// <see cref="ZooKeeperErrorCode.ConnectionLoss"/>; nothing is sent twice. Cancelling a request stops the waiting, not the request: a write
 /// that was sent may be applied. Watch callbacks run one at a time and in order; one that blocks delays those after it. They and awaiting code
 /// run on the thread that has just read for them, or on the thread pool. Neither can hold up replies or pings: from a thread that has not come
@@ -90,7 +94,7 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
     }
 
     /// <summary>
-    /// Cancelled once, when the session has expired or was closed. Callbacks registered on it run on the thread pool, before or after
+    /// Cancelled once, when the session has expired, was closed, or had its credentials refused. Callbacks registered on it run on the thread pool, before or after
     /// <see cref="StateChanged"/>, which waits for its turn.
     /// </summary>
     public CancellationToken Ended { get; }
@@ -116,7 +120,10 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
     /// <param name="options">How to reach the ensemble.</param>
     /// <param name="cancellationToken">Ends the trying.</param>
     /// <exception cref="ArgumentOutOfRangeException">The session timeout is out of range.</exception>
-    /// <exception cref="ZooKeeperException">The server refused the credentials (<see cref="ZooKeeperErrorCode.AuthFailed"/>).</exception>
+    /// <exception cref="ZooKeeperException">
+    /// The server refused the credentials (<see cref="ZooKeeperErrorCode.AuthFailed"/>); or something failed that is no matter of servers and
+    /// network (<see cref="ZooKeeperErrorCode.SystemError"/>, the message says what).
+    /// </exception>
     /// <exception cref="OperationCanceledException">Cancelled before a server accepted the session.</exception>
     public static Task<ZooKeeperSession> ConnectAsync(ZooKeeperOptions options, CancellationToken cancellationToken = default)
         => ConnectAsync(options, null, null, cancellationToken);
