@@ -58,6 +58,9 @@ internal static partial class Log
     [LoggerMessage(19, LogLevel.Information, "ZooKeeper session 0x{Session:x}, given up before, was still kept by {Server}: closed, its ephemeral znodes are gone")]
     internal static partial void FormerSessionClosed(ILogger logger, long session, string server);
 
+    [LoggerMessage(20, LogLevel.Warning, "{Count} lines of the ZooKeeper client are missing here: the logger was busy")]
+    internal static partial void LinesDropped(ILogger logger, int count);
+
     [LoggerMessage(18, LogLevel.Critical, "ZooKeeper session 0x{Session:x} given up because of a defect in the client")]
     internal static partial void SessionFailed(ILogger logger, long session, Exception exception);
 

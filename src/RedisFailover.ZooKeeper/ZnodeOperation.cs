@@ -33,7 +33,7 @@ public sealed record ZnodeOperation
     /// <summary>The znode.</summary>
     public string Path { get; }
 
-    /// <summary>The data to write; empty for the kinds that write none.</summary>
+    /// <summary>The data to write; empty for the kinds that write none. Not copied here, but when the multi is called.</summary>
     public ReadOnlyMemory<byte> Data { get; private init; }
 
     /// <summary>The expected version; -1 for any.</summary>
@@ -54,7 +54,7 @@ public sealed record ZnodeOperation
 
     /// <summary>Creates a znode.</summary>
     /// <param name="path">The znode; its parent must exist.</param>
-    /// <param name="data">Its data.</param>
+    /// <param name="data">Its data; all operations together at most about 1 MB. Not to be changed before <see cref="ZooKeeperSession.MultiAsync"/> was called.</param>
     /// <param name="mode">Its kind; the modes with a time to live are not possible inside a multi.</param>
     /// <param name="acl">Its access control list; default is <see cref="ZnodeAcl.Open"/>.</param>
     /// <exception cref="ArgumentException">The path is malformed, the mode needs a time to live, or an entry of the list is null.</exception>
@@ -77,7 +77,7 @@ public sealed record ZnodeOperation
 
     /// <summary>Writes a znode's data.</summary>
     /// <param name="path">The znode.</param>
-    /// <param name="data">The new data.</param>
+    /// <param name="data">The new data. Not to be changed before <see cref="ZooKeeperSession.MultiAsync"/> was called.</param>
     /// <param name="version">The version expected; -1 for any.</param>
     /// <exception cref="ArgumentException">The path is malformed.</exception>
     public static ZnodeOperation SetData(string path, ReadOnlyMemory<byte> data, int version = -1)
@@ -94,5 +94,8 @@ public sealed record ZnodeOperation
 /// <summary>What one operation of a successful multi answered.</summary>
 /// <param name="Kind">Which operation.</param>
 /// <param name="Path">Create: the path of the new znode, with the counter of a sequential mode. Otherwise null.</param>
-/// <param name="Stat">SetData: the state after the write. Otherwise null.</param>
+/// <param name="Stat">
+/// SetData: the state after the write. Create of a <see cref="CreateMode.Container"/>: the new znode's state. Otherwise null: servers answer
+/// the other creates of a multi with the path alone, checks and deletes with nothing.
+/// </param>
 public sealed record ZnodeOperationResult(ZnodeOperationKind Kind, string? Path, ZnodeStat? Stat);

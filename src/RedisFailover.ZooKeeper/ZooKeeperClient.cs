@@ -1,6 +1,3 @@
-using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
-
 namespace RedisFailover.ZooKeeper;
 
 /// <summary>What a <see cref="ZooKeeperClient"/> is at.</summary>
@@ -17,6 +14,9 @@ public enum ZooKeeperClientState
 
     /// <summary>Disposed.</summary>
     Closed,
+
+    /// <summary>A server refused the credentials. The client tries again once a second: somebody may mend that there.</summary>
+    AuthFailed,
 }
 
 /// <summary>
@@ -37,6 +37,7 @@ public sealed class ZooKeeperClient : IAsyncDisposable
     private TaskCompletionSource _replaced = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private ZooKeeperSession? _session;
     private ZooKeeperClientState _state;
+    private bool _refused;
     private Moment? _lastContact;
 
     /// <summary>Starts connecting.</summary>
@@ -48,7 +49,7 @@ public sealed class ZooKeeperClient : IAsyncDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(options.SessionTimeout, TimeSpan.FromMilliseconds(100));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(options.SessionTimeout, TimeSpan.FromHours(1));
         _options = options;
-        Logger = options.LoggerFactory?.CreateLogger(Log.Category) ?? NullLogger.Instance;
+        Logger = LogQueue.For(options);
         _callbacks = new CallbackQueue(Logger);
         _loop = Task.Run(RunAsync);
     }
@@ -80,7 +81,7 @@ public sealed class ZooKeeperClient : IAsyncDisposable
         }
     }
 
-    internal ILogger Logger { get; }
+    internal LogQueue Logger { get; }
 
     internal TimeProvider Time => _options.TimeProvider;
 
@@ -91,6 +92,11 @@ public sealed class ZooKeeperClient : IAsyncDisposable
 
     /// <summary>The current session; waits while there is none.</summary>
     /// <param name="cancellationToken">Stops the waiting.</param>
+    /// <exception cref="ZooKeeperException">
+    /// A server refused the credentials (<see cref="ZooKeeperErrorCode.AuthFailed"/>) while this waited, or something failed that is no matter
+    /// of servers and network (<see cref="ZooKeeperErrorCode.SystemError"/>, the message says what). The client goes on trying, once a second;
+    /// the next call waits for the next attempt.
+    /// </exception>
     /// <exception cref="ObjectDisposedException">The client is disposed.</exception>
     /// <exception cref="OperationCanceledException">Cancelled while waiting.</exception>
     public async ValueTask<ZooKeeperSession> GetSessionAsync(CancellationToken cancellationToken = default)
@@ -132,11 +138,15 @@ public sealed class ZooKeeperClient : IAsyncDisposable
     /// <exception cref="ArgumentException">The path is malformed.</exception>
     public WatchedChildren WatchChildren(string path) => new(this, ZnodePath.Validate(path));
 
-    /// <summary>Closes the session, as <see cref="ZooKeeperSession.DisposeAsync"/> does.</summary>
+    /// <summary>
+    /// Closes the session, as <see cref="ZooKeeperSession.DisposeAsync"/> does. Then it waits, at most a third of the session timeout, until the
+    /// logger has all that was logged.
+    /// </summary>
     public async ValueTask DisposeAsync()
     {
         await _disposing.CancelAsync().ConfigureAwait(false);
         await _loop.ConfigureAwait(false);
+        await Logger.WrittenAsync(_options.SessionTimeout / 3, Time).ConfigureAwait(false);
     }
 
     private async Task RunAsync()
@@ -150,11 +160,11 @@ public sealed class ZooKeeperClient : IAsyncDisposable
                 ZooKeeperSession session;
                 try
                 {
-                    session = await ZooKeeperSession.ConnectAsync(_options, former, _disposing.Token).ConfigureAwait(false);
+                    session = await ZooKeeperSession.ConnectAsync(_options, Logger, former, _disposing.Token).ConfigureAwait(false);
                 }
-                catch (ZooKeeperException)
+                catch (ZooKeeperException e)
                 {
-                    // The credentials were refused, and the log says so. Somebody may mend that on the server.
+                    Refuse(e);
                     await Task.Delay(RetryAfterRefusal, _options.TimeProvider, _disposing.Token).ConfigureAwait(false);
                     continue;
                 }
@@ -197,13 +207,31 @@ public sealed class ZooKeeperClient : IAsyncDisposable
         lock (_gate)
         {
             _lastContact = _session?.LastContact ?? _lastContact;
-            _session = session;
+            (_session, _refused) = (session, false);
             waiters = _replaced;
             _replaced = new(TaskCreationOptions.RunContinuationsAsynchronously);
         }
 
         Refresh();
         waiters.TrySetResult();
+    }
+
+    /// <summary>No session, for a reason that trying again may not mend: whoever waits for one is told.</summary>
+    private void Refuse(ZooKeeperException why)
+    {
+        TaskCompletionSource waiters;
+        lock (_gate)
+        {
+            _refused = why.Code == ZooKeeperErrorCode.AuthFailed;
+            waiters = _replaced;
+            _replaced = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+
+        Refresh();
+        waiters.TrySetException(why);
+
+        // Nobody may be waiting: the exception is not to be reported as unobserved.
+        _ = waiters.Task.Exception;
     }
 
     /// <summary>Reads the session's state instead of being told it: news that cross each other cannot leave an old one behind.</summary>
@@ -216,7 +244,9 @@ public sealed class ZooKeeperClient : IAsyncDisposable
             {
                 ZooKeeperSessionState.Connected => ZooKeeperClientState.Connected,
                 ZooKeeperSessionState.Disconnected => ZooKeeperClientState.Disconnected,
-                _ => _disposing.IsCancellationRequested ? ZooKeeperClientState.Closed : ZooKeeperClientState.Connecting,
+                _ => _disposing.IsCancellationRequested ? ZooKeeperClientState.Closed
+                    : _refused ? ZooKeeperClientState.AuthFailed
+                    : ZooKeeperClientState.Connecting,
             };
             if (_state == state)
             {

@@ -28,7 +28,11 @@ public sealed record ZooKeeperOptions
     /// <summary>The one source of time. Default <see cref="TimeProvider.System"/>.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 
-    /// <summary>Where the client tells of its transitions; null (default) for nowhere.</summary>
+    /// <summary>
+    /// Where the client tells of its transitions; null (default) for nowhere. Lines are written in order, on the thread pool, a moment after
+    /// what they tell of: a logger that blocks or throws holds up nothing. While it blocks, up to 1,024 lines wait for it; of more, their
+    /// number is told.
+    /// </summary>
     public ILoggerFactory? LoggerFactory { get; init; }
 
     /// <summary>For tests: the request number that a session goes on from, to see it wrap around.</summary>

@@ -69,6 +69,12 @@ internal sealed class JuteWriter
         Length += value.Length;
     }
 
+    internal void Raw(ReadOnlySpan<byte> bytes)
+    {
+        bytes.CopyTo(Reserve(bytes.Length));
+        Length += bytes.Length;
+    }
+
     internal void String(string value)
     {
         Span<byte> target = Reserve(4 + Encoding.UTF8.GetMaxByteCount(value.Length));

@@ -68,8 +68,14 @@ internal sealed class Follower : IAsyncDisposable
         {
             while (!_stop.IsCancellationRequested)
             {
-                ZooKeeperSession session = await _client.GetSessionAsync(_stop.Token).ConfigureAwait(false);
-                await FollowAsync(session).ConfigureAwait(false);
+                try
+                {
+                    await FollowAsync(await _client.GetSessionAsync(_stop.Token).ConfigureAwait(false)).ConfigureAwait(false);
+                }
+                catch (ZooKeeperException)
+                {
+                    // No session: the client's state and its log say why. It tries again, and so does this.
+                }
             }
         }
         catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException && _stop.IsCancellationRequested)

@@ -48,6 +48,7 @@ public sealed class LeaderElection
 
     /// <summary>Waits until this candidate leads, over any number of sessions.</summary>
     /// <param name="cancellationToken">Gives up; an attempt in flight that wins all the same is undone.</param>
+    /// <exception cref="ZooKeeperException">There is no session, for a reason that <see cref="ZooKeeperClient.GetSessionAsync"/> throws.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     /// <exception cref="ObjectDisposedException">The client is disposed.</exception>
     public async Task<Leadership> CampaignAsync(CancellationToken cancellationToken = default)
@@ -110,10 +111,10 @@ public sealed class LeaderElection
                 ZnodeOperation.SetData(_options.TermPath, _id, term.Stat.Version),
             ],
             CancellationToken.None);
+        ImmutableArray<ZnodeOperationResult> results;
         try
         {
-            ImmutableArray<ZnodeOperationResult> results = await attempt.WaitAsync(cancellationToken).ConfigureAwait(false);
-            return await TakeOfficeAsync(session, results[1].Stat!.Value.Version, sentAt, cancellationToken).ConfigureAwait(false);
+            results = await attempt.WaitAsync(cancellationToken).ConfigureAwait(false);
         }
         catch (ZooKeeperException e) when (e.Code is ZooKeeperErrorCode.NodeExists or ZooKeeperErrorCode.BadVersion)
         {
@@ -126,11 +127,14 @@ public sealed class LeaderElection
             await EnsureParentAsync(session, _options.LeaderPath, cancellationToken).ConfigureAwait(false);
             return null;
         }
-        catch (OperationCanceledException) when (!attempt.IsCompleted)
+        catch (OperationCanceledException)
         {
+            // Also when it is completed: then it was a moment after the cancellation.
             _ = WithdrawAsync(session, attempt);
             throw;
         }
+
+        return await TakeOfficeAsync(session, results[1].Stat!.Value.Version, sentAt, cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>The campaign was cancelled while its multi was under way: if that wins all the same, the lead must not stay with somebody who does not know.</summary>
@@ -212,7 +216,13 @@ public sealed class LeaderElection
         var leadership = new Leadership(_client, session, _options, term);
         try
         {
-            return await leadership.StartAsync(sentAt, cancellationToken).ConfigureAwait(false) ? leadership : null;
+            if (await leadership.StartAsync(sentAt, cancellationToken).ConfigureAwait(false))
+            {
+                return leadership;
+            }
+
+            await leadership.DisposeAsync().ConfigureAwait(false);
+            return null;
         }
         catch
         {

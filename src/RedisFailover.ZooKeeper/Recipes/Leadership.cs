@@ -170,16 +170,26 @@ public sealed class Leadership : IAsyncDisposable
 
     private async Task RewatchAsync()
     {
-        try
+        while (Volatile.Read(ref _over) == 0)
         {
-            if (!await WatchLeaderAsync().ConfigureAwait(false))
+            try
             {
-                End("its znode was deleted");
+                if (!await WatchLeaderAsync().ConfigureAwait(false))
+                {
+                    End("its znode was deleted");
+                }
+
+                return;
             }
-        }
-        catch (ZooKeeperException)
-        {
-            // Renewals go on, and find out.
+            catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.ConnectionLoss)
+            {
+                // Without the watch its deletion would be noticed too late; the next one waits for a connection.
+            }
+            catch (ZooKeeperException)
+            {
+                // Renewals go on, and find out.
+                return;
+            }
         }
     }
 

@@ -30,7 +30,9 @@ internal sealed class AuthRequest(ZooKeeperAuth auth) : Request<bool>(OpCode.Aut
 {
     internal string Scheme => auth.Scheme;
 
-    internal override void WriteBody(JuteWriter writer, string chroot)
+    internal string Refusal => $"the server refused the credentials of scheme {auth.Scheme}, and the session is over";
+
+    protected override void WriteBody(JuteWriter writer, string chroot)
     {
         writer.Int32(0);
         writer.String(auth.Scheme);
@@ -40,7 +42,8 @@ internal sealed class AuthRequest(ZooKeeperAuth auth) : Request<bool>(OpCode.Aut
     protected override bool TryReadResult(
         in ReplyHeader header, ref JuteReader body, ZooKeeperSession session, out bool result, out ZooKeeperException? error)
     {
-        (result, error) = (header.Error == ZooKeeperErrorCode.Ok, null);
+        result = header.Error == ZooKeeperErrorCode.Ok;
+        error = header.Error == ZooKeeperErrorCode.AuthFailed ? new ZooKeeperException(header.Error, Name, null, detail: Refusal) : null;
         return result;
     }
 }
@@ -80,7 +83,7 @@ internal sealed class SetWatchesRequest : Request<bool>
         return requests;
     }
 
-    internal override void WriteBody(JuteWriter writer, string chroot)
+    protected override void WriteBody(JuteWriter writer, string chroot)
     {
         writer.Int64(_relativeZxid);
         foreach (WatchKind kind in (ReadOnlySpan<WatchKind>)[WatchKind.Data, WatchKind.Existence, WatchKind.Children])

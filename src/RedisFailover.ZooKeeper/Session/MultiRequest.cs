@@ -14,7 +14,7 @@ internal sealed class MultiRequest : Request<ImmutableArray<ZnodeOperationResult
         Path = operations[0].Path;
     }
 
-    internal override void WriteBody(JuteWriter writer, string chroot)
+    protected override void WriteBody(JuteWriter writer, string chroot)
     {
         foreach (ZnodeOperation operation in _operations)
         {

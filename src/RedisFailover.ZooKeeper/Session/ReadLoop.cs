@@ -20,6 +20,7 @@ internal sealed class ReadLoop(ServerConnection connection, TimeProvider time, A
     private long _batch = -1;
     private long? _blockedAt;
     private long _seen = -1;
+    private volatile Exception? _fault;
 
     /// <summary>True while the loop's thread resumes several one after the other: it sends what they append when it is through.</summary>
     internal bool SendsSoon => Volatile.Read(ref _batch) == Volatile.Read(ref _turn);
@@ -63,9 +64,9 @@ internal sealed class ReadLoop(ServerConnection connection, TimeProvider time, A
 
     private void Read()
     {
+        long turn = Volatile.Read(ref _turn);
         try
         {
-            long turn = Volatile.Read(ref _turn);
             do
             {
                 handle(connection.Receive());
@@ -81,7 +82,16 @@ internal sealed class ReadLoop(ServerConnection connection, TimeProvider time, A
 #pragma warning restore CA1031
         {
             connection.Handoff.Flush();
-            _over.TrySetException(e);
+            if (Volatile.Read(ref _turn) == turn || Interlocked.CompareExchange(ref _turn, turn + 2, turn + 1) == turn + 1)
+            {
+                _over.TrySetException(_fault ?? e);
+            }
+            else
+            {
+                // Users' code, after the turn was taken away: the thread that reads is the one to end the loop, for it holds the buffer.
+                _fault = e;
+                connection.Abort(e.Message);
+            }
         }
     }
 

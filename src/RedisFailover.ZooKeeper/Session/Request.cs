@@ -8,6 +8,11 @@ internal readonly record struct ReplyHeader(int Xid, long Zxid, ZooKeeperErrorCo
 /// <summary>One request: what is written, where it waits for its reply, and who awaits it.</summary>
 internal abstract class Request(OpCode op)
 {
+    private byte[]? _kept;
+
+    /// <summary>Bytes that <see cref="KeepBody"/> has copied.</summary>
+    internal int KeptBytes => _kept?.Length ?? 0;
+
     internal OpCode Op { get; } = op;
 
     internal int Xid { get; set; }
@@ -31,9 +36,41 @@ internal abstract class Request(OpCode op)
     /// <summary>True when nobody waits any more (cancelled); the reply is still consumed in its turn.</summary>
     internal abstract bool IsAbandoned { get; }
 
-    internal abstract void WriteBody(JuteWriter writer, string chroot);
+    protected abstract void WriteBody(JuteWriter writer, string chroot);
 
-    /// <summary>Called by the read loop with the reply. Registers watches, then hands over to whoever waits.</summary>
+    protected void ForgetBody() => _kept = null;
+
+    /// <summary>Writes the body, or what was kept of it.</summary>
+    internal void Write(JuteWriter writer, string chroot)
+    {
+        if (_kept is null)
+        {
+            WriteBody(writer, chroot);
+        }
+        else
+        {
+            writer.Raw(_kept);
+        }
+    }
+
+    /// <summary>For a write that has to wait until it can be sent: its caller may change the data as soon as the call has returned.</summary>
+    internal void KeepBody(JuteWriter scratch, string chroot)
+    {
+        scratch.Clear();
+        try
+        {
+            WriteBody(scratch, chroot);
+            _kept = scratch.Written.ToArray();
+        }
+#pragma warning disable CA1031 // It will fail in the same way when it is to be sent, and alone.
+        catch (Exception)
+#pragma warning restore CA1031
+        {
+            _kept = null;
+        }
+    }
+
+    /// <summary>Called by the read loop with the reply. Registers the watch, unless nobody waits any more, and hands over to whoever does.</summary>
     internal abstract void Reply(in ReplyHeader header, ref JuteReader body, ZooKeeperSession session, Handoff handoff);
 
     /// <summary>Called instead of <see cref="Reply"/> when there will be none.</summary>
@@ -85,6 +122,7 @@ internal abstract class Request<T>(OpCode op) : Request(op), IValueTaskSource<T>
             return;
         }
 
+        Accepted(session);
         _result = result;
         _error = ok ? null : error ?? new ZooKeeperException(header.Error, Name, Path);
         if (ContinuesInline)
@@ -150,6 +188,11 @@ internal abstract class Request<T>(OpCode op) : Request(op), IValueTaskSource<T>
     protected abstract bool TryReadResult(
         in ReplyHeader header, ref JuteReader body, ZooKeeperSession session, out T? result, out ZooKeeperException? error);
 
+    /// <summary>Called with a reply that somebody still waits for, before the next frame is read.</summary>
+    protected virtual void Accepted(ZooKeeperSession session)
+    {
+    }
+
     /// <summary>Gives the object back to its pool, if it has one.</summary>
     protected virtual void Recycle()
     {
@@ -159,6 +202,7 @@ internal abstract class Request<T>(OpCode op) : Request(op), IValueTaskSource<T>
     protected void Reset()
     {
         _core.Reset();
+        ForgetBody();
         ContinuesInline = false;
         _cancellation = default;
         _result = default;

@@ -9,10 +9,22 @@ internal abstract class WatchingRequest<T>(OpCode op) : Request<T>(op)
     /// <summary>Registered with the reply; null for none.</summary>
     internal Watcher? Watcher { get; set; }
 
-    internal override void WriteBody(JuteWriter writer, string chroot)
+    /// <summary>What the reply has set the watch on; null for nothing.</summary>
+    protected WatchKind? SetOn { get; set; }
+
+    protected override void WriteBody(JuteWriter writer, string chroot)
     {
         writer.Path(chroot, Path!);
         writer.Bool(Watcher is not null);
+    }
+
+    /// <summary>A cancelled read registers nothing: its event, should the server send one, finds nobody, and no reconnect sets it again.</summary>
+    protected sealed override void Accepted(ZooKeeperSession session)
+    {
+        if (SetOn is { } kind)
+        {
+            session.Register(kind, Path!, Watcher);
+        }
     }
 }
 
@@ -40,13 +52,13 @@ internal sealed class GetDataRequest() : WatchingRequest<Znode>(OpCode.GetData)
 
         ReadOnlySpan<byte> data = body.Buffer();
         result = new Znode(data.ToArray(), body.Stat());
-        session.Register(WatchKind.Data, Path!, Watcher);
+        SetOn = WatchKind.Data;
         return true;
     }
 
     protected override void Recycle()
     {
-        Watcher = null;
+        (Watcher, SetOn) = (null, null);
         Reset();
         Pool.Return(this);
     }
@@ -69,7 +81,7 @@ internal sealed class SetDataRequest() : Request<ZnodeStat>(OpCode.SetData)
         return request;
     }
 
-    internal override void WriteBody(JuteWriter writer, string chroot)
+    protected override void WriteBody(JuteWriter writer, string chroot)
     {
         writer.Path(chroot, Path!);
         writer.Buffer(_data.Span);
@@ -110,10 +122,10 @@ internal sealed class ExistsRequest : WatchingRequest<ZnodeStat?>
         {
             case ZooKeeperErrorCode.Ok:
                 result = body.Stat();
-                session.Register(WatchKind.Data, Path!, Watcher);
+                SetOn = WatchKind.Data;
                 return true;
             case ZooKeeperErrorCode.NoNode:
-                session.Register(WatchKind.Existence, Path!, Watcher);
+                SetOn = WatchKind.Existence;
                 return true;
             default:
                 return false;
@@ -142,7 +154,7 @@ internal sealed class GetChildrenRequest : WatchingRequest<ZnodeChildren>
 
         ImmutableArray<string> names = body.Strings();
         result = new ZnodeChildren(names, body.Stat());
-        session.Register(WatchKind.Children, Path!, Watcher);
+        SetOn = WatchKind.Children;
         return true;
     }
 }
@@ -163,7 +175,7 @@ internal sealed class PlainRequest<T> : Request<T>
 
     internal delegate T ReadReply(ref JuteReader body, ZooKeeperSession session);
 
-    internal override void WriteBody(JuteWriter writer, string chroot) => _write(writer, chroot);
+    protected override void WriteBody(JuteWriter writer, string chroot) => _write(writer, chroot);
 
     protected override bool TryReadResult(
         in ReplyHeader header, ref JuteReader body, ZooKeeperSession session, out T? result, out ZooKeeperException? error)

@@ -17,8 +17,8 @@ internal sealed class ServerConnection : IDisposable
     /// <summary>More requests than this in flight are refused, so that a stalled server cannot eat the memory.</summary>
     internal const int MaxPending = 1 << 20;
 
-    /// <summary>And more bytes than this that the socket has not taken yet.</summary>
-    private const int MaxUnsentBytes = 64 * 1024 * 1024;
+    /// <summary>And more bytes than this that the socket has not taken yet, or that wait for a connection.</summary>
+    internal const int MaxUnsentBytes = 64 * 1024 * 1024;
 
     /// <summary>
     /// From so many requests in flight on, it is throughput that counts: the thread pool resumes their callers while the reader goes on
@@ -258,7 +258,7 @@ internal sealed class ServerConnection : IDisposable
         _filling.Int32((int)request.Op);
         try
         {
-            request.WriteBody(_filling, _chroot);
+            request.Write(_filling, _chroot);
         }
 #pragma warning disable CA1031 // Half a frame would be taken for the beginning of the next one: this request fails, and it alone.
         catch (Exception failure)

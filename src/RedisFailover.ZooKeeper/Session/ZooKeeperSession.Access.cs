@@ -51,7 +51,7 @@ public sealed partial class ZooKeeperSession
 
     /// <summary>Adds credentials to the session, now and on every connection to come.</summary>
     /// <param name="auth">The credentials.</param>
-    /// <param name="cancellationToken">Stops the waiting.</param>
+    /// <param name="cancellationToken">Stops the waiting; the credentials are added all the same.</param>
     /// <exception cref="ZooKeeperException">AuthFailed: the server refused them, and the session is over. ConnectionLoss, SessionExpired.</exception>
     public async Task AddAuthAsync(ZooKeeperAuth auth, CancellationToken cancellationToken = default)
     {

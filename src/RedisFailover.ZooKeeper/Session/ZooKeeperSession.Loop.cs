@@ -47,7 +47,8 @@ public sealed partial class ZooKeeperSession
 #pragma warning restore CA1031
         {
             Log.SessionFailed(_logger, SessionId, e);
-            End(ZooKeeperSessionState.Expired, ZooKeeperErrorCode.SystemError);
+            LeftBehind = SessionId == 0 ? null : new FormerSession(SessionId, _password);
+            End(ZooKeeperSessionState.Expired, ZooKeeperErrorCode.SystemError, $"the client gave the session up because of {e.GetType().Name}: {e.Message}");
         }
 
         if (_endCode == ZooKeeperErrorCode.Ok)

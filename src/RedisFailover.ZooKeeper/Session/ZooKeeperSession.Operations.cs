@@ -7,7 +7,7 @@ public sealed partial class ZooKeeperSession
 {
     /// <summary>Creates a znode and returns its path, with the counter that a sequential mode appended.</summary>
     /// <param name="path">The znode; its parent must exist.</param>
-    /// <param name="data">Its data, at most about 1 MB.</param>
+    /// <param name="data">Its data, at most about 1 MB; copied before the call returns.</param>
     /// <param name="mode">Its kind. For the modes with a time to live use <see cref="CreateWithTtlAsync"/>.</param>
     /// <param name="acl">Its access control list; default is <see cref="ZnodeAcl.Open"/>.</param>
     /// <param name="cancellationToken">Stops the waiting; a request that was sent may be applied.</param>
@@ -50,7 +50,7 @@ public sealed partial class ZooKeeperSession
 
     /// <summary>Creates a znode that the server deletes when it has no children and was not written for a while.</summary>
     /// <param name="path">The znode; its parent must exist.</param>
-    /// <param name="data">Its data.</param>
+    /// <param name="data">Its data, at most about 1 MB; copied before the call returns.</param>
     /// <param name="timeToLive">How long; from 1 ms to 2^40 - 1 ms, about 34.8 years; servers refuse more with BadArguments.</param>
     /// <param name="mode"><see cref="CreateMode.PersistentWithTtl"/> (default) or <see cref="CreateMode.PersistentSequentialWithTtl"/>.</param>
     /// <param name="acl">Its access control list; default is <see cref="ZnodeAcl.Open"/>.</param>
@@ -105,7 +105,7 @@ public sealed partial class ZooKeeperSession
     /// <summary>Returns the znode's state, or null if it does not exist.</summary>
     /// <param name="path">The znode.</param>
     /// <param name="watcher">Told once of the next creation, deletion or write; null (default) for no watch.</param>
-    /// <param name="cancellationToken">Stops the waiting.</param>
+    /// <param name="cancellationToken">Stops the waiting. A read that was cancelled has set no watch: its callback is never told.</param>
     /// <exception cref="ZooKeeperException">ConnectionLoss, SessionExpired.</exception>
     public Task<ZnodeStat?> ExistsAsync(string path, Action<WatchedEvent>? watcher = null, CancellationToken cancellationToken = default)
         => Send(new ExistsRequest(ZnodePath.Validate(path), User(watcher)), cancellationToken).AsTask();
@@ -113,14 +113,14 @@ public sealed partial class ZooKeeperSession
     /// <summary>Reads a znode.</summary>
     /// <param name="path">The znode.</param>
     /// <param name="watcher">Told once of the next write or deletion, unless the read fails; null (default) for no watch.</param>
-    /// <param name="cancellationToken">Stops the waiting.</param>
+    /// <param name="cancellationToken">Stops the waiting. A read that was cancelled has set no watch: its callback is never told.</param>
     /// <exception cref="ZooKeeperException">NoNode, NoAuth, ConnectionLoss, SessionExpired.</exception>
     public ValueTask<Znode> GetDataAsync(string path, Action<WatchedEvent>? watcher = null, CancellationToken cancellationToken = default)
         => Send(GetDataRequest.Rent(ZnodePath.Validate(path), User(watcher)), cancellationToken);
 
     /// <summary>Writes a znode's data and returns the state after it.</summary>
     /// <param name="path">The znode.</param>
-    /// <param name="data">The new data, at most about 1 MB. Not to be changed before the task is completed.</param>
+    /// <param name="data">The new data, at most about 1 MB; copied before the call returns.</param>
     /// <param name="version">The version expected; -1 (default) for any.</param>
     /// <param name="cancellationToken">Stops the waiting; a request that was sent may be applied.</param>
     /// <exception cref="ZooKeeperException">NoNode, BadVersion, NoAuth, MarshallingError (too large), ConnectionLoss, SessionExpired.</exception>
@@ -131,16 +131,16 @@ public sealed partial class ZooKeeperSession
     /// <summary>Lists a znode's children.</summary>
     /// <param name="path">The znode.</param>
     /// <param name="watcher">Told once when a child is created or deleted or the znode itself is deleted; null (default) for no watch.</param>
-    /// <param name="cancellationToken">Stops the waiting.</param>
+    /// <param name="cancellationToken">Stops the waiting. A read that was cancelled has set no watch: its callback is never told.</param>
     /// <exception cref="ZooKeeperException">NoNode, NoAuth, ConnectionLoss, SessionExpired.</exception>
     public Task<ZnodeChildren> GetChildrenAsync(
         string path, Action<WatchedEvent>? watcher = null, CancellationToken cancellationToken = default)
         => Send(new GetChildrenRequest(ZnodePath.Validate(path), User(watcher)), cancellationToken).AsTask();
 
     /// <summary>Applies all operations as one transaction, or none of them.</summary>
-    /// <param name="operations">What to do, in order.</param>
+    /// <param name="operations">What to do, in order; together at most about 1 MB. Their data are copied before the call returns.</param>
     /// <param name="cancellationToken">Stops the waiting; a request that was sent may be applied.</param>
-    /// <returns>One result per operation.</returns>
+    /// <returns>One result per operation; <see cref="ZnodeOperationResult"/> says what it holds for which.</returns>
     /// <exception cref="ZooKeeperException">The code of the operation that failed, with its index; ConnectionLoss, SessionExpired.</exception>
     /// <exception cref="ArgumentException">An operation is null.</exception>
     public Task<ImmutableArray<ZnodeOperationResult>> MultiAsync(

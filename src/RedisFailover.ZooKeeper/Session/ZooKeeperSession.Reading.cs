@@ -112,6 +112,7 @@ public sealed partial class ZooKeeperSession
         {
             while (_waiting.TryPeek(out Request? request))
             {
+                int bytes = request.KeptBytes;
                 if (request.IsAbandoned)
                 {
                     // Cancelled before it was ever sent.
@@ -123,6 +124,7 @@ public sealed partial class ZooKeeperSession
                 }
 
                 _waiting.Dequeue();
+                _waitingBytes -= bytes;
             }
 
             Volatile.Write(ref _live, connection);
@@ -187,8 +189,11 @@ public sealed partial class ZooKeeperSession
         if (outcome == ZooKeeperErrorCode.AuthFailed)
         {
             Log.AuthFailed(_logger, request.Scheme);
-            End(ZooKeeperSessionState.Closed, ZooKeeperErrorCode.AuthFailed);
-            connection.Abort("the credentials were refused");
+            LeftBehind = new FormerSession(SessionId, _password);
+            End(ZooKeeperSessionState.AuthFailed, ZooKeeperErrorCode.AuthFailed, request.Refusal);
+
+            // Nothing behind it is handled any more: a watch of an ended session would tell nobody of its end.
+            throw new IOException(request.Refusal);
         }
         else if (!connection.Authenticates)
         {

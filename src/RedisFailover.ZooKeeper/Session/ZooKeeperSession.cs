@@ -1,6 +1,3 @@
-using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
-
 namespace RedisFailover.ZooKeeper;
 
 /// <summary>The states of a session.</summary>
@@ -15,11 +12,17 @@ public enum ZooKeeperSessionState
     /// <summary>Without a connection; the server still keeps the session for a while. New requests wait.</summary>
     Disconnected,
 
-    /// <summary>Over: expired by the server, or without a connection for 4/3 of its timeout.</summary>
+    /// <summary>
+    /// Over: expired by the server, or without a connection for 4/3 of its timeout; or given up because of a defect, which exceptions with
+    /// <see cref="ZooKeeperErrorCode.SystemError"/> name.
+    /// </summary>
     Expired,
 
     /// <summary>Over: closed by this client.</summary>
     Closed,
+
+    /// <summary>Over: a server refused its credentials. Operations fail with <see cref="ZooKeeperErrorCode.AuthFailed"/>.</summary>
+    AuthFailed,
 }
 
 /// <summary>
@@ -28,7 +31,8 @@ public enum ZooKeeperSessionState
 /// </summary>
 /// <remarks>
 /// All members are safe for concurrent use. Requests are pipelined and answered in the order in which they were made. A request made while
-/// there is no connection waits for one, until the session ends. When a connection is lost, what was sent and not answered fails with
+/// there is no connection waits for one, until the session ends; beyond 2^20 of them, or 64 MB to write, they fail with
+/// <see cref="ZooKeeperErrorCode.Throttled"/>. When a connection is lost, what was sent and not answered fails with
 /// <see cref="ZooKeeperErrorCode.ConnectionLoss"/>; nothing is sent twice. Cancelling a request stops the waiting, not the request: a write
 /// that was sent may be applied. Watch callbacks run one at a time and in order; one that blocks delays those after it. They and awaiting code
 /// run on the thread that has just read for them, or on the thread pool. Neither can hold up replies or pings: from a thread that has not come
@@ -39,25 +43,29 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
     private readonly Lock _gate = new();
     private readonly ZooKeeperOptions _options;
     private readonly TimeProvider _time;
-    private readonly ILogger _logger;
+    private readonly LogQueue _logger;
+    private readonly bool _ownsLog;
     private readonly Dialer _dialer;
     private readonly CallbackQueue _callbacks;
     private readonly CancellationTokenSource _ended = new();
     private readonly CancellationTokenSource _closing = new();
     private readonly TaskCompletionSource _established = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Queue<Request> _waiting = new();
+    private int _waitingBytes;
+    private JuteWriter? _scratch;
     private Task _loop = Task.CompletedTask;
     private ServerConnection? _live;
     private ZooKeeperSessionState _state;
     private ZooKeeperErrorCode _endCode;
+    private string? _endReason;
     private Moment _lastContact;
     private bool _disposed;
 
-    private ZooKeeperSession(ZooKeeperOptions options)
+    private ZooKeeperSession(ZooKeeperOptions options, LogQueue? log)
     {
         _options = options;
         _time = options.TimeProvider;
-        _logger = options.LoggerFactory?.CreateLogger(Log.Category) ?? NullLogger.Instance;
+        (_logger, _ownsLog) = (log ?? LogQueue.For(options), log is null);
         _dialer = new Dialer(options);
         _callbacks = new CallbackQueue(_logger);
         _lastContact = Moment.Now(_time);
@@ -86,7 +94,7 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
     }
 
     /// <summary>
-    /// Cancelled once, when the session has expired or was closed. Callbacks registered on it run on the thread pool, before or after
+    /// Cancelled once, when the session has expired, was closed, or had its credentials refused. Callbacks registered on it run on the thread pool, before or after
     /// <see cref="StateChanged"/>, which waits for its turn.
     /// </summary>
     public CancellationToken Ended { get; }
@@ -96,9 +104,7 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
 
     internal Moment LastContact => Volatile.Read(ref _live)?.LastReceive ?? _lastContact;
 
-    internal bool HasEnded => State is ZooKeeperSessionState.Expired or ZooKeeperSessionState.Closed;
-
-    internal ILogger Logger => _logger;
+    internal bool HasEnded => State is ZooKeeperSessionState.Expired or ZooKeeperSessionState.Closed or ZooKeeperSessionState.AuthFailed;
 
     internal TimeProvider Time => _time;
 
@@ -114,20 +120,25 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
     /// <param name="options">How to reach the ensemble.</param>
     /// <param name="cancellationToken">Ends the trying.</param>
     /// <exception cref="ArgumentOutOfRangeException">The session timeout is out of range.</exception>
-    /// <exception cref="ZooKeeperException">The server refused the credentials (<see cref="ZooKeeperErrorCode.AuthFailed"/>).</exception>
+    /// <exception cref="ZooKeeperException">
+    /// The server refused the credentials (<see cref="ZooKeeperErrorCode.AuthFailed"/>); or something failed that is no matter of servers and
+    /// network (<see cref="ZooKeeperErrorCode.SystemError"/>, the message says what).
+    /// </exception>
     /// <exception cref="OperationCanceledException">Cancelled before a server accepted the session.</exception>
     public static Task<ZooKeeperSession> ConnectAsync(ZooKeeperOptions options, CancellationToken cancellationToken = default)
-        => ConnectAsync(options, null, cancellationToken);
+        => ConnectAsync(options, null, null, cancellationToken);
 
     /// <param name="options">How to reach the ensemble.</param>
+    /// <param name="log">Where its owner logs, so that the lines of both keep their order; null for one of its own.</param>
     /// <param name="former">The session that this one replaces, to be closed first; null for none.</param>
     /// <param name="cancellationToken">Ends the trying.</param>
-    internal static async Task<ZooKeeperSession> ConnectAsync(ZooKeeperOptions options, FormerSession? former, CancellationToken cancellationToken)
+    internal static async Task<ZooKeeperSession> ConnectAsync(
+        ZooKeeperOptions options, LogQueue? log, FormerSession? former, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentOutOfRangeException.ThrowIfLessThan(options.SessionTimeout, TimeSpan.FromMilliseconds(100));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(options.SessionTimeout, TimeSpan.FromHours(1));
-        var session = new ZooKeeperSession(options) { _former = former };
+        var session = new ZooKeeperSession(options, log) { _former = former };
         session._loop = Task.Run(session.RunAsync, CancellationToken.None);
         try
         {
@@ -143,7 +154,8 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
 
     /// <summary>
     /// Closes the session: the server deletes its ephemeral znodes at once. Waits for the server's confirmation at most a third of the session
-    /// timeout; without a connection it does not wait, and the server lets the session expire.
+    /// timeout; without a connection it does not wait, and the server lets the session expire. Then it waits, at most as long again, until the
+    /// logger has all that was logged.
     /// </summary>
     public async ValueTask DisposeAsync()
     {
@@ -161,6 +173,10 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
 
         await _closing.CancelAsync().ConfigureAwait(false);
         await _loop.ConfigureAwait(false);
+        if (_ownsLog)
+        {
+            await _logger.WrittenAsync(SessionTimeout / 3, _time).ConfigureAwait(false);
+        }
     }
 
     private async Task SayGoodbyeAsync()
@@ -192,12 +208,18 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
         {
             refused = _endCode != ZooKeeperErrorCode.Ok ? _endCode
                 : _disposed ? ZooKeeperErrorCode.Closing
-                : _waiting.Count >= ServerConnection.MaxPending ? ZooKeeperErrorCode.Throttled
+                : _waiting.Count >= ServerConnection.MaxPending || _waitingBytes >= ServerConnection.MaxUnsentBytes ? ZooKeeperErrorCode.Throttled
                 : ZooKeeperErrorCode.Ok;
             if (refused == ZooKeeperErrorCode.Ok)
             {
                 if (_live?.TrySend(request) != true)
                 {
+                    if (request.IsWrite)
+                    {
+                        request.KeepBody(_scratch ??= new JuteWriter(), _options.Connection.Chroot);
+                        _waitingBytes += request.KeptBytes;
+                    }
+
                     _waiting.Enqueue(request);
                 }
 
@@ -205,8 +227,10 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
             }
         }
 
-        request.Fail(refused, sent: false, null);
+        request.Fail(refused, sent: false, null, NotSentBecause);
     }
+
+    private string? NotSentBecause => _endReason is null ? null : $"not sent: {_endReason}";
 
     private void SetState(ZooKeeperSessionState state)
     {
@@ -219,7 +243,10 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
     }
 
     /// <summary>The end, once: everything that waits fails, everyone who watches is told.</summary>
-    private void End(ZooKeeperSessionState state, ZooKeeperErrorCode code)
+    /// <param name="state">As what it ends.</param>
+    /// <param name="code">What operations fail with from here on.</param>
+    /// <param name="why">What their exceptions say beyond the code, if anything.</param>
+    private void End(ZooKeeperSessionState state, ZooKeeperErrorCode code, string? why = null)
     {
         List<Request> waiting;
         lock (_gate)
@@ -229,15 +256,16 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
                 return;
             }
 
-            (_endCode, _state) = (code, state);
+            (_endReason, _endCode, _state) = (why, code, state);
             waiting = [.. _waiting];
             _waiting.Clear();
+            _waitingBytes = 0;
         }
 
         _callbacks.Post(_ => StateChanged?.Invoke(state), null);
         foreach (Request request in waiting)
         {
-            request.Fail(code, sent: false, null);
+            request.Fail(code, sent: false, null, NotSentBecause);
         }
 
         foreach ((string path, Watcher watcher) in _watches.TakeAll())
@@ -249,7 +277,7 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
 
         // Not behind the users' callbacks, one of which may block.
         _ = _ended.CancelAsync();
-        if (_established.TrySetException(new ZooKeeperException(code, "connect", null)))
+        if (_established.TrySetException(new ZooKeeperException(code, "connect", null, detail: why)))
         {
             // Nobody may be waiting any more: the exception is not to be reported as unobserved.
             _ = _established.Task.Exception;

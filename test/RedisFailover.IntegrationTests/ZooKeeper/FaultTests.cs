@@ -293,6 +293,24 @@ public sealed class FaultTests
     }
 
     [Test]
+    public async Task A_leader_whose_watch_was_lost_with_the_connection_sets_it_again()
+    {
+        string root = FreshRoot();
+        await using var proxy = new FrameProxy(Server.Port);
+        await using var client = new ZooKeeperClient(Options(proxy.ConnectionString + root));
+        await using ZooKeeperSession other = await ConnectAsync(root: root);
+        await using Leadership leader = await Election(client, "a").CampaignAsync();
+        Task lost = proxy.LoseReplyTo(OpCode.Exists);
+
+        // Uses up the watch; the reply to the request that sets the next one is lost.
+        await other.SetDataAsync("/leader", Bytes("touched"));
+        await lost.WaitAsync(Deadline);
+        await Eventually.HoldsAsync("connected", () => client.IsConnected);
+        await other.DeleteAsync("/leader");
+        await Eventually.HoldsAsync("lost", () => leader.Lost.IsCancellationRequested);
+    }
+
+    [Test]
     public async Task The_recipes_use_no_operation_that_a_server_of_3_4_does_not_know()
     {
         await using var proxy = new FrameProxy(Server.Port);

@@ -144,7 +144,7 @@ public sealed class SessionEndTests
         await refusing;
         Assert.That(first.State, Is.EqualTo(ZooKeeperSessionState.Expired));
         Assert.That((await client.GetSessionAsync().WithinDeadline()).SessionId, Is.EqualTo(0x13));
-        Assert.That(RecordedLog.Instance.Entries.Select(e => e.Text), Has.Some.Contains("which this client has seen: wiped?"));
+        await Waiting.Until(() => RecordedLog.Instance.Entries.Any(e => e.Text.Contains("which this client has seen: wiped?", StringComparison.Ordinal)));
     }
 
     [Test]
@@ -246,13 +246,54 @@ public sealed class SessionEndTests
         await using var server = new FakeServer();
         (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
         await using ZooKeeperSession owned = session;
+        var states = new System.Collections.Concurrent.ConcurrentQueue<ZooKeeperSessionState>();
+        session.StateChanged += states.Enqueue;
         Task adding = session.AddAuthAsync(new ZooKeeperAuth("nonsense", "secret-token"u8));
         FakeRequest auth = await connection.ReadAsync(OpCode.Auth);
         Assert.That(auth.Xid, Is.EqualTo(Xid.Auth));
+        Task<ZnodeStat> pending = session.SetDataAsync("/a", default).AsTask();
+        await connection.ReadAsync(OpCode.SetData);
         await connection.ReplyAsync(Xid.Auth, 0, null, ZooKeeperErrorCode.AuthFailed);
-        Assert.That((await Waiting.ThrowsZooKeeper(adding)).Code, Is.EqualTo(ZooKeeperErrorCode.AuthFailed));
-        await Waiting.Until(() => session.State == ZooKeeperSessionState.Closed);
+        ZooKeeperException refused = await Waiting.ThrowsZooKeeper(adding);
+        Assert.That(refused.Code, Is.EqualTo(ZooKeeperErrorCode.AuthFailed));
+        Assert.That(refused.Message, Is.EqualTo("auth: AuthFailed: the server refused the credentials of scheme nonsense, and the session is over"));
+        ZooKeeperException sent = await Waiting.ThrowsZooKeeper(pending);
+        Assert.That((sent.Code, sent.MayHaveBeenApplied), Is.EqualTo((ZooKeeperErrorCode.AuthFailed, true)));
+        ZooKeeperException late = await Waiting.ThrowsZooKeeper(session.SetDataAsync("/a", default).AsTask());
+        Assert.That((late.Code, late.MayHaveBeenApplied), Is.EqualTo((ZooKeeperErrorCode.AuthFailed, false)));
+        Assert.That(late.Message, Does.StartWith("setData /a: AuthFailed: not sent: ").And.Contain("scheme nonsense"));
+        await Waiting.Until(() => states.LastOrDefault() == ZooKeeperSessionState.AuthFailed && session.Ended.IsCancellationRequested);
+        Assert.That(session.State, Is.EqualTo(ZooKeeperSessionState.AuthFailed));
+        await session.DisposeAsync().AsTask().WithinDeadline();
+        Assert.That(session.State, Is.EqualTo(ZooKeeperSessionState.AuthFailed));
         Assert.That(RecordedLog.Instance.Entries.Select(e => e.Text), Has.None.Contains("secret-token"));
+    }
+
+    [Test]
+    public async Task What_a_server_says_behind_its_refusal_of_the_credentials_is_not_heard()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        Task adding = session.AddAuthAsync(new ZooKeeperAuth("nonsense", "x"u8));
+        await connection.ReadAsync(OpCode.Auth);
+        Task<ZnodeStat?> watching = session.ExistsAsync("/a", _ => { });
+        FakeRequest exists = await connection.ReadAsync(OpCode.Exists);
+        var both = new JuteWriter();
+        foreach ((int xid, ZooKeeperErrorCode error) in ((int, ZooKeeperErrorCode)[])[(Xid.Auth, ZooKeeperErrorCode.AuthFailed), (exists.Xid, ZooKeeperErrorCode.NoNode)])
+        {
+            int start = both.BeginFrame();
+            both.Int32(xid);
+            both.Int64(0);
+            both.Int32((int)error);
+            both.EndFrame(start);
+        }
+
+        await connection.SendBytesAsync(both.Written);
+        await Waiting.ThrowsZooKeeper(adding);
+
+        // A watch of a session that has ended would never tell of its end.
+        Assert.That((await Waiting.ThrowsZooKeeper(watching)).Code, Is.EqualTo(ZooKeeperErrorCode.AuthFailed));
     }
 
     [Test]
@@ -260,11 +301,25 @@ public sealed class SessionEndTests
     {
         await using var server = new FakeServer();
         var time = new ManualTime();
-        await using var client = new ZooKeeperClient(server.Options(time) with { Auth = [ZooKeeperAuth.Digest("u", "p")] });
+        await using var client = new ZooKeeperClient(server.Options(time) with { Auth = [ZooKeeperAuth.Digest("u", "p")], LoggerFactory = null });
+        var states = new System.Collections.Concurrent.ConcurrentQueue<ZooKeeperClientState>();
+        client.StateChanged += states.Enqueue;
+        await using WatchedValue value = client.Watch("/v");
+        Task waiting = client.GetSessionAsync().AsTask();
+        Task campaign = new LeaderElection(client, new LeaderElectionOptions
+        {
+            LeaderPath = "/leader", TermPath = "/term", CandidateId = "a", LeaderData = () => default,
+        }).CampaignAsync();
         FakeConnection connection = await server.AcceptSessionAsync();
         await connection.ReadAsync(OpCode.Auth);
         await connection.ReplyAsync(Xid.Auth, 0, null, ZooKeeperErrorCode.AuthFailed);
         await connection.WaitForEndAsync();
+        ZooKeeperException refused = await Waiting.ThrowsZooKeeper(waiting);
+        Assert.That(refused.Code, Is.EqualTo(ZooKeeperErrorCode.AuthFailed));
+        Assert.That(refused.Message, Does.Contain("the server refused the credentials of scheme digest"));
+        Assert.That((await Waiting.ThrowsZooKeeper(campaign)).Code, Is.EqualTo(ZooKeeperErrorCode.AuthFailed));
+        await Waiting.Until(() => states.LastOrDefault() == ZooKeeperClientState.AuthFailed);
+        Task<ZooKeeperSession> later = client.GetSessionAsync().AsTask();
         Task<FakeConnection> accepting = server.AcceptAsync();
         await Waiting.Until(() => time.PendingTimers > 0);
         Assert.That(accepting.IsCompleted, Is.False);
@@ -275,7 +330,11 @@ public sealed class SessionEndTests
         await next.GrantAsync(0x30, 4000);
         await next.ReadAsync(OpCode.Auth);
         await next.ReplyAsync(Xid.Auth, 0, null, ZooKeeperErrorCode.Ok);
-        Assert.That((await client.GetSessionAsync().WithinDeadline()).SessionId, Is.EqualTo(0x30));
+        Assert.That((await later.WithinDeadline()).SessionId, Is.EqualTo(0x30));
+        await Waiting.Until(() => states.LastOrDefault() == ZooKeeperClientState.Connected);
+
+        // What follows a znode goes on.
+        await next.ReadAsync(OpCode.Sync);
     }
 
     [Test]

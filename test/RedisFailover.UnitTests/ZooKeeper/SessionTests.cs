@@ -187,8 +187,9 @@ public sealed class SessionTests
         using CancellationTokenSource over = new();
         Task<ZooKeeperSession> connecting = ZooKeeperSession.ConnectAsync(options, over.Token);
         Task<System.Net.Sockets.TcpClient> served = serving.AcceptTcpClientAsync();
-        while (!served.IsCompleted)
+        for (int refusals = 0; !served.IsCompleted; refusals++)
         {
+            Assert.That(refusals, Is.LessThan(5), "connections refused by the one address, none made to the other");
             Task<System.Net.Sockets.TcpClient> refused = refusing.AcceptTcpClientAsync();
             if (await Task.WhenAny(refused, served).WithinDeadline() == refused)
             {
@@ -204,18 +205,82 @@ public sealed class SessionTests
     }
 
     [Test]
+    public async Task An_address_whose_certificate_is_not_trusted_does_not_stand_before_the_next_one()
+    {
+        using var key = System.Security.Cryptography.ECDsa.Create();
+        var request = new System.Security.Cryptography.X509Certificates.CertificateRequest("CN=zk.example", key, System.Security.Cryptography.HashAlgorithmName.SHA256);
+        using System.Security.Cryptography.X509Certificates.X509Certificate2 certificate = request.CreateSelfSigned(DateTimeOffset.UnixEpoch, DateTimeOffset.MaxValue);
+        using var untrusted = new System.Net.Sockets.TcpListener(IPAddress.Parse("127.0.0.2"), 0);
+        untrusted.Start();
+        int port = ((IPEndPoint)untrusted.LocalEndpoint).Port;
+        using var next = new System.Net.Sockets.TcpListener(IPAddress.Loopback, port);
+        next.Start();
+        ZooKeeperOptions options = new()
+        {
+            Connection = ZooKeeperConnectionString.Parse($"zk.example:{port}"),
+            Tls = new ZooKeeperTls(),
+            Resolve = (_, _) => Task.FromResult<IPAddress[]>([IPAddress.Parse("127.0.0.2"), IPAddress.Loopback]),
+
+            // It stands still: there is no second attempt.
+            TimeProvider = new ManualTime(),
+        };
+        using CancellationTokenSource over = new();
+        Task<ZooKeeperSession> connecting = ZooKeeperSession.ConnectAsync(options, over.Token);
+        using System.Net.Sockets.TcpClient refused = await untrusted.AcceptTcpClientAsync().WithinDeadline();
+        await using var tls = new System.Net.Security.SslStream(refused.GetStream());
+        Task greeting = tls.AuthenticateAsServerAsync(certificate);
+        using System.Net.Sockets.TcpClient tried = await next.AcceptTcpClientAsync().WithinDeadline();
+        await over.CancelAsync();
+        await connecting.ContinueWith(_ => { }, TaskScheduler.Default).WithinDeadline();
+        await greeting.ContinueWith(_ => { }, TaskScheduler.Default).WithinDeadline();
+    }
+
+    [Test]
     public async Task A_session_that_ends_by_a_defect_leaves_no_connection_behind()
     {
         await using var server = new FakeServer();
-        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+
+        // The time stands still: no silence ends the connection.
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync(server.Options(new ManualTime()));
         await using ZooKeeperSession owned = session;
 #pragma warning disable CA2012 // It is about one that is not awaited.
         session.GetDataAsync("/a").ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(() => throw new InvalidOperationException("a user's mistake, on the reader"));
 #pragma warning restore CA2012
-        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), "x");
+        Task<ZnodeStat> pending = session.SetDataAsync("/a", default).AsTask();
+        FakeRequest read = await connection.ReadAsync(OpCode.GetData);
+        await connection.ReadAsync(OpCode.SetData);
+        await connection.ReplyDataAsync(read, "x");
         await Waiting.Until(() => session.State == ZooKeeperSessionState.Expired);
         await connection.WaitForEndAsync();
-        Assert.That((await Waiting.ThrowsZooKeeper(session.SetDataAsync("/a", default).AsTask())).MayHaveBeenApplied, Is.False);
+        ZooKeeperException sent = await Waiting.ThrowsZooKeeper(pending);
+        Assert.That((sent.Code, sent.MayHaveBeenApplied), Is.EqualTo((ZooKeeperErrorCode.SystemError, true)));
+        ZooKeeperException late = await Waiting.ThrowsZooKeeper(session.SetDataAsync("/a", default).AsTask());
+        Assert.That((late.Code, late.MayHaveBeenApplied), Is.EqualTo((ZooKeeperErrorCode.SystemError, false)));
+        Assert.That(late.Message, Does.Contain("a user's mistake, on the reader"));
+    }
+
+    [Test]
+    public async Task Code_that_throws_after_the_reading_was_taken_from_its_thread_ends_the_session_too()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        using var release = new ManualResetEventSlim();
+#pragma warning disable CA2012 // It is about one that is not awaited.
+        session.GetDataAsync("/a").ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(() =>
+        {
+            release.Wait();
+            throw new InvalidOperationException("a user's mistake, after a while");
+        });
+#pragma warning restore CA2012
+        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), "x");
+        ValueTask<Znode> get = session.GetDataAsync("/b");
+        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), "y");
+        await get.WithinDeadline();
+        release.Set();
+        await Waiting.Until(() => session.State == ZooKeeperSessionState.Expired);
+        await connection.WaitForEndAsync();
+        Assert.That((await Waiting.ThrowsZooKeeper(session.SetDataAsync("/a", default).AsTask())).Message, Does.Contain("a user's mistake, after a while"));
     }
 
     [Test]
@@ -317,6 +382,77 @@ public sealed class SessionTests
             await connection.ReplyDataAsync(last, "third");
             Assert.That(Encoding.UTF8.GetString((await kept.WithinDeadline()).Data.Span), Is.EqualTo("kept"));
             Assert.That(Encoding.UTF8.GetString((await third.WithinDeadline()).Data.Span), Is.EqualTo("third"));
+        }
+    }
+
+    [Test]
+    public async Task A_cancelled_read_sets_no_watch()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        using var cancel = new CancellationTokenSource();
+        var told = new System.Collections.Concurrent.ConcurrentQueue<string>();
+        Task[] cancelled =
+        [
+            session.GetDataAsync("/a", _ => told.Enqueue("data"), cancel.Token).AsTask(),
+            session.ExistsAsync("/a", _ => told.Enqueue("existence"), cancel.Token),
+            session.GetChildrenAsync("/a", _ => told.Enqueue("children"), cancel.Token),
+        ];
+        FakeRequest data = await connection.ReadAsync(OpCode.GetData);
+        FakeRequest existence = await connection.ReadAsync(OpCode.Exists);
+        FakeRequest children = await connection.ReadAsync(OpCode.GetChildren2);
+        await cancel.CancelAsync();
+        foreach (Task read in cancelled)
+        {
+            Assert.That(async () => await read.WithinDeadline(), Throws.InstanceOf<OperationCanceledException>());
+        }
+
+        await connection.ReplyDataAsync(data, "x");
+        await connection.ReplyAsync(existence, w => FakeConnection.WriteStat(w, 1));
+        await connection.ReplyAsync(children, w =>
+        {
+            w.Int32(0);
+            FakeConnection.WriteStat(w, 1);
+        });
+        ValueTask<Znode> fence = session.GetDataAsync("/b", _ => told.Enqueue("fence"));
+        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), "y");
+        await fence.WithinDeadline();
+        await connection.SendEventAsync(WatchedEventType.Deleted, "/a");
+        await connection.SendEventAsync(WatchedEventType.Deleted, "/b");
+        await Waiting.Until(() => told.Contains("fence"));
+        Assert.That(told, Is.EqualTo(new[] { "fence" }));
+    }
+
+    [Test]
+    public async Task Data_may_be_changed_as_soon_as_the_call_has_returned_also_without_a_connection()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        connection.Close();
+        await Waiting.Until(() => session.State == ZooKeeperSessionState.Disconnected);
+        FakeConnection next = await server.AcceptAsync();
+        byte[] data = [1, 2, 3];
+        Task[] writes =
+        [
+            session.SetDataAsync("/a", data).AsTask(),
+            session.CreateAsync("/b", data),
+            session.MultiAsync([ZnodeOperation.SetData("/c", data)]),
+        ];
+        data.AsSpan().Clear();
+        await next.ReadConnectAsync();
+        await next.GrantAsync(session.SessionId, 4000);
+        foreach (OpCode op in (OpCode[])[OpCode.SetData, OpCode.Create, OpCode.Multi])
+        {
+            FakeRequest request = await next.ReadAsync(op);
+            Assert.That(Convert.ToHexString(request.Body), Does.Contain("00000003010203"), op.ToString());
+            await next.ReplyAsync(request, null, ZooKeeperErrorCode.NoNode);
+        }
+
+        foreach (Task write in writes)
+        {
+            await Waiting.ThrowsZooKeeper(write);
         }
     }
 

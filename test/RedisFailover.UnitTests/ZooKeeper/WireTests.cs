@@ -27,8 +27,11 @@ public sealed class WireTests
             await connection.SendBytesAsync(new[] { one });
         }
 
-        Assert.That(Text(await first.WithinDeadline()), Is.EqualTo("first"));
-        Assert.That(Text(await second.WithinDeadline()), Is.EqualTo("second"));
+        // The zxid is what a frame ends with.
+        Znode read = await first.WithinDeadline();
+        Assert.That((Text(read), read.Stat.ChildrenZxid), Is.EqualTo(("first", 0x101L)));
+        read = await second.WithinDeadline();
+        Assert.That((Text(read), read.Stat.ChildrenZxid), Is.EqualTo(("second", 0x102L)));
     }
 
     [Test]
@@ -44,13 +47,15 @@ public sealed class WireTests
             FakeRequest a = await connection.ReadAsync(OpCode.GetData);
             FakeRequest b = await connection.ReadAsync(OpCode.GetData);
             var both = new JuteWriter();
-            WriteData(both, a.Xid, 0x101, "first");
-            WriteData(both, b.Xid, 0x102, "second");
+            WriteData(both, a.Xid, (2 * cut) + 1, "first");
+            WriteData(both, b.Xid, (2 * cut) + 2, "second");
             byte[] bytes = both.Written.ToArray();
             await connection.SendBytesAsync(bytes.AsMemory(0, Math.Min(cut, bytes.Length)));
             await connection.SendBytesAsync(bytes.AsMemory(Math.Min(cut, bytes.Length)));
-            Assert.That(Text(await first.WithinDeadline()), Is.EqualTo("first"));
-            Assert.That(Text(await second.WithinDeadline()), Is.EqualTo("second"));
+            Znode read = await first.WithinDeadline();
+            Assert.That((Text(read), read.Stat.ChildrenZxid), Is.EqualTo(("first", (2L * cut) + 1)));
+            read = await second.WithinDeadline();
+            Assert.That((Text(read), read.Stat.ChildrenZxid), Is.EqualTo(("second", (2L * cut) + 2)));
         }
     }
 
@@ -96,12 +101,17 @@ public sealed class WireTests
         (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
         await using ZooKeeperSession owned = session;
         Task<Znode> read = session.GetDataAsync("/a").AsTask();
+        Task<Znode> other = session.GetDataAsync("/b").AsTask();
         Task<ZnodeStat> write = session.SetDataAsync("/a", "x"u8.ToArray()).AsTask();
         await connection.ReadAsync(OpCode.GetData);
-        FakeRequest second = await connection.ReadAsync(OpCode.SetData);
-        await connection.ReplyAsync(second, w => FakeConnection.WriteStat(w, 1));
+        FakeRequest second = await connection.ReadAsync(OpCode.GetData);
+        await connection.ReadAsync(OpCode.SetData);
+
+        // Nothing but its number says that it is not the reply to the first.
+        await connection.ReplyDataAsync(second, "b's");
 
         Assert.That((await Waiting.ThrowsZooKeeper(read)).MayHaveBeenApplied, Is.False);
+        Assert.That((await Waiting.ThrowsZooKeeper(other)).Code, Is.EqualTo(ZooKeeperErrorCode.ConnectionLoss));
         ZooKeeperException lost = await Waiting.ThrowsZooKeeper(write);
         Assert.That(lost.Code, Is.EqualTo(ZooKeeperErrorCode.ConnectionLoss));
         Assert.That(lost.MayHaveBeenApplied, Is.True);
@@ -297,7 +307,7 @@ public sealed class WireTests
         writer.Int64(zxid);
         writer.Int32(0);
         writer.Buffer(Encoding.UTF8.GetBytes(data));
-        FakeConnection.WriteStat(writer, 1);
+        FakeConnection.WriteStat(writer, zxid);
         writer.EndFrame(start);
     }
 }
