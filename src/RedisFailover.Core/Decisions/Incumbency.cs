@@ -83,7 +83,7 @@ internal static class Incumbency
         {
             questions = [.. questions, .. awaited.Where(n => n is { IsAnswering: true }).Select(n => new Inspect(n.Address))];
             wakeAt = wakeAt is null || patience < wakeAt ? patience : wakeAt;
-            string less = $"master {topology.Master} was restarted and has less than before; if {string.Join(" or ", awaited.Select(n => n.Address))} comes within {policy.ReturnPatience.TotalSeconds:0} s and has it, it takes over";
+            string less = $"master {topology.Master} was restarted and may have less than before; if {string.Join(" or ", awaited.Select(n => n.Address))} comes within {policy.ReturnPatience.TotalSeconds:0} s and has it, it takes over";
             warning = warning is null ? less : $"{less}; {warning}";
         }
 
@@ -176,7 +176,8 @@ internal static class Incumbency
     {
         NodeView master = view.Node(topology.Master!);
         if (!master.IsMaster || topology.Identity is not { RunId.Length: > 0, HasData: true } known || master.Info!.RunId == known.RunId
-            || master.Info.CommonOffset(known) >= known.Offset
+            // The znode's offset is that of the last change: only who has seen the run that ended knows how far it had come.
+            || (master.BeforeRestart is { } last && last.RunId == known.RunId && master.Info.CommonOffset(known) >= Math.Max(known.Offset, last.Offset))
             || (master.OnlineSince ?? now) + policy.ReturnPatience is var until && now >= until)
         {
             return ([], null);
