@@ -56,6 +56,12 @@ internal sealed partial class Ledger
             return;
         }
 
+        // Restarted while it refused the monitors, it says only now what it came back with.
+        if (_returned == (master, master.Life) && IsRefusing(master, Long))
+        {
+            return;
+        }
+
         string[] live = [leader.Name, .. leader.View.OtherMonitors.Keys];
         int doubtful = live.Count(name => !(_monitors[name] is var m && m.IsWell(Long) && network.IsCalm(m.Place, master.Place, Long) && network.IsCalm(m.Place, Server.Place, Long)));
         Require(doubtful * 2 > live.Length, $"{leader.Name} began a failover from {master.Name}, which is well and which all but {doubtful} of {live.Length} monitors can reach");
@@ -85,7 +91,7 @@ internal sealed partial class Ledger
     private void CheckWipe(SimulatedRedis node, SimulatedRedis master, string run)
     {
         if (Server!.Topology is not { State: TopologyState.Ok or TopologyState.FailingOver } topology || (topology.Master ?? topology.Intent?.From) != master.Address || master.RunId != run || !master.IsWell(3 * World.Second) || IsNeverPromoted(node)
-            || !node.IsWell(Long) || !Server.IsWell(Long))
+            || !node.IsWell(Long) || !Server.IsWell(Long) || _nodes.Values.Any(n => IsRefusing(n, Long)))
         {
             return;
         }
@@ -124,5 +130,7 @@ internal sealed partial class Ledger
         }
     }
 
-    private bool IsHeard(SimulatedMonitor monitor, SimulatedRedis node) => node.IsWell(Heard) && network.IsCalm(monitor.Place, node.Place, Heard);
+    private bool IsRefusing(SimulatedRedis node, long window) => node.IsRefusing || world.Now - node.RefusedAt < window;
+
+    private bool IsHeard(SimulatedMonitor monitor, SimulatedRedis node) => node.IsWell(Heard) && !IsRefusing(node, Heard) && network.IsCalm(monitor.Place, node.Place, Heard);
 }

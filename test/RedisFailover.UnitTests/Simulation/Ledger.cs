@@ -148,6 +148,9 @@ internal sealed partial class Ledger(World world, Network network, FailoverPolic
             CheckCandidate(monitor, Node(promote.Node));
             CheckSinglePromotion(monitor, Node(promote.Node));
             Require(
+                monitor.View.Node(promote.Node).Evidence is not (Evidence.Denied or Evidence.Nonsense),
+                $"{monitor.Name} promotes {promote.Node}, which refuses it, by what it said before");
+            Require(
                 promote.Despite is not null || !IsNeverPromoted(Node(promote.Node)),
                 $"{monitor.Name} promotes {promote.Node}, which is never to be promoted");
             Require(

@@ -50,7 +50,11 @@ internal sealed partial class SimulatedMonitor
             case Inspect inspect:
                 _probers[inspect.Node].Command(_ => null, (_, info, asked) =>
                 {
-                    _probers[inspect.Node].Report(info, asked);
+                    if (info is not null)
+                    {
+                        _probers[inspect.Node].Report(info, asked);
+                    }
+
                     Finish(null);
                 }, why => Finish(why));
                 break;
@@ -93,8 +97,8 @@ internal sealed partial class SimulatedMonitor
                 return error;
             }, (error, info, asked) =>
             {
-                string? failure = error ?? verify?.Invoke(info);
-                info = action is Detach && settings.Mutant.SkipsDetach && info.Role == NodeRole.Replica ? info with { MasterAddress = NodeInfo.Nowhere, LinkUp = false } : info;
+                string? failure = error ?? verify?.Invoke(info!);
+                info = action is Detach && settings.Mutant.SkipsDetach && info is { Role: NodeRole.Replica } ? info with { MasterAddress = NodeInfo.Nowhere, LinkUp = false } : info;
                 if (failure is null && verify is not null && isRemembered)
                 {
                     prober.Forget((n, mine) =>

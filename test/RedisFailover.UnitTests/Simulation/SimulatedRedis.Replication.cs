@@ -87,7 +87,7 @@ internal sealed partial class SimulatedRedis
     /// <summary>PSYNC, as the master answers it.</summary>
     private void Serve(ReplicaLink link, string id, long offset)
     {
-        if (IsLoading || (!IsMaster && _state != LinkState.Up))
+        if (IsLoading || IsFull || (!IsMaster && _state != LinkState.Up))
         {
             ToReplica(link, () => link.Replica.CloseLink(tellMaster: false));
             return;

@@ -36,6 +36,8 @@ internal sealed class SimulatedZooKeeper(World world, Network network, int place
 
     internal SimulatedSession? Leader { get; private set; }
 
+    internal long LeaderSince { get; private set; }
+
     internal long HistoryEpoch { get; private set; }
 
     /// <summary>What the znode holds, read again from its bytes.</summary>
@@ -108,6 +110,7 @@ internal sealed class SimulatedZooKeeper(World world, Network network, int place
         }
 
         Leader = session;
+        LeaderSince = World.Now;
         Term++;
         ledger.Elected(session.Owner.Monitor, Term);
         return (Term, false);

@@ -8,7 +8,13 @@ internal sealed partial class Simulation
     /// <summary>How long the relief of a master that refuses writes may take where nothing else is amiss.</summary>
     private const long Relieved = 8 * World.Second;
 
+    /// <summary>How long a failover may take where a replica is fit: what it takes without anybody who refuses the monitors.</summary>
+    private const long TakenOver = World.Second;
+
     private long? _stuckSince;
+
+    /// <summary>How many failovers were held to that.</summary>
+    internal int Expected { get; private set; }
 
     /// <summary>Looks in now and then and chooses, where nobody can be promoted without the loss of data.</summary>
     private void Operator() => _world.At(_world.Now + World.Second, () =>
@@ -60,8 +66,30 @@ internal sealed partial class Simulation
 
     /// <summary>Whether a replica has been well long enough to relieve the master.</summary>
     private bool IsReplaceable(SimulatedRedis master) => _server.IsWell(Relieved) && _server.Topology is { State: TopologyState.Ok } topology && topology.Master == master.Address
-        && _nodes.Any(n => n != master && !_ledger.IsNeverPromoted(n) && n.IsWell(2 * Relieved) && n.IsLinked && !n.IsLoading && _world.Now - n.ChangedAt > 2 * Relieved && topology.Replicas.Contains(n.Address))
+        && _nodes.Any(n => n != master && !_ledger.IsNeverPromoted(n) && IsFit(n) && topology.Replicas.Contains(n.Address))
         && _monitors.All(m => m.IsWell(2 * Relieved));
+
+    private bool IsFit(SimulatedRedis node) => node.IsWell(2 * Relieved) && node.IsLinked && !node.IsLoading && !node.IsRefusing && _world.Now - node.RefusedAt > Relieved && _world.Now - node.ChangedAt > Relieved / 4;
+
+    /// <summary>
+    /// A master was killed while nothing else is amiss but that nodes refuse the monitors: another takes over in time, unless those that refuse
+    /// are needed to know where acknowledged writes are.
+    /// </summary>
+    private void Expect(SimulatedRedis master)
+    {
+        int life = master.Life;
+        if (!_calm || master.IsUp || _policy.FailoverInterval > TimeSpan.Zero || !IsReplaceable(master) || _server.Leader is null || _world.Now - _server.LeaderSince < Relieved / 2 || Everyone().Any(p => Everyone().Any(q => !_network.IsCalm(p.Place, q.Place, Relieved)))
+            || (_server.Topology!.WriteQuorum is { } quorum && quorum.Replicas.Count(r => _ledger.Node(r) is var n && IsFit(n) && quorum.Runs.GetValueOrDefault(r) == n.RunId) < quorum.Needed))
+        {
+            return;
+        }
+
+        Expected++;
+        long at = _world.Now;
+        _world.At(at + TakenOver, () => Unless(master.IsUp || master.Life != life || (_server.Topology is { State: TopologyState.Ok, Master: { } next } && next != master.Address), () => Unreplaced(master)));
+    }
+
+    private static void Unreplaced(SimulatedRedis master) => throw new Violation($"master {master.Name} was killed, and nobody takes over in {TakenOver / World.Ms} ms");
 
     private static void Unrelieved(SimulatedRedis master) => throw new Violation($"master {master.Name} refuses writes and is not relieved");
 
@@ -137,7 +165,7 @@ internal sealed partial class Simulation
     /// </summary>
     private void Durable()
     {
-        if (!_calm || _nodes.Any(_ledger.IsNeverPromoted) || _ledger.WasForced)
+        if (!_calm || Faults.Any(f => f.Kind is FaultKind.Deny or FaultKind.DenyOneMonitor or FaultKind.FillConnections) || _nodes.Any(_ledger.IsNeverPromoted) || _ledger.WasForced)
         {
             return;
         }

@@ -73,6 +73,7 @@ internal sealed partial class Simulation
         {
             case FaultKind.KillNode:
                 Die(node, fault);
+                Expect(node);
                 break;
             case FaultKind.KillAllNodes:
                 foreach (SimulatedRedis each in _nodes)
@@ -215,6 +216,15 @@ internal sealed partial class Simulation
                     _server.Resume();
                 });
                 break;
+            case FaultKind.Deny:
+                Deny([node], _monitors, fault);
+                break;
+            case FaultKind.DenyOneMonitor:
+                Deny(_nodes, [monitor], fault);
+                break;
+            case FaultKind.FillConnections:
+                Unless(node.IsFull || !node.IsUp, () => Fill(node, fault));
+                break;
             case FaultKind.DeleteLeader:
                 _world.Tell("human", "deletes the leader's znode");
                 _server.Do(_server.DeleteLeader);
@@ -249,6 +259,37 @@ internal sealed partial class Simulation
 
         node.Kill();
         Later(fault.For, () => Unless(node.IsUp, node.Start));
+    }
+
+    private void Deny(IReadOnlyList<SimulatedRedis> nodes, IReadOnlyList<SimulatedMonitor> monitors, Fault fault)
+    {
+        (SimulatedRedis Node, SimulatedMonitor[] Monitors)[] those = [.. nodes.Select(n => (n, monitors.Where(m => !n.Denied.Contains(m)).ToArray()))];
+        string names = $"refused by {string.Join(" and ", nodes.Select(n => n.Name))}";
+        _world.Tell(string.Join(' ', monitors.Select(m => m.Name)), names);
+        foreach ((SimulatedRedis node, SimulatedMonitor[] denied) in those)
+        {
+            node.Deny(denied, endsConnections: fault.LosesData);
+        }
+
+        Later(fault.For, () =>
+        {
+            _world.Tell(string.Join(' ', monitors.Select(m => m.Name)), $"no longer {names}");
+            foreach ((SimulatedRedis node, SimulatedMonitor[] denied) in those)
+            {
+                node.Allow(denied);
+            }
+        });
+    }
+
+    private void Fill(SimulatedRedis node, Fault fault)
+    {
+        _world.Tell(node.Name, "takes no more connections");
+        node.Fill(endsConnections: fault.LosesData);
+        Later(fault.For, () =>
+        {
+            _world.Tell(node.Name, "takes connections again");
+            node.Empty();
+        });
     }
 
     private void FillDisk(SimulatedRedis node, long length)

@@ -30,6 +30,7 @@ internal sealed partial class Simulation
         _world = new World(told);
         // Of their own, so that what came later does not shift what was there.
         var more = new Dice((seed * 104_729) + 3);
+        var latest = new Dice((seed * 15_485_863) + 7);
         _calm = _dice.Percent(25);
         int monitors = _dice.Of(1, 2, 3, 3, 3, 3, 5);
         int nodes = _dice.Of(2, 3, 3, 3, 4, 5);
@@ -84,7 +85,7 @@ internal sealed partial class Simulation
             _world, _network, 1 + monitors + nodes + i, $"c{i}", _dice.Branch(), _server, _ledger, pace))];
         _foreign = nodes > 2 && _dice.Percent(10) ? _nodes[^1] : null;
         long end = _calm ? 60 * World.Second : _dice.Between(12, 30) * World.Second;
-        ImmutableArray<Fault> faults = Fault.Draw(_dice.Branch(), more.Branch(), _calm, mutant.Theme, 7 * World.Second, end);
+        ImmutableArray<Fault> faults = Fault.Draw(_dice.Branch(), more.Branch(), latest.Branch(), _calm, mutant.Theme, 7 * World.Second, end);
         Faults = choose is null ? faults : choose(faults);
         _settles = _dice.Percent(30) && !_calm;
         Prepare();
