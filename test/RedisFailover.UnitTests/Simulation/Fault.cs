@@ -48,6 +48,10 @@ internal enum FaultKind
 
     /// <summary>A node takes no more connections (maxclients).</summary>
     FillConnections,
+
+    /// <summary>Another K of write safety, and other configured nodes: the monitors are restarted one after the other.</summary>
+    ChangeQuorum,
+    RemoveNode,
 }
 
 /// <summary>
@@ -65,7 +69,7 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
     internal const int LeastIsLeft = 10, OlderSnapshot = 11, WithoutZooKeeper = 12, FullDisk = 13, AllThemes = 14;
 
     /// <summary>Later still.</summary>
-    internal const int Refusals = 14;
+    internal const int Refusals = 14, AnotherQuorum = 15;
 
     internal static ImmutableArray<Fault> Draw(Dice dice, Dice more, Dice latest, bool calm, int? theme, long from, long until)
     {
@@ -159,6 +163,22 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
         {
             AddDrama(faults, dice, at, Refusals);
         }
+
+        if (dice.Percent(20))
+        {
+            int count = 1 + dice.Next(2);
+            for (int i = 0; i < count; i++)
+            {
+                long when = dice.Percent(50) ? faults[dice.Next(faults.Count)].At - dice.Between(0, 4 * World.Second) : dice.Between(7 * World.Second, at);
+                faults.Add(new Fault(
+                    dice.Of(FaultKind.ChangeQuorum, FaultKind.RemoveNode), Math.Max(7 * World.Second, when), dice.Between(World.Second, 15 * World.Second), dice.Percent(30) ? Ruling : dice.Next(60), dice.Next(60), dice.Percent(50)));
+            }
+        }
+
+        if (dice.Percent(8))
+        {
+            AddDrama(faults, dice, at, AnotherQuorum);
+        }
     }
 
     private static FaultKind DrawRefusal(Dice dice) => dice.Of(FaultKind.Deny, FaultKind.Deny, FaultKind.DenyOneMonitor, FaultKind.FillConnections);
@@ -231,6 +251,12 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
                 faults.Add(new Fault(DrawRefusal(dice), at, lasting + (5 * World.Second), dice.Next(60), dice.Next(60), dice.Percent(50)));
                 Add(dice.Of(FaultKind.CutReplica, FaultKind.GoBackReplica, FaultKind.KillNode, FaultKind.WishForAny), dice.Between(0, World.Second), lasting);
                 Add(dice.Of(FaultKind.KillNode, FaultKind.KillNode, FaultKind.KillAllButTheLast, FaultKind.PauseNode), World.Second + dice.Between(0, 4 * World.Second), lasting);
+                break;
+            case AnotherQuorum:
+                // A replica has nothing of what another one acknowledges, and K grows meanwhile.
+                Add(FaultKind.CutReplica, dice.Between(-5, 2) * World.Second, lasting + (4 * World.Second));
+                Add(dice.Of(FaultKind.ChangeQuorum, FaultKind.ChangeQuorum, FaultKind.RemoveNode), 0, lasting, dice.Percent(30));
+                Add(FaultKind.KillAllButTheLast, (4 * World.Second) + soon, lasting);
                 break;
             default:
                 Add(FaultKind.PauseMonitor, 0, lasting);

@@ -225,7 +225,7 @@ internal sealed partial class SimulatedRedis
         foreach ((long due, SimulatedClient.Write write, NodeConnection _) in _waits.Where(w => w.Offset <= offset).ToArray())
         {
             NodeAddress[] holders = [.. _replicas.Where(r => r.Acknowledged >= due).Select(r => r.Replica.Address).Distinct()];
-            if (holders.Length < ledger.WaitFor)
+            if (holders.Length < write.WaitFor)
             {
                 continue;
             }

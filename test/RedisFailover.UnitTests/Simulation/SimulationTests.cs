@@ -42,7 +42,7 @@ public sealed class SimulationTests
     {
         Mutant mutant = Mutant.All.First(m => m.Name == name);
         Outcome outcome = Search(mutant, 1, 3_000, _ => false, failures: 1);
-        TestContext.Out.WriteLine($"{outcome.Ran} seeds: {(outcome.Failed is [var seed, ..] ? Report.Violation(seed, mutant) : "nothing")}");
+        TestContext.Out.WriteLine($"{name}: {outcome.Ran} seeds: {(outcome.Failed is [var seed, ..] ? Report.Violation(seed, mutant) : "nothing")}");
         Assert.That(outcome.Failed, Is.Not.Empty, "the simulation does not notice");
     }
 
