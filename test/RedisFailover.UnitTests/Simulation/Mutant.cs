@@ -35,7 +35,6 @@ internal sealed record Mutant(string Name)
         new("a master that refuses writes stays") { Question = NeverRefuses },
         new("a node that refuses our credentials is taken for dead") { Hearing = DeniedIsDead },
         new("what a node said before it refused our credentials counts") { Question = DeniedIsWell, Theme = Fault.Refusals },
-        new("a node that follows by its configuration makes a master") { Question = FollowsByItself },
         new("offsets of different histories are compared") { Question = OneHistory, Theme = Fault.LeastIsLeft },
         new("who was away counts by what the master said before") { Question = NeverAway, Theme = Fault.LeastIsLeft },
         new("what a node said before it failed is its last word") { Question = LastWord, Theme = Fault.OlderSnapshot },
@@ -146,11 +145,6 @@ internal sealed record Mutant(string Name)
 
     private static ClusterView DeniedIsWell(ClusterView view)
         => With(view, [.. view.Nodes.Values.Where(n => n is { Evidence: Evidence.Denied, Info: not null }).Select(n => n with { Condition = NodeCondition.Online, Evidence = null, InfoAsked = view.LeadingSince + TimeSpan.FromDays(1) })]);
-
-    private static ClusterView FollowsByItself(ClusterView view)
-        => view.Topology is { IsChangingMaster: true, Identity: { } lost, Intent.From: { } from } && view.Node(from) is { Info: { Role: NodeRole.Replica } info } node
-            ? With(view, node with { Info = info with { RunId = lost.RunId } })
-            : view;
 
     private static ClusterView OneHistory(ClusterView view) => view.Topology is { IsChangingMaster: true, Identity: { } lost }
         ? With(view, [.. view.Nodes.Values.Where(n => n.Info is { } info && info.SharesHistoryWith(lost)).Select(n => n with { Info = n.Info! with { ReplicationId = lost.ReplicationId } })])
