@@ -18,7 +18,7 @@ namespace RedisFailover;
 /// is in the published R before this monitor lets it follow the master, and every configured node that answers is in R whatever it follows.
 /// </para>
 /// <para><b>Shrinking is safe when those who stay have everything.</b> A member x leaves R when the master itself does not list it
-/// as attached and the monitors, the leading one among them, find it unavailable, and every member that stays has reached the offset that the
+/// as attached and the monitors, the leading one among them, find it unavailable (or it says that its data were never this cluster's), and every member that stays has reached the offset that the
 /// master named in that same answer. Whatever x has ever acknowledged lies below that offset, so each member of the smaller set holds all of it, and later writes are
 /// acknowledged by attached nodes, which are in R. The last member never leaves: when no replica is left, no write can be
 /// acknowledged by WAIT any more, and the one that was last in R has all that were.</para>
@@ -164,7 +164,7 @@ internal static class WriteSafety
         quorum = WithRuns(WithNewcomers(quorum, quorum, wanted), view, wanted, HasAll);
         quorum = quorum.Quorum < policy.WriteQuorum && wanted.All(n => HasAll(view.Node(n))) ? quorum with { Quorum = policy.WriteQuorum } : quorum;
         // Who is here stays, though the others' votes may not have caught up with its return: the set would change to and fro till then.
-        ImmutableArray<NodeAddress> stay = [.. wanted.Where(n => IsAttached(n) || (policy.Nodes.Contains(n) && (IsHere(n) || !Verdict.IsUnavailable(view, policy, n, out _))))];
+        ImmutableArray<NodeAddress> stay = [.. wanted.Where(n => IsAttached(n) || (policy.Nodes.Contains(n) && !IsForeign(n) && (IsHere(n) || !Verdict.IsUnavailable(view, policy, n, out _))))];
         if (stay.Length == wanted.Length || stay.IsEmpty)
         {
             return (quorum with { Replicas = wanted }, []);
@@ -177,6 +177,9 @@ internal static class WriteSafety
                 [.. behind.Where(n => n is { IsReplica: true, IsAnswering: true } && n.InfoAsked < master.InfoAsked).Select(n => new Inspect(n.Address))]);
 
         bool IsHere(NodeAddress node) => view.Node(node).IsOnline && !Membership.IsForeign(topology, view.Node(node));
+
+        // It never held anything of this cluster's, and would be missing for ever: at every failover, and where K grows.
+        bool IsForeign(NodeAddress node) => view.Node(node) is { IsInOrder: true } other && other.InfoAsked >= view.LeadingSince && Membership.IsForeign(topology, other);
 
         bool IsAttached(NodeAddress node) => master.Info!.Attached.Contains(node);
 

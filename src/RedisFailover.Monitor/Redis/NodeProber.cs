@@ -104,6 +104,7 @@ internal sealed class NodeProber : IAsyncDisposable
     }
 
     /// <summary>Asks for INFO now and reports the answer.</summary>
+    /// <exception cref="IOException">As <see cref="CommandAsync"/>; or INFO is refused: to ask again at once would be of no use.</exception>
     internal async Task InspectAsync(CancellationToken cancellationToken)
     {
         (_, NodeInfo? info, TimeSpan asked) = await CommandAsync([], cancellationToken);
@@ -114,6 +115,10 @@ internal sealed class NodeProber : IAsyncDisposable
         else if (info is not null)
         {
             Report(new NodeAnswered(_clock.Now, asked, _node, info, _clock.Now - asked));
+        }
+        else
+        {
+            throw new IOException($"{_node} refuses INFO");
         }
     }
 

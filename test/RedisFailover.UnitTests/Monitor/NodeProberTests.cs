@@ -71,6 +71,22 @@ public sealed class NodeProberTests
     }
 
     [Test]
+    public async Task A_question_that_is_refused_has_failed()
+    {
+        int asked = 0;
+        await using var node = new FakeNode(command => command[0] switch
+        {
+            "INFO" => Interlocked.Increment(ref asked) == 1 ? FakeNode.Bulk(Master) : "-NOPERM this user has no permissions\r\n",
+            "CONFIG" => "*0\r\n",
+            _ => "+PONG\r\n",
+        });
+        await using NodeProber prober = Probe(node, null);
+        await NextAsync<NodeAnswered>();
+
+        Assert.That(async () => await prober.InspectAsync(default).WithinDeadline(), Throws.InstanceOf<IOException>());
+    }
+
+    [Test]
     public async Task Watching_writes_nothing_and_a_renamed_PING_is_an_answer()
     {
         var said = new System.Collections.Concurrent.ConcurrentBag<string>();

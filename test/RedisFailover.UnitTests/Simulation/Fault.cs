@@ -41,6 +41,17 @@ internal enum FaultKind
     /// <summary>A monitor's connection to ZooKeeper is ended, or everybody's, and there is none for a while.</summary>
     EndConnection,
     EndAllConnections,
+
+    /// <summary>A node refuses the monitors' credentials; or all nodes refuse one monitor's.</summary>
+    Deny,
+    DenyOneMonitor,
+
+    /// <summary>A node takes no more connections (maxclients).</summary>
+    FillConnections,
+
+    /// <summary>Another K of write safety, and other configured nodes: the monitors are restarted one after the other.</summary>
+    ChangeQuorum,
+    RemoveNode,
 }
 
 /// <summary>
@@ -57,7 +68,10 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
     /// <summary>Those that came later, and are drawn by themselves.</summary>
     internal const int LeastIsLeft = 10, OlderSnapshot = 11, WithoutZooKeeper = 12, FullDisk = 13, AllThemes = 14;
 
-    internal static ImmutableArray<Fault> Draw(Dice dice, Dice more, bool calm, int? theme, long from, long until)
+    /// <summary>Later still.</summary>
+    internal const int Refusals = 14, AnotherQuorum = 15;
+
+    internal static ImmutableArray<Fault> Draw(Dice dice, Dice more, Dice latest, bool calm, int? theme, long from, long until)
     {
         int count = calm ? 1 + dice.Next(2) : 1 + dice.Next(7);
         ImmutableArray<Fault>.Builder faults = ImmutableArray.CreateBuilder<Fault>(count);
@@ -90,6 +104,7 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
         }
 
         AddMore(faults, more, calm, at, until);
+        AddLatest(faults, latest, calm, at);
         return faults.ToImmutable();
     }
 
@@ -122,6 +137,51 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
             AddDrama(faults, dice, at, LeastIsLeft + dice.Next(AllThemes - LeastIsLeft));
         }
     }
+
+    private static void AddLatest(ImmutableArray<Fault>.Builder faults, Dice dice, bool calm, long at)
+    {
+        if (calm)
+        {
+            if (dice.Percent(30))
+            {
+                // Whoever refuses us does so for longer than a failover takes.
+                long when = dice.Percent(50) ? faults[0].At : at + (5 * World.Second);
+                faults.Add(new Fault(DrawRefusal(dice), when - dice.Between(0, 2 * World.Second), dice.Between(12, 20) * World.Second, dice.Next(60), dice.Next(60), dice.Percent(50)));
+                faults.Add(new Fault(FaultKind.KillNode, when + dice.Between(0, 5 * World.Second), dice.Between(3, 9) * World.Second, Ruling, Ruling, false));
+            }
+
+            return;
+        }
+
+        if (dice.Percent(15))
+        {
+            long when = faults[dice.Next(faults.Count)].At + dice.Between(-2 * World.Second, World.Second);
+            faults.Add(new Fault(DrawRefusal(dice), Math.Max(7 * World.Second, when), dice.Between(World.Ms, 10 * World.Second), dice.Percent(40) ? Ruling : dice.Next(60), dice.Next(60), dice.Percent(50)));
+        }
+
+        if (dice.Percent(10))
+        {
+            AddDrama(faults, dice, at, Refusals);
+        }
+
+        if (dice.Percent(20))
+        {
+            int count = 1 + dice.Next(2);
+            for (int i = 0; i < count; i++)
+            {
+                long when = dice.Percent(50) ? faults[dice.Next(faults.Count)].At - dice.Between(0, 4 * World.Second) : dice.Between(7 * World.Second, at);
+                faults.Add(new Fault(
+                    dice.Of(FaultKind.ChangeQuorum, FaultKind.RemoveNode), Math.Max(7 * World.Second, when), dice.Between(World.Second, 15 * World.Second), dice.Percent(30) ? Ruling : dice.Next(60), dice.Next(60), dice.Percent(50)));
+            }
+        }
+
+        if (dice.Percent(8))
+        {
+            AddDrama(faults, dice, at, AnotherQuorum);
+        }
+    }
+
+    private static FaultKind DrawRefusal(Dice dice) => dice.Of(FaultKind.Deny, FaultKind.Deny, FaultKind.DenyOneMonitor, FaultKind.FillConnections);
 
     /// <summary>What chance alone brings together too seldom: one fault in the middle of what another set off.</summary>
     private static void AddDrama(ImmutableArray<Fault>.Builder faults, Dice dice, long at, int theme)
@@ -185,6 +245,18 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
             case FullDisk:
                 Add(FaultKind.FillDisk, 0, dice.Between(3, 9) * World.Second);
                 Add(dice.Of(FaultKind.KillNode, FaultKind.GoBackReplica, FaultKind.WishForAny, FaultKind.PauseNode), dice.Between(0, 5 * World.Second), lasting);
+                break;
+            case Refusals:
+                // Whoever refuses us has said before what he holds, and that may no longer be so when the master goes.
+                faults.Add(new Fault(DrawRefusal(dice), at, lasting + (5 * World.Second), dice.Next(60), dice.Next(60), dice.Percent(50)));
+                Add(dice.Of(FaultKind.CutReplica, FaultKind.GoBackReplica, FaultKind.KillNode, FaultKind.WishForAny), dice.Between(0, World.Second), lasting);
+                Add(dice.Of(FaultKind.KillNode, FaultKind.KillNode, FaultKind.KillAllButTheLast, FaultKind.PauseNode), World.Second + dice.Between(0, 4 * World.Second), lasting);
+                break;
+            case AnotherQuorum:
+                // A replica has nothing of what another one acknowledges, and K grows meanwhile.
+                Add(FaultKind.CutReplica, dice.Between(-5, 2) * World.Second, lasting + (4 * World.Second));
+                Add(dice.Of(FaultKind.ChangeQuorum, FaultKind.ChangeQuorum, FaultKind.RemoveNode), 0, lasting, dice.Percent(30));
+                Add(FaultKind.KillAllButTheLast, (4 * World.Second) + soon, lasting);
                 break;
             default:
                 Add(FaultKind.PauseMonitor, 0, lasting);

@@ -6,7 +6,7 @@ internal sealed partial class Ledger
     private const long Long = 10 * World.Second;
 
     /// <summary>The silence limit and what answers need on top.</summary>
-    private long Heard => policy.SilenceLimit.Ticks + (2 * World.Second);
+    private long Heard => configuration.Policy.SilenceLimit.Ticks + (2 * World.Second);
 
     /// <summary>A replica with less data is never promoted over one with more of the same history that could answer.</summary>
     private void CheckCandidate(SimulatedMonitor monitor, SimulatedRedis chosen)
@@ -21,7 +21,7 @@ internal sealed partial class Ledger
         {
             Seen seen = change.Nodes[other.Address];
             if (other == chosen || other.IsMaster || other.Address == view.Topology!.Intent?.From || !IsHeard(monitor, other) || seen.Life != other.Life
-                || IsNeverPromoted(other) || other.IsLoading || other.IsSyncing || world.Now - other.ChangedAt < Heard
+                || IsNeverPromoted(other) || !configuration.IsWatched(other.Address, Heard) || other.IsLoading || other.IsSyncing || world.Now - other.ChangedAt < Heard
                 || other.ReplicationId != chosen.ReplicationId || seen.ReplicationId != other.ReplicationId
                 || view.Failed.ContainsKey(new Promote(other.Address)))
             {
@@ -51,7 +51,13 @@ internal sealed partial class Ledger
     /// <summary>No failover from a master that has been well, and well seen by so many monitors that those who are not are no majority.</summary>
     private void CheckNeed(SimulatedMonitor leader, SimulatedRedis master)
     {
-        if (policy.NodeStrategy == NodeStrategy.Single || !master.IsWell(Long) || !master.IsMaster || master.IsLoading || world.Now - master.ChangedAt < Long || !Server!.IsWell(Long))
+        if (configuration.Policy.NodeStrategy == NodeStrategy.Single || !master.IsWell(Long) || !master.IsMaster || master.IsLoading || world.Now - master.ChangedAt < Long || !Server!.IsWell(Long))
+        {
+            return;
+        }
+
+        // Restarted while it refused the monitors, it says only now what it came back with.
+        if (_returned == (master, master.Life) && IsRefusing(master, Long))
         {
             return;
         }
@@ -59,6 +65,35 @@ internal sealed partial class Ledger
         string[] live = [leader.Name, .. leader.View.OtherMonitors.Keys];
         int doubtful = live.Count(name => !(_monitors[name] is var m && m.IsWell(Long) && network.IsCalm(m.Place, master.Place, Long) && network.IsCalm(m.Place, Server.Place, Long)));
         Require(doubtful * 2 > live.Length, $"{leader.Name} began a failover from {master.Name}, which is well and which all but {doubtful} of {live.Length} monitors can reach");
+    }
+
+    /// <summary>Whoever comes into office, or back into it, stands in the history, and whom he replaces.</summary>
+    private static void CheckHistory(Topology before, Topology after, HistoryEntry? record)
+    {
+        if (after is not { State: TopologyState.Ok, Master: { } master } || (before.State == TopologyState.Ok && before.Master == master))
+        {
+            return;
+        }
+
+        NodeAddress? from = before.Intent is { } intent ? intent.From : before.Master;
+        Require(
+            record is { Kind: HistoryKind.Adopted or HistoryKind.Failover or HistoryKind.Switchover or HistoryKind.Restored } && record.Epoch == after.Epoch && record.To == master && record.From == from
+                && (record.Kind != HistoryKind.Restored || from == master),
+            $"{master} is in office in epoch {after.Epoch} after {from}, and the history says {record?.Kind} of epoch {record?.Epoch} from {record?.From} to {record?.To}");
+    }
+
+    /// <summary>In the end: what was promoted in an epoch stands in the history with that epoch, or what became of it with a later one.</summary>
+    internal void CheckHistory()
+    {
+        foreach ((long epoch, SimulatedRedis node, int _) in _promotions)
+        {
+            Require(Server!.History.Any(h => h.Epoch >= epoch), $"{node.Name} was promoted in epoch {epoch}, and the history knows no such epoch");
+        }
+
+        foreach ((long epoch, NodeAddress master) in _masters.OrderBy(m => m.Key))
+        {
+            Require(Server!.History.Any(h => h.Epoch == epoch && h.To == master), $"{master} was in office in epoch {epoch}, which is not in the history");
+        }
     }
 
     /// <summary>A planned switchover loses no acknowledged write.</summary>
@@ -84,8 +119,8 @@ internal sealed partial class Ledger
     /// </summary>
     private void CheckWipe(SimulatedRedis node, SimulatedRedis master, string run)
     {
-        if (Server!.Topology is not { State: TopologyState.Ok or TopologyState.FailingOver } topology || (topology.Master ?? topology.Intent?.From) != master.Address || master.RunId != run || !master.IsWell(3 * World.Second) || IsNeverPromoted(node)
-            || !node.IsWell(Long) || !Server.IsWell(Long))
+        if (Server!.Topology is not { State: TopologyState.Ok or TopologyState.FailingOver } topology || (topology.Master ?? topology.Intent?.From) != master.Address || master.RunId != run || !configuration.IsWatched(node.Address, Long) || !configuration.IsWatched(master.Address, Long) || !master.IsWell(3 * World.Second) || IsNeverPromoted(node)
+            || !node.IsWell(Long) || !Server.IsWell(Long) || _nodes.Values.Any(n => IsRefusing(n, Long)))
         {
             return;
         }
@@ -114,7 +149,7 @@ internal sealed partial class Ledger
             {
                 Require(
                     Commit.Contains(held, write.Made) || (handsOver is not null && !Commit.Contains(handsOver.Data, write.Made)),
-                    $"{node.Name} becomes the master without write {write.Number}: {policy.WriteQuorum} replicas of {write.On!.Name} had acknowledged it");
+                    $"{node.Name} becomes the master without write {write.Number}: {write.WaitFor} replicas of {write.On!.Name} had acknowledged it");
             }
         }
 
@@ -124,5 +159,7 @@ internal sealed partial class Ledger
         }
     }
 
-    private bool IsHeard(SimulatedMonitor monitor, SimulatedRedis node) => node.IsWell(Heard) && network.IsCalm(monitor.Place, node.Place, Heard);
+    private bool IsRefusing(SimulatedRedis node, long window) => node.IsRefusing || world.Now - node.RefusedAt < window;
+
+    private bool IsHeard(SimulatedMonitor monitor, SimulatedRedis node) => node.IsWell(Heard) && !IsRefusing(node, Heard) && network.IsCalm(monitor.Place, node.Place, Heard);
 }

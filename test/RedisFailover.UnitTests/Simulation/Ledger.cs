@@ -4,7 +4,7 @@ namespace RedisFailover.UnitTests.Simulation;
 /// Sees everything that no process of the simulation can see, and objects: the invariants that must hold at every step. Where a
 /// guarantee needs a precondition (the node could have answered), it is judged by what was really so, not by what a monitor believed.
 /// </summary>
-internal sealed partial class Ledger(World world, Network network, FailoverPolicy policy)
+internal sealed partial class Ledger(World world, Network network, Configuration configuration)
 {
     /// <summary>More actions of one monitor within a second are a loop that spins.</summary>
     private const int MostActions = 600;
@@ -28,10 +28,10 @@ internal sealed partial class Ledger(World world, Network network, FailoverPolic
 
     internal List<SimulatedClient.Write> Acknowledgements { get; } = [];
 
-    internal bool IsWriteSafe => policy.WriteSafety == WriteSafetyMode.Replicated;
+    internal bool IsWriteSafe => configuration.Policy.WriteSafety == WriteSafetyMode.Replicated;
 
     /// <summary>K of WAIT K.</summary>
-    internal int WaitFor => IsWriteSafe ? policy.WriteQuorum : 1;
+    internal int WaitFor => configuration.WaitFor;
 
     /// <summary>Whether an operator had a node promoted whatever it lacked.</summary>
     internal bool WasForced => _forced.Count > 0;
@@ -57,7 +57,7 @@ internal sealed partial class Ledger(World world, Network network, FailoverPolic
 
     internal int NextId() => ++_ids;
 
-    internal bool IsNeverPromoted(SimulatedRedis node) => node.Priority == 0 || policy.NeverPromote.Contains(node.Address);
+    internal bool IsNeverPromoted(SimulatedRedis node) => node.Priority == 0 || configuration.Policy.NeverPromote.Contains(node.Address);
 
     internal void Watched(SimulatedMonitor monitor)
     {
@@ -114,7 +114,7 @@ internal sealed partial class Ledger(World world, Network network, FailoverPolic
 
         if (decision.Actions is [Promote promote] && decision.Reason.Contains("it has all of", StringComparison.Ordinal) && view.Topology is { Intent.From: { } from } topology)
         {
-            _handover = (topology.Epoch, Node(from), Node(promote.Node), Node(from).Life, world.Now + policy.PauseLimit.Ticks / 2);
+            _handover = (topology.Epoch, Node(from), Node(promote.Node), Node(from).Life, world.Now + configuration.Policy.PauseLimit.Ticks / 2);
         }
     }
 
@@ -147,6 +147,9 @@ internal sealed partial class Ledger(World world, Network network, FailoverPolic
         {
             CheckCandidate(monitor, Node(promote.Node));
             CheckSinglePromotion(monitor, Node(promote.Node));
+            Require(
+                monitor.View.Node(promote.Node).Evidence is not (Evidence.Denied or Evidence.Nonsense),
+                $"{monitor.Name} promotes {promote.Node}, which refuses it, by what it said before");
             Require(
                 promote.Despite is not null || !IsNeverPromoted(Node(promote.Node)),
                 $"{monitor.Name} promotes {promote.Node}, which is never to be promoted");
@@ -192,7 +195,7 @@ internal sealed partial class Ledger(World world, Network network, FailoverPolic
     {
         // A node that had left the set and attached itself again is not in it before the master's next INFO is published: that is outside the claim.
         if (IsWriteSafe && Server!.Topology is { WriteQuorum: { } quorum } topology && (topology.Master ?? topology.Intent?.From) == node.Address
-            && holders.Count(quorum.Replicas.Contains) >= Math.Min(quorum.Quorum, quorum.Replicas.Length))
+            && holders.Count(quorum.Replicas.Contains) >= Math.Min(Math.Max(quorum.Quorum, configuration.Claimed), quorum.Replicas.Length))
         {
             _safe.Add(write);
             SafeWrites++;
@@ -217,6 +220,7 @@ internal sealed partial class Ledger(World world, Network network, FailoverPolic
                 $"epoch {after.Epoch} has two masters: {_masters[after.Epoch]} and {master}");
         }
 
+        CheckHistory(before, after, publication.Record);
         if (before.State == TopologyState.Ok && after.State == TopologyState.FailingOver)
         {
             Failovers++;
@@ -233,6 +237,10 @@ internal sealed partial class Ledger(World world, Network network, FailoverPolic
             CheckOffice(before, after, Node(inOffice));
         }
     }
+
+    /// <summary>A client was told of a topology.</summary>
+    internal static void Told(SimulatedClient client, Topology topology, int version)
+        => Require(version <= client.KnownVersion || topology.Epoch >= client.Known.Epoch, $"{client.Name} sees the epoch go back from {client.Known.Epoch} to {topology.Epoch}");
 
     /// <summary>A node took a write.</summary>
     internal void Written(SimulatedRedis node, SimulatedClient.Write write)

@@ -33,6 +33,14 @@ internal sealed record Mutant(string Name)
         new("a node of priority 0 is promoted") { Question = AnyPriority },
         new("a failover begins without ZooKeeper") { Question = view => view with { ZooKeeperLostAt = null }, Theme = Fault.WithoutZooKeeper },
         new("a master that refuses writes stays") { Question = NeverRefuses },
+        new("a node that refuses our credentials is taken for dead") { Hearing = DeniedIsDead },
+        new("what a node said before it refused our credentials counts") { Question = DeniedIsWell, Theme = Fault.Refusals },
+        new("offsets of different histories are compared") { Question = OneHistory, Theme = Fault.LeastIsLeft },
+        new("who was away counts by what the master said before") { Question = NeverAway, Theme = Fault.LeastIsLeft },
+        new("what a node said before it failed is its last word") { Question = LastWord, Theme = Fault.OlderSnapshot },
+        new("a heartbeat is the word of a node that has loaded") { Hearing = BackByHeartbeat, Theme = Fault.OlderSnapshot },
+        new("a higher K is in force at once") { QuestionByPolicy = HigherQuorum, Theme = Fault.AnotherQuorum },
+        new("a promotion is not in the history") { Answer = WithoutHistory },
         new("a decision depends on more than the view") { Answer = Moody },
     ];
 
@@ -53,6 +61,11 @@ internal sealed record Mutant(string Name)
 
     private Func<ClusterView, ClusterView>? Question { get; init; }
 
+    private Func<ClusterView, FailoverPolicy, ClusterView>? QuestionByPolicy { get; init; }
+
+    /// <summary>What becomes of what is observed, and of what is known before.</summary>
+    private Func<ClusterView, Observation, (ClusterView, Observation)>? Hearing { get; init; }
+
     private Func<ClusterView, Decision, Decision>? Answer { get; init; }
 
     [ThreadStatic]
@@ -61,8 +74,15 @@ internal sealed record Mutant(string Name)
     internal Decision Decide(ClusterView view, FailoverPolicy policy, TimeSpan now)
     {
         policy = Policy is null ? policy : Policy(policy);
-        Decision decision = FailoverDecider.Decide(Question is null || view.Term is null ? view : Question(view), policy, now);
+        view = view.Term is null ? view : Question?.Invoke(view) ?? QuestionByPolicy?.Invoke(view, policy) ?? view;
+        Decision decision = FailoverDecider.Decide(view, policy, now);
         return Answer is null ? decision : Answer(view, decision);
+    }
+
+    internal ClusterView Apply(ClusterView view, Observation observation, FailoverPolicy policy)
+    {
+        (view, observation) = Hearing?.Invoke(view, observation) ?? (view, observation);
+        return view.Apply(observation, policy);
     }
 
     public override string ToString() => Name;
@@ -97,7 +117,7 @@ internal sealed record Mutant(string Name)
     private static ClusterView NoHolders(ClusterView view)
         => view.Topology is { IsChangingMaster: true } topology ? view with { Topology = topology with { WriteQuorum = null } } : view;
 
-    private static ClusterView AnyRun(ClusterView view) => view.Topology is { WriteQuorum: { } quorum } topology
+    private static ClusterView AnyRun(ClusterView view) => view.Topology is { IsChangingMaster: true, WriteQuorum: { } quorum } topology
         ? view with { Topology = topology with { WriteQuorum = quorum with { Runs = quorum.Runs.Clear() } } }
         : view;
 
@@ -116,6 +136,46 @@ internal sealed record Mutant(string Name)
         Nodes = view.Nodes.SetItems(view.Nodes.Values.Where(n => n.RefusesWritesSince is not null)
             .Select(n => KeyValuePair.Create(n.Address, n with { RefusesWritesSince = null }))),
     };
+
+    private static (ClusterView, Observation) DeniedIsDead(ClusterView view, Observation observation)
+        => (view, observation is NodeFailed { Evidence: Evidence.Denied } denied ? denied with { Evidence = Evidence.Refused } : observation);
+
+    private static (ClusterView, Observation) BackByHeartbeat(ClusterView view, Observation observation)
+        => (observation is NodeBeat beat && view.Node(beat.Node) is { Info: not null, Evidence: Evidence.Loading or Evidence.Closed or Evidence.Refused } node ? With(view, node with { Evidence = Evidence.Silent }) : view, observation);
+
+    private static ClusterView DeniedIsWell(ClusterView view)
+        => With(view, [.. view.Nodes.Values.Where(n => n is { Evidence: Evidence.Denied, Info: not null }).Select(n => n with { Condition = NodeCondition.Online, Evidence = null, InfoAsked = view.LeadingSince + TimeSpan.FromDays(1) })]);
+
+    private static ClusterView OneHistory(ClusterView view) => view.Topology is { IsChangingMaster: true, Identity: { } lost }
+        ? With(view, [.. view.Nodes.Values.Where(n => n.Info is { } info && info.SharesHistoryWith(lost)).Select(n => n with { Info = n.Info! with { ReplicationId = lost.ReplicationId } })])
+        : view;
+
+    private static ClusterView NeverAway(ClusterView view) => view.Topology is { State: TopologyState.Ok, Master: { } master }
+        ? With(view, [.. view.Nodes.Values.Where(n => n.Address != master).Select(n => n with { LastFailedAt = TimeSpan.MinValue, OnlineSince = n.OnlineSince is null ? null : TimeSpan.Zero })])
+        : view;
+
+    private static ClusterView LastWord(ClusterView view) => view.Topology is { IsChangingMaster: true }
+        ? With(view, [.. view.Nodes.Values.Select(n => n with { LastFailedAt = TimeSpan.MinValue })])
+        : view;
+
+    private static ClusterView HigherQuorum(ClusterView view, FailoverPolicy policy) => view.Topology is { WriteQuorum: { } quorum } topology && quorum.Quorum < policy.WriteQuorum
+        ? view with { Topology = topology with { WriteQuorum = quorum with { Quorum = policy.WriteQuorum } } }
+        : view;
+
+    private static Decision WithoutHistory(ClusterView view, Decision decision) => decision with
+    {
+        Actions = [.. decision.Actions.Select(a => a is PublishTopology { Record.Kind: HistoryKind.Failover } publication ? publication with { Record = null } : a)],
+    };
+
+    private static ClusterView With(ClusterView view, params ReadOnlySpan<NodeView> nodes)
+    {
+        foreach (NodeView node in nodes)
+        {
+            view = view with { Nodes = view.Nodes.SetItem(node.Address, node) };
+        }
+
+        return view;
+    }
 
     private static Decision Restless(ClusterView view, Decision decision)
         => view.Term is not null && view.TopologyKnown && view.Topology is { State: TopologyState.Ok } topology && decision.Actions.IsEmpty

@@ -20,6 +20,7 @@ internal sealed class SimulatedClient(World world, Network network, int place, s
     /// <summary>The znode changed: told by a watch, late, in order.</summary>
     internal void Told(Topology topology, int version) => Network.Send(_news, () => Do(() =>
     {
+        Ledger.Told(this, topology, version);
         if (version > KnownVersion && topology.Epoch >= Known.Epoch)
         {
             (Known, KnownVersion) = (topology, version);
@@ -56,7 +57,7 @@ internal sealed class SimulatedClient(World world, Network network, int place, s
         }
 
         int attempt = ++_attempt;
-        var write = new Write(ledger.NextId(), this, dice.Percent(40)) { KnownEpoch = Known.Epoch };
+        var write = new Write(ledger.NextId(), this, dice.Percent(40)) { KnownEpoch = Known.Epoch, WaitFor = ledger.WaitFor };
         NodeConnection connection = link.Connection;
         connection.Send(answer => node.Write(write, connection, error => answer(() =>
         {
@@ -93,6 +94,9 @@ internal sealed class SimulatedClient(World world, Network network, int place, s
         internal bool Waits => waits;
 
         internal long KnownEpoch { get; init; }
+
+        /// <summary>K of its WAIT K.</summary>
+        internal int WaitFor { get; init; }
 
         internal Commit? Made { get; set; }
 

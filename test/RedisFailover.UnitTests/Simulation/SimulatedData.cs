@@ -40,8 +40,8 @@ internal sealed class NodeConnection(Process owner, SimulatedRedis node)
 
     internal Process Owner => owner;
 
-    /// <summary>The kernel answers, also for a process that is held up.</summary>
-    internal void Connect(Action accepted, Action refused, Action closed) => node.Network.Send(_up, () =>
+    /// <summary>The kernel answers, also for a process that is held up; that it is full only the process says.</summary>
+    internal void Connect(Action accepted, Action refused, Action closed, Action? full = null) => node.Network.Send(_up, () =>
     {
         _closed = closed;
         if (node.IsUp)
@@ -49,6 +49,17 @@ internal sealed class NodeConnection(Process owner, SimulatedRedis node)
             _life = node.Life;
             node.Connections.Add(this);
             Answer(accepted);
+            node.Do(() =>
+            {
+                if (node.IsFull && node.Connections.Remove(this))
+                {
+                    Answer(() =>
+                    {
+                        IsOpen = false;
+                        (full ?? closed)();
+                    });
+                }
+            });
         }
         else
         {

@@ -48,10 +48,14 @@ internal sealed partial class SimulatedMonitor
                 End(lead, () => Finish(null), why => Finish(why));
                 break;
             case Inspect inspect:
-                _probers[inspect.Node].Command(_ => null, (_, info, asked) =>
+                Prober(inspect.Node, why => Finish(why))?.Command(_ => null, (_, info, asked) =>
                 {
-                    _probers[inspect.Node].Report(info, asked);
-                    Finish(null);
+                    if (info is not null)
+                    {
+                        _probers[inspect.Node].Report(info, asked);
+                    }
+
+                    Finish(info is null ? "it refuses INFO" : null);
                 }, why => Finish(why));
                 break;
             case Promote promote:
@@ -85,7 +89,11 @@ internal sealed partial class SimulatedMonitor
 
         void Redis(NodeAddress on, Func<SimulatedRedis, string?> run, Func<NodeInfo, string?>? verify, Action<SimulatedRedis, NodeConnection>? afterwards = null, bool isRemembered = true)
         {
-            SimulatedProber prober = _probers[on];
+            if (Prober(on, why => Finish(why)) is not { } prober)
+            {
+                return;
+            }
+
             prober.Command(n =>
             {
                 string? error = run(n);
@@ -93,8 +101,8 @@ internal sealed partial class SimulatedMonitor
                 return error;
             }, (error, info, asked) =>
             {
-                string? failure = error ?? verify?.Invoke(info);
-                info = action is Detach && settings.Mutant.SkipsDetach && info.Role == NodeRole.Replica ? info with { MasterAddress = NodeInfo.Nowhere, LinkUp = false } : info;
+                string? failure = error ?? verify?.Invoke(info!);
+                info = action is Detach && settings.Mutant.SkipsDetach && info is { Role: NodeRole.Replica } ? info with { MasterAddress = NodeInfo.Nowhere, LinkUp = false } : info;
                 if (failure is null && verify is not null && isRemembered)
                 {
                     prober.Forget((n, mine) =>
@@ -126,6 +134,17 @@ internal sealed partial class SimulatedMonitor
 
             Observe(new ActionFinished(Clock, action, failure, info, version) { Asked = asked ?? Clock });
         }
+    }
+
+    private SimulatedProber? Prober(NodeAddress node, Action<string> otherwise)
+    {
+        if (_probers.TryGetValue(node, out SimulatedProber? prober))
+        {
+            return prober;
+        }
+
+        otherwise($"{node} is not watched");
+        return null;
     }
 
     private static string? Set(SimulatedRedis node, int? minReplicas) => minReplicas is { } count ? node.SetMinReplicas(count) : null;

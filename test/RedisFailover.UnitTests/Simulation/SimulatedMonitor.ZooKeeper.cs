@@ -105,7 +105,7 @@ internal sealed partial class SimulatedMonitor
     private void Abstain()
     {
         bool again = _abstainedAt is { } at && Clock - at < TimeSpan.FromMinutes(5);
-        _abstention = again ? TimeSpan.FromTicks(Math.Min(2 * _abstention.Ticks, 60 * World.Second)) : policy.SightPatience;
+        _abstention = again ? TimeSpan.FromTicks(Math.Min(2 * _abstention.Ticks, 60 * World.Second)) : Policy.SightPatience;
         _abstainedAt = Clock;
         _saw = Reached();
         _abstains = true;
@@ -121,7 +121,7 @@ internal sealed partial class SimulatedMonitor
     }
 
     /// <summary>How many of the configured nodes answer.</summary>
-    private int Reached() => View.Nodes.Values.Count(n => n.Condition == NodeCondition.Online && policy.Nodes.Contains(n.Address));
+    private int Reached() => View.Nodes.Values.Count(n => n.Condition == NodeCondition.Online && Policy.Nodes.Contains(n.Address));
 
     private void Campaign()
     {

@@ -35,7 +35,7 @@ internal sealed class ProcessTime(Process process) : TimeProvider
 /// A monitor: the real view and the real decider in a loop with the semantics of the Coordinator, an election, a lease, probers.
 /// </summary>
 internal sealed partial class SimulatedMonitor(
-    World world, Network network, int place, string name, Dice dice, FailoverPolicy policy, SimulatedZooKeeper server, Ledger ledger, MonitorSettings settings)
+    World world, Network network, int place, string name, Dice dice, Configuration configuration, SimulatedZooKeeper server, Ledger ledger, MonitorSettings settings)
     : Process(world, network, place, name)
 {
     private readonly List<Observation> _observations = [];
@@ -61,7 +61,10 @@ internal sealed partial class SimulatedMonitor(
 
     internal ProcessTime? Time { get; private set; }
 
-    internal FailoverPolicy Policy => policy;
+    internal bool IsStopping { get; private set; }
+
+    /// <summary>As it was configured when it started.</summary>
+    internal FailoverPolicy Policy { get; private set; } = configuration.Policy;
 
     /// <summary>The clock that decisions see.</summary>
     internal void Observe(Observation observation)
@@ -79,6 +82,7 @@ internal sealed partial class SimulatedMonitor(
     /// <summary>Stops as a service stops: gives the lead up and closes the session.</summary>
     internal void Stop()
     {
+        IsStopping = true;
         if (Lead is { } lead)
         {
             End(lead);
@@ -95,16 +99,17 @@ internal sealed partial class SimulatedMonitor(
     protected override void Started()
     {
         Time = new ProcessTime(this);
-        View = new ClusterView { Nodes = policy.Nodes.ToImmutableSortedDictionary(n => n, n => new NodeView(n)) };
+        IsStopping = false;
+        Policy = configuration.Policy;
+        View = new ClusterView { Nodes = Policy.Nodes.ToImmutableSortedDictionary(n => n, n => new NodeView(n)) };
         (Lead, _report, _reportedAt, _alarmAt, _isScheduled, _isEntered) = (null, MonitorReport.None, -1, null, false, false);
         (_abstainedAt, _abstains, _isWithoutZooKeeper) = (null, false, false);
         _observations.Clear();
         _present.Clear();
         _probers.Clear();
-        foreach (NodeAddress node in policy.Nodes)
+        foreach (NodeAddress node in Policy.Nodes)
         {
-            _probers[node] = new SimulatedProber(this, ledger.Node(node));
-            _probers[node].Start();
+            Watch(node);
         }
 
         _client = new SimulatedZooKeeperClient(this, server, dice.Branch(), settings.ZooKeeper);
@@ -127,6 +132,12 @@ internal sealed partial class SimulatedMonitor(
         Lead = null;
     }
 
+    private void Watch(NodeAddress node)
+    {
+        _probers[node] = new SimulatedProber(this, ledger.Node(node));
+        _probers[node].Start();
+    }
+
     private void Coordinate()
     {
         _isScheduled = false;
@@ -134,16 +145,16 @@ internal sealed partial class SimulatedMonitor(
         ClusterView view = before;
         foreach (Observation observation in _observations)
         {
-            view = view.Apply(observation, policy);
+            view = settings.Mutant.Apply(view, observation, Policy);
             _alarmAt = observation is Tick ? null : _alarmAt;
         }
 
         _observations.Clear();
         TimeSpan now = Clock;
-        Decision decision = settings.Mutant.Decide(view, policy, now);
+        Decision decision = settings.Mutant.Decide(view, Policy, now);
         if (++_decisions % settings.CheckEvery == 0)
         {
-            ledger.Repeats(view, policy, now, decision, settings.Mutant);
+            ledger.Repeats(view, Policy, now, decision, settings.Mutant);
         }
 
         view = view.Start(decision.Actions, now);
@@ -158,6 +169,11 @@ internal sealed partial class SimulatedMonitor(
         {
             _abstains = false;
             Campaign();
+        }
+
+        if (view.Topology?.Master is { } master && !_probers.ContainsKey(master))
+        {
+            Watch(master);
         }
 
         Publish(view);

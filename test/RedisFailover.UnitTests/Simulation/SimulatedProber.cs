@@ -7,6 +7,9 @@ internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis n
     private const long FirstRetry = World.Ms;
     private const long LongestRetry = 250 * World.Ms;
 
+    /// <summary>For so long a node that said that it is full may close connections without saying it again.</summary>
+    private const long IsFull = 10 * World.Second;
+
     private readonly FailoverPolicy _policy = monitor.Policy;
     private readonly List<Waiting> _waiting = [];
     private NodeConnection? _connection;
@@ -19,6 +22,8 @@ internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis n
     private long _nextInfo;
     private bool _isLoading;
     private int _missed;
+    private long _begun;
+    private long _fullUntil = long.MinValue;
 
     private long Timeout => _policy.ProbeTimeout.Ticks;
 
@@ -26,7 +31,16 @@ internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis n
     {
         NodeConnection connection = _connection = new NodeConnection(monitor, node);
         _isReady = false;
-        connection.Connect(() => Ready(connection), () => End(connection, Evidence.Refused, "connection refused"), () => End(connection, Evidence.Closed, "connection closed by the node"));
+        _begun = monitor.Clock.Ticks;
+        connection.Connect(
+            () => Ready(connection),
+            () => End(connection, Evidence.Refused, "connection refused"),
+            () => End(connection, Evidence.Closed, "connection closed by the node"),
+            () =>
+            {
+                _fullUntil = monitor.Clock.Ticks + IsFull;
+                End(connection, Evidence.Denied, Full);
+            });
         monitor.After(Timeout, () =>
         {
             if (_connection == connection && !_isReady)
@@ -38,10 +52,12 @@ internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis n
         });
     }
 
+    private static string Full => "it takes no more connections (maxclients), so that the monitors cannot watch it";
+
     internal void Abandon() => _connection?.Abandon();
 
     /// <summary>Runs a command and INFO on the node; its answer, or why there is none.</summary>
-    internal void Command(Func<SimulatedRedis, string?> run, Action<string?, NodeInfo, TimeSpan> answered, Action<string> failed)
+    internal void Command(Func<SimulatedRedis, string?> run, Action<string?, NodeInfo?, TimeSpan> answered, Action<string> failed)
     {
         if (_connection is not { } connection || !_isReady)
         {
@@ -54,8 +70,9 @@ internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis n
         _waiting.Add(waiting);
         connection.Send(answer =>
         {
-            string? error = run(node);
-            NodeInfo info = node.Info();
+            bool denied = node.Denied.Contains(monitor);
+            string? error = denied ? "NOPERM" : run(node);
+            NodeInfo? info = denied ? null : node.Info();
             answer(() =>
             {
                 _lastReply = monitor.Clock.Ticks;
@@ -78,7 +95,13 @@ internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis n
     {
         if (_connection is { } connection && _isReady)
         {
-            connection.Send(_ => run(node, connection));
+            connection.Send(_ =>
+            {
+                if (!node.Denied.Contains(monitor))
+                {
+                    run(node, connection);
+                }
+            });
         }
     }
 
@@ -162,12 +185,17 @@ internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis n
         connection.Send(answer =>
         {
             NodeInfo? info = askInfo ? node.Info() : null;
+            bool denied = node.Denied.Contains(monitor);
             bool loading = node.IsLoading;
             answer(() =>
             {
                 _lastReply = monitor.Clock.Ticks;
-                _isLoading = loading;
-                if (loading)
+                _isLoading = loading && !denied;
+                if (denied)
+                {
+                    End(connection, Evidence.Denied, "it refuses our credentials (NOPERM)");
+                }
+                else if (loading)
                 {
                     Failed(Evidence.Loading, "it is loading its data set");
                 }
@@ -190,6 +218,11 @@ internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis n
             return;
         }
 
+        if (evidence == Evidence.Closed && _begun < _fullUntil && monitor.Clock.Ticks - _begun < Timeout)
+        {
+            (evidence, detail) = (Evidence.Denied, Full);
+        }
+
         connection.Abandon();
         _connection = null;
         _isReady = false;
@@ -208,7 +241,7 @@ internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis n
         _refusals = evidence is Evidence.Refused ? _refusals + 1 : 0;
         _retry = _refusals <= _policy.MaxFailures ? FirstRetry : Math.Min(_retry * 2, LongestRetry);
         bool atOnce = evidence == Evidence.Closed || (evidence == Evidence.Refused && _refusals < _policy.MaxFailures);
-        monitor.After(atOnce ? 0 : _retry, Start);
+        monitor.After(atOnce ? 0 : evidence == Evidence.Denied ? World.Second : _retry, Start);
     }
 
     private void Failed(Evidence evidence, string detail) => monitor.Observe(new NodeFailed(monitor.Clock, node.Address, evidence, detail));

@@ -87,7 +87,7 @@ internal sealed partial class SimulatedRedis
     /// <summary>PSYNC, as the master answers it.</summary>
     private void Serve(ReplicaLink link, string id, long offset)
     {
-        if (IsLoading || (!IsMaster && _state != LinkState.Up))
+        if (IsLoading || IsFull || (!IsMaster && _state != LinkState.Up))
         {
             ToReplica(link, () => link.Replica.CloseLink(tellMaster: false));
             return;
@@ -225,7 +225,7 @@ internal sealed partial class SimulatedRedis
         foreach ((long due, SimulatedClient.Write write, NodeConnection _) in _waits.Where(w => w.Offset <= offset).ToArray())
         {
             NodeAddress[] holders = [.. _replicas.Where(r => r.Acknowledged >= due).Select(r => r.Replica.Address).Distinct()];
-            if (holders.Length < ledger.WaitFor)
+            if (holders.Length < write.WaitFor)
             {
                 continue;
             }

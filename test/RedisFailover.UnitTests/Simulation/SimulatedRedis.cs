@@ -64,6 +64,17 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
     /// <summary>It starts next time from an older snapshot than its last.</summary>
     internal void TakeOlderDisk() => _goesBackAtStart = _older.Count > 0;
 
+    /// <summary>Whom it refuses for their credentials.</summary>
+    internal HashSet<Process> Denied { get; } = [];
+
+    /// <summary>Whether it takes no more connections (maxclients); those that are there are served.</summary>
+    internal bool IsFull { get; private set; }
+
+    /// <summary>When it last refused somebody his word, or let him in again.</summary>
+    internal long RefusedAt { get; private set; } = long.MinValue / 2;
+
+    internal bool IsRefusing => Denied.Count > 0 || IsFull;
+
     /// <summary>Whether its disk is full: no snapshot, and no writes as a master.</summary>
     internal bool CannotSave { get; set; }
 
@@ -75,6 +86,37 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
         : CannotSave ? "MISCONF"
         : _minReplicas.Count > 0 && _replicas.Count(r => r.IsAttached && World.Now - r.HeardByMaster <= _minReplicas.MaxLag * World.Second) < _minReplicas.Count ? "NOREPLICAS"
         : null;
+
+    internal void Deny(IEnumerable<Process> whom, bool endsConnections)
+    {
+        Process[] those = [.. whom];
+        Denied.UnionWith(those);
+        if (endsConnections)
+        {
+            Close(c => those.Contains(c.Owner));
+        }
+    }
+
+    internal void Allow(IEnumerable<Process> whom)
+    {
+        Denied.ExceptWith(whom);
+        RefusedAt = World.Now;
+    }
+
+    internal void Fill(bool endsConnections)
+    {
+        IsFull = true;
+        if (endsConnections)
+        {
+            Close(_ => true);
+        }
+    }
+
+    internal void Empty()
+    {
+        IsFull = false;
+        RefusedAt = World.Now;
+    }
 
     internal string? SetMinReplicas(int count, int? maxLag = null)
     {
@@ -164,9 +206,11 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
     }
 
     /// <summary>CLIENT KILL TYPE normal: everyone's but the caller's.</summary>
-    internal void CloseOthers(NodeConnection but)
+    internal void CloseOthers(NodeConnection but) => Close(c => c != but);
+
+    private void Close(Func<NodeConnection, bool> which)
     {
-        foreach (NodeConnection connection in Connections.Where(c => c != but).OrderBy(c => c.Owner.Place).ToArray())
+        foreach (NodeConnection connection in Connections.Where(which).OrderBy(c => c.Owner.Place).ToArray())
         {
             Connections.Remove(connection);
             connection.Close();

@@ -36,7 +36,11 @@ internal sealed class SimulatedZooKeeper(World world, Network network, int place
 
     internal SimulatedSession? Leader { get; private set; }
 
+    internal long LeaderSince { get; private set; }
+
     internal long HistoryEpoch { get; private set; }
+
+    internal List<HistoryEntry> History { get; } = [];
 
     /// <summary>What the znode holds, read again from its bytes.</summary>
     internal Topology? Topology { get; private set; }
@@ -74,7 +78,12 @@ internal sealed class SimulatedZooKeeper(World world, Network network, int place
             SetWish(null);
         }
 
-        HistoryEpoch = Math.Max(HistoryEpoch, publication.Record?.Epoch ?? 0);
+        if (publication.Record is { } record)
+        {
+            History.Add(record);
+            HistoryEpoch = Math.Max(HistoryEpoch, record.Epoch);
+        }
+
         ledger.Published(session.Owner.Monitor, term, Version - 1, before, Topology, publication);
         TellOfNodes();
         return (Version, null);
@@ -108,6 +117,7 @@ internal sealed class SimulatedZooKeeper(World world, Network network, int place
         }
 
         Leader = session;
+        LeaderSince = World.Now;
         Term++;
         ledger.Elected(session.Owner.Monitor, Term);
         return (Term, false);

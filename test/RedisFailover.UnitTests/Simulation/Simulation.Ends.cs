@@ -8,7 +8,14 @@ internal sealed partial class Simulation
     /// <summary>How long the relief of a master that refuses writes may take where nothing else is amiss.</summary>
     private const long Relieved = 8 * World.Second;
 
+    /// <summary>How long a failover may take where a replica is fit: what it takes without anybody who refuses the monitors.</summary>
+    private const long TakenOver = World.Second;
+
     private long? _stuckSince;
+    private int _asked;
+
+    /// <summary>How many failovers were held to that.</summary>
+    internal int Expected { get; private set; }
 
     /// <summary>Looks in now and then and chooses, where nobody can be promoted without the loss of data.</summary>
     private void Operator() => _world.At(_world.Now + World.Second, () =>
@@ -23,6 +30,12 @@ internal sealed partial class Simulation
             if (_world.Now - _stuckSince > Patience && Choice(topology) is { } choice && _server.Wish != choice.Address.ToString())
             {
                 _world.Tell("human", $"chooses {choice.Name}, because: {topology.Reason}");
+                _asked++;
+                if (Needless(topology) is { } why)
+                {
+                    throw new Violation($"an operator has to choose, and need not, because {why}: {topology.Reason}");
+                }
+
                 _server.SetWish(choice.Address.ToString());
             }
         }
@@ -39,6 +52,30 @@ internal sealed partial class Simulation
         }
 
         return !topology.Reason.Contains("an operator has to choose", StringComparison.Ordinal) && !topology.Reason.Contains("alone may hold a write", StringComparison.Ordinal) && _nodes.Any(n => n.IsUp && (n.IsLoading || n.IsSyncing || CanRule(n, topology)));
+    }
+
+    /// <summary>Why no operator should have to choose; null where one has to. All nodes are up and reached, and have been for some time.</summary>
+    private string? Needless(Topology topology)
+    {
+        if (topology is not { State: TopologyState.FailingOver, Intent.From: { } from, Identity: { } lost } || _nodes.Any(n => !n.IsWell(Patience / 2) || n.IsRefusing))
+        {
+            return null;
+        }
+
+        SimulatedRedis master = _ledger.Node(from);
+        if (master.IsMaster && master.RunId == lost.RunId)
+        {
+            return $"{master.Name} is as it was";
+        }
+
+        // Who is never promoted may have more than all others, and then only an operator can help.
+        if (topology.WriteQuorum is not { } quorum || !_ledger.IsWriteSafe || _nodes.Any(n => _ledger.IsNeverPromoted(n) || IsForeign(n)))
+        {
+            return null;
+        }
+
+        SimulatedRedis[] proven = [.. quorum.Replicas.Select(_ledger.Node).Where(n => n.IsUp && !n.IsLoading && !n.IsSyncing && (!quorum.Runs.TryGetValue(n.Address, out string? run) || run == n.RunId) && n.Info().SharesHistoryWith(lost) && n.Info().Keys > 0)];
+        return proven.Length >= quorum.Needed ? $"{string.Join(" and ", proven.Select(n => n.Name))} were not restarted and are enough" : null;
     }
 
     private bool CanRule(SimulatedRedis node, Topology topology)
@@ -60,8 +97,31 @@ internal sealed partial class Simulation
 
     /// <summary>Whether a replica has been well long enough to relieve the master.</summary>
     private bool IsReplaceable(SimulatedRedis master) => _server.IsWell(Relieved) && _server.Topology is { State: TopologyState.Ok } topology && topology.Master == master.Address
-        && _nodes.Any(n => n != master && !_ledger.IsNeverPromoted(n) && n.IsWell(2 * Relieved) && n.IsLinked && !n.IsLoading && _world.Now - n.ChangedAt > 2 * Relieved && topology.Replicas.Contains(n.Address))
+        && _nodes.Any(n => n != master && !_ledger.IsNeverPromoted(n) && IsFit(n) && topology.Replicas.Contains(n.Address))
         && _monitors.All(m => m.IsWell(2 * Relieved));
+
+    private bool IsFit(SimulatedRedis node) => node.IsWell(2 * Relieved) && node.IsLinked && !node.IsLoading && !node.IsRefusing && _world.Now - node.RefusedAt > Relieved && _world.Now - node.ChangedAt > Relieved / 4;
+
+    /// <summary>
+    /// A master was killed while nothing else is amiss but that nodes refuse the monitors: another takes over in time, unless those that refuse
+    /// are needed to know where acknowledged writes are.
+    /// </summary>
+    private void Expect(SimulatedRedis master)
+    {
+        int life = master.Life;
+        if (!_calm || master.IsUp || _policy.FailoverInterval > TimeSpan.Zero || !IsReplaceable(master) || _server.Leader is null || _world.Now - _server.LeaderSince < Relieved / 2 || Everyone().Any(p => Everyone().Any(q => !_network.IsCalm(p.Place, q.Place, Relieved)))
+            || (_server.Topology!.WriteQuorum is { } quorum && quorum.Replicas.Count(r => _ledger.Node(r) is var n && IsFit(n) && quorum.Runs.GetValueOrDefault(r) == n.RunId) < quorum.Needed))
+        {
+            return;
+        }
+
+        Expected++;
+        // Whether one that refuses us listens at all is tried once a second.
+        long bound = TakenOver + (master.IsRefusing || _world.Now - master.RefusedAt < 2 * World.Second ? World.Second : 0);
+        _world.At(_world.Now + bound, () => Unless(master.IsUp || master.Life != life || (_server.Topology is { State: TopologyState.Ok, Master: { } next } && next != master.Address), () => Unreplaced(master)));
+    }
+
+    private static void Unreplaced(SimulatedRedis master) => throw new Violation($"master {master.Name} was killed, and nobody takes over in time");
 
     private static void Unrelieved(SimulatedRedis master) => throw new Violation($"master {master.Name} refuses writes and is not relieved");
 
@@ -124,8 +184,9 @@ internal sealed partial class Simulation
         }
 
         int replicas = _nodes.Count(n => n.Address != topology.Master && !IsForeign(n));
-        int fence = Math.Min(_policy.WriteQuorum, replicas);
+        int fence = Math.Min(_configuration.Policy.WriteQuorum, replicas);
         return topology.WriteQuorum is not { } quorum ? "the topology names no holders of writes"
+            : quorum.Quorum != _configuration.Policy.WriteQuorum ? $"WAIT {quorum.Quorum} is in force, not {_configuration.Policy.WriteQuorum}"
             : _nodes.FirstOrDefault(n => n.Address != topology.Master && !IsForeign(n) && !quorum.Replicas.Contains(n.Address)) is { } missing ? $"{missing.Name} follows, and is not known as a holder of writes"
             : _ledger.Node(topology.Master!).MinReplicasToWrite != fence ? $"the master's min-replicas-to-write is {_ledger.Node(topology.Master!).MinReplicasToWrite}, not {fence}"
             : null;
@@ -137,7 +198,7 @@ internal sealed partial class Simulation
     /// </summary>
     private void Durable()
     {
-        if (!_calm || _nodes.Any(_ledger.IsNeverPromoted) || _ledger.WasForced)
+        if (!_calm || Faults.Any(f => f.Kind is FaultKind.Deny or FaultKind.DenyOneMonitor or FaultKind.FillConnections) || _nodes.Any(_ledger.IsNeverPromoted) || _ledger.WasForced)
         {
             return;
         }

@@ -2,6 +2,9 @@ namespace RedisFailover.UnitTests.Simulation;
 
 internal sealed partial class Simulation
 {
+    /// <summary>In so long what clients sent with the former K is answered, and masters have been asked since.</summary>
+    private const long Settled = 3 * World.Second;
+
     private readonly List<Undo> _undo = [];
 
     /// <summary>How the cluster is found: replicas that follow a master, all empty, or replicas only.</summary>
@@ -73,6 +76,7 @@ internal sealed partial class Simulation
         {
             case FaultKind.KillNode:
                 Die(node, fault);
+                Expect(node);
                 break;
             case FaultKind.KillAllNodes:
                 foreach (SimulatedRedis each in _nodes)
@@ -215,6 +219,21 @@ internal sealed partial class Simulation
                     _server.Resume();
                 });
                 break;
+            case FaultKind.Deny:
+                Deny([node], _monitors, fault);
+                break;
+            case FaultKind.DenyOneMonitor:
+                Deny(_nodes, [monitor], fault);
+                break;
+            case FaultKind.FillConnections:
+                Unless(node.IsFull || !node.IsUp, () => Fill(node, fault));
+                break;
+            case FaultKind.ChangeQuorum:
+                ChangeQuorum(fault);
+                break;
+            case FaultKind.RemoveNode:
+                Remove(node, fault);
+                break;
             case FaultKind.DeleteLeader:
                 _world.Tell("human", "deletes the leader's znode");
                 _server.Do(_server.DeleteLeader);
@@ -249,6 +268,99 @@ internal sealed partial class Simulation
 
         node.Kill();
         Later(fault.For, () => Unless(node.IsUp, node.Start));
+    }
+
+    private void Deny(IReadOnlyList<SimulatedRedis> nodes, IReadOnlyList<SimulatedMonitor> monitors, Fault fault)
+    {
+        (SimulatedRedis Node, SimulatedMonitor[] Monitors)[] those = [.. nodes.Select(n => (n, monitors.Where(m => !n.Denied.Contains(m)).ToArray()))];
+        string names = $"refused by {string.Join(" and ", nodes.Select(n => n.Name))}";
+        _world.Tell(string.Join(' ', monitors.Select(m => m.Name)), names);
+        foreach ((SimulatedRedis node, SimulatedMonitor[] denied) in those)
+        {
+            node.Deny(denied, endsConnections: fault.LosesData);
+        }
+
+        Later(fault.For, () =>
+        {
+            _world.Tell(string.Join(' ', monitors.Select(m => m.Name)), $"no longer {names}");
+            foreach ((SimulatedRedis node, SimulatedMonitor[] denied) in those)
+            {
+                node.Allow(denied);
+            }
+        });
+    }
+
+    private void Fill(SimulatedRedis node, Fault fault)
+    {
+        _world.Tell(node.Name, "takes no more connections");
+        node.Fill(endsConnections: fault.LosesData);
+        Later(fault.For, () =>
+        {
+            _world.Tell(node.Name, "takes connections again");
+            node.Empty();
+        });
+    }
+
+    /// <summary>Applications wait for more replicas before the monitors count on it, and for fewer after they do.</summary>
+    private void ChangeQuorum(Fault fault)
+    {
+        int next = _configuration.Policy.WriteQuorum == 1 ? 2 : 1;
+        if (!_ledger.IsWriteSafe || _nodes.Length < 3 || _configuration.WaitFor != _configuration.Policy.WriteQuorum)
+        {
+            return;
+        }
+
+        _world.Tell("human", $"sets the write quorum to {next}");
+        bool rises = next > _configuration.Policy.WriteQuorum;
+        if (rises)
+        {
+            _configuration.Wait(next);
+        }
+
+        _world.At(_world.Now + (rises ? Settled : 0), () => Roll(_configuration.Policy with { WriteQuorum = next }, fault));
+        _world.At(_world.Now + (2 * Settled), () => _configuration.Wait(next));
+    }
+
+    private void Remove(SimulatedRedis node, Fault fault)
+    {
+        if (_configuration.Policy.Nodes.Length < 3 || !_configuration.Policy.Nodes.Contains(node.Address))
+        {
+            return;
+        }
+
+        _world.Tell("human", $"takes {node.Name} out of the configuration");
+        Roll(_configuration.Policy with { Nodes = _configuration.Policy.Nodes.Remove(node.Address) }, fault);
+        Later(fault.For, () =>
+        {
+            _world.Tell("human", $"puts {node.Name} back into the configuration");
+            Roll(_configuration.Policy with { Nodes = [.. _policy.Nodes.Where(n => n == node.Address || _configuration.Policy.Nodes.Contains(n))] }, fault);
+        });
+    }
+
+    /// <summary>Restarts the monitors one after the other.</summary>
+    private void Roll(FailoverPolicy next, Fault fault)
+    {
+        _configuration.Change(next);
+        for (int i = 0; i < _monitors.Length; i++)
+        {
+            SimulatedMonitor monitor = _monitors[(i + Math.Abs(fault.Other)) % _monitors.Length];
+            _world.At(_world.Now + (i * (fault.LosesData ? World.Second : 100 * World.Ms)), () => Unless(!monitor.IsUp || monitor.Policy == _configuration.Policy, () => Restart(monitor)));
+        }
+    }
+
+    private void Restart(SimulatedMonitor monitor)
+    {
+        _world.Tell(monitor.Name, "is restarted with another configuration");
+        if (monitor.IsPaused)
+        {
+            monitor.Kill();
+        }
+        else
+        {
+            monitor.Stop();
+        }
+
+        Later(100 * World.Ms, () => Unless(monitor.IsUp, monitor.Start));
     }
 
     private void FillDisk(SimulatedRedis node, long length)
@@ -340,6 +452,7 @@ internal sealed partial class Simulation
 
         foreach (SimulatedMonitor monitor in _monitors)
         {
+            Unless(!monitor.IsStopping, monitor.Kill);
             Unless(monitor.IsUp, monitor.Start);
         }
     }

@@ -9,6 +9,7 @@ namespace RedisFailover.UnitTests.Simulation;
 internal sealed partial class Simulation
 {
     private const long Bound = 60 * World.Second;
+    private const long Promptly = 25 * World.Second;
     private const long Quiet = 3 * World.Second;
 
     private readonly World _world;
@@ -16,6 +17,7 @@ internal sealed partial class Simulation
     private readonly Ledger _ledger;
     private readonly Dice _dice;
     private readonly FailoverPolicy _policy;
+    private readonly Configuration _configuration;
     private readonly SimulatedZooKeeper _server;
     private readonly ImmutableArray<SimulatedRedis> _nodes;
     private readonly ImmutableArray<SimulatedMonitor> _monitors;
@@ -30,6 +32,7 @@ internal sealed partial class Simulation
         _world = new World(told);
         // Of their own, so that what came later does not shift what was there.
         var more = new Dice((seed * 104_729) + 3);
+        var latest = new Dice((seed * 15_485_863) + 7);
         _calm = _dice.Percent(25);
         int monitors = _dice.Of(1, 2, 3, 3, 3, 3, 5);
         int nodes = _dice.Of(2, 3, 3, 3, 4, 5);
@@ -54,7 +57,8 @@ internal sealed partial class Simulation
         };
         _policy = _policy with { NeverPromote = nodes > 2 && more.Percent(15) ? [_policy.Nodes[more.Next(nodes)]] : [] };
         _network = new Network(_world, _dice.Branch(), 1 + monitors + nodes + clients);
-        _ledger = new Ledger(_world, _network, _policy);
+        _configuration = new Configuration(_world, _policy);
+        _ledger = new Ledger(_world, _network, _configuration);
         var zooKeeper = new ZooKeeperSettings { SessionTimeout = session, NoFence = mutant.IgnoresFence, NoVersionCheck = mutant.IgnoresVersion };
         _server = _ledger.Server = new SimulatedZooKeeper(_world, _network, 0, _ledger, zooKeeper);
         var redis = new RedisSettings
@@ -78,13 +82,13 @@ internal sealed partial class Simulation
 
         var settings = new MonitorSettings(zooKeeper, mutant, told ? 1 : 16);
         _monitors = [.. Enumerable.Range(0, monitors).Select(i => new SimulatedMonitor(
-            _world, _network, 1 + i, $"m{i}", _dice.Branch(), _policy, _server, _ledger, settings))];
+            _world, _network, 1 + i, $"m{i}", _dice.Branch(), _configuration, _server, _ledger, settings))];
         long pace = _dice.Of(60, 150, 400) * World.Ms;
         _clients = [.. Enumerable.Range(0, clients).Select(i => new SimulatedClient(
             _world, _network, 1 + monitors + nodes + i, $"c{i}", _dice.Branch(), _server, _ledger, pace))];
         _foreign = nodes > 2 && _dice.Percent(10) ? _nodes[^1] : null;
         long end = _calm ? 60 * World.Second : _dice.Between(12, 30) * World.Second;
-        ImmutableArray<Fault> faults = Fault.Draw(_dice.Branch(), more.Branch(), _calm, mutant.Theme, 7 * World.Second, end);
+        ImmutableArray<Fault> faults = Fault.Draw(_dice.Branch(), more.Branch(), latest.Branch(), _calm, mutant.Theme, 7 * World.Second, end);
         Faults = choose is null ? faults : choose(faults);
         _settles = _dice.Percent(30) && !_calm;
         Prepare();
@@ -131,6 +135,9 @@ internal sealed partial class Simulation
             Heal();
         }
 
+        // The only waiting that is longer is for an operator, who is asked only where that is necessary.
+        long asked = _asked;
+        Await(() => IsWritable() || _asked > asked, "writable after all faults were healed", Promptly);
         Await(IsWell, "well after all faults were healed");
         foreach (SimulatedClient client in _clients)
         {
@@ -139,16 +146,17 @@ internal sealed partial class Simulation
 
         Await(() => IsWell() && _world.Now - _ledger.LastActionAt > Quiet, "at rest after all faults were healed");
         Durable();
+        _ledger.CheckHistory();
     }
 
-    private void Await(Func<bool> condition, string what)
+    private void Await(Func<bool> condition, string what, long bound = Bound)
     {
-        long deadline = _world.Now + Bound;
+        long deadline = _world.Now + bound;
         while (!condition())
         {
             if (_world.Now >= deadline)
             {
-                throw new Violation($"not {what} within {Bound / World.Second} s: {Ailment()}");
+                throw new Violation($"not {what} within {bound / World.Second} s: {Ailment()}");
             }
 
             _world.Run(_world.Now + (200 * World.Ms));

@@ -42,7 +42,7 @@ public sealed class SimulationTests
     {
         Mutant mutant = Mutant.All.First(m => m.Name == name);
         Outcome outcome = Search(mutant, 1, 3_000, _ => false, failures: 1);
-        TestContext.Out.WriteLine($"{outcome.Ran} seeds: {(outcome.Failed is [var seed, ..] ? Report.Violation(seed, mutant) : "nothing")}");
+        TestContext.Out.WriteLine($"{name}: {outcome.Ran} seeds: {(outcome.Failed is [var seed, ..] ? Report.Violation(seed, mutant) : "nothing")}");
         Assert.That(outcome.Failed, Is.Not.Empty, "the simulation does not notice");
     }
 
@@ -70,6 +70,7 @@ public sealed class SimulationTests
         int failovers = 0;
         int switchovers = 0;
         int safeWrites = 0;
+        int expected = 0;
         var failed = new SortedSet<ulong>();
         Parallel.For(0, 2, new ParallelOptions { MaxDegreeOfParallelism = 2 }, _ =>
         {
@@ -95,6 +96,7 @@ public sealed class SimulationTests
                     failovers += simulation.Ledger.Failovers;
                     switchovers += simulation.Ledger.Switchovers;
                     safeWrites += simulation.Ledger.SafeWrites;
+                    expected += simulation.Expected;
                     if (!holds)
                     {
                         failed.Add(seed);
@@ -102,13 +104,13 @@ public sealed class SimulationTests
                 }
             }
         });
-        return new Outcome(ran, events, virtualTime, failovers, switchovers, safeWrites, failed.ToImmutableArray());
+        return new Outcome(ran, events, virtualTime, failovers, switchovers, safeWrites, expected, failed.ToImmutableArray());
     }
 
-    private sealed record Outcome(int Ran, long Events, long VirtualTime, int Failovers, int Switchovers, int SafeWrites, ImmutableArray<ulong> Failed)
+    private sealed record Outcome(int Ran, long Events, long VirtualTime, int Failovers, int Switchovers, int SafeWrites, int Expected, ImmutableArray<ulong> Failed)
     {
         internal string Summary(TimeSpan took) => string.Create(
             CultureInfo.InvariantCulture,
-            $"{Ran} seeds in {took.TotalSeconds:0.0} s ({Ran / took.TotalSeconds:0}/s), {Events / Math.Max(1, Ran)} events and {VirtualTime / World.Second / Math.Max(1, Ran)} virtual seconds each, {Failovers} failovers, {Switchovers} switchovers, {SafeWrites} safe writes");
+            $"{Ran} seeds in {took.TotalSeconds:0.0} s ({Ran / took.TotalSeconds:0}/s), {Events / Math.Max(1, Ran)} events and {VirtualTime / World.Second / Math.Max(1, Ran)} virtual seconds each, {Failovers} failovers ({Expected} of them expected at once), {Switchovers} switchovers, {SafeWrites} safe writes");
     }
 }
