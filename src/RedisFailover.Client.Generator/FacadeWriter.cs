@@ -76,23 +76,30 @@ internal static class FacadeWriter
         string flags = member.Flags ?? $"default({Flags})";
         code.AppendLine("    {")
             .AppendLine($"        var call = Blocking({kind}, {flags});")
-            .AppendLine("        while (true)")
-            .AppendLine("        {")
-            .AppendLine("            var target = call.Target(_db);")
-            .AppendLine("            try")
-            .AppendLine("            {");
+            .AppendLine("        var target = call.Target(_db);")
+            .AppendLine("        try")
+            .AppendLine("        {");
         string arguments = Join(member, p => p.Name == member.Flags ? "call.Flags" : p.Name);
+        code.AppendLine($"            {(member.ReturnsVoid ? "" : "return ")}target.{member.Name}({arguments});")
+            .AppendLine("        }")
+            .AppendLine("        catch (global::System.Exception failure)")
+            .AppendLine("        {");
+
+        // Copies: what a lambda captures of the parameters themselves would be allocated when the member begins, by each call.
+        foreach (FacadeMember.Argument argument in member.Parameters.Where(p => p.Name != member.Flags))
+        {
+            code.AppendLine($"            var {Kept(argument)} = {argument.Name};");
+        }
+
+        string again = $"node.{member.Name}({Join(member, p => p.Name == member.Flags ? "withoutRole" : Kept(p))})";
         code.AppendLine(member.ReturnsVoid
-            ? $"                target.{member.Name}({arguments});\n                return;"
-            : $"                return target.{member.Name}({arguments});");
-        code.AppendLine("            }")
-            .AppendLine("            catch (global::System.Exception failure)")
-            .AppendLine("            {")
-            .AppendLine("                call.Failed(failure);")
-            .AppendLine("            }")
+                ? $"            call.Again(failure, _db, (node, withoutRole) => {{ {again}; return default(Nothing); }});"
+                : $"            return call.Again(failure, _db, (node, withoutRole) => {again});")
             .AppendLine("        }")
             .AppendLine("    }").AppendLine();
     }
+
+    private static string Kept(FacadeMember.Argument argument) => "kept_" + argument.Name.Substring(1);
 
     private static void WriteCall(StringBuilder code, FacadeMember member)
     {

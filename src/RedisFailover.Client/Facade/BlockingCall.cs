@@ -11,13 +11,22 @@ internal struct BlockingCall(NodeSet nodes, CommandClass kind, CommandFlags flag
     /// <summary>The caller's flags without the role: the node is chosen already, and its multiplexer would judge them by its own idea of itself.</summary>
     public readonly CommandFlags Flags => flags & ~StackExchangeVersion.RoleMask;
 
+    /// <summary>The node for the first attempt, which the caller makes in its own place.</summary>
     public IDatabase Target(int database)
     {
-        CommandFlags wanted = _retries is null ? flags : _retries.Redirect(flags);
-        _node = nodes.Current.NodeFor(kind, wanted) ?? nodes.NodeFor(kind, wanted, _retries ??= new Retries(nodes, kind, whenAmbiguous));
+        _node = nodes.Current.NodeFor(kind, flags) ?? nodes.NodeFor(kind, flags, _retries = NewRetries());
         return _node.Database(database);
     }
 
-    /// <summary>Returns when the call may be sent again; throws what the caller is to see otherwise.</summary>
-    public void Failed(Exception failure) => (_retries ??= new Retries(nodes, kind, whenAmbiguous)).After(failure, _node!);
+    /// <summary>Makes further attempts after that one has failed; throws what the caller is to see when they end in vain.</summary>
+    public readonly T Again<T>(Exception failure, int database, Func<IDatabase, CommandFlags, T> send)
+    {
+        Retries retries = (_retries ?? NewRetries()).After(_node);
+        (CommandFlags wanted, CommandFlags sent) = (flags, Flags);
+        T result = default!;
+        Repeating.Run(retries, failure, () => result = send(retries.Node(wanted).Database(database), sent));
+        return result;
+    }
+
+    private readonly Retries NewRetries() => new(nodes, kind, whenAmbiguous) { Blocks = true };
 }

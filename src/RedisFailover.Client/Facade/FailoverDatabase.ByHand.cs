@@ -17,18 +17,16 @@ internal sealed partial class FailoverDatabase
     RedisResult IDatabase.Execute(string command, ICollection<object>? args, CommandFlags flags)
     {
         var call = Blocking(ClassOf(command, args, flags), flags);
-        while (true)
+        IDatabase first = call.Target(_db);
+        try
         {
-            IDatabase target = call.Target(_db);
-            try
-            {
-                return target.Execute(command, args!, call.Flags);
-            }
-            catch (Exception failure)
-            {
-                // Rethrown by the call unless it may be sent again.
-                call.Failed(failure);
-            }
+            return first.Execute(command, args!, call.Flags);
+        }
+        catch (Exception failure)
+        {
+            // Copies: what a lambda captures of the arguments themselves would be made with each call.
+            (string kept, ICollection<object>? with) = (command, args);
+            return call.Again(failure, _db, (target, flags) => target.Execute(kept, with!, flags));
         }
     }
 
@@ -41,18 +39,15 @@ internal sealed partial class FailoverDatabase
     RedisResult IDatabase.ScriptEvaluate(string script, RedisKey[]? keys, RedisValue[]? values, CommandFlags flags)
     {
         var call = Blocking(ClassOfScript(flags), flags);
-        while (true)
+        IDatabase first = call.Target(_db);
+        try
         {
-            IDatabase target = call.Target(_db);
-            try
-            {
-                return target.ScriptEvaluate(script, keys, values, call.Flags);
-            }
-            catch (Exception failure)
-            {
-                // Rethrown by the call unless it may be sent again.
-                call.Failed(failure);
-            }
+            return first.ScriptEvaluate(script, keys, values, call.Flags);
+        }
+        catch (Exception failure)
+        {
+            (string kept, RedisKey[]? of, RedisValue[]? with) = (script, keys, values);
+            return call.Again(failure, _db, (target, flags) => target.ScriptEvaluate(kept, of, with, flags));
         }
     }
 

@@ -55,6 +55,8 @@ internal sealed partial class FailoverDatabase : IDatabase
         await ((Task)sent).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (!sent.IsCompletedSuccessfully)
         {
+            // This may be the socket's reader, or the thread that closes a multiplexer.
+            await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
             sent = AgainAsync<T>(call, kind, flags, node, sent);
             await ((Task)sent).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
@@ -74,28 +76,21 @@ internal sealed partial class FailoverDatabase : IDatabase
     /// </summary>
     private async Task<T> AgainAsync<T>(ICall<T> call, CommandClass kind, CommandFlags flags, LiveNode? node, Task<T>? sent)
     {
-        var retries = new Retries(_nodes, kind, _whenAmbiguous);
-        while (true)
-        {
-            if (sent is null)
+        Retries retries = new Retries(_nodes, kind, _whenAmbiguous).After(node);
+        await Repeating.RunAsync(
+            retries,
+            sent is null ? null : sent.Exception?.InnerException ?? new TaskCanceledException(sent),
+            async () =>
             {
-                node = await _nodes.NodeForAsync(kind, retries.Redirect(flags), retries).ConfigureAwait(false);
-                sent = Send(call, node, flags);
-            }
+                LiveNode next = await retries.NodeAsync(flags).ConfigureAwait(false);
+                sent = Send(call, next, flags);
+                await ((Task)sent).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
-            await ((Task)sent).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-
-            // This may be the socket's reader, or the thread that closes a multiplexer.
-            await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-            if (sent.IsCompletedSuccessfully)
-            {
-                return await sent.ConfigureAwait(false);
-            }
-
-            Exception failure = sent.Exception?.InnerException ?? new TaskCanceledException(sent);
-            await retries.AfterAsync(failure, node!).ConfigureAwait(false);
-            sent = null;
-        }
+                // This may be the socket's reader, or the thread that closes a multiplexer.
+                await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+                await sent.ConfigureAwait(false);
+            }).ConfigureAwait(false);
+        return await sent!.ConfigureAwait(false);
     }
 
     private Task<T> Send<TCall, T>(in TCall call, LiveNode node, CommandFlags flags)

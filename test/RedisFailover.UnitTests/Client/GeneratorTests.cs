@@ -42,7 +42,7 @@ public sealed class GeneratorTests
             struct Nothing { public static Task<Nothing> After(Task task) => null; }
             interface ICall<T> { Task<T> SendAsync(IDatabaseAsync target, CommandFlags flags); }
             partial class RoutingTable { private static partial (CommandClass Class, string Member, bool IsLater, string[] Commands)[] Rows(); }
-            struct BlockingCall { public CommandFlags Flags; public IDatabase Target(int db) => null; public void Failed(System.Exception failure) { } }
+            struct BlockingCall { public CommandFlags Flags; public IDatabase Target(int db) => null; public T Again<T>(System.Exception failure, int db, System.Func<IDatabase, CommandFlags, T> send) => default; }
             [GenerateFacade]
             sealed partial class Facade : IDatabase
             {

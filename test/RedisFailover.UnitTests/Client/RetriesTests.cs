@@ -30,7 +30,7 @@ public sealed class RetriesTests
         var retries = new Retries(nodes, CommandClass.Read);
         await retries.AfterAsync(s_unanswered, _node);
         await retries.AfterAsync(Said("READONLY You can't write against a read only replica."), _node);
-        Assert.That(() => retries.After(s_unanswered, _node), Throws.TypeOf<MayHaveBeenAppliedException>());
+        Assert.That(async () => await retries.AfterAsync(s_unanswered, _node), Throws.TypeOf<MayHaveBeenAppliedException>());
     }
 
     [TestCase("Write", true)]
