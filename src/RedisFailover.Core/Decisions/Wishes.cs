@@ -85,7 +85,8 @@ internal static class Wishes
         NodeView? forced = fit.Count == 0 && request is { Force: true } && target is not null && view.Node(target).IsReplica && Candidates.CanBePromoted(view.Node(target)) && Candidates.Hangs(view.Node(target), view.WishedAt, now) is null ? view.Node(target) : null;
         if (fit.Count == 0 && forced is null)
         {
-            string why = unfit.Count > 0 ? string.Join("; ", unfit) : "there is none";
+            string why = (unfit.Count > 0 ? string.Join("; ", unfit) : "there is none")
+                + (request is { Force: true } && target is not null && !view.Node(target).IsReplica ? "; by force a replica is taken that answers, whatever it lacks" : "");
             return Requests.Refuse(view, topology, target is null ? $"no replica can take over: {why}" : $"the node that was asked for cannot take over: {why}");
         }
 

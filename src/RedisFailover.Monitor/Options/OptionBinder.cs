@@ -56,11 +56,17 @@ internal sealed class OptionBinder(IReadOnlyDictionary<string, GivenOption> give
     }
 
     /// <summary>
-    /// A replica that hangs is let go when its silence is judged. With a shorter bound the master would refuse writes before that, at
-    /// every hang of the last replica in step.
+    /// More replicas than there are can hold no write. A replica that hangs is let go when its silence is judged: with a shorter bound the master
+    /// would refuse writes before that, at every hang of the last replica in step.
     /// </summary>
     private MonitorOptions Consistent(MonitorOptions options)
     {
+        if (options.WriteSafety == WriteSafetyMode.Replicated && options.WriteQuorum > Math.Max(1, options.Nodes.Length - 1))
+        {
+            throw (given.GetValueOrDefault("write-quorum") ?? new GivenOption("write-quorum", Text(options.WriteQuorum), "the default")).Wrong(
+                $"1 to {Math.Max(1, options.Nodes.Length - 1)} with {options.Nodes.Length} nodes: so many replicas can hold a write");
+        }
+
         TimeSpan silence = options.Policy.SilenceLimit;
         return options.WriteSafety == WriteSafetyMode.None || TimeSpan.FromSeconds(options.WriteMaxLag) > silence
             ? options

@@ -119,7 +119,7 @@ public sealed class HistoryTests
     public void One_that_was_restarted_with_everything_is_nothing_to_note()
     {
         NodeInfo back = Master("A2", "Y") with { PreviousReplicationId = "X", PreviousHistoryEnd = 101 };
-        Assert.That(Decide(Led(1, A), (A, back)).OfType<PublishTopology>().Single().Record, Is.Null);
+        Assert.That(Decide(Led(1, A), (A, back), (B, Replica("B", "Y", A)), (C, Replica("C", "Y", A))).OfType<PublishTopology>().Single().Record, Is.Null);
         // Nor one that its own application emptied.
         Assert.That(Decide(Led(1, A), (A, Master("A", "X") with { Keys = 0, Offset = 130 })).OfType<PublishTopology>().Select(p => p.Record), Is.All.Null);
     }

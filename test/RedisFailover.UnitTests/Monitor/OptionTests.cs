@@ -140,6 +140,14 @@ public sealed class OptionTests
     public void A_master_must_not_refuse_writes_before_a_replica_that_hangs_is_let_go(string message, params string[] arguments)
         => Assert.That(() => Read([.. Least, .. arguments]), Throws.TypeOf<OptionException>().With.Message.StartsWith(message));
 
+    [TestCase(99, false)]
+    [TestCase(2, true)]
+    public void More_replicas_than_there_are_can_hold_no_write(int quorum, bool allowed)
+        => Assert.That(
+            () => Read(["--nodes", "a:1,b:1,c:1", "--zkservers", "z:1", "--write-safety", "replicated", "--write-quorum", $"{quorum}"]),
+            allowed ? Throws.Nothing : Throws.TypeOf<OptionException>().With.Message.EqualTo(
+                "--write-quorum (from the command line): '99' is not allowed; allowed: 1 to 2 with 3 nodes: so many replicas can hold a write"));
+
     [TestCase("--write-safety", "replicated", "--write-max-lag", "4")]
     [TestCase("--write-max-lag", "1")]
     public void A_longer_bound_is_taken_and_without_write_safety_any(params string[] arguments) => Assert.That(Read([.. Least, .. arguments]), Is.Not.Null);
