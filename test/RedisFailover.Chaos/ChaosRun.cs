@@ -16,6 +16,9 @@ internal sealed class ChaosRun(ISystem system, Schedule schedule, TimeSpan durat
 {
     /// <summary>Long enough for a full copy, a round of elections and every back-off that the parts have.</summary>
     private static readonly TimeSpan WholeLimit = TimeSpan.FromSeconds(90);
+
+    /// <summary>After this an operator looks what the system says that it waits for.</summary>
+    private static readonly TimeSpan OperatorComes = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan Glance = TimeSpan.FromMilliseconds(50);
     private const int GlancesInARow = 5;
     private readonly long _start = Stopwatch.GetTimestamp();
@@ -30,6 +33,9 @@ internal sealed class ChaosRun(ISystem system, Schedule schedule, TimeSpan durat
 
     /// <summary>Lost in the end that had been there when their own episode ended.</summary>
     internal int LostLater { get; private set; }
+
+    /// <summary>How many times only an operator could go on.</summary>
+    internal int OperatorCalls { get; private set; }
 
     internal async Task RunAsync(CancellationToken ct)
     {
@@ -123,6 +129,7 @@ internal sealed class ChaosRun(ISystem system, Schedule schedule, TimeSpan durat
     {
         long start = Stopwatch.GetTimestamp();
         int well = 0;
+        bool helped = false;
         string? complaint = null;
         (RedisNode? Master, long Offset) goal = (null, 0);
         while (Stopwatch.GetElapsedTime(start) < WholeLimit)
@@ -142,11 +149,33 @@ internal sealed class ChaosRun(ISystem system, Schedule schedule, TimeSpan durat
                 return MasterBy(roles);
             }
 
+            if (!helped && Stopwatch.GetElapsedTime(start) >= OperatorComes)
+            {
+                helped = true;
+                if (await HelpAsync(ct) is { } help)
+                {
+                    OperatorCalls++;
+                    Print($"   an operator is needed after {Seconds(OperatorComes)}: {help}");
+                }
+            }
+
             await Task.Delay(Glance, ct);
         }
 
         Print($"   NOT WHOLE after {Seconds(WholeLimit)}: {complaint}");
         return null;
+    }
+
+    private async Task<string?> HelpAsync(CancellationToken ct)
+    {
+        try
+        {
+            return await system.HelpAsync(ct);
+        }
+        catch (Exception e) when (e is ZooKeeperException or FormatException)
+        {
+            return null;
+        }
     }
 
     private async Task<string?> ComplaintAsync(Roles roles, DateTime since, CancellationToken ct)

@@ -26,7 +26,7 @@ internal static class Report
             int lost = run.Ledger.Lost;
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{name}: {run.Ledger.Count} writes acknowledged, {run.Ledger.Failed} failed, {lost} acknowledged and lost ({(double)lost / Math.Max(1, run.Ledger.Count):P3})"));
+                $"{name}: {run.Ledger.Count} writes acknowledged, {run.Ledger.Failed} failed, {lost} acknowledged and lost ({(double)lost / Math.Max(1, run.Ledger.Count):P3}), an operator was needed {run.OperatorCalls} times"));
         }
 
         void Line(string kind, Func<ChaosRun, Outcome[]> of)

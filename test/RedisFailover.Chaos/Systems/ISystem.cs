@@ -29,6 +29,9 @@ internal interface ISystem : IAsyncDisposable
     /// <summary>Asks for a planned change of master.</summary>
     Task SwitchOverAsync(CancellationToken ct);
 
+    /// <summary>Does what the system says that only an operator can do, and tells what; null where it says nothing of the kind.</summary>
+    Task<string?> HelpAsync(CancellationToken ct);
+
     /// <summary>What it noted since then of writes that a new master lacks; null: it keeps no such record.</summary>
     Task<IReadOnlyList<string>?> NotedLossesAsync(DateTime since, CancellationToken ct);
 

@@ -139,6 +139,23 @@ internal sealed class OurSystem : ISystem
         await session.CreateAsync(Paths.ManualFailover, Encoding.UTF8.GetBytes(ZnodePaths.AnyReplica), cancellationToken: ct);
     }
 
+    /// <summary>
+    /// With write safety, who waits for a node that was restarted waits for ever. An operator who knows that the last master has come back with
+    /// its append-only file, which it writes before it replies, takes that one as it is.
+    /// </summary>
+    public async Task<string?> HelpAsync(CancellationToken ct)
+    {
+        Topology topology = TopologyJson.Parse(await ReadAsync(Paths.Nodes, ct));
+        if (topology is not { State: TopologyState.FailingOver, Intent.From: { } lost } || !topology.Reason.Contains("alone may hold", StringComparison.Ordinal))
+        {
+            return null;
+        }
+
+        ZooKeeperSession session = await _zooKeeper!.GetSessionAsync(ct);
+        await session.CreateAsync(Paths.ManualFailover, Encoding.UTF8.GetBytes(lost.ToString()), cancellationToken: ct);
+        return $"takes {lost}, the lost master, as it is, because {topology.Reason}";
+    }
+
     public async Task<IReadOnlyList<string>?> NotedLossesAsync(DateTime since, CancellationToken ct)
         => [.. HistoryJson.Parse(await ReadAsync(Paths.History, ct))
             .Where(entry => entry.At >= since && (entry.BytesBehind is > 0 || (entry.BytesBehind is null && entry.Kind is HistoryKind.Failover or HistoryKind.Demoted)))

@@ -104,6 +104,8 @@ internal sealed class SentinelSystem : ISystem
         await wire.CommandAsync(["SENTINEL", "FAILOVER", MasterName], ct);
     }
 
+    public Task<string?> HelpAsync(CancellationToken ct) => Task.FromResult<string?>(null);
+
     public Task<IReadOnlyList<string>?> NotedLossesAsync(DateTime since, CancellationToken ct) => Task.FromResult<IReadOnlyList<string>?>(null);
 
     public Task SaveRecordsAsync(string directory, CancellationToken ct) => Task.CompletedTask;
