@@ -153,7 +153,7 @@ internal static class Failover
 
         string back = from.Info.RunId == topology.Identity?.RunId
             ? $"master {from.Address} answers, and nobody can take over: {unfit}"
-            : $"master {from.Address} was restarted with {from.Info.Keys} keys and nobody has more"
+            : $"master {from.Address} was restarted with {from.Info.Keys} keys and nobody who answers has more"
                 + (topology.Identity is { } held && Shortfall.Of(from, held) is (string text, _) ? $"; {text}" : "");
         return Completion.Restore(view, policy, now, topology, progress, from, back);
     }

@@ -56,10 +56,10 @@ internal static class Incumbency
         (ImmutableArray<FailoverAction> actions, string? warning) = Membership.Corrections(view, policy, topology);
         (ImmutableArray<FailoverAction> questions, TimeSpan? wakeAt) = Suspicion(view, topology, now);
         (WriteQuorum? quorum, ImmutableArray<FailoverAction> safeguards, string? weakness) = WriteSafety.Maintain(view, policy, topology);
-        // Who is not known to all as a possible holder of writes is not let near them yet.
-        actions = [.. actions.Where(a => a is not (Follow or Demote) || WriteSafety.MayAttach(policy, topology, a.On!)), .. Detachment.WhileLoading(view, policy, topology), .. safeguards];
-        warning = weakness is null ? warning : warning is null ? weakness : $"{warning}; {weakness}";
         (ImmutableArray<NodeView> awaited, TimeSpan? patience) = MayHaveMore(view, policy, now, topology);
+        // Who is not known to all as a possible holder of writes is not let near them yet, and who may have more than the master is not told to copy it.
+        actions = [.. actions.Where(a => a is not (Follow or Demote) || (WriteSafety.MayAttach(policy, topology, a.On!) && awaited.All(n => n.Address != a.On))), .. Detachment.WhileLoading(view, policy, topology), .. safeguards];
+        warning = weakness is null ? warning : warning is null ? weakness : $"{warning}; {weakness}";
         Topology next = (awaited.IsEmpty ? Refreshed(Membership.WithLists(topology, view, policy), view) : Membership.WithLists(topology, view, policy)) with { WriteQuorum = quorum };
         // What the znode said about a master that was waited for holds no longer.
         bool isBack = topology.Reason.Contains(Waiting, StringComparison.Ordinal);
@@ -169,21 +169,20 @@ internal static class Incumbency
                 : published;
 
     /// <summary>
-    /// Who may have what a master that was restarted no longer has, but does not answer yet, and until when that is waited for: so long
-    /// the znode keeps what the master was, by which they are judged when they come.
+    /// Who may have what a master that was restarted no longer has, but has not said yet what it has since, and until when that is waited for: so long
+    /// the znode keeps what the master was, by which they are judged when they come. How far it had come when it ended nobody knows: the last
+    /// answer is up to a second older.
     /// </summary>
     internal static (ImmutableArray<NodeView> Awaited, TimeSpan? Until) MayHaveMore(ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology)
     {
         NodeView master = view.Node(topology.Master!);
         if (!master.IsMaster || topology.Identity is not { RunId.Length: > 0, HasData: true } known || master.Info!.RunId == known.RunId
-            // The znode's offset is that of the last change: only who has seen the run that ended knows how far it had come.
-            || (master.BeforeRestart is { } last && last.RunId == known.RunId && master.Info.CommonOffset(known) >= Math.Max(known.Offset, last.Offset))
             || (master.OnlineSince ?? now) + policy.ReturnPatience is var until && now >= until)
         {
             return ([], null);
         }
 
-        return ([.. policy.Nodes.Where(n => n != master.Address && topology.Members.Contains(n)).Select(view.Node).Where(n => !n.IsInOrder || n.InfoAsked < view.LeadingSince)], until);
+        return ([.. policy.Nodes.Where(n => n != master.Address && topology.Members.Contains(n)).Select(view.Node).Where(n => !n.IsInOrder || n.InfoAsked < view.LeadingSince || n.InfoAsked < master.OnlineSince)], until);
     }
 
     /// <summary>The identity in the znode is renewed when it became another one, not with every byte of the offset.</summary>

@@ -122,6 +122,12 @@ internal static class Membership
             return false;
         }
 
+        // Nor can it be told to follow a new master: it goes on with the old one, or with what that had.
+        if (node is { Evidence: Evidence.Denied, Info.Role: NodeRole.Replica } && topology.Master is { } master && node.Info.MasterAddress != master)
+        {
+            return false;
+        }
+
         // A leader that has only just started has not heard everyone: what it does not know yet stays as it was.
         if (node.Info is not { } info)
         {

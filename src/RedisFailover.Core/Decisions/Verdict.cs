@@ -175,13 +175,13 @@ internal static class Verdict
     }
 
     /// <summary>
-    /// A replica with data of the master as it was that the restarted one does not have. From a snapshot it continues the history from where
+    /// A node (a replica, or one that was restarted as a master) with data of the master as it was that the restarted one does not have. From a snapshot it continues the history from where
     /// the snapshot was taken (second_repl_offset); a replica that is beyond that would be wiped down to it.
     /// </summary>
     internal static NodeView? HasMore(ClusterView view, MasterIdentity known, NodeView restarted)
     {
         long held = restarted.Info!.CommonOffset(known) ?? -1;
-        return view.Nodes.Values.FirstOrDefault(n => n.Address != restarted.Address && n.IsReplica && n.Info!.Keys > 0 && n.Info.SharesHistoryWith(known)
+        return view.Nodes.Values.FirstOrDefault(n => n.Address != restarted.Address && n.IsOnline && n.Info!.Keys > 0 && n.Info.SharesHistoryWith(known)
             && (n.Info.CommonOffset(known) is { } common ? common > held : !n.Info.SharesHistoryWith(restarted.Info.Identity)));
     }
 }

@@ -34,6 +34,9 @@ public sealed class LeaderElection
     private readonly LeaderElectionOptions _options;
     private readonly byte[] _id;
 
+    /// <summary>What undoes a campaign that was cancelled: it must not undo the next one, which finds the same znode.</summary>
+    private Task _withdrawal = Task.CompletedTask;
+
     /// <summary>An election over the sessions of this client.</summary>
     public LeaderElection(ZooKeeperClient client, LeaderElectionOptions options)
     {
@@ -54,6 +57,7 @@ public sealed class LeaderElection
     public async Task<Leadership> CampaignAsync(CancellationToken cancellationToken = default)
     {
         bool told = false;
+        await Volatile.Read(ref _withdrawal).WaitAsync(cancellationToken).ConfigureAwait(false);
         while (true)
         {
             ZooKeeperSession session = await _client.GetSessionAsync(cancellationToken).ConfigureAwait(false);
@@ -130,7 +134,7 @@ public sealed class LeaderElection
         catch (OperationCanceledException)
         {
             // Also when it is completed: then it was a moment after the cancellation.
-            _ = WithdrawAsync(session, attempt);
+            Volatile.Write(ref _withdrawal, WithdrawAsync(session, attempt));
             throw;
         }
 

@@ -130,6 +130,7 @@ public sealed class HistoryTests
         NodeInfo before = Master("A", "X") with { Offset = 500 };
         NodeInfo back = Master("A2", "Y") with { Offset = 450, PreviousReplicationId = "X", PreviousHistoryEnd = 451 };
         ClusterView view = View(Led(1, A), (A, before), (B, Replica("B", "Y", A)), (C, Replica("C", "Y", A))).Apply(new NodeAnswered(20 * Ms, 20 * Ms, A, back, Ms), Policy);
+        view = view.Apply(new NodeAnswered(21 * Ms, 20 * Ms, B, Replica("B", "Y", A), Ms), Policy).Apply(new NodeAnswered(21 * Ms, 20 * Ms, C, Replica("C", "Y", A), Ms), Policy);
 
         Assert.That(FailoverDecider.Decide(view, Policy, 21 * Ms).Actions.OfType<PublishTopology>().Single().Record!.BytesBehind, Is.EqualTo(50));
     }

@@ -118,7 +118,9 @@ internal sealed partial class Simulation
         Expected++;
         // Whether one that refuses us listens at all is tried once a second.
         long bound = TakenOver + (master.IsRefusing || _world.Now - master.RefusedAt < 2 * World.Second ? World.Second : 0);
-        _world.At(_world.Now + bound, () => Unless(master.IsUp || master.Life != life || (_server.Topology is { State: TopologyState.Ok, Master: { } next } && next != master.Address), () => Unreplaced(master)));
+        _world.At(_world.Now + bound, () => Unless(master.IsUp || master.Life != life || (_server.Topology is { State: TopologyState.Ok, Master: { } next } && next != master.Address)
+            // It was replaced, and the next one was killed as well.
+            || (_server.Topology is { State: TopologyState.FailingOver, Intent.From: { } lost } && lost != master.Address), () => Unreplaced(master)));
     }
 
     private static void Unreplaced(SimulatedRedis master) => throw new Violation($"master {master.Name} was killed, and nobody takes over in time");
