@@ -138,17 +138,16 @@ internal static class Failover
         }
 
         // From an older snapshot it may have less than a replica that is itself only just coming back.
-        TimeSpan patient = (from.OnlineSince ?? now) + policy.SilenceLimit;
-        if (topology.Identity is { } known && from.Info.RunId != known.RunId && !(from.Info.CommonOffset(known) >= known.Offset) && now < patient
-            && policy.Nodes.Any(n => !view.Node(n).IsOnline))
+        TimeSpan patient = (from.OnlineSince ?? now) + policy.ReturnPatience;
+        if (topology.Identity is { } known && from.Info.RunId != known.RunId && now < patient && policy.Nodes.Any(n => n != from.Address && !view.Node(n).IsInOrder))
         {
-            return Decision.Nothing($"master {from.Address} was restarted and has less than before; the others are waited for", patient);
+            return Decision.Nothing($"master {from.Address} was restarted and may have less than before; the others are waited for", patient);
         }
 
         if (topology.Identity is { } before && from.Info.RunId != before.RunId && Verdict.HasMore(view, before, from) is { } keeper)
         {
             string kept = $"master {from.Address} was restarted with {from.Info.Keys} keys, and {keeper.Address} has more, which following {from.Address} would wipe: an operator has to choose ({unfit})";
-            return view.Request is not null ? Requests.Refuse(view, topology, kept) : Wait(view, policy, now, topology, progress, kept, now + policy.RetryDelay);
+            return view.Request is not null ? Requests.Refuse(view, topology, kept) : WithWayOut(Wait(view, policy, now, topology, progress, kept, now + policy.RetryDelay), view, policy);
         }
 
         string back = from.Info.RunId == topology.Identity?.RunId
@@ -162,11 +161,16 @@ internal static class Failover
         ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology, MasterChangeProgress progress, string unfit)
     {
         TimeSpan retry = view.Failed.Values.Select(f => f.RetryAt).Where(at => at > now).DefaultIfEmpty(now + policy.RetryDelay).Min();
-        string nobody = $"nobody can be promoted: {unfit}{WayOut(view, policy, topology, progress)}";
+        string wayOut = WayOut(view, policy, topology, progress);
+        string nobody = $"nobody can be promoted: {unfit}{wayOut}";
         return view.Request is not null
             ? Requests.Refuse(view, topology, nobody) with { WakeAt = retry }
-            : Wait(view, policy, now, topology, progress, nobody, retry);
+            : wayOut.Length > 0 ? Wait(view, policy, now, topology, progress, nobody, retry)
+            : WithWayOut(Wait(view, policy, now, topology, progress, nobody, retry), view, policy);
     }
+
+    private static Decision WithWayOut(Decision waiting, ClusterView view, FailoverPolicy policy)
+        => policy.Nodes.Any(n => Candidates.CanBePromoted(view.Node(n))) ? waiting with { Warning = $"{waiting.Warning}; redis-failover switchover HOST:PORT --force takes a node as it is" } : waiting;
 
     /// <summary>What an operator can do where waiting alone will not help: all nodes are here, and the data are not.</summary>
     private static string WayOut(ClusterView view, FailoverPolicy policy, Topology topology, MasterChangeProgress progress)

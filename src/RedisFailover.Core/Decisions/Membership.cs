@@ -66,6 +66,7 @@ internal static class Membership
         bool waits = false;
         ImmutableArray<FailoverAction>.Builder actions = ImmutableArray.CreateBuilder<FailoverAction>();
         List<string> foreign = [];
+        List<string> stubborn = [];
         foreach (NodeAddress address in policy.Nodes)
         {
             NodeView node = view.Node(address);
@@ -98,6 +99,10 @@ internal static class Membership
                 {
                     MinReplicas = WriteSafety.AfterOffice(policy, topology, info),
                 });
+                if (DemotionFailure(view, address) is { } failure)
+                {
+                    stubborn.Add($"{address} takes writes as well, which will be lost: it cannot be made a replica ({failure})");
+                }
             }
         }
 
@@ -106,9 +111,10 @@ internal static class Membership
             actions.Add(new Inspect(master));
         }
 
+        string? others = stubborn.Count == 0 ? null : string.Join("; ", stubborn);
         return (actions.ToImmutable(), foreign.Count == 0
-            ? null
-            : $"left alone, because following {master} would wipe data that were never this cluster's: {string.Join(", ", foreign)}; "
+            ? others
+            : (others is null ? "" : $"{others}; ") + $"left alone, because following {master} would wipe data that were never this cluster's: {string.Join(", ", foreign)}; "
                 + "empty the node, or take it out of the configuration");
     }
 
@@ -134,10 +140,10 @@ internal static class Membership
             return topology.Replicas.Contains(address);
         }
 
-        // Its demotion is on its way.
+        // Its demotion is on its way, unless that has failed.
         if (node.IsOnline && HandedOver(view, topology, node))
         {
-            return true;
+            return DemotionFailure(view, address) is null;
         }
 
         bool ours = topology.Identity is not { } identity || info.SharesHistoryWith(identity);
@@ -154,6 +160,9 @@ internal static class Membership
         => view.HandedOver == node.Address
             || (node.IsMaster && topology.Replicas.Contains(node.Address) && topology.Identity is { PreviousReplicationId: { } previous }
                 && node.Info!.ReplicationId == previous);
+
+    private static string? DemotionFailure(ClusterView view, NodeAddress node)
+        => view.Failed.Where(f => f.Key is Demote demotion && demotion.Node == node).Select(f => f.Value.Failure).FirstOrDefault();
 
     /// <summary>A node with data that were never this cluster's: it was no member and shares no history.</summary>
     internal static bool IsForeign(Topology topology, NodeView node)
