@@ -19,9 +19,13 @@ internal static class StackExchangeVersion
 
     public static bool IsReplica(IServer server) => server.IsSlave;
 
-    /// <summary>Why it could not connect, without what it advises: that concerns options which are not the application's to set.</summary>
+    /// <summary>
+    /// Why it could not connect, without what it advises: that concerns options which are not the application's to set. And with what it
+    /// leaves out: through TLS it is the first to be told of a password.
+    /// </summary>
     public static string WithoutAdvice(string message)
-        => message.Replace("; to create a disconnected multiplexer, disable AbortOnConnectFail", "", StringComparison.Ordinal);
+        => message.Replace("; to create a disconnected multiplexer, disable AbortOnConnectFail", "", StringComparison.Ordinal)
+            .Replace("AuthenticationFailure on PING", "It refuses the password, or was given none (AuthenticationFailure on PING)", StringComparison.Ordinal);
 
     /// <summary>True when this version knows ACL user names.</summary>
     public static bool KnowsUsers => false;
@@ -54,8 +58,12 @@ internal static class StackExchangeVersion
     public static bool MayBlock(ConnectionMultiplexer multiplexer)
         => Task.CurrentId is null && Thread.CurrentThread.IsThreadPoolThread && !multiplexer.PreserveAsyncOrder;
 
-    /// <summary>Messages reach the handlers in their order. Callers are resumed one after the other then, too.</summary>
-    public static void KeepOrder(ConnectionMultiplexer multiplexer) => multiplexer.PreserveAsyncOrder = true;
+    /// <summary>Messages reach the handler in their order. Callers are resumed one after the other then, too.</summary>
+    public static Task SubscribeInOrderAsync(ConnectionMultiplexer multiplexer, RedisChannel channel, Action<RedisChannel, RedisValue> handler)
+    {
+        multiplexer.PreserveAsyncOrder = true;
+        return multiplexer.GetSubscriber().SubscribeAsync(channel, handler);
+    }
 #else
     public const CommandFlags PreferReplica = CommandFlags.PreferReplica;
     public const CommandFlags DemandReplica = CommandFlags.DemandReplica;
@@ -93,8 +101,9 @@ internal static class StackExchangeVersion
     /// <summary>Callers are never resumed on the reader.</summary>
     public static bool MayBlock(ConnectionMultiplexer multiplexer) => true;
 
-    /// <summary>Nothing to be set: this version runs handlers beside each other, and keeps the order of a ChannelMessageQueue alone.</summary>
-    public static void KeepOrder(ConnectionMultiplexer multiplexer) => _ = multiplexer;
+    /// <summary>Messages reach the handler in their order: this version keeps that of a queue alone, and runs bare handlers beside each other.</summary>
+    public static async Task SubscribeInOrderAsync(ConnectionMultiplexer multiplexer, RedisChannel channel, Action<RedisChannel, RedisValue> handler)
+        => (await multiplexer.GetSubscriber().SubscribeAsync(channel).ConfigureAwait(false)).OnMessage(message => handler(message.Channel, message.Message));
 #endif
 
     /// <summary>The bits of <see cref="CommandFlags"/> that choose a role; stripped before a call reaches a multiplexer of one node.</summary>

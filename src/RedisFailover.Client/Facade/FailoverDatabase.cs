@@ -98,7 +98,8 @@ internal sealed partial class FailoverDatabase : IDatabase
     {
         try
         {
-            return call.SendAsync(node.Database(_db), flags & ~StackExchangeVersion.RoleMask);
+            Task<T> sent = call.SendAsync(node.Database(_db), flags & ~StackExchangeVersion.RoleMask);
+            return IsTransaction(call) ? node.EndsAsync(sent, _nodes.Options.TimeProvider) : sent;
         }
         catch (Exception failure)
         {
@@ -111,13 +112,17 @@ internal sealed partial class FailoverDatabase : IDatabase
     {
         try
         {
-            return call.SendAsync(node.Database(_db), flags & ~StackExchangeVersion.RoleMask);
+            Task<T> sent = call.SendAsync(node.Database(_db), flags & ~StackExchangeVersion.RoleMask);
+            return IsTransaction(call) ? node.EndsAsync(sent, _nodes.Options.TimeProvider) : sent;
         }
         catch (Exception failure)
         {
             return Task.FromException<T>(failure);
         }
     }
+
+    // The library sends these with a condition. Known when the code is compiled: other calls do not look.
+    private static bool IsTransaction<TCall>(TCall call) => call is LockReleaseAsyncCall1 or LockExtendAsyncCall1;
 
     private Task<T> WithState<T>(Task<T> task) => _asyncState is null ? task : StatefulAsync(task, _asyncState);
 

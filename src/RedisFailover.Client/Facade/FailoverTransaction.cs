@@ -105,7 +105,7 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
         bool committed;
         try
         {
-            committed = await transaction.ExecuteAsync(flags).ConfigureAwait(false);
+            committed = await node.EndsAsync(transaction.ExecuteAsync(flags), _nodes.Options.TimeProvider).ConfigureAwait(false);
         }
         catch (RedisServerException failure) when (Failures.IsDiscarded(failure))
         {

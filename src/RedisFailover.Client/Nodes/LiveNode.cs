@@ -7,8 +7,11 @@ namespace RedisFailover.Client;
 /// </summary>
 internal sealed class LiveNode
 {
+    private static readonly TimeSpan s_grace = TimeSpan.FromMilliseconds(20);
+
     private readonly IDatabase?[] _databases = new IDatabase?[17];
     private readonly TaskCompletionSource<string> _broken = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _closed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly IServer _server;
     private long _latencyTicks;
     private long _freshAsOf;
@@ -63,5 +66,34 @@ internal sealed class LiveNode
     /// Ends its calls in flight at once. Not Dispose, which waits for a node that no longer answers; and not on the caller's
     /// thread, because whoever awaits those calls may continue on the thread that ends them.
     /// </summary>
-    public void Close() => ThreadPool.UnsafeQueueUserWorkItem(static multiplexer => multiplexer.Close(allowCommandsToComplete: false), Multiplexer, preferLocal: false);
+    public void Close() => ThreadPool.UnsafeQueueUserWorkItem(
+        static node =>
+        {
+            try
+            {
+                node.Multiplexer.Close(allowCommandsToComplete: false);
+            }
+            finally
+            {
+                node._closed.TrySetResult();
+            }
+        },
+        this, preferLocal: false);
+
+    /// <summary>
+    /// Its end, or this node's: closing ends all calls that the library knows of, and 1.2.6 loses sight of a transaction with a condition when
+    /// the connection breaks before EXEC is sent. Nobody can say then how far it came.
+    /// </summary>
+    public async Task<T> EndsAsync<T>(Task<T> sent, TimeProvider time)
+    {
+        if (await Task.WhenAny(sent, _closed.Task).ConfigureAwait(false) != sent)
+        {
+            // What the library ends it ends on other threads.
+            await Task.WhenAny(sent, Task.Delay(s_grace, time)).ConfigureAwait(false);
+        }
+
+        return sent.IsCompleted
+            ? await sent.ConfigureAwait(false)
+            : throw new OperationCanceledException($"The connection to {Address} was lost, and the call with it.");
+    }
 }

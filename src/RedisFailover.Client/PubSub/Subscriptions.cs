@@ -189,12 +189,10 @@ internal sealed class Subscriptions : IAsyncDisposable
             return;
         }
 
-        StackExchangeVersion.KeepOrder(node.Multiplexer);
-        ISubscriber subscriber = node.Multiplexer.GetSubscriber();
         bool confirmed = false;
         try
         {
-            await subscriber.SubscribeAsync(channel, (received, message) =>
+            await StackExchangeVersion.SubscribeInOrderAsync(node.Multiplexer, channel, (received, message) =>
             {
                 if (_attached == node && _handlers.TryGetValue(channel, out Action<RedisChannel, RedisValue>? handler))
                 {
@@ -209,7 +207,7 @@ internal sealed class Subscriptions : IAsyncDisposable
             {
                 // The multiplexer keeps the handler even so: the next attempt would add a second one.
                 channels.Remove(channel);
-                subscriber.Unsubscribe(channel, flags: CommandFlags.FireAndForget);
+                node.Multiplexer.GetSubscriber().Unsubscribe(channel, flags: CommandFlags.FireAndForget);
             }
         }
     }

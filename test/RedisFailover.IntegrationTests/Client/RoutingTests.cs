@@ -175,8 +175,18 @@ public sealed class RoutingTests
         Assert.That((int)await database.ScriptEvaluateAsync(loaded, new { value = 6 }), Is.EqualTo(6));
         await redis.FailOverAsync(redis.Servers[1]);
         await redis.Servers[1].CommandAsync("SCRIPT", "FLUSH");
-        RedisServerException unknown = await Failing.WithAsync<RedisServerException>(() => database.ScriptEvaluateAsync(loaded, new { value = 7 }));
-        Assert.That(unknown.Message, Does.StartWith("NOSCRIPT"), "it was loaded on one node");
+        string? answered;
+        try
+        {
+            answered = (string?)await database.ScriptEvaluateAsync(loaded, new { value = 7 });
+        }
+        catch (RedisServerException unknown)
+        {
+            answered = unknown.Message;
+        }
+
+        // 3.4 of the library sends the text itself where the script is not.
+        Assert.That(answered, Does.StartWith("NOSCRIPT").Or.EqualTo(StackExchangeVersion.KnowsUsers ? "7" : "?"), "it was loaded on one node");
         loaded = LuaScript.Prepare("return @value").Load(database.Multiplexer.GetServer(database.Multiplexer.GetEndPoints()[0]));
         Assert.That((int)database.ScriptEvaluate(loaded, new { value = 8 }), Is.EqualTo(8));
     }

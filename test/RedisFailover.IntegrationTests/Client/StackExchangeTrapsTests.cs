@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using NUnit.Framework;
 using RedisFailover.Client;
 using RedisFailover.IntegrationTests.Harness;
@@ -134,6 +136,51 @@ public sealed class StackExchangeTrapsTests
             () => FailoverConnection.ConnectAsync(topology, s_patient with { Password = "wrong" }, default));
         Assert.That(Stopwatch.GetElapsedTime(start), Is.LessThan(TimeSpan.FromSeconds(40)), "not by the timeout");
         Assert.That(failure.Message, Does.Contain("WRONGPASS").And.Not.Contain("wrong\""));
+    }
+
+    [TestCase("wrong")]
+    [TestCase(null)]
+    public async Task A_wrong_password_is_told_at_once_through_TLS_too(string? password)
+    {
+        using var key = RSA.Create(2048);
+        var request = new CertificateRequest("CN=redis", key, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
+        using X509Certificate2 certificate = request.CreateSelfSigned(TimeProvider.System.GetUtcNow().AddDays(-1), TimeProvider.System.GetUtcNow().AddDays(1));
+        using var directory = new TemporaryDirectory("redis-tls");
+        await File.WriteAllTextAsync(directory.File("certificate.pem"), certificate.ExportCertificatePem());
+        await File.WriteAllTextAsync(directory.File("key.pem"), key.ExportPkcs8PrivateKeyPem());
+        NodeAddress encrypted = new("127.0.0.1", FreePorts.Next());
+        await using RedisServer redis = await RedisServer.StartAsync(new RedisServerOptions
+        {
+            Password = "right",
+            ConfLines =
+            [
+                $"tls-port {encrypted.Port}", $"tls-cert-file {directory.File("certificate.pem")}", $"tls-key-file {directory.File("key.pem")}",
+                $"tls-ca-cert-file {directory.File("certificate.pem")}", "tls-auth-clients no",
+            ],
+        });
+        FailoverOptions options = s_patient with
+        {
+            ConfigureNode = node =>
+            {
+                node.Ssl = true;
+                node.CertificateValidation += (_, shown, _, _) => shown?.GetCertHashString() == certificate.Thumbprint;
+            },
+        };
+        long start = Stopwatch.GetTimestamp();
+        FailoverConnectException failure = await Failing.WithAsync<FailoverConnectException>(
+            () => FailoverConnection.ConnectAsync(Published(), options with { Password = password }, default));
+        Assert.That(Stopwatch.GetElapsedTime(start), Is.LessThan(TimeSpan.FromSeconds(40)), "not by the timeout");
+        Assert.That(failure.Message, Does.Contain("password").And.Contain("authentication").IgnoreCase);
+        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(Published(), options with { Password = "right" }, default);
+        Assert.That(await connection.GetDatabase().StringSetAsync("key", 1), Is.True);
+
+        // Whoever failed to connect has ended his.
+        PublishedTopology Published()
+        {
+            var topology = new PublishedTopology();
+            topology.Publish(PublishedTopology.Of(1, encrypted));
+            return topology;
+        }
     }
 
     [Test]

@@ -62,6 +62,39 @@ public sealed class TransactionTests
         Assert.That(async () => await executing.WithinDeadline(), Throws.TypeOf<MayHaveBeenAppliedException>());
     }
 
+    /// <summary>1.2.6 loses sight of a transaction with a condition, and LockRelease is one, when the connection breaks before EXEC is sent.</summary>
+    [Test]
+    public async Task One_with_a_condition_ends_wherever_its_connection_breaks_and_so_does_a_lock_call(
+        [Values("WATCH", "GET", "MULTI", "EXEC")] string last, [Values] bool isLock)
+    {
+        bool broken = false;
+        await using var redis = new ScriptedRedis(command =>
+        {
+            broken |= command[0] == last;
+            return command[0] switch
+            {
+                _ when broken => throw new IOException("It dies."),
+                "WATCH" => "+OK\r\n",
+                "GET" => ScriptedRedis.Bulk("token"),
+                "DEL" or "UNLINK" => "+QUEUED\r\n",
+                "EXEC" => "*1\r\n:1\r\n",
+                _ => null,
+            };
+        });
+        await using NodeSet nodes = await ConnectAsync(redis, new FailoverOptions { WriteWait = TimeSpan.Zero });
+        IDatabase database = new FailoverDatabase(nodes, -1, null);
+        ITransaction transaction = database.CreateTransaction();
+        transaction.AddCondition(Condition.StringEqual("lock", "token"));
+        Task<bool> inside = transaction.KeyDeleteAsync("lock");
+        Task<bool> ended = isLock ? database.LockReleaseAsync("lock", "token") : transaction.ExecuteAsync();
+        Assert.That(async () => await ended.WithinDeadline(), Throws.InstanceOf<FailoverException>());
+        Assert.That(broken, Is.True);
+        if (!isLock)
+        {
+            Assert.That(async () => await inside.WithinDeadline(), Throws.InstanceOf<FailoverException>());
+        }
+    }
+
     [Test]
     public async Task One_that_fails_leaves_no_exception_that_nobody_has_seen()
     {
