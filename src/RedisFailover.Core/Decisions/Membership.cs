@@ -141,9 +141,9 @@ internal static class Membership
         }
 
         // Its demotion is on its way, unless that has failed.
-        if (node.IsOnline && HandedOver(view, topology, node))
+        if (node.IsOnline && HandedOver(view, topology, node) && DemotionFailure(view, address) is null)
         {
-            return DemotionFailure(view, address) is null;
+            return true;
         }
 
         bool ours = topology.Identity is not { } identity || info.SharesHistoryWith(identity);
