@@ -92,7 +92,7 @@ internal static class Incumbency
     }
 
     /// <summary>Until when the next failover has to wait; null when it need not. An operator's wish ends the waiting.</summary>
-    private static TimeSpan? HeldBackUntil(ClusterView view, FailoverPolicy policy, TimeSpan now)
+    internal static TimeSpan? HeldBackUntil(ClusterView view, FailoverPolicy policy, TimeSpan now)
         => view.FailedOverAt is { } last && last + policy.FailoverInterval is var until && now < until && view.Wish is null ? until : null;
 
     private static Decision HeldBack(ClusterView view, FailoverPolicy policy, Topology topology, Loss loss, TimeSpan until)

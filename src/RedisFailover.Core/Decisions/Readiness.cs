@@ -58,6 +58,11 @@ public sealed record Readiness(bool Possible, ImmutableArray<NodeAddress> Candid
             };
         }
 
+        if (Incumbency.HeldBackUntil(view, policy, now) is not null)
+        {
+            return new Readiness(false, candidates, $"the last one was less than failover-interval ({policy.FailoverInterval.TotalMilliseconds:0} ms) ago{others}") { LiveMonitors = view.LiveMonitors };
+        }
+
         if (fit.Count == 0)
         {
             return new Readiness(false, candidates, $"nobody could take over{others}") { LiveMonitors = view.LiveMonitors };

@@ -217,6 +217,16 @@ public sealed class HistoryTests
     }
 
     [Test]
+    public void That_a_failover_would_be_held_back_is_said()
+    {
+        FailoverPolicy policy = Policy with { FailoverInterval = TimeSpan.FromSeconds(10) };
+        ClusterView view = View(Led(1, A), (A, Master("A", "X")), (B, Replica("B", "X", A))) with { FailedOverAt = 20 * Ms };
+        Readiness held = Readiness.Of(view, policy, 30 * Ms)!;
+        Assert.That((held.Possible, held.Reason), Is.EqualTo((false, "the last one was less than failover-interval (10000 ms) ago (c:1: not seen yet)")));
+        Assert.That(Readiness.Of(view, policy, TimeSpan.FromSeconds(11))!.Possible);
+    }
+
+    [Test]
     public void That_the_master_refuses_the_monitors_password_is_said_where_an_operator_looks_and_is_no_reason_to_fail_over()
     {
         ClusterView view = View(Led(1, A), (A, Master("A", "X")), (B, Replica("B", "X", A)))
