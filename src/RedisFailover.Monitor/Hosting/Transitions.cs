@@ -10,8 +10,12 @@ namespace RedisFailover.Monitor.Hosting;
 /// </summary>
 internal sealed class Transitions(ILogger logger, string id)
 {
+    /// <summary>What is tried again and again, and fails, is told so often.</summary>
+    private static readonly TimeSpan Repeated = TimeSpan.FromSeconds(5);
+
     private readonly Channel<(ClusterView Before, ClusterView After, Decision Decision, TimeSpan Now)> _steps =
         Channel.CreateUnbounded<(ClusterView, ClusterView, Decision, TimeSpan)>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly Dictionary<string, TimeSpan> _told = new(StringComparer.Ordinal);
     private string? _lastReason;
     private string? _lastWarning;
     private string? _lastFault;
@@ -50,7 +54,7 @@ internal sealed class Transitions(ILogger logger, string id)
     {
         Changes(before, after, now);
         TellOfIntent(before, after);
-        Decided(before, after, decision);
+        Decided(before, after, decision, now);
     }
 
     private void Changes(ClusterView before, ClusterView after, TimeSpan now)
@@ -134,9 +138,9 @@ internal sealed class Transitions(ILogger logger, string id)
     }
 
     /// <summary>What was decided and what needs attention, each once, not with every observation that leads to the same again.</summary>
-    private void Decided(ClusterView before, ClusterView after, Decision decision)
+    private void Decided(ClusterView before, ClusterView after, Decision decision, TimeSpan now)
     {
-        if (decision.Warning is { } warning && !Words.SameButForNumbers(warning, _lastWarning))
+        if (decision.Warning is { } warning && !Words.SameButForNumbers(warning, _lastWarning) && IsNews(warning, now))
         {
             Log.Attention(logger, warning);
         }
@@ -150,12 +154,22 @@ internal sealed class Transitions(ILogger logger, string id)
             _announced = intent;
             Log.MasterLost(logger, intent.Next.Epoch, reason);
         }
-        else if (decision.Actions.Any(a => a is not (Inspect or ReadTopology)) && reason != _lastReason && reason != decision.Warning)
+        else if (decision.Actions.Any(a => a is not (Inspect or ReadTopology)) && reason != _lastReason && reason != decision.Warning && IsNews(reason, now))
         {
             Log.Decided(logger, reason);
         }
 
         _lastReason = decision.Reason;
+    }
+
+    private bool IsNews(string text, TimeSpan now)
+    {
+        foreach (string old in _told.Where(t => now - t.Value >= Repeated).Select(t => t.Key).ToArray())
+        {
+            _told.Remove(old);
+        }
+
+        return _told.TryAdd(text, now);
     }
 
     private void Tell(NodeView before, NodeView after, TimeSpan now)

@@ -26,6 +26,22 @@ public sealed class TransitionsTests
     }
 
     [Test]
+    public void What_is_tried_four_times_a_second_and_fails_is_told_every_five_seconds()
+    {
+        var log = new RecordedLog();
+        var transitions = new Transitions(log, "m1");
+        Decision attempt = Decision.Do("promoting b:1", new Promote(B));
+        Decision failed = Decision.Nothing("nobody can be promoted") with { Warning = "nobody can be promoted" };
+        for (TimeSpan now = TimeSpan.Zero; now < TimeSpan.FromSeconds(10); now += TimeSpan.FromMilliseconds(250))
+        {
+            transitions.TellNow(Leader, Leader, attempt, now);
+            transitions.TellNow(Leader, Leader, failed, now);
+        }
+
+        Assert.That(log.Entries.Select(e => e.Text), Is.EqualTo(["decided: promoting b:1", "attention: nobody can be promoted", "decided: promoting b:1", "attention: nobody can be promoted"]));
+    }
+
+    [Test]
     public void A_failover_that_was_announced_and_did_not_begin_is_said_not_to_have_begun()
     {
         var policy = new FailoverPolicy { Nodes = [A, B] };
