@@ -129,7 +129,7 @@ public sealed class TransitionsTests
         Assert.That(log.Entries.Select(e => e.Text), Is.EqualTo(["attention: nobody is fit"]));
 
         transitions.TellNow(Leader, Leader, Decision.Nothing("all is well"), TimeSpan.Zero);
-        transitions.TellNow(Leader, Leader, nobody, TimeSpan.Zero);
+        transitions.TellNow(Leader, Leader, nobody, TimeSpan.FromSeconds(5));
         Assert.That(log.Entries, Has.Count.EqualTo(2), "it was gone in between");
     }
 
