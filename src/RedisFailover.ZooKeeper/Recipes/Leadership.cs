@@ -25,7 +25,7 @@ public sealed class Leadership : IAsyncDisposable
     {
         (_client, _session, _options) = (client, session, options);
         Term = term;
-        Lease = new Lease(client.Time);
+        Lease = new Lease(client.Time, () => session.SessionTimeout / 2);
         Fence = ZnodeOperation.Check(options.TermPath, term);
         Lost = _lost.Token;
     }
@@ -59,7 +59,10 @@ public sealed class Leadership : IAsyncDisposable
         {
             ImmutableArray<ZnodeOperationResult> results = await _session
                 .MultiAsync(operations.IsDefault ? [Fence] : operations.Insert(0, Fence), cancellationToken).ConfigureAwait(false);
-            Lease.Renew(sentAt, length);
+
+            // It may have waited for a connection, and that one may have brought another timeout.
+            TimeSpan now = _session.SessionTimeout / 2;
+            Lease.Renew(sentAt, now < length ? now : length);
             return results.RemoveAt(0);
         }
         catch (ZooKeeperException e) when (e.FailedIndex is { } index)
