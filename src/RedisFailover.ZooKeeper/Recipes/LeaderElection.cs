@@ -34,7 +34,7 @@ public sealed class LeaderElection
     private readonly LeaderElectionOptions _options;
     private readonly byte[] _id;
 
-    /// <summary>What undoes a campaign that was cancelled: it must not undo the next one, which finds the same znode.</summary>
+    /// <summary>What undoes a campaign that was cancelled, or a lead given up: it must not undo the next one, which finds the same znode.</summary>
     private Task _withdrawal = Task.CompletedTask;
 
     /// <summary>An election over the sessions of this client.</summary>
@@ -57,9 +57,10 @@ public sealed class LeaderElection
     public async Task<Leadership> CampaignAsync(CancellationToken cancellationToken = default)
     {
         bool told = false;
-        await Volatile.Read(ref _withdrawal).WaitAsync(cancellationToken).ConfigureAwait(false);
         while (true)
         {
+            // Ends with its session at the latest.
+            await Volatile.Read(ref _withdrawal).WaitAsync(cancellationToken).ConfigureAwait(false);
             ZooKeeperSession session = await _client.GetSessionAsync(cancellationToken).ConfigureAwait(false);
             try
             {
@@ -134,7 +135,7 @@ public sealed class LeaderElection
         catch (OperationCanceledException)
         {
             // Also when it is completed: then it was a moment after the cancellation.
-            Volatile.Write(ref _withdrawal, WithdrawAsync(session, attempt));
+            Withdrawing(WithdrawAsync(session, attempt));
             throw;
         }
 
@@ -145,20 +146,26 @@ public sealed class LeaderElection
     private async Task WithdrawAsync(ZooKeeperSession session, Task attempt)
     {
         await attempt.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        try
+        await Withdrawal.RunAsync(_client, session, UndoAsync(), UndoAsync).ConfigureAwait(false);
+
+        async Task UndoAsync()
         {
             (Znode? leader, Znode term) = await ReadAsync(session, _client.Disposing).ConfigureAwait(false);
             if (leader?.Stat.EphemeralOwner == session.SessionId && term.Data.Span.SequenceEqual(_id))
             {
-                await session.MultiAsync(
-                    [ZnodeOperation.Check(_options.TermPath, term.Stat.Version), ZnodeOperation.Delete(_options.LeaderPath)],
-                    _client.Disposing).ConfigureAwait(false);
+                await Withdrawal.DeleteAsync(session, _options, term.Stat.Version, _client.Disposing).ConfigureAwait(false);
             }
         }
-        catch (Exception e) when (e is ZooKeeperException or OperationCanceledException)
+    }
+
+    private void Withdrawing(Task withdrawal)
+    {
+        Task before;
+        do
         {
-            Log.ElectionFailed(_client.Logger, e.Message);
+            before = Volatile.Read(ref _withdrawal);
         }
+        while (Interlocked.CompareExchange(ref _withdrawal, before.IsCompleted ? withdrawal : Task.WhenAll(before, withdrawal), before) != before);
     }
 
     private async Task<(Znode? Leader, Znode Term)> ReadAsync(ZooKeeperSession session, CancellationToken cancellationToken)
@@ -217,7 +224,7 @@ public sealed class LeaderElection
 
     private async Task<Leadership?> TakeOfficeAsync(ZooKeeperSession session, int term, Moment? sentAt, CancellationToken cancellationToken)
     {
-        var leadership = new Leadership(_client, session, _options, term);
+        var leadership = new Leadership(_client, session, _options, term, Withdrawing);
         try
         {
             if (await leadership.StartAsync(sentAt, cancellationToken).ConfigureAwait(false))

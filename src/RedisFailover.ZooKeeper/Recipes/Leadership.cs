@@ -15,17 +15,23 @@ public sealed class Leadership : IAsyncDisposable
     private readonly ZooKeeperClient _client;
     private readonly ZooKeeperSession _session;
     private readonly LeaderElectionOptions _options;
+    private readonly Action<Task>? _withdrawing;
     private readonly CancellationTokenSource _lost = new();
     private readonly CancellationTokenSource _stop = new();
     private Task _renewing = Task.CompletedTask;
     private CancellationTokenRegistration _ended;
     private int _over;
 
-    internal Leadership(ZooKeeperClient client, ZooKeeperSession session, LeaderElectionOptions options, int term)
+    /// <param name="client">The client.</param>
+    /// <param name="session">The session that won the lead.</param>
+    /// <param name="options">What it is about.</param>
+    /// <param name="term">The version of the term znode.</param>
+    /// <param name="withdrawing">Told of what deletes the leader's znode in the end: no campaign of this candidate may go on before it is completed.</param>
+    internal Leadership(ZooKeeperClient client, ZooKeeperSession session, LeaderElectionOptions options, int term, Action<Task>? withdrawing = null)
     {
-        (_client, _session, _options) = (client, session, options);
+        (_client, _session, _options, _withdrawing) = (client, session, options, withdrawing);
         Term = term;
-        Lease = new Lease(client.Time);
+        Lease = new Lease(client.Time, () => session.SessionTimeout / 2);
         Fence = ZnodeOperation.Check(options.TermPath, term);
         Lost = _lost.Token;
     }
@@ -59,7 +65,10 @@ public sealed class Leadership : IAsyncDisposable
         {
             ImmutableArray<ZnodeOperationResult> results = await _session
                 .MultiAsync(operations.IsDefault ? [Fence] : operations.Insert(0, Fence), cancellationToken).ConfigureAwait(false);
-            Lease.Renew(sentAt, length);
+
+            // It may have waited for a connection, and that one may have brought another timeout.
+            TimeSpan now = _session.SessionTimeout / 2;
+            Lease.Renew(sentAt, now < length ? now : length);
             return results.RemoveAt(0);
         }
         catch (ZooKeeperException e) when (e.FailedIndex is { } index)
@@ -74,45 +83,54 @@ public sealed class Leadership : IAsyncDisposable
     }
 
     /// <summary>Gives up the lead: ends the lease, then deletes the leader's znode, so that another takes over without waiting for the session to expire.</summary>
-    /// <param name="cancellationToken">Stops the waiting.</param>
-    /// <exception cref="ZooKeeperException">ConnectionLoss: the znode may be there until the session ends, or until the next campaign of this process.</exception>
-    public async Task ResignAsync(CancellationToken cancellationToken = default)
+    /// <param name="cancellationToken">Stops the waiting; the znode is deleted all the same.</param>
+    /// <exception cref="ZooKeeperException">
+    /// It is not known whether the znode is deleted. That is tried in the background until it is known, or the session has ended; this
+    /// candidate's next campaign waits for it.
+    /// </exception>
+    public Task ResignAsync(CancellationToken cancellationToken = default) => Resign().WaitAsync(cancellationToken);
+
+    /// <summary>
+    /// Resigns if that is still due, and stops the renewal. Waits for the server's answer at most a third of the session timeout, and without a
+    /// connection not at all: the resignation then follows as soon as there is one.
+    /// </summary>
+    public async ValueTask DisposeAsync()
+    {
+        Task resigned = Resign();
+        if (_session.State == ZooKeeperSessionState.Connected)
+        {
+            try
+            {
+                await resigned.WaitAsync(_session.SessionTimeout / 3, _client.Time).ConfigureAwait(false);
+            }
+            catch (Exception e) when (e is ZooKeeperException or TimeoutException)
+            {
+                // It goes on in the background.
+            }
+        }
+
+        await _ended.DisposeAsync().ConfigureAwait(false);
+        await _renewing.ConfigureAwait(false);
+    }
+
+    /// <summary>Ends the lead and has its znode deleted, whatever it takes. The task returned is the first attempt.</summary>
+    private Task Resign()
     {
         if (!End(null))
         {
-            return;
+            return Task.CompletedTask;
         }
 
-        try
-        {
-            await _session.MultiAsync([Fence, ZnodeOperation.Delete(_options.LeaderPath)], cancellationToken).ConfigureAwait(false);
-        }
-        catch (ZooKeeperException e) when (e.Code is ZooKeeperErrorCode.BadVersion or ZooKeeperErrorCode.NoNode || _session.HasEnded)
-        {
-            // Somebody else leads already.
-        }
+        Task attempt = AttemptAsync();
+        Task withdrawal = Withdrawal.RunAsync(_client, _session, attempt, AttemptAsync);
+        _withdrawing?.Invoke(withdrawal);
+        return attempt;
 
-        Log.Resigned(_client.Logger, _options.CandidateId, Term);
-    }
-
-    /// <summary>Resigns if that is still due, without insisting on the server's answer, and stops the renewal.</summary>
-    public async ValueTask DisposeAsync()
-    {
-        try
+        async Task AttemptAsync()
         {
-            if (_session.State == ZooKeeperSessionState.Connected)
-            {
-                await ResignAsync(CancellationToken.None).WaitAsync(_session.SessionTimeout / 3, _client.Time).ConfigureAwait(false);
-            }
+            await Withdrawal.DeleteAsync(_session, _options, Term, CancellationToken.None).ConfigureAwait(false);
+            Log.Resigned(_client.Logger, _options.CandidateId, Term);
         }
-        catch (Exception e) when (e is ZooKeeperException or TimeoutException)
-        {
-            // The session's end removes the znode.
-        }
-
-        End(null);
-        await _ended.DisposeAsync().ConfigureAwait(false);
-        await _renewing.ConfigureAwait(false);
     }
 
     /// <summary>Watches the leader's znode, then starts to renew. False if the znode is gone again.</summary>

@@ -2,17 +2,21 @@ namespace RedisFailover.ZooKeeper;
 
 /// <summary>
 /// Whether its holder may act at this moment. Held from the acknowledgement of a quorum write until half the session timeout after that write
-/// was <em>sent</em>: an ensemble that has not heard from the session since cannot have expired it by then. Nothing runs in the
+/// was <em>sent</em>: an ensemble that has not heard from the session since cannot have expired it by then. When a
+/// reconnect brings a shorter timeout, half of that counts from then on. Nothing runs in the
 /// background to end it: <see cref="IsHeld"/> reads the clocks when it is asked, so a process that was paused finds the truth.
 /// </summary>
 /// <remarks>Ask at the action, every time, and never keep the answer.</remarks>
 public sealed class Lease
 {
     private readonly TimeProvider _time;
+    private readonly Func<TimeSpan> _longest;
     private volatile Grant? _grant;
     private volatile bool _over;
 
-    internal Lease(TimeProvider time) => _time = time;
+    /// <param name="time">The source of time.</param>
+    /// <param name="longest">Half the session timeout at this moment: a reconnect may have brought one shorter than when the lease was renewed.</param>
+    internal Lease(TimeProvider time, Func<TimeSpan> longest) => (_time, _longest) = (time, longest);
 
     /// <summary>True while the lease holds. False for good once the leadership is over; false for a while when renewals fail.</summary>
     public bool IsHeld => Remaining > TimeSpan.Zero;
@@ -29,7 +33,8 @@ public sealed class Lease
                 return TimeSpan.Zero;
             }
 
-            TimeSpan left = grant.Length - grant.SentAt.Elapsed(_time);
+            TimeSpan longest = _longest();
+            TimeSpan left = (grant.Length < longest ? grant.Length : longest) - grant.SentAt.Elapsed(_time);
             return left > TimeSpan.Zero ? left : TimeSpan.Zero;
         }
     }

@@ -59,6 +59,7 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
     private ZooKeeperErrorCode _endCode;
     private string? _endReason;
     private Moment _lastContact;
+    private readonly TaskCompletionSource _disposal = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private bool _disposed;
 
     private ZooKeeperSession(ZooKeeperOptions options, LogQueue? log)
@@ -155,18 +156,36 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
     /// <summary>
     /// Closes the session: the server deletes its ephemeral znodes at once. Waits for the server's confirmation at most a third of the session
     /// timeout; without a connection it does not wait, and the server lets the session expire. Then it waits, at most as long again, until the
-    /// logger has all that was logged.
+    /// logger has all that was logged. Later calls wait for the first.
     /// </summary>
     public async ValueTask DisposeAsync()
     {
         bool first;
         lock (_gate)
         {
-            first = !_closing.IsCancellationRequested && !_disposed;
+            first = !_disposed;
             _disposed = true;
         }
 
-        if (first && State == ZooKeeperSessionState.Connected)
+        if (!first)
+        {
+            await _disposal.Task.ConfigureAwait(false);
+            return;
+        }
+
+        try
+        {
+            await CloseAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            _disposal.TrySetResult();
+        }
+    }
+
+    private async Task CloseAsync()
+    {
+        if (State == ZooKeeperSessionState.Connected)
         {
             await SayGoodbyeAsync().ConfigureAwait(false);
         }

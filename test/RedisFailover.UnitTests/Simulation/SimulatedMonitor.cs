@@ -8,7 +8,7 @@ internal sealed class Lead(TimeProvider time, int term)
 {
     internal int Term => term;
 
-    internal Lease Lease { get; } = new(time);
+    internal Lease Lease { get; } = new(time, static () => TimeSpan.MaxValue);
 
     internal bool IsOver { get; set; }
 

@@ -96,6 +96,8 @@ internal sealed class FakeConnection : IDisposable
 
     internal bool AnswersPings { get; set; } = true;
 
+    internal bool AnswersGoodbyes { get; set; } = true;
+
     internal int Pings { get; private set; }
 
     internal int Goodbyes { get; private set; }
@@ -236,7 +238,11 @@ internal sealed class FakeConnection : IDisposable
                 }
                 else if (frame.Length == 8 && new JuteReaderPair(frame).Op == OpCode.CloseSession)
                 {
-                    await ReplyAsync(new JuteReaderPair(frame).Xid, ++_zxid, null, ZooKeeperErrorCode.Ok);
+                    if (AnswersGoodbyes)
+                    {
+                        await ReplyAsync(new JuteReaderPair(frame).Xid, ++_zxid, null, ZooKeeperErrorCode.Ok);
+                    }
+
                     Goodbyes++;
                 }
                 else

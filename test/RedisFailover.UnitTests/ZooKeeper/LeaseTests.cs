@@ -12,7 +12,7 @@ public sealed class LeaseTests
     public void It_holds_from_the_time_of_sending_and_not_from_that_of_the_answer()
     {
         var time = new ManualTime();
-        var lease = new Lease(time);
+        var lease = new Lease(time, () => Half);
         Assert.That(lease.IsHeld, Is.False, "nothing was acknowledged yet");
         Moment sent = Moment.Now(time);
         time.Advance(TimeSpan.FromMilliseconds(1500));
@@ -26,7 +26,7 @@ public sealed class LeaseTests
     public void An_answer_that_comes_late_does_not_shorten_a_newer_grant()
     {
         var time = new ManualTime();
-        var lease = new Lease(time);
+        var lease = new Lease(time, () => Half);
         Moment early = Moment.Now(time);
         time.Advance(TimeSpan.FromSeconds(1));
         lease.Renew(Moment.Now(time), Half);
@@ -38,7 +38,7 @@ public sealed class LeaseTests
     public void Case_25_a_suspended_machine_finds_its_lease_gone_though_its_monotonic_clock_stood_still()
     {
         var time = new ManualTime();
-        var lease = new Lease(time);
+        var lease = new Lease(time, () => Half);
         lease.Renew(Moment.Now(time), Half);
         Assert.That(lease.IsHeld, Is.True);
         time.Suspend(TimeSpan.FromMinutes(5));
@@ -49,7 +49,7 @@ public sealed class LeaseTests
     public void A_wall_clock_that_is_set_back_does_not_lengthen_it()
     {
         var time = new ManualTime();
-        var lease = new Lease(time);
+        var lease = new Lease(time, () => Half);
         lease.Renew(Moment.Now(time), Half);
         time.Suspend(-TimeSpan.FromHours(1));
         time.Advance(Half);
@@ -60,10 +60,26 @@ public sealed class LeaseTests
     public void Once_ended_no_renewal_brings_it_back()
     {
         var time = new ManualTime();
-        var lease = new Lease(time);
+        var lease = new Lease(time, () => Half);
         lease.Renew(Moment.Now(time), Half);
         lease.End();
         lease.Renew(Moment.Now(time), Half);
+        Assert.That(lease.IsHeld, Is.False);
+    }
+
+    [Test]
+    public void A_shorter_session_timeout_shortens_it_at_once_and_a_longer_one_does_not_lengthen_it()
+    {
+        var time = new ManualTime();
+        TimeSpan longest = Half;
+        var lease = new Lease(time, () => longest);
+        lease.Renew(Moment.Now(time), Half);
+        longest = Half * 2;
+        Assert.That(lease.Remaining, Is.EqualTo(Half));
+        time.Advance(TimeSpan.FromMilliseconds(300));
+        longest = TimeSpan.FromMilliseconds(500);
+        Assert.That(lease.Remaining, Is.EqualTo(TimeSpan.FromMilliseconds(200)));
+        time.Advance(TimeSpan.FromMilliseconds(200));
         Assert.That(lease.IsHeld, Is.False);
     }
 }

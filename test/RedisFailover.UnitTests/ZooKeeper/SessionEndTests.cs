@@ -338,6 +338,39 @@ public sealed class SessionEndTests
     }
 
     [Test]
+    public async Task Who_disposes_a_second_time_does_not_cut_short_the_goodbye_of_the_first()
+    {
+        await using var server = new FakeServer();
+        var time = new ManualTime();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync(server.Options(time));
+        connection.AnswersGoodbyes = false;
+        List<(Task<Znode> Read, FakeRequest Request)> pending = [];
+        for (int i = 0; i < 50; i++)
+        {
+            Task<Znode> read = session.GetDataAsync("/a").AsTask();
+            pending.Add((read, await connection.ReadAsync(OpCode.GetData)));
+        }
+
+        Task first = session.DisposeAsync().AsTask();
+        await Waiting.Until(() => connection.Goodbyes == 1);
+        Task second = session.DisposeAsync().AsTask();
+
+        // What was asked before the goodbye is still answered, one round trip after the other.
+        foreach ((Task<Znode> read, FakeRequest request) in pending)
+        {
+            await connection.ReplyDataAsync(request, "x");
+            await read.WithinDeadline();
+        }
+
+        Assert.That((first.IsCompleted, second.IsCompleted), Is.EqualTo((false, false)));
+        time.Advance(session.SessionTimeout / 3);
+
+        // The loop's end, then the logger's.
+        await time.AdvanceUntil(Step, () => first.IsCompleted && second.IsCompleted);
+        Assert.That(session.State, Is.EqualTo(ZooKeeperSessionState.Closed));
+    }
+
+    [Test]
     public async Task A_callback_that_blocks_does_not_keep_the_end_of_the_session_from_being_told()
     {
         await using var server = new FakeServer();
