@@ -35,8 +35,9 @@ public enum ZooKeeperSessionState
 /// <see cref="ZooKeeperErrorCode.Throttled"/>. When a connection is lost, what was sent and not answered fails with
 /// <see cref="ZooKeeperErrorCode.ConnectionLoss"/>; nothing is sent twice. Cancelling a request stops the waiting, not the request: a write
 /// that was sent may be applied. Watch callbacks run one at a time and in order; one that blocks delays those after it. They and awaiting code
-/// run on the thread that has just read for them, or on the thread pool. Neither can hold up replies or pings: from a thread that has not come
-/// back for 2 to 4 ms the reading is taken away. Each connection has one such thread.
+/// run on the thread that has just read for them, or on the thread pool. One of them that blocks holds up neither replies nor pings: from a
+/// thread that has not come back for 2 to 4 ms the reading is taken away. Each connection has one such thread. Pings, time limits and reconnects
+/// run on the thread pool, though: so many that block at once as to starve it delay them, and the session may be lost.
 /// </remarks>
 public sealed partial class ZooKeeperSession : IAsyncDisposable
 {
