@@ -157,13 +157,14 @@ public sealed class ZooKeeperClient : IAsyncDisposable
         {
             while (true)
             {
-                ZooKeeperSession session;
+                ZooKeeperSession session = ZooKeeperSession.Start(_options, Logger, former);
                 try
                 {
-                    session = await ZooKeeperSession.ConnectAsync(_options, Logger, former, _disposing.Token).ConfigureAwait(false);
+                    await session.EstablishAsync(_disposing.Token).ConfigureAwait(false);
                 }
                 catch (ZooKeeperException e)
                 {
+                    former = session.LeftBehind ?? former;
                     Refuse(e);
                     await Task.Delay(RetryAfterRefusal, _options.TimeProvider, _disposing.Token).ConfigureAwait(false);
                     continue;

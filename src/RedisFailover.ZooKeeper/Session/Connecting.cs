@@ -18,8 +18,11 @@ internal readonly record struct ConnectResponse(int TimeoutMs, long SessionId, b
 }
 
 /// <summary>A session that its client has given up; its password is a secret.</summary>
-internal sealed class FormerSession(long id, byte[] password)
+internal sealed class FormerSession(long id, byte[] password, string? refusedScheme = null)
 {
+    /// <summary>The scheme whose credentials were refused, if that ended it: told already.</summary>
+    internal string? RefusedScheme => refusedScheme;
+
     internal long Id => id;
 
     internal byte[] Password => password;

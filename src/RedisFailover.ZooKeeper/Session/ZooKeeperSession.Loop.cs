@@ -11,6 +11,7 @@ public sealed partial class ZooKeeperSession
     private int _refusals;
     private FormerSession? _former;
     private int _formerAttempts;
+    private string? _toldRefused;
     private readonly HashSet<string> _toldUnreachable = [];
 
     /// <summary>What proves to a server that a connection belongs to this session. Never logged.</summary>
@@ -168,7 +169,10 @@ public sealed partial class ZooKeeperSession
                     writer.Int32((int)OpCode.CloseSession);
                 });
                 await Dialer.OnThreadOfItsOwnAsync(() => connection.Receive().Length, connection, cancellationToken).ConfigureAwait(false);
-                Log.FormerSessionClosed(_logger, former.Id, connection.Server);
+                if (former.RefusedScheme is null)
+                {
+                    Log.FormerSessionClosed(_logger, former.Id, connection.Server);
+                }
             }
 
             _former = null;
@@ -218,16 +222,11 @@ public sealed partial class ZooKeeperSession
             throw new InvalidDataException("the server is read-only");
         }
 
-        bool isNew = SessionId == 0;
         double downMs = _lastContact.Elapsed(_time).TotalMilliseconds;
         SessionId = response.SessionId;
         SessionTimeout = TimeSpan.FromMilliseconds(response.TimeoutMs);
         _password = response.Password;
-        if (isNew)
-        {
-            Log.SessionEstablished(_logger, SessionId, connection.Server, SessionTimeout.TotalMilliseconds);
-        }
-        else
+        if (_established.Task.IsCompleted)
         {
             Log.SessionReconnected(_logger, SessionId, connection.Server, downMs);
         }

@@ -133,7 +133,7 @@ public sealed partial class ZooKeeperSession
         SetState(ZooKeeperSessionState.Connected);
         if (_auth.IsEmpty)
         {
-            _established.TrySetResult();
+            Establish(connection);
         }
     }
 
@@ -188,8 +188,12 @@ public sealed partial class ZooKeeperSession
     {
         if (outcome == ZooKeeperErrorCode.AuthFailed)
         {
-            Log.AuthFailed(_logger, request.Scheme);
-            LeftBehind = new FormerSession(SessionId, _password);
+            if (_established.Task.IsCompleted || _toldRefused != request.Scheme)
+            {
+                Log.AuthFailed(_logger, request.Scheme);
+            }
+
+            LeftBehind = new FormerSession(SessionId, _password, request.Scheme);
             End(ZooKeeperSessionState.AuthFailed, ZooKeeperErrorCode.AuthFailed, request.Refusal);
 
             // Nothing behind it is handled any more: a watch of an ended session would tell nobody of its end.
@@ -197,6 +201,16 @@ public sealed partial class ZooKeeperSession
         }
         else if (!connection.Authenticates)
         {
+            Establish(connection);
+        }
+    }
+
+    /// <summary>Once: a server has accepted the session, and the credentials if there are any.</summary>
+    private void Establish(ServerConnection connection)
+    {
+        if (!_established.Task.IsCompleted)
+        {
+            Log.SessionEstablished(_logger, SessionId, connection.Server, SessionTimeout.TotalMilliseconds);
             _established.TrySetResult();
         }
     }

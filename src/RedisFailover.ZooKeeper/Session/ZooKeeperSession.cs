@@ -35,8 +35,9 @@ public enum ZooKeeperSessionState
 /// <see cref="ZooKeeperErrorCode.Throttled"/>. When a connection is lost, what was sent and not answered fails with
 /// <see cref="ZooKeeperErrorCode.ConnectionLoss"/>; nothing is sent twice. Cancelling a request stops the waiting, not the request: a write
 /// that was sent may be applied. Watch callbacks run one at a time and in order; one that blocks delays those after it. They and awaiting code
-/// run on the thread that has just read for them, or on the thread pool. Neither can hold up replies or pings: from a thread that has not come
-/// back for 2 to 4 ms the reading is taken away. Each connection has one such thread.
+/// run on the thread that has just read for them, or on the thread pool. One of them that blocks holds up neither replies nor pings: from a
+/// thread that has not come back for 2 to 4 ms the reading is taken away. Each connection has one such thread. Pings, time limits and reconnects
+/// run on the thread pool, though: so many that block at once as to starve it delay them, and the session may be lost.
 /// </remarks>
 public sealed partial class ZooKeeperSession : IAsyncDisposable
 {
@@ -126,29 +127,37 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
     /// network (<see cref="ZooKeeperErrorCode.SystemError"/>, the message says what).
     /// </exception>
     /// <exception cref="OperationCanceledException">Cancelled before a server accepted the session.</exception>
-    public static Task<ZooKeeperSession> ConnectAsync(ZooKeeperOptions options, CancellationToken cancellationToken = default)
-        => ConnectAsync(options, null, null, cancellationToken);
-
-    /// <param name="options">How to reach the ensemble.</param>
-    /// <param name="log">Where its owner logs, so that the lines of both keep their order; null for one of its own.</param>
-    /// <param name="former">The session that this one replaces, to be closed first; null for none.</param>
-    /// <param name="cancellationToken">Ends the trying.</param>
-    internal static async Task<ZooKeeperSession> ConnectAsync(
-        ZooKeeperOptions options, LogQueue? log, FormerSession? former, CancellationToken cancellationToken)
+    public static async Task<ZooKeeperSession> ConnectAsync(ZooKeeperOptions options, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentOutOfRangeException.ThrowIfLessThan(options.SessionTimeout, TimeSpan.FromMilliseconds(100));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(options.SessionTimeout, TimeSpan.FromHours(1));
-        var session = new ZooKeeperSession(options, log) { _former = former };
+        ZooKeeperSession session = Start(options, null, null);
+        await session.EstablishAsync(cancellationToken).ConfigureAwait(false);
+        return session;
+    }
+
+    /// <summary>Begins to connect.</summary>
+    /// <param name="options">How to reach the ensemble.</param>
+    /// <param name="log">Where its owner logs, so that the lines of both keep their order; null for one of its own.</param>
+    /// <param name="former">The session that this one replaces, to be closed first; null for none.</param>
+    internal static ZooKeeperSession Start(ZooKeeperOptions options, LogQueue? log, FormerSession? former)
+    {
+        var session = new ZooKeeperSession(options, log) { _former = former, _toldRefused = former?.RefusedScheme };
         session._loop = Task.Run(session.RunAsync, CancellationToken.None);
+        return session;
+    }
+
+    /// <summary>Waits until a server has accepted the session and its credentials; disposes it if that fails.</summary>
+    internal async Task EstablishAsync(CancellationToken cancellationToken)
+    {
         try
         {
-            await session._established.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
-            return session;
+            await _established.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
         }
         catch
         {
-            await session.DisposeAsync().ConfigureAwait(false);
+            await DisposeAsync().ConfigureAwait(false);
             throw;
         }
     }

@@ -300,8 +300,9 @@ public sealed class SessionEndTests
     public async Task Credentials_refused_at_the_beginning_fail_the_connecting_and_the_client_tries_again_without_haste()
     {
         await using var server = new FakeServer();
+        var log = new RecordedLog();
         var time = new ManualTime();
-        await using var client = new ZooKeeperClient(server.Options(time) with { Auth = [ZooKeeperAuth.Digest("u", "p")], LoggerFactory = null });
+        await using var client = new ZooKeeperClient(server.Options(time) with { Auth = [ZooKeeperAuth.Digest("u", "p")], LoggerFactory = log });
         var states = new System.Collections.Concurrent.ConcurrentQueue<ZooKeeperClientState>();
         client.StateChanged += states.Enqueue;
         await using WatchedValue value = client.Watch("/v");
@@ -325,8 +326,18 @@ public sealed class SessionEndTests
         Assert.That(accepting.IsCompleted, Is.False);
         Assert.That(client.Session, Is.Null);
         await time.AdvanceUntil(TimeSpan.FromMilliseconds(100), () => accepting.IsCompleted);
-        FakeConnection next = await accepting;
-        await next.ReadConnectAsync();
+
+        // Refused a second time, and said once. What each refused session leaves on the server is closed.
+        FakeConnection next = await EndFormerAsync(await accepting, 0x10);
+        await next.GrantAsync(0x20, 4000);
+        await next.ReadAsync(OpCode.Auth);
+        await next.ReplyAsync(Xid.Auth, 0, null, ZooKeeperErrorCode.AuthFailed);
+        await next.WaitForEndAsync();
+        await Waiting.ThrowsZooKeeper(later);
+        later = client.GetSessionAsync().AsTask();
+        accepting = server.AcceptAsync();
+        await time.AdvanceUntil(TimeSpan.FromMilliseconds(100), () => accepting.IsCompleted);
+        next = await EndFormerAsync(await accepting, 0x20);
         await next.GrantAsync(0x30, 4000);
         await next.ReadAsync(OpCode.Auth);
         await next.ReplyAsync(Xid.Auth, 0, null, ZooKeeperErrorCode.Ok);
@@ -335,6 +346,20 @@ public sealed class SessionEndTests
 
         // What follows a znode goes on.
         await next.ReadAsync(OpCode.Sync);
+        await client.DisposeAsync().AsTask().WithinDeadline();
+        string[] lines = [.. log.Entries.Select(e => e.Text)];
+        Assert.That(lines, Has.One.Contains("refused the credentials"), string.Join('\n', lines));
+        Assert.That(lines, Has.One.Contains("established"), string.Join('\n', lines));
+
+        async Task<FakeConnection> EndFormerAsync(FakeConnection first, long sessionId)
+        {
+            Assert.That((await first.ReadConnectAsync()).SessionId, Is.EqualTo(sessionId));
+            await first.GrantAsync(sessionId, 4000);
+            FakeConnection then = await server.AcceptAsync();
+            await Waiting.Until(() => first.Goodbyes == 1);
+            Assert.That((await then.ReadConnectAsync()).SessionId, Is.Zero);
+            return then;
+        }
     }
 
     [Test]
