@@ -81,6 +81,13 @@ internal static class Membership
                 continue;
             }
 
+            // A heartbeat alone brought it back: what it is and how far it came meanwhile it has not said yet.
+            if (!node.IsInOrder)
+            {
+                actions.Add(new Inspect(address));
+                continue;
+            }
+
             if (IsForeign(topology, node))
             {
                 foreign.Add($"{address} ({Described(info)})");
