@@ -12,6 +12,9 @@ internal static class Failover
     /// <summary>Between the reason of a change and why it does not get on, in the znode.</summary>
     private const string WaitingFor = "; waiting, because ";
 
+    /// <summary>What an operator can do who would rather lose something than wait.</summary>
+    private const string Force = "; redis-failover switchover HOST:PORT --force takes a node as it is";
+
     internal static Decision Decide(
         ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology, MasterChangeProgress progress, NodeView? from)
     {
@@ -170,7 +173,7 @@ internal static class Failover
     }
 
     private static Decision WithWayOut(Decision waiting, ClusterView view, FailoverPolicy policy)
-        => policy.Nodes.Any(n => Candidates.CanBePromoted(view.Node(n))) ? waiting with { Warning = $"{waiting.Warning}; redis-failover switchover HOST:PORT --force takes a node as it is" } : waiting;
+        => policy.Nodes.Any(n => Candidates.CanBePromoted(view.Node(n))) ? waiting with { Warning = waiting.Warning + Force } : waiting;
 
     /// <summary>What an operator can do where waiting alone will not help: all nodes are here, and the data are not.</summary>
     private static string WayOut(ClusterView view, FailoverPolicy policy, Topology topology, MasterChangeProgress progress)
@@ -199,7 +202,7 @@ internal static class Failover
         string notYet = $"no failover yet: {missing}";
         return view.Request is not null
             ? Requests.Refuse(view, topology, notYet) with { WakeAt = retry }
-            : Wait(view, policy, now, topology, progress, missing, retry) with { Reason = notYet, Warning = $"{notYet}; redis-failover switchover HOST:PORT --force takes a node as it is" };
+            : Wait(view, policy, now, topology, progress, missing, retry) with { Reason = notYet, Warning = notYet + Force };
     }
 
     /// <summary>

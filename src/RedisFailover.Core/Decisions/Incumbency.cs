@@ -78,6 +78,8 @@ internal static class Incumbency
                 + (warning is null ? "" : "; " + warning);
         }
 
+        string? disagreement = Sight.Disagreement(view, policy, now, topology);
+        warning = disagreement is null ? warning : warning is null ? disagreement : $"{warning}; {disagreement}";
         warning = trouble is null ? warning : warning is null ? trouble : $"{trouble}; {warning}";
         if (!awaited.IsEmpty)
         {

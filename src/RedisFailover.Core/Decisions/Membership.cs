@@ -106,7 +106,7 @@ internal static class Membership
                 {
                     MinReplicas = WriteSafety.AfterOffice(policy, topology, info),
                 });
-                if (DemotionFailure(view, address) is { } failure)
+                if (DemotionFailure(view, topology, address) is { } failure)
                 {
                     stubborn.Add($"{address} takes writes as well, which will be lost: it cannot be made a replica ({failure})");
                 }
@@ -148,7 +148,7 @@ internal static class Membership
         }
 
         // Its demotion is on its way, unless that has failed.
-        if (node.IsOnline && HandedOver(view, topology, node) && DemotionFailure(view, address) is null)
+        if (node.IsOnline && HandedOver(view, topology, node) && DemotionFailure(view, topology, address) is null)
         {
             return true;
         }
@@ -168,8 +168,8 @@ internal static class Membership
             || (node.IsMaster && topology.Replicas.Contains(node.Address) && topology.Identity is { PreviousReplicationId: { } previous }
                 && node.Info!.ReplicationId == previous);
 
-    private static string? DemotionFailure(ClusterView view, NodeAddress node)
-        => view.Failed.Where(f => f.Key is Demote demotion && demotion.Node == node).Select(f => f.Value.Failure).FirstOrDefault();
+    private static string? DemotionFailure(ClusterView view, Topology topology, NodeAddress node)
+        => view.Failed.Where(f => f.Key is Demote demotion && demotion.Node == node && demotion.Master == topology.Master).Select(f => f.Value.Failure).FirstOrDefault();
 
     /// <summary>A node with data that were never this cluster's: it was no member and shares no history.</summary>
     internal static bool IsForeign(Topology topology, NodeView node)

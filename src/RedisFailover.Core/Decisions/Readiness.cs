@@ -43,6 +43,8 @@ public sealed record Readiness(bool Possible, ImmutableArray<NodeAddress> Candid
                 .Select(n => $"{n.Address}: after others with as much, as it is back for less than stable-time ({policy.StableTime.TotalSeconds:0} s)"));
         }
 
+        remarks.AddRange(fit.Where(n => RedisFailover.Candidates.Reservation(n, view, policy) is not null)
+            .Select(n => $"{n.Address}: after others with as much, as {RedisFailover.Candidates.Reservation(n, view, policy)}"));
         ImmutableArray<NodeAddress> candidates = [.. fit.Select(n => n.Address).Order()];
         if (Verdict.Unwatched(view.Node(master)) is { } unwatched)
         {
@@ -73,6 +75,11 @@ public sealed record Readiness(bool Possible, ImmutableArray<NodeAddress> Candid
         if (WriteSafety.Missing(view, policy, topology, progress: null, best) is { } missing)
         {
             return new Readiness(false, candidates, missing) { LiveMonitors = view.LiveMonitors };
+        }
+
+        if (fit.All(n => n.Info!.RefusesWrites))
+        {
+            return new Readiness(false, candidates, $"{best.Address} would take over and refuse writes, because it cannot save{others}") { LiveMonitors = view.LiveMonitors };
         }
 
         int witnesses = policy.NodeStrategy switch

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace RedisFailover;
 
 /// <summary>
@@ -47,5 +49,28 @@ internal static class Sight
 
         string reason = $"giving up the lead: {better.Monitor} reaches {better.Theirs} of {policy.Nodes.Length} nodes, this monitor {better.Ours}";
         return Decision.Do(reason, new Resign(reason)) with { Warning = reason };
+    }
+
+    /// <summary>
+    /// Which monitors are configured with other nodes than this one, as far as their views tell, or null: whoever leads makes the topology of
+    /// its own list. A node that answers here and that a monitor with a view has no opinion on for long is one that it does not know.
+    /// </summary>
+    internal static string? Disagreement(ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology)
+    {
+        List<string> parts = [];
+        foreach ((string monitor, MonitorReport report) in view.OtherMonitors.OrderBy(m => m.Key, StringComparer.Ordinal))
+        {
+            ImmutableSortedSet<NodeAddress> theirs = [.. report.Available.Keys.Concat(report.Unavailable)];
+            ImmutableArray<NodeAddress> more = [.. theirs.Except(policy.Nodes).Where(n => n != topology.Master)];
+            ImmutableArray<NodeAddress> fewer = theirs.IsEmpty || now < view.LeadingSince + policy.ViewLifetime ? []
+                : [.. policy.Nodes.Except(theirs).Where(n => view.Node(n).OnlineSince + policy.ViewLifetime <= now).Order()];
+            if (!more.IsEmpty || !fewer.IsEmpty)
+            {
+                parts.Add($"{monitor} {(more.IsEmpty ? "" : $"watches {string.Join(", ", more)} as well")}{(more.IsEmpty || fewer.IsEmpty ? "" : " and ")}"
+                    + (fewer.IsEmpty ? "" : $"does not watch {string.Join(", ", fewer)}"));
+            }
+        }
+
+        return parts.Count == 0 ? null : $"the monitors are not configured with the same nodes: {string.Join("; ", parts)}; whoever leads goes by its own";
     }
 }

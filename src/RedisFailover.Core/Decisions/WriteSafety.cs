@@ -30,7 +30,10 @@ namespace RedisFailover;
 /// then, raised on the master first. It is min(K, replicas in step), 0 when the last one is gone: losing replicas does not stop writes.</para>
 /// <para><b>A member that was restarted</b> may have lost what it had acknowledged (an older snapshot, an append-only file that was not synced), and an
 /// older snapshot even shows the same history. So the set names the run id of each member; one that shows another counts as absent until it
-/// has had all that the master had.</para>
+/// has had all that the master had, or until all others have: then it is as if it had left the set and come back, and need not hold anything.</para>
+/// <para><b>A member without anything</b> (empty, of no history that the lost master knew, and still in the run that the set names) has never been this
+/// master's replica in that run and never acknowledged anything: whoever is promoted has all that it has. So a node that is still waiting for its
+/// first copy stands in nobody's way.</para>
 /// <para><b>Outside the claim:</b> Redis lets WAIT count any replica that is attached. One that is not configured is not in R. One that had left R,
 /// attaches by itself, acknowledges and is lost again together with the master before the next INFO of the master (1 s) is not in R either.</para>
 /// <para>The idea, that the set known to the coordination service is always such that any acknowledged write is found in any sufficiently
@@ -134,6 +137,7 @@ internal static class WriteSafety
         string Named(NodeAddress node) => view.Node(node) is not { IsAnswering: true } back ? node.ToString()
             : !WasRestarted(back) ? Has(back, topology.Identity) ? node.ToString() : $"{node} (which has data that {candidate.Address} lacks)"
             : quorum.Runs[node] == WriteQuorum.Unproven ? $"{node} (which was not seen to have everything)"
+            : back.Info!.Keys == 0 ? $"{node} (which was restarted and is empty: what it held is gone)"
             : $"{node} (which was restarted with {back.Info!.Keys} keys, and what it held may be gone)";
 
         bool Has(NodeView node, MasterIdentity? lost) => lost is null || !node.Info!.SharesHistoryWith(lost) || HasAllOf(candidate.Info!, node.Info, lost);
@@ -144,7 +148,13 @@ internal static class WriteSafety
             || (node is { IsAnswering: true, Info: { SyncInProgress: false, Loading: false } info }
                 && (progress is null || Candidates.IsFinal(node, view, topology, progress))
                 && (topology.Identity is not { } lost || (info.SharesHistoryWith(lost) && HasAllOf(candidate.Info!, info, lost)))
-                && (topology.Identity is not { HasData: true } || info.Keys > 0)));
+                && (topology.Identity is not { HasData: true } || info.Keys > 0))
+            || HasNeverHeldAnything(node));
+
+        bool HasNeverHeldAnything(NodeView node) => topology.Identity is { } lost
+            && node is { IsAnswering: true, Info: { Keys: 0, Loading: false } info } && quorum.Runs.GetValueOrDefault(node.Address) == info.RunId
+            && !info.SharesHistoryWith(lost)
+            && (progress is null || Candidates.IsFinal(node, view, topology, progress));
     }
 
     /// <summary>
@@ -164,17 +174,17 @@ internal static class WriteSafety
         quorum = WithRuns(WithNewcomers(quorum, quorum, wanted), view, wanted, HasAll);
         quorum = quorum.Quorum < policy.WriteQuorum && wanted.All(n => HasAll(view.Node(n))) ? quorum with { Quorum = policy.WriteQuorum } : quorum;
         // Who is here stays, though the others' votes may not have caught up with its return: the set would change to and fro till then.
+        (quorum, ImmutableArray<FailoverAction> asked) = Rejoined(quorum, view, wanted, master, HasAll);
         ImmutableArray<NodeAddress> stay = [.. wanted.Where(n => IsAttached(n) || (policy.Nodes.Contains(n) && !IsForeign(n) && (IsHere(n) || !Verdict.IsUnavailable(view, policy, n, out _))))];
         if (stay.Length == wanted.Length || stay.IsEmpty)
         {
-            return (quorum with { Replicas = wanted }, []);
+            return (quorum with { Replicas = wanted }, asked);
         }
 
         ImmutableArray<NodeView> behind = [.. stay.Select(view.Node).Where(n => !HasAll(n))];
         return behind.IsEmpty
             ? (WithRuns(quorum, view, stay, HasAll) with { Replicas = stay }, [])
-            : (quorum with { Replicas = wanted },
-                [.. behind.Where(n => n is { IsReplica: true, IsAnswering: true } && n.InfoAsked < master.InfoAsked).Select(n => new Inspect(n.Address))]);
+            : (quorum with { Replicas = wanted }, [.. Questions(behind, master).Union(asked)]);
 
         bool IsHere(NodeAddress node) => view.Node(node).IsOnline && !Membership.IsForeign(topology, view.Node(node));
 
@@ -188,6 +198,32 @@ internal static class WriteSafety
             // What the master named before this one was away is not all that it may have acknowledged since.
             && master.InfoAsked >= node.OnlineSince && master.InfoAsked > node.LastFailedAt;
     }
+
+    /// <summary>
+    /// A restarted member whose loss can no longer matter, because all the others have everything that the master had when it was back: it stays
+    /// as a new member would come. Whatever it acknowledges in its new run, it holds in that.
+    /// </summary>
+    private static (WriteQuorum Quorum, ImmutableArray<FailoverAction> Questions) Rejoined(
+        WriteQuorum quorum, ClusterView view, ImmutableArray<NodeAddress> members, NodeView master, Func<NodeView, bool> hasAll)
+    {
+        ImmutableArray<NodeView> restarted = [.. members.Select(view.Node).Where(n => n.IsInOrder
+            && quorum.Runs.TryGetValue(n.Address, out string? run) && run != WriteQuorum.Unproven && run != n.Info!.RunId
+            && master.InfoAsked >= n.OnlineSince && master.InfoAsked > n.LastFailedAt)];
+        ImmutableArray<NodeView> others = [.. members.Select(view.Node).Except(restarted)];
+        if (restarted.IsEmpty || others.IsEmpty)
+        {
+            return (quorum, []);
+        }
+
+        ImmutableArray<NodeView> behind = [.. others.Where(n => !hasAll(n))];
+        return behind.IsEmpty
+            ? (quorum with { Runs = quorum.Runs.SetItems(restarted.Select(n => KeyValuePair.Create(n.Address, others.Length < quorum.Quorum ? WriteQuorum.Unproven : n.Info!.RunId))) }, [])
+            : (quorum, Questions(behind, master));
+    }
+
+    /// <summary>Those who were not asked since the master named its offset, and may have reached it.</summary>
+    private static ImmutableArray<FailoverAction> Questions(IEnumerable<NodeView> behind, NodeView master)
+        => [.. behind.Where(n => n is { IsReplica: true, IsAnswering: true } && n.InfoAsked < master.InfoAsked).Select(n => new Inspect(n.Address))];
 
     /// <summary>Those who are not in the set that was too small for K holders have to prove themselves.</summary>
     private static WriteQuorum WithNewcomers(WriteQuorum quorum, WriteQuorum before, ImmutableArray<NodeAddress> members)
