@@ -156,7 +156,8 @@ internal static class Membership
         bool ours = topology.Identity is not { } identity || info.SharesHistoryWith(identity);
         return info.Role == NodeRole.Replica
             && node.Evidence is not (Evidence.Loading or Evidence.Nonsense)
-            && (info.LinkUp ? info.MasterAddress == topology.Master || ours : info.ServesStaleData && ours && !info.SyncInProgress);
+            && (info.LinkUp ? info.MasterAddress == topology.Master || ours : info.ServesStaleData && ours && !info.SyncInProgress
+                && (info.Keys > 0 || topology.Identity is not { HasData: true }));
     }
 
     /// <summary>

@@ -35,7 +35,8 @@ namespace RedisFailover;
 /// master's replica in that run and never acknowledged anything: whoever is promoted has all that it has. So a node that is still waiting for its
 /// first copy stands in nobody's way.</para>
 /// <para><b>Outside the claim:</b> Redis lets WAIT count any replica that is attached. One that is not configured is not in R. One that had left R,
-/// attaches by itself, acknowledges and is lost again together with the master before the next INFO of the master (1 s) is not in R either.</para>
+/// attaches by itself, acknowledges and is lost again together with the master before the next INFO of the master (1 s) is not in R either; nor does
+/// anybody know of what a new member acknowledged and lost in a run that ended before it was first seen.</para>
 /// <para>The idea, that the set known to the coordination service is always such that any acknowledged write is found in any sufficiently
 /// large part of it, and the order of changes that follows, are those of Patroni's quorum commit, whose set PostgreSQL itself enforces.</para>
 /// </remarks>
@@ -134,11 +135,12 @@ internal static class WriteSafety
             : $"{string.Join(" or ", away.Select(Named))} alone may hold a write that WAIT {quorum.Quorum} acknowledged "
                 + $"({present} of [{string.Join(' ', quorum.Replicas)}] count, {quorum.Needed} are needed)";
 
-        string Named(NodeAddress node) => view.Node(node) is not { IsAnswering: true } back ? node.ToString()
-            : !WasRestarted(back) ? Has(back, topology.Identity) ? node.ToString() : $"{node} (which has data that {candidate.Address} lacks)"
-            : quorum.Runs[node] == WriteQuorum.Unproven ? $"{node} (which was not seen to have everything)"
-            : back.Info!.Keys == 0 ? $"{node} (which was restarted and is empty: what it held is gone)"
-            : $"{node} (which was restarted with {back.Info!.Keys} keys, and what it held may be gone)";
+        string Named(NodeAddress node) => view.Node(node) is not { IsAnswering: true, Info: { } info } back ? node.ToString()
+            : WasRestarted(back) && quorum.Runs[node] == WriteQuorum.Unproven ? $"{node} (which was not seen to have everything)"
+            : info.Keys == 0 && topology.Identity is { HasData: true } ? $"{node} (which is empty: what it held is gone)"
+            : WasRestarted(back) ? $"{node} (which was restarted with {info.Keys} keys, and what it held may be gone)"
+            : Has(back, topology.Identity) ? node.ToString()
+            : $"{node} (which has data that {candidate.Address} lacks)";
 
         bool Has(NodeView node, MasterIdentity? lost) => lost is null || !node.Info!.SharesHistoryWith(lost) || HasAllOf(candidate.Info!, node.Info, lost);
 
