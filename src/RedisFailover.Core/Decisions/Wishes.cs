@@ -53,14 +53,16 @@ internal static class Wishes
             return new Decision(questions, view.WishedAt + policy.ProbeTimeout, "asking the replicas before the operator's wish is heard");
         }
 
+        // Who refuses our credentials is no candidate, and will not become one by waiting.
+        asked = [.. asked.Where(n => n.Evidence is not (Evidence.Denied or Evidence.Nonsense))];
         if (now < view.WishedAt + timeout && !asked.IsEmpty && asked.All(n => !n.Info!.LinkUp || n.Info.SyncInProgress))
         {
-            // One that is loading answers at once and says nothing new: it will be heard when it is done.
+            // One that is loading answers at once and says nothing new: it will be heard when it is done. Each has its own pace: one that does not
+            // answer must not let the others be asked as fast as they do.
             ImmutableArray<NodeView> talking = [.. asked.Where(n => n.Evidence != Evidence.Loading)];
-            TimeSpan due = talking.IsEmpty ? now + PatienceInterval : talking.Min(n => n.InfoAsked) + PatienceInterval;
-            return due > now
-                ? Decision.Nothing("waiting until a replica is in step with the master", due)
-                : Decision.Do("waiting until a replica is in step with the master", [.. talking.Select(n => new Inspect(n.Address))]);
+            ImmutableArray<FailoverAction> due = [.. talking.Where(n => n.InfoAsked + PatienceInterval <= now).Select(n => new Inspect(n.Address))];
+            TimeSpan next = talking.Select(n => n.InfoAsked + PatienceInterval).Where(at => at > now).DefaultIfEmpty(now + PatienceInterval).Min();
+            return new Decision(due, next, "waiting until a replica is in step with the master");
         }
 
         MasterIdentity? identity = Incumbency.LastKnownIdentity(view.Node(from), topology.Identity);
