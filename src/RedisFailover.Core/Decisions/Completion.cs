@@ -76,6 +76,12 @@ internal static class Completion
         };
         // Where a node may have been promoted after all, the epoch is used up.
         Topology next = InOffice(view, policy, topology, from, reason);
+        if (topology is { State: TopologyState.SwitchingOver, Identity: { RunId.Length: > 0 } office } && from.Info!.RunId != office.RunId)
+        {
+            // It was restarted since, and nobody has judged yet whether others have more: that goes by what it was.
+            next = next with { Identity = office };
+        }
+
         if (topology.Master is not null && (progress.Inherited || view.Failed.Keys.Any(a => a is Promote)))
         {
             next = next with { Epoch = Math.Max(topology.Epoch, view.LastEpoch) + 1 };
