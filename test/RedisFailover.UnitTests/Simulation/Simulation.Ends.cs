@@ -104,12 +104,14 @@ internal sealed partial class Simulation
 
     /// <summary>
     /// A master was killed while nothing else is amiss but that nodes refuse the monitors: another takes over in time, unless those that refuse
-    /// are needed to know where acknowledged writes are.
+    /// are needed to know where acknowledged writes are; and unless it refused them itself and was restarted meanwhile: nobody knows whose data its replicas
+    /// have copied then, and an operator has to choose.
     /// </summary>
     private void Expect(SimulatedRedis master)
     {
         int life = master.Life;
         if (!_calm || master.IsUp || _policy.FailoverInterval > TimeSpan.Zero || !IsReplaceable(master) || _server.Leader is null || _world.Now - _server.LeaderSince < Relieved / 2 || Everyone().Any(p => Everyone().Any(q => !_network.IsCalm(p.Place, q.Place, Relieved)))
+            || (master.IsRefusing && _server.Topology!.Identity is { } known && !_nodes.Any(n => n != master && IsFit(n) && n.Info().SharesHistoryWith(known)))
             || (_server.Topology!.WriteQuorum is { } quorum && quorum.Replicas.Count(r => _ledger.Node(r) is var n && IsFit(n) && quorum.Runs.GetValueOrDefault(r) == n.RunId) < quorum.Needed))
         {
             return;
