@@ -100,7 +100,7 @@ internal static class Failover
             NodeView best = Candidates.Ranked(fit, topology.Identity, view, policy, now)[0];
             return WriteSafety.Missing(view, policy, topology, progress, best) is { } missing
                 ? Unsafe(view, policy, now, topology, progress, best, missing)
-                : Decision.Do(
+                : InAnEpochOfItsOwn(view, topology, progress, best) ?? Decision.Do(
                     $"promoting {best.Address}: offset {best.Info!.Offset}, the master was last seen at {topology.Identity?.Offset.ToString(CultureInfo.InvariantCulture) ?? "an unknown one"}"
                         + $"; the best of {fit.Count}{(unfit.Count > 0 ? $" ({others})" : "")}",
                     new Promote(best.Address) { MinReplicas = WriteSafety.AtPromotion(policy, best) });
@@ -110,12 +110,33 @@ internal static class Failover
         {
             string despite = Candidates.Unfit(forced, topology.Identity, view, policy, now)
                 ?? Candidates.TooFarBehind(forced, topology.Identity, policy) ?? "it is the master that was lost";
-            return ByOrder(policy, forced, despite, $"promoting {forced.Address}, as the operator orders, though {despite}; what it does not hold is lost");
+            return InAnEpochOfItsOwn(view, topology, progress, forced)
+                ?? ByOrder(policy, forced, despite, $"promoting {forced.Address}, as the operator orders, though {despite}; what it does not hold is lost");
         }
 
         return (from is null ? null : LostMasterGoesOn(view, policy, now, topology, progress, from, others))
             ?? Sight.Resignation(view, policy, now, masterIsMissing: true)
             ?? NobodyIsFit(view, policy, now, topology, progress, others);
+    }
+
+    /// <summary>
+    /// Whoever led before may have promoted a node that does not answer now, or that does not show it: the epoch is used up, and the next promotion
+    /// has one of its own. Null where all others say that they are replicas.
+    /// </summary>
+    private static Decision? InAnEpochOfItsOwn(ClusterView view, Topology topology, MasterChangeProgress progress, NodeView chosen)
+    {
+        ImmutableArray<NodeAddress> uncertain = progress.InheritedEpoch != topology.Epoch ? []
+            : [.. view.Nodes.Values.Where(n => n.Address != chosen.Address && n.Address != topology.Intent?.From && !(n is { IsReplica: true, IsInOrder: true } && n.InfoAsked >= progress.StartedAt))
+                .Select(n => n.Address).Order()];
+        if (uncertain.IsEmpty)
+        {
+            return null;
+        }
+
+        long next = Math.Max(topology.Epoch, view.LastEpoch) + 1;
+        return Decision.Do(
+            $"the failover goes on as epoch {next}: {string.Join(" or ", uncertain)} may have been promoted in epoch {topology.Epoch}",
+            new PublishTopology(topology with { Epoch = next }, view.Version));
     }
 
     private static string? Unfit(
@@ -189,7 +210,8 @@ internal static class Failover
     {
         if ((Forced(view, policy) ?? (view.Request is { Force: true, Target: null } ? best : null)) is { } forced)
         {
-            return ByOrder(policy, forced, missing, $"promoting {forced.Address}, as the operator orders, though this is not safe: {missing}");
+            return InAnEpochOfItsOwn(view, topology, progress, forced)
+                ?? ByOrder(policy, forced, missing, $"promoting {forced.Address}, as the operator orders, though this is not safe: {missing}");
         }
 
         TimeSpan retry = now + policy.RetryDelay;

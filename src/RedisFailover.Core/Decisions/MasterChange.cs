@@ -16,7 +16,7 @@ internal static class MasterChange
 
     private static Decision Next(ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology)
     {
-        MasterChangeProgress progress = view.Progress ?? new MasterChangeProgress(now, now, Inherited: true);
+        MasterChangeProgress progress = view.Progress ?? new MasterChangeProgress(now, now, Inherited: true) { InheritedEpoch = topology.Epoch };
         if (view.Running.Any(a => a is Promote))
         {
             return Decision.Nothing("waiting for the promotion");

@@ -150,7 +150,7 @@ public sealed partial record ClusterView
                 Version = read.Version,
                 TopologyFault = read.Synced ? $"the epoch in the znode went back from {LastEpoch} to {back.Epoch}, which no monitor writes; {WriterOf(back)}" : TopologyFault,
                 LastEpoch = Math.Max(LastEpoch, read.LastEpoch),
-                Progress = known.IsChangingMaster ? Progress ?? new MasterChangeProgress(read.At, read.At, Inherited: true) { Before = null } : null,
+                Progress = known.IsChangingMaster ? Progress ?? new MasterChangeProgress(read.At, read.At, Inherited: true) { Before = null, InheritedEpoch = known.Epoch } : null,
             };
         }
 
@@ -170,6 +170,7 @@ public sealed partial record ClusterView
             {
                 Progress = view.Progress ?? new MasterChangeProgress(read.At, read.At, Inherited: true)
                 {
+                    InheritedEpoch = view.Topology.Epoch,
                     Before = read.ChangeAge,
                     BegunBy = view.Topology.ChangedBy is { Length: > 0 } by ? by : null,
                 },

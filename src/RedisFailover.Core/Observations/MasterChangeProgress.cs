@@ -15,6 +15,9 @@ public sealed record MasterChangeProgress(TimeSpan StartedAt, TimeSpan LostAt, b
     /// <summary>The monitor that it was taken over from; null where there is none, or its name is not known.</summary>
     public string? BegunBy { get; init; }
 
+    /// <summary>The epoch in which it was taken over from another, who may have promoted a node in it; null for one that this monitor began itself.</summary>
+    public long? InheritedEpoch { get; init; }
+
     /// <summary>
     /// From when on its steps are counted: the first failure of the old master, or, where it hangs, its last answer. <see cref="LostAt"/>
     /// unless told.
