@@ -113,7 +113,7 @@ internal static class SwitchoverCommand
                 ClusterState after = await reader.ReadAsync(ct);
                 string state = after.Topology.IsChangingMaster ? $"a change of master is under way: {after.Topology.Reason}" : "the request is withdrawn";
                 throw new CliException(
-                    $"no answer within {patience.TotalSeconds:0.###} s ({(after.Leader is null ? "no monitor leads" : $"the leading monitor is {after.Leader.Id}")}); {state}.");
+                    $"no answer within {patience.TotalSeconds:0.###} s ({(!after.IsLed ? "no monitor leads" : $"the leading monitor is {after.Leader?.Id ?? "not known: its znode is not readable"}")}); {state}.");
             }
 
             await Task.Delay(Pause, TimeProvider.System, ct);
@@ -137,6 +137,8 @@ internal static class SwitchoverCommand
     private static async Task<int> TellAsync(TextWriter output, bool json, RequestAnswer answer, NodeAddress? before, HistoryEntry? entry)
     {
         ImmutableArray<KeyValuePair<string, double>> steps = entry?.Millis ?? answer.Millis;
+        // Another change may have come between the first look and this one.
+        before = entry?.From ?? before;
         int code = answer.Outcome switch
         {
             RequestOutcome.Done => CommandLine.Done,
