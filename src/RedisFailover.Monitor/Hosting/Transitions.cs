@@ -85,7 +85,7 @@ internal sealed class Transitions(ILogger logger, string id)
             }
         }
 
-        if (after.Wish is { } wish && before.Wish != wish)
+        if (after.Wish is { } wish && before.Wish != wish && IsNew(before, after))
         {
             Log.OperatorWish(logger, wish == ZnodePaths.AnyReplica ? "any replica" : Words.Quoted(wish));
         }
@@ -220,6 +220,13 @@ internal sealed class Transitions(ILogger logger, string id)
             Log.MonitorWent(logger, went, Words.Count(live, "monitor is", "monitors are"));
         }
     }
+
+    /// <summary>
+    /// A wish that can be read and has only just come. Who does not lead is not told when a request is answered: what it heard of before is
+    /// not asked once more because the wish that came before it is gone.
+    /// </summary>
+    private static bool IsNew(ClusterView before, ClusterView after)
+        => after.Request is not { } request || (request.Fault is null && (after.Term is not null || before.Requests.All(r => r.Id != request.Id)));
 
     private static bool SayTheSame(Topology? before, Topology after)
         => before is not null && before.Epoch == after.Epoch && before.State == after.State && before.Master == after.Master
