@@ -113,8 +113,16 @@ public static class FailoverDecider
             return null;
         }
 
+        ImmutableArray<FailoverAction> kept = view.Term is null ? [] : Detachment.WithoutDecision(view, policy, now);
+        // A connection that is lost is mostly back in a moment; and one who was frozen finds both lost when he wakes, long after others have acted.
+        TimeSpan patience = since + policy.ProbeTimeout;
+        if (now < patience)
+        {
+            return new Decision(kept, patience, $"{loss}; ZooKeeper, which cannot be reached from here, is waited for");
+        }
+
         string reason = $"{loss}, and no failover can take place: ZooKeeper cannot be reached from here, for {(now - since).TotalSeconds:0.0} s now";
-        return Decision.Nothing(reason) with { Actions = view.Term is null ? [] : Detachment.WithoutDecision(view, policy, now), Warning = reason };
+        return Decision.Nothing(reason) with { Actions = kept, Warning = reason };
     }
 
     private static Decision? AsTheOneThatSeesMost(ClusterView view, FailoverPolicy policy, TimeSpan now)
