@@ -159,7 +159,7 @@ internal static class StatusCommand
     /// <summary>Whether a failover would work now; or why there is no saying, each state in its own words.</summary>
     private static string Failover(ClusterState state)
         => state.Topology.State == TopologyState.FailingOver
-                ? !state.IsLed ? "begun, and no monitor leads that could finish it: start the monitors" : "under way, writes wait: see the reason"
+                ? !state.IsLed ? "begun, and no monitor leads that could finish it: start the monitors" : "begun and not done yet, writes wait: see the reason"
             : !state.IsLed ? "would NOT work now: no monitor leads; start the monitors"
             : state.Topology.State == TopologyState.NoMaster ? "not possible, there is no master yet: see the reason"
             : state.Topology.State == TopologyState.SwitchingOver ? "not asked now: a switchover is under way"

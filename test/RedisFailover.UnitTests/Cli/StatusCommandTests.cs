@@ -20,7 +20,7 @@ public sealed class StatusCommandTests
             Assert.That(Line("failover", Ok, null), Is.EqualTo("failover would NOT work now: no monitor leads; start the monitors"));
             Assert.That(Line("failover", Ok, Leader), Is.EqualTo("failover not known yet: m1 leads and has not told its view"));
             Assert.That(
-                Line("failover", Ok with { Master = null, State = TopologyState.FailingOver }, Leader), Is.EqualTo("failover under way, writes wait: see the reason"));
+                Line("failover", Ok with { Master = null, State = TopologyState.FailingOver }, Leader), Is.EqualTo("failover begun and not done yet, writes wait: see the reason"));
             Assert.That(
                 Line("failover", Ok with { Master = null, State = TopologyState.FailingOver }, null),
                 Is.EqualTo("failover begun, and no monitor leads that could finish it: start the monitors"));
