@@ -183,7 +183,16 @@ internal sealed class Transitions(ILogger logger, string id)
         }
         else if (after.Condition == NodeCondition.Unavailable && before.Condition != NodeCondition.Unavailable)
         {
-            Log.NodeUnavailable(logger, after.Address, after.Failures, (now - (after.GoneSince ?? now)).TotalMilliseconds, after.Detail);
+            double millis = (now - (after.GoneSince ?? now)).TotalMilliseconds;
+            // It answers: no failure is counted, its time is up.
+            if (after.Evidence == Evidence.Loading)
+            {
+                Log.NodeLoadsTooLong(logger, after.Address, after.Detail, millis);
+            }
+            else
+            {
+                Log.NodeUnavailable(logger, after.Address, after.Failures, millis, after.Detail);
+            }
         }
         else if (after.Condition == NodeCondition.Online && before.Condition != NodeCondition.Online && after.Info is { } info)
         {
