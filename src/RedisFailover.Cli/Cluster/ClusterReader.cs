@@ -71,20 +71,49 @@ internal sealed class ClusterReader : IAsyncDisposable
             }
         }
 
+        // What somebody mangled is said, and the rest is shown: it is looked at when something is amiss.
+        var unreadable = ImmutableArray.CreateBuilder<string>();
+        LeaderInfo? leads = leader is { } json ? Readable(ParseLeader, json, Paths.Leader) : null;
         return new ClusterState
         {
             Topology = ParseTopology(nodes),
             TopologyJson = nodes,
-            Leader = leader is { } json ? Parsed(ParseLeader, json) : null,
+            Leader = leads,
             LeaderJson = leader,
-            Monitors = monitors.ToImmutableSortedDictionary(monitor => monitor.Key, monitor => Parsed(MonitorReport.Parse, monitor.Value)),
+            Monitors = monitors.Select(monitor => KeyValuePair.Create(monitor.Key, Readable(MonitorReport.Parse, monitor.Value, Paths.Monitor(monitor.Key))!))
+                .Where(monitor => monitor.Value is not null).ToImmutableSortedDictionary(),
             MonitorsJson = monitors.ToImmutableSortedDictionary(),
+            Unreadable = unreadable.ToImmutable(),
             Wish = await ReadAsync(Paths.ManualFailover, ct) is { } wish ? Encoding.UTF8.GetString(wish.Span) : null,
         };
+
+        T? Readable<T>(Func<ReadOnlyMemory<byte>, T> parse, ReadOnlyMemory<byte> json, string path)
+            where T : class
+        {
+            try
+            {
+                return parse(json);
+            }
+            catch (Exception e) when (e is FormatException or JsonException)
+            {
+                unreadable.Add($"{_connection.Chroot}{path} is not readable: {e.Message}");
+                return null;
+            }
+        }
     }
 
+    /// <summary>The history; nothing where it is not readable: the leading monitor begins it anew with the next entry.</summary>
     internal async Task<ImmutableArray<HistoryEntry>> HistoryAsync(CancellationToken ct)
-        => await ReadAsync(Paths.History, ct) is { } history ? Parsed(HistoryJson.Parse, history) : [];
+    {
+        try
+        {
+            return await ReadAsync(Paths.History, ct) is { } history ? HistoryJson.Parse(history) : [];
+        }
+        catch (FormatException)
+        {
+            return [];
+        }
+    }
 
     /// <summary>Makes a request; its name.</summary>
     internal async Task<string> RequestAsync(OperatorRequest request, CancellationToken ct)

@@ -16,9 +16,15 @@ internal sealed record ClusterState
 
     internal ReadOnlyMemory<byte>? LeaderJson { get; init; }
 
+    /// <summary>Whether a monitor leads, also where it cannot be read which.</summary>
+    internal bool IsLed => LeaderJson is not null;
+
     internal ImmutableSortedDictionary<string, MonitorReport> Monitors { get; init; } = ImmutableSortedDictionary<string, MonitorReport>.Empty;
 
     internal ImmutableSortedDictionary<string, ReadOnlyMemory<byte>> MonitorsJson { get; init; } = ImmutableSortedDictionary<string, ReadOnlyMemory<byte>>.Empty;
+
+    /// <summary>Which znodes hold what nobody can read, and why, one sentence each.</summary>
+    internal ImmutableArray<string> Unreadable { get; init; } = [];
 
     /// <summary>Whether a failover would work now, by the leading monitor's word; null when there is none.</summary>
     internal Readiness? Failover => Leader is { } leader && Monitors.TryGetValue(leader.Id, out MonitorReport? report) ? report.Failover : null;

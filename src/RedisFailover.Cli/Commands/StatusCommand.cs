@@ -77,15 +77,22 @@ internal static class StatusCommand
             void Raw(string name, ReadOnlyMemory<byte>? json)
             {
                 writer.WritePropertyName(name);
-                if (json is { } value)
+                if (json is not { } value)
+                {
+                    writer.WriteNullValue();
+                    return;
+                }
+
+                try
                 {
                     // Through a document, not raw: the znode's own indentation would be in the way of ours.
                     using JsonDocument document = JsonDocument.Parse(value);
                     document.RootElement.WriteTo(writer);
                 }
-                else
+                catch (JsonException)
                 {
-                    writer.WriteNullValue();
+                    // Somebody mangled it: what it holds, as a text.
+                    writer.WriteStringValue(Encoding.UTF8.GetString(value.Span));
                 }
             }
         }
@@ -99,7 +106,10 @@ internal static class StatusCommand
         output.WriteLine($"master   {topology.Master?.ToString() ?? "none"}");
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"state    {TopologyJson.Name(topology.State)}, epoch {topology.Epoch}"));
         output.WriteLine($"reason   {topology.Reason} ({Texts.Utc(topology.ChangedAt)}, by {(topology.ChangedBy.Length > 0 ? topology.ChangedBy : "an unknown writer")})");
-        output.WriteLine(state.Leader is { } leader ? $"leader   {leader.Id} (host {leader.Host}, pid {leader.Pid}, since {leader.Since})" : "leader   none: no monitor leads at present");
+        output.WriteLine(
+            state.Leader is { } leader ? $"leader   {leader.Id} (host {leader.Host}, pid {leader.Pid}, since {leader.Since})"
+            : state.IsLed ? "leader   not known: its znode is not readable"
+            : "leader   none: no monitor leads at present");
         output.WriteLine($"failover {Failover(state)}");
         if (topology.WriteQuorum is { } safe)
         {
@@ -111,6 +121,11 @@ internal static class StatusCommand
         foreach ((NodeAddress node, string remark) in topology.Remarks)
         {
             output.WriteLine($"note     {node}: {remark}");
+        }
+
+        foreach (string unreadable in state.Unreadable)
+        {
+            output.WriteLine($"note     {unreadable}");
         }
 
         if (topology.LastChange is { } change)
@@ -144,10 +159,11 @@ internal static class StatusCommand
     /// <summary>Whether a failover would work now; or why there is no saying, each state in its own words.</summary>
     private static string Failover(ClusterState state)
         => state.Topology.State == TopologyState.FailingOver
-                ? state.Leader is null ? "begun, and no monitor leads that could finish it: start the monitors" : "under way, writes wait: see the reason"
-            : state.Leader is null ? "would NOT work now: no monitor leads; start the monitors"
+                ? !state.IsLed ? "begun, and no monitor leads that could finish it: start the monitors" : "begun and not done yet, writes wait: see the reason"
+            : !state.IsLed ? "would NOT work now: no monitor leads; start the monitors"
             : state.Topology.State == TopologyState.NoMaster ? "not possible, there is no master yet: see the reason"
             : state.Topology.State == TopologyState.SwitchingOver ? "not asked now: a switchover is under way"
+            : state.Leader is null ? "not known: the leading monitor's znode is not readable"
             : state.Failover is { } failover ? $"{(failover.Possible ? "would work now" : "would NOT work now")}: {failover.Reason}"
             : $"not known yet: {state.Leader.Id} leads and has not told its view";
 

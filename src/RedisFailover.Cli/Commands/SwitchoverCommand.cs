@@ -3,6 +3,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text.Json;
 using RedisFailover.Cli.Cluster;
+using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Cli.Commands;
 
@@ -14,6 +15,7 @@ internal static class SwitchoverCommand
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(10);
     private static readonly TimeSpan HistoryWait = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Farewell = TimeSpan.FromSeconds(1);
 
     internal static Command Create()
     {
@@ -99,13 +101,52 @@ internal static class SwitchoverCommand
         long start = TimeProvider.System.GetTimestamp();
         string id = await reader.RequestAsync(request, ct);
         TimeSpan patience = wait + (request.Timeout ?? TimeSpan.Zero);
+        try
+        {
+            return await AnswerAsync(reader, id, history, before.Topology.Master, start, patience, json, output, ct);
+        }
+        catch (OperationCanceledException) when (ct.IsCancellationRequested)
+        {
+            throw new CliException(await TakeBackAsync(reader, id));
+        }
+    }
+
+    /// <summary>
+    /// Ctrl-C: nobody waits for the answer any more, and what is asked for is not to happen when nobody expects it, hours later perhaps,
+    /// when a monitor leads again. What became of the request.
+    /// </summary>
+    private static async Task<string> TakeBackAsync(ClusterReader reader, string id)
+    {
+        using CancellationTokenSource soon = new();
+        soon.CancelAfter(Farewell);
+        try
+        {
+            OperatorRequest? request = await reader.RequestAsync(id, soon.Token);
+            if (request is { Answer: null } && await reader.WithdrawAsync(request, soon.Token))
+            {
+                Topology topology = (await reader.ReadAsync(soon.Token)).Topology;
+                return topology.IsChangingMaster ? $"interrupted; a change of master is under way: {topology.Reason}" : "interrupted; the request is withdrawn.";
+            }
+
+            request = await reader.RequestAsync(id, soon.Token);
+            return request?.Answer is { } answer ? $"interrupted; it is {answer.Outcome.ToString().ToLowerInvariant()}: {answer.Reason}" : "interrupted; the request is gone.";
+        }
+        catch (Exception e) when (e is OperationCanceledException or ZooKeeperException or CliException)
+        {
+            return $"interrupted; the request {id} could not be withdrawn and may still be carried out.";
+        }
+    }
+
+    private static async Task<int> AnswerAsync(
+        ClusterReader reader, string id, ImmutableArray<HistoryEntry> history, NodeAddress? before, long start, TimeSpan patience, bool json, TextWriter output, CancellationToken ct)
+    {
         while (true)
         {
             OperatorRequest now = await reader.RequestAsync(id, ct) ?? throw new CliException($"the request {id} was removed by somebody else.");
             if (now.Answer is { } answer)
             {
                 HistoryEntry? steps = answer.Outcome == RequestOutcome.Refused ? null : await StepsAsync(reader, history, answer, ct);
-                return await TellAsync(output, json, answer, before.Topology.Master, steps);
+                return await TellAsync(output, json, answer, before, steps);
             }
 
             if (TimeProvider.System.GetElapsedTime(start) > patience && await reader.WithdrawAsync(now, ct))
@@ -113,7 +154,7 @@ internal static class SwitchoverCommand
                 ClusterState after = await reader.ReadAsync(ct);
                 string state = after.Topology.IsChangingMaster ? $"a change of master is under way: {after.Topology.Reason}" : "the request is withdrawn";
                 throw new CliException(
-                    $"no answer within {patience.TotalSeconds:0.###} s ({(after.Leader is null ? "no monitor leads" : $"the leading monitor is {after.Leader.Id}")}); {state}.");
+                    $"no answer within {patience.TotalSeconds:0.###} s ({(!after.IsLed ? "no monitor leads" : $"the leading monitor is {after.Leader?.Id ?? "not known: its znode is not readable"}")}); {state}.");
             }
 
             await Task.Delay(Pause, TimeProvider.System, ct);
@@ -137,6 +178,8 @@ internal static class SwitchoverCommand
     private static async Task<int> TellAsync(TextWriter output, bool json, RequestAnswer answer, NodeAddress? before, HistoryEntry? entry)
     {
         ImmutableArray<KeyValuePair<string, double>> steps = entry?.Millis ?? answer.Millis;
+        // Another change may have come between the first look and this one.
+        before = entry?.From ?? before;
         int code = answer.Outcome switch
         {
             RequestOutcome.Done => CommandLine.Done,

@@ -171,7 +171,7 @@ internal static class Failover
         if (topology.Identity is { } before && from.Info.RunId != before.RunId && Verdict.HasMore(view, before, from) is { } keeper)
         {
             string kept = $"master {from.Address} was restarted with {from.Info.Keys} keys, and {keeper.Address} has more, which following {from.Address} would wipe: an operator has to choose ({unfit})";
-            return view.Request is not null ? Requests.Refuse(view, topology, kept) : WithWayOut(Wait(view, policy, now, topology, progress, kept, now + policy.RetryDelay), view, policy);
+            return view.Request is not null ? Requests.Refuse(view, topology, kept) : Wait(view, policy, now, topology, progress, kept + ByForce(view, policy), now + policy.RetryDelay);
         }
 
         string back = from.Info.RunId == topology.Identity?.RunId
@@ -189,12 +189,10 @@ internal static class Failover
         string nobody = $"nobody can be promoted: {unfit}{wayOut}";
         return view.Request is not null
             ? Requests.Refuse(view, topology, nobody) with { WakeAt = retry }
-            : wayOut.Length > 0 ? Wait(view, policy, now, topology, progress, nobody, retry)
-            : WithWayOut(Wait(view, policy, now, topology, progress, nobody, retry), view, policy);
+            : Wait(view, policy, now, topology, progress, wayOut.Length > 0 ? nobody : nobody + ByForce(view, policy), retry);
     }
 
-    private static Decision WithWayOut(Decision waiting, ClusterView view, FailoverPolicy policy)
-        => policy.Nodes.Any(n => Candidates.CanBePromoted(view.Node(n))) ? waiting with { Warning = waiting.Warning + Force } : waiting;
+    private static string ByForce(ClusterView view, FailoverPolicy policy) => policy.Nodes.Any(n => Candidates.CanBePromoted(view.Node(n))) ? Force : "";
 
     /// <summary>What an operator can do where waiting alone will not help: all nodes are here, and the data are not.</summary>
     private static string WayOut(ClusterView view, FailoverPolicy policy, Topology topology, MasterChangeProgress progress)
@@ -224,7 +222,7 @@ internal static class Failover
         string notYet = $"no failover yet: {missing}";
         return view.Request is not null
             ? Requests.Refuse(view, topology, notYet) with { WakeAt = retry }
-            : Wait(view, policy, now, topology, progress, missing, retry) with { Reason = notYet, Warning = notYet + Force };
+            : Wait(view, policy, now, topology, progress, missing + Force, retry) with { Reason = notYet + Force, Warning = notYet + Force };
     }
 
     /// <summary>

@@ -62,6 +62,15 @@ public static class FailoverDecider
         if (view.LiveMonitors < policy.RequiredMonitors && view.Topology is not { IsChangingMaster: true })
         {
             string few = $"nothing is decided: {Words.Count(view.LiveMonitors, "monitor is", "monitors are")} here, {policy.RequiredMonitors} are required";
+            // Who reads that has to know what hangs on it.
+            if (view.Topology is { State: TopologyState.Ok, Master: { } served } office)
+            {
+                string? loss = Verdict.MasterLost(view, policy, now, office) is { Remedy: Remedy.FailOver or Remedy.FailOverAtOnce } verdict ? verdict.Reason
+                    : view.Node(served).Condition == NodeCondition.Unavailable ? $"master {served} cannot be reached from here"
+                    : null;
+                few = loss is null ? few : $"{loss}, and {few}";
+            }
+
             ImmutableArray<FailoverAction> kept = Detachment.WithoutDecision(view, policy, now);
             // Whoever made a request waits for its answer; what stands in manual_failover may wait for the monitors.
             Decision waiting = view is { TopologyKnown: true, Topology: { } known, Request: not null } ? Requests.Refuse(view, known, few) : Decision.Nothing(few) with { Warning = few };
@@ -113,8 +122,16 @@ public static class FailoverDecider
             return null;
         }
 
+        ImmutableArray<FailoverAction> kept = view.Term is null ? [] : Detachment.WithoutDecision(view, policy, now);
+        // A connection that is lost is mostly back in a moment; and one who was frozen finds both lost when he wakes, long after others have acted.
+        TimeSpan patience = since + policy.ProbeTimeout;
+        if (now < patience)
+        {
+            return new Decision(kept, patience, $"{loss}; ZooKeeper, which cannot be reached from here, is waited for");
+        }
+
         string reason = $"{loss}, and no failover can take place: ZooKeeper cannot be reached from here, for {(now - since).TotalSeconds:0.0} s now";
-        return Decision.Nothing(reason) with { Actions = view.Term is null ? [] : Detachment.WithoutDecision(view, policy, now), Warning = reason };
+        return Decision.Nothing(reason) with { Actions = kept, Warning = reason };
     }
 
     private static Decision? AsTheOneThatSeesMost(ClusterView view, FailoverPolicy policy, TimeSpan now)

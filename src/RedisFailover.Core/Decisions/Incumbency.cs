@@ -26,12 +26,13 @@ internal static class Incumbency
 
             if (loss.Remedy == Remedy.FailOver && HeldBackUntil(view, policy, now) is { } until)
             {
-                return HeldBack(view, policy, topology, loss, until);
+                return HeldBack(view, policy, now, topology, loss, until);
             }
 
             if (loss.Remedy is Remedy.FailOver or Remedy.FailOverAtOnce)
             {
-                return BeginFailover(view, policy, topology, loss.Reason);
+                // The history shows how long it took: the verdict was reached long before.
+                return BeginFailover(view, policy, topology, topology.Reason.Contains(Waiting, StringComparison.Ordinal) ? $"{loss.Reason}; it was held back until now, by failover-interval" : loss.Reason);
             }
 
             if (Relief.Decide(view, policy, now, topology, loss, out trouble) is { } relief)
@@ -97,9 +98,10 @@ internal static class Incumbency
     internal static TimeSpan? HeldBackUntil(ClusterView view, FailoverPolicy policy, TimeSpan now)
         => view.FailedOverAt is { } last && last + policy.FailoverInterval is var until && now < until && view.Wish is null ? until : null;
 
-    private static Decision HeldBack(ClusterView view, FailoverPolicy policy, Topology topology, Loss loss, TimeSpan until)
+    private static Decision HeldBack(ClusterView view, FailoverPolicy policy, TimeSpan now, Topology topology, Loss loss, TimeSpan until)
     {
-        string reason = $"{loss.Reason}{Waiting}, because the last one was less than {policy.FailoverInterval.TotalMilliseconds:0} ms ago";
+        string reason = $"{loss.Reason}{Waiting}, because the last one was less than {policy.FailoverInterval.TotalMilliseconds:0} ms ago; "
+            + $"it begins in {(until - now).TotalSeconds:0.0} s unless the master is back, or as soon as an operator asks for it (redis-failover switchover)";
         Topology next = Membership.WithLists(topology with { Reason = reason }, view, policy);
         ImmutableArray<FailoverAction> actions = Detachment.WhileWaiting(view, policy, topology, loss);
         return Words.SameButForNumbers(topology.Reason, reason) && next with { Reason = topology.Reason } == topology

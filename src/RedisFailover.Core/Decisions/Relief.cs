@@ -73,7 +73,8 @@ internal static class Relief
             Identity = identity,
             Intent = new FailoverIntent(master.Address, Candidates.Ranked(fit, identity, view, policy, now)[0].Address),
         };
-        return Decision.Do(loss.Reason, new PublishTopology(intent, view.Version));
+        // Nobody asked for it, and what is wrong with the master is still to be mended.
+        return Decision.Do(loss.Reason, new PublishTopology(intent, view.Version)) with { Warning = loss.Reason };
     }
 
     /// <summary>

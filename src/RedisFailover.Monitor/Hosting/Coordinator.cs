@@ -62,7 +62,7 @@ internal sealed class Coordinator(
                 }
 
                 TimeSpan now = clock.Now;
-                Decision decision = FailoverDecider.Decide(view, policy, now);
+                Decision decision = WithLease(FailoverDecider.Decide(view, policy, now), view.Term, now);
                 view = view.Start(decision.Actions, now);
                 Volatile.Write(ref _view, view);
                 Start(decision.Actions, view.Term);
@@ -75,6 +75,21 @@ internal sealed class Coordinator(
         {
             _alarm?.Dispose();
         }
+    }
+
+    /// <summary>
+    /// A leader that was frozen and is woken decides by what it saw before: while its lease has run out nothing of that would be done, and so
+    /// nothing is begun, nor said to be. Whoever has the lease again decides anew.
+    /// </summary>
+    private Decision WithLease(Decision decision, int? term, TimeSpan now)
+    {
+        if (decision.Actions.IsEmpty || _leadership is not { } leadership || leadership.Term != term || leadership.Lease.IsHeld)
+        {
+            return decision;
+        }
+
+        TimeSpan later = now + policy.RetryDelay;
+        return decision with { Actions = [], WakeAt = decision.WakeAt is { } at && at < later ? at : later };
     }
 
     private void Start(ImmutableArray<FailoverAction> actions, int? term)

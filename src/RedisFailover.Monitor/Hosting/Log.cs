@@ -57,6 +57,9 @@ internal static partial class Log
     [LoggerMessage(31, LogLevel.Warning, "{Node} is unavailable: {Failures} failures in a row since {Millis:0} ms, the last: {Detail}")]
     internal static partial void NodeUnavailable(ILogger logger, NodeAddress node, int failures, double millis, string detail);
 
+    [LoggerMessage(35, LogLevel.Warning, "{Node} is unavailable: {Detail}, since {Millis:0} ms")]
+    internal static partial void NodeLoadsTooLong(ILogger logger, NodeAddress node, string detail, double millis);
+
     [LoggerMessage(32, LogLevel.Warning, "{Node} fails: {Detail}")]
     internal static partial void NodeFails(ILogger logger, NodeAddress node, string detail);
 

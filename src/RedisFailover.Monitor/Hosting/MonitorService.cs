@@ -101,7 +101,7 @@ internal sealed class MonitorService : BackgroundService
         _zooKeeper = zooKeeper;
         zooKeeper.StateChanged += TellOfZooKeeper;
         FailoverPolicy policy = _options.Policy;
-        using var store = new TopologyStore(zooKeeper, _paths, _options.Id, _clock, _logger);
+        var store = new TopologyStore(zooKeeper, _paths, _options.Id, _clock, _logger);
         var registry = new MonitorRegistry(zooKeeper, _paths, _options.Id, _observations.Writer, _clock, _logger);
         var abstention = new Abstention(policy, _clock, _logger);
         using var inbox = new RequestInbox(zooKeeper, _paths, _observations.Writer, _clock);

@@ -85,7 +85,7 @@ internal sealed class Transitions(ILogger logger, string id)
             }
         }
 
-        if (after.Wish is { } wish && before.Wish != wish)
+        if (after.Wish is { } wish && before.Wish != wish && IsNew(before, after))
         {
             Log.OperatorWish(logger, wish == ZnodePaths.AnyReplica ? "any replica" : Words.Quoted(wish));
         }
@@ -183,7 +183,16 @@ internal sealed class Transitions(ILogger logger, string id)
         }
         else if (after.Condition == NodeCondition.Unavailable && before.Condition != NodeCondition.Unavailable)
         {
-            Log.NodeUnavailable(logger, after.Address, after.Failures, (now - (after.GoneSince ?? now)).TotalMilliseconds, after.Detail);
+            double millis = (now - (after.GoneSince ?? now)).TotalMilliseconds;
+            // It answers: no failure is counted, its time is up.
+            if (after.Evidence == Evidence.Loading)
+            {
+                Log.NodeLoadsTooLong(logger, after.Address, after.Detail, millis);
+            }
+            else
+            {
+                Log.NodeUnavailable(logger, after.Address, after.Failures, millis, after.Detail);
+            }
         }
         else if (after.Condition == NodeCondition.Online && before.Condition != NodeCondition.Online && after.Info is { } info)
         {
@@ -220,6 +229,13 @@ internal sealed class Transitions(ILogger logger, string id)
             Log.MonitorWent(logger, went, Words.Count(live, "monitor is", "monitors are"));
         }
     }
+
+    /// <summary>
+    /// A wish that can be read and has only just come. Who does not lead is not told when a request is answered: what it heard of before is
+    /// not asked once more because the wish that came before it is gone.
+    /// </summary>
+    private static bool IsNew(ClusterView before, ClusterView after)
+        => after.Request is not { } request || (request.Fault is null && (after.Term is not null || before.Requests.All(r => r.Id != request.Id)));
 
     private static bool SayTheSame(Topology? before, Topology after)
         => before is not null && before.Epoch == after.Epoch && before.State == after.State && before.Master == after.Master

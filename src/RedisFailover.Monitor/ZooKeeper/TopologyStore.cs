@@ -6,7 +6,7 @@ using RedisFailover.ZooKeeper;
 namespace RedisFailover.Monitor.ZooKeeper;
 
 /// <summary>Reads and writes the znodes that tell of the topology. Every write carries the leader's fencing token.</summary>
-internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths, string monitorId, MonotonicClock clock, ILogger logger) : IDisposable
+internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths, string monitorId, MonotonicClock clock, ILogger logger)
 {
     /// <summary>
     /// How long the history waits after a publication. The clients read the new topology just then, and a ZooKeeper server answers no read
@@ -14,10 +14,8 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
     /// </summary>
     private static readonly TimeSpan ReadersFirst = TimeSpan.FromMilliseconds(25);
 
-    private readonly SemaphoreSlim _history = new(1, 1);
-
-    /// <inheritdoc/>
-    public void Dispose() => _history.Dispose();
+    /// <summary>Ends when the entry before is written or given up: they stand in the order in which things happened, also where one waits for the readers.</summary>
+    private Task _lastEntry = Task.CompletedTask;
 
     /// <summary>
     /// What the znode holds now: read after a sync, so that nothing that was acknowledged before is missed. A change of master that its
@@ -198,35 +196,29 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
         CancellationToken cancellationToken,
         TimeSpan delay = default)
     {
+        var written = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Task before = Interlocked.Exchange(ref _lastEntry, written.Task);
         try
         {
+            await before.WaitAsync(cancellationToken);
             if (delay > TimeSpan.Zero)
             {
                 await Task.Delay(delay, clock.Provider, cancellationToken);
             }
 
-            await _history.WaitAsync(cancellationToken);
-            try
+            ZooKeeperSession session = await zooKeeper.GetSessionAsync(cancellationToken);
+            Znode? znode = await GetAsync(session, paths.History, cancellationToken);
+            ImmutableArray<HistoryEntry> entries = Entries(znode);
+            entry = entryFor(entries);
+            if (entry is null)
             {
-                ZooKeeperSession session = await zooKeeper.GetSessionAsync(cancellationToken);
-                Znode? znode = await GetAsync(session, paths.History, cancellationToken);
-                ImmutableArray<HistoryEntry> entries = Entries(znode);
-                entry = entryFor(entries);
-                if (entry is null)
-                {
-                    return;
-                }
-
-                byte[] data = HistoryJson.Write(entries.Add(entry));
-                await leadership.CommitAsync(
-                    [znode is null ? ZnodeOperation.Create(paths.History, data) : ZnodeOperation.SetData(paths.History, data, znode.Stat.Version)],
-                    cancellationToken);
-            }
-            finally
-            {
-                _history.Release();
+                return;
             }
 
+            byte[] data = HistoryJson.Write(entries.Add(entry));
+            await leadership.CommitAsync(
+                [znode is null ? ZnodeOperation.Create(paths.History, data) : ZnodeOperation.SetData(paths.History, data, znode.Stat.Version)],
+                cancellationToken);
             Log.Recorded(logger, entry);
         }
         catch (ZooKeeperException e)
@@ -236,6 +228,10 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
             Untold(entry, "the lead was lost");
+        }
+        finally
+        {
+            written.SetResult();
         }
     }
 

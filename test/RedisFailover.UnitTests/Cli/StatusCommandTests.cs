@@ -20,7 +20,7 @@ public sealed class StatusCommandTests
             Assert.That(Line("failover", Ok, null), Is.EqualTo("failover would NOT work now: no monitor leads; start the monitors"));
             Assert.That(Line("failover", Ok, Leader), Is.EqualTo("failover not known yet: m1 leads and has not told its view"));
             Assert.That(
-                Line("failover", Ok with { Master = null, State = TopologyState.FailingOver }, Leader), Is.EqualTo("failover under way, writes wait: see the reason"));
+                Line("failover", Ok with { Master = null, State = TopologyState.FailingOver }, Leader), Is.EqualTo("failover begun and not done yet, writes wait: see the reason"));
             Assert.That(
                 Line("failover", Ok with { Master = null, State = TopologyState.FailingOver }, null),
                 Is.EqualTo("failover begun, and no monitor leads that could finish it: start the monitors"));
@@ -47,10 +47,30 @@ public sealed class StatusCommandTests
         Assert.That(Line("last", topology, Leader), Is.EqualTo("last     2026-11-22T03:00:00.000Z failover b:1 -> a:1, possible loss 12 bytes: b:1 is lost"));
     }
 
+    [Test]
+    public void What_somebody_mangled_is_said_and_the_rest_is_shown()
+    {
+        ClusterState state = State(Ok, null) with
+        {
+            LeaderJson = "rubbish"u8.ToArray(),
+            MonitorsJson = ImmutableSortedDictionary<string, ReadOnlyMemory<byte>>.Empty.Add("x", "{\"available\""u8.ToArray()),
+            Unreadable = ["/redis_failover/leader is not readable: why", "/redis_failover/monitors/x is not readable: why"],
+        };
+        using var output = new StringWriter();
+        StatusCommand.Print(state, output);
+        string[] lines = output.ToString().Split('\n');
+        Assert.That(lines, Has.Member("master   a:1").And.Member("leader   not known: its znode is not readable").And.Member("note     /redis_failover/monitors/x is not readable: why"));
+        Assert.That(lines, Has.Member("failover not known: the leading monitor's znode is not readable"));
+        Assert.That(StatusCommand.Json(state), Does.Contain("\"leader\": \"rubbish\"").And.Contain("\"x\": \"{\\\"available\\\"\""));
+    }
+
+    private static ClusterState State(Topology topology, LeaderInfo? leader)
+        => new() { Topology = topology, TopologyJson = TopologyJson.Write(topology), Leader = leader, LeaderJson = leader is null ? default(ReadOnlyMemory<byte>?) : "{}"u8.ToArray() };
+
     private static string Line(string first, Topology topology, LeaderInfo? leader)
     {
         using var output = new StringWriter();
-        StatusCommand.Print(new ClusterState { Topology = topology, TopologyJson = TopologyJson.Write(topology), Leader = leader }, output);
+        StatusCommand.Print(State(topology, leader), output);
         return output.ToString().Split('\n').Single(l => l.StartsWith(first + " ", StringComparison.Ordinal)).TrimEnd();
     }
 }

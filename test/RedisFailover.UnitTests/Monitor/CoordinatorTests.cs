@@ -61,6 +61,41 @@ public sealed class CoordinatorTests
         await running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
+    [Test]
+    public async Task A_leader_whose_lease_has_run_out_begins_nothing_and_says_nothing_of_it()
+    {
+        var time = new ManualTime();
+        await using var zooKeeper = new ZooKeeperClient(new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse("127.0.0.1:1") });
+        var lead = new Leadership(zooKeeper, null!, new LeaderElectionOptions { LeaderPath = "/l", TermPath = "/t", CandidateId = "c", LeaderData = () => default }, term: 1);
+        var clock = new MonotonicClock(time);
+        var log = new RecordedLog();
+        var transitions = new Transitions(log, "m1");
+        var observations = Channel.CreateUnbounded<Observation>();
+        NodeAddress a = new("a", 1), b = new("b", 1);
+        var policy = new FailoverPolicy { Nodes = [a, b] };
+        var executor = new ActionExecutor([], null!, null!, new Abstention(policy, clock, log), observations.Writer, clock, log, "/r");
+        var coordinator = new Coordinator(policy, executor, observations, clock, transitions) { Leadership = lead };
+        using var stop = new CancellationTokenSource();
+        Task running = Task.WhenAll(coordinator.RunAsync(stop.Token), transitions.RunAsync(stop.Token));
+
+        // It was frozen, and finds that nothing listens any more where the master was.
+        observations.Writer.TryWrite(new LeadershipGained(clock.Now, 1));
+        var known = new Topology { Master = a, Replicas = [b], State = TopologyState.Ok, Epoch = 4, ChangedBy = "m1" };
+        observations.Writer.TryWrite(new TopologyRead(clock.Now, 7, known, null, 0, Synced: true));
+        for (int i = 0; i < 3; i++)
+        {
+            observations.Writer.TryWrite(new NodeFailed(clock.Now, a, Evidence.Refused, "connection refused"));
+        }
+
+        await Waiting.Until(() => coordinator.View.Node(a).Condition == NodeCondition.Unavailable && log.Entries.Any(e => e.Text.Contains("is unavailable", StringComparison.Ordinal)));
+        await Waiting.Until(() => time.PendingTimers == 1);
+        Assert.That(coordinator.View.Running, Is.Empty);
+        Assert.That(log.Entries.Select(e => e.Text), Has.None.Contains("MASTER LOST").And.None.Contains("decided").And.None.Contains("failed"));
+
+        await stop.CancelAsync();
+        await running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
     /// <summary>Stands still; an alarm goes off when the test says so, as a real one may a moment before its time.</summary>
     private sealed class HastyTime : TimeProvider
     {

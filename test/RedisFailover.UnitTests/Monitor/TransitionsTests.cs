@@ -141,6 +141,22 @@ public sealed class TransitionsTests
         Assert.That(Told(Follower, two).Single().Text, Is.EqualTo("monitor m2 is here; 2 monitors are alive"));
     }
 
+    [Test]
+    public void What_an_operator_asks_for_is_said_when_it_comes_and_not_again_when_another_wish_is_gone()
+    {
+        OperatorRequest request = new("request-1") { Target = B };
+        ClusterView asked = Follower with { Requests = [request] };
+        ClusterView both = asked with { ManualFailover = "c:1" };
+        Assert.Multiple(() =>
+        {
+            Assert.That(Told(Follower, asked).Single().Text, Is.EqualTo("an operator asks for a failover to b:1"));
+            Assert.That(Told(asked, both).Single().Text, Is.EqualTo("an operator asks for a failover to c:1"));
+            Assert.That(Told(both, asked), Is.Empty, "who does not lead does not know whether it was answered");
+            Assert.That(Told(Leader with { Requests = [request], ManualFailover = "c:1" }, Leader with { Requests = [request] }).Single().Text, Is.EqualTo("an operator asks for a failover to b:1"));
+            Assert.That(Told(Leader, Leader with { Requests = [new OperatorRequest("request-2") { Fault = "it is no JSON" }] }), Is.Empty, "it asks for nothing that anybody knows");
+        });
+    }
+
     [TestCase(0L, LogLevel.Warning, "; no loss seen")]
     [TestCase(1234L, LogLevel.Warning, "; possible loss 1234 bytes")]
     [TestCase(null, LogLevel.Warning, "; possible loss not known")]
