@@ -91,12 +91,16 @@ internal static class Completion
         {
             Request = Requests.Answer(view, topology, next, RequestOutcome.Undone, reason, record.Millis),
         };
-        return topology.State == TopologyState.SwitchingOver || progress.HoldsWrites
-            ? Decision.Do(
-                reason,
-                publication,
-                new ResumeWrites(from.Address, from.Info!.PausesWritesAlone ? null : WriteSafety.AfterOffice(policy, topology, from.Info)))
-            : Decision.Do(reason, publication);
+        if (topology.State != TopologyState.SwitchingOver && !progress.HoldsWrites)
+        {
+            return Decision.Do(reason, publication);
+        }
+
+        // What it takes before this is written would be lost if another monitor installed the one that was promoted after all.
+        var resumption = new ResumeWrites(from.Address, from.Info!.PausesWritesAlone ? null : WriteSafety.AfterOffice(policy, topology, from.Info));
+        return next.Epoch != topology.Epoch
+            ? Decision.Do(reason, publication with { Afterwards = resumption })
+            : Decision.Do(reason, publication, resumption);
     }
 
     /// <summary>A promotion whose answer was lost may have been done: the node is asked before the old master goes on.</summary>

@@ -27,6 +27,9 @@ public sealed record PublishTopology(Topology Next, int ExpectedVersion, History
     /// <summary>The operator's request that is taken up or answered in the same transaction; null for none.</summary>
     public RequestStep? Request { get; init; }
 
+    /// <summary>What the master is told once this is written, and not before: as long as another may still be installed it takes no writes. Null for nothing.</summary>
+    public ResumeWrites? Afterwards { get; init; }
+
     /// <summary>Of an intent: since when the old master is gone (<see cref="NodeView.GoneSince"/>), on the monotonic clock; null: with this decision.</summary>
     public TimeSpan? FailingSince { get; init; }
 

@@ -97,7 +97,8 @@ public static class FailoverDecider
         Topology topology = view.Topology ?? Topology.None;
         return topology.State switch
         {
-            TopologyState.Ok => AsTheOneThatSeesMost(view, policy, now) ?? Misnamed.Decide(view, policy, topology) ?? Woken(Incumbency.Decide(view, policy, now, topology), view, policy),
+            TopologyState.Ok => AsTheOneThatSeesMost(view, policy, now) ?? Misnamed.Decide(view, policy, topology)
+                ?? Resumed(Woken(Incumbency.Decide(view, policy, now, topology), view, policy), view, topology),
             TopologyState.NoMaster => AsTheOneThatSeesMost(view, policy, now) ?? Woken(Adoption.Decide(view, policy, now, topology), view, policy),
             _ => MasterChange.Decide(view, policy, now, topology),
         };
@@ -136,6 +137,9 @@ public static class FailoverDecider
 
     private static Decision? AsTheOneThatSeesMost(ClusterView view, FailoverPolicy policy, TimeSpan now)
         => Sight.Resignation(view, policy, now, masterIsMissing: false);
+
+    private static Decision Resumed(Decision decision, ClusterView view, Topology topology)
+        => view.Resumption is { } resumption && topology.Master == resumption.Node ? decision with { Actions = decision.Actions.Insert(0, resumption) } : decision;
 
     private static Decision Woken(Decision decision, ClusterView view, FailoverPolicy policy)
         => Sight.Deadline(view, policy, masterIsMissing: false) is { } deadline && (decision.WakeAt is not { } at || deadline < at)

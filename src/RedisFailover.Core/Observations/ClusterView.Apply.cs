@@ -61,6 +61,7 @@ public sealed partial record ClusterView
             TopologyIsOurs = false,
             Progress = null,
             HandedOver = null,
+            Resumption = null,
             OutseenSince = null,
             GaveUpAt = null,
             Failed = Failed.Clear(),
@@ -73,6 +74,7 @@ public sealed partial record ClusterView
             TopologyIsOurs = false,
             Progress = null,
             HandedOver = null,
+            Resumption = null,
             Failed = Failed.Clear(),
             Running = Running.Remove(new Resign("")),
             OtherMonitors = OtherMonitors.ToImmutableDictionary(m => m.Key, _ => MonitorReport.None),
@@ -198,6 +200,12 @@ public sealed partial record ClusterView
         // The lead that was given up ends with LeadershipLost, which may come later; till then nothing more is to be done.
         bool resigned = finished is { Action: Resign, Failure: null };
         ClusterView view = resigned ? this : this with { Running = Running.Remove(finished.Action) };
+        if (finished.Action is ResumeWrites)
+        {
+            // Whether it succeeded or not: a pause ends by itself.
+            view = view with { Resumption = null };
+        }
+
         if (finished.Info is { } info && finished.Action.On is { } node)
         {
             view = view.With(view.Node(node).Answered(finished.At, view.Node(node).Latency).Informed(info, finished.Asked));
@@ -248,6 +256,7 @@ public sealed partial record ClusterView
             TopologyFault = null,
             TopologyIsOurs = true,
             Unacknowledged = null,
+            Resumption = publication.Afterwards ?? (publication.Next.IsChangingMaster ? null : Resumption),
             Version = finished.Version,
             LastEpoch = Math.Max(LastEpoch, publication.Next.Epoch),
             HandedOver = Topology is { State: TopologyState.SwitchingOver, Intent.From: { } from } && publication.Next.Master is { } next && next != from

@@ -71,6 +71,9 @@ public sealed partial record ClusterView
     /// <summary>The old master of a switchover that has just taken place, until it follows the new one: its clients need not be cut off.</summary>
     public NodeAddress? HandedOver { get; init; }
 
+    /// <summary>What the old master of a switchover that was given up has to be told, now that the znode says that it goes on; null when that is done.</summary>
+    public ResumeWrites? Resumption { get; init; }
+
     /// <summary>When this monitor became leader.</summary>
     public TimeSpan LeadingSince { get; init; }
 
