@@ -27,7 +27,10 @@ internal sealed record ClusterState
     internal ImmutableArray<string> Unreadable { get; init; } = [];
 
     /// <summary>Whether a failover would work now, by the leading monitor's word; null when there is none.</summary>
-    internal Readiness? Failover => Leader is { } leader && Monitors.TryGetValue(leader.Id, out MonitorReport? report) ? report.Failover : null;
+    internal Readiness? Failover => LeadersView?.Failover;
+
+    /// <summary>The leading monitor's view; null when there is none.</summary>
+    internal MonitorReport? LeadersView => Leader is { } leader ? Monitors.GetValueOrDefault(leader.Id) : null;
 
     /// <summary>An operator's wish that the monitors have neither fulfilled nor refused yet.</summary>
     internal string? Wish { get; init; }

@@ -118,6 +118,12 @@ internal static class StatusCommand
                 $"writes   of WAIT {safe.Quorum} are on one of any {safe.Needed} of [{string.Join(' ', safe.Replicas)}]; the master takes none with fewer than {safe.MinReplicas} in step"));
         }
 
+        // A change of master that waits says why in its reason.
+        if (state.LeadersView?.Attention is { } attention && !topology.Reason.Contains(attention, StringComparison.Ordinal))
+        {
+            output.WriteLine($"needs    {attention}");
+        }
+
         foreach ((NodeAddress node, string remark) in topology.Remarks)
         {
             output.WriteLine($"note     {node}: {remark}");

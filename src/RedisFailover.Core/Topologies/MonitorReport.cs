@@ -17,14 +17,17 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
     /// <summary>Of the leading monitor: whether a failover would work now; null from the others.</summary>
     public Readiness? Failover { get; init; }
 
+    /// <summary>Of the leading monitor: what an operator has to look after, once it has lasted for a second; null for nothing, and from the others.</summary>
+    public string? Attention { get; init; }
+
     /// <summary>No opinion on any node.</summary>
     public static MonitorReport None { get; } = new(ImmutableSortedDictionary<NodeAddress, double>.Empty, []);
 
-    /// <summary>Whether both name the same nodes available and unavailable; the times are left out.</summary>
+    /// <summary>Whether both say the same; the times are left out, and the figures in what is said.</summary>
     public bool SaysTheSameAs(MonitorReport other)
     {
         ArgumentNullException.ThrowIfNull(other);
-        return Readiness.SayTheSame(Failover, other.Failover) && Unavailable.SetEquals(other.Unavailable) && Available.Keys.SequenceEqual(other.Available.Keys);
+        return Readiness.SayTheSame(Failover, other.Failover) && Words.SameButForNumbers(Attention, other.Attention) && Unavailable.SetEquals(other.Unavailable) && Available.Keys.SequenceEqual(other.Available.Keys);
     }
 
     /// <summary>Reads <c>{"available":{"h:p":latencySeconds},"unavailable":["h:p"]}</c>; fields that are unknown are skipped.</summary>
@@ -52,6 +55,7 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
             Failover = Json.Object(root, "failover", What) is { } failover
                 ? new Readiness(Json.Flag(failover, "possible", What), Json.Addresses(failover, "candidates", What), Json.Text(failover, "reason", What) ?? "")
                 : null,
+            Attention = Json.Text(root, "attention", What),
         };
     }
 
@@ -77,6 +81,11 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
                 Json.Write(writer, "candidates", failover.Candidates);
                 writer.WriteString("reason", failover.Reason);
                 writer.WriteEndObject();
+            }
+
+            if (Attention is { } attention)
+            {
+                writer.WriteString("attention", attention);
             }
 
             writer.WriteEndObject();

@@ -17,6 +17,9 @@ internal sealed class Coordinator(
     /// </summary>
     private static readonly TimeSpan LeaderReports = TimeSpan.FromMilliseconds(50);
 
+    /// <summary>For how long something has to need an operator before the others are told.</summary>
+    private static readonly TimeSpan LastingAttention = TimeSpan.FromSeconds(1);
+
     private readonly Transitions _transitions = transitions;
     private ClusterView _view = new()
     {
@@ -26,6 +29,7 @@ internal sealed class Coordinator(
     private MonitorReport _report = MonitorReport.None;
     private TimeSpan _reportedAt = TimeSpan.MinValue;
     private TimeSpan _lookedAt = TimeSpan.MinValue;
+    private (string? Words, TimeSpan Since) _attention;
     private ITimer? _alarm;
     private TimeSpan? _alarmAt;
     private NodeAddress? _needed;
@@ -66,7 +70,7 @@ internal sealed class Coordinator(
                 view = view.Start(decision.Actions, now);
                 Volatile.Write(ref _view, view);
                 Start(decision.Actions, view.Term);
-                Report(view, now);
+                Report(view, decision, now);
                 _transitions.Tell(before, view, decision, now);
                 WakeAt(decision.WakeAt, now);
             }
@@ -109,7 +113,7 @@ internal sealed class Coordinator(
         }
     }
 
-    private void Report(ClusterView view, TimeSpan now)
+    private void Report(ClusterView view, Decision decision, TimeSpan now)
     {
         if (view.Topology?.Master is { } master && master != _needed && !policy.Nodes.Contains(master))
         {
@@ -123,9 +127,16 @@ internal sealed class Coordinator(
         }
 
         _lookedAt = now;
+        // What is over in a moment needs nobody, and would only be one more thing to write just when there is most to do.
+        string? attention = view.Term is null ? null : decision.Warning;
+        _attention = Words.SameButForNumbers(_attention.Words, attention) ? _attention with { Words = attention } : (attention, now);
 
         // Latencies are refreshed now and then; a change of opinion goes out at once.
-        MonitorReport report = view.Report() with { Failover = Readiness.Of(view, policy, now) };
+        MonitorReport report = view.Report() with
+        {
+            Failover = Readiness.Of(view, policy, now),
+            Attention = now - _attention.Since >= LastingAttention ? _attention.Words : null,
+        };
         if (_reportedAt == TimeSpan.MinValue || !report.SaysTheSameAs(_report) || now - _reportedAt > TimeSpan.FromSeconds(10))
         {
             bool urgent = report.Unavailable.Except(_report.Unavailable).Any(n => view.VotesDecide(n, policy));

@@ -48,6 +48,19 @@ public sealed class StatusCommandTests
     }
 
     [Test]
+    public void What_the_leading_monitor_needs_an_operator_for_is_shown()
+    {
+        ClusterState state = State(Ok, Leader) with
+        {
+            Monitors = ImmutableSortedDictionary<string, MonitorReport>.Empty.Add("m1", MonitorReport.None with { Attention = "master a:1 refuses writes" })
+                .Add("m2", MonitorReport.None with { Attention = "of no interest" }),
+        };
+        using var output = new StringWriter();
+        StatusCommand.Print(state, output);
+        Assert.That(output.ToString().Split('\n').Where(l => l.StartsWith("needs", StringComparison.Ordinal)), Is.EqualTo(new[] { "needs    master a:1 refuses writes" }));
+    }
+
+    [Test]
     public void What_somebody_mangled_is_said_and_the_rest_is_shown()
     {
         ClusterState state = State(Ok, null) with

@@ -96,6 +96,38 @@ public sealed class CoordinatorTests
         await running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
+    [Test]
+    public async Task What_needs_an_operator_is_told_to_the_others_once_it_lasts()
+    {
+        var time = new ManualTime();
+        var clock = new MonotonicClock(time);
+        var observations = Channel.CreateUnbounded<Observation>();
+        NodeAddress a = new("a", 1), b = new("b", 1);
+        var policy = new FailoverPolicy { Nodes = [a, b], RequiredMonitors = 2 };
+        var executor = new ActionExecutor([], null!, null!, new Abstention(policy, clock, NullLogger.Instance), observations.Writer, clock, NullLogger.Instance, "/r");
+        var coordinator = new Coordinator(policy, executor, observations, clock, new Transitions(NullLogger.Instance, "m1"));
+        var reports = new ConcurrentQueue<MonitorReport>();
+        coordinator.ReportChanged += (report, _) => reports.Enqueue(report);
+        using var stop = new CancellationTokenSource();
+        Task running = coordinator.RunAsync(stop.Token);
+
+        var known = new Topology { Master = a, Replicas = [b], State = TopologyState.Ok, Epoch = 4, ChangedBy = "m1" };
+        observations.Writer.TryWrite(new LeadershipGained(clock.Now, 1));
+        observations.Writer.TryWrite(new TopologyRead(clock.Now, 7, known, null, 0, Synced: true));
+        await Waiting.Until(() => coordinator.View.TopologyKnown);
+        time.Advance(TimeSpan.FromMilliseconds(600));
+        observations.Writer.TryWrite(new NodeFailed(clock.Now, b, Evidence.Refused, "connection refused"));
+        await Waiting.Until(() => coordinator.View.Node(b).Failures == 1);
+        Assert.That(reports.Select(r => r.Attention), Is.All.Null);
+        time.Advance(TimeSpan.FromMilliseconds(600));
+        observations.Writer.TryWrite(new NodeFailed(clock.Now, b, Evidence.Refused, "connection refused"));
+        await Waiting.Until(() => reports.Any(r => r.Attention is not null));
+        Assert.That(MonitorReport.Parse(reports.Last().Write()).Attention, Does.Contain("1 monitor is here, 2 are required"));
+
+        await stop.CancelAsync();
+        await running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
     /// <summary>Stands still; an alarm goes off when the test says so, as a real one may a moment before its time.</summary>
     private sealed class HastyTime : TimeProvider
     {

@@ -73,7 +73,8 @@ internal sealed partial class Ledger(World world, Network network, Configuration
 
     internal void Gone(SimulatedRedis node)
     {
-        if (_handover is { } handover && handover.From == node)
+        // What either loses by its own end is not the switchover's doing.
+        if (_handover is { } handover && (handover.From == node || handover.To == node))
         {
             _handover = null;
         }
