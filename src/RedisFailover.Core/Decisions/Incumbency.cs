@@ -44,6 +44,10 @@ internal static class Incumbency
         {
             (trouble, troubleUntil) = passing;
         }
+        else if (Verdict.Outvoted(view, policy, now, topology.Master!) is { } outvoted)
+        {
+            (trouble, troubleUntil) = outvoted;
+        }
         else
         {
             trouble = Verdict.Unwatched(view.Node(topology.Master!));

@@ -116,6 +116,23 @@ internal static class Verdict
             ? $"the monitors cannot watch master {master.Address}: {master.Detail}; no switchover can take place, and no failover unless it stops answering altogether"
             : null;
 
+    /// <summary>
+    /// That this monitor does not reach the master and too few others say so too, and who does not: told once it has lasted for longer than the others need
+    /// to find the same, so with the time from which on. Null where this monitor reaches it.
+    /// </summary>
+    internal static (string? Trouble, TimeSpan? From)? Outvoted(ClusterView view, FailoverPolicy policy, TimeSpan now, NodeAddress master)
+    {
+        if (view.Node(master) is not { Condition: NodeCondition.Unavailable, FailingSince: { } since } own)
+        {
+            return null;
+        }
+
+        TimeSpan lasting = since + policy.SilenceLimit + policy.ProbeTimeout;
+        string others = string.Join(" and ", view.OtherMonitors.Where(m => !m.Value.Unavailable.Contains(master)).Select(m => m.Key).Order(StringComparer.Ordinal));
+        return now < lasting || others.Length == 0 ? (null, now < lasting ? lasting : null)
+            : ($"no failover: this monitor cannot reach master {master} ({own.Detail}), which {others} did not find unavailable", null);
+    }
+
     /// <summary>What is wrong with a master that is given time, and until when; null where nothing is.</summary>
     internal static (string Trouble, TimeSpan Until)? Trouble(NodeView master, FailoverPolicy policy)
         => master is { LoadingSince: { } loading, Condition: not NodeCondition.Unavailable }
