@@ -273,6 +273,12 @@ internal static class WriteSafety
             return (null, actual is { Count: PauseWrites.RefusingMinReplicas } refusing ? [new SetMinReplicas(master.Address, refusing with { Count = 0 })] : [], null);
         }
 
+        // While write safety is off nobody asks for the setting. Forgotten unseen, the fence would stay, with nobody to lower it when the replicas are gone.
+        if (master.IsMaster && actual is null && (published.MinReplicas > 0 || published.Before.Count > 0))
+        {
+            return (published, master.IsAnswering ? [new SetMinReplicas(master.Address, published.Before)] : [], null);
+        }
+
         return actual is not null && actual != published.Before
             ? (published, [new SetMinReplicas(master.Address, published.Before)], null)
             : (master.IsMaster ? null : published, [], null);
