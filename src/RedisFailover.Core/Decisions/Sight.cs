@@ -63,11 +63,11 @@ internal static class Sight
             ImmutableSortedSet<NodeAddress> theirs = [.. report.Available.Keys.Concat(report.Unavailable)];
             ImmutableArray<NodeAddress> more = [.. theirs.Except(policy.Nodes).Where(n => n != topology.Master)];
             ImmutableArray<NodeAddress> fewer = theirs.IsEmpty || now < view.LeadingSince + policy.ViewLifetime ? []
-                : [.. policy.Nodes.Except(theirs).Where(n => view.Node(n).OnlineSince + policy.ViewLifetime <= now).Order()];
+                : [.. policy.Nodes.Except(theirs).Where(n => view.Node(n).IsAnswering && view.Node(n).OnlineSince + policy.ViewLifetime <= now).Order()];
             if (!more.IsEmpty || !fewer.IsEmpty)
             {
                 parts.Add($"{monitor} {(more.IsEmpty ? "" : $"watches {string.Join(", ", more)} as well")}{(more.IsEmpty || fewer.IsEmpty ? "" : " and ")}"
-                    + (fewer.IsEmpty ? "" : $"does not watch {string.Join(", ", fewer)}"));
+                    + (fewer.IsEmpty ? "" : $"does not watch {string.Join(", ", fewer)}, or is refused there"));
             }
         }
 

@@ -31,9 +31,11 @@ namespace RedisFailover;
 /// <para><b>A member that was restarted</b> may have lost what it had acknowledged (an older snapshot, an append-only file that was not synced), and an
 /// older snapshot even shows the same history. So the set names the run id of each member; one that shows another counts as absent until it
 /// has had all that the master had, or until all others have: then it is as if it had left the set and come back, and need not hold anything.</para>
-/// <para><b>A member without anything</b> (empty, of no history that the lost master knew, and still in the run that the set names) has never been this
-/// master's replica in that run and never acknowledged anything: whoever is promoted has all that it has. So a node that is still waiting for its
-/// first copy stands in nobody's way.</para>
+/// <para><b>A member without anything</b> (of no history that the lost master knew, empty or at offset 0, and still in the run that the set names) has never
+/// been this master's replica in that run and never acknowledged anything: whoever is promoted has all that it has. So a node that is still waiting for its
+/// first copy stands in nobody's way. One that was started from its append-only file is not empty, but has taken no stream yet.</para>
+/// <para><b>An empty member of the same history</b>, still in the run that the set names, is judged by its offset as others are: what it acknowledged in that
+/// run lies below it. It may have been started from the snapshot of a first copy, when there was nothing yet. Where its run is not known, it does not count.</para>
 /// <para><b>Outside the claim:</b> Redis lets WAIT count any replica that is attached. One that is not configured is not in R. One that had left R,
 /// attaches by itself, acknowledges and is lost again together with the master before the next INFO of the master (1 s) is not in R either; nor does
 /// anybody know of what a new member acknowledged and lost in a run that ended before it was first seen.</para>
@@ -139,6 +141,7 @@ internal static class WriteSafety
             : WasRestarted(back) && quorum.Runs[node] == WriteQuorum.Unproven ? $"{node} (which was not seen to have everything)"
             : info.Keys == 0 && topology.Identity is { HasData: true } ? $"{node} (which is empty: what it held is gone)"
             : WasRestarted(back) ? $"{node} (which was restarted with {info.Keys} keys, and what it held may be gone)"
+            : topology.Identity is { } lost && !info.SharesHistoryWith(lost) ? $"{node} (which has data of another history)"
             : Has(back, topology.Identity) ? node.ToString()
             : $"{node} (which has data that {candidate.Address} lacks)";
 
@@ -150,12 +153,12 @@ internal static class WriteSafety
             || (node is { IsAnswering: true, Info: { SyncInProgress: false, Loading: false } info }
                 && (progress is null || Candidates.IsFinal(node, view, topology, progress))
                 && (topology.Identity is not { } lost || (info.SharesHistoryWith(lost) && HasAllOf(candidate.Info!, info, lost)))
-                && (topology.Identity is not { HasData: true } || info.Keys > 0))
+                && (topology.Identity is not { HasData: true } || info.Keys > 0 || quorum.Runs.ContainsKey(node.Address)))
             || HasNeverHeldAnything(node));
 
         bool HasNeverHeldAnything(NodeView node) => topology.Identity is { } lost
-            && node is { IsAnswering: true, Info: { Keys: 0, Loading: false } info } && quorum.Runs.GetValueOrDefault(node.Address) == info.RunId
-            && !info.SharesHistoryWith(lost)
+            && node is { IsAnswering: true, Info: { Loading: false } info } && (info.Keys == 0 || info.Offset == 0)
+            && quorum.Runs.GetValueOrDefault(node.Address) == info.RunId && !info.SharesHistoryWith(lost)
             && (progress is null || Candidates.IsFinal(node, view, topology, progress));
     }
 
@@ -270,6 +273,12 @@ internal static class WriteSafety
         {
             // A switchover of a Redis before 6.2 broke off at its worst moment.
             return (null, actual is { Count: PauseWrites.RefusingMinReplicas } refusing ? [new SetMinReplicas(master.Address, refusing with { Count = 0 })] : [], null);
+        }
+
+        // While write safety is off nobody asks for the setting. Forgotten unseen, the fence would stay, with nobody to lower it when the replicas are gone.
+        if (master.IsMaster && actual is null && (published.MinReplicas > 0 || published.Before.Count > 0))
+        {
+            return (published, master.IsAnswering ? [new SetMinReplicas(master.Address, published.Before)] : [], null);
         }
 
         return actual is not null && actual != published.Before
