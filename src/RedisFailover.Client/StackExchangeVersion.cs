@@ -35,6 +35,10 @@ internal static class StackExchangeVersion
         // The user was refused by the options' validation before it comes here.
         _ = user;
         configuration.ResponseTimeout = timeout;
+
+        // No SocketManager for all nodes, though each costs a thread: the one that writes for a manager waits for the replies to the
+        // conditions of a transaction, and meanwhile what goes to the other nodes is not written. With a helper from the thread pool
+        // waiting in its place, the pool may lack the thread that is to read that reply.
     }
 
     public static Task<RedisResult> ReplicationInfoAsync(IDatabase database) => database.ExecuteAsync("INFO", "replication");
@@ -115,29 +119,7 @@ internal static class StackExchangeVersion
             || failure.Message.StartsWith("Command cannot be issued to a replica", StringComparison.Ordinal);
 }
 
-#if STACKEXCHANGE_REDIS_1
-/// <summary>The socket threads of all nodes: a multiplexer that has its own costs a thread more.</summary>
-internal sealed class SharedSockets : IDisposable
-{
-    private readonly SocketManager _manager = new("redis-failover");
-
-    public void Use(ConfigurationOptions configuration) => configuration.SocketManager = _manager;
-
-    public void Dispose() => _manager.Dispose();
-}
-#else
-/// <summary>Nothing to share: this version reads sockets on the thread pool.</summary>
-internal sealed class SharedSockets : IDisposable
-{
-#pragma warning disable CA1822 // Its counterpart needs the instance.
-    public void Use(ConfigurationOptions configuration) => _ = configuration;
-#pragma warning restore CA1822
-
-    public void Dispose()
-    {
-    }
-}
-
+#if !STACKEXCHANGE_REDIS_1
 // Members that the later interfaces have and that are no methods: the generator leaves them to us.
 internal sealed partial class FailoverDatabase
 {

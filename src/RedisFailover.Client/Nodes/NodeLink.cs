@@ -15,7 +15,6 @@ internal sealed class NodeLink : IAsyncDisposable
     private static readonly Backoff s_backoff = new(TimeSpan.FromMilliseconds(16), TimeSpan.FromMilliseconds(500));
 
     private readonly FailoverOptions _options;
-    private readonly SharedSockets _sockets;
     private readonly ILogger _logger;
     private readonly Action _changed;
     private readonly CancellationTokenSource _closing = new();
@@ -25,14 +24,12 @@ internal sealed class NodeLink : IAsyncDisposable
 
     /// <param name="address">The node.</param>
     /// <param name="options">What to connect with.</param>
-    /// <param name="sockets">Shared by all links: it owns threads.</param>
     /// <param name="logger">Says when a node is lost and when it is back, once each.</param>
     /// <param name="changed">Called whenever <see cref="Live"/> has changed, or its latency when reads go to the nearest.</param>
-    public NodeLink(NodeAddress address, FailoverOptions options, SharedSockets sockets, ILogger logger, Action changed)
+    public NodeLink(NodeAddress address, FailoverOptions options, ILogger logger, Action changed)
     {
         Address = address;
         _options = options;
-        _sockets = sockets;
         _logger = logger;
         _changed = changed;
         _running = Task.Run(RunAsync);
@@ -290,7 +287,6 @@ internal sealed class NodeLink : IAsyncDisposable
         configuration.ConnectRetry = 1;
         configuration.ConnectTimeout = (int)Deadline.TotalMilliseconds;
         configuration.SyncTimeout = timeout;
-        _sockets.Use(configuration);
 
         // Nobody but the topology says who is master: no tie-break keys, no gossip over pub/sub.
         configuration.TieBreaker = "";

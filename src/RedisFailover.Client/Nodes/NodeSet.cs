@@ -13,7 +13,6 @@ internal sealed class NodeSet : IAsyncDisposable
     private readonly Lock _gate = new();
     private readonly Dictionary<NodeAddress, NodeLink> _links = [];
     private readonly List<NodeLink> _closed = [];
-    private readonly SharedSockets _sockets;
     private readonly CancellationTokenSource _closing = new();
     private readonly ILogger _logger;
     private readonly ReplicaLag? _lag;
@@ -29,7 +28,6 @@ internal sealed class NodeSet : IAsyncDisposable
         Options = options;
         _logger = new ToleratedLogger(logger);
         _current = new Snapshot(Topology.None, null, [], options.ReadFrom);
-        _sockets = new SharedSockets();
         _lag = options.MaxReplicaLag is { } most ? new ReplicaLag(this, most) : null;
     }
 
@@ -67,7 +65,7 @@ internal sealed class NodeSet : IAsyncDisposable
             _topology = topology;
             foreach (NodeAddress address in wanted.Where(address => !_links.ContainsKey(address)))
             {
-                _links.Add(address, new NodeLink(address, Options, _sockets, _logger, Rebuild));
+                _links.Add(address, new NodeLink(address, Options, _logger, Rebuild));
             }
 
             lost = [.. _links.Values.Where(link => !wanted.Contains(link.Address))];
@@ -207,7 +205,6 @@ internal sealed class NodeSet : IAsyncDisposable
             await link.DisposeAsync().ConfigureAwait(false);
         }
 
-        _sockets.Dispose();
         _closing.Dispose();
     }
 
