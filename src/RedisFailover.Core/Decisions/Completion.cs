@@ -15,6 +15,13 @@ internal static class Completion
         long? behind = topology.Identity is { } lost && promoted.Info!.CommonOffset(lost) is { } common
             ? Math.Max(0, LastOffset(view, from, lost, progress) - common)
             : null;
+        // What a master took in office after a restart is not known where the new one goes by what was before: that is no "nothing lost".
+        if (behind == 0 && topology.Identity is { RunId.Length: > 0 } judged && from is not null
+            && view.Node(from) is { Info: { Role: NodeRole.Master, Keys: > 0 } word } old && word.RunId != judged.RunId && old.InfoAsked < progress.LostAt)
+        {
+            behind = null;
+        }
+
         // "adopted" is the word for a cluster whose first master is made of a replica: there was nothing to fail over from.
         string occasion = Failover.Occasion(topology) + (progress.BegunBy is { } former ? $"; begun by {former}, which left it to its successor" : "")
             + (progress.PromotedDespite is { } despite ? $"; {promoted.Address} was promoted by the operator's order though {despite}: what it did not hold is lost" : "");

@@ -124,7 +124,7 @@ internal static class Incumbency
                 State = TopologyState.FailingOver,
                 Epoch = Math.Max(topology.Epoch, view.LastEpoch) + 1,
                 Reason = loss,
-                Identity = LastKnownIdentity(view.Node(from), topology.Identity),
+                Identity = OfTheLastRun(view, topology) ?? LastKnownIdentity(view.Node(from), topology.Identity),
                 Intent = new FailoverIntent(from, Target: null) { Request = topology.Intent?.Request },
             },
             view,
@@ -175,6 +175,17 @@ internal static class Incumbency
             : published is not null && master.BeforeRestart is { } last && last.RunId == published.RunId && last.Offset > published.Offset
                 ? published with { Offset = last.Offset }
                 : published;
+
+    /// <summary>
+    /// What the master became when it was restarted, where it was in office as that, nobody who is here has more, and somebody has copied it: that one has
+    /// all that was taken in office since, which those who know only what was before have not. Null elsewhere.
+    /// </summary>
+    private static MasterIdentity? OfTheLastRun(ClusterView view, Topology topology)
+        => topology.Identity is { RunId.Length: > 0 } before && view.Node(topology.Master!) is { Info: { Role: NodeRole.Master, Keys: > 0 } info } master
+            && info.RunId != before.RunId && master.InfoAsked >= view.LeadingSince && Verdict.HasMore(view, before, master) is null
+            && view.Nodes.Values.Any(n => n.Address != master.Address && n is { IsReplica: true, Info: { Keys: > 0, SyncInProgress: false } copy } && copy.CommonOffset(info.Identity) is not null)
+                ? info.Identity
+                : null;
 
     /// <summary>
     /// Who may have what a master that was restarted no longer has, but has not said yet what it has since, and until when that is waited for: so long

@@ -193,12 +193,16 @@ internal static class Verdict
 
     /// <summary>
     /// A node (a replica, or one that was restarted as a master) with data of the master as it was that the restarted one does not have. From a snapshot it continues the history from where
-    /// the snapshot was taken (second_repl_offset); a replica that is beyond that would be wiped down to it.
+    /// the snapshot was taken (second_repl_offset); a replica that is beyond that would be wiped down to it. An append-only file tells nothing of that: then
+    /// one that lacks itself what the master was known to have, and shows no more keys, is not taken to have more.
     /// </summary>
     internal static NodeView? HasMore(ClusterView view, MasterIdentity known, NodeView restarted)
     {
-        long held = restarted.Info!.CommonOffset(known) ?? -1;
+        NodeInfo back = restarted.Info!;
+        long? held = back.CommonOffset(known);
+        long last = Incumbency.LastKnownIdentity(restarted, known)!.Offset;
         return view.Nodes.Values.FirstOrDefault(n => n.Address != restarted.Address && n.IsOnline && n.Info!.Keys > 0 && n.Info.SharesHistoryWith(known)
-            && (n.Info.CommonOffset(known) is { } common ? common > held : !n.Info.SharesHistoryWith(restarted.Info.Identity)));
+            && (n.Info.CommonOffset(known) is { } common ? common > (held ?? -1) && (held is not null || common >= last || n.Info.Keys > back.Keys)
+                : !n.Info.SharesHistoryWith(back.Identity)));
     }
 }

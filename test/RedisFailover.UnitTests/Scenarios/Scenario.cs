@@ -249,6 +249,7 @@ internal sealed class Scenario
                 ["offset", var offset] => info with { Offset = long.Parse(offset, CultureInfo.InvariantCulture) },
                 ["keys", var keys] => info with { Keys = long.Parse(keys, CultureInfo.InvariantCulture) },
                 ["version", var version] => info with { Version = version },
+                ["min", "unknown"] => info with { MinReplicas = null },
                 ["min", var min] => info with { MinReplicas = new MinReplicas(int.Parse(min, CultureInfo.InvariantCulture), 10) },
                 ["saves", var saves] => info with { SaveFailed = saves == "fail", StopsWritesOnSaveError = true },
                 ["appends", var appends] => info with { AppendFailed = appends == "fail" },
