@@ -257,6 +257,6 @@ public sealed class ZooKeeperClient : IAsyncDisposable
             _state = state;
         }
 
-        _callbacks.Post(_ => StateChanged?.Invoke(state), null);
+        _callbacks.Raise(() => StateChanged, state);
     }
 }

@@ -270,7 +270,7 @@ public sealed class Leadership : IAsyncDisposable
 
         // Not on this thread, which may be the read loop.
         _ = _stop.CancelAsync();
-        _ = _lost.CancelAsync();
+        _ = CallbackQueue.CancelAsync(_lost, _client.Logger);
         return true;
     }
 }

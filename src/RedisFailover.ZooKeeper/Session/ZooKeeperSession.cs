@@ -267,7 +267,7 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
             _state = state;
         }
 
-        _callbacks.Post(_ => StateChanged?.Invoke(state), null);
+        _callbacks.Raise(() => StateChanged, state);
     }
 
     /// <summary>The end, once: everything that waits fails, everyone who watches is told.</summary>
@@ -290,7 +290,7 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
             _waitingBytes = 0;
         }
 
-        _callbacks.Post(_ => StateChanged?.Invoke(state), null);
+        _callbacks.Raise(() => StateChanged, state);
         foreach (Request request in waiting)
         {
             request.Fail(code, sent: false, null, NotSentBecause);
@@ -304,7 +304,7 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
         _handoff?.Flush();
 
         // Not behind the users' callbacks, one of which may block.
-        _ = _ended.CancelAsync();
+        _ = CallbackQueue.CancelAsync(_ended, _logger);
         if (_established.TrySetException(new ZooKeeperException(code, "connect", null, detail: why)))
         {
             // Nobody may be waiting any more: the exception is not to be reported as unobserved.

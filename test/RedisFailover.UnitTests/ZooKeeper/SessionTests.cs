@@ -543,6 +543,30 @@ public sealed class SessionTests
         await told.Task.WithinDeadline();
     }
 
+    [Test]
+    public async Task What_one_subscriber_of_an_event_throws_is_not_the_next_ones_loss()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        var told = new TaskCompletionSource<ZooKeeperSessionState>(TaskCreationOptions.RunContinuationsAsynchronously);
+        session.StateChanged += _ => throw new InvalidOperationException("from a test");
+        session.StateChanged += state => told.TrySetResult(state);
+        connection.Close();
+        Assert.That(await told.Task.WithinDeadline(), Is.EqualTo(ZooKeeperSessionState.Disconnected));
+    }
+
+    [Test]
+    public async Task What_a_callback_on_the_end_of_a_session_throws_is_logged()
+    {
+        await using var server = new FakeServer();
+        using var log = new RecordedLog();
+        (ZooKeeperSession session, FakeConnection _) = await server.EstablishAsync(server.Options() with { LoggerFactory = log });
+        session.Ended.UnsafeRegister(static _ => throw new InvalidOperationException("from a test"), null);
+        await session.DisposeAsync().AsTask().WithinDeadline();
+        await Waiting.Until(() => log.Entries.Any(e => e.Text.Contains("callback", StringComparison.Ordinal)));
+    }
+
     private static (long Zxid, string[][] Paths) ReadSetWatches(FakeRequest request)
     {
         var reader = new JuteReader(request.Body);
