@@ -56,7 +56,7 @@ internal sealed class Dialer
     {
         IPAddress[] addresses = IPAddress.TryParse(host.Host, out IPAddress? literal)
             ? [literal]
-            : await _resolve(host.Host, cancellationToken).ConfigureAwait(false);
+            : await ResolveAsync(host.Host, cancellationToken).ConfigureAwait(false);
         if (addresses.Length == 0)
         {
             throw new SocketException((int)SocketError.HostNotFound);
@@ -97,6 +97,22 @@ internal sealed class Dialer
         catch (Exception e) when (cancellationToken.IsCancellationRequested && e is SocketException or IOException or ObjectDisposedException)
         {
             throw new OperationCanceledException(e.Message, e, cancellationToken);
+        }
+    }
+
+    /// <summary>The system's resolver goes on when it is cancelled: a name server that is silent must hold up neither the next host nor the end.</summary>
+    private async Task<IPAddress[]> ResolveAsync(string host, CancellationToken cancellationToken)
+    {
+        Task<IPAddress[]> resolving = _resolve(host, cancellationToken);
+        try
+        {
+            return await resolving.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            // Nobody may be waiting any more when it fails: the exception is not to be reported as unobserved.
+            _ = resolving.ContinueWith(
+                static r => _ = r.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted | TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
         }
     }
 

@@ -567,6 +567,27 @@ public sealed class SessionTests
         await Waiting.Until(() => log.Entries.Any(e => e.Text.Contains("callback", StringComparison.Ordinal)));
     }
 
+    [Test]
+    public async Task A_name_server_that_is_silent_holds_up_neither_the_next_host_nor_the_end()
+    {
+        // As the system's resolver: it does not stop when it is cancelled.
+        await using var server = new FakeServer();
+        ZooKeeperOptions options = server.Options() with
+        {
+            Connection = ZooKeeperConnectionString.Parse("silent.example"),
+            SessionTimeout = TimeSpan.FromSeconds(1),
+            Resolve = (_, _) => new TaskCompletionSource<IPAddress[]>().Task,
+        };
+        using var cancel = new CancellationTokenSource();
+        Task<ZooKeeperSession> connecting = ZooKeeperSession.ConnectAsync(options, cancel.Token);
+        await cancel.CancelAsync();
+        Assert.That(async () => await connecting.WithinDeadline(), Throws.InstanceOf<OperationCanceledException>());
+
+        (ZooKeeperSession session, FakeConnection _) = await server.EstablishAsync(
+            options with { Connection = ZooKeeperConnectionString.Parse($"silent.example,127.0.0.1:{server.Port}") });
+        await session.DisposeAsync().AsTask().WithinDeadline();
+    }
+
     private static (long Zxid, string[][] Paths) ReadSetWatches(FakeRequest request)
     {
         var reader = new JuteReader(request.Body);
