@@ -232,6 +232,7 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
         }
 
         ZooKeeperErrorCode refused;
+        string? why = null;
         lock (_gate)
         {
             refused = _endCode != ZooKeeperErrorCode.Ok ? _endCode
@@ -240,22 +241,31 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
                 : ZooKeeperErrorCode.Ok;
             if (refused == ZooKeeperErrorCode.Ok)
             {
-                if (_live?.TrySend(request) != true)
+                if (_live?.TrySend(request) == true)
                 {
-                    if (request.IsWrite)
-                    {
-                        request.KeepBody(_scratch ??= new JuteWriter(), _options.Connection.Chroot);
-                        _waitingBytes += request.KeptBytes;
-                    }
-
-                    _waiting.Enqueue(request);
+                    return;
                 }
 
-                return;
+                if (request.IsWrite)
+                {
+                    request.KeepBody(_scratch ??= new JuteWriter(), _options.Connection.Chroot);
+                }
+
+                int bytes = request.KeptBytes + ServerConnection.HeaderBytes;
+                if (bytes <= ServerConnection.MaxRequestBytes)
+                {
+                    _waitingBytes += request.KeptBytes;
+                    _waiting.Enqueue(request);
+                    return;
+                }
+
+                // Nothing to wait for, and its bytes would have the others refused.
+                _scratch = null;
+                (refused, why) = (ZooKeeperErrorCode.MarshallingError, ServerConnection.TooLarge(bytes));
             }
         }
 
-        request.Fail(refused, sent: false, null, NotSentBecause);
+        request.Fail(refused, sent: false, null, why ?? NotSentBecause);
     }
 
     private string? NotSentBecause => _endReason is null ? null : $"not sent: {_endReason}";

@@ -588,6 +588,31 @@ public sealed class SessionTests
         await session.DisposeAsync().AsTask().WithinDeadline();
     }
 
+    [Test]
+    public async Task A_write_that_is_too_large_is_refused_at_once_also_without_a_connection_and_stands_in_nobodys_way()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        connection.Close();
+        await Waiting.Until(() => session.State == ZooKeeperSessionState.Disconnected);
+        ZooKeeperException refused = await Waiting.ThrowsZooKeeper(session.SetDataAsync("/large", new byte[ServerConnection.MaxUnsentBytes]).AsTask());
+        Assert.That(refused.Code, Is.EqualTo(ZooKeeperErrorCode.MarshallingError));
+        Assert.That(refused.MayHaveBeenApplied, Is.False);
+        Assert.That(refused.Message, Does.StartWith("setData /large: MarshallingError: not sent: the request has 67108890 bytes"));
+
+        // Of the largest that fits nothing is lost.
+        Task write = session.SetDataAsync("/fits", new byte[ServerConnection.MaxRequestBytes - 25]).AsTask();
+        ValueTask<Znode> get = session.GetDataAsync("/a");
+        FakeConnection next = await server.AcceptSessionAsync(session.SessionId);
+        FakeRequest sent = await next.ReadAsync(OpCode.SetData);
+        Assert.That(sent.Body, Has.Length.EqualTo(ServerConnection.MaxRequestBytes - 8));
+        await next.ReplyAsync(sent, null, ZooKeeperErrorCode.NoNode);
+        await next.ReplyDataAsync(await next.ReadAsync(OpCode.GetData), "x");
+        await get.WithinDeadline();
+        Assert.That((await Waiting.ThrowsZooKeeper(write)).Code, Is.EqualTo(ZooKeeperErrorCode.NoNode));
+    }
+
     private static (long Zxid, string[][] Paths) ReadSetWatches(FakeRequest request)
     {
         var reader = new JuteReader(request.Body);
