@@ -233,6 +233,56 @@ public sealed class WireTests
     }
 
     [Test]
+    public async Task A_sequential_znode_without_a_name_in_the_root_of_a_chroot_stays_inside_it()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync(server.Options(chroot: "/app"));
+        await using ZooKeeperSession owned = session;
+        Task<string> create = session.CreateAsync("/", default, CreateMode.EphemeralSequential);
+        FakeRequest request = await connection.ReadAsync(OpCode.Create);
+        Assert.That(request.Path, Is.EqualTo("/app/"));
+        await connection.ReplyAsync(request, w => w.String("/app/0000000007"));
+        Assert.That(await create.WithinDeadline(), Is.EqualTo("/0000000007"));
+
+        Task multi = session.MultiAsync([ZnodeOperation.Create("/", default, CreateMode.PersistentSequential)]);
+        request = await connection.ReadAsync(OpCode.Multi);
+        Assert.That(new JuteReader(request.Body.AsSpan(9)).String(), Is.EqualTo("/app/"));
+        await connection.ReplyAsync(request, null, ZooKeeperErrorCode.NoAuth);
+        Assert.That((await Waiting.ThrowsZooKeeper(multi)).Path, Is.EqualTo("/"));
+    }
+
+    [Test]
+    public async Task A_path_that_exists_is_ensured_also_where_its_parent_lets_nobody_create()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync(server.Options(chroot: "/team/app"));
+        await using ZooKeeperSession owned = session;
+        foreach (bool exists in (bool[])[true, false])
+        {
+            Task ensuring = session.EnsurePathAsync("/");
+            foreach (string path in (string[])["/team", "/team/app"])
+            {
+                FakeRequest create = await connection.ReadAsync(OpCode.Create);
+                Assert.That(create.Path, Is.EqualTo(path));
+                await connection.ReplyAsync(create, null, ZooKeeperErrorCode.NoAuth);
+            }
+
+            FakeRequest asked = await connection.ReadAsync(OpCode.Exists);
+            Assert.That(asked.Path, Is.EqualTo("/team/app"));
+            if (exists)
+            {
+                await connection.ReplyAsync(asked, static w => FakeConnection.WriteStat(w, 1));
+                await ensuring.WithinDeadline();
+            }
+            else
+            {
+                await connection.ReplyAsync(asked, null, ZooKeeperErrorCode.NoNode);
+                Assert.That((await Waiting.ThrowsZooKeeper(ensuring)).Code, Is.EqualTo(ZooKeeperErrorCode.NoAuth));
+            }
+        }
+    }
+
+    [Test]
     public async Task A_request_that_cannot_be_written_fails_alone()
     {
         await using var server = new FakeServer();
