@@ -122,6 +122,7 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
     /// <param name="options">How to reach the ensemble.</param>
     /// <param name="cancellationToken">Ends the trying.</param>
     /// <exception cref="ArgumentOutOfRangeException">The session timeout is out of range.</exception>
+    /// <exception cref="ArgumentException">The connection, the source of time or one of the credentials is null.</exception>
     /// <exception cref="ZooKeeperException">
     /// The server refused the credentials (<see cref="ZooKeeperErrorCode.AuthFailed"/>); or something failed that is no matter of servers and
     /// network (<see cref="ZooKeeperErrorCode.SystemError"/>, the message says what).
@@ -129,10 +130,7 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
     /// <exception cref="OperationCanceledException">Cancelled before a server accepted the session.</exception>
     public static async Task<ZooKeeperSession> ConnectAsync(ZooKeeperOptions options, CancellationToken cancellationToken = default)
     {
-        ArgumentNullException.ThrowIfNull(options);
-        ArgumentOutOfRangeException.ThrowIfLessThan(options.SessionTimeout, TimeSpan.FromMilliseconds(100));
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(options.SessionTimeout, TimeSpan.FromHours(1));
-        ZooKeeperSession session = Start(options, null, null);
+        ZooKeeperSession session = Start(ZooKeeperOptions.Validate(options), null, null);
         await session.EstablishAsync(cancellationToken).ConfigureAwait(false);
         return session;
     }

@@ -233,6 +233,20 @@ public sealed class WireTests
     }
 
     [Test]
+    public void Options_that_lack_something_are_refused_before_anything_is_tried()
+    {
+        var options = new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse("127.0.0.1:1") };
+        Assert.Multiple(() =>
+        {
+            foreach (ZooKeeperOptions wrong in (ZooKeeperOptions[])[options with { Connection = null! }, options with { TimeProvider = null! }, options with { Auth = [null!] }])
+            {
+                Assert.That(() => new ZooKeeperClient(wrong), Throws.InstanceOf<ArgumentException>());
+                Assert.That(() => ZooKeeperSession.ConnectAsync(wrong).WithinDeadline(), Throws.InstanceOf<ArgumentException>());
+            }
+        });
+    }
+
+    [Test]
     public async Task A_sequential_znode_without_a_name_in_the_root_of_a_chroot_stays_inside_it()
     {
         await using var server = new FakeServer();
