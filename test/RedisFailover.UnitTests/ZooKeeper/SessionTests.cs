@@ -64,7 +64,9 @@ public sealed class SessionTests
         connection.Close();
 
         FakeConnection next = await server.AcceptAsync();
-        Assert.That((await next.ReadConnectAsync()).LastZxid, Is.EqualTo(0x501));
+        FakeConnectRequest again = await next.ReadConnectAsync();
+        Assert.That((again.LastZxid, again.SessionId), Is.EqualTo((0x501L, session.SessionId)));
+        Assert.That(again.Password, Is.EqualTo(FakeConnection.Password));
         await next.GrantAsync(session.SessionId, 4000);
         FakeRequest set = await next.ReadAsync(OpCode.SetWatches);
         (long zxid, string[][] paths) = ReadSetWatches(set);

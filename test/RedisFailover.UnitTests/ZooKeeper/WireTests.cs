@@ -59,6 +59,34 @@ public sealed class WireTests
         }
     }
 
+    [Test]
+    public void Case_1_frames_that_run_across_the_end_of_the_buffer_are_put_together()
+    {
+        // Of all sizes, many larger than the buffer, and cut anywhere: it is moved together, replaced by a larger one, and back.
+        var random = new Random(1);
+        int[] lengths = [.. Enumerable.Range(0, 3000).Select(i => i % 100 == 99 ? random.Next(300_000) : random.Next(2000))];
+        using var wire = new MemoryStream();
+        Span<byte> header = stackalloc byte[4];
+        foreach (int length in lengths)
+        {
+            System.Buffers.Binary.BinaryPrimitives.WriteInt32BigEndian(header, length);
+            wire.Write(header);
+            wire.Write(Content(length));
+        }
+
+        wire.Position = 0;
+        using var cut = new CutStream(wire, random);
+        using var reader = new FrameReader(cut, TimeProvider.System);
+        foreach (int length in lengths)
+        {
+            Assert.That(reader.Receive().Span.SequenceEqual(Content(length)), $"{length} bytes");
+        }
+
+        Assert.That(() => reader.Receive(), Throws.InstanceOf<EndOfStreamException>());
+
+        static byte[] Content(int length) => [.. Enumerable.Range(0, length).Select(i => (byte)(i + (i / 256) + length))];
+    }
+
     [TestCase(-1)]
     [TestCase(int.MinValue)]
     [TestCase(int.MaxValue)]
@@ -373,5 +401,33 @@ public sealed class WireTests
         writer.Buffer(Encoding.UTF8.GetBytes(data));
         FakeConnection.WriteStat(writer, zxid);
         writer.EndFrame(start);
+    }
+
+    /// <summary>Hands out as much at a time as it pleases.</summary>
+    private sealed class CutStream(Stream whole, Random random) : Stream
+    {
+        public override bool CanRead => true;
+
+        public override bool CanSeek => false;
+
+        public override bool CanWrite => false;
+
+        public override long Length => whole.Length;
+
+        public override long Position { get => whole.Position; set => throw new NotSupportedException(); }
+
+        public override int Read(Span<byte> buffer) => whole.Read(buffer[..Math.Min(buffer.Length, random.Next(1, 20_000))]);
+
+        public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
+
+        public override void Flush()
+        {
+        }
+
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+        public override void SetLength(long value) => throw new NotSupportedException();
+
+        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
     }
 }
