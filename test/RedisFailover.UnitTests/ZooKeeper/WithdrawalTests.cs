@@ -119,6 +119,24 @@ public sealed class WithdrawalTests
         await Waiting.Until(() => leadership.Lease.Remaining == TimeSpan.FromSeconds(59), () => $"{leadership.Lease.Remaining}");
     }
 
+    [TestCase(ZooKeeperErrorCode.BadVersion, "multi /term: BadVersion (the fence: another was elected)", "a no longer leads (term 7): another was elected")]
+    [TestCase(ZooKeeperErrorCode.NoNode, "multi /term: NoNode (the fence)", "a no longer leads (term 7): multi /term: NoNode (the fence)")]
+    public async Task A_fence_that_fails_ends_the_lead_and_says_that_another_leads_only_if_so(ZooKeeperErrorCode code, string message, string line)
+    {
+        using var log = new RecordedLog();
+        await using var server = new FakeServer();
+        await using var client = new ZooKeeperClient(server.Options() with { LoggerFactory = log });
+        FakeConnection connection = await server.AcceptSessionAsync(SessionId, TimeoutMs);
+        Leadership leadership = await LeadAsync(Election(client), connection);
+        Task commit = leadership.CommitAsync([ZnodeOperation.Delete("/a")]);
+        await connection.ReplyAsync(await connection.ReadAsync(OpCode.Multi), w => Failure(w, code, ZooKeeperErrorCode.RuntimeInconsistency));
+        ZooKeeperException failed = await Waiting.ThrowsZooKeeper(commit);
+        Assert.That((failed.Code, failed.FailedIndex, failed.Message), Is.EqualTo((code, -1, message)));
+        Assert.That(leadership.Lost.IsCancellationRequested, Is.True);
+        Assert.That(leadership.Lease.IsHeld, Is.False);
+        await Waiting.Until(() => log.Entries.Any(e => e.Text == line), () => string.Join('\n', log.Entries));
+    }
+
     private static LeaderElection Election(ZooKeeperClient client) => new(client, new LeaderElectionOptions
     {
         LeaderPath = "/leader", TermPath = "/term", CandidateId = "a", LeaderData = () => default,
