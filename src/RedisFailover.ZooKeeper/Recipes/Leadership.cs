@@ -149,7 +149,7 @@ public sealed class Leadership : IAsyncDisposable
         }
 
         _ended = _session.Ended.UnsafeRegister(static l => ((Leadership)l!).End("the session ended"), this);
-        if (!await WatchLeaderAsync().WaitAsync(cancellationToken).ConfigureAwait(false))
+        if (!await WatchLeaderAsync().MayFailUnseen().WaitAsync(cancellationToken).ConfigureAwait(false))
         {
             End("its znode was deleted");
             return false;

@@ -101,20 +101,8 @@ internal sealed class Dialer
     }
 
     /// <summary>The system's resolver goes on when it is cancelled: a name server that is silent must hold up neither the next host nor the end.</summary>
-    private async Task<IPAddress[]> ResolveAsync(string host, CancellationToken cancellationToken)
-    {
-        Task<IPAddress[]> resolving = _resolve(host, cancellationToken);
-        try
-        {
-            return await resolving.WaitAsync(cancellationToken).ConfigureAwait(false);
-        }
-        finally
-        {
-            // Nobody may be waiting any more when it fails: the exception is not to be reported as unobserved.
-            _ = resolving.ContinueWith(
-                static r => _ = r.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted | TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
-        }
-    }
+    private Task<IPAddress[]> ResolveAsync(string host, CancellationToken cancellationToken)
+        => _resolve(host, cancellationToken).MayFailUnseen().WaitAsync(cancellationToken);
 
     private async Task<Stream> OpenAsync(ZooKeeperHost host, IPAddress address, CancellationToken cancellationToken)
     {

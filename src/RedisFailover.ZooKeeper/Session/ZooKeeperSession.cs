@@ -212,7 +212,7 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
             var request = new PlainRequest<bool>(OpCode.CloseSession, null, static (_, _) => { }, static (ref _, _) => true);
             if (Volatile.Read(ref _live)?.TrySend(request) == true)
             {
-                await request.AsValueTask().AsTask().WaitAsync(SessionTimeout / 3, _time).ConfigureAwait(false);
+                await request.AsValueTask().AsTask().MayFailUnseen().WaitAsync(SessionTimeout / 3, _time).ConfigureAwait(false);
             }
         }
         catch (Exception e) when (e is ZooKeeperException or TimeoutException)
