@@ -43,12 +43,10 @@ public sealed class ZooKeeperClient : IAsyncDisposable
     /// <summary>Starts connecting.</summary>
     /// <param name="options">How to reach the ensemble.</param>
     /// <exception cref="ArgumentOutOfRangeException">The session timeout is out of range.</exception>
+    /// <exception cref="ArgumentException">The connection, the source of time or one of the credentials is null.</exception>
     public ZooKeeperClient(ZooKeeperOptions options)
     {
-        ArgumentNullException.ThrowIfNull(options);
-        ArgumentOutOfRangeException.ThrowIfLessThan(options.SessionTimeout, TimeSpan.FromMilliseconds(100));
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(options.SessionTimeout, TimeSpan.FromHours(1));
-        _options = options;
+        _options = ZooKeeperOptions.Validate(options);
         Logger = LogQueue.For(options);
         _callbacks = new CallbackQueue(Logger);
         _loop = Task.Run(RunAsync);
@@ -257,6 +255,6 @@ public sealed class ZooKeeperClient : IAsyncDisposable
             _state = state;
         }
 
-        _callbacks.Post(_ => StateChanged?.Invoke(state), null);
+        _callbacks.Raise(() => StateChanged, state);
     }
 }

@@ -44,7 +44,8 @@ public sealed class ZooKeeperException : Exception
         string index = failedIndex switch
         {
             null => "",
-            -1 => " (the fence: another was elected)",
+            -1 when code == ZooKeeperErrorCode.BadVersion => " (the fence: another was elected)",
+            -1 => " (the fence)",
             _ => $" (operation {failedIndex} of the multi)",
         };
         string more = detail is null ? "" : $": {detail}";

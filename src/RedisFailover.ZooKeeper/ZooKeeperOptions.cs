@@ -43,6 +43,17 @@ public sealed record ZooKeeperOptions
 
     /// <summary>For tests: how a host's name becomes addresses. Default the system's resolver.</summary>
     internal Func<string, CancellationToken, Task<IPAddress[]>> Resolve { get; init; } = Dns.GetHostAddressesAsync;
+
+    /// <summary>Refuses what would otherwise fail, or wait for ever, in the background.</summary>
+    internal static ZooKeeperOptions Validate(ZooKeeperOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(options.Connection);
+        ArgumentNullException.ThrowIfNull(options.TimeProvider);
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.SessionTimeout, TimeSpan.FromMilliseconds(100));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(options.SessionTimeout, TimeSpan.FromHours(1));
+        return options.Auth.IsDefault || !options.Auth.Contains(null!) ? options : throw new ArgumentException("One of the credentials is null.", nameof(options));
+    }
 }
 
 /// <summary>Credentials of a session.</summary>

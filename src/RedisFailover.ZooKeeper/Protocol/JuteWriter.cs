@@ -100,6 +100,19 @@ internal sealed class JuteWriter
         Length += 4 + written;
     }
 
+    /// <summary>The path of a create: "/" of a sequential one stands for a znode without a name in the root, which may be that of a chroot.</summary>
+    internal void Path(string chroot, string path, CreateMode mode)
+    {
+        if (chroot.Length > 0 && path.Length == 1 && CreateModes.IsSequential(mode))
+        {
+            String(chroot + path);
+        }
+        else
+        {
+            Path(chroot, path);
+        }
+    }
+
     internal void Acl(ImmutableArray<ZnodeAcl> acl)
     {
         Int32(acl.Length);

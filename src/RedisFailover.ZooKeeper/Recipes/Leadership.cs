@@ -54,7 +54,7 @@ public sealed class Leadership : IAsyncDisposable
     /// <returns>One result per operation given, the fence not counted.</returns>
     /// <exception cref="ZooKeeperException">
     /// As <see cref="ZooKeeperSession.MultiAsync"/>, with <see cref="ZooKeeperException.FailedIndex"/> counted in the operations given; -1 is the
-    /// fence: another leads, and <see cref="Lost"/> is cancelled.
+    /// fence: another was elected (BadVersion), the term was deleted (NoNode), or the session is over; <see cref="Lost"/> is cancelled.
     /// </exception>
     public async Task<ImmutableArray<ZnodeOperationResult>> CommitAsync(
         ImmutableArray<ZnodeOperation> operations, CancellationToken cancellationToken = default)
@@ -73,12 +73,13 @@ public sealed class Leadership : IAsyncDisposable
         }
         catch (ZooKeeperException e) when (e.FailedIndex is { } index)
         {
+            var failure = new ZooKeeperException(e.Code, e.Operation, e.Path, failedIndex: index - 1, inner: e);
             if (index == 0)
             {
-                End("another was elected");
+                End(e.Code == ZooKeeperErrorCode.BadVersion ? "another was elected" : failure.Message);
             }
 
-            throw new ZooKeeperException(e.Code, e.Operation, e.Path, failedIndex: index - 1, inner: e);
+            throw failure;
         }
     }
 
@@ -148,7 +149,7 @@ public sealed class Leadership : IAsyncDisposable
         }
 
         _ended = _session.Ended.UnsafeRegister(static l => ((Leadership)l!).End("the session ended"), this);
-        if (!await WatchLeaderAsync().WaitAsync(cancellationToken).ConfigureAwait(false))
+        if (!await WatchLeaderAsync().MayFailUnseen().WaitAsync(cancellationToken).ConfigureAwait(false))
         {
             End("its znode was deleted");
             return false;
@@ -270,7 +271,7 @@ public sealed class Leadership : IAsyncDisposable
 
         // Not on this thread, which may be the read loop.
         _ = _stop.CancelAsync();
-        _ = _lost.CancelAsync();
+        _ = CallbackQueue.CancelAsync(_lost, _client.Logger);
         return true;
     }
 }

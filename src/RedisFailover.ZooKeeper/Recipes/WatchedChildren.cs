@@ -50,7 +50,7 @@ public sealed class WatchedChildren : IAsyncDisposable
         value = value is null ? null : value with { Names = value.Names.Sort(StringComparer.Ordinal) };
         if (_latest.Publish(value, firstOfSession) && Changed is not null)
         {
-            _callbacks.Post(_ => Changed?.Invoke(value?.Names), null);
+            _callbacks.Raise(() => Changed, value?.Names);
         }
     }
 }

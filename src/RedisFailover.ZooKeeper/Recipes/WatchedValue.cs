@@ -45,7 +45,7 @@ public sealed class WatchedValue : IAsyncDisposable
             session, _path, watcher, () => session.GetDataInlineAsync(_path, watcher, cancellationToken), cancellationToken).ConfigureAwait(false);
         if (_latest.Publish(value, firstOfSession) && Changed is not null)
         {
-            _callbacks.Post(_ => Changed?.Invoke(value), null);
+            _callbacks.Raise(() => Changed, value);
         }
     }
 }

@@ -30,22 +30,56 @@ internal sealed class CallbackQueue(ILogger logger) : IThreadPoolWorkItem
         }
     }
 
+    /// <summary>Cancels at once and lets what users have registered run on the thread pool. What one of them throws is logged like that of any other callback.</summary>
+    internal static async Task CancelAsync(CancellationTokenSource source, ILogger logger)
+    {
+        try
+        {
+            await source.CancelAsync().ConfigureAwait(false);
+        }
+#pragma warning disable CA1031 // As in Run: nobody awaits this.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            Log.CallbackFailed(logger, e.GetBaseException());
+        }
+    }
+
+    /// <summary>Tells all subscribers of an event, each whatever the one before it throws.</summary>
+    /// <param name="subscribers">Who they are; asked when it is their turn.</param>
+    /// <param name="news">What they are told.</param>
+    internal void Raise<T>(Func<Action<T>?> subscribers, T news)
+        => Post(
+            _ =>
+            {
+                foreach (Action<T> subscriber in Delegate.EnumerateInvocationList(subscribers()))
+                {
+                    Run(_ => subscriber(news), null);
+                }
+            },
+            null);
+
     void IThreadPoolWorkItem.Execute()
     {
         do
         {
             _queue.TryDequeue(out (Action<object?> Callback, object? State) item);
-            try
-            {
-                item.Callback(item.State);
-            }
-#pragma warning disable CA1031 // What a user's callback throws concerns neither the session nor the next callback.
-            catch (Exception e)
-#pragma warning restore CA1031
-            {
-                Log.CallbackFailed(logger, e);
-            }
+            Run(item.Callback, item.State);
         }
         while (Interlocked.Decrement(ref _pending) > 0);
+    }
+
+    private void Run(Action<object?> callback, object? state)
+    {
+        try
+        {
+            callback(state);
+        }
+#pragma warning disable CA1031 // What a user's callback throws concerns neither the session nor the next callback.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            Log.CallbackFailed(logger, e);
+        }
     }
 }

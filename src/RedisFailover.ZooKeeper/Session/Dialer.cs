@@ -56,7 +56,7 @@ internal sealed class Dialer
     {
         IPAddress[] addresses = IPAddress.TryParse(host.Host, out IPAddress? literal)
             ? [literal]
-            : await _resolve(host.Host, cancellationToken).ConfigureAwait(false);
+            : await ResolveAsync(host.Host, cancellationToken).ConfigureAwait(false);
         if (addresses.Length == 0)
         {
             throw new SocketException((int)SocketError.HostNotFound);
@@ -99,6 +99,10 @@ internal sealed class Dialer
             throw new OperationCanceledException(e.Message, e, cancellationToken);
         }
     }
+
+    /// <summary>The system's resolver goes on when it is cancelled: a name server that is silent must hold up neither the next host nor the end.</summary>
+    private Task<IPAddress[]> ResolveAsync(string host, CancellationToken cancellationToken)
+        => _resolve(host, cancellationToken).MayFailUnseen().WaitAsync(cancellationToken);
 
     private async Task<Stream> OpenAsync(ZooKeeperHost host, IPAddress address, CancellationToken cancellationToken)
     {

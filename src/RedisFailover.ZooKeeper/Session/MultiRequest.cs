@@ -19,7 +19,7 @@ internal sealed class MultiRequest : Request<ImmutableArray<ZnodeOperationResult
         foreach (ZnodeOperation operation in _operations)
         {
             Header(writer, Code(operation), done: false);
-            writer.Path(chroot, operation.Path);
+            writer.Path(chroot, operation.Path, operation.Mode);
             switch (operation.Kind)
             {
                 case ZnodeOperationKind.Create:

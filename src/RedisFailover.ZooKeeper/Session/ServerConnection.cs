@@ -11,6 +11,9 @@ internal sealed class ServerConnection : IDisposable
     /// <summary>What a server accepts by default (jute.maxbuffer, 0xfffff); it closes the connection on more.</summary>
     internal const int MaxRequestBytes = 0xfffff;
 
+    /// <summary>The request number and the operation, which precede every body.</summary>
+    internal const int HeaderBytes = 8;
+
     /// <summary>No reply is larger: 16 MB, room for the children of a very wide znode. A larger length is garbage.</summary>
     internal const int MaxReplyBytes = 16 * 1024 * 1024;
 
@@ -238,6 +241,10 @@ internal sealed class ServerConnection : IDisposable
         }
     }
 
+    /// <summary>Why a request of so many bytes, its header counted, is refused.</summary>
+    internal static string TooLarge(int bytes)
+        => $"not sent: the request has {bytes} bytes, and servers accept {MaxRequestBytes} unless their jute.maxbuffer, which a client cannot see, says otherwise";
+
     private ZooKeeperErrorCode Append(Request request, out string? why, out Exception? cause)
     {
         (why, cause) = (null, null);
@@ -273,8 +280,7 @@ internal sealed class ServerConnection : IDisposable
         if (bytes > MaxRequestBytes)
         {
             _filling.Truncate(start);
-            why = $"not sent: the request has {bytes} bytes, and servers accept {MaxRequestBytes} unless their jute.maxbuffer, which a client cannot see, "
-                + "says otherwise";
+            why = TooLarge(bytes);
             return ZooKeeperErrorCode.MarshallingError;
         }
 

@@ -167,7 +167,7 @@ public sealed partial class ZooKeeperSession
     /// <summary>Creates the znode and its parents as far as they are missing, the chroot included: persistent, empty, open to everybody.</summary>
     /// <param name="path">The znode; "/" for the chroot alone.</param>
     /// <param name="cancellationToken">Stops the waiting.</param>
-    /// <exception cref="ZooKeeperException">NoAuth, ConnectionLoss, SessionExpired.</exception>
+    /// <exception cref="ZooKeeperException">NoAuth (it is missing and may not be created), ConnectionLoss, SessionExpired.</exception>
     public async Task EnsurePathAsync(string path, CancellationToken cancellationToken = default)
     {
         string full = ZnodePath.Prefix(_options.Connection.Chroot, ZnodePath.Validate(path));
@@ -188,6 +188,14 @@ public sealed partial class ZooKeeperSession
                 || (e.Code == ZooKeeperErrorCode.NoAuth && slash > 0))
             {
                 // There already; or a parent that we may not write to, below which the rest may exist.
+            }
+            catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoAuth)
+            {
+                // A parent in which we may create nothing says that first, whether the znode exists or not.
+                if (await ExistsAsync(path, null, cancellationToken).ConfigureAwait(false) is null)
+                {
+                    throw;
+                }
             }
 
             if (slash < 0)
@@ -229,7 +237,7 @@ public sealed partial class ZooKeeperSession
     private static Action<JuteWriter, string> CreateBody(string path, ReadOnlyMemory<byte> data, CreateMode mode, ImmutableArray<ZnodeAcl> acl)
         => (writer, chroot) =>
         {
-            writer.Path(chroot, path);
+            writer.Path(chroot, path, mode);
             writer.Buffer(data.Span);
             writer.Acl(acl.IsDefaultOrEmpty ? ZnodeAcl.Open : acl);
             writer.Int32((int)mode);

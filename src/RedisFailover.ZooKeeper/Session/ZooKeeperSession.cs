@@ -122,6 +122,7 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
     /// <param name="options">How to reach the ensemble.</param>
     /// <param name="cancellationToken">Ends the trying.</param>
     /// <exception cref="ArgumentOutOfRangeException">The session timeout is out of range.</exception>
+    /// <exception cref="ArgumentException">The connection, the source of time or one of the credentials is null.</exception>
     /// <exception cref="ZooKeeperException">
     /// The server refused the credentials (<see cref="ZooKeeperErrorCode.AuthFailed"/>); or something failed that is no matter of servers and
     /// network (<see cref="ZooKeeperErrorCode.SystemError"/>, the message says what).
@@ -129,10 +130,7 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
     /// <exception cref="OperationCanceledException">Cancelled before a server accepted the session.</exception>
     public static async Task<ZooKeeperSession> ConnectAsync(ZooKeeperOptions options, CancellationToken cancellationToken = default)
     {
-        ArgumentNullException.ThrowIfNull(options);
-        ArgumentOutOfRangeException.ThrowIfLessThan(options.SessionTimeout, TimeSpan.FromMilliseconds(100));
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(options.SessionTimeout, TimeSpan.FromHours(1));
-        ZooKeeperSession session = Start(options, null, null);
+        ZooKeeperSession session = Start(ZooKeeperOptions.Validate(options), null, null);
         await session.EstablishAsync(cancellationToken).ConfigureAwait(false);
         return session;
     }
@@ -214,7 +212,7 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
             var request = new PlainRequest<bool>(OpCode.CloseSession, null, static (_, _) => { }, static (ref _, _) => true);
             if (Volatile.Read(ref _live)?.TrySend(request) == true)
             {
-                await request.AsValueTask().AsTask().WaitAsync(SessionTimeout / 3, _time).ConfigureAwait(false);
+                await request.AsValueTask().AsTask().MayFailUnseen().WaitAsync(SessionTimeout / 3, _time).ConfigureAwait(false);
             }
         }
         catch (Exception e) when (e is ZooKeeperException or TimeoutException)
@@ -232,6 +230,7 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
         }
 
         ZooKeeperErrorCode refused;
+        string? why = null;
         lock (_gate)
         {
             refused = _endCode != ZooKeeperErrorCode.Ok ? _endCode
@@ -240,22 +239,31 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
                 : ZooKeeperErrorCode.Ok;
             if (refused == ZooKeeperErrorCode.Ok)
             {
-                if (_live?.TrySend(request) != true)
+                if (_live?.TrySend(request) == true)
                 {
-                    if (request.IsWrite)
-                    {
-                        request.KeepBody(_scratch ??= new JuteWriter(), _options.Connection.Chroot);
-                        _waitingBytes += request.KeptBytes;
-                    }
-
-                    _waiting.Enqueue(request);
+                    return;
                 }
 
-                return;
+                if (request.IsWrite)
+                {
+                    request.KeepBody(_scratch ??= new JuteWriter(), _options.Connection.Chroot);
+                }
+
+                int bytes = request.KeptBytes + ServerConnection.HeaderBytes;
+                if (bytes <= ServerConnection.MaxRequestBytes)
+                {
+                    _waitingBytes += request.KeptBytes;
+                    _waiting.Enqueue(request);
+                    return;
+                }
+
+                // Nothing to wait for, and its bytes would have the others refused.
+                _scratch = null;
+                (refused, why) = (ZooKeeperErrorCode.MarshallingError, ServerConnection.TooLarge(bytes));
             }
         }
 
-        request.Fail(refused, sent: false, null, NotSentBecause);
+        request.Fail(refused, sent: false, null, why ?? NotSentBecause);
     }
 
     private string? NotSentBecause => _endReason is null ? null : $"not sent: {_endReason}";
@@ -267,7 +275,7 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
             _state = state;
         }
 
-        _callbacks.Post(_ => StateChanged?.Invoke(state), null);
+        _callbacks.Raise(() => StateChanged, state);
     }
 
     /// <summary>The end, once: everything that waits fails, everyone who watches is told.</summary>
@@ -290,7 +298,7 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
             _waitingBytes = 0;
         }
 
-        _callbacks.Post(_ => StateChanged?.Invoke(state), null);
+        _callbacks.Raise(() => StateChanged, state);
         foreach (Request request in waiting)
         {
             request.Fail(code, sent: false, null, NotSentBecause);
@@ -304,7 +312,7 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
         _handoff?.Flush();
 
         // Not behind the users' callbacks, one of which may block.
-        _ = _ended.CancelAsync();
+        _ = CallbackQueue.CancelAsync(_ended, _logger);
         if (_established.TrySetException(new ZooKeeperException(code, "connect", null, detail: why)))
         {
             // Nobody may be waiting any more: the exception is not to be reported as unobserved.

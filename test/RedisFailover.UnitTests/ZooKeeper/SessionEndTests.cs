@@ -216,6 +216,39 @@ public sealed class SessionEndTests
     }
 
     [Test]
+    public async Task A_goodbye_that_is_not_answered_leaves_no_exception_that_nobody_has_seen()
+    {
+        System.Collections.Concurrent.ConcurrentQueue<string> unseen = [];
+        void Unseen(object? sender, UnobservedTaskExceptionEventArgs lost) => unseen.Enqueue(lost.Exception.ToString());
+        TaskScheduler.UnobservedTaskException += Unseen;
+        try
+        {
+            await using var server = new FakeServer();
+            await CloseAsync(server);
+            for (int i = 0; i < 5; i++)
+            {
+                // What fails when the connection is closed does so on the thread pool.
+                await Task.Delay(20);
+                GC.Collect();
+                GC.WaitForPendingFinalizers();
+            }
+
+            Assert.That(unseen.Where(e => e.Contains("closeSession", StringComparison.Ordinal)), Is.Empty);
+        }
+        finally
+        {
+            TaskScheduler.UnobservedTaskException -= Unseen;
+        }
+
+        static async Task CloseAsync(FakeServer server)
+        {
+            (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync(timeoutMs: 300);
+            connection.AnswersGoodbyes = false;
+            await session.DisposeAsync().AsTask().WithinDeadline();
+        }
+    }
+
+    [Test]
     public async Task Connecting_can_be_cancelled_while_no_server_answers()
     {
         await using var server = new FakeServer();

@@ -64,7 +64,9 @@ public sealed class SessionTests
         connection.Close();
 
         FakeConnection next = await server.AcceptAsync();
-        Assert.That((await next.ReadConnectAsync()).LastZxid, Is.EqualTo(0x501));
+        FakeConnectRequest again = await next.ReadConnectAsync();
+        Assert.That((again.LastZxid, again.SessionId), Is.EqualTo((0x501L, session.SessionId)));
+        Assert.That(again.Password, Is.EqualTo(FakeConnection.Password));
         await next.GrantAsync(session.SessionId, 4000);
         FakeRequest set = await next.ReadAsync(OpCode.SetWatches);
         (long zxid, string[][] paths) = ReadSetWatches(set);
@@ -541,6 +543,76 @@ public sealed class SessionTests
         await second.WithinDeadline();
         await connection.SendEventAsync(WatchedEventType.Deleted, "/a");
         await told.Task.WithinDeadline();
+    }
+
+    [Test]
+    public async Task What_one_subscriber_of_an_event_throws_is_not_the_next_ones_loss()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        var told = new TaskCompletionSource<ZooKeeperSessionState>(TaskCreationOptions.RunContinuationsAsynchronously);
+        session.StateChanged += _ => throw new InvalidOperationException("from a test");
+        session.StateChanged += state => told.TrySetResult(state);
+        connection.Close();
+        Assert.That(await told.Task.WithinDeadline(), Is.EqualTo(ZooKeeperSessionState.Disconnected));
+    }
+
+    [Test]
+    public async Task What_a_callback_on_the_end_of_a_session_throws_is_logged()
+    {
+        await using var server = new FakeServer();
+        using var log = new RecordedLog();
+        (ZooKeeperSession session, FakeConnection _) = await server.EstablishAsync(server.Options() with { LoggerFactory = log });
+        session.Ended.UnsafeRegister(static _ => throw new InvalidOperationException("from a test"), null);
+        await session.DisposeAsync().AsTask().WithinDeadline();
+        await Waiting.Until(() => log.Entries.Any(e => e.Text.Contains("callback", StringComparison.Ordinal)));
+    }
+
+    [Test]
+    public async Task A_name_server_that_is_silent_holds_up_neither_the_next_host_nor_the_end()
+    {
+        // As the system's resolver: it does not stop when it is cancelled.
+        await using var server = new FakeServer();
+        ZooKeeperOptions options = server.Options() with
+        {
+            Connection = ZooKeeperConnectionString.Parse("silent.example"),
+            SessionTimeout = TimeSpan.FromSeconds(1),
+            Resolve = (_, _) => new TaskCompletionSource<IPAddress[]>().Task,
+        };
+        using var cancel = new CancellationTokenSource();
+        Task<ZooKeeperSession> connecting = ZooKeeperSession.ConnectAsync(options, cancel.Token);
+        await cancel.CancelAsync();
+        Assert.That(async () => await connecting.WithinDeadline(), Throws.InstanceOf<OperationCanceledException>());
+
+        (ZooKeeperSession session, FakeConnection _) = await server.EstablishAsync(
+            options with { Connection = ZooKeeperConnectionString.Parse($"silent.example,127.0.0.1:{server.Port}") });
+        await session.DisposeAsync().AsTask().WithinDeadline();
+    }
+
+    [Test]
+    public async Task A_write_that_is_too_large_is_refused_at_once_also_without_a_connection_and_stands_in_nobodys_way()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        await using ZooKeeperSession owned = session;
+        connection.Close();
+        await Waiting.Until(() => session.State == ZooKeeperSessionState.Disconnected);
+        ZooKeeperException refused = await Waiting.ThrowsZooKeeper(session.SetDataAsync("/large", new byte[ServerConnection.MaxUnsentBytes]).AsTask());
+        Assert.That(refused.Code, Is.EqualTo(ZooKeeperErrorCode.MarshallingError));
+        Assert.That(refused.MayHaveBeenApplied, Is.False);
+        Assert.That(refused.Message, Does.StartWith("setData /large: MarshallingError: not sent: the request has 67108890 bytes"));
+
+        // Of the largest that fits nothing is lost.
+        Task write = session.SetDataAsync("/fits", new byte[ServerConnection.MaxRequestBytes - 25]).AsTask();
+        ValueTask<Znode> get = session.GetDataAsync("/a");
+        FakeConnection next = await server.AcceptSessionAsync(session.SessionId);
+        FakeRequest sent = await next.ReadAsync(OpCode.SetData);
+        Assert.That(sent.Body, Has.Length.EqualTo(ServerConnection.MaxRequestBytes - 8));
+        await next.ReplyAsync(sent, null, ZooKeeperErrorCode.NoNode);
+        await next.ReplyDataAsync(await next.ReadAsync(OpCode.GetData), "x");
+        await get.WithinDeadline();
+        Assert.That((await Waiting.ThrowsZooKeeper(write)).Code, Is.EqualTo(ZooKeeperErrorCode.NoNode));
     }
 
     private static (long Zxid, string[][] Paths) ReadSetWatches(FakeRequest request)

@@ -59,6 +59,34 @@ public sealed class WireTests
         }
     }
 
+    [Test]
+    public void Case_1_frames_that_run_across_the_end_of_the_buffer_are_put_together()
+    {
+        // Of all sizes, many larger than the buffer, and cut anywhere: it is moved together, replaced by a larger one, and back.
+        var random = new Random(1);
+        int[] lengths = [.. Enumerable.Range(0, 3000).Select(i => i % 100 == 99 ? random.Next(300_000) : random.Next(2000))];
+        using var wire = new MemoryStream();
+        Span<byte> header = stackalloc byte[4];
+        foreach (int length in lengths)
+        {
+            System.Buffers.Binary.BinaryPrimitives.WriteInt32BigEndian(header, length);
+            wire.Write(header);
+            wire.Write(Content(length));
+        }
+
+        wire.Position = 0;
+        using var cut = new CutStream(wire, random);
+        using var reader = new FrameReader(cut, TimeProvider.System);
+        foreach (int length in lengths)
+        {
+            Assert.That(reader.Receive().Span.SequenceEqual(Content(length)), $"{length} bytes");
+        }
+
+        Assert.That(() => reader.Receive(), Throws.InstanceOf<EndOfStreamException>());
+
+        static byte[] Content(int length) => [.. Enumerable.Range(0, length).Select(i => (byte)(i + (i / 256) + length))];
+    }
+
     [TestCase(-1)]
     [TestCase(int.MinValue)]
     [TestCase(int.MaxValue)]
@@ -233,6 +261,70 @@ public sealed class WireTests
     }
 
     [Test]
+    public void Options_that_lack_something_are_refused_before_anything_is_tried()
+    {
+        var options = new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse("127.0.0.1:1") };
+        Assert.Multiple(() =>
+        {
+            foreach (ZooKeeperOptions wrong in (ZooKeeperOptions[])[options with { Connection = null! }, options with { TimeProvider = null! }, options with { Auth = [null!] }])
+            {
+                Assert.That(() => new ZooKeeperClient(wrong), Throws.InstanceOf<ArgumentException>());
+                Assert.That(() => ZooKeeperSession.ConnectAsync(wrong).WithinDeadline(), Throws.InstanceOf<ArgumentException>());
+            }
+        });
+    }
+
+    [Test]
+    public async Task A_sequential_znode_without_a_name_in_the_root_of_a_chroot_stays_inside_it()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync(server.Options(chroot: "/app"));
+        await using ZooKeeperSession owned = session;
+        Task<string> create = session.CreateAsync("/", default, CreateMode.EphemeralSequential);
+        FakeRequest request = await connection.ReadAsync(OpCode.Create);
+        Assert.That(request.Path, Is.EqualTo("/app/"));
+        await connection.ReplyAsync(request, w => w.String("/app/0000000007"));
+        Assert.That(await create.WithinDeadline(), Is.EqualTo("/0000000007"));
+
+        Task multi = session.MultiAsync([ZnodeOperation.Create("/", default, CreateMode.PersistentSequential)]);
+        request = await connection.ReadAsync(OpCode.Multi);
+        Assert.That(new JuteReader(request.Body.AsSpan(9)).String(), Is.EqualTo("/app/"));
+        await connection.ReplyAsync(request, null, ZooKeeperErrorCode.NoAuth);
+        Assert.That((await Waiting.ThrowsZooKeeper(multi)).Path, Is.EqualTo("/"));
+    }
+
+    [Test]
+    public async Task A_path_that_exists_is_ensured_also_where_its_parent_lets_nobody_create()
+    {
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync(server.Options(chroot: "/team/app"));
+        await using ZooKeeperSession owned = session;
+        foreach (bool exists in (bool[])[true, false])
+        {
+            Task ensuring = session.EnsurePathAsync("/");
+            foreach (string path in (string[])["/team", "/team/app"])
+            {
+                FakeRequest create = await connection.ReadAsync(OpCode.Create);
+                Assert.That(create.Path, Is.EqualTo(path));
+                await connection.ReplyAsync(create, null, ZooKeeperErrorCode.NoAuth);
+            }
+
+            FakeRequest asked = await connection.ReadAsync(OpCode.Exists);
+            Assert.That(asked.Path, Is.EqualTo("/team/app"));
+            if (exists)
+            {
+                await connection.ReplyAsync(asked, static w => FakeConnection.WriteStat(w, 1));
+                await ensuring.WithinDeadline();
+            }
+            else
+            {
+                await connection.ReplyAsync(asked, null, ZooKeeperErrorCode.NoNode);
+                Assert.That((await Waiting.ThrowsZooKeeper(ensuring)).Code, Is.EqualTo(ZooKeeperErrorCode.NoAuth));
+            }
+        }
+    }
+
+    [Test]
     public async Task A_request_that_cannot_be_written_fails_alone()
     {
         await using var server = new FakeServer();
@@ -309,5 +401,33 @@ public sealed class WireTests
         writer.Buffer(Encoding.UTF8.GetBytes(data));
         FakeConnection.WriteStat(writer, zxid);
         writer.EndFrame(start);
+    }
+
+    /// <summary>Hands out as much at a time as it pleases.</summary>
+    private sealed class CutStream(Stream whole, Random random) : Stream
+    {
+        public override bool CanRead => true;
+
+        public override bool CanSeek => false;
+
+        public override bool CanWrite => false;
+
+        public override long Length => whole.Length;
+
+        public override long Position { get => whole.Position; set => throw new NotSupportedException(); }
+
+        public override int Read(Span<byte> buffer) => whole.Read(buffer[..Math.Min(buffer.Length, random.Next(1, 20_000))]);
+
+        public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
+
+        public override void Flush()
+        {
+        }
+
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+        public override void SetLength(long value) => throw new NotSupportedException();
+
+        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
     }
 }

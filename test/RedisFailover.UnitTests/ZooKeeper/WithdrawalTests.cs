@@ -3,7 +3,7 @@ using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.UnitTests.ZooKeeper;
 
-/// <summary>Who no longer leads does not keep the leader's znode, whatever happens to the connection.</summary>
+/// <summary>How long a lead holds; and who no longer leads does not keep the leader's znode, whatever happens to the connection.</summary>
 [TestFixture]
 public sealed class WithdrawalTests
 {
@@ -82,6 +82,59 @@ public sealed class WithdrawalTests
         FakeConnection next = await server.AcceptSessionAsync(SessionId, TimeoutMs);
         await AnswerReadAsync(next, led: true, Term);
         AssertWithdrawal(await next.ReadAsync(OpCode.Multi));
+    }
+
+    [Test]
+    public async Task Case_24_a_lease_is_half_the_session_timeout_from_when_its_last_acknowledged_renewal_was_sent()
+    {
+        var time = new ManualTime();
+        await using var server = new FakeServer();
+        await using var client = new ZooKeeperClient(server.Options(time));
+        FakeConnection connection = await server.AcceptSessionAsync(SessionId, TimeoutMs);
+        Leadership leadership = await LeadAsync(Election(client), connection);
+        Assert.That(leadership.Lease.Remaining, Is.EqualTo(TimeSpan.FromSeconds(60)));
+        time.Advance(TimeSpan.FromSeconds(10));
+        Task commit = leadership.CommitAsync([]);
+        FakeRequest renewal = await connection.ReadAsync(OpCode.Multi);
+        time.Advance(TimeSpan.FromSeconds(5));
+        Assert.That(leadership.Lease.Remaining, Is.EqualTo(TimeSpan.FromSeconds(45)), "not acknowledged yet");
+        await connection.ReplyAsync(renewal, static w =>
+        {
+            Header(w, (int)OpCode.Check, done: false, 0);
+            Header(w, -1, done: true, -1);
+        });
+        await commit.WithinDeadline();
+        Assert.That(leadership.Lease.Remaining, Is.EqualTo(TimeSpan.FromSeconds(55)));
+
+        // The one that comes by itself, a sixth of the timeout after the lead was won, goes through a quorum too.
+        time.Advance(TimeSpan.FromSeconds(5));
+        renewal = await connection.ReadAsync(OpCode.Multi);
+        Assert.That(leadership.Lease.Remaining, Is.EqualTo(TimeSpan.FromSeconds(50)));
+        time.Advance(TimeSpan.FromSeconds(1));
+        await connection.ReplyAsync(renewal, static w =>
+        {
+            Header(w, (int)OpCode.Check, done: false, 0);
+            Header(w, -1, done: true, -1);
+        });
+        await Waiting.Until(() => leadership.Lease.Remaining == TimeSpan.FromSeconds(59), () => $"{leadership.Lease.Remaining}");
+    }
+
+    [TestCase(ZooKeeperErrorCode.BadVersion, "multi /term: BadVersion (the fence: another was elected)", "a no longer leads (term 7): another was elected")]
+    [TestCase(ZooKeeperErrorCode.NoNode, "multi /term: NoNode (the fence)", "a no longer leads (term 7): multi /term: NoNode (the fence)")]
+    public async Task A_fence_that_fails_ends_the_lead_and_says_that_another_leads_only_if_so(ZooKeeperErrorCode code, string message, string line)
+    {
+        using var log = new RecordedLog();
+        await using var server = new FakeServer();
+        await using var client = new ZooKeeperClient(server.Options() with { LoggerFactory = log });
+        FakeConnection connection = await server.AcceptSessionAsync(SessionId, TimeoutMs);
+        Leadership leadership = await LeadAsync(Election(client), connection);
+        Task commit = leadership.CommitAsync([ZnodeOperation.Delete("/a")]);
+        await connection.ReplyAsync(await connection.ReadAsync(OpCode.Multi), w => Failure(w, code, ZooKeeperErrorCode.RuntimeInconsistency));
+        ZooKeeperException failed = await Waiting.ThrowsZooKeeper(commit);
+        Assert.That((failed.Code, failed.FailedIndex, failed.Message), Is.EqualTo((code, -1, message)));
+        Assert.That(leadership.Lost.IsCancellationRequested, Is.True);
+        Assert.That(leadership.Lease.IsHeld, Is.False);
+        await Waiting.Until(() => log.Entries.Any(e => e.Text == line), () => string.Join('\n', log.Entries));
     }
 
     private static LeaderElection Election(ZooKeeperClient client) => new(client, new LeaderElectionOptions
