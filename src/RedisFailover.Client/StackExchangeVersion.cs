@@ -113,6 +113,10 @@ internal static class StackExchangeVersion
     /// <summary>The bits of <see cref="CommandFlags"/> that choose a role; stripped before a call reaches a multiplexer of one node.</summary>
     public const CommandFlags RoleMask = CommandFlags.DemandMaster | DemandReplica;
 
+    /// <summary>How many calls were written to the socket so far, and how many wait for that.</summary>
+    public static (long Sent, long Unsent) Sent(ConnectionMultiplexer multiplexer)
+        => multiplexer.GetCounters().Interactive is var calls ? (calls.OperationCount, calls.PendingUnsentItems) : (0, 0);
+
     /// <summary>What a multiplexer throws, before sending, for a write to a node that it believes to be a replica.</summary>
     public static bool IsRefusedForRole(RedisCommandException failure)
         => failure.Message.StartsWith("Command cannot be issued to a slave", StringComparison.Ordinal)

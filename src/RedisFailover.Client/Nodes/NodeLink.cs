@@ -127,7 +127,10 @@ internal sealed class NodeLink : IAsyncDisposable
             if (live is not null)
             {
                 Interlocked.CompareExchange(ref _live, null, live);
-                live.Close();
+                if (closing.IsCancellationRequested)
+                {
+                    live.Close();
+                }
             }
         }
 
@@ -148,6 +151,11 @@ internal sealed class NodeLink : IAsyncDisposable
         {
             // A listener of the application's to our traces: the snapshot is built again when the node is back.
             return false;
+        }
+        finally
+        {
+            // Now that nobody sends to it any more.
+            live.Close();
         }
 
         return foreseen;
