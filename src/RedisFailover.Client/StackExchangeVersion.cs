@@ -43,9 +43,12 @@ internal static class StackExchangeVersion
 
     public static Task<RedisResult> ReplicationInfoAsync(IDatabase database) => database.ExecuteAsync("INFO", "replication");
 
-    /// <summary>How many replies have come, whatever they said.</summary>
+    /// <summary>
+    /// How many replies have come: what was sent, but for what still waits. Not the calls that are over, for those that have timed out are among them: the one
+    /// in a transaction that waits for its condition does, and would be taken for an answer.
+    /// </summary>
     public static long Answered(ConnectionMultiplexer multiplexer)
-        => multiplexer.GetCounters().Interactive is var calls ? calls.CompletedSynchronously + calls.CompletedAsynchronously : 0;
+        => multiplexer.GetCounters().Interactive is var calls ? calls.OperationCount - calls.SentItemsAwaitingResponse : 0;
 
     /// <param name="multiplexer">Just connected.</param>
     /// <param name="each">Whether each caller is resumed by a work item of its own; else one thread resumes them one after the other.</param>
