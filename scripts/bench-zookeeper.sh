@@ -3,7 +3,7 @@
 # server, in alternating rounds. Prints medians and the spread.
 #   scripts/bench-zookeeper.sh [--rounds 11] [--scale 1.0] [--soak 0] [--only TEXT]
 # --scale multiplies the operations per measurement; --soak N reads N times at the end and compares the heap before and after; --only measures what has TEXT in its name.
-# Eleven short rounds (99 with several requests in flight) take about ten minutes. Needs a JDK (javac) for the Java side.
+# Eleven short rounds (99 with several requests in flight, 198 for 256 gets) take about ten minutes. Needs a JDK (javac) for the Java side.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
