@@ -1,0 +1,204 @@
+using System.Collections.Immutable;
+using static RedisFailover.ProblemSeverity;
+
+namespace RedisFailover;
+
+/// <summary>
+/// Every kind of problem that this version tells: name, severity, what to do. docs/problems.md has a section for each; a test
+/// compares the two.
+/// </summary>
+public static class ProblemCatalogue
+{
+    // The master.
+
+    /// <summary>The master does not answer, and no failover has followed (yet).</summary>
+    public static ProblemCode MasterUnreachable { get; } = new(
+        "master-unreachable", Critical, "Look at the master's process and its network. If it stays: redis-failover failover.");
+
+    /// <summary>There is no master: writes fail.</summary>
+    public static ProblemCode NoMaster { get; } = new(
+        "no-master", Critical, "Start the nodes that are down. To go on without them, with what is there: redis-failover failover --force.");
+
+    /// <summary>A failover or switchover has begun and does not end.</summary>
+    public static ProblemCode ChangeStalled { get; } = new(
+        "change-stalled", Critical, "Start the node that it waits for. To go on without it, with loss: redis-failover failover --to NODE --force.");
+
+    /// <summary>The master lives, but the monitors cannot ask it: wrong credentials, or not a Redis.</summary>
+    public static ProblemCode MasterNotWatched { get; } = new(
+        "master-not-watched", Critical, "Correct the monitors' Redis password or ACL user, or the address.");
+
+    /// <summary>The master is loading its data set.</summary>
+    public static ProblemCode MasterLoading { get; } = new(
+        "master-loading", Critical, "Wait, or shorten loading-timeout: after it a fit replica takes over.");
+
+    /// <summary>A script or module keeps the master busy: it serves nobody.</summary>
+    public static ProblemCode MasterBusy { get; } = new(
+        "master-busy", Critical, "Find the script: SCRIPT KILL ends one that has not written. After busy-timeout a replica takes over.");
+
+    /// <summary>The master refuses writes since it cannot save (MISCONF).</summary>
+    public static ProblemCode MasterMisconf { get; } = new(
+        "master-misconf", Critical, "Make room on its disk, or correct its permissions. After misconf-timeout a fit replica takes over.");
+
+    /// <summary>The master has, or a new one would have, fewer replicas in step than it demands, and refuses writes.</summary>
+    public static ProblemCode MinReplicasUnmet { get; } = new(
+        "min-replicas-unmet", Critical, "Bring the replicas back, or lower min-replicas-to-write on the nodes.");
+
+    /// <summary>The topology in ZooKeeper and what the nodes say contradict each other, or somebody else wrote it.</summary>
+    public static ProblemCode TopologyOverwritten { get; } = new(
+        "topology-overwritten", Warning, "Find out who writes R/nodes besides the monitors, and end it.");
+
+    // Who could take over.
+
+    /// <summary>Nobody could take over.</summary>
+    public static ProblemCode NoCandidate { get; } = new(
+        "no-candidate", Critical, "Make one replica fit: redis-failover check says what each of them lacks.");
+
+    /// <summary>A failover would not take place for another reason than the candidates.</summary>
+    public static ProblemCode FailoverHeldBack { get; } = new(
+        "failover-held-back", Critical, "See the message; redis-failover check says when it is over.");
+
+    /// <summary>A configured node does not answer.</summary>
+    public static ProblemCode NodeUnavailable { get; } = new(
+        "node-unavailable", Warning, "Start it again. For good: take it out of the monitors' nodes.");
+
+    /// <summary>A configured node lives, but the monitors cannot ask it: wrong credentials, or not a Redis.</summary>
+    public static ProblemCode NodeNotWatched { get; } = new(
+        "node-not-watched", Warning, "Correct the monitors' Redis password or ACL user, or the address.");
+
+    /// <summary>A replica has no link to the master.</summary>
+    public static ProblemCode ReplicaLinkDown { get; } = new(
+        "replica-link-down", Warning, "Look at the network between the two, and at masteruser and masterauth on the replica.");
+
+    /// <summary>A replica's data are older than max-replica-staleness: it is not offered for reads.</summary>
+    public static ProblemCode ReplicaStale { get; } = new(
+        "replica-stale", Warning, "Restore its link to the master: it serves reads again by itself.");
+
+    /// <summary>The master refuses a replica's replication.</summary>
+    public static ProblemCode ReplicationRefused { get; } = new(
+        "replication-refused", Warning, "Set masteruser and masterauth on the replica to what the master accepts, also in its file.");
+
+    /// <summary>A replica begins a full copy again and again.</summary>
+    public static ProblemCode FullCopyRepeats { get; } = new(
+        "full-copy-repeats", Warning, "See the replica's log: an RDB that it cannot read, client-output-buffer-limit replica, or repl-timeout.");
+
+    /// <summary>A node cannot write its role into its file: after a restart it has the old one.</summary>
+    public static ProblemCode RoleNotPersisted { get; } = new(
+        "role-not-persisted", Warning, "Let the Redis process write its configuration file and the directory that it is in.");
+
+    /// <summary>The monitors lack a right on a node that a failover needs.</summary>
+    public static ProblemCode RightsMissing { get; } = new(
+        "rights-missing", Critical, "Give the monitors' ACL user the rights of docs/security.md on that node.");
+
+    /// <summary>A node holds other people's data: it is left alone.</summary>
+    public static ProblemCode ForeignData { get; } = new(
+        "foreign-data", Critical, "If its data may be thrown away: redis-failover nodes adopt NODE --discard-its-data. Else correct the address.");
+
+    /// <summary>One server answers under two of the configured names.</summary>
+    public static ProblemCode SameServerTwice { get; } = new(
+        "same-server-twice", Warning, "Leave one of the two names out of the monitors' nodes.");
+
+    /// <summary>The nodes run versions that cannot all read each other's data.</summary>
+    public static ProblemCode VersionsDiffer { get; } = new(
+        "versions-differ", Warning, "Upgrade the older nodes: they cannot copy from a newer master.");
+
+    /// <summary>A node runs in a mode that this product does not manage.</summary>
+    public static ProblemCode UnsupportedMode { get; } = new(
+        "unsupported-mode", Critical, "Run it without cluster-enabled and without Sentinel, or take it out of the monitors' nodes.");
+
+    /// <summary>Fewer replicas than write-quorum promises hold each write.</summary>
+    public static ProblemCode WriteQuorumUnmet { get; } = new(
+        "write-quorum-unmet", Critical, "Bring the replicas back, or lower write-quorum.");
+
+    /// <summary>The fence at a node could not be set: a former leader's connections were not ended there.</summary>
+    public static ProblemCode FenceNotSet { get; } = new(
+        "fence-not-set", Warning, "Give the monitors' ACL user client|list, client|kill and client|setname on that node.");
+
+    /// <summary>Somebody else manages the same Redis nodes: another cluster's monitors, or a Sentinel.</summary>
+    public static ProblemCode ForeignController { get; } = new(
+        "foreign-controller", Critical, "Stop the other monitors or the Sentinel, or give them nodes of their own.");
+
+    // The monitors and ZooKeeper.
+
+    /// <summary>No monitor leads.</summary>
+    public static ProblemCode NoLeader { get; } = new(
+        "no-leader", Critical, "Start the monitors, and look at their logs.");
+
+    /// <summary>Fewer monitors are here than required-monitors.</summary>
+    public static ProblemCode TooFewMonitors { get; } = new(
+        "too-few-monitors", Critical, "Start the other monitors, or lower required-monitors.");
+
+    /// <summary>A registered monitor is away.</summary>
+    public static ProblemCode MonitorMissing { get; } = new(
+        "monitor-missing", Warning, "Start it again. For good: redis-failover monitors forget ID.");
+
+    /// <summary>A monitor reaches none of the nodes, or none of the monitors does: nothing is concluded from that.</summary>
+    public static ProblemCode MonitorsBlind { get; } = new(
+        "monitors-blind", Critical, "Look at the network, name server and limits of the monitors' hosts.");
+
+    /// <summary>Another living monitor has the same id.</summary>
+    public static ProblemCode MonitorIdTaken { get; } = new(
+        "monitor-id-taken", Critical, "Give each monitor an --id of its own, or leave it out.");
+
+    /// <summary>None of a monitor's nodes is a member of the topology at its znode path.</summary>
+    public static ProblemCode NotOurCluster { get; } = new(
+        "not-our-cluster", Critical, "Give the monitor its own --znode-path, or the nodes of this cluster.");
+
+    /// <summary>The monitors disagree: other nodes configured, other settings, or another view of the master.</summary>
+    public static ProblemCode MonitorsDisagree { get; } = new(
+        "monitors-disagree", Warning, "Configure all monitors alike; look at the network of the one that sees less.");
+
+    /// <summary>Znodes below R/monitors that are no living monitor's.</summary>
+    public static ProblemCode StrayZnode { get; } = new(
+        "stray-znode", Warning, "Remove them with zkCli.sh: they count for nothing.");
+
+    /// <summary>The leader's lease runs out again and again.</summary>
+    public static ProblemCode LeaseNotHeld { get; } = new(
+        "lease-not-held", Critical, "Make ZooKeeper's disk or the network to it faster, or raise lease.");
+
+    /// <summary>ZooKeeper answers slowly.</summary>
+    public static ProblemCode ZooKeeperSlow { get; } = new(
+        "zookeeper-slow", Warning, "Give ZooKeeper's transaction log a disk of its own; failovers take as much longer.");
+
+    /// <summary>ZooKeeper cannot be reached from a monitor.</summary>
+    public static ProblemCode ZooKeeperUnreachable { get; } = new(
+        "zookeeper-unreachable", Critical, "Look at the ensemble (more than half must run) and the network to it.");
+
+    /// <summary>A monitor's wall clock differs from the others'.</summary>
+    public static ProblemCode ClockDiffers { get; } = new(
+        "clock-differs", Warning, "Synchronize the hosts' clocks: times in history and logs cannot be compared.");
+
+    /// <summary>A monitor's HTTP port is taken.</summary>
+    public static ProblemCode HttpUnavailable { get; } = new(
+        "http-unavailable", Warning, "Free the port or give another --http; the monitor works without.");
+
+    /// <summary>A znode holds what nobody can read.</summary>
+    public static ProblemCode ZnodeUnreadable { get; } = new(
+        "znode-unreadable", Warning, "Look at it with zkCli.sh get. The leading monitor writes R/nodes again by itself.");
+
+    /// <summary>The store was lost, or put back from a backup, and began anew.</summary>
+    public static ProblemCode StoreRenewed { get; } = new(
+        "store-renewed", Warning, "See redis-failover history; clients follow by themselves. It ends with the next change of master.");
+
+    /// <summary>Failover is paused by an operator.</summary>
+    public static ProblemCode Paused { get; } = new(
+        "paused", Critical, "redis-failover resume, once the maintenance is over.");
+
+    /// <summary>The leading monitor needs an operator for what no other code names.</summary>
+    public static ProblemCode NeedsOperator { get; } = new(
+        "needs-operator", Critical, "See the message, and the leading monitor's log.");
+
+    /// <summary>All of them, in the order of docs/problems.md.</summary>
+    public static ImmutableArray<ProblemCode> All { get; } =
+    [
+        MasterUnreachable, NoMaster, ChangeStalled, MasterNotWatched, MasterLoading, MasterBusy, MasterMisconf, MinReplicasUnmet, TopologyOverwritten,
+        NoCandidate, FailoverHeldBack, NodeUnavailable, NodeNotWatched, ReplicaLinkDown, ReplicaStale, ReplicationRefused, FullCopyRepeats,
+        RoleNotPersisted, RightsMissing, ForeignData, SameServerTwice, VersionsDiffer, UnsupportedMode, WriteQuorumUnmet, FenceNotSet, ForeignController,
+        NoLeader, TooFewMonitors, MonitorMissing, MonitorsBlind, MonitorIdTaken, NotOurCluster, MonitorsDisagree, StrayZnode, LeaseNotHeld,
+        ZooKeeperSlow, ZooKeeperUnreachable, ClockDiffers, HttpUnavailable, ZnodeUnreadable, StoreRenewed, Paused, NeedsOperator,
+    ];
+
+    private static readonly ImmutableDictionary<string, ProblemCode> ByName = All.ToImmutableDictionary(c => c.Name, StringComparer.Ordinal);
+
+    /// <summary>The kind with this name; null where this version knows none.</summary>
+    public static ProblemCode? Find(string name) => ByName.GetValueOrDefault(name);
+}
