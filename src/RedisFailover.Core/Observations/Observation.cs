@@ -14,7 +14,7 @@ public enum Evidence
     /// <summary>No answer within the deadline: it hangs, or the network does. Proves nothing about the process.</summary>
     Silent,
 
-    /// <summary>The network says that there is no way to the host, or its name does not resolve.</summary>
+    /// <summary>The network says that there is no way to the host.</summary>
     Unreachable,
 
     /// <summary>It is up but still loads its data set (LOADING), and serves nobody.</summary>
@@ -25,6 +25,12 @@ public enum Evidence
 
     /// <summary>What answers does not speak as Redis does. A fault of the configuration, never a reason to fail over.</summary>
     Nonsense,
+
+    /// <summary>
+    /// This monitor's own fault: the name does not resolve, there is no route, no port or file handle left, or it may not connect.
+    /// Proves nothing about the node.
+    /// </summary>
+    Local,
 }
 
 /// <summary>

@@ -1,7 +1,6 @@
-using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using System.Net;
-using System.Net.Sockets;
+using RedisFailover.Shared;
 
 namespace RedisFailover.Monitor.Redis;
 
@@ -17,8 +16,11 @@ internal sealed class NodeNames(ImmutableArray<NodeAddress> nodes, TimeProvider 
     /// <summary>After this a name is looked up again. Who asks meanwhile gets the answer of before: what a node says must not wait for a name server.</summary>
     private static readonly TimeSpan Lifetime = TimeSpan.FromSeconds(30);
 
-    private readonly Func<string, CancellationToken, Task<IPAddress[]>> _lookUp = lookUp ?? Dns.GetHostAddressesAsync;
-    private readonly ConcurrentDictionary<string, (long At, ImmutableHashSet<IPAddress> Addresses)> _resolved = new(StringComparer.Ordinal);
+    /// <summary>For so long a name that was never resolved is waited for.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>What the nodes' names resolve to; connections are made by the same.</summary>
+    internal HostAddresses Hosts { get; } = new(time, lookUp);
 
     /// <summary>The configured node that this address means, or the address itself.</summary>
     internal async ValueTask<NodeAddress> IdentifyAsync(NodeAddress reported, CancellationToken cancellationToken)
@@ -48,39 +50,22 @@ internal sealed class NodeNames(ImmutableArray<NodeAddress> nodes, TimeProvider 
 
     private async ValueTask<ImmutableHashSet<IPAddress>> ResolveAsync(string host, CancellationToken cancellationToken)
     {
-        if (IPAddress.TryParse(host, out IPAddress? literal))
+        ImmutableArray<IPAddress> known = Hosts.Known(host, Lifetime);
+        if (known.IsEmpty)
         {
-            return [Plain(literal)];
+            using var patience = new CancellationTokenSource(Patience, time);
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, cancellationToken);
+            try
+            {
+                (known, _) = await Hosts.FindAsync(host, either.Token);
+            }
+            catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+            {
+                // Nobody's for now; the answer is there when it is asked for again.
+            }
         }
 
-        if (!_resolved.TryGetValue(host, out (long At, ImmutableHashSet<IPAddress> Addresses) known))
-        {
-            return await LookUpAsync(host, [], cancellationToken);
-        }
-
-        if (time.GetElapsedTime(known.At) >= Lifetime && _resolved.TryUpdate(host, known with { At = time.GetTimestamp() }, known))
-        {
-            _ = LookUpAsync(host, known.Addresses, CancellationToken.None);
-        }
-
-        return known.Addresses;
-    }
-
-    private async Task<ImmutableHashSet<IPAddress>> LookUpAsync(string host, ImmutableHashSet<IPAddress> before, CancellationToken cancellationToken)
-    {
-        ImmutableHashSet<IPAddress> addresses;
-        try
-        {
-            addresses = [.. (await _lookUp(host, cancellationToken)).Select(Plain)];
-        }
-        catch (SocketException)
-        {
-            // A name that does not resolve now is nobody's; an older answer is better than none.
-            addresses = before;
-        }
-
-        _resolved[host] = (time.GetTimestamp(), addresses);
-        return addresses;
+        return [.. known.Select(Plain)];
     }
 
     private static IPAddress Plain(IPAddress address) => address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address;

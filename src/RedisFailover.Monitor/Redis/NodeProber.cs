@@ -1,4 +1,3 @@
-using System.Net.Sockets;
 using System.Threading.Channels;
 using RedisFailover.Monitor.Hosting;
 using RedisFailover.Shared;
@@ -23,19 +22,24 @@ internal sealed class NodeProber : IAsyncDisposable
     /// </summary>
     private static readonly TimeSpan IsFull = TimeSpan.FromSeconds(10);
 
+    /// <summary>What is amiss on this machine does not mend itself in milliseconds.</summary>
+    private static readonly TimeSpan OurFault = TimeSpan.FromMilliseconds(100);
+
     private static readonly Backoff Retry = new(TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(250));
 
     private readonly NodeAddress _node;
     private readonly RedisCredentials _credentials;
     private readonly FailoverPolicy _policy;
     private readonly WhatNodeSays _said;
+    private readonly TcpDialer _dialer;
     private readonly ChannelWriter<Observation> _observations;
     private readonly MonotonicClock _clock;
     private readonly Func<bool>? _isLeading;
+    private readonly Lock _gate = new();
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _running;
     private RedisConnection? _connection;
-    private (RedisConnection Connection, string Leader)? _fenced;
+    private (RedisConnection Connection, string Leader, Task Ending)? _fence;
 
     internal NodeProber(
         NodeAddress node, RedisCredentials credentials, FailoverPolicy policy, NodeNames names, ChannelWriter<Observation> observations, MonotonicClock clock,
@@ -45,6 +49,7 @@ internal sealed class NodeProber : IAsyncDisposable
         _credentials = credentials;
         _policy = policy;
         _said = new WhatNodeSays(policy, names);
+        _dialer = new TcpDialer(names.Hosts, clock.Provider);
         _observations = observations;
         _clock = clock;
         _isLeading = isLeading;
@@ -79,12 +84,15 @@ internal sealed class NodeProber : IAsyncDisposable
     internal Task? EndFormerLeaders(string leader, CancellationToken cancellationToken)
     {
         RedisConnection connection = Volatile.Read(ref _connection) ?? throw new IOException($"there is no connection to {_node}");
-        return _fenced is { } fenced && fenced.Connection == connection && fenced.Leader == leader ? null : EndAsync();
-
-        async Task EndAsync()
+        lock (_gate)
         {
-            await FormerLeaders.EndAsync(connection, leader).WaitAsync(_policy.ProbeTimeout, _clock.Provider, cancellationToken);
-            _fenced = (connection, leader);
+            if (_fence is not { } fence || fence.Connection != connection || fence.Leader != leader || fence.Ending is { IsCompleted: true, IsCompletedSuccessfully: false })
+            {
+                Task ending = FormerLeaders.EndAsync(connection, leader).WaitAsync(_policy.ProbeTimeout, _clock.Provider, cancellationToken);
+                _fence = fence = (connection, leader, ending);
+            }
+
+            return fence.Ending.IsCompletedSuccessfully ? null : fence.Ending;
         }
     }
 
@@ -159,7 +167,7 @@ internal sealed class NodeProber : IAsyncDisposable
 
                 // A closed connection is tried again at once: only the next attempt tells whether the node is gone. A refusal
                 // costs nothing and is repeated until it is judged, without a timer (which takes 4 ms where a millisecond was
-                // meant), then ever more slowly; our own faults do not mend themselves in milliseconds.
+                // meant), then ever more slowly.
                 // A node that accepts connections only to close them (maxclients, a proxy without a server) is no better than one
                 // that refuses them.
                 refusals = evidence is Evidence.Refused or Evidence.Unreachable || (evidence == Evidence.Closed && _clock.Now - begun < _policy.ProbeTimeout)
@@ -168,6 +176,7 @@ internal sealed class NodeProber : IAsyncDisposable
                 TimeSpan retry = evidence switch
                 {
                     Evidence.Denied or Evidence.Nonsense => TimeSpan.FromSeconds(1),
+                    Evidence.Local => OurFault,
                     _ => Retry.After(refusals - _policy.MaxFailures),
                 };
                 if (evidence == Evidence.Closed && refusals < _policy.MaxFailures && _policy.NodeStrategy != NodeStrategy.Consensus && _isLeading?.Invoke() == false)
@@ -193,30 +202,17 @@ internal sealed class NodeProber : IAsyncDisposable
     /// <summary>One connection from its making to its end, and how it ended.</summary>
     private async Task<(Evidence Evidence, string Detail)> SessionAsync(CancellationToken cancellationToken)
     {
-        RedisConnection? connection;
-        SocketError error;
-        using var deadline = new CancellationTokenSource(_policy.ProbeTimeout, _clock.Provider);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellationToken);
-        try
-        {
-            (connection, error) = await RedisConnection.ConnectAsync(_node, _clock.Provider, either.Token);
-        }
-        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
-        {
-            string detail = $"no connection within {_policy.ProbeTimeout.TotalMilliseconds:0} ms";
-            Report(new NodeFailed(_clock.Now, _node, Evidence.Silent, detail));
-            return (Evidence.Silent, detail);
-        }
-
+        (RedisConnection? connection, Dialed dialed) =
+            await RedisConnection.ConnectAsync(_node, _dialer, _clock.Provider, _policy.ProbeTimeout, cancellationToken);
         if (connection is null)
         {
-            (Evidence evidence, string why) = (Classify(error), Describe(error));
+            Evidence evidence = Classify(dialed.Fault);
             if (evidence == Evidence.Silent)
             {
-                Report(new NodeFailed(_clock.Now, _node, evidence, why));
+                Report(new NodeFailed(_clock.Now, _node, evidence, dialed.Detail));
             }
 
-            return (evidence, why);
+            return (evidence, dialed.Detail);
         }
 
         await using (connection)
@@ -272,18 +268,12 @@ internal sealed class NodeProber : IAsyncDisposable
         _ => (Evidence.Closed, "connection closed by the node"),
     };
 
-    private static Evidence Classify(SocketError error) => error switch
+    private static Evidence Classify(DialFault fault) => fault switch
     {
-        SocketError.ConnectionRefused => Evidence.Refused,
-        SocketError.TimedOut => Evidence.Silent,
-        SocketError.ConnectionReset or SocketError.ConnectionAborted => Evidence.Closed,
-        _ => Evidence.Unreachable,
-    };
-
-    private static string Describe(SocketError error) => error switch
-    {
-        SocketError.ConnectionRefused => "connection refused",
-        SocketError.HostNotFound or SocketError.NoData or SocketError.TryAgain => "its host name does not resolve",
-        _ => new SocketException((int)error).Message,
+        DialFault.Refused => Evidence.Refused,
+        DialFault.Closed => Evidence.Closed,
+        DialFault.Silent => Evidence.Silent,
+        DialFault.Unreachable => Evidence.Unreachable,
+        _ => Evidence.Local,
     };
 }

@@ -1,8 +1,8 @@
 using System.Buffers;
 using System.Globalization;
-using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using RedisFailover.Shared;
 
 namespace RedisFailover.Monitor.Redis;
 
@@ -34,72 +34,26 @@ internal sealed class RedisConnection : IAsyncDisposable
     /// <summary>When the last reply arrived (<see cref="TimeProvider.GetTimestamp"/>); before the first, when it was connected.</summary>
     internal long LastReply => Volatile.Read(ref _lastReply);
 
-    /// <summary>
-    /// Connects. Every address that the name resolves to is tried, anew each time. That it cannot be reached is an answer and no
-    /// exception: when a master dies each monitor is refused several times in a millisecond, and throwing takes longer than connecting.
-    /// </summary>
+    /// <summary>Connects within a time. That it cannot be reached is an answer and no exception.</summary>
     /// <returns>The connection, or why there is none.</returns>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
-    internal static async Task<(RedisConnection? Connection, SocketError Error)> ConnectAsync(NodeAddress node, TimeProvider time, CancellationToken cancellationToken)
+    internal static async Task<(RedisConnection? Connection, Dialed Answer)> ConnectAsync(
+        NodeAddress node, TcpDialer dialer, TimeProvider time, TimeSpan within, CancellationToken cancellationToken)
     {
-        SocketError error = SocketError.HostNotFound;
-        foreach (IPAddress address in await AddressesAsync(node.Host, cancellationToken))
+        Dialed dialed = await dialer.ConnectAsync(node.Host, node.Port, within, cancellationToken);
+        if (dialed.Socket is not { } socket)
         {
-            var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-            error = await ConnectAsync(socket, new IPEndPoint(address, node.Port), cancellationToken);
-            if (error == SocketError.Success)
-            {
-                // A send must never wait: see SendAsync.
-                socket.Blocking = false;
-                // What was not delivered when it is closed must never be: delivered by a late retransmission, a command would undo
-                // what was sent over the next connection.
-                socket.LingerState = new LingerOption(true, 0);
-                var connection = new RedisConnection(socket, time);
-                connection._reading = connection.ReadAsync();
-                return (connection, error);
-            }
-
-            socket.Dispose();
-            cancellationToken.ThrowIfCancellationRequested();
+            return (null, dialed);
         }
 
-        return (null, error);
-    }
-
-    private static async ValueTask<IPAddress[]> AddressesAsync(string host, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return IPAddress.TryParse(host, out IPAddress? literal) ? [literal] : await Dns.GetHostAddressesAsync(host, cancellationToken);
-        }
-        catch (SocketException)
-        {
-            return [];
-        }
-    }
-
-    private static async ValueTask<SocketError> ConnectAsync(Socket socket, IPEndPoint endPoint, CancellationToken cancellationToken)
-    {
-        using var attempt = new SocketAsyncEventArgs { RemoteEndPoint = endPoint };
-        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        attempt.Completed += (_, _) => done.TrySetResult();
-        using (cancellationToken.UnsafeRegister(static s => ((Socket)s!).Dispose(), socket))
-        {
-            try
-            {
-                if (socket.ConnectAsync(attempt))
-                {
-                    await done.Task;
-                }
-            }
-            catch (ObjectDisposedException)
-            {
-                return SocketError.OperationAborted;
-            }
-        }
-
-        // Cancelled just when it was connected: the socket is closed already.
-        return cancellationToken.IsCancellationRequested ? SocketError.OperationAborted : attempt.SocketError;
+        // A send must never wait: see SendAsync.
+        socket.Blocking = false;
+        // What was not delivered when it is closed must never be: delivered by a late retransmission, a command would undo
+        // what was sent over the next connection.
+        socket.LingerState = new LingerOption(true, 0);
+        var connection = new RedisConnection(socket, time);
+        connection._reading = connection.ReadAsync();
+        return (connection, dialed);
     }
 
     /// <summary>Sends a command; the reply, errors included, is the result.</summary>
