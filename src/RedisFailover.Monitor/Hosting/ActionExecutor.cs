@@ -33,9 +33,7 @@ internal sealed class ActionExecutor(
         ActionFinished finished;
         try
         {
-            finished = await MayActAsync(action, leadership, cancellationToken)
-                ? await RunAsync(action, leadership, cancellationToken)
-                : new ActionFinished(begun, action, "the lease on the lead has run out");
+            finished = await RunAsync(action, leadership, cancellationToken);
         }
         catch (Exception e) when (e is IOException or TimeoutException or ZooKeeperException or FormatException)
         {
@@ -61,32 +59,10 @@ internal sealed class ActionExecutor(
         observations.TryWrite(finished);
     }
 
-    /// <summary>Asks the lease; before the first command to a node, former leaders are cut off there.</summary>
-    private async ValueTask<bool> MayActAsync(FailoverAction action, Leadership leadership, CancellationToken cancellationToken)
-    {
-        if (!leadership.Lease.IsHeld)
-        {
-            return false;
-        }
-
-        if (action.On is { } node && _commands.EndFormerLeaders(node, FormerLeaders.Name(root, leadership.Term), cancellationToken) is { } ending)
-        {
-            await ending;
-            if (!leadership.Lease.IsHeld)
-            {
-                return false;
-            }
-        }
-
-        // After the lease: a leader that freezes here is the worst case.
-        faultPoint?.Reached(FaultPoint.Before, action);
-        return true;
-    }
-
     /// <summary>What is tried again and again and fails for the same reason is told once.</summary>
     private void Tell(FailoverAction action, string? failure, TimeSpan took)
     {
-        if (action is Inspect)
+        if (action is Inspect || failure == NodeCommands.Superseded)
         {
             return;
         }
@@ -107,14 +83,30 @@ internal sealed class ActionExecutor(
         }
     }
 
-    private Task<ActionFinished> RunAsync(FailoverAction action, Leadership leadership, CancellationToken cancellationToken) => action switch
+    private Task<ActionFinished> RunAsync(FailoverAction action, Leadership leadership, CancellationToken cancellationToken)
+    {
+        if (action.On is not null)
+        {
+            return OnNodeAsync(action, leadership, cancellationToken);
+        }
+
+        if (!leadership.Lease.IsHeld)
+        {
+            return Task.FromResult(new ActionFinished(clock.Now, action, "the lease on the lead has run out"));
+        }
+
+        // After the lease: a leader that freezes here is the worst case.
+        faultPoint?.Reached(FaultPoint.Before, action);
+        return OnZooKeeperAsync(action, leadership, cancellationToken);
+    }
+
+    private Task<ActionFinished> OnZooKeeperAsync(FailoverAction action, Leadership leadership, CancellationToken cancellationToken) => action switch
     {
         ReadTopology => ReadAsync(action, leadership, cancellationToken),
         PublishTopology publication => PublishAsync(publication, leadership, cancellationToken),
         RefuseWish refusal => RefuseAsync(refusal, leadership, cancellationToken),
-        Demote demote => DemoteAsync(demote, leadership, cancellationToken),
         Resign => ResignAsync(action, leadership),
-        _ => _commands.RunAsync(action, () => leadership.Lease.IsHeld, cancellationToken),
+        _ => throw new ArgumentOutOfRangeException(nameof(action), action, "An action that is not carried out."),
     };
 
     private async Task<ActionFinished> ReadAsync(FailoverAction action, Leadership leadership, CancellationToken cancellationToken)
@@ -170,10 +162,11 @@ internal sealed class ActionExecutor(
         }
     }
 
-    private async Task<ActionFinished> DemoteAsync(Demote demote, Leadership leadership, CancellationToken cancellationToken)
+    private async Task<ActionFinished> OnNodeAsync(FailoverAction action, Leadership leadership, CancellationToken cancellationToken)
     {
-        ActionFinished finished = await _commands.RunAsync(demote, () => leadership.Lease.IsHeld, cancellationToken);
-        if (finished.Failure is null && demote.Record is { } record)
+        ActionFinished finished = await _commands.RunAsync(
+            action, FormerLeaders.Name(root, leadership.Term), () => leadership.Lease.IsHeld, cancellationToken);
+        if (finished.Failure is null && action is Demote { Record: { } record })
         {
             _ = store.RecordAsync(leadership, record, cancellationToken);
         }

@@ -53,10 +53,9 @@ internal static class Rehearsal
             Task answering = AnswerAsync(peer, cancellationToken);
             await observations.Reader.ReadAsync(cancellationToken);
             var commands = new NodeCommands(new ConcurrentDictionary<NodeAddress, NodeProber> { [node] = prober }, clock);
-            await (commands.EndFormerLeaders(node, "rehearsal:1", cancellationToken) ?? Task.CompletedTask);
             foreach (FailoverAction action in (FailoverAction[])[new Inspect(node), new Detach(node), new Promote(node), new Demote(node, node, CutsClients: true)])
             {
-                if ((await commands.RunAsync(action, () => true, cancellationToken)).Failure is null)
+                if ((await commands.RunAsync(action, "rehearsal:1", () => true, cancellationToken)).Failure is null)
                 {
                     played.Add(action.GetType().Name);
                 }

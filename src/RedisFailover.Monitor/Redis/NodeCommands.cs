@@ -8,19 +8,71 @@ namespace RedisFailover.Monitor.Redis;
 /// <summary>What each action says to its node, over the node's prober, and when it counts as done.</summary>
 internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber> nodes, MonotonicClock clock, FaultPoint? faultPoint = null)
 {
-    /// <summary>See <see cref="NodeProber.EndFormerLeaders"/>.</summary>
-    /// <exception cref="IOException">The node is not watched, or there is no connection to it.</exception>
-    internal Task? EndFormerLeaders(NodeAddress node, string leader, CancellationToken cancellationToken)
-        => Prober(node).EndFormerLeaders(leader, cancellationToken);
+    /// <summary>What an action fails with that was not sent since another was decided meanwhile.</summary>
+    internal const string Superseded = "a later decision took its place";
 
-    /// <summary>Carries out an action that concerns one node.</summary>
+    private readonly ConcurrentDictionary<NodeAddress, NodeLane> _lanes = new();
+
+    /// <summary>
+    /// Carries out an action that concerns one node, once everything that was decided for that node before is sent, and former leaders are
+    /// cut off there. What can be sent at once is sent before this returns.
+    /// </summary>
     /// <param name="action">The action.</param>
-    /// <param name="mayAct">Whether its leader still leads: asked again before what is sent only once its answer is there.</param>
+    /// <param name="leader">The name of the leader's connections (<see cref="FormerLeaders.Name"/>).</param>
+    /// <param name="mayAct">Whether the leader still leads: asked just before anything is sent.</param>
     /// <param name="cancellationToken">Stops the waiting.</param>
     /// <exception cref="IOException">There is no connection, or it ended: whether the commands were carried out is not known.</exception>
     /// <exception cref="TimeoutException">No answer in time: whether the commands were carried out is not known.</exception>
     /// <exception cref="ArgumentOutOfRangeException">It is no such action.</exception>
-    internal Task<ActionFinished> RunAsync(FailoverAction action, Func<bool> mayAct, CancellationToken cancellationToken) => action switch
+    internal async Task<ActionFinished> RunAsync(FailoverAction action, string leader, Func<bool> mayAct, CancellationToken cancellationToken)
+    {
+        TimeSpan begun = clock.Now;
+        NodeLane.Turn turn = _lanes.GetOrAdd(action.On!, _ => new NodeLane()).Enter(action);
+        Task<ActionFinished> running;
+        try
+        {
+            // Those that wait for the same fail together, and not one time-out after the other.
+            if (mayAct() && Prober(action.On!).EndFormerLeaders(leader, cancellationToken) is { } ending)
+            {
+                await ending;
+            }
+
+            if (!turn.Comes.IsCompleted)
+            {
+                await turn.Comes;
+            }
+
+            while (mayAct() && Prober(action.On!).EndFormerLeaders(leader, cancellationToken) is { } anew)
+            {
+                await anew;
+            }
+
+            if (!mayAct())
+            {
+                return new ActionFinished(begun, action, "the lease on the lead has run out");
+            }
+
+            if (turn.IsSuperseded)
+            {
+                return new ActionFinished(clock.Now, action, Superseded);
+            }
+
+            // After the lease: a leader that freezes here is the worst case.
+            faultPoint?.Reached(FaultPoint.Before, action);
+            running = SendAsync(action, () => mayAct() && !turn.IsSuperseded, cancellationToken);
+        }
+        finally
+        {
+            turn.Leave();
+        }
+
+        return await running;
+    }
+
+    /// <param name="action">The action.</param>
+    /// <param name="mayAct">Asked again before what is sent only once the first answer is there.</param>
+    /// <param name="cancellationToken">Stops the waiting.</param>
+    private Task<ActionFinished> SendAsync(FailoverAction action, Func<bool> mayAct, CancellationToken cancellationToken) => action switch
     {
         Inspect inspect => InspectAsync(inspect, cancellationToken),
         Promote promote => PromoteAsync(promote, mayAct, cancellationToken),

@@ -1,0 +1,115 @@
+using System.Collections.Concurrent;
+using System.Threading.Channels;
+using NUnit.Framework;
+using RedisFailover.Monitor.Hosting;
+using RedisFailover.Monitor.Redis;
+using RedisFailover.UnitTests.ZooKeeper;
+
+namespace RedisFailover.UnitTests.Monitor;
+
+/// <summary>The commands of one leader to one node are carried out in the order in which they were decided.</summary>
+[TestFixture]
+[FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
+[Parallelizable(ParallelScope.All)]
+public sealed class NodeCommandsTests : IDisposable
+{
+    private readonly ConcurrentQueue<string> _changes = new();
+    private readonly TaskCompletionSource _asked = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ManualResetEventSlim _answers = new();
+    private volatile string _role = "role:slave\r\nmaster_host:10.0.0.9\r\nmaster_port:6379\r\n";
+
+    public void Dispose() => _answers.Dispose();
+
+    [Test]
+    public async Task A_detach_that_waits_is_not_sent_once_a_promotion_is_decided()
+    {
+        await using FakeNode node = Node();
+        await using NodeProber prober = await WatchAsync(node);
+        NodeCommands commands = Commands(node, prober);
+
+        // Before the first command former leaders are cut off: the node takes its time over that.
+        Task<ActionFinished> detach = commands.RunAsync(new Detach(node.Address), "leader:1", () => true, default);
+        await _asked.Task.WithinDeadline();
+        Task<ActionFinished> promote = commands.RunAsync(new Promote(node.Address), "leader:1", () => true, default);
+        _answers.Set();
+
+        Assert.That((await promote.WithinDeadline()).Failure, Is.Null);
+        Assert.That((await detach.WithinDeadline()).Failure, Is.EqualTo(NodeCommands.Superseded));
+        Assert.That(_changes, Is.EqualTo(new[] { "REPLICAOF NO ONE" }));
+    }
+
+    [Test]
+    public async Task What_waits_for_the_same_is_sent_in_the_order_in_which_it_was_decided()
+    {
+        await using FakeNode node = Node();
+        await using NodeProber prober = await WatchAsync(node);
+        NodeCommands commands = Commands(node, prober);
+        FailoverAction[] decided =
+        [
+            new SetMinReplicas(node.Address, new MinReplicas(1, 10)), new Promote(node.Address), new PauseWrites(node.Address, TimeSpan.FromSeconds(1)),
+            new ResumeWrites(node.Address),
+        ];
+
+        Task<ActionFinished>[] running = [.. decided.Select(action => commands.RunAsync(action, "leader:1", () => true, default))];
+        _answers.Set();
+        await Task.WhenAll(running).WithinDeadline();
+        Assert.That(_changes, Is.EqualTo(new[]
+        {
+            "CONFIG SET min-slaves-to-write 1", "CONFIG SET min-slaves-max-lag 10", "REPLICAOF NO ONE", "CLIENT PAUSE 1000 WRITE", "CLIENT UNPAUSE",
+        }));
+    }
+
+    [Test]
+    public async Task Clients_are_not_cut_off_by_a_demotion_that_a_promotion_has_followed()
+    {
+        await using FakeNode node = Node();
+        await using NodeProber prober = await WatchAsync(node);
+        NodeCommands commands = Commands(node, prober);
+        var master = new NodeAddress("10.0.0.9", 6379);
+
+        _answers.Set();
+        await commands.RunAsync(new Inspect(node.Address), "leader:1", () => true, default).WithinDeadline();
+        Task<ActionFinished> demote = commands.RunAsync(new Demote(node.Address, master, CutsClients: true), "leader:1", () => true, default);
+        Task<ActionFinished> promote = commands.RunAsync(new Promote(node.Address), "leader:1", () => true, default);
+        await Task.WhenAll(demote, promote).WithinDeadline();
+        await commands.RunAsync(new Inspect(node.Address), "leader:1", () => true, default).WithinDeadline();
+        Assert.That(_changes, Has.None.Contains("KILL"));
+    }
+
+    private static NodeCommands Commands(FakeNode node, NodeProber prober)
+        => new(new ConcurrentDictionary<NodeAddress, NodeProber> { [node.Address] = prober }, new MonotonicClock(TimeProvider.System));
+
+    private static async Task<NodeProber> WatchAsync(FakeNode node)
+    {
+        var observations = Channel.CreateUnbounded<Observation>();
+        var policy = new FailoverPolicy { Nodes = [node.Address], ProbeTimeout = TimeSpan.FromSeconds(60) };
+        var clock = new MonotonicClock(TimeProvider.System);
+        var prober = new NodeProber(
+            node.Address, new RedisCredentials(null, null), policy, new NodeNames(policy.Nodes, clock.Provider), observations.Writer, clock);
+        await observations.Reader.WaitToReadAsync().AsTask().WithinDeadline();
+        return prober;
+    }
+
+    private FakeNode Node() => new(command =>
+    {
+        switch (command)
+        {
+            case ["CLIENT", "LIST"]:
+                _asked.TrySetResult();
+                _answers.Wait(TimeSpan.FromSeconds(30));
+                return FakeNode.Bulk("id=1 name=somebody\n");
+            case ["INFO", ..]:
+                return FakeNode.Bulk($"run_id:x\r\nconnected_clients:1\r\nredis_version:7.0.15\r\n{_role}");
+            case ["REPLICAOF", var host, var port]:
+                _role = port == "ONE" ? "role:master\r\n" : $"role:slave\r\nmaster_host:{host}\r\nmaster_port:{port}\r\n";
+                break;
+            case ["CONFIG", "GET", ..]:
+                return "*0\r\n";
+            case ["PING"] or ["CLIENT", "SETNAME", ..] or ["CONFIG", "REWRITE"]:
+                return "+OK\r\n";
+        }
+
+        _changes.Enqueue(string.Join(' ', command));
+        return "+OK\r\n";
+    });
+}
