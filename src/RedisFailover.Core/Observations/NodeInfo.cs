@@ -76,7 +76,10 @@ public sealed record NodeInfo
     /// <summary>Whether it refuses writes, as a master, with MISCONF.</summary>
     public bool RefusesWrites => AppendFailed || (SaveFailed && StopsWritesOnSaveError);
 
-    /// <summary>Of a master: the replicas whose copy is complete and that follow, as it knows them; in the spelling of the configuration where the monitor could tell.</summary>
+    /// <summary>
+    /// Of a master: the replicas whose copy is complete and that follow, as it knows them; in the spelling of the configuration
+    /// where the monitor could tell.
+    /// </summary>
     public ImmutableArray<NodeAddress> Attached { get; init; } = [];
 
     /// <summary>min-replicas-to-write and min-replicas-max-lag; null when they are not known.</summary>
@@ -88,11 +91,17 @@ public sealed record NodeInfo
     /// <summary>redis_version, such as "7.0.15".</summary>
     public string Version { get; init; } = "";
 
-    /// <summary>Whether it can hold back writes alone (CLIENT PAUSE … WRITE, since 6.2), and not only everything. A version that is not known counts as a new one.</summary>
+    /// <summary>
+    /// Whether it can hold back writes alone (CLIENT PAUSE … WRITE, since 6.2), and not only everything. A version that is not
+    /// known counts as a new one.
+    /// </summary>
     public bool PausesWritesAlone => !System.Version.TryParse(Version, out System.Version? version) || version >= new System.Version(6, 2);
 
     /// <summary>The identity that a topology records when this node is its master.</summary>
-    public MasterIdentity Identity => new(RunId, ReplicationId, PreviousReplicationId, Offset, Keys > 0) { PreviousHistoryEnd = PreviousReplicationId is null ? -1 : PreviousHistoryEnd };
+    public MasterIdentity Identity => new(RunId, ReplicationId, PreviousReplicationId, Offset, Keys > 0)
+    {
+        PreviousHistoryEnd = PreviousReplicationId is null ? -1 : PreviousHistoryEnd,
+    };
 
     /// <summary>Whether its data share a history with the given master: the same one, or one that either continued.</summary>
     public bool SharesHistoryWith(MasterIdentity master)
@@ -104,18 +113,21 @@ public sealed record NodeInfo
     }
 
     /// <summary>
-    /// Up to which offset its data are the given master's, in bytes; what it has beyond was taken after the two had parted. Null where they share
-    /// nothing, or where the master continued the history that this node has and it is not known from which offset on.
+    /// Up to which offset its data are the given master's, in bytes; what it has beyond was taken after the two had parted. Null where
+    /// they share nothing, or where the master continued the history that this node has and it is not known from which offset on.
     /// </summary>
     /// <remarks>
-    /// The data up to an offset are named by two histories, the present one and the one before (master_replid, master_replid2), and the offset
-    /// at which the one became the other (second_repl_offset - 1). Two nodes that are in one history at an offset have the same up to there.
+    /// The data up to an offset are named by two histories, the present one and the one before (master_replid, master_replid2), and the
+    /// offset at which the one became the other (second_repl_offset - 1). Two nodes that are in one history at an offset have the same up
+    /// to there.
     /// </remarks>
     public long? CommonOffset(MasterIdentity master)
     {
         ArgumentNullException.ThrowIfNull(master);
         return Within(master.ReplicationId)
-            ?? (master is { PreviousReplicationId: { } previous, PreviousHistoryEnd: > 0 } && Within(previous) is { } common ? Math.Min(common, master.PreviousHistoryEnd - 1) : null);
+            ?? (master is { PreviousReplicationId: { } previous, PreviousHistoryEnd: > 0 } && Within(previous) is { } common
+                ? Math.Min(common, master.PreviousHistoryEnd - 1)
+                : null);
 
         long? Within(string history) => history.Length == 0 ? null
             : ReplicationId == history ? Offset
@@ -124,7 +136,7 @@ public sealed record NodeInfo
     }
 
     /// <summary>Reads the text of INFO.</summary>
-    /// <exception cref="FormatException">A line that every Redis since 2.8 writes is missing or makes no sense; the message names it.</exception>
+    /// <exception cref="FormatException">A line that every Redis since 2.8 writes is missing or makes no sense.</exception>
     public static NodeInfo Parse(string info)
     {
         ArgumentNullException.ThrowIfNull(info);
@@ -241,6 +253,7 @@ public sealed record NodeInfo
 
         keyspace = keyspace[5..];
         int comma = keyspace.IndexOf(',');
-        return long.TryParse(comma < 0 ? keyspace : keyspace[..comma], NumberStyles.None, CultureInfo.InvariantCulture, out long keys) ? keys : 0;
+        keyspace = comma < 0 ? keyspace : keyspace[..comma];
+        return long.TryParse(keyspace, NumberStyles.None, CultureInfo.InvariantCulture, out long keys) ? keys : 0;
     }
 }

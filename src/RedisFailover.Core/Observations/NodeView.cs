@@ -97,7 +97,9 @@ public sealed record NodeView(NodeAddress Address)
         Latency = latency,
     };
 
-    /// <summary>Takes what it said over, unless something that was asked for later is known already: answers can overtake each other.</summary>
+    /// <summary>
+    /// Takes what it said over, unless something that was asked for later is known already: answers can overtake each other.
+    /// </summary>
     internal NodeView Informed(NodeInfo info, TimeSpan asked) => asked < InfoAsked ? this : this with
     {
         Info = info,
@@ -105,7 +107,8 @@ public sealed record NodeView(NodeAddress Address)
         // Another run id: it was away, if only for milliseconds.
         OnlineSince = Info is { } before && before.RunId != info.RunId && asked > OnlineSince ? asked : OnlineSince,
         BeforeRestart = Info is { } last && last.RunId != info.RunId ? last : BeforeRestart,
-        WasPromoted = info.Role == NodeRole.Master && Info is { } former && former.RunId == info.RunId && (WasPromoted || former.Role == NodeRole.Replica),
+        WasPromoted = info.Role == NodeRole.Master && Info is { } former && former.RunId == info.RunId
+            && (WasPromoted || former.Role == NodeRole.Replica),
         RefusesWritesSince = info.RefusesWrites ? RefusesWritesSince ?? asked : null,
     };
 

@@ -92,7 +92,9 @@ public sealed record ZooKeeperBack(TimeSpan At) : Observation(At);
 /// </param>
 public sealed record TopologyRead(TimeSpan At, int Version, Topology? Topology, string? Fault, long LastEpoch, bool Synced) : Observation(At)
 {
-    /// <summary>How long the change of master that it tells of has been under way, by the wall clocks; null where that is not known.</summary>
+    /// <summary>
+    /// How long the change of master that it tells of has been under way, by the wall clocks; null where that is not known.
+    /// </summary>
     public TimeSpan? ChangeAge { get; init; }
 }
 

@@ -1,8 +1,9 @@
 namespace RedisFailover.Monitor.Redis;
 
 /// <summary>
-/// The order of the commands to one node: they are sent as they were decided, and one that changes the role is left out once a later one has
-/// been decided. Before the first command on a connection there is something to wait for, and what waits must not be overtaken.
+/// The order of the commands to one node: they are sent as they were decided, and one that changes the role is left out once
+/// a later one has been decided. Before the first command on a connection there is something to wait for, and what waits must
+/// not be overtaken.
 /// </summary>
 internal sealed class NodeLane
 {

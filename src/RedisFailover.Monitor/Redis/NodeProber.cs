@@ -86,13 +86,16 @@ internal sealed class NodeProber : IAsyncDisposable
         RedisConnection connection = Volatile.Read(ref _connection) ?? throw new IOException($"there is no connection to {_node}");
         lock (_gate)
         {
-            if (_fence is not { } fence || fence.Connection != connection || fence.Leader != leader || fence.Ending is { IsCompleted: true, IsCompletedSuccessfully: false })
+            if (_fence is { } fence && fence.Connection == connection && fence.Leader == leader
+                && (!fence.Ending.IsCompleted || fence.Ending.IsCompletedSuccessfully))
             {
-                Task ending = FormerLeaders.EndAsync(connection, leader).WaitAsync(_policy.ProbeTimeout, _clock.Provider, cancellationToken);
-                _fence = fence = (connection, leader, ending);
+                return fence.Ending.IsCompletedSuccessfully ? null : fence.Ending;
             }
 
-            return fence.Ending.IsCompletedSuccessfully ? null : fence.Ending;
+            Task ending = FormerLeaders.EndAsync(connection, leader)
+                .WaitAsync(_policy.ProbeTimeout, _clock.Provider, cancellationToken);
+            _fence = (connection, leader, ending);
+            return ending;
         }
     }
 

@@ -25,8 +25,9 @@ internal sealed class HostAddresses(TimeProvider time, Func<string, Cancellation
     /// <summary>
     /// The addresses of a host, the one that last worked first; none where the name does not resolve and never did, with the error.
     /// </summary>
-    /// <exception cref="OperationCanceledException">Cancelled while the name server did not answer and no earlier answer was known.</exception>
-    internal async ValueTask<(ImmutableArray<IPAddress> Addresses, SocketError Error)> FindAsync(string host, CancellationToken cancellationToken)
+    /// <exception cref="OperationCanceledException">Cancelled before the name server answered, and no earlier answer is known.</exception>
+    internal async ValueTask<(ImmutableArray<IPAddress> Addresses, SocketError Error)> FindAsync(
+        string host, CancellationToken cancellationToken)
     {
         if (IPAddress.TryParse(host, out IPAddress? literal))
         {
@@ -56,7 +57,9 @@ internal sealed class HostAddresses(TimeProvider time, Func<string, Cancellation
         }
     }
 
-    /// <summary>What is known of a host without waiting for anybody; asks again meanwhile where that is older than given. Empty for nothing.</summary>
+    /// <summary>
+    /// What is known of a host without waiting for anybody; asks again meanwhile where that is older than given. Empty for nothing.
+    /// </summary>
     internal ImmutableArray<IPAddress> Known(string host, TimeSpan lifetime)
         => IPAddress.TryParse(host, out IPAddress? literal) ? [literal] : EntryOf(host, lifetime, out _).Known;
 
@@ -124,7 +127,9 @@ internal sealed class HostAddresses(TimeProvider time, Func<string, Cancellation
         }
     }
 
-    /// <summary>One family after the other in turn, beginning with the resolver's first: a family that is cut off costs one attempt.</summary>
+    /// <summary>
+    /// One family after the other in turn, beginning with the resolver's first: a family that is cut off costs one attempt.
+    /// </summary>
     private static ImmutableArray<IPAddress> Interleaved(IPAddress[] addresses)
     {
         if (addresses.Length < 2)
@@ -134,12 +139,16 @@ internal sealed class HostAddresses(TimeProvider time, Func<string, Cancellation
 
         IPAddress[] same = [.. addresses.Where(a => a.AddressFamily == addresses[0].AddressFamily)];
         IPAddress[] other = [.. addresses.Where(a => a.AddressFamily != addresses[0].AddressFamily)];
-        return [.. Enumerable.Range(0, Math.Max(same.Length, other.Length)).SelectMany(i => same.Skip(i).Take(1).Concat(other.Skip(i).Take(1)))];
+        return
+        [
+            .. Enumerable.Range(0, Math.Max(same.Length, other.Length)).SelectMany(i => same.Skip(i).Take(1).Concat(other.Skip(i).Take(1))),
+        ];
     }
 
     /// <summary>Linux' resolver holds its thread until the name server answers: that must be none of the pool's.</summary>
     private static Task<IPAddress[]> ResolveOnItsOwnThreadAsync(string host, CancellationToken cancellationToken)
-        => Task.Factory.StartNew(() => Dns.GetHostAddresses(host), cancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        => Task.Factory.StartNew(
+            () => Dns.GetHostAddresses(host), cancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 
     private sealed class Entry
     {

@@ -22,7 +22,10 @@ internal enum DialFault
     /// <summary>The network says that there is no way to the host.</summary>
     Unreachable,
 
-    /// <summary>Ours: the name does not resolve, this machine has no route, no port or file handle left, or may not. Proves nothing about the other side.</summary>
+    /// <summary>
+    /// Ours: the name does not resolve, this machine has no route, no port or file handle left, or may not. Proves nothing about the
+    /// other side.
+    /// </summary>
     Local,
 }
 
@@ -33,13 +36,14 @@ internal enum DialFault
 internal readonly record struct Dialed(Socket? Socket, DialFault Fault, string Detail);
 
 /// <summary>
-/// Connects to a host by name. All its addresses are tried side by side, each a moment after the one before (RFC 8305), within one deadline:
-/// an address that swallows packets delays nobody. Compiled into the projects that connect by name.
+/// Connects to a host by name. All its addresses are tried side by side, each a moment after the one before (RFC 8305), within one
+/// deadline: an address that swallows packets delays nobody. Compiled into the projects that connect by name.
 /// </summary>
 internal sealed class TcpDialer(HostAddresses names, TimeProvider time)
 {
     /// <summary>
-    /// Between two attempts of which the first has not failed. Nodes are near: where no answer comes within this the next address is tried as well.
+    /// Between two attempts of which the first has not failed. Nodes are near: where no answer comes within this the next address
+    /// is tried as well.
     /// </summary>
     private static readonly TimeSpan Stagger = TimeSpan.FromMilliseconds(20);
 
@@ -78,10 +82,12 @@ internal sealed class TcpDialer(HostAddresses names, TimeProvider time)
 
         cancellationToken.ThrowIfCancellationRequested();
         (DialFault fault, string detail) = Worst(faults);
-        return fault == DialFault.Silent ? new Dialed(null, fault, $"no connection within {within.TotalMilliseconds:0} ms") : new Dialed(null, fault, detail);
+        return new Dialed(null, fault, fault == DialFault.Silent ? $"no connection within {within.TotalMilliseconds:0} ms" : detail);
     }
 
-    /// <summary>What all the failures together prove: an address that is silent may be the right one, and our own faults prove nothing.</summary>
+    /// <summary>
+    /// What all the failures together prove: an address that is silent may be the right one, and our own faults prove nothing.
+    /// </summary>
     private static (DialFault Fault, string Detail) Worst(List<(DialFault Fault, string Detail)> faults)
     {
         foreach (DialFault fault in (DialFault[])[DialFault.Silent, DialFault.Closed, DialFault.Unreachable, DialFault.Refused])
@@ -95,13 +101,15 @@ internal sealed class TcpDialer(HostAddresses names, TimeProvider time)
         return faults[0];
     }
 
-    private static async Task<(Socket? Socket, List<(DialFault, string)> Faults)> OneAsync(IPAddress address, int port, CancellationToken cancellationToken)
+    private static async Task<(Socket? Socket, List<(DialFault, string)> Faults)> OneAsync(
+        IPAddress address, int port, CancellationToken cancellationToken)
     {
         (Socket? socket, DialFault fault, string detail) = await AttemptAsync(address, port, cancellationToken).ConfigureAwait(false);
         return (socket, [(fault, detail)]);
     }
 
-    private async Task<(Socket? Socket, List<(DialFault, string)> Faults)> RaceAsync(ImmutableArray<IPAddress> addresses, int port, CancellationToken cancellationToken)
+    private async Task<(Socket? Socket, List<(DialFault, string)> Faults)> RaceAsync(
+        ImmutableArray<IPAddress> addresses, int port, CancellationToken cancellationToken)
     {
         using var won = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         List<Task<Dialed>> running = [];
@@ -171,7 +179,8 @@ internal sealed class TcpDialer(HostAddresses names, TimeProvider time)
             return new Dialed(null, DialFault.Local, Describe(e.SocketErrorCode));
         }
 
-        (SocketError error, bool atOnce) = await ConnectAsync(socket, new IPEndPoint(address, port), cancellationToken).ConfigureAwait(false);
+        var endPoint = new IPEndPoint(address, port);
+        (SocketError error, bool atOnce) = await ConnectAsync(socket, endPoint, cancellationToken).ConfigureAwait(false);
         if (error == SocketError.Success)
         {
             return new Dialed(socket, DialFault.None, "");
@@ -182,7 +191,8 @@ internal sealed class TcpDialer(HostAddresses names, TimeProvider time)
         return new Dialed(null, fault, fault == DialFault.Unreachable ? "the network finds no way to it" : Describe(error));
     }
 
-    private static async ValueTask<(SocketError Error, bool AtOnce)> ConnectAsync(Socket socket, IPEndPoint endPoint, CancellationToken cancellationToken)
+    private static async ValueTask<(SocketError Error, bool AtOnce)> ConnectAsync(
+        Socket socket, IPEndPoint endPoint, CancellationToken cancellationToken)
     {
         using var attempt = new SocketAsyncEventArgs { RemoteEndPoint = endPoint };
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -223,7 +233,8 @@ internal sealed class TcpDialer(HostAddresses names, TimeProvider time)
     private static string Describe(SocketError error) => error switch
     {
         SocketError.ConnectionRefused => "connection refused",
-        SocketError.HostNotFound or SocketError.NoData or SocketError.TryAgain or SocketError.NoRecovery => "its host name does not resolve",
+        SocketError.HostNotFound or SocketError.NoData or SocketError.TryAgain or SocketError.NoRecovery
+            => "its host name does not resolve",
         SocketError.NetworkUnreachable or SocketError.NetworkDown or SocketError.HostUnreachable => "this machine has no route to it",
         SocketError.AddressNotAvailable => "this machine has no local port left for a connection to it",
         SocketError.TooManyOpenSockets => "this process has no file handle left for a connection to it",

@@ -46,8 +46,8 @@ public sealed class NodeCommandsTests : IDisposable
         NodeCommands commands = Commands(node, prober);
         FailoverAction[] decided =
         [
-            new SetMinReplicas(node.Address, new MinReplicas(1, 10)), new Promote(node.Address), new PauseWrites(node.Address, TimeSpan.FromSeconds(1)),
-            new ResumeWrites(node.Address),
+            new SetMinReplicas(node.Address, new MinReplicas(1, 10)), new Promote(node.Address),
+            new PauseWrites(node.Address, TimeSpan.FromSeconds(1)), new ResumeWrites(node.Address),
         ];
 
         Task<ActionFinished>[] running = [.. decided.Select(action => commands.RunAsync(action, "leader:1", () => true, default))];
@@ -55,7 +55,8 @@ public sealed class NodeCommandsTests : IDisposable
         await Task.WhenAll(running).WithinDeadline();
         Assert.That(_changes, Is.EqualTo(new[]
         {
-            "CONFIG SET min-slaves-to-write 1", "CONFIG SET min-slaves-max-lag 10", "REPLICAOF NO ONE", "CLIENT PAUSE 1000 WRITE", "CLIENT UNPAUSE",
+            "CONFIG SET min-slaves-to-write 1", "CONFIG SET min-slaves-max-lag 10", "REPLICAOF NO ONE", "CLIENT PAUSE 1000 WRITE",
+            "CLIENT UNPAUSE",
         }));
     }
 
@@ -69,7 +70,8 @@ public sealed class NodeCommandsTests : IDisposable
 
         _answers.Set();
         await commands.RunAsync(new Inspect(node.Address), "leader:1", () => true, default).WithinDeadline();
-        Task<ActionFinished> demote = commands.RunAsync(new Demote(node.Address, master, CutsClients: true), "leader:1", () => true, default);
+        var demotion = new Demote(node.Address, master, CutsClients: true);
+        Task<ActionFinished> demote = commands.RunAsync(demotion, "leader:1", () => true, default);
         Task<ActionFinished> promote = commands.RunAsync(new Promote(node.Address), "leader:1", () => true, default);
         await Task.WhenAll(demote, promote).WithinDeadline();
         await commands.RunAsync(new Inspect(node.Address), "leader:1", () => true, default).WithinDeadline();

@@ -63,6 +63,9 @@ public sealed class RedisConnectionTests
     }
 
     private static Task<(RedisConnection? Connection, Dialed Answer)> ConnectAsync(NodeAddress node, CancellationToken cancellationToken)
-        => RedisConnection.ConnectAsync(
-            node, new TcpDialer(new HostAddresses(TimeProvider.System), TimeProvider.System), TimeProvider.System, TimeSpan.FromSeconds(30), cancellationToken);
+    {
+        TimeProvider time = TimeProvider.System;
+        return RedisConnection.ConnectAsync(
+            node, new TcpDialer(new HostAddresses(time), time), time, TimeSpan.FromSeconds(30), cancellationToken);
+    }
 }

@@ -34,7 +34,8 @@ public sealed class TcpDialerTests
         using var deaf = new Deaf(s_first);
         var names = new HostAddresses(TimeProvider.System, (_, _) => Task.FromResult<IPAddress[]>([s_second, s_first]));
 
-        Dialed dialed = await new TcpDialer(names, TimeProvider.System).ConnectAsync("redis", deaf.Port, TimeSpan.FromMilliseconds(200), default).WithinDeadline();
+        Dialed dialed = await new TcpDialer(names, TimeProvider.System)
+            .ConnectAsync("redis", deaf.Port, TimeSpan.FromMilliseconds(200), default).WithinDeadline();
         Assert.That(dialed.Fault, Is.EqualTo(DialFault.Silent), dialed.Detail);
     }
 
@@ -68,7 +69,8 @@ public sealed class TcpDialerTests
         var time = new ManualTime();
         var hanging = new TaskCompletionSource<IPAddress[]>();
         int asked = 0;
-        var dialer = new TcpDialer(new HostAddresses(time, (_, _) => ++asked == 1 ? Task.FromResult<IPAddress[]>([s_first]) : hanging.Task), time);
+        var names = new HostAddresses(time, (_, _) => ++asked == 1 ? Task.FromResult<IPAddress[]>([s_first]) : hanging.Task);
+        var dialer = new TcpDialer(names, time);
         (await dialer.ConnectAsync("redis", port, s_long, default).WithinDeadline()).Socket!.Dispose();
 
         time.Advance(TimeSpan.FromMinutes(1));
