@@ -5,17 +5,16 @@ using RedisFailover.IntegrationTests.Harness;
 
 namespace RedisFailover.IntegrationTests;
 
-/// <summary>The program that a section of README.md begins with, to be run as a process of its own.</summary>
+/// <summary>The program that a document begins with, to be run as a process of its own.</summary>
 internal static class ReadmeProgram
 {
     private const string Usings = "global using System; global using System.Threading.Tasks;";
 
     /// <summary>Returns the assembly, with what it needs beside it.</summary>
-    public static string Compile(TemporaryDirectory folder, string title, string shown, string connection)
+    public static string Compile(TemporaryDirectory folder, string document, string shown, string connection)
     {
-        string readme = File.ReadAllText(Path.Combine(Programs.RepositoryRoot, "README.md"));
-        string section = readme[readme.IndexOf($"\n## {title}\n", StringComparison.Ordinal)..];
-        string program = section.Split("```csharp\n")[1].Split("```")[0].Replace(shown, connection, StringComparison.Ordinal);
+        string text = File.ReadAllText(Path.Combine(Programs.RepositoryRoot, document));
+        string program = text.Split("```csharp\n")[1].Split("```")[0].Replace(shown, connection, StringComparison.Ordinal);
         Assert.That(program, Does.Contain(connection));
         string[] assemblies = ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator);
         CSharpCompilation compilation = CSharpCompilation.Create(

@@ -6,17 +6,18 @@ using static RedisFailover.IntegrationTests.ZooKeeper.RealServer;
 
 namespace RedisFailover.IntegrationTests.ZooKeeper;
 
-/// <summary>The program of README's section "ZooKeeper client", compiled and run as a process of its own against the real server.</summary>
+/// <summary>The program that docs/zookeeper-client.md begins with, compiled and run as a process of its own against the real server.</summary>
 [TestFixture]
 public sealed class ReadmeProgramTests
 {
     [Test]
-    public async Task Case_25_the_program_of_the_README_leads_and_after_it_was_stopped_for_longer_than_its_session_it_writes_no_more()
+    public async Task Case_25_the_program_of_the_document_leads_and_after_it_was_stopped_for_longer_than_its_session_it_writes_no_more()
     {
         string root = FreshRoot();
         using var folder = new TemporaryDirectory("readme");
         await using ChildProcess program = await ChildProcess.StartAsync(
-            new ChildProcessOptions("README's program", Programs.Dotnet, [ReadmeProgram.Compile(folder, "ZooKeeper client", "zk1:2181,zk2:2181,zk3:2181/app", Server.ConnectionString + root)])
+            new ChildProcessOptions("README's program", Programs.Dotnet, [ReadmeProgram.Compile(
+                folder, "docs/zookeeper-client.md", "zk1:2181,zk2:2181,zk3:2181/app", Server.ConnectionString + root)])
             {
                 Environment = ImmutableDictionary<string, string?>.Empty.Add("DOTNET_EnableDiagnostics", "0"),
             });
