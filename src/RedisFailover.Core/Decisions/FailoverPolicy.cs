@@ -82,6 +82,18 @@ public sealed record FailoverPolicy
     /// <summary>How long a master may refuse writes because it cannot save (MISCONF) until it is replaced. Default 15 s.</summary>
     public TimeSpan MisconfTimeout { get; init; } = TimeSpan.FromSeconds(15);
 
+    /// <summary>How long a master may answer BUSY (a script that does not end) until it is replaced. Default 15 s.</summary>
+    public TimeSpan BusyTimeout { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>A replica whose link to the master has been down for longer is not offered for reads. Default 10 s; 0: always offered.</summary>
+    public TimeSpan MaxReplicaStaleness { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>After so long without its monitor a registration is forgotten. Default 24 h.</summary>
+    public TimeSpan MonitorAbsence { get; init; } = TimeSpan.FromHours(24);
+
+    /// <summary>How long after an election registered monitors that are missing are waited for. Default 8 s: two session time-outs.</summary>
+    public TimeSpan RegistrationWait { get; init; } = TimeSpan.FromSeconds(8);
+
     /// <summary>
     /// Of replicas with equally much data one that has answered without a break for so long is preferred: a node that dies and
     /// returns every few seconds is not made master while another will do. Default 30 s.

@@ -67,6 +67,21 @@ internal sealed record MonitorOptions
     /// <summary>How long a master may refuse writes because it cannot save until it is replaced. Default 15000 ms, 0 to 1 h.</summary>
     internal TimeSpan MisconfTimeout { get; init; } = TimeSpan.FromMilliseconds(15_000);
 
+    /// <summary>How long a leader's lease holds after its last renewal was sent. Default 500 ms, 100 ms to half of the session time-out.</summary>
+    internal TimeSpan Lease { get; init; } = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>How long a master may answer BUSY (a script that does not end) until it is replaced. Default 15000 ms, 0 to 1 h.</summary>
+    internal TimeSpan BusyTimeout { get; init; } = TimeSpan.FromMilliseconds(15_000);
+
+    /// <summary>A replica whose link has been down for longer is not offered for reads. Default 10000 ms, 0 (always offered) to 1 h.</summary>
+    internal TimeSpan MaxReplicaStaleness { get; init; } = TimeSpan.FromMilliseconds(10_000);
+
+    /// <summary>After so long without its monitor a registration is forgotten. Default 24 h, 1 min to 365 days.</summary>
+    internal TimeSpan MonitorAbsence { get; init; } = TimeSpan.FromHours(24);
+
+    /// <summary>How long after an election missing registered monitors are waited for. Default null: two session time-outs.</summary>
+    internal TimeSpan? RegistrationWait { get; init; }
+
     /// <summary>Among replicas with equally much data those that have answered for so long come first. Default 30000 ms, 0 to 1 h.</summary>
     internal TimeSpan StableTime { get; init; } = TimeSpan.FromMilliseconds(30_000);
 
@@ -106,6 +121,10 @@ internal sealed record MonitorOptions
         WriteMaxLag = WriteMaxLag,
         LoadingTimeout = LoadingTimeout,
         MisconfTimeout = MisconfTimeout,
+        BusyTimeout = BusyTimeout,
+        MaxReplicaStaleness = MaxReplicaStaleness,
+        MonitorAbsence = MonitorAbsence,
+        RegistrationWait = RegistrationWait ?? (2 * SessionTimeout),
         StableTime = StableTime,
         FailoverInterval = FailoverInterval,
         MaxLag = MaxLag,
