@@ -20,6 +20,9 @@ public sealed record Problem(ProblemCode Code, ImmutableArray<string> Subjects, 
     /// <summary>Since when, in UTC; null until whoever keeps the list has added it.</summary>
     public DateTimeOffset? Since { get; init; }
 
+    /// <summary>Since when, on the monotonic clock of the monitor that found it; null: since it was first found. Not written anywhere.</summary>
+    public TimeSpan? From { get; init; }
+
     /// <summary>A problem of some nodes.</summary>
     public static Problem Of(ProblemCode code, string message, params IEnumerable<NodeAddress> nodes)
         => new(code, [.. nodes.Order().Select(n => n.ToString())], message);
@@ -34,6 +37,12 @@ public sealed record Problem(ProblemCode Code, ImmutableArray<string> Subjects, 
         ArgumentNullException.ThrowIfNull(other);
         return Code == other.Code && Subjects.AsSpan().SequenceEqual(other.Subjects.AsSpan());
     }
+
+    /// <summary>Whether two lists are the same for a reader: the same problems, figures in their sentences aside.</summary>
+    public static bool SayTheSame(ImmutableArray<Problem> one, ImmutableArray<Problem> other)
+        => one.Length == other.Length
+            && one.Zip(other).All(p => p.First.IsSameAs(p.Second) && p.First.Severity == p.Second.Severity
+                && Words.SameButForNumbers(p.First.Message, p.Second.Message));
 
     /// <summary>Compares by content, the list included.</summary>
     public bool Equals(Problem? other)

@@ -21,7 +21,10 @@ public static class ProblemCatalogue
 
     /// <summary>A failover or switchover has begun and does not end.</summary>
     public static ProblemCode ChangeStalled { get; } = new(
-        "change-stalled", Critical, "Start the node that it waits for. To go on without it, with loss: redis-failover failover --to NODE --force.");
+        "change-stalled", Critical, "Start the node that it waits for. To go on without it, with loss: redis-failover failover --force.")
+    {
+        Patience = TimeSpan.FromSeconds(2),
+    };
 
     /// <summary>The master lives, but the monitors cannot ask it: wrong credentials, or not a Redis.</summary>
     public static ProblemCode MasterNotWatched { get; } = new(
@@ -67,7 +70,10 @@ public static class ProblemCatalogue
 
     /// <summary>A replica has no link to the master.</summary>
     public static ProblemCode ReplicaLinkDown { get; } = new(
-        "replica-link-down", Warning, "Look at the network between the two, and at masteruser and masterauth on the replica.");
+        "replica-link-down", Warning, "Look at the network between the two, and at masteruser and masterauth on the replica.")
+    {
+        Patience = TimeSpan.FromSeconds(3),
+    };
 
     /// <summary>A replica's data are older than max-replica-staleness: it is not offered for reads.</summary>
     public static ProblemCode ReplicaStale { get; } = new(

@@ -19,6 +19,12 @@ public enum ProblemSeverity
 /// <param name="Advice">What to do, in general.</param>
 public sealed record ProblemCode(string Name, ProblemSeverity Severity, string Advice)
 {
+    /// <summary>
+    /// How long it has to last before it is told, and how long it has to be gone before its end is. Default 1 s: what is over in a
+    /// moment, as in each failover, needs nobody, and what goes to and fro is told once.
+    /// </summary>
+    public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(1);
+
     /// <summary>Two codes are the same when their names are.</summary>
     public bool Equals(ProblemCode? other) => other is not null && Name == other.Name;
 

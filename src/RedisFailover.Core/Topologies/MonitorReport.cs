@@ -20,6 +20,9 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
     /// <summary>Of the leading monitor: what an operator has to look after, once it has lasted for a second; null for nothing, and from the others.</summary>
     public string? Attention { get; init; }
 
+    /// <summary>What is the matter with the monitor itself, the worst first; the cluster's problems stand in <c>R/problems</c>.</summary>
+    public ImmutableArray<Problem> Problems { get; init; } = [];
+
     /// <summary>No opinion on any node.</summary>
     public static MonitorReport None { get; } = new(ImmutableSortedDictionary<NodeAddress, double>.Empty, []);
 
@@ -27,7 +30,9 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
     public bool SaysTheSameAs(MonitorReport other)
     {
         ArgumentNullException.ThrowIfNull(other);
-        return Readiness.SayTheSame(Failover, other.Failover) && Words.SameButForNumbers(Attention, other.Attention) && Unavailable.SetEquals(other.Unavailable) && Available.Keys.SequenceEqual(other.Available.Keys);
+        return Readiness.SayTheSame(Failover, other.Failover) && Words.SameButForNumbers(Attention, other.Attention)
+            && Problem.SayTheSame(Problems, other.Problems)
+            && Unavailable.SetEquals(other.Unavailable) && Available.Keys.SequenceEqual(other.Available.Keys);
     }
 
     /// <summary>Reads <c>{"available":{"h:p":latencySeconds},"unavailable":["h:p"]}</c>; fields that are unknown are skipped.</summary>
@@ -56,6 +61,7 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
                 ? new Readiness(Json.Flag(failover, "possible", What), Json.Addresses(failover, "candidates", What), Json.Text(failover, "reason", What) ?? "")
                 : null,
             Attention = Json.Text(root, "attention", What),
+            Problems = root.TryGetProperty("problems", out JsonElement problems) ? ProblemJson.Parse(problems, What) : [],
         };
     }
 
@@ -86,6 +92,12 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
             if (Attention is { } attention)
             {
                 writer.WriteString("attention", attention);
+            }
+
+            if (!Problems.IsEmpty)
+            {
+                writer.WritePropertyName("problems");
+                ProblemJson.Write(writer, Problems);
             }
 
             writer.WriteEndObject();

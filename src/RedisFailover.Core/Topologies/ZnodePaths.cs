@@ -37,6 +37,9 @@ public sealed record ZnodePaths(string Root)
     /// <summary>The last 100 changes (persistent).</summary>
     public string History => Root + "/history";
 
+    /// <summary>What needs a person, by the leading monitor's word (persistent).</summary>
+    public string Problems => Root + "/problems";
+
     /// <summary>One request of an operator (persistent, sequential; answered in place).</summary>
     public string Request(string id) => Requests + "/" + id;
 

@@ -41,6 +41,9 @@ internal sealed class Coordinator(
     /// <summary>Told when this monitor's view of the nodes has changed, and whether a verdict may depend on that.</summary>
     internal Action<MonitorReport, bool>? ReportChanged { get; set; }
 
+    /// <summary>Keeps what needs a person; null where nobody wants to know.</summary>
+    internal ProblemKeeper? Problems { get; set; }
+
     /// <summary>Told when a node outside the configuration turns out to be the master.</summary>
     internal Action<NodeAddress>? NodeNeeded { get; set; }
 
@@ -131,11 +134,15 @@ internal sealed class Coordinator(
         string? attention = view.Term is null ? null : decision.Warning;
         _attention = Words.SameButForNumbers(_attention.Words, attention) ? _attention with { Words = attention } : (attention, now);
 
+        Readiness? readiness = Readiness.Of(view, policy, now);
+        Problems?.See(view, readiness, decision, now);
+
         // Latencies are refreshed now and then; a change of opinion goes out at once.
         MonitorReport report = view.Report() with
         {
-            Failover = Readiness.Of(view, policy, now),
+            Failover = readiness,
             Attention = now - _attention.Since >= LastingAttention ? _attention.Words : null,
+            Problems = Problems?.Own ?? [],
         };
         if (_reportedAt == TimeSpan.MinValue || !report.SaysTheSameAs(_report) || now - _reportedAt > TimeSpan.FromSeconds(10))
         {

@@ -134,6 +134,15 @@ internal static partial class Log
     [LoggerMessage(53, LogLevel.Warning, "failed: {Action}: {Failure}")]
     internal static partial void ActionFailed(ILogger logger, string action, string failure);
 
+    [LoggerMessage(EventId = 70, Message = "PROBLEM {Code}: {Message}")]
+    internal static partial void ProblemBegins(ILogger logger, LogLevel level, string code, string message);
+
+    [LoggerMessage(71, LogLevel.Information, "problem over: {Code} [{Subjects}], after {Seconds:0.0} s")]
+    internal static partial void ProblemEnds(ILogger logger, string code, string subjects, double seconds);
+
+    [LoggerMessage(72, LogLevel.Warning, "the list of problems could not be written: {Failure}")]
+    internal static partial void ProblemsNotWritten(ILogger logger, string failure);
+
     [LoggerMessage(60, LogLevel.Warning, "the history could not be written ({Entry}): {Failure}")]
     internal static partial void HistoryNotWritten(ILogger logger, string entry, string failure);
 

@@ -107,8 +107,12 @@ internal sealed class MonitorService : BackgroundService
         using var inbox = new RequestInbox(zooKeeper, _paths, _observations.Writer, _clock);
         var executor = new ActionExecutor(_probers, store, inbox, abstention, _observations.Writer, _clock, _logger, _options.ZnodePath, _faultPoint);
         var transitions = new Transitions(_logger, _options.Id);
+        var problems = new ProblemKeeper(_options.Id, policy, _clock, _logger);
+        var problemStore = new ProblemStore(zooKeeper, _paths, problems, _clock, _logger);
+        problems.ClusterChanged = problemStore.Put;
         var coordinator = new Coordinator(policy, executor, _observations, _clock, transitions)
         {
+            Problems = problems,
             ReportChanged = (report, urgent) =>
             {
                 abstention.Sees(policy.Nodes.Count(report.Available.ContainsKey));
@@ -152,7 +156,7 @@ internal sealed class MonitorService : BackgroundService
             registry.PublishAsync(ending.Token),
             registry.WatchPresenceAsync(ending.Token),
             inbox.RunAsync(ending.Token),
-            LeadAsync(coordinator, registry, zooKeeper, abstention, ending.Token),
+            LeadAsync(coordinator, registry, problemStore, zooKeeper, abstention, ending.Token),
         ];
         try
         {
@@ -194,7 +198,12 @@ internal sealed class MonitorService : BackgroundService
 
     /// <summary>Campaigns, leads until the lead is lost, campaigns again; gives the lead up at once when the monitor stops.</summary>
     private async Task LeadAsync(
-        Coordinator coordinator, MonitorRegistry registry, ZooKeeperClient zooKeeper, Abstention abstention, CancellationToken cancellationToken)
+        Coordinator coordinator,
+        MonitorRegistry registry,
+        ProblemStore problems,
+        ZooKeeperClient zooKeeper,
+        Abstention abstention,
+        CancellationToken cancellationToken)
     {
         var election = new LeaderElection(zooKeeper, new LeaderElectionOptions
         {
@@ -213,7 +222,7 @@ internal sealed class MonitorService : BackgroundService
             {
                 using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, leadership.Lost);
                 registry.IsLeading = true;
-                await registry.WatchViewsAsync(either.Token);
+                await Task.WhenAll(registry.WatchViewsAsync(either.Token), problems.WriteAsync(leadership, either.Token));
             }
             finally
             {

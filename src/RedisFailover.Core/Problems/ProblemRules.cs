@@ -1,0 +1,178 @@
+using System.Collections.Immutable;
+using static RedisFailover.ProblemCatalogue;
+
+namespace RedisFailover;
+
+/// <summary>
+/// The problems that can be told from what a monitor knows: one table of rules. What only the decider or the host knows is reported
+/// by them and added here.
+/// </summary>
+public static class ProblemRules
+{
+    private static readonly ImmutableArray<Func<Facts, IEnumerable<Problem>>> OfTheCluster =
+    [
+        WithoutMaster, ChangeThatLasts, UnreachableMaster, MasterThatCannotBeAsked, LoadingMaster, MasterThatCannotSave, ReplicasDemanded,
+        Readiness, TooFew, NodesAway, NodesThatCannotBeAsked, LinksDown, Disagreement,
+    ];
+
+    /// <summary>Of the leading monitor: all problems of the cluster that it knows of.</summary>
+    /// <param name="view">All that it knows.</param>
+    /// <param name="policy">What it goes by.</param>
+    /// <param name="now">The time on its monotonic clock.</param>
+    /// <param name="readiness">Whether a failover would work; null where that is not asked.</param>
+    /// <param name="decision">What it has just decided.</param>
+    public static ImmutableArray<Problem> OfCluster(ClusterView view, FailoverPolicy policy, TimeSpan now, Readiness? readiness, Decision decision)
+    {
+        ArgumentNullException.ThrowIfNull(view);
+        ArgumentNullException.ThrowIfNull(policy);
+        ArgumentNullException.ThrowIfNull(decision);
+        if (view is not { Term: not null, TopologyKnown: true, Topology: { } topology })
+        {
+            return [];
+        }
+
+        var facts = new Facts(view, policy, now, topology, topology.Master is { } master ? view.Node(master) : null, readiness);
+        ImmutableArray<Problem> found = [.. OfTheCluster.SelectMany(rule => rule(facts))];
+        return decision.Warning is { } warning && !found.Any(p => Says(p.Message, warning))
+            ? found.Add(new Problem(NeedsOperator, [], warning))
+            : found;
+    }
+
+    /// <summary>Of any monitor: what is the matter with itself.</summary>
+    public static ImmutableArray<Problem> OfMonitor(string id, ClusterView view, FailoverPolicy policy)
+    {
+        ArgumentNullException.ThrowIfNull(view);
+        ArgumentNullException.ThrowIfNull(policy);
+        ImmutableArray<Problem>.Builder found = ImmutableArray.CreateBuilder<Problem>();
+        if (policy.Nodes.Length > 1 && policy.Nodes.All(n => view.Node(n).Condition == NodeCondition.Unavailable))
+        {
+            NodeView first = policy.Nodes.Select(view.Node).MinBy(n => n.FailingSince ?? TimeSpan.MaxValue)!;
+            found.Add(Problem.OfMonitors(MonitorsBlind, $"{id} reaches none of the {policy.Nodes.Length} nodes ({first.Detail})", id));
+        }
+
+        if (view.ZooKeeperLostAt is { } lost)
+        {
+            found.Add(Problem.OfMonitors(ZooKeeperUnreachable, $"{id} cannot reach ZooKeeper: it replaces no master until it can", id) with { From = lost });
+        }
+
+        return found.ToImmutable();
+    }
+
+    /// <summary>Whether one sentence is in the other, figures aside.</summary>
+    private static bool Says(string text, string other)
+    {
+        (string one, string two) = (WithoutDigits(text), WithoutDigits(other));
+        return one.Contains(two, StringComparison.Ordinal) || two.Contains(one, StringComparison.Ordinal);
+
+        static string WithoutDigits(string text) => string.Concat(text.Where(c => !char.IsAsciiDigit(c)));
+    }
+
+    private static IEnumerable<Problem> WithoutMaster(Facts f)
+        => f.Topology.State == TopologyState.NoMaster ? [Problem.Of(NoMaster, $"there is no master: {f.Topology.Reason}")] : [];
+
+    private static IEnumerable<Problem> ChangeThatLasts(Facts f)
+    {
+        if (f.Topology.IsChangingMaster)
+        {
+            string what = f.Topology.State == TopologyState.FailingOver ? "failover" : "switchover";
+            NodeAddress? from = f.Topology.Intent?.From;
+            yield return Problem.Of(ChangeStalled, $"the {what} from {from?.ToString() ?? "no master"} is not done yet: {f.Topology.Reason}", from is null ? [] : [from])
+                with { From = f.View.Progress?.StartedAt };
+        }
+    }
+
+    private static IEnumerable<Problem> UnreachableMaster(Facts f)
+        => f is { Topology.State: TopologyState.Ok, Master: { Condition: NodeCondition.Unavailable } master }
+            ? [Problem.Of(MasterUnreachable, $"the leading monitor cannot reach master {master.Address} ({master.Detail})", master.Address) with { From = master.GoneSince }]
+            : [];
+
+    private static IEnumerable<Problem> MasterThatCannotBeAsked(Facts f)
+        => f.Master is { Evidence: Evidence.Denied or Evidence.Nonsense } master
+            ? [Problem.Of(MasterNotWatched, $"the monitors cannot ask master {master.Address}: {master.Detail}; no switchover works, and a failover only once it is dead", master.Address)]
+            : [];
+
+    private static IEnumerable<Problem> LoadingMaster(Facts f)
+        => f.Master is { LoadingSince: { } since, Condition: not NodeCondition.Unavailable } master
+            ? [Problem.Of(MasterLoading, $"master {master.Address} is loading its data set; after {Seconds(f.Policy.LoadingTimeout)} a fit replica takes over", master.Address) with { From = since }]
+            : [];
+
+    private static IEnumerable<Problem> MasterThatCannotSave(Facts f)
+        => f.Master is { IsMaster: true, Evidence: null, RefusesWritesSince: { } since, Info: { } info } master
+            ? [Problem.Of(
+                MasterMisconf,
+                $"master {master.Address} refuses writes: {(info.AppendFailed ? "it cannot write its append-only file" : "its last save failed")} (MISCONF)",
+                master.Address) with { From = since }]
+            : [];
+
+    /// <summary>Now, or after a failover: then only where the monitors do not set min-replicas-to-write themselves.</summary>
+    private static IEnumerable<Problem> ReplicasDemanded(Facts f)
+    {
+        if (f.Topology.State != TopologyState.Ok || f.Master is not { IsMaster: true, IsAnswering: true, Info: { } info } master)
+        {
+            yield break;
+        }
+
+        if (info.MinReplicas is { Count: > 0 } demanded && info.Attached.Length < demanded.Count)
+        {
+            yield return Problem.Of(
+                MinReplicasUnmet,
+                $"master {master.Address} refuses writes: {Words.Count(info.Attached.Length, "replica is", "replicas are")} in step, min-replicas-to-write is {demanded.Count}",
+                master.Address);
+        }
+        else if (f.Policy.WriteSafety == WriteSafetyMode.None && f.Readiness is { Candidates: { IsEmpty: false } candidates })
+        {
+            int left = candidates.Length - 1;
+            ImmutableArray<NodeView> refusing = [.. candidates.Select(f.View.Node).Where(n => n.Info?.MinReplicas?.Count > left)];
+            if (refusing.Length == candidates.Length)
+            {
+                yield return Problem.Of(
+                    MinReplicasUnmet,
+                    $"{string.Join(", ", refusing.Select(n => n.Address))} would take over and refuse writes: min-replicas-to-write is "
+                        + $"{refusing.Min(n => n.Info!.MinReplicas!.Count)}, and {Words.Count(left, "replica", "replicas")} would be left",
+                    refusing.Select(n => n.Address));
+            }
+        }
+    }
+
+    private static IEnumerable<Problem> Readiness(Facts f)
+    {
+        if (f.Topology.State != TopologyState.Ok || f.Readiness is not { Possible: false } not || f.View.LiveMonitors < f.Policy.RequiredMonitors
+            || f.Master is { Evidence: Evidence.Denied or Evidence.Nonsense })
+        {
+            yield break;
+        }
+
+        yield return not.Candidates.IsEmpty
+            ? Problem.Of(NoCandidate, $"if master {f.Topology.Master} were lost now, {not.Reason}", f.Policy.Nodes.Where(n => n != f.Topology.Master))
+            : Problem.Of(FailoverHeldBack, $"no failover would take place now: {not.Reason}");
+    }
+
+    private static IEnumerable<Problem> TooFew(Facts f)
+        => f.View.LiveMonitors < f.Policy.RequiredMonitors
+            ? [new Problem(TooFewMonitors, [], $"{Words.Count(f.View.LiveMonitors, "monitor is", "monitors are")} alive, {f.Policy.RequiredMonitors} are required (required-monitors): no failover takes place")]
+            : [];
+
+    private static IEnumerable<Problem> NodesAway(Facts f)
+        => f.Others.Where(n => n is { Condition: NodeCondition.Unavailable, Evidence: not (Evidence.Denied or Evidence.Nonsense) })
+            .Select(n => Problem.Of(NodeUnavailable, $"{n.Address} is unavailable ({n.Detail})", n.Address) with { From = n.GoneSince });
+
+    private static IEnumerable<Problem> NodesThatCannotBeAsked(Facts f)
+        => f.Others.Where(n => n.Evidence is Evidence.Denied or Evidence.Nonsense)
+            .Select(n => Problem.Of(NodeNotWatched, $"the monitors cannot ask {n.Address}: {n.Detail}", n.Address));
+
+    private static IEnumerable<Problem> LinksDown(Facts f)
+        => f.Master is not { IsAnswering: true } master ? []
+            : f.Others.Where(n => n is { IsReplica: true, IsAnswering: true, Info: { LinkUp: false, SyncInProgress: false } } && n.Info.MasterAddress == master.Address)
+                .Select(n => Problem.Of(ReplicaLinkDown, $"replica {n.Address} has no link to master {master.Address}: its data get older", n.Address));
+
+    private static IEnumerable<Problem> Disagreement(Facts f)
+        => Sight.Disagreement(f.View, f.Policy, f.Now, f.Topology) is { } difference ? [new Problem(MonitorsDisagree, [], difference)] : [];
+
+    private static string Seconds(TimeSpan time) => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{time.TotalSeconds:0.###} s");
+
+    private sealed record Facts(ClusterView View, FailoverPolicy Policy, TimeSpan Now, Topology Topology, NodeView? Master, Readiness? Readiness)
+    {
+        /// <summary>The configured nodes but for the master, and for one that is being replaced.</summary>
+        internal IEnumerable<NodeView> Others => Policy.Nodes.Where(n => n != Master?.Address && n != Topology.Intent?.From).Select(View.Node);
+    }
+}
