@@ -2,8 +2,6 @@
 # Builds everything and runs all tests, unit and integration. The last line is the sum: "N passed, N failed".
 # Exit code 0 only when every test passed, none was left out by an accident and at least one ran.
 # Arguments are passed on to dotnet test: scripts/test.sh --filter "FullyQualifiedName~Failover"
-# Without arguments the client and its tests are also built and run against the StackExchange.Redis that most applications have; where
-# that package cannot be fetched, this is said and nothing more.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -39,26 +37,6 @@ for project in UnitTests IntegrationTests; do
   timeout --kill-after=10 700 dotnet test --no-build -c Release "$ROOT/test/RedisFailover.$project" --results-directory "$work/results" \
     --blame-hang --blame-hang-timeout 120s --blame-hang-dump-type none "$@" 2>&1 | tee -a "$log" || status=$?
 done
-
-# In a copy, because both versions build into the same directories. On a slow machine the time is not there for it.
-later=3.2.15
-if (($# == 0 && SECONDS > 450)); then
-  echo "test run: after $SECONDS s the client is not tested against StackExchange.Redis $later as well"
-elif (($# == 0)); then
-  mkdir "$work/later"
-  tar -C "$ROOT" --exclude=bin --exclude=obj --exclude=.git -cf - . | tar -C "$work/later" -xf -
-  if dotnet restore "$work/later/redis-failover-zk.sln" -p:StackExchangeRedisVersion=$later -v quiet >"$work/restore.log" 2>&1; then
-    # That the client compiles and what needs no server; with TEST_LATER_CLIENT=1 what needs real servers as well.
-    for project in UnitTests ${TEST_LATER_CLIENT:+IntegrationTests}; do
-      timeout --kill-after=10 600 dotnet test -c Release "$work/later/test/RedisFailover.$project" -p:StackExchangeRedisVersion=$later \
-        --filter "FullyQualifiedName~$project.Client" --results-directory "$work/results" \
-        --blame-hang --blame-hang-timeout 120s --blame-hang-dump-type none 2>&1 | tee -a "$log" || status=$?
-    done
-  else
-    tail -n 3 "$work/restore.log"
-    echo "test run: StackExchange.Redis $later cannot be fetched here: the client was not tested against it"
-  fi
-fi
 
 # "Passed!  - Failed:     0, Passed:     7, Skipped:     0, Total:     7, Duration: ..."
 read -r passed failed < <(awk '

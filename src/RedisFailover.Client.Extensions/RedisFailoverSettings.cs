@@ -36,9 +36,6 @@ public sealed class RedisFailoverSettings
     /// <inheritdoc cref="FailoverOptions.RetryAmbiguous"/>
     public bool? RetryAmbiguous { get; set; }
 
-    /// <inheritdoc cref="FailoverOptions.ContinueOnThreadPool"/>
-    public bool? ContinueOnThreadPool { get; set; }
-
     /// <inheritdoc cref="FailoverOptions.WhenDisconnected"/>
     public WhenDisconnected? WhenDisconnected { get; set; }
 
@@ -66,7 +63,6 @@ public sealed class RedisFailoverSettings
             ReadFrom = ReadFrom ?? defaults.ReadFrom,
             MaxReplicaLag = MaxReplicaLag,
             RetryAmbiguous = RetryAmbiguous ?? defaults.RetryAmbiguous,
-            ContinueOnThreadPool = ContinueOnThreadPool ?? defaults.ContinueOnThreadPool,
             WhenDisconnected = WhenDisconnected ?? defaults.WhenDisconnected,
             TopologyCacheFile = TopologyCacheFile,
             PreferNode = Zone is { } zone && Zones.TryGetValue(zone, out string[]? near) ? Preferring([.. near.Select(NodeAddress.Parse)]) : null,

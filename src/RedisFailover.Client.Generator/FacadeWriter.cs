@@ -62,10 +62,10 @@ internal static class FacadeWriter
         var code = new StringBuilder(Header);
         code.Append("namespace ").Append(@namespace).AppendLine(";").AppendLine();
         code.AppendLine("partial class RoutingTable").AppendLine("{");
-        code.AppendLine("    private static partial (CommandClass Class, string Member, bool IsLater, string[] Commands)[] Rows() =>").AppendLine("    [");
+        code.AppendLine("    private static partial (CommandClass Class, string Member, string[] Commands)[] Rows() =>").AppendLine("    [");
         foreach (RoutingTable.Row row in table.Rows)
         {
-            code.AppendLine($"        (CommandClass.{row.Class}, \"{row.Member}\", {(row.IsLater ? "true" : "false")}, [{string.Join(", ", row.Commands.Select(c => $"\"{c}\""))}]),");
+            code.AppendLine($"        (CommandClass.{row.Class}, \"{row.Member}\", [{string.Join(", ", row.Commands.Select(c => $"\"{c}\""))}]),");
         }
 
         return code.AppendLine("    ];").AppendLine("}").ToString();

@@ -5,8 +5,7 @@ using Microsoft.CodeAnalysis.Text;
 namespace RedisFailover.Client.Generator;
 
 /// <summary>
-/// routing.txt as data. A line is "class member [COMMAND ...]"; "-" stands for no member, "+" before one says that the oldest
-/// StackExchange.Redis lacks it. What is not listed writes.
+/// routing.txt as data. A line is "class member [COMMAND ...]"; "-" stands for no member. What is not listed writes.
 /// </summary>
 internal sealed class RoutingTable : IEquatable<RoutingTable>
 {
@@ -55,13 +54,13 @@ internal sealed class RoutingTable : IEquatable<RoutingTable>
             string? kind = words[0] switch { "read" => "Read", "either" => "Either", "write" => "Write", _ => null };
             if (kind is null || words.Length < 2)
             {
-                rows.Add(new Row("?", text, false, Array.Empty<string>()));
+                rows.Add(new Row("?", text, Array.Empty<string>()));
                 continue;
             }
 
             var commands = new string[words.Length - 2];
             Array.Copy(words, 2, commands, 0, commands.Length);
-            rows.Add(new Row(kind, words[1].TrimStart('+'), words[1][0] == '+', commands));
+            rows.Add(new Row(kind, words[1], commands));
         }
 
         return new RoutingTable(source.ToString(), rows);
@@ -75,19 +74,16 @@ internal sealed class RoutingTable : IEquatable<RoutingTable>
 
     internal sealed class Row
     {
-        public Row(string kind, string member, bool isLater, string[] commands)
+        public Row(string kind, string member, string[] commands)
         {
             Class = kind;
             Member = member;
-            IsLater = isLater;
             Commands = commands;
         }
 
         public string Class { get; }
 
         public string Member { get; }
-
-        public bool IsLater { get; }
 
         public string[] Commands { get; }
     }

@@ -77,7 +77,7 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
     public static Task<FailoverConnection> ConnectAsync(string zooKeeper, FailoverOptions? options = null, CancellationToken cancellationToken = default)
     {
         options = (options ?? new FailoverOptions()).Validate();
-        return ConnectAndRehearseAsync(new ZooKeeperTopologySource(ZooKeeperConnectionString.Parse(zooKeeper), options), options, cancellationToken);
+        return ConnectAndWarmUpAsync(new ZooKeeperTopologySource(ZooKeeperConnectionString.Parse(zooKeeper), options), options, cancellationToken);
     }
 
     /// <summary>
@@ -194,10 +194,10 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
         }
     }
 
-    private static async Task<FailoverConnection> ConnectAndRehearseAsync(ITopologySource source, FailoverOptions options, CancellationToken cancellationToken)
+    private static async Task<FailoverConnection> ConnectAndWarmUpAsync(ITopologySource source, FailoverOptions options, CancellationToken cancellationToken)
     {
         FailoverConnection connection = await ConnectAsync(source, options, cancellationToken).ConfigureAwait(false);
-        Rehearsal.Begin();
+        Warmup.Begin();
         return connection;
     }
 

@@ -7,7 +7,7 @@ namespace RedisFailover.Client;
 /// <summary>How a <see cref="FailoverConnection"/> behaves. Every setting has a default that suits most; change them with <c>with</c>.</summary>
 public sealed record FailoverOptions
 {
-    /// <summary>The Redis ACL user. Default null: the user "default". Needs StackExchange.Redis 2.x or later.</summary>
+    /// <summary>The Redis ACL user. Default null: the user "default".</summary>
     public string? User { get; init; }
 
     /// <summary>The Redis password. Default null: none. Never logged.</summary>
@@ -61,14 +61,6 @@ public sealed record FailoverOptions
     public bool RetryAmbiguous { get; init; }
 
     /// <summary>
-    /// Whether each awaiting caller continues on the thread pool, independently of the others, after an asynchronous call. Default true.
-    /// With StackExchange.Redis 1.2.6 alone: there the callers would else continue one after the other on one thread, now and then on the
-    /// one that reads the socket, and if one of them blocks on Redis, the connection stalls until a timeout. False is for callers that
-    /// never block after an await. Later versions do not need it and ignore it.
-    /// </summary>
-    public bool ContinueOnThreadPool { get; init; } = true;
-
-    /// <summary>
     /// What becomes of writes while ZooKeeper cannot be reached. Default <see cref="WhenDisconnected.Serve"/>.
     /// </summary>
     public WhenDisconnected WhenDisconnected { get; init; }
@@ -92,7 +84,7 @@ public sealed record FailoverOptions
     /// <summary>The source of time. Default <see cref="TimeProvider.System"/>; tests give their own.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 
-    /// <summary>Whether figures and traces (<see cref="FailoverDiagnostics"/>) tell of it. False for the <see cref="Rehearsal"/>, which nobody shall take for real.</summary>
+    /// <summary>Whether figures and traces (<see cref="FailoverDiagnostics"/>) tell of it. False for the <see cref="Warmup"/>, which nobody shall take for real.</summary>
     internal bool IsTold { get; init; } = true;
 
     /// <summary>Every setting but the password.</summary>
@@ -125,9 +117,6 @@ public sealed record FailoverOptions
             TopologyCacheFile is "" ? Wrong(nameof(TopologyCacheFile), "empty", "a path, or null") : null,
             TopologyCacheFile is { Length: > 0 } file && FileKind.Fault(file) is { } fault
                 ? Wrong(nameof(TopologyCacheFile), $"\"{file.Replace("\0", "\\0", StringComparison.Ordinal)}\", {fault}", "the path of a regular file, which need not exist yet, or null")
-                : null,
-            User is not null && !StackExchangeVersion.KnowsUsers
-                ? Wrong(nameof(User), User, "none: this StackExchange.Redis knows no ACL user names, 2.x and later do")
                 : null,
         ];
         return problems.OfType<string>().Select(problem => prefix + problem);

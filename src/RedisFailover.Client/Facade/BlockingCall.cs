@@ -9,7 +9,7 @@ internal struct BlockingCall(NodeSet nodes, CommandClass kind, CommandFlags flag
     private Retries? _retries;
 
     /// <summary>The caller's flags without the role: the node is chosen already, and its multiplexer would judge them by its own idea of itself.</summary>
-    public readonly CommandFlags Flags => flags & ~StackExchangeVersion.RoleMask;
+    public readonly CommandFlags Flags => flags.WithoutRole();
 
     /// <summary>The node for the first attempt, which the caller makes in its own place.</summary>
     public IDatabase Target(int database)
@@ -24,7 +24,7 @@ internal struct BlockingCall(NodeSet nodes, CommandClass kind, CommandFlags flag
         Retries retries = (_retries ?? NewRetries()).After(_node);
         (CommandFlags wanted, CommandFlags sent) = (flags, Flags);
         T result = default!;
-        Repeating.Run(retries, failure, () => result = send(retries.Node(wanted).Database(database), sent));
+        RetryLoop.Run(retries, failure, () => result = send(retries.Node(wanted).Database(database), sent));
         return result;
     }
 

@@ -20,6 +20,14 @@ internal sealed partial class FailoverBatch(NodeSet nodes, int db, object? async
     }
 
     // Inside MULTI such commands do not block; here they would.
+    int IDatabaseAsync.Database => DatabaseNumber;
+
+    Task<bool> IDatabaseAsync.LockReleaseAsync(RedisKey key, RedisValue value, CommandFlags flags)
+        => RunAsync<LockCall, bool>(LockCall.Release(key, value), CommandClass.Write, flags);
+
+    Task<bool> IDatabaseAsync.LockExtendAsync(RedisKey key, RedisValue value, TimeSpan expiry, CommandFlags flags)
+        => RunAsync<LockCall, bool>(LockCall.Extend(key, value, expiry), CommandClass.Write, flags);
+
     Task<RedisResult> IDatabaseAsync.ExecuteAsync(string command, params object[] args)
         => ((IDatabaseAsync)this).ExecuteAsync(command, args, CommandFlags.None);
 
@@ -58,7 +66,7 @@ internal sealed partial class FailoverBatch(NodeSet nodes, int db, object? async
             foreach (QueuedCall call in calls)
             {
                 Exception? failure = await call.ReplyAsync().ConfigureAwait(false);
-                if (failure is not null && Failures.JudgeCall(failure) == Outcome.NotApplied)
+                if (failure is not null && Failures.Judge(failure) == Outcome.NotApplied)
                 {
                     unapplied.Add(call);
                     last = failure;

@@ -6,11 +6,11 @@ namespace RedisFailover.Client;
 internal sealed partial class FailoverDatabase
 {
     /// <summary>The multiplexer of the node that is master now; not to be kept, it does not follow a failover.</summary>
-    NodeMultiplexer IRedisAsync.Multiplexer => _nodes.Master().Multiplexer;
+    IConnectionMultiplexer IRedisAsync.Multiplexer => _nodes.Master().Multiplexer;
 
     /// <summary>Whether a read with these flags would find a node now; does not wait for one.</summary>
     bool IDatabaseAsync.IsConnected(RedisKey key, CommandFlags flags)
-        => _nodes.Current.NodeFor(CommandClass.Either, flags) is { } node && node.Database(_db).IsConnected(key, flags & ~StackExchangeVersion.RoleMask);
+        => _nodes.Current.NodeFor(CommandClass.Either, flags) is { } node && node.Database(_db).IsConnected(key, flags.WithoutRole());
 
     RedisResult IDatabase.Execute(string command, params object[] args) => ((IDatabase)this).Execute(command, args, CommandFlags.None);
 
@@ -54,6 +54,18 @@ internal sealed partial class FailoverDatabase
     Task<RedisResult> IDatabaseAsync.ScriptEvaluateAsync(string script, RedisKey[]? keys, RedisValue[]? values, CommandFlags flags)
         => RunAsync<ScriptEvaluateAsyncCall1, RedisResult>(new ScriptEvaluateAsyncCall1(script, keys, values, flags), ClassOfScript(flags), flags);
 
+    bool IDatabase.LockRelease(RedisKey key, RedisValue value, CommandFlags flags)
+        => Waiting.For(((IDatabaseAsync)this).LockReleaseAsync(key, value, flags), _nodes.Options);
+
+    Task<bool> IDatabaseAsync.LockReleaseAsync(RedisKey key, RedisValue value, CommandFlags flags)
+        => RunAsync<LockCall, bool>(LockCall.Release(key, value), CommandClass.Write, flags);
+
+    bool IDatabase.LockExtend(RedisKey key, RedisValue value, TimeSpan expiry, CommandFlags flags)
+        => Waiting.For(((IDatabaseAsync)this).LockExtendAsync(key, value, expiry, flags), _nodes.Options);
+
+    Task<bool> IDatabaseAsync.LockExtendAsync(RedisKey key, RedisValue value, TimeSpan expiry, CommandFlags flags)
+        => RunAsync<LockCall, bool>(LockCall.Extend(key, value, expiry), CommandClass.Write, flags);
+
     IBatch IDatabase.CreateBatch(object? asyncState) => new FailoverBatch(_nodes, _db, asyncState);
 
     ITransaction IDatabase.CreateTransaction(object? asyncState) => new FailoverTransaction(_nodes, _db, asyncState);
@@ -76,7 +88,7 @@ internal sealed partial class FailoverDatabase
     // Only the caller knows that a script, or a command that is not in the table, reads. If it writes after all, the replica
     // refuses it and it goes to the master.
     private static CommandClass ClassOfScript(CommandFlags flags)
-        => (flags & StackExchangeVersion.RoleMask) is StackExchangeVersion.PreferReplica or StackExchangeVersion.DemandReplica
+        => flags.Role() is CommandFlags.PreferReplica or CommandFlags.DemandReplica
             ? CommandClass.Unsure
             : CommandClass.Write;
 }

@@ -29,6 +29,8 @@ internal sealed partial class FailoverDatabase : IDatabase
 
     int IDatabase.Database => _nodes.DatabaseNumber(_db);
 
+    int IDatabaseAsync.Database => _nodes.DatabaseNumber(_db);
+
     /// <summary>The same database for calls that may be applied twice.</summary>
     public FailoverDatabase Idempotent() => _whenAmbiguous == WhenAmbiguous.Repeat ? this : new FailoverDatabase(_nodes, _db, _asyncState, WhenAmbiguous.Repeat);
 
@@ -55,15 +57,10 @@ internal sealed partial class FailoverDatabase : IDatabase
         await ((Task)sent).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (!sent.IsCompletedSuccessfully)
         {
-            // This may be the socket's reader, or the thread that closes a multiplexer.
+            // This may be the thread that closes a multiplexer.
             await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
             sent = AgainAsync<T>(call, kind, flags, node, sent);
             await ((Task)sent).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        }
-        else if (_nodes.Options.ContinueOnThreadPool && !StackExchangeVersion.MayBlock(node.Multiplexer))
-        {
-            // Rarely, as long as nobody subscribes: the caller continues elsewhere.
-            await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         }
 
         // Completed: this blocks nothing, and throws the failure as it is.
@@ -72,12 +69,12 @@ internal sealed partial class FailoverDatabase : IDatabase
 
     /// <summary>
     /// Sends it until it is answered, or judged. The call is boxed here: a copy of this for each kind of call would have to be compiled in
-    /// the middle of the first failover, and one for each type of result has been by then, see <see cref="Rehearsal"/>.
+    /// the middle of the first failover, and one for each type of result has been by then, see <see cref="Warmup"/>.
     /// </summary>
     private async Task<T> AgainAsync<T>(ICall<T> call, CommandClass kind, CommandFlags flags, LiveNode? node, Task<T>? sent)
     {
         Retries retries = new Retries(_nodes, kind, _whenAmbiguous).After(node);
-        await Repeating.RunAsync(
+        await RetryLoop.RunAsync(
             retries,
             sent is null ? null : sent.Exception?.InnerException ?? new TaskCanceledException(sent),
             async () =>
@@ -86,7 +83,7 @@ internal sealed partial class FailoverDatabase : IDatabase
                 sent = Send(call, next, flags);
                 await ((Task)sent).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
-                // This may be the socket's reader, or the thread that closes a multiplexer.
+                // This may be the thread that closes a multiplexer.
                 await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
                 await sent.ConfigureAwait(false);
             }).ConfigureAwait(false);
@@ -98,8 +95,7 @@ internal sealed partial class FailoverDatabase : IDatabase
     {
         try
         {
-            Task<T> sent = call.SendAsync(node.Database(_db), flags & ~StackExchangeVersion.RoleMask);
-            return IsTransaction(call) ? node.EndsAsync(sent, _nodes.Options.TimeProvider) : sent;
+            return call.SendAsync(node.Database(_db), flags.WithoutRole());
         }
         catch (Exception failure)
         {
@@ -112,17 +108,13 @@ internal sealed partial class FailoverDatabase : IDatabase
     {
         try
         {
-            Task<T> sent = call.SendAsync(node.Database(_db), flags & ~StackExchangeVersion.RoleMask);
-            return IsTransaction(call) ? node.EndsAsync(sent, _nodes.Options.TimeProvider) : sent;
+            return call.SendAsync(node.Database(_db), flags.WithoutRole());
         }
         catch (Exception failure)
         {
             return Task.FromException<T>(failure);
         }
     }
-
-    // The library sends these with a condition. Known when the code is compiled: other calls do not look.
-    private static bool IsTransaction<TCall>(TCall call) => call is LockReleaseAsyncCall1 or LockExtendAsyncCall1;
 
     private Task<T> WithState<T>(Task<T> task) => _asyncState is null ? task : StatefulAsync(task, _asyncState);
 
@@ -141,7 +133,7 @@ internal sealed partial class FailoverDatabase : IDatabase
     private IDatabase Direct(CommandClass kind, ref CommandFlags flags, out LiveNode node)
     {
         node = _nodes.Current.NodeFor(kind, flags) ?? _nodes.NodeFor(kind, flags, new Retries(_nodes, kind, _whenAmbiguous));
-        flags &= ~StackExchangeVersion.RoleMask;
+        flags = flags.WithoutRole();
         return node.Database(_db);
     }
 

@@ -25,6 +25,12 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
         return _bound.Value.Transaction.AddCondition(condition);
     }
 
+    ConditionResult ITransactionAsync.AddCondition(Condition condition) => ((ITransaction)this).AddCondition(condition);
+
+    Task<bool> ITransactionAsync.ExecuteAsync(CommandFlags flags) => ((ITransaction)this).ExecuteAsync(flags);
+
+    bool ITransactionAsync.WasWatchConflict => _last?.WasWatchConflict ?? false;
+
     bool ITransaction.Execute(CommandFlags flags)
     {
         Task<bool> executing = ExecuteAsync(Take(), flags);
@@ -42,6 +48,14 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
     Task<bool> ITransaction.ExecuteAsync(CommandFlags flags) => ExecuteAsync(Take(), flags);
 
     void IBatch.Execute() => ((ITransaction)this).Execute(CommandFlags.None);
+
+    int IDatabaseAsync.Database => DatabaseNumber;
+
+    Task<bool> IDatabaseAsync.LockReleaseAsync(RedisKey key, RedisValue value, CommandFlags flags)
+        => RunAsync<LockCall, bool>(LockCall.Release(key, value), CommandClass.Write, flags);
+
+    Task<bool> IDatabaseAsync.LockExtendAsync(RedisKey key, RedisValue value, TimeSpan expiry, CommandFlags flags)
+        => RunAsync<LockCall, bool>(LockCall.Extend(key, value, expiry), CommandClass.Write, flags);
 
     Task<RedisResult> IDatabaseAsync.ExecuteAsync(string command, params object[] args)
         => ((IDatabaseAsync)this).ExecuteAsync(command, args, CommandFlags.None);
@@ -63,7 +77,7 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
             {
                 node = _nodes.Current.Master
                     ?? await _nodes.NodeForAsync(CommandClass.Write, CommandFlags.None, retries ??= new Retries(_nodes, CommandClass.Write)).ConfigureAwait(false);
-                return await ExecuteAsync(calls, node, flags & ~StackExchangeVersion.RoleMask).ConfigureAwait(false);
+                return await ExecuteAsync(calls, node, flags.WithoutRole()).ConfigureAwait(false);
             }
             catch (Exception failure) when (node is not null && _bound is null && (Failures.Judge(failure) == Outcome.NotApplied || (!discarded && Failures.IsDiscarded(failure))))
             {
@@ -72,7 +86,8 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
                 discarded |= Failures.IsDiscarded(failure);
                 try
                 {
-                    await (retries ??= new Retries(_nodes, CommandClass.Write)).AfterAsync(failure, node).ConfigureAwait(false);
+                    Exception judged = Failures.IsDiscarded(failure) ? new NotAppliedException($"{node.Address} discarded it: {failure.Message}", node.Address, failure) : failure;
+                    await (retries ??= new Retries(_nodes, CommandClass.Write)).AfterAsync(judged, node).ConfigureAwait(false);
                 }
                 catch (Exception final)
                 {
@@ -105,7 +120,9 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
         bool committed;
         try
         {
-            committed = await node.EndsAsync(transaction.ExecuteAsync(flags), _nodes.Options.TimeProvider).ConfigureAwait(false);
+            committed = _bound is null
+                ? await transaction.ExecuteAsync(flags).ConfigureAwait(false)
+                : await ConditionalAsync(transaction, node, flags).ConfigureAwait(false);
         }
         catch (RedisServerException failure) when (Failures.IsDiscarded(failure))
         {
@@ -123,9 +140,6 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
             throw;
         }
 
-        // This may be the socket's reader: the caller continues elsewhere.
-        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-
         foreach (QueuedCall call in calls)
         {
             if (await call.ReplyAsync().ConfigureAwait(false) is { } failure)
@@ -136,6 +150,20 @@ internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object?
         }
 
         return committed;
+    }
+
+    /// <summary>
+    /// The library waits for the replies to the conditions on the thread that sends, for SyncTimeout at most, and takes none for one that does
+    /// not hold: it answers False, and nothing was applied.
+    /// </summary>
+    private async Task<bool> ConditionalAsync(ITransaction transaction, LiveNode node, CommandFlags flags)
+    {
+        TimeProvider time = _nodes.Options.TimeProvider;
+        long since = time.GetTimestamp();
+        bool committed = await Task.Run(() => transaction.ExecuteAsync(flags)).ConfigureAwait(false);
+        return committed || (time.GetElapsedTime(since) < _nodes.Options.OperationTimeout * 0.9 && !node.Broken.IsCompleted)
+            ? committed
+            : throw new NotAppliedException($"{node.Address} did not say whether the conditions hold. The transaction was not applied.", node.Address);
     }
 
     private static async Task<bool> IsReplicaAsync(LiveNode node)

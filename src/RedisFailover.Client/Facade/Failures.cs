@@ -18,45 +18,47 @@ internal enum Outcome
 /// <summary>The one place that reads StackExchange.Redis' exceptions.</summary>
 internal static class Failures
 {
-    // The node's state, not the command, is at fault: another node, or the same one later, takes the call.
-    private static readonly string[] s_refusals = ["READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS", "UNBLOCKED"];
-
     public static Outcome Judge(Exception failure) => failure switch
     {
-        RedisServerException server => Array.Exists(s_refusals, word => Starts(server, word)) ? Outcome.NotApplied : Outcome.CommandFailed,
+        RedisServerException server => IsRefusal(server) ? Outcome.NotApplied : Outcome.CommandFailed,
         RedisConnectionException connection => Judge(connection),
 
         // Also one that was still waiting to be sent: it stays in the queue and may be sent after all.
         RedisTimeoutException => Outcome.Ambiguous,
-        RedisCommandException command => StackExchangeVersion.IsRefusedForRole(command) ? Outcome.NotApplied : Outcome.CommandFailed,
+        RedisCommandException command => IsRefusedForRole(command) ? Outcome.NotApplied : Outcome.CommandFailed,
 
-        // A closed multiplexer refuses before it sends (1.2.6) and cancels what it had sent (3.x); nobody else cancels its tasks.
+        // A closed multiplexer refuses before it sends, and cancels what it had sent; nobody else cancels its tasks.
         ObjectDisposedException => Outcome.NotApplied,
         NotAppliedException => Outcome.NotApplied,
         OperationCanceledException => Outcome.Ambiguous,
 
-        // 3.x hands on what its closed socket said, to a call that it had sent.
+        // What a closed socket said, to a call that had been sent.
         IOException => Outcome.Ambiguous,
         _ => Outcome.CommandFailed,
     };
 
-    public static bool IsReadOnly(Exception failure) => failure is RedisServerException server && Starts(server, "READONLY");
+    public static bool IsReadOnly(Exception failure) => failure is RedisServerException server && IsReadOnly(server);
 
     /// <summary>EXEC was refused because a command before it was: nothing was applied.</summary>
-    public static bool IsDiscarded(Exception failure) => failure is RedisServerException server && Starts(server, "EXECABORT");
-
-    /// <summary>
-    /// The same for a call that is no transaction of the caller's: one that the library wraps in MULTI and EXEC (LockRelease, LockExtend)
-    /// was not applied when EXEC is refused. Why it was is lost; it is the node's state in all likelihood, such a call is never malformed.
-    /// </summary>
-    public static Outcome JudgeCall(Exception failure)
-        => IsDiscarded(failure) ? Outcome.NotApplied : Judge(failure);
+    public static bool IsDiscarded(Exception failure) => failure is RedisServerException { Kind: RedisErrorKind.ExecAbort };
 
     private static Outcome Judge(RedisConnectionException failure)
-        => failure.CommandStatus == CommandStatus.WaitingToBeSent
+        => failure.CommandStatus is CommandStatus.WaitingToBeSent or CommandStatus.WaitingInBacklog
             || failure.FailureType is ConnectionFailureType.UnableToResolvePhysicalConnection or ConnectionFailureType.UnableToConnect
             ? Outcome.NotApplied
             : Outcome.Ambiguous;
 
-    private static bool Starts(RedisServerException failure, string word) => failure.Message.StartsWith(word, StringComparison.Ordinal);
+    // The node's state, not the command, is at fault: another node, or the same one later, takes the call.
+    private static bool IsRefusal(RedisServerException failure)
+        => failure.Kind is RedisErrorKind.Loading or RedisErrorKind.MasterDown or RedisErrorKind.NoReplicas or RedisErrorKind.Busy
+            || IsReadOnly(failure)
+            || failure.Message.StartsWith("UNBLOCKED", StringComparison.Ordinal);
+
+    // Before Redis 7 what a command in a script was told stands in the middle of the script's own error.
+    private static bool IsReadOnly(RedisServerException failure)
+        => failure.Kind == RedisErrorKind.ReadOnly || failure.Message.Contains(": -READONLY ", StringComparison.Ordinal);
+
+    /// <summary>What a multiplexer throws, before sending, for a write to a node that it believes to be a replica.</summary>
+    private static bool IsRefusedForRole(RedisCommandException failure)
+        => failure.Message.StartsWith("Command cannot be issued to a replica", StringComparison.Ordinal);
 }

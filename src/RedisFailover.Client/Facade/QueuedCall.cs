@@ -23,7 +23,7 @@ internal sealed class QueuedCall<TCall, T>(TCall call, CommandFlags flags, objec
 
     public Task<T> Result => _result.Task;
 
-    public override void Send(IDatabaseAsync target) => _sent = call.SendAsync(target, flags & ~StackExchangeVersion.RoleMask);
+    public override void Send(IDatabaseAsync target) => _sent = call.SendAsync(target, flags.WithoutRole());
 
     public override async Task<Exception?> ReplyAsync()
     {

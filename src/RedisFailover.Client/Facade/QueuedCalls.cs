@@ -11,7 +11,9 @@ internal abstract partial class QueuedCalls(NodeSet nodes, int db, object? async
     private readonly Lock _gate = new();
     private List<QueuedCall> _calls = [];
 
-    NodeMultiplexer IRedisAsync.Multiplexer => _nodes.Master().Multiplexer;
+    private protected int DatabaseNumber => _nodes.DatabaseNumber(_db);
+
+    IConnectionMultiplexer IRedisAsync.Multiplexer => _nodes.Master().Multiplexer;
 
     Task<TimeSpan> IRedisAsync.PingAsync(CommandFlags flags) => RunAsync<PingAsyncCall1, TimeSpan>(new PingAsyncCall1(flags), CommandClass.Write, flags);
 

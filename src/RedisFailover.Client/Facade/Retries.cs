@@ -20,7 +20,7 @@ internal enum WhenAmbiguous
 /// the caller is told in the end. Its deadline, <see cref="FailoverOptions.WriteWait"/>, runs from the first failure, so that
 /// calls which succeed at once never look at a clock.
 /// </summary>
-/// <remarks>The loop is Polly's for single calls, see <see cref="Repeating"/>; a batch or transaction has one of its own, what it sends again changes.</remarks>
+/// <remarks>The loop is Polly's for single calls, see <see cref="RetryLoop"/>; a batch or transaction has one of its own, what it sends again changes.</remarks>
 internal sealed class Retries(NodeSet nodes, CommandClass kind, WhenAmbiguous whenAmbiguous = WhenAmbiguous.Tell)
 {
     private static readonly Backoff s_backoff = new(TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(50));
@@ -48,7 +48,7 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, WhenAmbiguous wh
 
     /// <summary>The caller's flags, or those for the master once a replica has refused the call as a write.</summary>
     public CommandFlags Redirect(CommandFlags flags)
-        => _needsMaster ? (flags & ~StackExchangeVersion.RoleMask) | CommandFlags.DemandMaster : flags;
+        => _needsMaster ? flags.WithoutRole() | CommandFlags.DemandMaster : flags;
 
     /// <summary>The node for the next attempt; waits while there is none.</summary>
     /// <exception cref="NotAppliedException">None came until the deadline.</exception>
@@ -92,7 +92,7 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, WhenAmbiguous wh
     public bool IsRepeatable(Exception failure)
     {
         // Without a node nothing was sent: waiting for one has ended for good.
-        Outcome outcome = _sentTo is null ? Outcome.CommandFailed : Failures.JudgeCall(failure);
+        Outcome outcome = _sentTo is null ? Outcome.CommandFailed : Failures.Judge(failure);
         if (outcome == Outcome.CommandFailed)
         {
             return false;

@@ -34,8 +34,8 @@ internal static partial class RoutingTable
         .Where(command => !s_commands.ContainsKey(command))
         .ToFrozenSet(StringComparer.OrdinalIgnoreCase);
 
-    /// <summary>The rows of the table, in its order. The oldest StackExchange.Redis that the client compiles against lacks the later members.</summary>
-    public static IReadOnlyList<(CommandClass Class, string Member, bool IsLater, string[] Commands)> All { get; } = Rows();
+    /// <summary>The rows of the table, in its order.</summary>
+    public static IReadOnlyList<(CommandClass Class, string Member, string[] Commands)> All { get; } = Rows();
 
     /// <summary>The class of a Redis command; what is not listed writes.</summary>
     public static CommandClass Of(string command) => s_commands.GetValueOrDefault(command, CommandClass.Write);
@@ -43,5 +43,5 @@ internal static partial class RoutingTable
     /// <summary>Whether it is known to write, or to belong to the master; false for what is not listed, and for scripts.</summary>
     public static bool IsKnownWrite(string command) => s_writes.Contains(command);
 
-    private static partial (CommandClass Class, string Member, bool IsLater, string[] Commands)[] Rows();
+    private static partial (CommandClass Class, string Member, string[] Commands)[] Rows();
 }

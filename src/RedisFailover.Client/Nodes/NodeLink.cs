@@ -154,7 +154,7 @@ internal sealed class NodeLink : IAsyncDisposable
         }
         finally
         {
-            // Now that nobody sends to it any more.
+            // Once nobody is sent to it any more: its calls end now, and go to another node.
             live.Close();
         }
 
@@ -185,7 +185,6 @@ internal sealed class NodeLink : IAsyncDisposable
         try
         {
             ConnectionMultiplexer multiplexer = await ConnectionMultiplexer.ConnectAsync(configuration).ConfigureAwait(false);
-            StackExchangeVersion.Configure(multiplexer, _options.ContinueOnThreadPool);
             var live = new LiveNode(Address, multiplexer);
             try
             {
@@ -207,7 +206,7 @@ internal sealed class NodeLink : IAsyncDisposable
         }
         catch (Exception failure) when (failure is RedisConnectionException or RedisTimeoutException or SocketException)
         {
-            return (null, StackExchangeVersion.WithoutAdvice(failure.Message));
+            return (null, WithoutAdvice(failure.Message));
         }
     }
 
@@ -256,7 +255,7 @@ internal sealed class NodeLink : IAsyncDisposable
     {
         TimeProvider time = _options.TimeProvider;
         TimeSpan look = _options.OperationTimeout / 20;
-        long answered = StackExchangeVersion.Answered(live.Multiplexer);
+        long answered = live.Answered;
         long since = time.GetTimestamp();
         while (true)
         {
@@ -272,7 +271,7 @@ internal sealed class NodeLink : IAsyncDisposable
                 return true;
             }
 
-            if (StackExchangeVersion.Answered(live.Multiplexer) is var now && now > answered)
+            if (live.Answered is var now && now > answered)
             {
                 answered = now;
                 since = time.GetTimestamp();
@@ -299,7 +298,18 @@ internal sealed class NodeLink : IAsyncDisposable
         // Nobody but the topology says who is master: no tie-break keys, no gossip over pub/sub.
         configuration.TieBreaker = "";
         configuration.ConfigurationChannel = "";
-        StackExchangeVersion.Configure(configuration, _options.User, timeout);
+        configuration.User = _options.User;
+        configuration.IncludeDetailInExceptions = false;
+
+        // A call on a lost connection fails at once, so that it can go to another node, and does not queue for this one.
+        configuration.BacklogPolicy = BacklogPolicy.FailFast;
+
+        // Counted from the queueing: whether the node answers is what counts, and the watch sees to that.
+        configuration.AsyncTimeout = int.MaxValue;
         return configuration;
     }
+
+    /// <summary>Without what it advises: that concerns options which are not the application's to set.</summary>
+    private static string WithoutAdvice(string message)
+        => message.IndexOf(" To allow this multiplexer to continue", StringComparison.Ordinal) is > 0 and var advice ? message[..advice] : message;
 }

@@ -52,7 +52,7 @@ internal sealed class Snapshot
     /// <exception cref="ArgumentException">A write that demands a replica.</exception>
     public LiveNode? NodeFor(CommandClass kind, CommandFlags flags)
     {
-        CommandFlags role = flags & StackExchangeVersion.RoleMask;
+        CommandFlags role = flags.Role();
         if (role == CommandFlags.None)
         {
             return kind == CommandClass.Write ? Master : InTurn(_readers);
@@ -65,13 +65,13 @@ internal sealed class Snapshot
 
         if (kind == CommandClass.Write)
         {
-            return role == StackExchangeVersion.DemandReplica
+            return role == CommandFlags.DemandReplica
                 ? throw new ArgumentException("This call writes and its flags demand a replica; allowed: no role, DemandMaster, or a preference.", nameof(flags))
                 : Master;
         }
 
         LiveNode? replica = InTurn(_replicaReaders);
-        return role == StackExchangeVersion.DemandReplica ? replica : replica ?? Master;
+        return role == CommandFlags.DemandReplica ? replica : replica ?? Master;
     }
 
     public bool Uses(LiveNode node) => ConnectedMaster == node || Array.IndexOf(Replicas, node) >= 0;

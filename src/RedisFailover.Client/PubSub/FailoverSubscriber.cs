@@ -8,7 +8,7 @@ internal sealed partial class FailoverSubscriber(NodeSet nodes, Subscriptions su
 {
     private readonly IDatabase _database = new FailoverDatabase(nodes, -1, null);
 
-    NodeMultiplexer IRedisAsync.Multiplexer => nodes.Master().Multiplexer;
+    IConnectionMultiplexer IRedisAsync.Multiplexer => nodes.Master().Multiplexer;
 
     void ISubscriber.Subscribe(RedisChannel channel, Action<RedisChannel, RedisValue> handler, CommandFlags flags)
         => Waiting.For(subscriptions.AddAsync(channel, handler), nodes.Options);
@@ -36,10 +36,16 @@ internal sealed partial class FailoverSubscriber(NodeSet nodes, Subscriptions su
     bool ISubscriber.IsConnected(RedisChannel channel) => nodes.Current.Master is { } master && master.Multiplexer.GetSubscriber().IsConnected(channel);
 
     EndPoint? ISubscriber.IdentifyEndpoint(RedisChannel channel, CommandFlags flags)
-        => nodes.Master().Multiplexer.GetSubscriber().IdentifyEndpoint(channel, flags & ~StackExchangeVersion.RoleMask);
+        => nodes.Master().Multiplexer.GetSubscriber().IdentifyEndpoint(channel, flags.WithoutRole());
 
     Task<EndPoint?> ISubscriber.IdentifyEndpointAsync(RedisChannel channel, CommandFlags flags)
-        => nodes.Master().Multiplexer.GetSubscriber().IdentifyEndpointAsync(channel, flags & ~StackExchangeVersion.RoleMask);
+        => nodes.Master().Multiplexer.GetSubscriber().IdentifyEndpointAsync(channel, flags.WithoutRole());
+
+    // Queues belong to the multiplexer that made them: they do not move to another node. Subscriptions with a handler do.
+    ChannelMessageQueue ISubscriber.Subscribe(RedisChannel channel, CommandFlags flags) => nodes.Master().Multiplexer.GetSubscriber().Subscribe(channel, flags);
+
+    Task<ChannelMessageQueue> ISubscriber.SubscribeAsync(RedisChannel channel, CommandFlags flags)
+        => nodes.Master().Multiplexer.GetSubscriber().SubscribeAsync(channel, flags);
 
     TimeSpan IRedis.Ping(CommandFlags flags) => _database.Ping(flags);
 

@@ -192,13 +192,14 @@ internal sealed class Subscriptions : IAsyncDisposable
         bool confirmed = false;
         try
         {
-            await StackExchangeVersion.SubscribeInOrderAsync(node.Multiplexer, channel, (received, message) =>
+            ChannelMessageQueue queue = await node.Multiplexer.GetSubscriber().SubscribeAsync(channel).ConfigureAwait(false);
+            queue.OnMessage(message =>
             {
                 if (_attached == node && _handlers.TryGetValue(channel, out Action<RedisChannel, RedisValue>? handler))
                 {
-                    handler(received, message);
+                    handler(message.Channel, message.Message);
                 }
-            }).ConfigureAwait(false);
+            });
             confirmed = true;
         }
         finally

@@ -27,8 +27,7 @@ public class Layers
         IDatabase stub = DispatchProxy.Create<IDatabase, Stub>();
         _behind = (Stub)(object)stub;
 
-        // The hop to the thread pool is a thread's latency here, and nothing that a layer costs.
-        var options = new FailoverOptions { ContinueOnThreadPool = false };
+        var options = new FailoverOptions();
         _one = Facade(stub, options);
         _two = Facade(_one, options);
     }

@@ -12,8 +12,6 @@ public class Routing
     private readonly Snapshot _snapshot = new(
         new Topology { Epoch = 1 }, master: null, replicas: [Node(), Node()], ReadFrom.PreferReplica);
 
-    private readonly ConnectionMultiplexer _multiplexer = (ConnectionMultiplexer)System.Runtime.CompilerServices.RuntimeHelpers.GetUninitializedObject(typeof(ConnectionMultiplexer));
-
     /// <summary>A read, two replicas in turn.</summary>
     [Benchmark]
     public object? Read() => _snapshot.NodeFor(CommandClass.Read, CommandFlags.None);
@@ -25,10 +23,6 @@ public class Routing
     /// <summary>A read whose caller demands the master.</summary>
     [Benchmark]
     public object? DemandMaster() => _snapshot.NodeFor(CommandClass.Read, CommandFlags.DemandMaster);
-
-    /// <summary>What the cover against the stolen reader looks at when a reply has come.</summary>
-    [Benchmark]
-    public bool Cover() => StackExchangeVersion.MayBlock(_multiplexer);
 
     // Never connected: only its identity is looked at.
     private static LiveNode Node()

@@ -9,6 +9,8 @@ namespace RedisFailover.IntegrationTests.Client;
 [TestFixture]
 public sealed class SubscriptionTests
 {
+    private static readonly RedisChannel s_news = RedisChannel.Literal("news");
+
     [Test]
     public async Task A_subscription_survives_a_failover_and_hears_each_message_once_and_in_order()
     {
@@ -16,7 +18,7 @@ public sealed class SubscriptionTests
         ISubscriber subscriber = redis.Connection.GetSubscriber();
         var heard = new ConcurrentQueue<int>();
         int published = 0;
-        await subscriber.SubscribeAsync("news", (_, message) =>
+        await subscriber.SubscribeAsync(s_news, (_, message) =>
         {
             // Every other one takes longer: if handlers ran beside each other, the next would overtake it.
             Thread.SpinWait((int)message % 2 * 5000);
@@ -41,8 +43,8 @@ public sealed class SubscriptionTests
         await Eventually.HoldsAsync("the old master has no subscriber", ct => old.CommandAsync(["PUBSUB", "NUMSUB", "news"], ct), reply => reply[1].Text == "0");
         await PublishAsync();
 
-        await subscriber.UnsubscribeAsync("news");
-        Assert.That(await subscriber.PublishAsync("news", "nobody"), Is.Zero);
+        await subscriber.UnsubscribeAsync(s_news);
+        Assert.That(await subscriber.PublishAsync(s_news, "nobody"), Is.Zero);
 
         async Task PublishAsync()
         {
@@ -53,13 +55,13 @@ public sealed class SubscriptionTests
             await Eventually.HoldsAsync("the last one is heard", () => heard.Contains(published));
 
             // Behind it on the same connection: a copy of that one would have come before.
-            await subscriber.PublishAsync("news", ++published);
+            await subscriber.PublishAsync(s_news, ++published);
             await Eventually.HoldsAsync("the last one is heard", () => heard.Contains(published));
             Assert.That(heard, Is.EqualTo(Enumerable.Range(1, published)));
         }
 
         Task MovedToAsync(RedisServer master) => Eventually.HoldsAsync(
-            $"subscribed at {master.Address}", () => subscriber.SubscribedEndpoint("news")?.ToString()!.EndsWith($":{master.Port}", StringComparison.Ordinal) == true);
+            $"subscribed at {master.Address}", () => subscriber.SubscribedEndpoint(s_news)?.ToString()!.EndsWith($":{master.Port}", StringComparison.Ordinal) == true);
     }
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);

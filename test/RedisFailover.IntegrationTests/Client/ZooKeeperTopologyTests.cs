@@ -63,7 +63,7 @@ public sealed class ZooKeeperTopologyTests
         await using RedisServer redis = await RedisServer.StartAsync();
         await PublishAsync("/rehearsed", PublishedTopology.Of(1, redis.Address));
         await using FailoverConnection connection = await FailoverConnection.ConnectAsync($"{_server.ConnectionString}/rehearsed");
-        Assert.That((await Rehearsal.Played.WaitAsync(TimeSpan.FromSeconds(30))).ToArray(), Has.Length.EqualTo(3));
+        Assert.That((await Warmup.Played.WaitAsync(TimeSpan.FromSeconds(30))).ToArray(), Has.Length.EqualTo(3));
     }
 
     [Test]

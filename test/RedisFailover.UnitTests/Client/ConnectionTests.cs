@@ -17,8 +17,8 @@ public sealed class ConnectionTests
     [Test]
     public async Task A_handler_may_dispose_the_connection_and_wait_for_it()
     {
-        await using var master = new RehearsalNode(isMaster: true);
-        RehearsalTopologies topologies = Topologies(master.Address);
+        await using var master = new WarmupNode(isMaster: true);
+        WarmupTopologies topologies = Topologies(master.Address);
         FailoverConnection connection = await FailoverConnection.ConnectAsync(topologies, null, default).WithinDeadline();
         var disposed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         int told = 0;
@@ -39,7 +39,7 @@ public sealed class ConnectionTests
     [Test]
     public async Task Connecting_does_not_wait_for_a_replica_that_hangs()
     {
-        await using var master = new RehearsalNode(isMaster: true);
+        await using var master = new WarmupNode(isMaster: true);
         using var hangs = new TcpListener(IPAddress.Loopback, 0);
         hangs.Start();
         NodeAddress replica = new("127.0.0.1", ((IPEndPoint)hangs.LocalEndpoint).Port);
@@ -53,7 +53,7 @@ public sealed class ConnectionTests
     public async Task Why_the_master_is_not_connected_stands_in_what_a_write_ends_with_and_in_the_status()
     {
         await using var master = new ScriptedRedis(command => command[0] == "PING" ? "-NOAUTH Authentication required.\r\n" : null);
-        await using var replica = new RehearsalNode(isMaster: false);
+        await using var replica = new WarmupNode(isMaster: false);
         var options = new FailoverOptions { WriteWait = TimeSpan.FromMilliseconds(100) };
         await using FailoverConnection connection = await FailoverConnection.ConnectAsync(Topologies(master.Address, replica.Address), options, default).WithinDeadline();
         const string Why = "it wants a password and was given none (NOAUTH Authentication required.)";
@@ -88,7 +88,7 @@ public sealed class ConnectionTests
     [Test]
     public async Task It_can_be_disposed_by_owners_that_do_not_await()
     {
-        await using var master = new RehearsalNode(isMaster: true);
+        await using var master = new WarmupNode(isMaster: true);
         FailoverConnection connection = await FailoverConnection.ConnectAsync(Topologies(master.Address), null, default).WithinDeadline();
         ((IDisposable)connection).Dispose();
         Assert.That(() => connection.GetDatabase().StringSet("key", 1), Throws.TypeOf<ObjectDisposedException>());
@@ -111,7 +111,7 @@ public sealed class ConnectionTests
             },
         };
         ActivitySource.AddActivityListener(listener);
-        await using var master = new RehearsalNode(isMaster: true);
+        await using var master = new WarmupNode(isMaster: true);
         FailoverConnection connection = await FailoverConnection.ConnectAsync(Topologies(master.Address), null, default).WithinDeadline();
         Assert.That(connection.Status.TakesWrites, Is.True);
         await connection.DisposeAsync();
@@ -124,7 +124,7 @@ public sealed class ConnectionTests
     [Test]
     public async Task The_number_of_the_default_database_is_that_of_the_configuration()
     {
-        await using var master = new RehearsalNode(isMaster: true);
+        await using var master = new WarmupNode(isMaster: true);
         var options = new FailoverOptions { ConfigureNode = node => node.DefaultDatabase = 3 };
         await using FailoverConnection connection = await FailoverConnection.ConnectAsync(Topologies(master.Address), options, default).WithinDeadline();
         Assert.That(connection.GetDatabase().Database, Is.EqualTo(3));
@@ -153,9 +153,9 @@ public sealed class ConnectionTests
         Assert.That(async () => await next.WithinDeadline(), Throws.TypeOf<ScanInterruptedException>().With.Message.EqualTo($"{redis.Address} was lost in the middle of a scan, whose cursor belongs to that node: begin a new scan."));
     }
 
-    private static RehearsalTopologies Topologies(NodeAddress master, params NodeAddress[] replicas)
+    private static WarmupTopologies Topologies(NodeAddress master, params NodeAddress[] replicas)
     {
-        var topologies = new RehearsalTopologies();
+        var topologies = new WarmupTopologies();
         topologies.Publish(new Topology { Epoch = 1, Master = master, Replicas = [.. replicas], State = TopologyState.Ok });
         return topologies;
     }

@@ -18,7 +18,7 @@ public sealed class NodeLinkTests
     [TestCase("nothing")]
     public async Task A_disposed_multiplexer_a_logger_that_throws_and_a_callback_that_throws_once_do_not_end_it(string throws)
     {
-        await using var master = new RehearsalNode(isMaster: true);
+        await using var master = new WarmupNode(isMaster: true);
         int configured = 0;
         int preferred = 0;
         var options = new FailoverOptions
@@ -39,7 +39,7 @@ public sealed class NodeLinkTests
     [Test]
     public async Task Whoever_connects_is_told_what_the_first_attempt_threw()
     {
-        await using var master = new RehearsalNode(isMaster: true);
+        await using var master = new WarmupNode(isMaster: true);
         await using var nodes = new NodeSet(new FailoverOptions { ConfigureNode = _ => Throw(true) }, NullLogger.Instance);
         nodes.Apply(new Topology { Epoch = 1, Master = master.Address, State = TopologyState.Ok });
         Assert.That(async () => await nodes.FirstAttempts().WaitAsync(s_limit), Throws.InvalidOperationException);
@@ -49,8 +49,8 @@ public sealed class NodeLinkTests
     [Test]
     public async Task A_replica_that_is_named_twice_is_asked_once_how_far_it_is_behind()
     {
-        await using var master = new RehearsalNode(isMaster: true);
-        await using var replica = new RehearsalNode(isMaster: false);
+        await using var master = new WarmupNode(isMaster: true);
+        await using var replica = new WarmupNode(isMaster: false);
         var nodes = new NodeSet(new FailoverOptions { MaxReplicaLag = TimeSpan.FromMilliseconds(40) }, NullLogger.Instance);
         nodes.Apply(new Topology { Epoch = 1, Master = master.Address, Replicas = [replica.Address, replica.Address], State = TopologyState.Ok });
         await nodes.FirstAttempts().WaitAsync(s_limit);

@@ -29,7 +29,7 @@ public sealed class SnapshotTests
         Assert.That(Readers(Of(ReadFrom.Replica, [other, _far])), Is.EquivalentTo(new[] { _far }));
         Assert.That(Readers(Of(ReadFrom.Nearest, [other, _far])), Is.EquivalentTo(new[] { _master }), "the nearer of the preferred ones");
         Assert.That(Readers(Of(ReadFrom.PreferReplica, [other, another])), Is.EquivalentTo(new[] { other, another }));
-        Assert.That(Readers(Of(ReadFrom.PreferReplica, [other, _far]), StackExchangeVersion.PreferReplica), Is.EquivalentTo(new[] { _far }), "also when the flags ask for a replica");
+        Assert.That(Readers(Of(ReadFrom.PreferReplica, [other, _far]), CommandFlags.PreferReplica), Is.EquivalentTo(new[] { _far }), "also when the flags ask for a replica");
     }
 
     [Test]
@@ -40,7 +40,7 @@ public sealed class SnapshotTests
         Assert.That(Readers(Of(ReadFrom.PreferReplica, replicas, [])), Is.EquivalentTo(new[] { _master }));
         Assert.That(Readers(Of(ReadFrom.Nearest, replicas, [_far])), Is.EquivalentTo(new[] { _master }));
         Assert.That(Of(ReadFrom.Replica, replicas, []).NodeFor(CommandClass.Read, CommandFlags.None), Is.Null);
-        Assert.That(Of(ReadFrom.PreferReplica, replicas, []).NodeFor(CommandClass.Read, StackExchangeVersion.DemandReplica), Is.Null);
+        Assert.That(Of(ReadFrom.PreferReplica, replicas, []).NodeFor(CommandClass.Read, CommandFlags.DemandReplica), Is.Null);
     }
 
     [Test]

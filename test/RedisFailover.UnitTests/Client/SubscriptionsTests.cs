@@ -10,6 +10,8 @@ namespace RedisFailover.UnitTests.Client;
 [TestFixture]
 public sealed class SubscriptionsTests
 {
+    private static readonly RedisChannel s_channel = RedisChannel.Literal("c");
+
     [Test]
     public async Task Each_handler_of_a_channel_hears_each_message_once_also_from_the_next_master_and_after_another_has_left()
     {
@@ -21,15 +23,15 @@ public sealed class SubscriptionsTests
         List<string> told = [];
         List<string> all = [];
         Action<RedisChannel, RedisValue> first = (_, message) => Add($"first {message}");
-        await subscriptions.AddAsync("c", first).WithinDeadline();
-        await subscriptions.AddAsync("c", (_, message) => Add($"second {message}")).WithinDeadline();
+        await subscriptions.AddAsync(s_channel, first).WithinDeadline();
+        await subscriptions.AddAsync(s_channel, (_, message) => Add($"second {message}")).WithinDeadline();
         await PublishAsync(one, "1", "2", "first 1", "second 1", "first 2", "second 2");
 
         nodes.Apply(new Topology { Epoch = 2, Master = two.Address, State = TopologyState.Ok });
         await Waiting.Until(() => subscriptions.Attached?.Address == two.Address);
         await PublishAsync(two, "3", "4", "first 3", "second 3", "first 4", "second 4");
 
-        await subscriptions.RemoveAsync("c", first).WithinDeadline();
+        await subscriptions.RemoveAsync(s_channel, first).WithinDeadline();
         await PublishAsync(two, "5", "6", "second 5", "second 6");
 
         async Task PublishAsync(ScriptedRedis redis, string message, string last, params string[] expected)

@@ -10,7 +10,7 @@ namespace RedisFailover.Client;
 /// a master that dies under calls in flight, a replica that is promoted. .NET compiles code when it first runs, and throws its first
 /// exceptions slowly: that cost the first real failover of an application more than all the rest of it.
 /// </summary>
-internal static class Rehearsal
+internal static class Warmup
 {
     /// <summary>How long the whole play may take; what is not played then is compiled when it is needed.</summary>
     private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(5);
@@ -63,11 +63,11 @@ internal static class Rehearsal
 
     private static async Task PlayAsync(ImmutableArray<string>.Builder played, CancellationToken cancellation)
     {
-        var master = new RehearsalNode(isMaster: true);
+        var master = new WarmupNode(isMaster: true);
         await using ConfiguredAsyncDisposable masterEnds = master.ConfigureAwait(false);
-        var replica = new RehearsalNode(isMaster: false);
+        var replica = new WarmupNode(isMaster: false);
         await using ConfiguredAsyncDisposable replicaEnds = replica.ConfigureAwait(false);
-        var topologies = new RehearsalTopologies();
+        var topologies = new WarmupTopologies();
         using var log = new SilentLog();
         topologies.Publish(new Topology { Epoch = 1, Master = master.Address, Replicas = [replica.Address], State = TopologyState.Ok, Reason = "rehearsal" });
         FailoverConnection connection = await FailoverConnection.ConnectAsync(

@@ -4,8 +4,8 @@ using System.Text;
 
 namespace RedisFailover.Client;
 
-/// <summary>A node of the <see cref="Rehearsal"/>: as much of a Redis server, on a port of the loopback device, as a multiplexer needs to connect.</summary>
-internal sealed class RehearsalNode : IAsyncDisposable
+/// <summary>A node of the <see cref="Warmup"/>: as much of a Redis server, on a port of the loopback device, as a multiplexer needs to connect.</summary>
+internal sealed class WarmupNode : IAsyncDisposable
 {
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
     private readonly CancellationTokenSource _dying = new();
@@ -16,7 +16,7 @@ internal sealed class RehearsalNode : IAsyncDisposable
     private int _toIgnore;
     private int _toRefuse;
 
-    public RehearsalNode(bool isMaster)
+    public WarmupNode(bool isMaster)
     {
         _isMaster = isMaster;
         _listener.Start();

@@ -10,11 +10,11 @@ namespace RedisFailover.Client;
 /// pipeline's first.
 /// </summary>
 /// <remarks>
-/// Nothing in Polly depends on the type of the result: what is compiled for one type has been for all. It is the <see cref="Rehearsal"/> that
+/// Nothing in Polly depends on the type of the result: what is compiled for one type has been for all. It is the <see cref="Warmup"/> that
 /// pays for the compiling, about 200 methods: after it the first failover of a process took 1.7 ms from the topology to the first write, with
 /// a loop by hand in the place of Polly 1.6 (medians of 12 processes each, in turns); without it 8.3 against 4.6 (4 each).
 /// </remarks>
-internal static class Repeating
+internal static class RetryLoop
 {
     private static readonly ResiliencePropertyKey<Retries> s_retries = new("redis_failover.retries");
 

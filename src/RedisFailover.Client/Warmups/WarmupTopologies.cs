@@ -2,8 +2,8 @@ using System.Threading.Channels;
 
 namespace RedisFailover.Client;
 
-/// <summary>The topologies of the <see cref="Rehearsal"/>, each as it would stand in ZooKeeper.</summary>
-internal sealed class RehearsalTopologies : ITopologySource
+/// <summary>The topologies of the <see cref="Warmup"/>, each as it would stand in ZooKeeper.</summary>
+internal sealed class WarmupTopologies : ITopologySource
 {
     private readonly Channel<Topology> _published = Channel.CreateUnbounded<Topology>();
 

@@ -7,7 +7,7 @@ using RedisFailover.Client;
 namespace RedisFailover.UnitTests.Client;
 
 [TestFixture, NonParallelizable]
-public sealed class RehearsalTests
+public sealed class WarmupTests
 {
     private static readonly string[] s_whole =
     [
@@ -18,7 +18,7 @@ public sealed class RehearsalTests
 
     /// <summary>A play that gets stuck half-way would leave the rest to be compiled in the first real failover, and nobody would notice.</summary>
     [Test]
-    public async Task The_rehearsal_is_played_to_its_end() => Assert.That((await Rehearsal.RunAsync()).ToArray(), Is.EqualTo(s_whole));
+    public async Task The_rehearsal_is_played_to_its_end() => Assert.That((await Warmup.RunAsync()).ToArray(), Is.EqualTo(s_whole));
 
     [Test]
     public async Task It_is_seen_in_no_figure_and_no_trace_and_leaves_no_socket_and_no_unobserved_exception()
@@ -39,7 +39,7 @@ public sealed class RehearsalTests
         try
         {
             int sockets = Sockets();
-            await Rehearsal.RunAsync();
+            await Warmup.RunAsync();
             var waited = Stopwatch.StartNew();
             while (Sockets() > sockets && waited.Elapsed < TimeSpan.FromSeconds(5))
             {

@@ -1,0 +1,25 @@
+using StackExchange.Redis;
+
+namespace RedisFailover.Client;
+
+/// <summary>
+/// LockRelease and LockExtend as one script. StackExchange.Redis sends them as a transaction with a condition, for whose reply the sending
+/// thread waits: on a master that hangs it is held for SyncTimeout and then told False, and all calls behind it wait too.
+/// </summary>
+internal readonly struct LockCall : ICall<bool>
+{
+    private readonly object[] _arguments;
+
+    private LockCall(string script, RedisKey key, RedisValue token, params object[] more)
+        => _arguments = token.IsNull ? throw new ArgumentNullException(nameof(token)) : [script, 1, key, token, .. more];
+
+    public static LockCall Release(RedisKey key, RedisValue token)
+        => new("if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0", key, token);
+
+    public static LockCall Extend(RedisKey key, RedisValue token, TimeSpan expiry)
+        => new("if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0",
+            key, token, (long)expiry.TotalMilliseconds);
+
+    public async Task<bool> SendAsync(IDatabaseAsync target, CommandFlags flags)
+        => (bool)await target.ExecuteAsync("EVAL", _arguments, flags).ConfigureAwait(false);
+}
