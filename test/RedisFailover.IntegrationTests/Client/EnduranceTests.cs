@@ -11,6 +11,7 @@ namespace RedisFailover.IntegrationTests.Client;
 
 /// <summary>What a day of failovers would leave behind, in minutes.</summary>
 [TestFixture]
+[NonParallelizable]
 public sealed class EnduranceTests
 {
     [TestCase(20)]

@@ -7,6 +7,7 @@ using StackExchange.Redis;
 namespace RedisFailover.IntegrationTests.Client;
 
 [TestFixture]
+[NonParallelizable]
 public sealed class FailoverTests
 {
     [Test]

@@ -10,6 +10,7 @@ namespace RedisFailover.IntegrationTests.Client;
 
 /// <summary>Fifty callers that write in every way there is, and read, while the master is killed, frozen and switched.</summary>
 [TestFixture]
+[NonParallelizable]
 public sealed class MixedLoadTests
 {
     private const int Callers = 50;

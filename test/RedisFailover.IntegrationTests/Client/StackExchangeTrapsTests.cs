@@ -10,6 +10,7 @@ namespace RedisFailover.IntegrationTests.Client;
 
 /// <summary>What StackExchange.Redis does that the client covers, each with a test that fails without the cover.</summary>
 [TestFixture]
+[NonParallelizable]
 public sealed class StackExchangeTrapsTests
 {
     // What must not wait for a timeout is told from what does by the length of these, on any machine.

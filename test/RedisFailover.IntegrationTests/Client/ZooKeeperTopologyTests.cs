@@ -18,7 +18,7 @@ public sealed class ZooKeeperTopologyTests
     [OneTimeSetUp]
     public async Task StartAsync()
     {
-        _server = await ZooKeeperServer.StartAsync();
+        _server = (await SharedZooKeeper.GetAsync()).Servers[0];
         _zooKeeper = new ZooKeeperClient(new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse(_server.ConnectionString) });
         _session = await _zooKeeper.GetSessionAsync();
     }
@@ -27,7 +27,6 @@ public sealed class ZooKeeperTopologyTests
     public async Task StopAsync()
     {
         await _zooKeeper.DisposeAsync();
-        await _server.DisposeAsync();
     }
 
     [Test]

@@ -219,7 +219,7 @@ public sealed class DangerousStartTests
     public async Task A_wish_with_something_below_it_stops_nothing()
     {
         await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 0 });
-        await cluster.ZooKeeper.Servers[0].CliAsync(["create", cluster.Options.ZnodePath, "x"]);
+        await cluster.CreateAsync("/", "x");
         await cluster.CreateAsync("/manual_failover", cluster.Addresses[0].ToString());
         await cluster.CreateAsync("/manual_failover/below", "x");
         await cluster.StartMonitorAsync();

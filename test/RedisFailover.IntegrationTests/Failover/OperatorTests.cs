@@ -15,20 +15,20 @@ public sealed class OperatorTests
         await using Cluster cluster = await Cluster.StartAsync();
         Topology first = await cluster.WaitUntilWholeAsync();
         ZooKeeperServer zooKeeper = cluster.ZooKeeper.Servers[0];
-        string shown = await zooKeeper.CliAsync(["get", "/redis_failover/nodes"]);
+        string shown = await zooKeeper.CliAsync(["get", cluster.ZnodePath + "/nodes"]);
         Assert.That(shown, Does.Contain($"\n{{\n  \"master\": \"{first.Master}\",\n  \"slaves\": [\n    \""));
 
-        await zooKeeper.CliAsync(["create", "/redis_failover/manual_failover", "ANY_SLAVE"]);
+        await zooKeeper.CliAsync(["create", cluster.ZnodePath + "/manual_failover", "ANY_SLAVE"]);
         Topology second = await cluster.WaitForAsync("Any replica is master", topology => topology.State == TopologyState.Ok && topology.Master != first.Master);
         Assert.That(first.Replicas, Does.Contain(second.Master));
         await cluster.WaitUntilWholeAsync();
 
         NodeAddress target = second.Replicas.Single(node => node != first.Master);
-        await zooKeeper.CliAsync(["create", "/redis_failover/manual_failover", target.ToString()]);
+        await zooKeeper.CliAsync(["create", cluster.ZnodePath + "/manual_failover", target.ToString()]);
         await cluster.WaitForAsync("The named replica is master", topology => topology.State == TopologyState.Ok && topology.Master == target);
         await cluster.WaitUntilWholeAsync();
         Assert.That(await cluster.Node(target).RoleAsync(), Is.EqualTo("master"));
-        Assert.That(await zooKeeper.CliAsync(["ls", "/redis_failover"]), Does.Not.Contain("manual_failover"));
+        Assert.That(await cluster.ExistsAsync("/manual_failover"), Is.False);
     }
 
     [Test]

@@ -11,7 +11,7 @@ public sealed class StartTests
     [Test]
     public async Task Monitors_that_start_without_ZooKeeper_wait_for_it_and_say_so_once()
     {
-        await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 0 });
+        await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 0, OwnZooKeeper = true });
         await cluster.ZooKeeper.Servers[0].KillAsync();
         MonitorProcess monitor = await cluster.StartMonitorAsync();
         await monitor.Process.WaitForLineAsync(Says("ZooKeeper cannot be reached"), TimeSpan.FromSeconds(15));

@@ -159,8 +159,8 @@ public sealed class SwitchoverTests
 
         await Eventually.HoldsAsync(
             "The oldest are gone",
-            async ct => await cluster.ZooKeeper.Servers[0].CliAsync(["ls", "/redis_failover/requests"], ct),
-            listed => !listed.Contains("request-0000000000", StringComparison.Ordinal) && listed.Contains("request-0000000023", StringComparison.Ordinal),
+            ct => cluster.ChildrenAsync("/requests", ct),
+            listed => !listed.Contains("request-0000000000") && listed.Contains("request-0000000023"),
             explain: cluster.Explain);
     }
 

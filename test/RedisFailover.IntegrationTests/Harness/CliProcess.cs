@@ -30,5 +30,9 @@ public static class CliProcess
 
     public static Task<ChildProcess> StartAsync(ImmutableArray<string> arguments, CancellationToken ct = default)
         => ChildProcess.StartAsync(
-            new ChildProcessOptions($"redis-failover {arguments.FirstOrDefault()}", Programs.Dotnet, [Programs.Cli, .. arguments]), ct);
+            new ChildProcessOptions($"redis-failover {arguments.FirstOrDefault()}", Programs.Dotnet, [Programs.Cli, .. arguments])
+            {
+                Environment = ImmutableDictionary<string, string?>.Empty.Add("DOTNET_TieredPGO", "0"),
+            },
+            ct);
 }

@@ -16,14 +16,21 @@ public sealed record ClusterOptions
 
     public int Monitors { get; init; } = 3;
 
-    public string ZnodePath { get; init; } = "/redis_failover";
+    /// <summary>Null for a path of its own.</summary>
+    public string? ZnodePath { get; init; }
+
+    /// <summary>For tests that stop, freeze or wipe the server. All others share one.</summary>
+    public bool OwnZooKeeper { get; init; }
 
     public RedisServerOptions RedisOptions { get; init; } = new();
 
     /// <summary>Whether everybody, the nodes themselves too, reaches each node through a <see cref="FaultProxy"/>.</summary>
     public bool Proxies { get; init; }
 
-    public ZooKeeperServerOptions ZooKeeperOptions { get; init; } = new();
+    /// <summary>Of a server of its own; null for the usual ones.</summary>
+    public ZooKeeperServerOptions? ZooKeeperOptions { get; init; }
+
+    internal bool SharesZooKeeper => ZooKeepers == 1 && ZooKeeperOptions is null && !OwnZooKeeper;
 
     /// <summary>Id, nodes, ZooKeeper servers, path and password are filled in.</summary>
     public MonitorOptions MonitorOptions { get; init; } = new() { SessionTimeout = TimeSpan.FromSeconds(2), ProbeTimeout = TimeSpan.FromMilliseconds(300) };
@@ -43,12 +50,17 @@ public sealed partial class Cluster : IAsyncDisposable
     {
         Options = options;
         ZooKeeper = zooKeeper;
+        ZnodePath = options.ZnodePath ?? SharedZooKeeper.NewRoot("redis_failover");
         _client = new ZooKeeperClient(new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse(ConnectionString) });
     }
 
     public ClusterOptions Options { get; }
 
+    /// <summary>Shared with other tests unless <see cref="ClusterOptions.OwnZooKeeper"/> says otherwise.</summary>
     public ZooKeeperEnsemble ZooKeeper { get; }
+
+    /// <summary>The root of this cluster's znodes.</summary>
+    public string ZnodePath { get; }
 
     /// <summary>As they were started: the first was the first master.</summary>
     public IReadOnlyList<RedisServer> Redis => _redis;
@@ -62,14 +74,16 @@ public sealed partial class Cluster : IAsyncDisposable
     public ImmutableArray<NodeAddress> Addresses => Options.Proxies ? [.. _proxies.Select(proxy => proxy.Address)] : [.. _redis.Select(redis => redis.Address)];
 
     /// <summary>What clients and the Cli are given: "h:p,h:p/redis_failover".</summary>
-    public string ConnectionString => ZooKeeper.ConnectionString + Options.ZnodePath;
+    public string ConnectionString => ZooKeeper.ConnectionString + ZnodePath;
 
     /// <summary>Starts everything; the monitors may still be electing when it returns.</summary>
     public static async Task<Cluster> StartAsync(ClusterOptions? options = null, CancellationToken ct = default)
     {
         options ??= new ClusterOptions();
-        Task<ZooKeeperEnsemble> zooKeeper = ZooKeeperEnsemble.StartAsync(options.ZooKeeperOptions, options.ZooKeepers, ct);
-        Cluster cluster = new(options, await zooKeeper);
+        ZooKeeperEnsemble zooKeeper = options.SharesZooKeeper
+            ? await SharedZooKeeper.GetAsync()
+            : await ZooKeeperEnsemble.StartAsync(options.ZooKeeperOptions, options.ZooKeepers, ct);
+        Cluster cluster = new(options, zooKeeper);
         try
         {
             await cluster.StartRedisAsync(ct);
@@ -95,7 +109,7 @@ public sealed partial class Cluster : IAsyncDisposable
             Id = string.Create(CultureInfo.InvariantCulture, $"m{_monitors.Count + 1}"),
             Nodes = Addresses,
             ZooKeepers = ZooKeeper.ConnectionString,
-            ZnodePath = Options.ZnodePath,
+            ZnodePath = ZnodePath,
             Password = Options.RedisOptions.Password,
         };
         MonitorProcess monitor = await MonitorProcess.StartAsync(change is null ? options : change(options), ct);
@@ -164,6 +178,18 @@ public sealed partial class Cluster : IAsyncDisposable
     public async Task<ReadOnlyMemory<byte>> ReadAsync(string path, CancellationToken ct = default)
         => (await (await _client.GetSessionAsync(ct)).GetDataAsync(path, cancellationToken: ct)).Data;
 
+    /// <summary>Whether there is such a znode below the cluster's root.</summary>
+    public async Task<bool> ExistsAsync(string path, CancellationToken ct = default)
+        => await (await _client.GetSessionAsync(ct)).ExistsAsync(path, cancellationToken: ct) is not null;
+
+    /// <summary>The names of the znodes below one.</summary>
+    public async Task<ImmutableArray<string>> ChildrenAsync(string path, CancellationToken ct = default)
+        => [.. (await (await _client.GetSessionAsync(ct)).GetChildrenAsync(path, cancellationToken: ct)).Names];
+
+    /// <summary>How often a znode has been written.</summary>
+    public async Task<int> VersionAsync(string path, CancellationToken ct = default)
+        => (await (await _client.GetSessionAsync(ct)).GetDataAsync(path, cancellationToken: ct)).Stat.Version;
+
     /// <summary>Writes a znode that is not there yet.</summary>
     public async Task CreateAsync(string path, string content, CancellationToken ct = default)
         => await (await _client.GetSessionAsync(ct)).CreateAsync(path, Encoding.UTF8.GetBytes(content), cancellationToken: ct);
@@ -197,7 +223,10 @@ public sealed partial class Cluster : IAsyncDisposable
         }
 
         await _client.DisposeAsync();
-        await ZooKeeper.DisposeAsync();
+        if (!Options.SharesZooKeeper)
+        {
+            await ZooKeeper.DisposeAsync();
+        }
     }
 
     private async Task StartRedisAsync(CancellationToken ct)

@@ -7,36 +7,22 @@ using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.IntegrationTests.ZooKeeper;
 
-/// <summary>One server for all tests of this folder; each works below a root of its own.</summary>
+/// <summary>The shared server, started before the first test of this folder; each works below a root of its own.</summary>
 [SetUpFixture]
 public sealed class RealServer
 {
-    /// <summary>
-    /// For tests in which a session has to outlive what is done to it: on a slow machine that takes a while, and how long is not the question.
-    /// </summary>
-    internal const string LongSessions = "maxSessionTimeout=60000";
+    internal const string LongSessions = SharedZooKeeper.LongSessions;
 
-    /// <summary>The timeout of such a session.</summary>
+    /// <summary>The timeout of a session that has to outlive what is done to it: on a slow machine that takes a while.</summary>
     internal static readonly TimeSpan LongTimeout = TimeSpan.FromSeconds(60);
 
     /// <summary>How long a test waits for what has to come.</summary>
     internal static readonly TimeSpan Deadline = TimeSpan.FromSeconds(60);
 
-    private static ZooKeeperServer? _server;
-
-    internal static ZooKeeperServer Server => _server ?? throw new InvalidOperationException("The server is started before the first test.");
+    internal static ZooKeeperServer Server { get; private set; } = null!;
 
     [OneTimeSetUp]
-    public async Task StartAsync() => _server = await ZooKeeperServer.StartAsync(new ZooKeeperServerOptions { ConfLines = ["extendedTypesEnabled=true", LongSessions] });
-
-    [OneTimeTearDown]
-    public async Task StopAsync()
-    {
-        if (_server is not null)
-        {
-            await _server.DisposeAsync();
-        }
-    }
+    public async Task StartAsync() => Server = (await SharedZooKeeper.GetAsync()).Servers[0];
 
     /// <summary>A chroot that nobody else uses.</summary>
     internal static string FreshRoot() => "/t" + Guid.NewGuid().ToString("n")[..10];
