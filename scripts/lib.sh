@@ -50,6 +50,8 @@ as_root() {
 zookeeper_classpath() {
   if [[ -n ${ZOOKEEPER_CLASSPATH:-} ]]; then
     echo "$ZOOKEEPER_CLASSPATH"
+  elif [[ -n ${ZOOKEEPER_HOME:-} ]]; then
+    echo "$ZOOKEEPER_HOME/lib/*"
   elif [[ -e /usr/share/java/zookeeper.jar ]]; then
     echo /usr/share/java/zookeeper.jar # its manifest names the other jars
   else
@@ -58,6 +60,7 @@ zookeeper_classpath() {
 }
 
 zookeeper_cli() {
+  [[ -z ${ZOOKEEPER_HOME:-} ]] || { echo "$ZOOKEEPER_HOME/bin/zkCli.sh" && return; }
   command -v zkCli.sh || { [[ -e /usr/share/zookeeper/bin/zkCli.sh ]] && echo /usr/share/zookeeper/bin/zkCli.sh; }
 }
 
@@ -66,7 +69,9 @@ zookeeper_cli() {
 install_dependencies() {
   have dotnet || die "the .NET SDK (10.0 or later) is needed: dotnet is not on the PATH."
   local missing=()
-  have redis-server && have redis-cli || missing+=(redis-server)
+  [[ -z ${REDIS_SERVER:-} ]] || [[ -x $REDIS_SERVER ]] || die "REDIS_SERVER=$REDIS_SERVER is no program."
+  [[ -z ${ZOOKEEPER_HOME:-} ]] || [[ -x $ZOOKEEPER_HOME/bin/zkCli.sh ]] || die "ZOOKEEPER_HOME=$ZOOKEEPER_HOME has no bin/zkCli.sh."
+  { [[ -n ${REDIS_SERVER:-} ]] || have redis-server; } && have redis-cli || missing+=(redis-server)
   { have java && zookeeper_classpath && zookeeper_cli; } >/dev/null || missing+=(zookeeper)
   ((${#missing[@]})) || return 0
   have apt-get || die "missing: ${missing[*]}; they can be installed from Debian's packages only. Install them yourself, then run this again."
@@ -138,6 +143,7 @@ end_work() {
     while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
   done
   [[ -z $WORK ]] || rm -rf "$WORK"
+  rm -f "${PORT_FILES[@]}"
   exit "$status"
 }
 
@@ -154,15 +160,21 @@ start() {
   disown "$STARTED"
 }
 
-# A port that nobody listens on, below the range that outgoing connections take theirs from, and not given out before: in $PORT.
-PORTS=" "
+# A port that nobody listens on and no other script is given, in $PORT. Below the range that outgoing connections take theirs from and
+# above that of the tests. The claim is a lock on a file; the servers inherit it, and the kernel gives it back however they end.
+PORT_FILES=()
 free_port() {
+  local file lock
   while :; do
-    PORT=$((10000 + RANDOM % 20000))
-    [[ $PORTS == *" $PORT "* ]] && continue
-    (exec 3<>"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null && continue
-    PORTS+="$PORT "
-    return 0
+    PORT=$((28000 + RANDOM % 4000))
+    file=/tmp/redis-failover-port-$PORT
+    { exec {lock}>>"$file"; } 2>/dev/null || continue
+    # Whoever ended meanwhile may have removed the file that we hold: then another one may hold the next.
+    if flock --nonblock "$lock" && [[ $file -ef /proc/self/fd/$lock ]] && ! (exec 3<>"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null; then
+      PORT_FILES+=("$file")
+      return 0
+    fi
+    exec {lock}>&-
   done
 }
 

@@ -1,53 +1,89 @@
 #!/usr/bin/env bash
-# Builds everything and runs all tests, unit and integration. The last line is the sum: "N passed, N failed".
+# Builds everything and runs all tests. The last line is the sum: "N passed, N failed".
+#   scripts/test.sh                 everything but what takes minutes by nature (scripts/soak.sh) and containers
+#   scripts/test.sh --quick         the inner loop: unit tests, and the heart of the others on real servers; under a minute
+#   scripts/test.sh --containers    the tests in containers as well, where an engine is here or can be started
+#   scripts/test.sh --filter "FullyQualifiedName~Failover"    further arguments go to dotnet test
 # Exit code 0 only when every test passed, none was left out by an accident and at least one ran.
-# Arguments are passed on to dotnet test: scripts/test.sh --filter "FullyQualifiedName~Failover"
+# REDIS_SERVER=/path/redis-server and ZOOKEEPER_HOME=/path run everything against other servers; tests of what a version lacks are
+# skipped and say so.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 help_or_go_on "$@"
-# dotnet would say so only after the build, at length.
-value=0
-for argument in "$@"; do
-  case $argument in
-    --) break ;;
-    -p:* | --list-tests | -t | --blame* | --*=* | --*:*) value=0 ;;
-    --filter | --verbosity | -v | --logger | -l | --settings | -s | --collect | --environment | -e | --diag | -d) value=1 ;;
-    *)
-      ((value)) && [[ $argument != -* ]] || wrong_usage "not an argument of dotnet test: $argument"
-      value=0
+
+# In this order; those that need containers run with --containers alone.
+PROJECTS=(UnitTests EcosystemTests IntegrationTests)
+quick=0 containers=0 filter='TestCategory!=Pending&TestCategory!=Nightly'
+arguments=()
+while (($#)); do
+  # dotnet would say so only after the build, at length.
+  case $1 in
+    --quick) quick=1 ;;
+    --containers) containers=1 ;;
+    --filter | --verbosity | -v | --logger | -l | --settings | -s | --collect | --environment | -e | --diag | -d)
+      [[ -n ${2:-} && $2 != -* ]] || wrong_usage "a value is missing after $1"
+      if [[ $1 == --filter ]]; then filter="($2)&TestCategory!=Pending"; else arguments+=("$1" "$2"); fi
+      shift
       ;;
+    --filter=*) filter="(${1#*=})&TestCategory!=Pending" ;;
+    --) # settings of the run, which come last
+      arguments+=("$@")
+      break
+      ;;
+    -p:* | --list-tests | -t | --blame* | --*=* | --*:*) arguments+=("$1") ;;
+    *) wrong_usage "not an argument of dotnet test: $1" ;;
   esac
+  shift
 done
-((value == 0)) || wrong_usage "a value is missing after $argument"
 install_dependencies
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/redis-failover-run.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 log=$work/log
+touch "$log"
 
 # Build and test runner leave empty directories in TMPDIR.
 mkdir "$work/tmp"
 export TMPDIR=$work/tmp
-dotnet build -c Release "$ROOT/redis-failover-zk.sln" -v quiet
 
+# run_tests PROJECT FILTER ARGUMENT...: a test that hangs is named and ends the run of its project.
 status=0
-for project in UnitTests IntegrationTests; do
-  # A test that hangs is named and ends the run of its project.
-  timeout --kill-after=10 700 dotnet test --no-build -c Release "$ROOT/test/RedisFailover.$project" --results-directory "$work/results" \
-    --blame-hang --blame-hang-timeout 120s --blame-hang-dump-type none "$@" 2>&1 | tee -a "$log" || status=$?
-done
+run_tests() {
+  local project=$1 wanted=$2
+  shift 2
+  timeout --kill-after=10 900 dotnet test --no-build -c Release "$ROOT/test/RedisFailover.$project" --filter "$wanted" \
+    --results-directory "$work/results" --blame-hang --blame-hang-timeout 150s --blame-hang-dump-type none "$@" 2>&1 |
+    tee -a "$log" || status=$?
+}
+
+if ((quick)); then
+  for project in UnitTests IntegrationTests; do
+    dotnet build -c Release "$ROOT/test/RedisFailover.$project" -v quiet -p:RunAnalyzers=false
+  done
+  run_tests UnitTests "$filter&TestCategory!=Slow" "${arguments[@]}"
+  run_tests IntegrationTests "$filter&TestCategory=Quick" "${arguments[@]}"
+else
+  dotnet build -c Release "$ROOT/redis-failover-zk.sln" -v quiet
+  for project in "${PROJECTS[@]}"; do
+    [[ ! -d $ROOT/test/RedisFailover.$project ]] || run_tests "$project" "$filter" "${arguments[@]}"
+  done
+fi
+if ((containers)); then
+  "$ROOT/scripts/test-containers.sh" --no-build 2>&1 | tee -a "$log" || status=$?
+fi
 
 # "Passed!  - Failed:     0, Passed:     7, Skipped:     0, Total:     7, Duration: ..."
-read -r passed failed < <(awk '
+read -r passed failed skipped < <(awk '
   /^(Passed|Failed|Skipped)! +- Failed: / {
     gsub(/[,:]/, " ")
     for (i = 1; i < NF; i++) {
       if ($i == "Failed" && $(i + 1) ~ /^[0-9]+$/) failed += $(i + 1)
       if ($i == "Passed" && $(i + 1) ~ /^[0-9]+$/) passed += $(i + 1)
+      if ($i == "Skipped" && $(i + 1) ~ /^[0-9]+$/) skipped += $(i + 1)
     }
   }
-  END { print passed + 0, failed + 0 }' "$log")
+  END { print passed + 0, failed + 0, skipped + 0 }' "$log")
 
 if ((status != 0 && failed == 0)); then
   echo "test run: a test project did not run to its end (exit code $status), which counts as a failed test"
@@ -57,5 +93,8 @@ if ((passed + failed == 0)); then
   echo "test run: no test ran"
   status=1
 fi
+# What did not run is said last, where it is read.
+grep '^LEFT OUT: ' "$log" || true
+((skipped == 0)) || echo "test run: $skipped tests were skipped; each says why above"
 echo "$passed passed, $failed failed"
 ((status == 0 && failed == 0))

@@ -12,6 +12,7 @@ namespace RedisFailover.IntegrationTests.Failover;
 public sealed class DangerousStartTests
 {
     [Test]
+    [Category("Quick")]
     public async Task A_master_that_restarts_empty_before_its_replicas_notice_does_not_wipe_them()
     {
         await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Proxies = true });
@@ -100,7 +101,7 @@ public sealed class DangerousStartTests
         MonitorProcess old = cluster.Monitors[0];
         await old.TerminateAsync();
         MonitorProcess monitor = await cluster.StartMonitorAsync(options => options with { Nodes = [cluster.Addresses[1], cluster.Addresses[2]] });
-        await monitor.Process.WaitForLineAsync(line => line.Contains("is not among the configured nodes", StringComparison.Ordinal), TimeSpan.FromSeconds(30));
+        await monitor.Process.WaitForLineAsync(line => line.Contains("is not among the configured nodes", StringComparison.Ordinal));
         Assert.That((await cluster.TopologyAsync()).Master, Is.EqualTo(before.Master));
 
         await cluster.Redis[0].KillAsync();
@@ -116,11 +117,11 @@ public sealed class DangerousStartTests
         MonitorProcess old = cluster.Monitors[0];
         // The second knows the first two nodes alone; the third node is about to be taken out.
         MonitorProcess other = await cluster.StartMonitorAsync(options => options with { Nodes = [cluster.Addresses[0], cluster.Addresses[1]] });
-        await other.Process.WaitForLineAsync(line => line.Contains($"{cluster.Addresses[1]} answers", StringComparison.Ordinal), TimeSpan.FromSeconds(30));
+        await other.Process.WaitForLineAsync(line => line.Contains($"{cluster.Addresses[1]} answers", StringComparison.Ordinal));
         await old.TerminateAsync();
         Topology smaller = await cluster.WaitForAsync("The third is off the lists", topology => topology.Replicas.Length == 1 && topology.Unavailable.IsEmpty);
         await old.RestartAsync();
-        await old.Process.WaitForLineAsync(line => line.Contains("topology of epoch", StringComparison.Ordinal), TimeSpan.FromSeconds(30));
+        await old.Process.WaitForLineAsync(line => line.Contains("topology of epoch", StringComparison.Ordinal));
         // Both are here, the one of the smaller configuration leads and goes on working.
         await cluster.Redis[1].KillAsync();
         Topology without = await cluster.WaitForAsync("A dead replica is taken note of", topology => topology.Unavailable.Contains(cluster.Addresses[1]));
@@ -151,7 +152,7 @@ public sealed class DangerousStartTests
         await cluster.SetDataAsync();
         await cluster.WriteAsync("/nodes", WithAnotherMaster(before));
         MonitorProcess leader = await cluster.LeaderAsync();
-        await leader.Process.WaitForLineAsync(line => line.Contains("was written by somebody who does not lead", StringComparison.Ordinal), TimeSpan.FromSeconds(30));
+        await leader.Process.WaitForLineAsync(line => line.Contains("was written by somebody who does not lead", StringComparison.Ordinal));
         Topology after = await cluster.WaitForAsync("The truth is written again", topology => topology.Master == before.Master);
         Assert.That((after.Epoch, after.State), Is.EqualTo((before.Epoch, TopologyState.Ok)), cluster.Explain());
         await cluster.WaitUntilOneMasterAsync();
@@ -186,7 +187,7 @@ public sealed class DangerousStartTests
         MonitorProcess monitor = await cluster.StartMonitorAsync(options => options with { Nodes = options.Nodes.Add(stranger) });
         Topology before = await cluster.WaitUntilWholeAsync();
         Assert.That(before.Unavailable, Is.EqualTo(new[] { stranger }));
-        await monitor.Process.WaitForLineAsync(line => line.Contains($"{stranger} cannot be watched", StringComparison.Ordinal), TimeSpan.FromSeconds(30));
+        await monitor.Process.WaitForLineAsync(line => line.Contains($"{stranger} cannot be watched", StringComparison.Ordinal));
 
         await cluster.Redis[0].KillAsync();
         await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != before.Master);
@@ -206,7 +207,7 @@ public sealed class DangerousStartTests
 
         MonitorProcess monitor = await cluster.StartMonitorAsync(options => options with { Nodes = options.Nodes.Add(stranger.Address) });
         await monitor.Process.WaitForLineAsync(
-            line => line.Contains("left alone", StringComparison.Ordinal) && line.Contains(stranger.Address.ToString(), StringComparison.Ordinal), TimeSpan.FromSeconds(30));
+            line => line.Contains("left alone", StringComparison.Ordinal) && line.Contains(stranger.Address.ToString(), StringComparison.Ordinal));
         // Nor when the master is lost and a candidate is sought.
         await cluster.Redis[0].KillAsync();
         Topology after = await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != before.Master);

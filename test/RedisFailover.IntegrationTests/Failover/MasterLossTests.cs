@@ -5,6 +5,7 @@ using RedisFailover.IntegrationTests.Harness;
 namespace RedisFailover.IntegrationTests.Failover;
 
 [TestFixture]
+[Category("Quick")]
 [Parallelizable(ParallelScope.All)]
 public sealed class MasterLossTests
 {

@@ -14,7 +14,7 @@ public sealed class StartTests
         await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 0, OwnZooKeeper = true });
         await cluster.ZooKeeper.Servers[0].KillAsync();
         MonitorProcess monitor = await cluster.StartMonitorAsync();
-        await monitor.Process.WaitForLineAsync(Says("ZooKeeper cannot be reached"), TimeSpan.FromSeconds(15));
+        await monitor.Process.WaitForLineAsync(Says("ZooKeeper cannot be reached"));
         await cluster.ZooKeeper.Servers[0].StartAsync();
         Topology topology = await cluster.WaitUntilWholeAsync();
         Assert.That(topology.Master, Is.EqualTo(cluster.Redis[0].Address));
@@ -35,7 +35,7 @@ public sealed class StartTests
         MonitorProcess monitor = await cluster.StartMonitorAsync();
         foreach (RedisServer redis in cluster.Redis)
         {
-            await monitor.Process.WaitForLineAsync(Says($"{redis.Address} is unavailable"), TimeSpan.FromSeconds(15));
+            await monitor.Process.WaitForLineAsync(Says($"{redis.Address} is unavailable"));
         }
 
         foreach (RedisServer redis in cluster.Redis)
@@ -69,7 +69,7 @@ public sealed class StartTests
         string http = $"http://127.0.0.1:{FreePorts.Next()}";
         await using MonitorProcess monitor = await MonitorProcess.StartAsync(
             new MonitorOptions { Id = "example", Nodes = [new NodeAddress("127.0.0.1", FreePorts.Next())], More = ["--config", example, "--http", http] });
-        string started = await monitor.Process.WaitForLineAsync(Says("monitor example"), TimeSpan.FromSeconds(15));
+        string started = await monitor.Process.WaitForLineAsync(Says("monitor example"));
         Assert.That(started, Does.Contain($"nodes {monitor.Options.Nodes[0]}, ZooKeeper zk1:2181,zk2:2181,zk3:2181"));
         Assert.That(await monitor.TerminateAsync(), Is.Zero, monitor.Process.Tail());
     }

@@ -101,11 +101,15 @@ public sealed class ChildProcess : IAsyncDisposable
         await _process.WaitForExitAsync(ct);
     }
 
-    /// <summary>The first line, past or to come, that fits; throws with the log's tail when there is none in time or the process ends.</summary>
-    public async Task<string> WaitForLineAsync(Func<string, bool> fits, TimeSpan within, CancellationToken ct = default)
+    /// <summary>
+    /// The first line, past or to come, that fits; throws with the log's tail when there is none in time (a minute, if nothing is said)
+    /// or the process ends.
+    /// </summary>
+    public async Task<string> WaitForLineAsync(Func<string, bool> fits, TimeSpan? within = null, CancellationToken ct = default)
     {
+        TimeSpan limit = within ?? Eventually.DefaultDeadline;
         using CancellationTokenSource deadline = CancellationTokenSource.CreateLinkedTokenSource(ct);
-        deadline.CancelAfter(within);
+        deadline.CancelAfter(limit);
         int seen = 0;
         while (true)
         {
@@ -134,7 +138,7 @@ public sealed class ChildProcess : IAsyncDisposable
             }
             catch (OperationCanceledException) when (!ct.IsCancellationRequested)
             {
-                throw new TimeoutException($"{Name} did not print the expected line within {within.TotalMilliseconds:0} ms.\n{Tail()}");
+                throw new TimeoutException($"{Name} did not print the expected line within {limit.TotalMilliseconds:0} ms.\n{Tail()}");
             }
         }
     }

@@ -30,9 +30,5 @@ public static class CliProcess
 
     public static Task<ChildProcess> StartAsync(ImmutableArray<string> arguments, CancellationToken ct = default)
         => ChildProcess.StartAsync(
-            new ChildProcessOptions($"redis-failover {arguments.FirstOrDefault()}", Programs.Dotnet, [Programs.Cli, .. arguments])
-            {
-                Environment = ImmutableDictionary<string, string?>.Empty.Add("DOTNET_TieredPGO", "0"),
-            },
-            ct);
+            new ChildProcessOptions($"redis-failover {arguments.FirstOrDefault()}", Programs.Dotnet, [Programs.Cli, .. arguments]), ct);
 }

@@ -56,12 +56,6 @@ public sealed record MonitorOptions
 /// <summary>A real redis-failover-monitor, as it was built.</summary>
 public sealed class MonitorProcess : IAsyncDisposable
 {
-    // A monitor compiles all it needs for good when it starts, so that its first failover is as quick as any other. The tests start
-    // hundreds of them and do not measure that.
-    private static readonly ImmutableDictionary<string, string?> QuickStart = ImmutableDictionary<string, string?>.Empty
-        .Add("DOTNET_TieredCompilation", "1")
-        .Add("DOTNET_TieredPGO", "0");
-
     private readonly MonitorOptions _options;
     private ChildProcess _process;
 
@@ -109,13 +103,10 @@ public sealed class MonitorProcess : IAsyncDisposable
     public ValueTask DisposeAsync() => _process.DisposeAsync();
 
     private static Task<ChildProcess> StartProcessAsync(MonitorOptions options, CancellationToken ct)
-    {
-        ImmutableDictionary<string, string?> environment = QuickStart.SetItems(options.Environment);
-        return ChildProcess.StartAsync(
+        => ChildProcess.StartAsync(
             new ChildProcessOptions($"monitor {options.Id}", Programs.Dotnet, [Programs.Monitor, .. options.ToArguments()])
             {
-                Environment = options.Password is null ? environment : environment.SetItem("REDIS_FAILOVER_PASSWORD", options.Password),
+                Environment = options.Password is null ? options.Environment : options.Environment.SetItem("REDIS_FAILOVER_PASSWORD", options.Password),
             },
             ct);
-    }
 }

@@ -14,20 +14,26 @@ public static class Programs
     private static readonly string[] MoreFolders = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin"];
     private static readonly string[] ZooKeeperFolders = ["/usr/share/zookeeper/bin", "/opt/zookeeper/bin", "/usr/local/zookeeper/bin"];
 
-    public static string RedisServer => Find("redis-server") ?? throw Missing("redis-server");
+    /// <summary>$REDIS_SERVER, or the one that is installed.</summary>
+    public static string RedisServer => Given("REDIS_SERVER") ?? Find("redis-server") ?? throw Missing("redis-server");
 
     public static string Java => FromJavaHome() ?? Find("java") ?? throw Missing("java (it comes with zookeeper)");
 
-    public static string ZooKeeperCli => Find("zkCli.sh", ZooKeeperFolders) ?? throw Missing("zkCli.sh (it comes with zookeeper)");
+    public static string ZooKeeperCli => ZooKeeperHome is { } home ? Path.Combine(home, "bin", "zkCli.sh") : Find("zkCli.sh", ZooKeeperFolders) ?? throw Missing("zkCli.sh (it comes with zookeeper)");
 
-    /// <summary>$ZOOKEEPER_CLASSPATH, or Debian's jar (its manifest names the others), or the lib folder of an unpacked ZooKeeper.</summary>
+    /// <summary>$ZOOKEEPER_CLASSPATH, or what lies in $ZOOKEEPER_HOME, or Debian's jar (its manifest names the others), or the lib folder of an unpacked ZooKeeper.</summary>
     public static string ZooKeeperClassPath
     {
         get
         {
-            if (Environment.GetEnvironmentVariable("ZOOKEEPER_CLASSPATH") is { Length: > 0 } given)
+            if (Given("ZOOKEEPER_CLASSPATH") is { } given)
             {
                 return given;
+            }
+
+            if (ZooKeeperHome is { } home)
+            {
+                return Path.Combine(home, "lib", "*");
             }
 
             if (File.Exists(DebianZooKeeperJar))
@@ -52,7 +58,7 @@ public static class Programs
 
     /// <summary>The dotnet host that runs us, else the one on the PATH. (The built executables need DOTNET_ROOT where .NET is elsewhere.)</summary>
     public static string Dotnet
-        => Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") is { Length: > 0 } host ? host
+        => Given("DOTNET_HOST_PATH") is { } host ? host
             : Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet" ? Environment.ProcessPath!
             : Find("dotnet") ?? Path.Combine(RuntimeEnvironment.GetRuntimeDirectory(), "..", "..", "..", "dotnet");
 
@@ -65,8 +71,12 @@ public static class Programs
         return folders.Select(folder => Path.Combine(folder, name)).FirstOrDefault(File.Exists);
     }
 
+    private static string? ZooKeeperHome => Given("ZOOKEEPER_HOME");
+
+    private static string? Given(string variable) => Environment.GetEnvironmentVariable(variable) is { Length: > 0 } value ? value : null;
+
     private static string? FromJavaHome()
-        => Environment.GetEnvironmentVariable("JAVA_HOME") is { Length: > 0 } home && File.Exists(Path.Combine(home, "bin", "java"))
+        => Given("JAVA_HOME") is { } home && File.Exists(Path.Combine(home, "bin", "java"))
             ? Path.Combine(home, "bin", "java")
             : null;
 

@@ -179,7 +179,7 @@ public sealed class RedisServer : IAsyncDisposable
     {
         _process = await ChildProcess.StartAsync(
             new ChildProcessOptions($"redis-server {Address}", Programs.RedisServer, [ConfFile]) { WorkingDirectory = _directory.Path }, ct);
-        await _process.WaitForLineAsync(line => line.Contains("Ready to accept connections", StringComparison.Ordinal), TimeSpan.FromSeconds(10), ct);
+        await _process.WaitForLineAsync(line => line.Contains("Ready to accept connections", StringComparison.Ordinal), ct: ct);
     }
 
     private IEnumerable<string> Conf()
@@ -193,7 +193,11 @@ public sealed class RedisServer : IAsyncDisposable
         // A replica syncs at once, without Redis' pause for more of them to come.
         yield return "repl-diskless-sync yes";
         yield return "repl-diskless-sync-delay 0";
-        yield return "repl-diskless-load swapdb";
+        if (RedisVersion.Current.Major >= 6)
+        {
+            yield return "repl-diskless-load swapdb";
+        }
+
         yield return "databases 16";
         if (_options.Password is { } password)
         {

@@ -10,10 +10,11 @@ namespace RedisFailover.UnitTests.Simulation;
 /// alone and what SIMULATION_* variables there are.
 /// </summary>
 [TestFixture]
+[Category("Slow")]
 public sealed class SimulationTests
 {
     private const int Least = 400;
-    private static readonly TimeSpan Budget = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Budget = TimeSpan.FromSeconds(20);
 
     private static IEnumerable<string> Mutants() => Mutant.All.Select(m => m.Name);
 
