@@ -93,7 +93,9 @@ public sealed class FailuresTests
 
     private static FailoverOptions Impatient => new() { OperationTimeout = s_timeout, WriteWait = TimeSpan.Zero };
 
+#pragma warning disable CA1859 // its members are those of the interface
     private static IDatabase Database(NodeSet nodes) => new FailoverDatabase(nodes, -1, null);
+#pragma warning restore CA1859
 
     private static async Task<NodeSet> ConnectAsync(ScriptedRedis redis, FailoverOptions options)
     {
