@@ -1,5 +1,6 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Hosting.Systemd;
 using Microsoft.Extensions.Logging;
 using RedisFailover.Monitor.Hosting;
 using RedisFailover.Monitor.Options;
@@ -42,6 +43,16 @@ if (faultPoint is not null)
 builder.Services.AddSingleton<MonitorService>();
 builder.Services.AddHostedService(services => services.GetRequiredService<MonitorService>());
 builder.Services.AddHostedService<HealthEndpoint>();
+
+// By the socket alone: whose child the process is cannot be seen where the unit hides other users' processes (ProtectProc).
+var supervisor = new SystemdNotifier();
+if (supervisor.IsEnabled)
+{
+    builder.Services.AddSingleton<ISystemdNotifier>(supervisor);
+    builder.Services.AddSingleton<IHostLifetime, SystemdLifetime>();
+    builder.Services.AddHostedService<Watchdog>();
+}
+
 builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = TimeSpan.FromSeconds(2));
 using IHost host = builder.Build();
 MonitorService monitor = host.Services.GetRequiredService<MonitorService>();

@@ -34,6 +34,10 @@ internal sealed class Coordinator(
     private TimeSpan? _alarmAt;
     private NodeAddress? _needed;
     private volatile Leadership? _leadership;
+    private long _turns;
+
+    /// <summary>How often it has decided: what a watchdog goes by.</summary>
+    internal long Turns => Volatile.Read(ref _turns);
 
     /// <summary>What the monitor knows at this moment.</summary>
     internal ClusterView View => Volatile.Read(ref _view);
@@ -76,6 +80,7 @@ internal sealed class Coordinator(
                 Report(view, decision, now);
                 _transitions.Tell(before, view, decision, now);
                 WakeAt(decision.WakeAt, now);
+                Volatile.Write(ref _turns, _turns + 1);
             }
         }
         finally

@@ -37,10 +37,17 @@ internal sealed class HealthEndpoint(MonitorOptions options, MonitorService moni
 
     private Task AnswerAsync(HttpContext context)
     {
+        if (context.Request.Path == "/health/live")
+        {
+            // Whether this process works. That ZooKeeper is away is no reason to start it anew.
+            context.Response.StatusCode = monitor.HasFailed ? StatusCodes.Status503ServiceUnavailable : StatusCodes.Status200OK;
+            return context.Response.WriteAsync(monitor.HasFailed ? "failed\n" : "ok\n", context.RequestAborted);
+        }
+
         if (context.Request.Path != "/health")
         {
             context.Response.StatusCode = StatusCodes.Status404NotFound;
-            return context.Response.WriteAsync("There is /health.\n", context.RequestAborted);
+            return context.Response.WriteAsync("There are /health and /health/live.\n", context.RequestAborted);
         }
 
         MonitorHealth health = monitor.Health();

@@ -29,6 +29,7 @@ internal sealed class MonitorService : BackgroundService
     private readonly ConcurrentDictionary<NodeAddress, NodeProber> _probers = new();
     private readonly ZnodePaths _paths;
     private TimeSpan? _outageSince;
+    private long _turnsSeen;
     private volatile Coordinator? _coordinator;
     private volatile ZooKeeperClient? _zooKeeper;
 
@@ -64,6 +65,16 @@ internal sealed class MonitorService : BackgroundService
             topology?.Epoch ?? 0,
             TopologyJson.Name(topology?.State ?? TopologyState.NoMaster),
             topology?.Master?.ToString());
+    }
+
+    /// <summary>Whether the coordinator has decided since this was last asked; gives it reason to do so until the next time.</summary>
+    internal bool HasTurned()
+    {
+        long turns = _coordinator?.Turns ?? 0;
+        bool turned = turns != _turnsSeen || _coordinator is null;
+        _turnsSeen = turns;
+        _observations.Writer.TryWrite(new Tick(_clock.Now));
+        return turned;
     }
 
     /// <inheritdoc/>
