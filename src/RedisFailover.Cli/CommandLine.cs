@@ -3,27 +3,33 @@ using RedisFailover.Cli.Commands;
 
 namespace RedisFailover.Cli;
 
-/// <summary>The tool from its arguments to its exit code: 0 done, 1 failed, 2 used wrongly; of a switchover (failover) also 3 refused, 4 undone.</summary>
+/// <summary>The tool from its arguments to its exit code.</summary>
 internal static class CommandLine
 {
-    internal const int Done = 0;
-    internal const int Failed = 1;
-    internal const int WrongUsage = 2;
-    internal const int Refused = 3;
-    internal const int Undone = 4;
+    internal const int Done = ExitCodes.Done;
+    internal const int Failed = ExitCodes.Failed;
+    internal const int WrongUsage = ExitCodes.WrongUsage;
+    internal const int Refused = ExitCodes.Refused;
+    internal const int Undone = ExitCodes.Undone;
 
-    internal static RootCommand Root() => new("Looks at a Redis failover cluster, and asks it for another master.")
+    internal static RootCommand Root() => new($"Looks at a Redis failover cluster, and asks it for another master. {ExitCodes.Text}")
     {
         StatusCommand.Create(),
         WatchCommand.Create(),
+        CheckCommand.Create(),
         SwitchoverCommand.Create(),
+        SwitchoverCommand.CreateFailover(),
+        HistoryCommand.Create(),
+        NodesCommand.Create(),
+        MonitorsCommand.Create(),
         LoadCommand.Create(),
     };
 
     internal static async Task<int> RunAsync(string[] args, TextWriter output, TextWriter errors, CancellationToken ct)
     {
         RootCommand root = Root();
-        ParseResult parsed = root.Parse(args);
+        // @FILE is a value of --zk here, not more of the command line.
+        ParseResult parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (parsed.Errors.Count > 0)
         {
             // The word that is wrong, not what is missing because of it.

@@ -6,19 +6,21 @@ namespace RedisFailover.Cli;
 
 /// <summary>The options that every command has, and what they have in common.</summary>
 /// <param name="waitOption">The name of the option that bounds the waiting; another one where <c>--timeout</c> means something else.</param>
-internal sealed class CommonOptions(string waitOption = "--timeout")
+/// <param name="wait">Its default, in seconds.</param>
+internal sealed class CommonOptions(string waitOption = "--timeout", double wait = 5)
 {
     private const string Variable = "REDIS_FAILOVER_ZK";
+    private const string DefaultFile = "/etc/redis-failover/zk";
 
     internal Option<string?> ZooKeeper { get; } = new("--zk")
     {
-        Description = $"The ZooKeeper servers and the root of the cluster: zk1:2181,zk2:2181/redis_failover. Or the environment variable {Variable}. "
-            + $"Root when left out: {ZnodePaths.DefaultRoot}",
+        Description = $"The ZooKeeper servers and the root of the cluster: zk1:2181,zk2:2181/redis_failover, or @FILE that holds this. "
+            + $"When left out: the environment variable {Variable}, then the file {DefaultFile}. Root when left out: {ZnodePaths.DefaultRoot}",
         HelpName = "h:p,h:p/path",
     };
 
     internal Option<TimeSpan?> Timeout { get; } = Durations.Option(
-        waitOption, "How long to wait for ZooKeeper and for the cluster", TimeSpan.FromSeconds(10), TimeSpan.FromMilliseconds(100), TimeSpan.FromHours(1));
+        waitOption, "How long to wait for ZooKeeper and for the cluster", TimeSpan.FromSeconds(wait), TimeSpan.FromMilliseconds(100), TimeSpan.FromHours(1));
 
     internal Option<bool> Json { get; } = new("--json") { Description = "For programs: JSON instead of text" };
 
@@ -34,22 +36,30 @@ internal sealed class CommonOptions(string waitOption = "--timeout")
 
     internal ZooKeeperConnectionString ConnectionOf(ParseResult parsed)
     {
-        string? text = parsed.GetValue(ZooKeeper) ?? Environment.GetEnvironmentVariable(Variable);
-        if (string.IsNullOrWhiteSpace(text))
-        {
-            throw new CliException($"--zk is missing, and {Variable} is not set: where is ZooKeeper? (zk1:2181,zk2:2181/redis_failover)", CommandLine.WrongUsage);
-        }
-
+        (string text, string source) = parsed.GetValue(ZooKeeper) is { } option ? (option, "--zk")
+            : Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } variable ? (variable, Variable)
+            : File.Exists(DefaultFile) ? ("@" + DefaultFile, DefaultFile)
+            : throw new CliException(
+                $"--zk is missing, {Variable} is not set, and there is no {DefaultFile}: where is ZooKeeper? (zk1:2181,zk2:2181/redis_failover)",
+                CommandLine.WrongUsage);
         try
         {
-            ZooKeeperConnectionString connection = ZooKeeperConnectionString.Parse(text);
-            return connection.Chroot.Length > 0 ? connection : ZooKeeperConnectionString.Parse(text.TrimEnd('/') + ZnodePaths.DefaultRoot);
+            string connection = text.StartsWith('@') ? FirstLine(text[1..]) : text;
+            ZooKeeperConnectionString parsedConnection = ZooKeeperConnectionString.Parse(connection);
+            return parsedConnection.Chroot.Length > 0
+                ? parsedConnection
+                : ZooKeeperConnectionString.Parse(connection.TrimEnd('/') + ZnodePaths.DefaultRoot);
         }
-        catch (FormatException e)
+        catch (Exception e) when (e is FormatException or IOException or UnauthorizedAccessException)
         {
-            throw new CliException($"--zk: {e.Message}", CommandLine.WrongUsage, e);
+            throw new CliException($"{source}: {e.Message}", CommandLine.WrongUsage, e);
         }
     }
+
+    /// <summary>The first line that is neither empty nor a comment.</summary>
+    private static string FirstLine(string path)
+        => File.ReadLines(path).Select(line => line.Trim()).FirstOrDefault(line => line.Length > 0 && line[0] != '#')
+            ?? throw new FormatException($"{path} holds no connection string; allowed: zk1:2181,zk2:2181/redis_failover.");
 
     /// <summary>A number within bounds, with an error that names the option, what was given and what is allowed.</summary>
     internal static Option<double> Number(string name, string description, double? initial, double least, double most)

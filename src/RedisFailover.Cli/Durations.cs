@@ -6,7 +6,10 @@ namespace RedisFailover.Cli;
 /// <summary>How a length of time is given to any option of this tool: 500ms, 2s, 1.5s, 2m; a bare number is of the option's own unit.</summary>
 internal static class Durations
 {
-    private static readonly (string Suffix, TimeSpan Unit)[] Units = [("ms", TimeSpan.FromMilliseconds(1)), ("s", TimeSpan.FromSeconds(1)), ("m", TimeSpan.FromMinutes(1))];
+    private static readonly (string Suffix, TimeSpan Unit)[] Units =
+    [
+        ("ms", TimeSpan.FromMilliseconds(1)), ("s", TimeSpan.FromSeconds(1)), ("m", TimeSpan.FromMinutes(1)), ("h", TimeSpan.FromHours(1)), ("d", TimeSpan.FromDays(1)),
+    ];
 
     /// <summary>An option that takes a length of time within bounds, with an error that names it, what was given and what is allowed.</summary>
     internal static Option<TimeSpan?> Option(string name, string description, TimeSpan? initial, TimeSpan least, TimeSpan most, string bare = "s")
@@ -14,7 +17,7 @@ internal static class Durations
         string allowed = $"{Text(least)} to {Text(most)}";
         Option<TimeSpan?> option = new(name)
         {
-            Description = $"{description}: 500ms, 2s, 1m; {allowed}; a bare number is {(bare == "ms" ? "milliseconds" : "seconds")}",
+            Description = $"{description}: {(bare == "h" ? "90m, 24h, 7d" : "500ms, 2s, 1m")}; {allowed}; a bare number is {(bare == "ms" ? "milliseconds" : bare == "h" ? "hours" : "seconds")}",
             HelpName = "time",
             CustomParser = result =>
             {
@@ -42,7 +45,7 @@ internal static class Durations
         (string suffix, TimeSpan unit) = Units.FirstOrDefault(u => text.EndsWith(u.Suffix, StringComparison.Ordinal));
         string number = suffix is null ? text : text[..^suffix.Length];
         unit = suffix is null ? Units.Single(u => u.Suffix == bare).Unit : unit;
-        return double.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value) && value * unit.TotalMilliseconds <= int.MaxValue
+        return double.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value) && value * unit.TotalMilliseconds <= TimeSpan.FromDays(10_000).TotalMilliseconds
             ? value * unit
             : null;
     }

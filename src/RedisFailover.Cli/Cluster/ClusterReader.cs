@@ -9,7 +9,7 @@ namespace RedisFailover.Cli.Cluster;
 internal sealed class ClusterReader : IAsyncDisposable
 {
     private static readonly ZnodePaths Paths = new("");
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(300);
     private readonly ZooKeeperConnectionString _connection;
     private readonly TimeSpan _timeout;
     private ZooKeeperSession? _session;
@@ -27,23 +27,38 @@ internal sealed class ClusterReader : IAsyncDisposable
     {
         ClusterReader reader = new(connection, timeout);
         reader._session = await reader.BoundedAsync(
-            token => NotSilentAsync(ZooKeeperSession.ConnectAsync(new ZooKeeperOptions { Connection = connection }, token), connection, errors), ct);
+            token => NotSilentAsync(ZooKeeperSession.ConnectAsync(new ZooKeeperOptions { Connection = connection }, token), connection, errors, token), ct);
         return reader;
     }
 
-    /// <summary>Says after a second what it is that takes so long.</summary>
-    internal static async Task<T> NotSilentAsync<T>(Task<T> connecting, ZooKeeperConnectionString connection, TextWriter errors)
+    /// <summary>What takes long is looked into: it fails at once where nothing can come of waiting, and says what it waits for where something can.</summary>
+    /// <exception cref="CliException">Every server refuses, is unknown, or is no ZooKeeper.</exception>
+    internal static async Task<T> NotSilentAsync<T>(Task<T> connecting, ZooKeeperConnectionString connection, TextWriter errors, CancellationToken ct)
     {
-        if (await Task.WhenAny(connecting, Task.Delay(Patience, TimeProvider.System)) != connecting)
+        if (await Task.WhenAny(connecting, Task.Delay(Patience, TimeProvider.System, ct)) != connecting && !ct.IsCancellationRequested)
         {
-            await errors.WriteLineAsync($"redis-failover: waiting for ZooKeeper at {string.Join(',', connection.Hosts)}");
+            ZooKeeperDiagnosis diagnosis = await ZooKeeperDiagnosis.OfAsync(connection, ct);
+            if (diagnosis.IsHopeless && !connecting.IsCompletedSuccessfully)
+            {
+                _ = connecting.ContinueWith(static t => t.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+                throw new CliException($"ZooKeeper cannot be reached: {diagnosis.Text}");
+            }
+
+            if (!connecting.IsCompleted)
+            {
+                await errors.WriteLineAsync($"redis-failover: waiting for ZooKeeper ({diagnosis.Text})");
+            }
         }
 
         return await connecting;
     }
 
-    internal static CliException Unreachable(ZooKeeperConnectionString connection, TimeSpan timeout, Exception? inner = null)
-        => new($"ZooKeeper at {string.Join(',', connection.Hosts)} did not answer within {timeout.TotalSeconds:0.###} s.", inner: inner);
+    internal static async Task<CliException> UnreachableAsync(
+        ZooKeeperConnectionString connection, TimeSpan timeout, CancellationToken ct, Exception? inner = null)
+    {
+        ZooKeeperDiagnosis diagnosis = await ZooKeeperDiagnosis.OfAsync(connection, ct);
+        return new CliException($"ZooKeeper did not answer within {timeout.TotalSeconds:0.###} s: {diagnosis.Text}", inner: inner);
+    }
 
     internal static CliException NoTopology(ZooKeeperConnectionString connection)
         => new($"there is no topology at {connection.Chroot}{Paths.Nodes}: no monitor has written one yet, or the path is another (--zk).");
@@ -71,6 +86,12 @@ internal sealed class ClusterReader : IAsyncDisposable
             }
         }
 
+        List<Problem> outsiders = [];
+        foreach (string name in await ChildrenAsync(Paths.Outsiders, ct))
+        {
+            outsiders.AddRange(await ReadAsync(Paths.Outsider(name), ct) is { } outsider ? ParsedProblems(outsider) : []);
+        }
+
         // What somebody mangled is said, and the rest is shown: it is looked at when something is amiss.
         var unreadable = ImmutableArray.CreateBuilder<string>();
         LeaderInfo? leads = leader is { } json ? Readable(ParseLeader, json, Paths.Leader) : null;
@@ -84,6 +105,9 @@ internal sealed class ClusterReader : IAsyncDisposable
                 .Where(monitor => monitor.Value is not null).ToImmutableSortedDictionary(),
             MonitorsJson = monitors.ToImmutableSortedDictionary(),
             Unreadable = unreadable.ToImmutable(),
+            Problems = await ReadAsync(Paths.Problems, ct) is { } problems ? ParsedProblems(problems) : null,
+            Outsiders = [.. outsiders],
+            Members = (await ChildrenAsync(Paths.Members, ct)).Sort(StringComparer.Ordinal),
             Wish = await ReadAsync(Paths.ManualFailover, ct) is { } wish ? Encoding.UTF8.GetString(wish.Span) : null,
         };
 
@@ -178,6 +202,25 @@ internal sealed class ClusterReader : IAsyncDisposable
         }
     }
 
+    /// <summary>Takes a monitor off the register; false when it is not on it.</summary>
+    internal async Task<bool> ForgetAsync(string id, CancellationToken ct)
+    {
+        try
+        {
+            return await BoundedAsync(
+                async token =>
+                {
+                    await Session.DeleteAsync(Paths.Member(id), cancellationToken: token);
+                    return true;
+                },
+                ct);
+        }
+        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
+        {
+            return false;
+        }
+    }
+
     public ValueTask DisposeAsync() => _session?.DisposeAsync() ?? ValueTask.CompletedTask;
 
     private async Task<ReadOnlyMemory<byte>?> ReadAsync(string path, CancellationToken ct)
@@ -214,7 +257,20 @@ internal sealed class ClusterReader : IAsyncDisposable
         }
         catch (OperationCanceledException e) when (!ct.IsCancellationRequested)
         {
-            throw Unreachable(_connection, _timeout, e);
+            throw await UnreachableAsync(_connection, _timeout, ct, e);
+        }
+    }
+
+    /// <summary>A list that cannot be read is one problem: the leader writes it again.</summary>
+    private static ImmutableArray<Problem> ParsedProblems(ReadOnlyMemory<byte> json)
+    {
+        try
+        {
+            return ProblemJson.Parse(json);
+        }
+        catch (FormatException e)
+        {
+            return [new Problem(ProblemCatalogue.ZnodeUnreadable, [], e.Message)];
         }
     }
 

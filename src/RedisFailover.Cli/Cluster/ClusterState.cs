@@ -23,6 +23,15 @@ internal sealed record ClusterState
 
     internal ImmutableSortedDictionary<string, ReadOnlyMemory<byte>> MonitorsJson { get; init; } = ImmutableSortedDictionary<string, ReadOnlyMemory<byte>>.Empty;
 
+    /// <summary>What the leading monitor keeps in <c>R/problems</c>; null where there is no such list.</summary>
+    internal ImmutableArray<Problem>? Problems { get; init; }
+
+    /// <summary>What monitors tell of themselves that are not taken for this cluster's: another has their id, or their nodes are others.</summary>
+    internal ImmutableArray<Problem> Outsiders { get; init; } = [];
+
+    /// <summary>The registered monitors, <c>R/members</c>: those of which a majority is counted.</summary>
+    internal ImmutableArray<string> Members { get; init; } = [];
+
     /// <summary>Which znodes hold what nobody can read, and why, one sentence each.</summary>
     internal ImmutableArray<string> Unreadable { get; init; } = [];
 

@@ -47,7 +47,7 @@ internal static class LoadCommand
         try
         {
             await using FailoverConnection connection = await ClusterReader.NotSilentAsync(
-                FailoverConnection.ConnectAsync(zooKeeper.ToString(), client, ct), zooKeeper, errors);
+                FailoverConnection.ConnectAsync(zooKeeper.ToString(), client, ct), zooKeeper, errors, ct);
             log.Started(options, connection.Topology);
             LoadReport report = await new LoadRun(connection, options, log, TimeProvider.System).RunAsync(ct);
             log.Report(report);

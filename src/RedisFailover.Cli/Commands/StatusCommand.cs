@@ -1,22 +1,18 @@
+using System.Collections.Immutable;
 using System.CommandLine;
 using System.Globalization;
-using System.Text;
-using System.Text.Encodings.Web;
-using System.Text.Json;
 using RedisFailover.Cli.Cluster;
 using Spectre.Console;
 
 namespace RedisFailover.Cli.Commands;
 
-/// <summary>status: the topology, who leads, and what each monitor sees.</summary>
+/// <summary>status: the problems first, then the topology, who leads, and what each monitor sees.</summary>
 internal static class StatusCommand
 {
-    private static readonly JsonWriterOptions Indented = new() { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-
     internal static Command Create()
     {
         CommonOptions common = new();
-        Command command = common.AddTo(new Command("status", "Show the master, the replicas, the leading monitor and what each monitor sees"));
+        Command command = common.AddTo(new Command("status", "Show problems, the master, the replicas, the leading monitor and what each monitor sees"));
         command.SetAction(async (parsed, ct) =>
         {
             await using ClusterReader reader = await ClusterReader.ConnectAsync(
@@ -29,88 +25,63 @@ internal static class StatusCommand
             }
             else
             {
-                Print(state, output);
+                Print(state, TimeProvider.System.GetUtcNow(), output);
             }
 
-            return CommandLine.Done;
+            return state.Topology.Master is null ? CommandLine.Failed : CommandLine.Done;
         });
         return command;
     }
 
-    internal static string Json(ClusterState state)
+    internal static string Json(ClusterState state) => StatusJson.Of(state);
+
+    internal static void Print(ClusterState state, DateTimeOffset now, TextWriter output)
     {
-        using MemoryStream buffer = new();
-        using (Utf8JsonWriter writer = new(buffer, Indented))
+        ImmutableArray<Problem> problems = ClusterProblems.Of(state);
+        PrintProblems(problems, now, output);
+        PrintSummary(state, problems, output);
+        PrintTable(state, output);
+    }
+
+    /// <summary>What is wrong, since when, and what to do; nothing where nothing is.</summary>
+    internal static void PrintProblems(ImmutableArray<Problem> problems, DateTimeOffset now, TextWriter output)
+    {
+        foreach (Problem problem in problems)
         {
-            writer.WriteStartObject();
-            Raw("topology", state.TopologyJson);
-            Raw("leader", state.LeaderJson);
-            writer.WriteStartObject("monitors");
-            foreach ((string id, ReadOnlyMemory<byte> json) in state.MonitorsJson)
+            string since = problem.Since is { } at ? $" (since {Texts.Utc(at)}, {Texts.Ago(now - at)})" : "";
+            output.WriteLine($"{(problem.Severity == ProblemSeverity.Critical ? "CRITICAL" : "warning "),-8} {problem.Code}: {problem.Message}{since}");
+            if (problem.Advice.Length > 0)
             {
-                Raw(id, json);
-            }
-
-            writer.WriteEndObject();
-            writer.WriteString("manualFailover", state.Wish);
-            if (state.Failover is { } failover)
-            {
-                writer.WriteStartObject("failover");
-                writer.WriteBoolean("possible", failover.Possible);
-                writer.WriteStartArray("candidates");
-                foreach (NodeAddress candidate in failover.Candidates)
-                {
-                    writer.WriteStringValue(candidate.ToString());
-                }
-
-                writer.WriteEndArray();
-                writer.WriteString("reason", failover.Reason);
-                writer.WriteEndObject();
-            }
-            else
-            {
-                writer.WriteNull("failover");
-            }
-
-            writer.WriteEndObject();
-
-            void Raw(string name, ReadOnlyMemory<byte>? json)
-            {
-                writer.WritePropertyName(name);
-                if (json is not { } value)
-                {
-                    writer.WriteNullValue();
-                    return;
-                }
-
-                try
-                {
-                    // Through a document, not raw: the znode's own indentation would be in the way of ours.
-                    using JsonDocument document = JsonDocument.Parse(value);
-                    document.RootElement.WriteTo(writer);
-                }
-                catch (JsonException)
-                {
-                    // Somebody mangled it: what it holds, as a text.
-                    writer.WriteStringValue(Encoding.UTF8.GetString(value.Span));
-                }
+                output.WriteLine($"         -> {problem.Advice}");
             }
         }
 
-        return Encoding.UTF8.GetString(buffer.ToArray());
+        if (!problems.IsEmpty)
+        {
+            output.WriteLine();
+        }
     }
 
-    internal static void Print(ClusterState state, TextWriter output)
+    private static void PrintSummary(ClusterState state, ImmutableArray<Problem> problems, TextWriter output)
     {
         Topology topology = state.Topology;
         output.WriteLine($"master   {topology.Master?.ToString() ?? "none"}");
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"state    {TopologyJson.Name(topology.State)}, epoch {topology.Epoch}"));
-        output.WriteLine($"reason   {topology.Reason} ({Texts.Utc(topology.ChangedAt)}, by {(topology.ChangedBy.Length > 0 ? topology.ChangedBy : "an unknown writer")})");
+        // What a problem or the last change says already is not said again.
+        string reason = IsSaid(topology.Reason, problems) ? "see above" : topology.LastChange?.Reason == topology.Reason ? "see last" : topology.Reason;
+        output.WriteLine($"reason   {reason} ({Texts.Utc(topology.ChangedAt)}, by {(topology.ChangedBy.Length > 0 ? topology.ChangedBy : "an unknown writer")})");
         output.WriteLine(
             state.Leader is { } leader ? $"leader   {leader.Id} (host {leader.Host}, pid {leader.Pid}, since {leader.Since})"
             : state.IsLed ? "leader   not known: its znode is not readable"
             : "leader   none: no monitor leads at present");
-        output.WriteLine($"failover {Failover(state)}");
+        if (!state.Members.IsEmpty)
+        {
+            ImmutableArray<string> away = [.. state.Members.Where(m => !state.Monitors.ContainsKey(m))];
+            output.WriteLine($"monitors {Texts.List(state.Members)} registered{(away.IsEmpty ? "" : $"; away: {Texts.List(away)}")}");
+        }
+
+        (bool _, string failover) = ClusterProblems.Failover(state);
+        output.WriteLine($"failover {(state.Failover is { Possible: false } not && IsSaid(not.Reason, problems) && state.IsLed ? "would NOT work now: see above" : failover)}");
         if (topology.WriteQuorum is { } safe)
         {
             output.WriteLine(string.Create(
@@ -118,32 +89,28 @@ internal static class StatusCommand
                 $"writes   of WAIT {safe.Quorum} are on one of any {safe.Needed} of [{string.Join(' ', safe.Replicas)}]; the master takes none with fewer than {safe.MinReplicas} in step"));
         }
 
-        // A change of master that waits says why in its reason.
-        if (state.LeadersView?.Attention is { } attention && !topology.Reason.Contains(attention, StringComparison.Ordinal))
-        {
-            output.WriteLine($"needs    {attention}");
-        }
-
-        foreach ((NodeAddress node, string remark) in topology.Remarks)
+        foreach ((NodeAddress node, string remark) in topology.Remarks.Where(r => !IsSaid(r.Value, problems)))
         {
             output.WriteLine($"note     {node}: {remark}");
         }
 
-        foreach (string unreadable in state.Unreadable)
-        {
-            output.WriteLine($"note     {unreadable}");
-        }
-
         if (topology.LastChange is { } change)
         {
-            output.WriteLine($"last     {LastChange(change)}");
+            output.WriteLine($"last     {Texts.Change(change)}");
         }
 
         if (state.Wish is { } wish)
         {
             output.WriteLine($"wish     a failover to {Words.Quoted(wish)} was asked for and is not done yet");
         }
+    }
 
+    private static bool IsSaid(string text, ImmutableArray<Problem> problems)
+        => text.Length > 0 && problems.Any(p => p.Message.Contains(text, StringComparison.Ordinal));
+
+    private static void PrintTable(ClusterState state, TextWriter output)
+    {
+        Topology topology = state.Topology;
         output.WriteLine();
         Table table = new Table().Border(TableBorder.Simple).AddColumns("node", "role");
         foreach (string id in state.Monitors.Keys)
@@ -151,7 +118,7 @@ internal static class StatusCommand
             table.AddColumn(new TableColumn(new Text($"seen by {id}")).RightAligned());
         }
 
-        foreach ((NodeAddress node, string role) in Nodes(topology))
+        foreach ((NodeAddress node, string role) in NodesCommand.Of(topology))
         {
             table.AddRow([new Text(node.ToString()), new Text(topology.NeverPromoted.Contains(node) ? $"{role}, never promoted" : role), .. state.Monitors.Values.Select(monitor => new Text(Seen(monitor, node)))]);
         }
@@ -160,47 +127,6 @@ internal static class StatusCommand
         // A pipe has no width: nothing is to be broken into two lines there.
         console.Profile.Width = Math.Max(console.Profile.Width, 60 + (24 * state.Monitors.Count));
         console.Write(table);
-    }
-
-    /// <summary>Whether a failover would work now; or why there is no saying, each state in its own words.</summary>
-    private static string Failover(ClusterState state)
-        => state.Topology.State == TopologyState.FailingOver
-                ? !state.IsLed ? "begun, and no monitor leads that could finish it: start the monitors" : "begun and not done yet, writes wait: see the reason"
-            : !state.IsLed ? "would NOT work now: no monitor leads; start the monitors"
-            : state.Topology.State == TopologyState.NoMaster ? "not possible, there is no master yet: see the reason"
-            : state.Topology.State == TopologyState.SwitchingOver ? "not asked now: a switchover is under way"
-            : state.Leader is null ? "not known: the leading monitor's znode is not readable"
-            : state.Failover is { } failover ? $"{(failover.Possible ? "would work now" : "would NOT work now")}: {failover.Reason}"
-            : $"not known yet: {state.Leader.Id} leads and has not told its view";
-
-    /// <summary>The last change of master in one line.</summary>
-    private static string LastChange(HistoryEntry change)
-    {
-        string loss = change.BytesBehind switch
-        {
-            null => "",
-            0 => ", no loss seen",
-            { } bytes => string.Create(CultureInfo.InvariantCulture, $", possible loss {bytes} bytes"),
-        };
-        return $"{Texts.Utc(change.At)} {change.Kind.ToString().ToLowerInvariant()} {change.From?.ToString() ?? "none"} -> {change.To?.ToString() ?? "none"}{loss}: {change.Reason}";
-    }
-
-    private static IEnumerable<(NodeAddress Node, string Role)> Nodes(Topology topology)
-    {
-        if (topology.Master is { } master)
-        {
-            yield return (master, "master");
-        }
-
-        foreach (NodeAddress replica in topology.Replicas)
-        {
-            yield return (replica, "replica");
-        }
-
-        foreach (NodeAddress node in topology.Unavailable)
-        {
-            yield return (node, "unavailable");
-        }
     }
 
     private static string Seen(MonitorReport report, NodeAddress node)

@@ -8,8 +8,7 @@ using RedisFailover.ZooKeeper;
 namespace RedisFailover.Cli.Commands;
 
 /// <summary>
-/// switchover, or failover as redis_failover called it: a request to the leading monitor for another master, its answer, and how
-/// long each step took.
+/// switchover and failover: a request to the leading monitor for another master, its answer, and how long each step took.
 /// </summary>
 internal static class SwitchoverCommand
 {
@@ -17,9 +16,21 @@ internal static class SwitchoverCommand
     private static readonly TimeSpan HistoryWait = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Farewell = TimeSpan.FromSeconds(1);
 
-    internal static Command Create()
+    internal static Command Create() => Create(
+        "switchover",
+        "Let a living master hand over to a replica: nothing is lost, or nothing is changed. Exit codes: 0 done, or nothing to do; 1 no answer; 2 wrong usage; "
+            + "3 refused; 4 undone",
+        "Promote the node that is named although it is not fit: writes may be lost");
+
+    internal static Command CreateFailover() => Create(
+        "failover",
+        "Get another master: from one that answers by handing over, as switchover does; from one that does not, or with --force, by promoting a replica. "
+            + "Exit codes as those of switchover",
+        "Promote the node that is named although it is not fit, or go on with a failover that waits for a node: writes may be lost");
+
+    private static Command Create(string name, string description, string forced)
     {
-        CommonOptions common = new("--wait");
+        CommonOptions common = new("--wait", 10);
         Argument<string?> target = new("host:port")
         {
             Description = "The replica that becomes master; the best one when left out",
@@ -33,14 +44,9 @@ internal static class SwitchoverCommand
             TimeSpan.FromMinutes(1));
         Option<bool> force = new("--force")
         {
-            Description = "Promote the node that is named although it is not fit, or go on with a failover that waits for a node: writes may be lost",
+            Description = forced,
         };
-        Command command = common.AddTo(new Command(
-            "switchover", "Let a living master hand over to a replica: nothing is lost, or nothing is changed. Exit codes: 0 done, or nothing to do; 1 no answer; 2 wrong usage; 3 refused; 4 undone")
-        {
-            target, timeout, force,
-        });
-        command.Aliases.Add("failover");
+        Command command = common.AddTo(new Command(name, description) { target, timeout, force });
         command.SetAction(async (parsed, ct) =>
         {
             OperatorRequest request = new("")

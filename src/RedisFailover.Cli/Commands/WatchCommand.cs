@@ -33,11 +33,11 @@ internal static class WatchCommand
         TextWriter log = TextWriter.Synchronized(errors);
         try
         {
-            await ClusterReader.NotSilentAsync(client.GetSessionAsync(ct).AsTask().WaitAsync(timeout, ct), connection, log);
+            await ClusterReader.NotSilentAsync(client.GetSessionAsync(ct).AsTask().WaitAsync(timeout, ct), connection, log, ct);
         }
         catch (TimeoutException e)
         {
-            throw ClusterReader.Unreachable(connection, timeout, e);
+            throw await ClusterReader.UnreachableAsync(connection, timeout, ct, e);
         }
         catch (OperationCanceledException) when (ct.IsCancellationRequested)
         {

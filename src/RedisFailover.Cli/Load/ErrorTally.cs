@@ -5,8 +5,18 @@ using StackExchange.Redis;
 
 namespace RedisFailover.Cli.Load;
 
-/// <summary>A kind of error: what failed, how, and the message.</summary>
-internal sealed record ErrorKind(string Operation, string Type, string Message);
+/// <summary>A kind of error: what failed, how, and the message of the first. Messages that differ in a time alone are of one kind.</summary>
+internal sealed partial record ErrorKind(string Operation, string Type, string Message)
+{
+    private string Pattern => Times().Replace(Message, "ms");
+
+    public bool Equals(ErrorKind? other) => other is not null && Operation == other.Operation && Type == other.Type && Pattern == other.Pattern;
+
+    public override int GetHashCode() => HashCode.Combine(Operation, Type, Pattern);
+
+    [GeneratedRegex("[0-9.]+ ms", RegexOptions.CultureInvariant)]
+    private static partial Regex Times();
+}
 
 /// <summary>Counts errors by kind. Each is told once when it first comes, and again with its count while more of it come.</summary>
 internal sealed class ErrorTally
@@ -24,9 +34,6 @@ internal sealed class ErrorTally
             }
         }
     }
-
-    // A time in a message would make each error a kind of its own.
-    private static readonly Regex s_times = new("[0-9.]+ ms", RegexOptions.CultureInvariant);
 
     /// <summary>Counts it; true when it is the first of its kind.</summary>
     internal bool Add(ErrorKind kind)
@@ -67,7 +74,7 @@ internal sealed class ErrorTally
         // Of what lies beneath, the kind only: StackExchange.Redis puts the state of its queues into its messages, another text each time.
         string cause = error.InnerException is { } inner ? $" ({Failure(inner)})" : "";
         string message = error is FailoverException ? error.Message : error.Message.Split('\n')[0].Split(';')[0];
-        return new ErrorKind(operation, error.GetType().Name, s_times.Replace(message, "N ms") + cause);
+        return new ErrorKind(operation, error.GetType().Name, message + cause);
     }
 
     private static string Failure(Exception inner)

@@ -144,7 +144,8 @@ public static class HistoryJson
         writer.WriteEndObject();
     }
 
-    private static string Name(HistoryKind kind) => kind.ToString().ToLowerInvariant();
+    /// <summary>The name of a kind in the znode and in the output of the operator's tool.</summary>
+    public static string Name(HistoryKind kind) => kind.ToString().ToLowerInvariant();
 
     internal static HistoryEntry Entry(JsonElement entry) => new()
     {

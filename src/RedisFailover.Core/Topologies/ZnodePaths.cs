@@ -40,6 +40,18 @@ public sealed record ZnodePaths(string Root)
     /// <summary>What needs a person, by the leading monitor's word (persistent).</summary>
     public string Problems => Root + "/problems";
 
+    /// <summary>The parent of the registered monitors: those of which a majority is counted (persistent).</summary>
+    public string Members => Root + "/members";
+
+    /// <summary>The parent of what monitors tell that are not taken for this cluster's (persistent).</summary>
+    public string Outsiders => Root + "/outsiders";
+
+    /// <summary>One registered monitor (persistent).</summary>
+    public string Member(string id) => Members + "/" + id;
+
+    /// <summary>The problems of one monitor that is not taken for this cluster's (ephemeral).</summary>
+    public string Outsider(string name) => Outsiders + "/" + name;
+
     /// <summary>One request of an operator (persistent, sequential; answered in place).</summary>
     public string Request(string id) => Requests + "/" + id;
 

@@ -78,7 +78,7 @@ public sealed class OperatorTests
         }
 
         CliResult unreachable = await CliProcess.RunAsync(["status", "--zk", "127.0.0.1:1", "--timeout", "0.5"]);
-        Assert.That((unreachable.ExitCode, unreachable.Errors), Is.EqualTo((1, "redis-failover: ZooKeeper at 127.0.0.1:1 did not answer within 0.5 s.")));
+        Assert.That((unreachable.ExitCode, unreachable.Errors), Is.EqualTo((1, "redis-failover: ZooKeeper cannot be reached: 127.0.0.1:1: connection refused")));
     }
 
     [Test]

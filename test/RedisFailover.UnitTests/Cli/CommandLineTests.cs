@@ -1,7 +1,11 @@
 using System.CommandLine;
+using System.Net.Sockets;
+using System.Text.RegularExpressions;
 using NUnit.Framework;
 using RedisFailover.Cli;
 using RedisFailover.Cli.Cluster;
+using RedisFailover.UnitTests.Documents;
+using RedisFailover.UnitTests.ZooKeeper;
 using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.UnitTests.Cli;
@@ -55,24 +59,109 @@ public sealed class CommandLineTests
     }
 
     [Test]
-    public async Task Silence_of_ZooKeeper_is_told_after_a_second_and_not_before()
+    public async Task A_server_that_is_silent_is_waited_for_and_that_is_said()
     {
-        ZooKeeperConnectionString connection = ZooKeeperConnectionString.Parse("zk1:1,zk2:2/x");
+        using TcpListener silent = Listener();
+        ZooKeeperConnectionString connection = ZooKeeperConnectionString.Parse($"{silent.LocalEndpoint}/x");
         using StringWriter errors = new();
-        Assert.That(await ClusterReader.NotSilentAsync(Task.FromResult(1), connection, errors), Is.EqualTo(1));
+        Assert.That(await ClusterReader.NotSilentAsync(Task.FromResult(1), connection, errors, default), Is.EqualTo(1));
         Assert.That(errors.ToString(), Is.Empty);
 
         TaskCompletionSource<int> late = new();
-        Task<int> waiting = ClusterReader.NotSilentAsync(late.Task, connection, errors);
-        while (errors.ToString().Length == 0)
-        {
-            Assert.That(waiting.IsCompleted, Is.False);
-            await Task.Delay(10);
-        }
-
+        Task<int> waiting = ClusterReader.NotSilentAsync(late.Task, connection, errors, default);
+        await Waiting.Until(() => errors.ToString().Length > 0);
+        Assert.That(waiting.IsCompleted, Is.False);
         late.SetResult(2);
         Assert.That(await waiting, Is.EqualTo(2));
-        Assert.That(errors.ToString(), Is.EqualTo($"redis-failover: waiting for ZooKeeper at zk1:1,zk2:2{Environment.NewLine}"));
+        Assert.That(errors.ToString(), Is.EqualTo($"redis-failover: waiting for ZooKeeper ({silent.LocalEndpoint}: no answer){Environment.NewLine}"));
+    }
+
+    [Test]
+    public async Task A_port_that_refuses_and_a_name_that_is_unknown_are_told_at_once()
+    {
+        int free = FreePort();
+        CliException refused = await FailsAsync($"127.0.0.1:{free},no-such-host.invalid:2181/x");
+
+        Assert.That(refused.Message, Does.StartWith($"ZooKeeper cannot be reached: 127.0.0.1:{free}: connection refused; no-such-host.invalid:2181: "));
+        Assert.That(refused.ExitCode, Is.EqualTo(1));
+    }
+
+    [Test]
+    public async Task A_Redis_that_is_taken_for_ZooKeeper_is_told_as_such()
+    {
+        using TcpListener redis = Listener();
+        Task answering = Task.Run(async () =>
+        {
+            using TcpClient client = await redis.AcceptTcpClientAsync();
+            await client.GetStream().ReadExactlyAsync(new byte[5]);
+            await client.GetStream().WriteAsync("-ERR unknown command 'srvr'\r\n"u8.ToArray());
+        });
+
+        Assert.That((await FailsAsync($"{redis.LocalEndpoint}/x")).Message, Is.EqualTo($"ZooKeeper cannot be reached: {redis.LocalEndpoint} is not ZooKeeper: it says '-ERR unknown command 'srvr''"));
+        await answering;
+    }
+
+    [TestCase("Zookeeper version: 3.8", "it answers, but gives no session")]
+    [TestCase("srvr is not executed because it is not in the whitelist.", "it answers, but gives no session")]
+    [TestCase("This ZooKeeper instance is not currently serving requests", "it is up and has no quorum")]
+    [TestCase("", "it closes the connection")]
+    public void What_a_ZooKeeper_says_is_waited_with(string answer, string meaning)
+        => Assert.That(ZooKeeperDiagnosis.Meaning("h:1", answer), Is.EqualTo(($"h:1: {meaning}", false)));
+
+    [Test]
+    public async Task The_connection_string_may_stand_in_a_file()
+    {
+        string file = Path.GetTempFileName();
+        await File.WriteAllTextAsync(file, $"# where ZooKeeper is\n127.0.0.1:{FreePort()}/x\n");
+        using StringWriter errors = new();
+        Assert.That(await CommandLine.RunAsync(["status", "--zk", "@" + file], TextWriter.Null, errors, CancellationToken.None), Is.EqualTo(1));
+        Assert.That(errors.ToString(), Does.Contain("connection refused"));
+        await File.WriteAllTextAsync(file, "# nothing\n");
+        Assert.That(await CommandLine.RunAsync(["status", "--zk", "@" + file], TextWriter.Null, errors, CancellationToken.None), Is.EqualTo(2));
+        Assert.That(errors.ToString(), Does.Contain($"--zk: {file} holds no connection string"));
+        File.Delete(file);
+    }
+
+    [Test]
+    public void The_exit_codes_stand_in_the_documents_and_in_the_help_as_in_the_table()
+    {
+        string document = File.ReadAllText(Path.Combine(Document.Root, "docs", "operations.md"));
+        using StringWriter help = new();
+        Assert.That(CommandLine.Root().Parse("--help").Invoke(new InvocationConfiguration { Output = help }), Is.Zero);
+        Assert.Multiple(() =>
+        {
+            foreach ((int code, string meaning) in ExitCodes.All)
+            {
+                Assert.That(document, Does.Contain($"| {code} | {meaning} |"));
+                Assert.That(Regex.Replace(help.ToString(), "\\s+", " "), Does.Contain($"{code} {meaning}"));
+            }
+        });
+    }
+
+    private static async Task<CliException> FailsAsync(string connection)
+    {
+        try
+        {
+            await ClusterReader.NotSilentAsync(new TaskCompletionSource<int>().Task, ZooKeeperConnectionString.Parse(connection), TextWriter.Null, default);
+            throw new AssertionException("It did not fail.");
+        }
+        catch (CliException e)
+        {
+            return e;
+        }
+    }
+
+    private static TcpListener Listener()
+    {
+        TcpListener listener = new(System.Net.IPAddress.Loopback, 0);
+        listener.Start();
+        return listener;
+    }
+
+    private static int FreePort()
+    {
+        using TcpListener listener = Listener();
+        return ((System.Net.IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     [Test]

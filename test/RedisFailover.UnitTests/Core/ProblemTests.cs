@@ -1,6 +1,7 @@
 using System.Reflection;
 using System.Text;
 using NUnit.Framework;
+using RedisFailover.UnitTests.Documents;
 
 namespace RedisFailover.UnitTests.Core;
 
@@ -21,6 +22,23 @@ public sealed class ProblemTests
             Assert.That(ProblemCatalogue.All, Is.EquivalentTo(properties));
             Assert.That(ProblemCatalogue.All.Select(c => c.Name), Is.Unique.And.All.Match("^[a-z]+(-[a-z]+)*$"));
             Assert.That(ProblemCatalogue.All.Select(c => c.Advice), Is.All.Match("^.{10,140}\\.$"));
+        });
+    }
+
+    [Test]
+    public void The_document_has_a_section_for_each_code_with_its_severity_and_what_to_do()
+    {
+        string[] sections = File.ReadAllText(Path.Combine(Document.Root, "docs", "problems.md")).Split("\n## ")[1..];
+
+        Assert.That(sections.Select(s => s.Split('\n')[0]), Is.EqualTo(ProblemCatalogue.All.Select(c => c.Name)));
+        Assert.Multiple(() =>
+        {
+            foreach ((string section, ProblemCode code) in sections.Zip(ProblemCatalogue.All))
+            {
+                string text = section.ReplaceLineEndings(" ");
+                Assert.That(text, Does.Contain($"{ProblemJson.Name(code.Severity)}. "), code.Name);
+                Assert.That(text, Does.Contain($"*What to do:* {code.Advice}"), code.Name);
+            }
         });
     }
 

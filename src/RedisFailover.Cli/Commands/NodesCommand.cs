@@ -1,0 +1,84 @@
+using System.CommandLine;
+using RedisFailover.Cli.Cluster;
+
+namespace RedisFailover.Cli.Commands;
+
+/// <summary>nodes list: the nodes of the cluster, one line each.</summary>
+internal static class NodesCommand
+{
+    internal static Command Create() => new("nodes", "The Redis nodes of the cluster") { List() };
+
+    /// <summary>Every node of the topology with its role: the master, the replicas, those that are not used.</summary>
+    internal static IEnumerable<(NodeAddress Node, string Role)> Of(Topology topology)
+    {
+        if (topology.Master is { } master)
+        {
+            yield return (master, "master");
+        }
+
+        foreach (NodeAddress replica in topology.Replicas)
+        {
+            yield return (replica, "replica");
+        }
+
+        foreach (NodeAddress node in topology.Unavailable)
+        {
+            yield return (node, "unavailable");
+        }
+    }
+
+    private static Command List()
+    {
+        CommonOptions common = new();
+        Command command = common.AddTo(new Command("list", "List the nodes: role, whether it may be promoted, which monitors do not reach it, what keeps it from being used"));
+        command.SetAction(async (parsed, ct) =>
+        {
+            await using ClusterReader reader = await ClusterReader.ConnectAsync(
+                common.ConnectionOf(parsed), common.TimeoutOf(parsed), parsed.InvocationConfiguration.Error, ct);
+            ClusterState state = await reader.ReadAsync(ct);
+            TextWriter output = parsed.InvocationConfiguration.Output;
+            if (parsed.GetValue(common.Json))
+            {
+                await output.WriteLineAsync(Json(state));
+                return CommandLine.Done;
+            }
+
+            foreach ((NodeAddress node, string role) in Of(state.Topology))
+            {
+                string promoted = state.Topology.NeverPromoted.Contains(node) ? ", never promoted" : "";
+                string down = Texts.List(Unreached(state, node)) is { Length: > 0 } monitors ? $", not reached by {monitors}" : "";
+                string remark = state.Topology.Remarks.GetValueOrDefault(node) is { } text ? $": {text}" : "";
+                await output.WriteLineAsync($"{node,-24} {role}{promoted}{down}{remark}");
+            }
+
+            return CommandLine.Done;
+        });
+        return command;
+    }
+
+    private static IEnumerable<string> Unreached(ClusterState state, NodeAddress node)
+        => state.Monitors.Where(m => m.Value.Unavailable.Contains(node)).Select(m => m.Key);
+
+    private static string Json(ClusterState state) => StatusJson.Text(writer =>
+    {
+        writer.WriteStartArray();
+        foreach ((NodeAddress node, string role) in Of(state.Topology))
+        {
+            writer.WriteStartObject();
+            writer.WriteString("node", node.ToString());
+            writer.WriteString("role", role);
+            writer.WriteBoolean("neverPromoted", state.Topology.NeverPromoted.Contains(node));
+            writer.WriteStartArray("notReachedBy");
+            foreach (string monitor in Unreached(state, node))
+            {
+                writer.WriteStringValue(monitor);
+            }
+
+            writer.WriteEndArray();
+            writer.WriteString("note", state.Topology.Remarks.GetValueOrDefault(node));
+            writer.WriteEndObject();
+        }
+
+        writer.WriteEndArray();
+    });
+}
