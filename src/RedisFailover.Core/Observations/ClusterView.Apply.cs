@@ -24,7 +24,7 @@ public sealed partial record ClusterView
         bool same = view.Term == Term && ReferenceEquals(view.OtherMonitors, OtherMonitors)
             && (ReferenceEquals(view.Nodes, Nodes) || observation is not (NodeAnswered or NodeBeat or NodeFailed or ActionFinished) || SameReach(observation, view));
         return same ? view
-            : Sight.Better(view, policy) is null ? view with { OutseenSince = null }
+            : Reachability.Better(view, policy) is null ? view with { OutseenSince = null }
             : view with { OutseenSince = view.OutseenSince ?? observation.At };
     }
 

@@ -33,9 +33,7 @@ public static class ProblemRules
 
         var facts = new Facts(view, policy, now, topology, topology.Master is { } master ? view.Node(master) : null, readiness);
         ImmutableArray<Problem> found = [.. OfTheCluster.SelectMany(rule => rule(facts))];
-        return decision.Warning is { } warning && !found.Any(p => Says(p.Message, warning))
-            ? found.Add(new Problem(NeedsOperator, [], warning))
-            : found;
+        return [.. found, .. decision.Problems.Where(p => !found.Any(f => IsTheSame(f, p)))];
     }
 
     /// <summary>Of any monitor: what is the matter with itself.</summary>
@@ -57,6 +55,10 @@ public static class ProblemRules
 
         return found.ToImmutable();
     }
+
+    /// <summary>Whether the decider tells what is found here already: by its code, where that says enough.</summary>
+    private static bool IsTheSame(Problem found, Problem decided)
+        => found.IsSameAs(decided) || (decided.Code != NeedsOperator && found.Code == decided.Code) || Says(found.Message, decided.Message);
 
     /// <summary>Whether one sentence is in the other, figures aside.</summary>
     private static bool Says(string text, string other)
@@ -166,7 +168,7 @@ public static class ProblemRules
                 .Select(n => Problem.Of(ReplicaLinkDown, $"replica {n.Address} has no link to master {master.Address}: its data get older", n.Address));
 
     private static IEnumerable<Problem> Disagreement(Facts f)
-        => Sight.Disagreement(f.View, f.Policy, f.Now, f.Topology) is { } difference ? [new Problem(MonitorsDisagree, [], difference)] : [];
+        => MonitorDisagreement.Of(Assessment.Of(f.View, f.Policy, f.Now)) is { } difference ? [difference] : [];
 
     private static string Seconds(TimeSpan time) => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{time.TotalSeconds:0.###} s");
 

@@ -139,7 +139,7 @@ internal sealed class Coordinator(
         string? attention = view.Term is null ? null : decision.Warning;
         _attention = Words.SameButForNumbers(_attention.Words, attention) ? _attention with { Words = attention } : (attention, now);
 
-        Readiness? readiness = Readiness.Of(view, policy, now);
+        Readiness? readiness = ReadinessCheck.Of(view, policy, now);
         Problems?.See(view, readiness, decision, now);
 
         // Latencies are refreshed now and then; a change of opinion goes out at once.

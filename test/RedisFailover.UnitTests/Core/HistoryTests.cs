@@ -186,14 +186,14 @@ public sealed class HistoryTests
     {
         ClusterView alone = View(Led(1, A), (A, Master("A", "X")), (B, Replica("B", "X", A)));
         ClusterView two = alone.Apply(new MonitorCame(20 * Ms, "m2"), Policy);
-        MonitorReport before = alone.Report() with { Failover = Readiness.Of(alone, Policy, 21 * Ms) };
-        MonitorReport after = two.Report() with { Failover = Readiness.Of(two, Policy, 21 * Ms) };
+        MonitorReport before = alone.Report() with { Failover = ReadinessCheck.Of(alone, Policy, 21 * Ms) };
+        MonitorReport after = two.Report() with { Failover = ReadinessCheck.Of(two, Policy, 21 * Ms) };
 
         Assert.That(before.Failover!.Reason, Does.Contain("the one monitor that is alive decides"));
         Assert.That(after.Failover!.Reason, Does.Contain("2 of 2 monitors have to agree"));
         Assert.That(after.SaysTheSameAs(before), Is.False);
         ClusterView three = two.Apply(new MonitorCame(21 * Ms, "m3"), Policy);
-        MonitorReport last = three.Report() with { Failover = Readiness.Of(three, Policy, 22 * Ms) };
+        MonitorReport last = three.Report() with { Failover = ReadinessCheck.Of(three, Policy, 22 * Ms) };
         Assert.That(last.Failover!.Reason, Does.Contain("2 of 3 monitors have to agree"));
         Assert.That(last.SaysTheSameAs(after), Is.False, "only a figure differs");
     }
@@ -203,7 +203,7 @@ public sealed class HistoryTests
     {
         ClusterView view = View(Led(1, A), (A, Master("A", "X")), (B, Replica("B", "X", A)), (C, Replica("C", "X", A)));
         FailoverPolicy policy = Policy with { StableTime = TimeSpan.FromSeconds(30) };
-        Assert.That(Readiness.Of(view, policy, 22 * Ms)!.Reason, Does.StartWith("b:1, c:1 could take over; "), "all have been here for equally long");
+        Assert.That(ReadinessCheck.Of(view, policy, 22 * Ms)!.Reason, Does.StartWith("b:1, c:1 could take over; "), "all have been here for equally long");
 
         for (int missed = 0; missed < policy.MaxFailures; missed++)
         {
@@ -212,8 +212,8 @@ public sealed class HistoryTests
 
         view = view.Apply(new NodeAnswered(TimeSpan.FromSeconds(61), TimeSpan.FromSeconds(61), C, Replica("C", "X", A), 1 * Ms), policy);
         const string JustBack = "b:1, c:1 could take over (c:1: after others with as much, as it is back for less than stable-time (30 s)); ";
-        Assert.That(Readiness.Of(view, policy, TimeSpan.FromSeconds(62))!.Reason, Does.StartWith(JustBack));
-        Assert.That(Readiness.Of(view, policy, TimeSpan.FromSeconds(91))!.Reason, Does.StartWith("b:1, c:1 could take over; "));
+        Assert.That(ReadinessCheck.Of(view, policy, TimeSpan.FromSeconds(62))!.Reason, Does.StartWith(JustBack));
+        Assert.That(ReadinessCheck.Of(view, policy, TimeSpan.FromSeconds(91))!.Reason, Does.StartWith("b:1, c:1 could take over; "));
     }
 
     [Test]
@@ -221,9 +221,9 @@ public sealed class HistoryTests
     {
         FailoverPolicy policy = Policy with { FailoverInterval = TimeSpan.FromSeconds(10) };
         ClusterView view = View(Led(1, A), (A, Master("A", "X")), (B, Replica("B", "X", A))) with { FailedOverAt = 20 * Ms };
-        Readiness held = Readiness.Of(view, policy, 30 * Ms)!;
+        Readiness held = ReadinessCheck.Of(view, policy, 30 * Ms)!;
         Assert.That((held.Possible, held.Reason), Is.EqualTo((false, "the last one was less than failover-interval (10000 ms) ago (c:1: not seen yet)")));
-        Assert.That(Readiness.Of(view, policy, TimeSpan.FromSeconds(11))!.Possible);
+        Assert.That(ReadinessCheck.Of(view, policy, TimeSpan.FromSeconds(11))!.Possible);
     }
 
     [Test]
@@ -233,7 +233,7 @@ public sealed class HistoryTests
             .Apply(new NodeFailed(20 * Ms, A, Evidence.Closed, ""), Policy)
             .Apply(new NodeFailed(21 * Ms, A, Evidence.Denied, "it refuses our credentials (WRONGPASS)"), Policy);
         const string Unwatched = "the monitors cannot watch master a:1: it refuses our credentials (WRONGPASS); no switchover can take place, and no failover unless it stops answering altogether";
-        Readiness readiness = Readiness.Of(view, Policy, 22 * Ms)!;
+        Readiness readiness = ReadinessCheck.Of(view, Policy, 22 * Ms)!;
         Assert.That((readiness.Possible, readiness.Reason), Is.EqualTo((false, Unwatched)));
 
         foreach (TimeSpan later in new[] { 22 * Ms, TimeSpan.FromHours(1) })

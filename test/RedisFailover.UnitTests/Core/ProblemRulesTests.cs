@@ -97,7 +97,7 @@ public sealed class ProblemRulesTests
     private static ProblemCode[] Codes(ClusterView view) => [.. OpenProblems.InOrder(Found(view)).Select(p => p.Code)];
 
     private static ImmutableArray<Problem> Found(ClusterView view, FailoverPolicy? policy = null)
-        => ProblemRules.OfCluster(view, policy ?? Policy, Now, Readiness.Of(view, policy ?? Policy, Now), Decision.Nothing("well"));
+        => ProblemRules.OfCluster(view, policy ?? Policy, Now, ReadinessCheck.Of(view, policy ?? Policy, Now), new Decision([], null, "well"));
 
     private static NodeView Gone(NodeView node)
         => node with { Condition = NodeCondition.Unavailable, Evidence = Evidence.Refused, Detail = "connection refused", FailingSince = Now, GoneSince = Now };

@@ -21,7 +21,7 @@ public sealed class TransitionsTests
     {
         Topology intent = Ok with { Master = null, State = TopologyState.FailingOver, Epoch = 5, Intent = new FailoverIntent(A, null) };
         Assert.That(
-            Told(Leader, Leader, Decision.Do("master a:1 is lost: nothing listens there", new PublishTopology(intent, 7))),
+            Told(Leader, Leader, new Decision([new PublishTopology(intent, 7)], null, "master a:1 is lost: nothing listens there")),
             Is.EqualTo([(LogLevel.Warning, "MASTER LOST, a failover begins (epoch 5): master a:1 is lost: nothing listens there")]));
     }
 
@@ -30,8 +30,8 @@ public sealed class TransitionsTests
     {
         var log = new RecordedLog();
         var transitions = new Transitions(log, "m1");
-        Decision attempt = Decision.Do("promoting b:1", new Promote(B));
-        Decision failed = Decision.Nothing("nobody can be promoted") with { Warning = "nobody can be promoted" };
+        Decision attempt = new Decision([new Promote(B)], null, "promoting b:1");
+        Decision failed = new Decision([], null, "nobody can be promoted") with { Warning = "nobody can be promoted" };
         for (TimeSpan now = TimeSpan.Zero; now < TimeSpan.FromSeconds(10); now += TimeSpan.FromMilliseconds(250))
         {
             transitions.TellNow(Leader, Leader, attempt, now);
@@ -47,7 +47,7 @@ public sealed class TransitionsTests
         var policy = new FailoverPolicy { Nodes = [A, B] };
         Topology next = Ok with { Master = null, State = TopologyState.FailingOver, Epoch = 5, Intent = new FailoverIntent(A, null) };
         var intent = new PublishTopology(next, 7);
-        Decision decision = Decision.Do("master a:1 is lost", intent);
+        Decision decision = new Decision([intent], null, "master a:1 is lost");
         ClusterView announced = Leader.Start(decision.Actions, TimeSpan.Zero);
         ClusterView late = announced.Apply(new ActionFinished(TimeSpan.Zero, intent, "the lease on the lead has run out"), policy);
         ClusterView deposed = announced.Apply(new LeadershipLost(TimeSpan.Zero), policy);
@@ -70,9 +70,9 @@ public sealed class TransitionsTests
             var log = new RecordedLog();
             var transitions = new Transitions(log, "m1");
             transitions.TellNow(Leader, announced, decision, TimeSpan.Zero);
-            transitions.TellNow(announced, before ?? announced, Decision.Nothing(""), TimeSpan.Zero);
+            transitions.TellNow(announced, before ?? announced, new Decision([], null, ""), TimeSpan.Zero);
             int told = log.Entries.Count;
-            transitions.TellNow(before ?? announced, after, Decision.Nothing(""), TimeSpan.Zero);
+            transitions.TellNow(before ?? announced, after, new Decision([], null, ""), TimeSpan.Zero);
             return [.. log.Entries.Skip(told).Where(e => !e.Text.Contains("no longer leads", StringComparison.Ordinal))];
         }
     }
@@ -92,9 +92,9 @@ public sealed class TransitionsTests
     {
         var log = new RecordedLog();
         var transitions = new Transitions(log, "m1");
-        transitions.TellNow(Follower, Leader, Decision.Nothing(""), TimeSpan.Zero);
+        transitions.TellNow(Follower, Leader, new Decision([], null, ""), TimeSpan.Zero);
         ClusterView written = Leader with { Version = 8, Topology = Ok with { Replicas = [], Reason = "by hand", ChangedBy = "" } };
-        transitions.TellNow(Leader, written, Decision.Nothing(""), TimeSpan.Zero);
+        transitions.TellNow(Leader, written, new Decision([], null, ""), TimeSpan.Zero);
 
         Assert.That(log.Entries, Has.Member((
             LogLevel.Warning,
@@ -109,9 +109,9 @@ public sealed class TransitionsTests
         var transitions = new Transitions(log, "m2");
         ClusterView unread = Follower with { Term = 4 };
         ClusterView read = unread with { TopologyKnown = true, Version = 8, Topology = Ok with { Reason = "its last" } };
-        transitions.TellNow(Follower, unread, Decision.Nothing(""), TimeSpan.Zero);
-        transitions.TellNow(unread, read, Decision.Nothing(""), TimeSpan.Zero);
-        transitions.TellNow(read, read with { Version = 9, Topology = Ok with { Reason = "my own", ChangedBy = "m2" } }, Decision.Nothing(""), TimeSpan.Zero);
+        transitions.TellNow(Follower, unread, new Decision([], null, ""), TimeSpan.Zero);
+        transitions.TellNow(unread, read, new Decision([], null, ""), TimeSpan.Zero);
+        transitions.TellNow(read, read with { Version = 9, Topology = Ok with { Reason = "my own", ChangedBy = "m2" } }, new Decision([], null, ""), TimeSpan.Zero);
 
         Assert.That(log.Entries.Select(e => e.Text), Has.None.Contains("somebody else").And.Some.Contains("by m1: its last").And.Some.Contains("by m2: my own"));
     }
@@ -122,13 +122,13 @@ public sealed class TransitionsTests
         var log = new RecordedLog();
         var transitions = new Transitions(log, "m1");
         ClusterView writing = Leader with { Running = [new PublishTopology(Ok, 7)] };
-        Decision nobody = Decision.Nothing("nobody is fit") with { Warning = "nobody is fit" };
+        Decision nobody = new Decision([], null, "nobody is fit") with { Warning = "nobody is fit" };
         transitions.TellNow(Leader, writing, nobody, TimeSpan.Zero);
-        transitions.TellNow(writing, writing, Decision.Nothing("waiting for the publication"), TimeSpan.Zero);
+        transitions.TellNow(writing, writing, new Decision([], null, "waiting for the publication"), TimeSpan.Zero);
         transitions.TellNow(writing, Leader, nobody, TimeSpan.Zero);
         Assert.That(log.Entries.Select(e => e.Text), Is.EqualTo(["attention: nobody is fit"]));
 
-        transitions.TellNow(Leader, Leader, Decision.Nothing("all is well"), TimeSpan.Zero);
+        transitions.TellNow(Leader, Leader, new Decision([], null, "all is well"), TimeSpan.Zero);
         transitions.TellNow(Leader, Leader, nobody, TimeSpan.FromSeconds(5));
         Assert.That(log.Entries, Has.Count.EqualTo(2), "it was gone in between");
     }
@@ -204,7 +204,7 @@ public sealed class TransitionsTests
     private static (LogLevel Level, string Text)[] Told(ClusterView before, ClusterView after, Decision? decision = null)
     {
         var log = new RecordedLog();
-        new Transitions(log, "m1").TellNow(before, after, decision ?? Decision.Nothing(""), TimeSpan.Zero);
+        new Transitions(log, "m1").TellNow(before, after, decision ?? new Decision([], null, ""), TimeSpan.Zero);
         return [.. log.Entries];
     }
 

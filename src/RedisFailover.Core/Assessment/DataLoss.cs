@@ -1,7 +1,7 @@
 namespace RedisFailover;
 
-/// <summary>What a master that was restarted lacks of what it held before, as far as anybody can know.</summary>
-internal static class Shortfall
+/// <summary>What a master that was restarted or replaced lacks, as far as anybody can know.</summary>
+internal static class DataLoss
 {
     /// <summary>
     /// What to note of a master that was restarted and stays in office; null where it was not restarted, or nothing is known to be missing.
@@ -52,4 +52,19 @@ internal static class Shortfall
 
         return ($"it came back with another replication id and {info.Keys} keys (it was at offset {offset} at least): whether it lacks anything cannot be told", null);
     }
+
+    /// <summary>
+    /// How much of a returning master's stream the new one does not have; null where that cannot be known. Either the new one remembers where its
+    /// history left the old one (second_repl_offset), while the old one was not restarted; or the returning one remembers where it left.
+    /// </summary>
+    internal static long? ByReturning(NodeView master, NodeView returning)
+        => master.Info is not { } current ? null
+            : current is { PreviousReplicationId: { } previous, PreviousHistoryEnd: > 0 } && returning.Info!.ReplicationId == previous
+                ? Math.Max(0, returning.Info.Offset - (current.PreviousHistoryEnd - 1))
+            : LeftByHand(master, returning) ? Math.Max(0, returning.Info!.Offset - (returning.Info.PreviousHistoryEnd - 1))
+            : null;
+
+    /// <summary>A replica of this master that somebody else promoted: without a restart it left the master's present history.</summary>
+    internal static bool LeftByHand(NodeView master, NodeView returning)
+        => returning is { WasPromoted: true, Info: { PreviousReplicationId: { } left, PreviousHistoryEnd: > 0 } } && left == master.Info?.ReplicationId;
 }

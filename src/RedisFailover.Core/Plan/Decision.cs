@@ -9,12 +9,9 @@ namespace RedisFailover;
 /// <param name="Actions">What to start, in this order; empty: nothing.</param>
 /// <param name="WakeAt">When to look again if nothing is observed until then, on the monotonic clock; null: not needed.</param>
 /// <param name="Reason">Why, in plain words: for the log and the history.</param>
-/// <param name="Warning">What an operator has to look after; null: nothing.</param>
+/// <param name="Warning">What an operator has to look after, in one line; null: nothing.</param>
 public sealed record Decision(ImmutableArray<FailoverAction> Actions, TimeSpan? WakeAt, string Reason, string? Warning = null)
 {
-    /// <summary>Nothing to do.</summary>
-    public static Decision Nothing(string reason, TimeSpan? wakeAt = null) => new([], wakeAt, reason);
-
-    /// <summary>These actions.</summary>
-    public static Decision Do(string reason, params ImmutableArray<FailoverAction> actions) => new(actions, null, reason);
+    /// <summary>What an operator has to look after, each with its code. Empty: nothing.</summary>
+    public ImmutableArray<Problem> Problems { get; init; } = [];
 }

@@ -1,0 +1,134 @@
+namespace RedisFailover;
+
+/// <summary>What somebody has to be fit for.</summary>
+[Flags]
+internal enum Purpose
+{
+    /// <summary>To replace a master that is lost, now: its word has to be final.</summary>
+    Failover = 1,
+
+    /// <summary>To take over if the master were lost: asked while it is well.</summary>
+    Readiness = 2,
+
+    /// <summary>To replace a master that lives and serves nobody.</summary>
+    Replacement = 4,
+
+    /// <summary>To take over from a living master that hands over because it cannot go on.</summary>
+    Handover = 8,
+
+    /// <summary>To take over from a living master because an operator asks for it.</summary>
+    Switchover = 16,
+
+    /// <summary>To be promoted at the end of a handover that has begun.</summary>
+    CatchingUp = 32,
+
+    /// <summary>All of them.</summary>
+    Any = Failover | Readiness | Replacement | Handover | Switchover | CatchingUp,
+}
+
+/// <summary>Why a node may not become master.</summary>
+internal enum Unfitness
+{
+    /// <summary>It could not be detached from the lost master.</summary>
+    NotDetached,
+
+    /// <summary>It refuses our credentials, or is no Redis.</summary>
+    NotWatched,
+
+    /// <summary>It does not answer at present.</summary>
+    NotAnswering,
+
+    /// <summary>It has not said since the loss what it holds.</summary>
+    NotHeard,
+
+    /// <summary>It does not answer.</summary>
+    Unavailable,
+
+    /// <summary>It is loading its data set.</summary>
+    Loading,
+
+    /// <summary>It is configured never to be promoted, here or by its own replica-priority.</summary>
+    NeverPromoted,
+
+    /// <summary>It is receiving a full copy.</summary>
+    Copying,
+
+    /// <summary>It is empty and the master was not.</summary>
+    Empty,
+
+    /// <summary>Its data are of another history.</summary>
+    Diverged,
+
+    /// <summary>Its promotion has just failed.</summary>
+    PromotionFailed,
+
+    /// <summary>Most monitors cannot reach it, or it would refuse writes.</summary>
+    NoBetter,
+
+    /// <summary>It lacks more than max-lag.</summary>
+    TooFarBehind,
+
+    /// <summary>It is the lost master itself.</summary>
+    LostMaster,
+
+    /// <summary>It has not answered when it was asked for this.</summary>
+    Hanging,
+
+    /// <summary>Its link to the master is down.</summary>
+    LinkDown,
+}
+
+/// <summary>One reason for which a node may not become master, and for which purposes it counts.</summary>
+internal sealed record CandidateRule(Unfitness Code, Purpose Purposes, Func<Screening, NodeAssessment, string?> Why);
+
+/// <summary>Who may take over: one table for failover, switchover, handover and readiness. The first rule that objects gives the reason.</summary>
+internal static class CandidateRules
+{
+    internal static CandidateRule[] All { get; } =
+    [
+        new(Unfitness.NotDetached, Purpose.Failover, (s, n) => IsNotFinal(n) && s.All.FailureOf(new Detach(n.Address)) is { } failure
+            ? $"it could not be detached from its master: {failure}" : null),
+        new(Unfitness.NotWatched, Purpose.Any, (_, n) => n.CannotBeWatched ? n.View.Detail : null),
+        new(Unfitness.NotAnswering, Purpose.Failover, (_, n) => IsNotFinal(n) && n.View.FailingSince is not null ? $"it does not answer at present ({n.View.Detail})" : null),
+        new(Unfitness.NotHeard, Purpose.Failover, (_, n) => IsNotFinal(n) ? "it has not said yet what it holds since the master was lost" : null),
+        new(Unfitness.Loading, Purpose.Any, (_, n) => n.Contact == Contact.Loading ? n.View.Detail : null),
+        new(Unfitness.Unavailable, Purpose.Any, (_, n) => n.IsOnline ? null : n.View.Detail.Length > 0 ? $"unavailable ({n.View.Detail})" : "not seen yet"),
+        new(Unfitness.Loading, Purpose.Any, (_, n) => n.Info!.Loading ? "it is loading its data set" : null),
+        new(Unfitness.NeverPromoted, Purpose.Any, (s, n) => s.All.Policy.NeverPromote.Contains(n.Address) ? "it is configured never to be promoted" : null),
+        new(Unfitness.NeverPromoted, Purpose.Any, (_, n) => n.Info!.Priority == 0 ? "its replica-priority is 0" : null),
+        new(Unfitness.Copying, Purpose.Any, (_, n) => n.Info!.SyncInProgress ? "it is receiving a full copy" : null),
+        new(Unfitness.Empty, Purpose.Any, (s, n) => s.Lost is { HasData: true } && n.Info!.Keys == 0 ? "it is empty and the master was not" : null),
+        new(Unfitness.Diverged, Purpose.Any, (s, n) => s.Lost is not { } lost || n.Info!.SharesHistoryWith(lost) ? null
+            : $"its data are not the master's (replication id {Short(n.Info.ReplicationId)}, the master's was {Short(lost.ReplicationId)})"),
+        new(Unfitness.PromotionFailed, Purpose.Any, (s, n) => s.All.View.Failed.TryGetValue(new Promote(n.Address), out (TimeSpan RetryAt, string Failure) failed)
+            && failed.RetryAt > s.All.Now ? $"its promotion failed: {failed.Failure}" : null),
+        new(Unfitness.NoBetter, Purpose.Handover | Purpose.Replacement, (_, n) => Reservation(n)),
+        new(Unfitness.TooFarBehind, Purpose.Failover | Purpose.Readiness | Purpose.Replacement, TooFarBehind),
+        new(Unfitness.LostMaster, Purpose.Failover, (s, n) => n.IsMaster && n.Address == s.All.From?.Address ? "it is the master that is replaced" : null),
+        new(Unfitness.Hanging, Purpose.Handover | Purpose.Switchover, (s, n) => Hanging(n, s.AskedAt, s.All.Now)),
+        new(Unfitness.LinkDown, Purpose.Handover | Purpose.Switchover, (_, n) => n.Info!.LinkUp ? null : "its link to the master is down"),
+    ];
+
+    /// <summary>
+    /// Why another node with equally much data is better, or null: most monitors cannot reach it, or it would refuse writes. A living
+    /// master is not replaced by such a node.
+    /// </summary>
+    internal static string? Reservation(NodeAssessment node)
+        => node.IsVotedOut ? node.Votes.ToString() : node.Info is { RefusesWrites: true } ? "it cannot save and would refuse writes" : null;
+
+    /// <summary>Why a node that was asked at that time counts as one that hangs; null where it has answered.</summary>
+    internal static string? Hanging(NodeAssessment node, TimeSpan askedAt, TimeSpan now)
+        => node.WasAskedSince(askedAt) ? null
+            : !node.IsAnswering ? $"it does not answer at present ({node.View.Detail})"
+            : $"it has not answered within {(now - askedAt).TotalMilliseconds:0} ms";
+
+    private static bool IsNotFinal(NodeAssessment node) => node.IsOnline && !node.OffsetIsFinal;
+
+    /// <summary>What the master took after it was last asked is not known, so this sees a lasting lag, not that of the last moment.</summary>
+    private static string? TooFarBehind(Screening s, NodeAssessment node)
+        => s.Lost is { } lost && node.Info is { } info && lost.Offset - (info.CommonOffset(lost) ?? info.Offset) is var lacking && lacking > s.All.Policy.MaxLag
+            ? $"it lacks {lacking} bytes, more than max-lag ({s.All.Policy.MaxLag})"
+            : null;
+
+    private static string Short(string id) => id.Length <= 8 ? id : id[..8];
+}

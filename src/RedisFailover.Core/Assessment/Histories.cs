@@ -1,0 +1,62 @@
+using System.Collections.Immutable;
+
+namespace RedisFailover;
+
+/// <summary>Who has how much of the master's data, as their replication histories tell.</summary>
+internal static class Histories
+{
+    /// <summary>What the master of the topology held: by its own last word, unless it was restarted since the topology was written.</summary>
+    internal static MasterIdentity? LastKnownIdentity(Assessment a) => LastKnownIdentity(a.Master, a.Topology.Identity);
+
+    /// <summary>
+    /// A node (a replica, or one that was restarted as a master) with data of the master as it was that the restarted one does not have. From a snapshot a
+    /// master continues the history from where the snapshot was taken (second_repl_offset); a replica beyond that would be wiped down to it.
+    /// </summary>
+    internal static NodeAssessment? NodeWithMore(Assessment a, MasterIdentity known, NodeAssessment restarted)
+    {
+        NodeInfo back = restarted.Info!;
+        long? held = back.CommonOffset(known);
+        long last = LastKnownIdentity(restarted, known)!.Offset;
+        return a.Nodes.FirstOrDefault(n => n.Address != restarted.Address && n.IsOnline && n.Info!.Keys > 0 && n.Info.SharesHistoryWith(known) && HasMore(n.Info));
+
+        // An append-only file tells nothing of the offset: then one that lacks itself what the master was known to have, and shows no more
+        // keys, is not taken to have more.
+        bool HasMore(NodeInfo info) => info.CommonOffset(known) is { } common
+            ? common > (held ?? -1) && (held is not null || common >= last || info.Keys > back.Keys)
+            : !info.SharesHistoryWith(back.Identity);
+    }
+
+    /// <summary>
+    /// What the master became when it was restarted, where it went on as that, nobody who is here has more, and somebody has copied it: that one has
+    /// all that was taken since, which those who know only what was before have not. Null elsewhere.
+    /// </summary>
+    internal static MasterIdentity? OfTheLastRun(Assessment a)
+        => a.Master is { Run: RunState.Restarted, Info: { Role: NodeRole.Master, Keys: > 0 } info } master && master.Has(HeardSince.Term)
+            && NodeWithMore(a, a.Topology.Identity!, master) is null
+            && a.Nodes.Any(n => n.Address != master.Address && n is { IsReplica: true, Info: { Keys: > 0, SyncInProgress: false } copy } && copy.CommonOffset(info.Identity) is not null)
+                ? info.Identity
+                : null;
+
+    /// <summary>
+    /// Who may have what a restarted master no longer has, but has not said yet what it has since, and until when that is waited for. How far the
+    /// master had come when it ended nobody knows: its last answer is up to a second older.
+    /// </summary>
+    internal static (ImmutableArray<NodeAssessment> Awaited, TimeSpan? Until) MayHaveMore(Assessment a)
+    {
+        NodeAssessment master = a.Master;
+        if (master is not { IsMaster: true, Run: RunState.Restarted } || a.Topology.Identity is not { HasData: true }
+            || (master.View.OnlineSince ?? a.Now) + a.Policy.ReturnPatience is var until && a.Now >= until)
+        {
+            return ([], null);
+        }
+
+        return ([.. a.Configured.Where(n => n.Address != master.Address && a.Topology.Members.Contains(n.Address) && !(n.IsCurrent && n.Has(HeardSince.MasterReturn)))], until);
+    }
+
+    private static MasterIdentity? LastKnownIdentity(NodeAssessment master, MasterIdentity? published)
+        => master.Info is { Role: NodeRole.Master } info && (published is null || published.RunId == info.RunId)
+            ? info.Identity
+            : published is not null && master.View.BeforeRestart is { } last && last.RunId == published.RunId && last.Offset > published.Offset
+                ? published with { Offset = last.Offset }
+                : published;
+}

@@ -1,0 +1,155 @@
+namespace RedisFailover;
+
+/// <summary>When a rule holds: in words, and until when it is given time.</summary>
+internal sealed record Finding(string Reason, TimeSpan? Until = null)
+{
+    public static implicit operator Finding?(string? reason) => reason is null ? null : new Finding(reason);
+}
+
+/// <summary>One thing that can be the matter with a master.</summary>
+internal sealed record MasterRule(MasterStatus Status, Remedy Remedy, Func<Assessment, Finding?> Test);
+
+/// <summary>
+/// When a master is lost, by the word of more than one witness, and when it is only in trouble. The first rule that holds is the verdict, so
+/// the order is part of it: the master's own word comes before the votes, which may be from before it was restarted.
+/// </summary>
+internal static class MasterRules
+{
+    internal static MasterRule[] All { get; } =
+    [
+        new(MasterStatus.LostRole, Remedy.FailOverAtOnce, a => a.Master.IsInOrder ? LostRole(a) : null),
+        new(MasterStatus.RestartedWithLess, Remedy.FailOverAtOnce, a => a.Master.IsInOrder ? RestartedWithLess(a) : null),
+        new(MasterStatus.Outvoted, Remedy.HandOver, Outvoted),
+        new(MasterStatus.Loading, Remedy.FailOverIfSomebodyIsFit, LoadingForTooLong),
+        new(MasterStatus.Unreachable, Remedy.FailOver, VotedOut),
+        new(MasterStatus.Unreachable, Remedy.FailOver, ConfirmedByReplicas),
+        new(MasterStatus.LostRole, Remedy.FailOverAtOnce, a => HoldsStill(a) ? LostRole(a) : null),
+        new(MasterStatus.RestartedWithLess, Remedy.FailOverAtOnce, a => HoldsStill(a) ? RestartedWithLess(a) : null),
+        new(MasterStatus.RefusesWrites, Remedy.HandOver, RefusesWritesForTooLong),
+        new(MasterStatus.Suspect, Remedy.Watch, OtherMonitorsAreAwaited),
+        new(MasterStatus.Loading, Remedy.Watch, Loading),
+        new(MasterStatus.RefusesWrites, Remedy.Watch, RefusesWrites),
+        new(MasterStatus.Suspect, Remedy.Watch, OnlyThisMonitorCannotReachIt),
+        new(MasterStatus.Unmonitored, Remedy.Watch, a => Unmonitored(a.Master)),
+    ];
+
+    internal static MasterVerdict Judge(Assessment a)
+    {
+        foreach (MasterRule rule in All)
+        {
+            if (rule.Test(a) is { } finding)
+            {
+                return new MasterVerdict(rule.Status, rule.Remedy, finding.Reason, finding.Until);
+            }
+        }
+
+        return MasterVerdict.Healthy;
+    }
+
+    /// <summary>
+    /// Why the monitors learn nothing of the master, or null. It lives, so nothing follows from that: a death is still seen, by the port; that it has
+    /// lost its role, its data or the will to write is not.
+    /// </summary>
+    internal static string? Unmonitored(NodeAssessment master)
+        => master.CannotBeWatched
+            ? $"the monitors cannot watch master {master.Address}: {master.View.Detail}; no switchover can take place, and no failover unless it stops answering altogether"
+            : null;
+
+    private static Finding? LostRole(Assessment a)
+        => a.Master.IsReplica && a.Master.Has(HeardSince.Term) ? $"master {a.Master.Address} says that it is a replica of {a.Master.Info!.MasterAddress}" : null;
+
+    /// <summary>
+    /// The same address with another run id: the process was restarted faster than the probes could tell. Its replicas are about
+    /// to copy what it has now; where it came back without its history, one of them, which has it, takes its place.
+    /// </summary>
+    private static Finding? RestartedWithLess(Assessment a)
+        => a.Master is { IsMaster: true, Run: RunState.Restarted } own && own.Has(HeardSince.Term) && Histories.NodeWithMore(a, a.Topology.Identity!, own) is not null
+            ? $"master {own.Address} was restarted and came back with another history ({own.Info!.Keys} keys)"
+            : null;
+
+    private static bool HoldsStill(Assessment a) => !a.Master.IsVotedOut && a.Master.Contact != Contact.Loading;
+
+    private static bool AnswersHere(NodeAssessment master) => master is { IsMaster: true, IsAnswering: true } && master.Has(HeardSince.Term);
+
+    /// <summary>Not one that has only just come: the others may be slower to see it, at a first start or the end of a disturbance.</summary>
+    private static Finding? Outvoted(Assessment a)
+        => a.Master.IsVotedOut && AnswersHere(a.Master) && !(a.Now < a.Master.View.OnlineSince + a.Policy.SightPatience)
+            ? $"master {a.Master.Address} has to go: {a.Master.Votes}, though it answers this one"
+            : null;
+
+    private static Finding? LoadingForTooLong(Assessment a)
+        => a.Master is { IsVotedOut: true, Contact: Contact.Loading, View.LoadingSince: { } since }
+            ? $"master {a.Master.Address} has been loading its data set for {(a.Now - since).TotalSeconds:0} s: {a.Master.Votes}"
+            : null;
+
+    private static Finding? VotedOut(Assessment a)
+        => !a.Master.IsVotedOut || AnswersHere(a.Master) ? null
+            : $"master {a.Master.Address} is lost: {a.Master.Votes}"
+                + (a.Master.View is { Evidence: { } evidence, Condition: NodeCondition.Unavailable } own ? $" ({evidence.ToString().ToLowerInvariant()}: {own.Detail})" : "");
+
+    /// <summary>
+    /// The fast path: the leader's own finding that the port refuses (never silence, which a partition shows too), confirmed by
+    /// every replica that answers, one at least, asked after the failure began. Saves the round trip of the votes.
+    /// </summary>
+    private static Finding? ConfirmedByReplicas(Assessment a)
+    {
+        if (a.Policy.NodeStrategy == NodeStrategy.Consensus || a.Master.IsVotedOut || a.Master.View is not { Condition: NodeCondition.Unavailable, Evidence: Evidence.Refused })
+        {
+            return null;
+        }
+
+        // Who refuses our credentials says nothing of its link.
+        NodeAssessment[] witnesses = [.. a.Nodes.Where(n => n.Address != a.Master.Address && n.IsReplica && !n.CannotBeWatched)];
+        return witnesses.Length > 0 && witnesses.All(n => !n.Info!.LinkUp && !(n.View.InfoAsked < a.Master.View.FailingSince))
+            ? $"master {a.Master.Address} is lost: nothing listens there, and every replica that answers has lost its link to it"
+            : null;
+    }
+
+    private static Finding? RefusesWritesForTooLong(Assessment a)
+        => !a.Master.IsVotedOut && AnswersHere(a.Master) && a.Master.View.RefusesWritesSince is { } since && a.Now - since >= a.Policy.MisconfTimeout
+            ? $"master {a.Master.Address} has refused writes for {(a.Now - since).TotalSeconds:0} s, because {Cannot(a.Master.Info!)} (MISCONF)"
+            : null;
+
+    /// <summary>Those that are here would reach a verdict; others that were here under the lead before are waited for.</summary>
+    private static Finding? OtherMonitorsAreAwaited(Assessment a)
+    {
+        Votes votes = a.Master.Votes;
+        return votes.Suffice || !a.Suffices(votes.Against, a.View.LiveMonitors) ? null
+            : new Finding(
+                $"master {a.Master.Address} cannot be reached by {votes.Against} of {votes.Voters} monitors; {string.Join(" and ", a.View.Awaited.Keys.Order(StringComparer.Ordinal))}, "
+                    + $"which were here under the lead before, are waited for, up to {a.Policy.ViewLifetime.TotalMilliseconds:0} ms from the election",
+                a.View.LeadingSince + a.Policy.ViewLifetime);
+    }
+
+    private static Finding? Loading(Assessment a)
+        => a.Master.View is { LoadingSince: { } since, Condition: not NodeCondition.Unavailable }
+            ? new Finding(
+                $"master {a.Master.Address} is loading its data set; it is replaced if that takes longer than {a.Policy.LoadingTimeout.TotalMilliseconds:0} ms",
+                since + a.Policy.LoadingTimeout)
+            : null;
+
+    private static Finding? RefusesWrites(Assessment a)
+        => a.Master.View is { IsMaster: true, Evidence: null, RefusesWritesSince: { } since }
+            ? new Finding(
+                $"master {a.Master.Address} refuses writes, because {Cannot(a.Master.Info!)} (MISCONF); "
+                    + $"it is replaced if that takes longer than {a.Policy.MisconfTimeout.TotalMilliseconds:0} ms",
+                since + a.Policy.MisconfTimeout)
+            : null;
+
+    /// <summary>Told once it has lasted for longer than the others need to find the same.</summary>
+    private static Finding? OnlyThisMonitorCannotReachIt(Assessment a)
+    {
+        if (a.Master.View is not { Condition: NodeCondition.Unavailable, FailingSince: { } since } own)
+        {
+            return null;
+        }
+
+        TimeSpan lasting = since + a.Policy.SilenceLimit + a.Policy.ProbeTimeout;
+        string others = string.Join(
+            " and ", a.View.OtherMonitors.Where(m => !m.Value.Unavailable.Contains(own.Address)).Select(m => m.Key).Order(StringComparer.Ordinal));
+        return a.Now < lasting ? new Finding("", lasting)
+            : new Finding(others.Length == 0 ? "" : $"no failover: this monitor cannot reach master {own.Address} ({own.Detail}), which {others} did not find unavailable");
+    }
+
+    private static string Cannot(NodeInfo info) => info.AppendFailed ? "it cannot write its append-only file" : "its last save failed";
+}

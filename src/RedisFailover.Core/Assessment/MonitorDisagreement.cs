@@ -1,0 +1,35 @@
+using System.Collections.Immutable;
+
+namespace RedisFailover;
+
+/// <summary>Which monitors are configured with other nodes than this one, as far as their views tell: whoever leads makes the topology of its own list.</summary>
+internal static class MonitorDisagreement
+{
+    internal static Problem? Of(Assessment a)
+    {
+        List<string> parts = [];
+        List<string> monitors = [];
+        foreach ((string monitor, MonitorReport report) in a.View.OtherMonitors.OrderBy(m => m.Key, StringComparer.Ordinal))
+        {
+            ImmutableSortedSet<NodeAddress> theirs = [.. report.Available.Keys.Concat(report.Unavailable)];
+            ImmutableArray<NodeAddress> more = [.. theirs.Except(a.Policy.Nodes).Where(n => n != a.Topology.Master)];
+            ImmutableArray<NodeAddress> fewer = NotWatchedBy(a, theirs);
+            if (!more.IsEmpty || !fewer.IsEmpty)
+            {
+                monitors.Add(monitor);
+                parts.Add($"{monitor} {(more.IsEmpty ? "" : $"watches {string.Join(", ", more)} as well")}{(more.IsEmpty || fewer.IsEmpty ? "" : " and ")}"
+                    + (fewer.IsEmpty ? "" : $"does not watch {string.Join(", ", fewer)}, or is refused there"));
+            }
+        }
+
+        return parts.Count == 0 ? null : Problem.OfMonitors(
+            ProblemCatalogue.MonitorsDisagree,
+            $"the monitors are not configured with the same nodes: {string.Join("; ", parts)}; whoever leads goes by its own",
+            monitors);
+    }
+
+    /// <summary>A node that answers here and that a monitor with a view has no opinion on for long is one that it does not know.</summary>
+    private static ImmutableArray<NodeAddress> NotWatchedBy(Assessment a, ImmutableSortedSet<NodeAddress> theirs)
+        => theirs.IsEmpty || a.Now < a.View.LeadingSince + a.Policy.ViewLifetime ? []
+            : [.. a.Policy.Nodes.Except(theirs).Where(n => a.Node(n).IsAnswering && a.Node(n).View.OnlineSince + a.Policy.ViewLifetime <= a.Now).Order()];
+}

@@ -1,0 +1,116 @@
+namespace RedisFailover;
+
+/// <summary>What is known of one node, judged: the only place that compares times, run ids and histories of a node.</summary>
+internal sealed class NodeAssessment
+{
+    private readonly Assessment _all;
+
+    internal NodeAssessment(Assessment all, NodeView view)
+    {
+        _all = all;
+        View = view;
+        Contact = ContactOf(view);
+        Heard = HeardOf(all, view);
+    }
+
+    internal NodeView View { get; }
+
+    internal Contact Contact { get; }
+
+    internal HeardSince Heard { get; }
+
+    internal NodeAddress Address => View.Address;
+
+    /// <summary>What it last said of itself; null before its first answer.</summary>
+    internal NodeInfo? Info => View.Info;
+
+    /// <summary>Whether it answers, and what it has said holds for now: said since this monitor leads and since it last failed.</summary>
+    internal bool IsCurrent => IsInOrder && Has(HeardSince.Term);
+
+    /// <summary>Whether it answers, and what it has said of itself holds for after its last failure.</summary>
+    internal bool IsInOrder => IsAnswering && Has(HeardSince.LastFailure);
+
+    internal bool IsAnswering => Contact == Contact.Answering;
+
+    internal bool IsOnline => View.IsOnline;
+
+    internal bool IsMaster => View.IsMaster;
+
+    internal bool IsReplica => View.IsReplica;
+
+    /// <summary>Whether it answers, but not with what a Redis would tell us: only somebody's hand changes that.</summary>
+    internal bool CannotBeWatched => Contact is Contact.AuthRefused or Contact.NotRedis;
+
+    /// <summary>How the monitors vote on it.</summary>
+    internal Votes Votes => _all.VotesOn(Address);
+
+    /// <summary>Whether enough monitors cannot reach it.</summary>
+    internal bool IsVotedOut => Votes.Suffice;
+
+    /// <summary>Whether its data were never this cluster's: it holds some, was no member, and shares no history.</summary>
+    internal bool IsForeign => Lineage == Lineage.Foreign;
+
+    internal Lineage Lineage => Info is not { } info ? Lineage.Unknown
+        : _all.Topology.Identity is { } identity && info.SharesHistoryWith(identity) ? Lineage.Same
+        : info.Keys > 0 && !_all.Topology.Members.Contains(Address) ? Lineage.Foreign
+        : _all.Topology.Identity is null ? Lineage.Unknown
+        : info.Keys == 0 ? Lineage.Empty : Lineage.Diverged;
+
+    /// <summary>Of the master, or the one that is replaced; unknown of others.</summary>
+    internal RunState Run => Address != _all.OldMasterAddress || Info is not { } info || _all.Topology.Identity is not { RunId.Length: > 0 } known ? RunState.Unknown
+        : info.RunId == known.RunId ? RunState.SameRun : RunState.Restarted;
+
+    /// <summary>
+    /// Whether what it has can no longer change by the old master's doing. A replica is detached, or nothing listens at the old master's port and
+    /// the link to it is down, and it said so after the loss: what was sent before has reached it by then.
+    /// </summary>
+    internal bool OffsetIsFinal => Has(HeardSince.LastFailure) && (Info is { Role: NodeRole.Replica } replica
+        ? Has(HeardSince.Loss) && (replica.IsDetached || (!replica.LinkUp && _all.From?.View.Evidence == Evidence.Refused))
+        : Has(HeardSince.Change));
+
+    /// <summary>Whether it has said, since the master began to fail, that its link to it is down.</summary>
+    internal bool HasLostItsLink => IsReplica && !Info!.LinkUp && Has(HeardSince.MasterFailure);
+
+    internal bool IsConfigured => _all.IsConfigured(Address);
+
+    /// <summary>Whether it could be made master at all, whatever it lacks.</summary>
+    internal bool CanBePromoted => IsAnswering && !Info!.Loading;
+
+    /// <summary>Whether it has answered for stable-time without a break.</summary>
+    internal bool IsStable => View.OnlineSince is { } since && _all.Now - since >= _all.Policy.StableTime;
+
+    /// <summary>"a master, 12 keys, offset 400".</summary>
+    internal string Described => $"{(Info!.Role == NodeRole.Master ? "a master" : $"a replica of {Info.MasterAddress}")}, {Info.Keys} keys, offset {Info.Offset}";
+
+    internal bool Has(HeardSince moment) => (Heard & moment) == moment;
+
+    /// <summary>Whether it was asked at this time or later.</summary>
+    internal bool WasAskedSince(TimeSpan time) => View.InfoAsked >= time;
+
+    private static Contact ContactOf(NodeView node) => node.Evidence switch
+    {
+        Evidence.Denied => Contact.AuthRefused,
+        Evidence.Nonsense => Contact.NotRedis,
+        Evidence.Loading => Contact.Loading,
+        _ when node.Condition == NodeCondition.Unavailable => Contact.Unreachable,
+        _ when node.IsAnswering => Contact.Answering,
+        _ when node.IsOnline => Contact.Failing,
+        _ => Contact.Unseen,
+    };
+
+    private static HeardSince HeardOf(Assessment all, NodeView node)
+    {
+        TimeSpan asked = node.InfoAsked;
+        NodeView? master = all.OldMasterAddress is { } address ? all.View.Node(address) : null;
+        return When(asked >= all.View.LeadingSince, HeardSince.Term)
+            | When(asked > node.LastFailedAt, HeardSince.LastFailure)
+            | When(asked >= all.Progress.StartedAt, HeardSince.Change)
+            | When(asked >= all.Progress.LostAt, HeardSince.Loss)
+            | When(asked >= all.Progress.PausedAt, HeardSince.WritesHeld)
+            | When(asked >= master?.FailingSince, HeardSince.MasterFailure)
+            | When(!(asked < master?.OnlineSince), HeardSince.MasterReturn)
+            | When(asked >= all.View.VotesHeardAt, HeardSince.Votes);
+
+        static HeardSince When(bool isSo, HeardSince moment) => isSo ? moment : HeardSince.None;
+    }
+}

@@ -1,0 +1,77 @@
+using System.Collections.Immutable;
+
+namespace RedisFailover;
+
+/// <summary>
+/// Write safety: whether enough of the nodes that may hold an acknowledged write are here, and a candidate has all that they have. The proof
+/// stands at <c>WriteSafety</c>.
+/// </summary>
+internal sealed class WriteHolders
+{
+    private readonly Assessment _all;
+    private readonly WriteQuorum _quorum;
+    private readonly NodeAssessment _candidate;
+    private readonly bool _wordsAreFinal;
+
+    private WriteHolders(Assessment all, WriteQuorum quorum, NodeAssessment candidate, Purpose purpose)
+    {
+        _all = all;
+        _quorum = quorum;
+        _candidate = candidate;
+        _wordsAreFinal = purpose != Purpose.Failover;
+    }
+
+    private MasterIdentity? Lost => _all.Topology.Identity;
+
+    /// <summary>
+    /// Why the lost master cannot be replaced by this node without possibly losing an acknowledged write; null when it can. For readiness, as
+    /// if everybody's answer were final.
+    /// </summary>
+    internal static string? Missing(Assessment a, NodeAssessment candidate, Purpose purpose)
+        => a.Policy.WriteSafety == WriteSafetyMode.None || a.Topology.WriteQuorum is not { Replicas.IsEmpty: false } quorum
+            ? null
+            : new WriteHolders(a, quorum, candidate, purpose).Missing();
+
+    private string? Missing()
+    {
+        ImmutableArray<NodeAssessment> away = [.. _quorum.Replicas.Select(_all.Node).Where(n => !Counts(n))];
+        int present = _quorum.Replicas.Length - away.Length;
+        return present >= _quorum.Needed
+            ? null
+            : $"{string.Join(" or ", away.Select(Named))} alone may hold a write that WAIT {_quorum.Quorum} acknowledged "
+                + $"({present} of [{string.Join(' ', _quorum.Replicas)}] count, {_quorum.Needed} are needed)";
+    }
+
+    private string Named(NodeAssessment node) => node is not { IsAnswering: true, Info: { } info } ? node.Address.ToString()
+        : WasRestarted(node) && _quorum.Runs[node.Address] == WriteQuorum.Unproven ? $"{node.Address} (which was not seen to have everything)"
+        : info.Keys == 0 && Lost is { HasData: true } ? $"{node.Address} (which is empty: what it held is gone)"
+        : WasRestarted(node) ? $"{node.Address} (which was restarted with {info.Keys} keys, and what it held may be gone)"
+        : Lost is null ? node.Address.ToString()
+        : !info.SharesHistoryWith(Lost) ? $"{node.Address} (which has data of another history)"
+        : CandidateHasAllOf(info, Lost) ? node.Address.ToString()
+        : $"{node.Address} (which has data that {_candidate.Address} lacks)";
+
+    /// <summary>Whether all that it may hold is in the candidate as well.</summary>
+    private bool Counts(NodeAssessment node) => !WasRestarted(node)
+        && (node.Address == _candidate.Address || SaysThatItHasNoMore(node) || HasNeverHeldAnything(node));
+
+    private bool SaysThatItHasNoMore(NodeAssessment node)
+        => node is { IsAnswering: true, Info: { SyncInProgress: false, Loading: false } info } && IsFinal(node)
+            && (Lost is null || (info.SharesHistoryWith(Lost) && CandidateHasAllOf(info, Lost)))
+            && (Lost is not { HasData: true } || info.Keys > 0 || _quorum.Runs.ContainsKey(node.Address));
+
+    private bool HasNeverHeldAnything(NodeAssessment node)
+        => Lost is not null && node is { IsAnswering: true, Info: { Loading: false } info } && (info.Keys == 0 || info.Offset == 0)
+            && _quorum.Runs.GetValueOrDefault(node.Address) == info.RunId && !info.SharesHistoryWith(Lost) && IsFinal(node);
+
+    private bool IsFinal(NodeAssessment node) => _wordsAreFinal || node.OffsetIsFinal;
+
+    private bool WasRestarted(NodeAssessment node) => _quorum.Runs.TryGetValue(node.Address, out string? run) && node.Info is { } info && info.RunId != run;
+
+    /// <summary>
+    /// Whether the candidate has all that the other has of the lost master's data. What the other took after the two had parted counts for nothing:
+    /// what was safe of it, the new master had by then. Where it is not known when that was, all that it has counts.
+    /// </summary>
+    private bool CandidateHasAllOf(NodeInfo info, MasterIdentity lost)
+        => info.CommonOffset(lost) is { } common ? _candidate.Info!.CommonOffset(lost) >= common : info.Offset <= _candidate.Info!.Offset;
+}

@@ -1,0 +1,124 @@
+using System.Collections.Immutable;
+
+namespace RedisFailover;
+
+/// <summary>No master was ever known: find the one that there is, make one of empty nodes, or say why neither is safe.</summary>
+internal static class Adopting
+{
+    internal static PlanBuilder Decide(Assessment a)
+    {
+        ImmutableArray<NodeAssessment> online = [.. a.Configured.Where(n => n.IsOnline && n.Contact != Contact.Loading)];
+        if (NotSeenYet(a, online) is { } waiting)
+        {
+            return waiting;
+        }
+
+        if (online.IsEmpty)
+        {
+            return Wait(a, ProblemCatalogue.NoMaster, "no Redis node answers yet: " + string.Join("; ", a.Configured.Select(Describe)));
+        }
+
+        ImmutableArray<NodeAssessment> masters = [.. online.Where(n => n.IsMaster)];
+        ImmutableArray<NodeAssessment> followed = [.. masters.Where(m => online.Any(n => n.IsReplica && n.Info!.MasterAddress == m.Address))];
+        return Chosen(a, online) is { } chosen ? Adopt(a, chosen, $"{chosen.Address} is the master, as the operator chose")
+            : followed.Length == 1 ? Adopt(a, followed[0], $"{followed[0].Address} is the master: replicas follow it")
+            : followed.Length > 1 ? Ambiguous(a, "several masters have replicas", followed)
+            : masters.IsEmpty ? Headless(a, online)
+            : ByData(a, online, masters);
+    }
+
+    /// <summary>
+    /// A node that is still starting, when others have come, may be the one with the data: it is given its time. One that refuses our
+    /// credentials or speaks no Redis has answered already, and only somebody's hand changes what it says.
+    /// </summary>
+    private static PlanBuilder? NotSeenYet(Assessment a, ImmutableArray<NodeAssessment> online)
+    {
+        bool isOpen = a.Configured.Any(n => (!n.IsOnline || n.Contact == Contact.Loading) && !n.CannotBeWatched);
+        TimeSpan since = online.IsEmpty ? a.View.LeadingSince : online.Min(n => n.View.OnlineSince ?? a.Now);
+        return isOpen && a.Now < since + a.Policy.SilenceLimit
+            ? PlanBuilder.Because("waiting for all nodes to be seen").WakeBy(since + a.Policy.SilenceLimit)
+            : null;
+    }
+
+    /// <summary>Masters that nobody follows: what they hold decides.</summary>
+    private static PlanBuilder ByData(Assessment a, ImmutableArray<NodeAssessment> online, ImmutableArray<NodeAssessment> masters)
+    {
+        ImmutableArray<NodeAssessment> withData = [.. masters.Where(m => m.Info!.Keys > 0)];
+        // Replicas with data of a master that does not answer may hold more than a master that stands alone.
+        ImmutableArray<NodeAssessment> orphans = [.. online.Where(n => n.IsReplica && n.Info!.Keys > 0)];
+        return withData.Length > 1 ? Ambiguous(a, "several masters hold data", withData)
+            : !orphans.IsEmpty ? Ambiguous(a, "a master stands beside replicas with data of another one that does not answer", [.. withData, .. orphans])
+            : withData.Length == 1 ? Adopt(a, withData[0], $"{withData[0].Address} is the master: it alone holds data")
+            : Adopt(a, masters[0], $"{masters[0].Address} is the master: all nodes are empty, it is the first of those that answer");
+    }
+
+    private static NodeAssessment? Chosen(Assessment a, ImmutableArray<NodeAssessment> online)
+        => a.View.Wish is { } wish && NodeAddress.TryParse(wish, out NodeAddress? named)
+            ? online.FirstOrDefault(n => n.Address == named && n.IsMaster)
+            : null;
+
+    private static PlanBuilder Adopt(Assessment a, NodeAssessment master, string reason)
+    {
+        Topology next = NodeLists.WithMaster(a, master, reason) with { Epoch = a.NextEpoch };
+        var record = new HistoryEntry { Kind = HistoryKind.Adopted, Epoch = next.Epoch, To = master.Address, Reason = reason };
+        return PlanBuilder.Because(reason).Do(new PublishTopology(next, a.View.Version, record, ClearsWish: a.View.ManualFailover is not null)
+        {
+            Request = SwitchoverRequests.Answer(a, next, RequestOutcome.Done, record),
+        });
+    }
+
+    /// <summary>
+    /// Replicas only: of a master that is gone, or of each other after everything was restarted. The one with the most data is
+    /// promoted, by the same steps as in a failover. Replicas of a master outside the configuration are not ours to take.
+    /// </summary>
+    private static PlanBuilder Headless(Assessment a, ImmutableArray<NodeAssessment> replicas)
+    {
+        ImmutableArray<NodeAssessment> outside = [.. replicas.Where(n => n.Info!.LinkUp && !a.IsConfigured(n.Info.MasterAddress!))];
+        if (!outside.IsEmpty)
+        {
+            return Ambiguous(a, $"they replicate from {outside[0].Info!.MasterAddress}, which is not configured", outside);
+        }
+
+        NodeAssessment best = replicas.OrderByDescending(n => n.Info!.Keys > 0).ThenByDescending(n => n.Info!.Offset).First();
+        NodeAddress? gone = best.Info!.MasterAddress is { } master && !a.Node(master).IsOnline && a.IsConfigured(master) ? master : null;
+        if (gone is not null && !a.Node(gone).IsVotedOut)
+        {
+            return Wait(a, ProblemCatalogue.NoMaster, $"all nodes that answer are replicas of {gone}, and {a.Node(gone).Votes}");
+        }
+
+        string reason = gone is null
+            ? "all nodes are replicas and none of them has a master"
+            : $"all nodes that answer are replicas of {gone}, which does not answer";
+        Topology intent = NodeLists.Of(a, a.Topology with
+        {
+            State = TopologyState.FailingOver,
+            Epoch = a.NextEpoch,
+            Reason = reason,
+            // The history is the master's, the process is not.
+            Identity = best.Info.Identity with { RunId = "" },
+            Intent = new FailoverIntent(gone, Target: null),
+        });
+        return PlanBuilder.Because(reason).Do(new PublishTopology(intent, a.View.Version)).Do(replicas.Select(n => new Inspect(n.Address)));
+    }
+
+    private static PlanBuilder Ambiguous(Assessment a, string problem, ImmutableArray<NodeAssessment> nodes)
+        => Wait(
+            a,
+            ProblemCatalogue.NeedsOperator,
+            $"nothing is touched, because {problem}: {string.Join("; ", nodes.Select(Describe))}. Choose the master by writing its host:port "
+                + "into the znode manual_failover, or take the others out of the configuration");
+
+    /// <summary>The znode says so too, once: an operator looks there first, and clients can tell it from a missing znode.</summary>
+    private static PlanBuilder Wait(Assessment a, ProblemCode code, string why)
+    {
+        PlanBuilder plan = PlanBuilder.Because(why).ReportReason(code);
+        return a.View.Version >= 0 && a.Topology.State == TopologyState.NoMaster && Words.SameButForNumbers(a.Topology.Reason, why)
+            ? plan
+            : plan.Do(new PublishTopology(NodeLists.Of(a, a.Topology with { State = TopologyState.NoMaster, Reason = why }), a.View.Version));
+    }
+
+    private static string Describe(NodeAssessment node)
+        => node.IsOnline
+            ? $"{node.Address} ({node.Info!.Role.ToString().ToLowerInvariant()}, {node.Info.Keys} keys, offset {node.Info.Offset})"
+            : $"{node.Address} ({(node.View.Detail.Length > 0 ? node.View.Detail : "not seen yet")})";
+}

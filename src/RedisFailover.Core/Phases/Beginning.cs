@@ -1,0 +1,23 @@
+namespace RedisFailover;
+
+/// <summary>How a failover begins: the intent is published before the first command, and the replicas are kept from the lost master.</summary>
+internal static class Beginning
+{
+    /// <summary>The intent to replace a master that is lost; also when it was just handing over.</summary>
+    internal static PlanBuilder Failover(Assessment a, string loss)
+    {
+        NodeAddress from = a.Topology.Master!;
+        Topology intent = NodeLists.Of(a, a.Topology with
+        {
+            Master = null,
+            State = TopologyState.FailingOver,
+            Epoch = a.NextEpoch,
+            Reason = loss,
+            Identity = Histories.OfTheLastRun(a) ?? Histories.LastKnownIdentity(a),
+            Intent = new FailoverIntent(from, Target: null) { Request = a.Topology.Intent?.Request },
+        });
+        return PlanBuilder.Because(loss)
+            .Do(new PublishTopology(intent, a.View.Version) { FailingSince = a.Master.View.GoneSince })
+            .Do(Isolating.AtTheBeginning(a.Under(intent)));
+    }
+}

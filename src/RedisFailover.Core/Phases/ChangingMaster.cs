@@ -1,0 +1,65 @@
+namespace RedisFailover;
+
+/// <summary>
+/// The master is being replaced: the intent stands in the znode. Where it is lost a replica is chosen (<see cref="Choosing"/>), where it lives it
+/// hands over (<see cref="HoldingWrites"/>, <see cref="CatchingUp"/>). Both end with <see cref="Installing"/> or <see cref="Restoring"/>. Every step
+/// looks at what is, not at what this monitor remembers to have done, so that another leader can go on from any of them.
+/// </summary>
+internal static class ChangingMaster
+{
+    internal static PlanBuilder Decide(Assessment a) => Next(a).Do(SwitchoverRequests.RefuseOthers(a));
+
+    private static PlanBuilder Next(Assessment a)
+    {
+        if (a.View.Running.Any(x => x is Promote))
+        {
+            return PlanBuilder.Because("waiting for the promotion");
+        }
+
+        // What another leader or a hand did is not known here: with write safety it stands only where this one could do it. Nobody writes to it yet.
+        if (AlreadyPromoted(a) is { } promoted && (promoted.Address == a.Progress.Promoted || a.FailureOf(new Promote(promoted.Address)) is not null
+            || WriteHolders.Missing(a, promoted, Purpose.Failover) is null))
+        {
+            return Installing.Decide(a, promoted);
+        }
+
+        // Voted out, but answering this monitor: it hands over all the same. Once it fails, or does not get there, it is lost.
+        if (a.Topology.State == TopologyState.SwitchingOver && a.From is { IsMaster: true } from
+            && (!from.IsVotedOut || from.View is { FailingSince: null, Evidence: null }) && HoldingWrites.Decide(a, from) is { } step)
+        {
+            return step;
+        }
+
+        // Lost while it was handing over. Clients are told, as at the beginning of any failover, before anyone is promoted.
+        return a.Topology.Master is null
+            ? Choosing.Decide(a)
+            : Beginning.Failover(a, $"master {a.Topology.Master} was lost while it was handing over to {a.Topology.Intent?.Target}");
+    }
+
+    /// <summary>
+    /// A node that was promoted already and says so itself now: by us, or by a leader before us. The latter shows in the history
+    /// that it continues, the lost master's own; an earlier master that happens to come back at this moment does not.
+    /// </summary>
+    private static NodeAssessment? AlreadyPromoted(Assessment a)
+        => a.Nodes.Where(n => n.IsMaster && n.Has(HeardSince.Change) && (n.Address == a.Progress.Promoted || WasPromotedByAnother(a, n)))
+            .OrderByDescending(n => n.Info!.Offset)
+            .ThenBy(n => n.Address)
+            .FirstOrDefault();
+
+    private static bool WasPromotedByAnother(Assessment a, NodeAssessment node)
+        => node.Address != a.From?.Address
+            && ((a.Progress.Inherited && CouldBePromoted(a, node)) || a.FailureOf(new Promote(node.Address)) is not null || IsFollowed(a, node))
+            && a.Topology.Identity is { } lost && node.Info!.PreviousReplicationId == lost.ReplicationId;
+
+    /// <summary>Not one that may never be, nor a replica that was restarted and came back as a master by its own configuration: it shows the same history.</summary>
+    private static bool CouldBePromoted(Assessment a, NodeAssessment node)
+        => !a.Policy.NeverPromote.Contains(node.Address) && node.Info!.Priority > 0
+            && (node.View.BeforeRestart is not { Role: NodeRole.Replica } || node.View.WasPromoted);
+
+    /// <summary>
+    /// The old master says itself that it follows this node: somebody promoted it by hand. Not after a restart, when it follows whom its
+    /// configuration names, and that one may have been restarted too, with less.
+    /// </summary>
+    private static bool IsFollowed(Assessment a, NodeAssessment node)
+        => a.From is { IsReplica: true } old && old.Info!.MasterAddress == node.Address && old.Info.RunId == a.Topology.Identity?.RunId;
+}

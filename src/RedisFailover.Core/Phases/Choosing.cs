@@ -1,0 +1,174 @@
+using System.Collections.Immutable;
+
+namespace RedisFailover;
+
+/// <summary>
+/// The master is lost, and the znode names none: everybody who may answer is kept from the lost master and says what it has; then the
+/// best is promoted. Where nobody is fit, the lost master goes on if it is back, or the failover waits and says for whom.
+/// </summary>
+internal static class Choosing
+{
+    /// <summary>Between the reason of a change and why it does not get on, in the znode.</summary>
+    private const string WaitingFor = "; waiting, because ";
+
+    /// <summary>What an operator can do who would rather lose something than wait.</summary>
+    private const string Force = "; redis-failover switchover HOST:PORT --force takes a node as it is";
+
+    internal static PlanBuilder Decide(Assessment a)
+    {
+        // It came back as it was, and nobody was promoted: nothing is lost by letting it go on.
+        ImmutableArray<FailoverAction> uncertain = Restoring.UncertainPromotions(a);
+        if (uncertain.IsEmpty && a.From is { IsMaster: true, View.FailingSince: null, Run: RunState.SameRun, IsVotedOut: false } from && from.Has(HeardSince.Change))
+        {
+            return Restoring.Decide(a, from, $"master {from.Address} answers again, as it was, before another was promoted");
+        }
+
+        // Two nodes must not be promoted in one epoch: before the next candidate's turn it has to be clear what became of the last.
+        if (!uncertain.IsEmpty)
+        {
+            return PlanBuilder.Because("asking whether the promotion was done").Do(uncertain).WakeBy(a.Now + a.Policy.ProbeTimeout);
+        }
+
+        PlanBuilder plan = NotSeenYet(a) ?? NotHeardYet(a) ?? Choose(a);
+        return plan.Actions.Any(x => x is Promote or Resign or PublishTopology { Next.IsChangingMaster: false }) ? plan : plan.First(Isolating.WithoutAChoice(a));
+    }
+
+    /// <summary>The reason of the change, without what it waits for.</summary>
+    internal static string Occasion(Topology topology) => topology.Reason.Split(WaitingFor)[0];
+
+    /// <summary>A node that this monitor has never heard of yet is waited for until it is judged: it may be the one that has most.</summary>
+    private static PlanBuilder? NotSeenYet(Assessment a)
+    {
+        TimeSpan patience = a.Progress.StartedAt + a.Policy.SilenceLimit;
+        return a.Now < patience && a.Nodes.Any(n => n.View.Condition == NodeCondition.Unknown && !n.CannotBeWatched && n.Address != a.From?.Address)
+            ? PlanBuilder.Because("waiting for all nodes to be seen").WakeBy(patience)
+            : null;
+    }
+
+    /// <summary>
+    /// Everyone who may answer is heard before anyone is chosen: the one that is asked last may be the one that has most, or may have been
+    /// promoted already. Null when all have been heard, or have had their time.
+    /// </summary>
+    private static PlanBuilder? NotHeardYet(Assessment a)
+    {
+        // After a switchover that did not get there in time the asking begins only now. Who has only just come back has his own time.
+        TimeSpan begun = a.Progress.StartedAt + (a.Progress.PausedAt is null ? TimeSpan.Zero : a.Policy.SwitchoverTimeout);
+        TimeSpan patience = Isolating.BeforeTheChoice(a)
+            .Where(q => !(a.FailureOf(q) is not null && a.Node(q.On!).Has(HeardSince.Change)))
+            .Select(q => a.Node(q.On!).View)
+            .Select(n => Later(begun, Later(n.LastFailedAt, n.OnlineSince ?? begun)) + a.Policy.ProbeTimeout)
+            .DefaultIfEmpty(TimeSpan.MinValue).Max();
+        return a.Now < patience ? PlanBuilder.Because("detaching the replicas and asking for their offsets").WakeBy(patience) : null;
+    }
+
+    private static TimeSpan Later(TimeSpan one, TimeSpan other) => one > other ? one : other;
+
+    /// <summary>Everybody who answers has been heard: promote the best, or say why nobody is fit.</summary>
+    private static PlanBuilder Choose(Assessment a)
+    {
+        // A node that has become a master's replica itself (somebody sent it REPLICAOF) is a candidate like the others.
+        var screening = Screening.Of(a, Purpose.Failover, a.Nodes.Where(n => n.IsConfigured));
+        if (screening.Fit is [var best, ..])
+        {
+            return WriteHolders.Missing(a, best, Purpose.Failover) is { } missing ? Unsafe(a, best, missing) : Promoting.Best(a, screening);
+        }
+
+        if (Forced(a) is { } forced)
+        {
+            string despite = Screening.WhyNot(a, Purpose.Readiness, forced) ?? "it is the master that was lost";
+            return Promoting.ByOrder(a, forced, despite, $"promoting {forced.Address}, as the operator orders, though {despite}; what it does not hold is lost");
+        }
+
+        return LostMasterGoesOn(a, screening.Objections)
+            ?? Resigning.When(a, Resigning.DeadlineWithoutMaster(a))
+            ?? NobodyIsFit(a, screening.Objections);
+    }
+
+    /// <summary>Nobody can take over, and the lost master is back with something: it goes on, or is left to an operator. Null where it is not.</summary>
+    private static PlanBuilder? LostMasterGoesOn(Assessment a, string unfit)
+    {
+        if (a.From is not { IsMaster: true, IsAnswering: true, Info: { } info } from || !from.Has(HeardSince.Change)
+            || (info.Keys == 0 && a.Topology.Identity is { HasData: true }))
+        {
+            return null;
+        }
+
+        if (a.Topology.Identity is { } before && info.RunId != before.RunId)
+        {
+            // From an older snapshot it may have less than a replica that is itself only just coming back.
+            TimeSpan patient = (from.View.OnlineSince ?? a.Now) + a.Policy.ReturnPatience;
+            if (a.Now < patient && a.Configured.Any(n => n.Address != from.Address && !n.IsInOrder))
+            {
+                return PlanBuilder.Because($"master {from.Address} was restarted and may have less than before; the others are waited for").WakeBy(patient);
+            }
+
+            if (Histories.NodeWithMore(a, before, from) is { } keeper)
+            {
+                string kept = $"master {from.Address} was restarted with {info.Keys} keys, and {keeper.Address} has more, "
+                    + $"which following {from.Address} would wipe: an operator has to choose ({unfit})";
+                return a.View.Request is not null
+                    ? SwitchoverRequests.Refuse(a, kept)
+                    : Wait(a, ProblemCatalogue.NeedsOperator, kept + ByForce(a), a.Now + a.Policy.RetryDelay);
+            }
+        }
+
+        return Restoring.Decide(a, from, info.RunId == a.Topology.Identity?.RunId
+            ? $"master {from.Address} answers, and nobody can take over: {unfit}"
+            : $"master {from.Address} was restarted with {info.Keys} keys and nobody who answers has more"
+                + (a.Topology.Identity is { } held && DataLoss.Of(from.View, held) is (string text, _) ? $"; {text}" : ""));
+    }
+
+    private static PlanBuilder NobodyIsFit(Assessment a, string unfit)
+    {
+        TimeSpan retry = a.View.Failed.Values.Select(f => f.RetryAt).Where(at => at > a.Now).DefaultIfEmpty(a.Now + a.Policy.RetryDelay).Min();
+        string wayOut = WayOut(a);
+        string nobody = $"nobody can be promoted: {unfit}{wayOut}";
+        return a.View.Request is not null
+            ? SwitchoverRequests.Refuse(a, nobody).WakeBy(retry)
+            : Wait(a, ProblemCatalogue.NoCandidate, wayOut.Length > 0 ? nobody : nobody + ByForce(a), retry);
+    }
+
+    private static string ByForce(Assessment a) => a.Configured.Any(n => n.CanBePromoted) ? Force : "";
+
+    /// <summary>What an operator can do where waiting alone will not help: all nodes are here, and the data are not.</summary>
+    private static string WayOut(Assessment a)
+        => a.Topology.Identity is { HasData: true } && a.Configured.All(n => n is { IsAnswering: true, Info.Keys: 0 } && n.Has(HeardSince.Change))
+            ? ". All nodes are here and all are empty: the data are gone from every one of them. Either stop a node, put its RDB or AOF files back and start it; "
+                + $"or go on with nothing, by redis-failover switchover {a.Policy.Nodes[0]} --force"
+            : "";
+
+    /// <summary>Write safety: the best that answers may lack what was acknowledged. It is waited for, unless an operator forces it.</summary>
+    private static PlanBuilder Unsafe(Assessment a, NodeAssessment best, string missing)
+    {
+        if ((Forced(a) ?? (a.View.Request is { Force: true, Target: null } ? best : null)) is { } forced)
+        {
+            return Promoting.ByOrder(a, forced, missing, $"promoting {forced.Address}, as the operator orders, though this is not safe: {missing}");
+        }
+
+        TimeSpan retry = a.Now + a.Policy.RetryDelay;
+        // Restarted, it may lack what it acknowledged last, and what a replica has that it lacks cannot be told: nobody but an operator can choose.
+        if (a.From is { IsMaster: true, IsInOrder: true } back)
+        {
+            missing += $"; {back.Address} itself is back, restarted, with {back.Info!.Keys} keys";
+        }
+
+        return a.View.Request is not null
+            ? SwitchoverRequests.Refuse(a, $"no failover yet: {missing}").WakeBy(retry)
+            : Wait(a, ProblemCatalogue.WriteQuorumUnmet, missing + Force, retry, "no failover yet: ");
+    }
+
+    /// <summary>An operator who names a node while nobody is fit takes it as it is: in manual_failover, or with a request that says so.</summary>
+    private static NodeAssessment? Forced(Assessment a)
+        => a.View.Request is null or { Force: true }
+            && a.View.Wish is { } wish && NodeAddress.TryParse(wish, out NodeAddress? named) && a.Node(named) is { IsConfigured: true, CanBePromoted: true } node ? node : null;
+
+    /// <summary>Nothing can be done yet. The znode says so when it lasts: a moment later it may be otherwise, and would have to wait for the publication.</summary>
+    private static PlanBuilder Wait(Assessment a, ProblemCode code, string why, TimeSpan retry, string heading = "")
+    {
+        string reason = $"{Occasion(a.Topology)}{WaitingFor}{why}";
+        PlanBuilder plan = PlanBuilder.Because(heading + why).ReportReason(code).WakeBy(retry);
+        return Words.SameButForNumbers(a.Topology.Reason, reason) || a.Now < a.Progress.StartedAt + a.Policy.ProbeTimeout
+            ? plan
+            : plan.Do(new PublishTopology(NodeLists.Of(a, a.Topology with { Reason = reason }), a.View.Version));
+    }
+}

@@ -1,0 +1,103 @@
+using System.Collections.Immutable;
+
+namespace RedisFailover;
+
+/// <summary>The nodes beside the current master are put right: who follows nobody, somebody else, or believes to be a master itself.</summary>
+internal static class Correcting
+{
+    /// <summary>What each node other than the master must be told, and what cannot be told without harm.</summary>
+    internal static (ImmutableArray<FailoverAction> Actions, ImmutableArray<Problem> Problems) Of(Assessment a)
+    {
+        ImmutableArray<NodeAssessment> wrong = [.. a.Configured.Where(n => n.Address != a.Topology.Master
+            && n is { IsOnline: true, View.Evidence: null } && n.Has(HeardSince.Term) && !Follows(n, a.Topology.Master!))];
+        ImmutableArray<NodeAssessment> foreign = [.. wrong.Where(n => n is { IsInOrder: true, IsForeign: true })];
+        // Nobody is told to follow a master that fails, or that has not said what it has since it failed: it may have lost everything.
+        bool waits = !a.Master.IsCurrent && wrong.Any(n => n is { IsInOrder: true, IsForeign: false });
+        ImmutableArray<FailoverAction> actions =
+        [
+            .. wrong.Select(n => Correction(a, n)).OfType<FailoverAction>(),
+            .. waits && a.Master.IsAnswering ? new[] { new Inspect(a.Master.Address) } : [],
+        ];
+        return (actions, [.. actions.OfType<Demote>().Select(d => Stubborn(a, d.Node)).OfType<Problem>(), .. LeftAlone(a, foreign)]);
+    }
+
+    /// <summary>
+    /// The old master of a switchover, which is not a replica yet: clients keep their connections to it, on which what it has held back is
+    /// answered. To a leader who was not there it shows as a master in the list of replicas whose history the new master continues.
+    /// </summary>
+    internal static bool HandedOver(Assessment a, NodeAssessment node)
+        => a.View.HandedOver == node.Address
+            || (node.IsMaster && a.Topology.Replicas.Contains(node.Address) && a.Topology.Identity is { PreviousReplicationId: { } previous }
+                && node.Info!.ReplicationId == previous);
+
+    internal static string? DemotionFailure(Assessment a, NodeAddress node)
+        => a.Topology.Master is { } master ? a.FailureOf(new Demote(node, master, CutsClients: false)) : null;
+
+    private static bool Follows(NodeAssessment node, NodeAddress master) => node.Info!.Role == NodeRole.Replica && node.Info.MasterAddress == master;
+
+    private static FailoverAction? Correction(Assessment a, NodeAssessment node)
+    {
+        // A heartbeat alone brought it back: what it is and how far it came meanwhile it has not said yet.
+        if (!node.IsInOrder)
+        {
+            return new Inspect(node.Address);
+        }
+
+        if (node.IsForeign || !a.Master.IsCurrent)
+        {
+            return null;
+        }
+
+        bool handedOver = HandedOver(a, node);
+        return node.IsReplica
+            ? new Follow(node.Address, a.Master.Address)
+            : new Demote(node.Address, a.Master.Address, CutsClients: !handedOver, handedOver ? null : Returned(a, node))
+            {
+                MinReplicas = WriteSafety.AfterOffice(a, node.Info!),
+            };
+    }
+
+    private static Problem? Stubborn(Assessment a, NodeAddress node)
+        => DemotionFailure(a, node) is { } failure
+            ? Problem.Of(ProblemCatalogue.NeedsOperator, $"{node} takes writes as well, which will be lost: it cannot be made a replica ({failure})", node)
+            : null;
+
+    private static ImmutableArray<Problem> LeftAlone(Assessment a, ImmutableArray<NodeAssessment> foreign)
+        => foreign.IsEmpty ? []
+            : [Problem.Of(
+                ProblemCatalogue.ForeignData,
+                $"left alone, because following {a.Topology.Master} would wipe data that were never this cluster's: "
+                    + $"{string.Join(", ", foreign.Select(n => $"{n.Address} ({n.Described})"))}; empty the node, or take it out of the configuration",
+                foreign.Select(n => n.Address))];
+
+    /// <summary>What to note of it: how much is lost, or that nobody can tell. An empty node that was not the master before has nothing to lose.</summary>
+    private static HistoryEntry? Returned(Assessment a, NodeAssessment returning)
+    {
+        NodeInfo info = returning.Info!;
+        if (info.Keys == 0 && a.Topology.LastChange?.From != returning.Address)
+        {
+            return null;
+        }
+
+        NodeAddress master = a.Master.Address;
+        long? bytes = DataLoss.ByReturning(a.Master.View, returning.View);
+        string how = DataLoss.LeftByHand(a.Master.View, returning.View)
+            ? "was made a master by somebody (REPLICAOF NO ONE) and is made a replica again" : "came back as a master and is made a replica";
+        string lost = bytes switch
+        {
+            null when info.Keys == 0 => $"it was restarted and is empty: whatever it took as the master that never reached {master} is lost, how much is not known",
+            null => $"it was restarted meanwhile ({info.Keys} keys): whatever it took that never reached {master} is lost, how much is not known",
+            0 => $"all of its replication stream had reached {master}: nothing is known to be lost",
+            _ => $"{bytes} bytes of its replication stream never reached {master} and are lost",
+        };
+        return new HistoryEntry
+        {
+            Kind = HistoryKind.Demoted,
+            Epoch = a.Topology.Epoch,
+            From = returning.Address,
+            To = master,
+            Reason = $"{returning.Address} {how}; {lost}",
+            BytesBehind = bytes,
+        };
+    }
+}

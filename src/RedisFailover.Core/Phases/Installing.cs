@@ -1,0 +1,83 @@
+namespace RedisFailover;
+
+/// <summary>The promoted node is published as the new master, and noted in the history.</summary>
+internal static class Installing
+{
+    internal static PlanBuilder Decide(Assessment a, NodeAssessment promoted)
+    {
+        bool planned = a.Topology.State == TopologyState.SwitchingOver && (a.Progress.PausedAt is not null || a.From is { IsVotedOut: false });
+        long? behind = BytesBehind(a, promoted);
+        string occasion = Occasion(a, promoted);
+        string reason = $"{promoted.Address} replaces {a.From?.Address.ToString() ?? "no master"}: {occasion}";
+        Topology next = Next(a, promoted, planned, reason);
+        var record = new HistoryEntry
+        {
+            Kind = planned && (behind is not > 0 || a.Topology.Intent is { Forced: true }) ? HistoryKind.Switchover : HistoryKind.Failover,
+            Epoch = next.Epoch,
+            From = a.From?.Address,
+            To = promoted.Address,
+            Reason = occasion,
+            BytesBehind = behind,
+            Millis = ChangeSteps.Of(a.Progress),
+        };
+        // What the old master of a switchover holds back need not wait for the publication, the new one is the master already; and it
+        // must not wait for a successor if this monitor dies in between.
+        PlanBuilder plan = PlanBuilder.Because(reason)
+            .Do(planned && a.From is { IsMaster: true, View.FailingSince: null } old
+                ? [new Demote(old.Address, promoted.Address, CutsClients: false) { MinReplicas = WriteSafety.AfterOffice(a, old.Info!) }]
+                : [])
+            .Do(new PublishTopology(next, a.View.Version, record, ClearsWish: a.View.ManualFailover is not null)
+            {
+                Request = SwitchoverRequests.Answer(a, next, RequestOutcome.Done, record),
+            });
+        return behind > 0
+            ? plan.Report(Problem.Of(
+                ProblemCatalogue.NeedsOperator, $"{promoted.Address} lacks the last {behind} bytes that {a.From?.Address} was seen to have", promoted.Address))
+            : plan;
+    }
+
+    /// <summary>"adopted" is the word for a cluster whose first master is made of a replica: there was nothing to fail over from.</summary>
+    private static string Occasion(Assessment a, NodeAssessment promoted)
+        => Choosing.Occasion(a.Topology)
+            + (a.Progress.BegunBy is { } former ? $"; begun by {former}, which left it to its successor" : "")
+            + (a.Progress.PromotedDespite is { } despite
+                ? $"; {promoted.Address} was promoted by the operator's order though {despite}: what it did not hold is lost" : "");
+
+    private static Topology Next(Assessment a, NodeAssessment promoted, bool planned, string reason)
+    {
+        // A switchover leaves the epoch to the old master until here.
+        Topology next = NodeLists.WithMaster(a, promoted, reason) with
+        {
+            Epoch = a.Topology.Master is null ? a.Topology.Epoch : a.NextEpoch,
+            WriteQuorum = WriteSafety.UnderNewMaster(a, promoted.Address),
+        };
+        // It has all the data and is a replica in a moment: clients keep their connections to it, on which their held-back
+        // writes are about to be answered with READONLY.
+        return planned && a.From is { IsOnline: true, IsVotedOut: false } from && from.Address != promoted.Address && !next.Replicas.Contains(from.Address)
+            ? next with
+            {
+                Replicas = [.. a.Policy.Nodes.Where(n => n == from.Address || next.Replicas.Contains(n))],
+                Unavailable = next.Unavailable.Remove(from.Address),
+            }
+            : next;
+    }
+
+    /// <summary>What the new master is known to lack; null where that is not known.</summary>
+    private static long? BytesBehind(Assessment a, NodeAssessment promoted)
+    {
+        if (a.Topology.Identity is not { } lost || promoted.Info!.CommonOffset(lost) is not { } common)
+        {
+            return null;
+        }
+
+        long behind = Math.Max(0, LastOffset(a, lost) - common);
+        // What a master took after a restart is not known where the new one goes by what was before: that is no "nothing lost".
+        return behind == 0 && a.From is { Run: RunState.Restarted, Info: { Role: NodeRole.Master, Keys: > 0 } } old && !old.Has(HeardSince.Loss) ? null : behind;
+    }
+
+    /// <summary>How far the old master had come: by its own word while it held its writes, where there is one.</summary>
+    private static long LastOffset(Assessment a, MasterIdentity lost)
+        => a.From is { IsMaster: true, Info: { } info } old && old.Has(HeardSince.WritesHeld) && info.ReplicationId == lost.ReplicationId
+            ? Math.Max(info.Offset, lost.Offset)
+            : lost.Offset;
+}

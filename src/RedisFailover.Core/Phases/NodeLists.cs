@@ -1,0 +1,93 @@
+using System.Collections.Immutable;
+
+namespace RedisFailover;
+
+/// <summary>Which node belongs to which list of a topology.</summary>
+internal static class NodeLists
+{
+    /// <summary>This topology with the lists as they should be under its master (or under none, during a change).</summary>
+    internal static Topology Of(Assessment a, Topology topology) => Of(ReferenceEquals(topology, a.Topology) ? a : a.Under(topology));
+
+    /// <summary>The topology with this node as the current master.</summary>
+    internal static Topology WithMaster(Assessment a, NodeAssessment master, string reason) => Of(a, a.Topology with
+    {
+        Master = master.Address,
+        State = TopologyState.Ok,
+        Reason = reason,
+        Identity = master.Info!.Identity,
+        Intent = null,
+    });
+
+    private static Topology Of(Assessment a)
+    {
+        Topology topology = a.Topology;
+        ImmutableArray<NodeAssessment> others = [.. a.Configured.Where(n => n.Address != topology.Master)];
+        ILookup<bool, NodeAddress> usable = others.ToLookup(n => IsUsable(a, n), n => n.Address);
+        topology = topology with
+        {
+            Replicas = [.. usable[true]],
+            Unavailable = [.. usable[false]],
+            NeverPromoted = [.. a.Configured.Where(n => IsNeverPromoted(a, n)).Select(n => n.Address)],
+            // Before a master is known nobody is a member yet: what follows some other master is not thereby ours.
+            Members = topology.State == TopologyState.NoMaster ? topology.Members
+                : [.. topology.Members.Concat(usable[true]).Concat(topology.Master is { } master ? [master] : []).Distinct().Order()],
+        };
+        return topology.Master is null ? topology : topology with { Remarks = RemarksOf(a, usable[false]) };
+    }
+
+    private static bool IsNeverPromoted(Assessment a, NodeAssessment node)
+        => a.Policy.NeverPromote.Contains(node.Address)
+            || (node.Info is { } info ? info.Priority == 0 : a.Topology.NeverPromoted.Contains(node.Address));
+
+    /// <summary>Why a node that answers is left out, where that lasts until somebody does something about it.</summary>
+    private static ImmutableSortedDictionary<NodeAddress, string> RemarksOf(Assessment a, IEnumerable<NodeAddress> unavailable)
+    {
+        ImmutableSortedDictionary<NodeAddress, string>.Builder remarks = ImmutableSortedDictionary.CreateBuilder<NodeAddress, string>();
+        foreach (NodeAssessment node in unavailable.Select(a.Node))
+        {
+            string? before = a.Topology.Remarks.GetValueOrDefault(node.Address);
+            string? remark = node.CannotBeWatched ? $"it cannot be watched: {node.View.Detail}"
+                : node is { IsOnline: true, View.Evidence: null, IsForeign: true } ? $"left alone, because its data were never this cluster's ({node.Described})"
+                // What a leader who has only just started does not know yet stays as it was.
+                : node.Info is null ? before
+                : null;
+            if (remark is not null)
+            {
+                remarks[node.Address] = Words.SameButForNumbers(before, remark) ? before! : remark;
+            }
+        }
+
+        return remarks.ToImmutable();
+    }
+
+    /// <summary>Whether reads may be sent to it.</summary>
+    private static bool IsUsable(Assessment a, NodeAssessment node)
+    {
+        // One that was away and refuses our credentials since may be anything by now. Nor can one that refuses them be told to follow a new master:
+        // it goes on with the old one, or with what that had.
+        if (node.IsVotedOut || (node.Contact == Contact.AuthRefused && node.Info is { } stale && (!node.IsOnline || FollowsAnother(a, stale))))
+        {
+            return false;
+        }
+
+        // A leader that has only just started has not heard everyone: what it does not know yet stays as it was.
+        if (node.Info is not { } info)
+        {
+            return a.Topology.Replicas.Contains(node.Address);
+        }
+
+        // Its demotion is on its way, unless that has failed.
+        return (node.IsOnline && Correcting.HandedOver(a, node) && Correcting.DemotionFailure(a, node.Address) is null)
+            || (info.Role == NodeRole.Replica && node.Contact is not (Contact.Loading or Contact.NotRedis) && IsReadable(a, info));
+    }
+
+    private static bool FollowsAnother(Assessment a, NodeInfo info)
+        => info.Role == NodeRole.Replica && a.Topology.Master is { } master && info.MasterAddress != master;
+
+    private static bool IsReadable(Assessment a, NodeInfo info)
+    {
+        bool ours = a.Topology.Identity is not { } identity || info.SharesHistoryWith(identity);
+        return info.LinkUp ? info.MasterAddress == a.Topology.Master || ours
+            : info.ServesStaleData && ours && !info.SyncInProgress && (info.Keys > 0 || a.Topology.Identity is not { HasData: true });
+    }
+}
