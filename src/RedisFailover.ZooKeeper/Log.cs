@@ -55,6 +55,12 @@ internal static partial class Log
     [LoggerMessage(16, LogLevel.Warning, "The election cannot go on for now: {Why}; trying again")]
     internal static partial void ElectionFailed(ILogger logger, string why);
 
+    [LoggerMessage(21, LogLevel.Warning, "{Candidate} takes the lead over from {Former}: no heartbeat from there for {Millis:0} ms")]
+    internal static partial void TookOver(ILogger logger, string candidate, string former, double millis);
+
+    [LoggerMessage(22, LogLevel.Warning, "The heartbeat {Path} cannot be kept for now: {Why}; trying again")]
+    internal static partial void HeartbeatFailed(ILogger logger, string path, string why);
+
     [LoggerMessage(19, LogLevel.Information, "ZooKeeper session 0x{Session:x}, given up before, was still kept by {Server}: closed, its ephemeral znodes are gone")]
     internal static partial void FormerSessionClosed(ILogger logger, long session, string server);
 

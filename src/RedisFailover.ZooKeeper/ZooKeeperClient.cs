@@ -83,6 +83,9 @@ public sealed class ZooKeeperClient : IAsyncDisposable
 
     internal TimeProvider Time => _options.TimeProvider;
 
+    /// <summary>What is asked of the servers.</summary>
+    internal TimeSpan SessionTimeout => _options.SessionTimeout;
+
     internal CancellationToken Disposing => _disposing.Token;
 
     /// <summary>Told of every change of state, in order, on the thread pool.</summary>

@@ -15,7 +15,7 @@ public sealed record ZooKeeperOptions
     /// <summary>
     /// The session timeout T to ask for. Default 4 s, from 100 ms to 1 h. The server clamps it to 2 to 20 of its ticks;
     /// <see cref="ZooKeeperSession.SessionTimeout"/> tells the outcome. Everything else follows from it: a ping after T/3 of silence,
-    /// a connection given up after 2T/3, the lease T/2, its renewal T/6, local expiry after 4/3 T.
+    /// a connection given up after 2T/3, local expiry after 4/3 T; a lease is never longer than T/2.
     /// </summary>
     public TimeSpan SessionTimeout { get; init; } = TimeSpan.FromSeconds(4);
 
@@ -34,6 +34,9 @@ public sealed record ZooKeeperOptions
     /// number is told.
     /// </summary>
     public ILoggerFactory? LoggerFactory { get; init; }
+
+    /// <summary>The longest pause between two attempts to reconnect. Default (null) and at most the lesser of 1 s and T/6.</summary>
+    public TimeSpan? ReconnectWithin { get; init; }
 
     /// <summary>For tests: the request number that a session goes on from, to see it wrap around.</summary>
     internal int LastXid { get; init; }

@@ -34,6 +34,7 @@ internal sealed class Coordinator(
     private TimeSpan? _alarmAt;
     private NodeAddress? _needed;
     private volatile Leadership? _leadership;
+    private long _turnedAt;
     private long _turns;
 
     /// <summary>How often it has decided: what a watchdog goes by.</summary>
@@ -41,6 +42,9 @@ internal sealed class Coordinator(
 
     /// <summary>What the monitor knows at this moment.</summary>
     internal ClusterView View => Volatile.Read(ref _view);
+
+    /// <summary>How long ago it last took what it had been told, on the monitor's clock.</summary>
+    internal TimeSpan SinceTurn => clock.Now - TimeSpan.FromTicks(Volatile.Read(ref _turnedAt));
 
     /// <summary>Told when this monitor's view of the nodes has changed, and whether a verdict may depend on that.</summary>
     internal Action<MonitorReport, bool>? ReportChanged { get; set; }
@@ -81,6 +85,7 @@ internal sealed class Coordinator(
                 _transitions.Tell(before, view, decision, now);
                 WakeAt(decision.WakeAt, now);
                 Volatile.Write(ref _turns, _turns + 1);
+                Volatile.Write(ref _turnedAt, clock.Now.Ticks);
             }
         }
         finally

@@ -19,6 +19,9 @@ internal sealed class MonitorService : BackgroundService
 
     private static readonly TimeSpan TopologySettles = TimeSpan.FromMilliseconds(25);
 
+    /// <summary>A coordinator that has not turned for so long leads nobody: the heartbeat stops, and another monitor takes over.</summary>
+    private static readonly TimeSpan Stuck = TimeSpan.FromSeconds(2);
+
     private readonly MonitorOptions _options;
     private readonly ILoggerFactory _loggers;
     private readonly ILogger _logger;
@@ -108,12 +111,20 @@ internal sealed class MonitorService : BackgroundService
             SessionTimeout = _options.SessionTimeout,
             TimeProvider = _clock.Provider,
             LoggerFactory = _loggers,
+            ReconnectWithin = _options.Lease / 4,
         });
         _zooKeeper = zooKeeper;
         zooKeeper.StateChanged += TellOfZooKeeper;
         FailoverPolicy policy = _options.Policy;
         var store = new TopologyStore(zooKeeper, _paths, _options.Id, _clock, _logger);
-        var registry = new MonitorRegistry(zooKeeper, _paths, _options.Id, _observations.Writer, _clock, _logger);
+        var keeper = new LeaseKeeper(zooKeeper, new LeaseOptions
+        {
+            HeartbeatsPath = _paths.Heartbeats,
+            Owner = _options.Id,
+            Length = _options.Lease,
+            IsAlive = () => _coordinator is not { } turning || turning.SinceTurn < Stuck,
+        });
+        var registry = new MonitorRegistry(zooKeeper, keeper, _paths, _options.Id, _observations.Writer, _clock, _logger);
         var abstention = new Abstention(policy, _clock, _logger);
         using var inbox = new RequestInbox(zooKeeper, _paths, _observations.Writer, _clock);
         var executor = new ActionExecutor(_probers, store, inbox, abstention, _observations.Writer, _clock, _logger, _options.ZnodePath, _faultPoint);
@@ -163,11 +174,12 @@ internal sealed class MonitorService : BackgroundService
         [
             coordinator.RunAsync(ending.Token),
             transitions.RunAsync(ending.Token),
+            TurnAsync(coordinator, ending.Token),
             Wakefulness.WatchAsync(_clock, _logger, ending.Token),
             registry.PublishAsync(ending.Token),
             registry.WatchPresenceAsync(ending.Token),
             inbox.RunAsync(ending.Token),
-            LeadAsync(coordinator, registry, problemStore, zooKeeper, abstention, ending.Token),
+            LeadAsync(coordinator, registry, problemStore, keeper, abstention, ending.Token),
         ];
         try
         {
@@ -212,16 +224,17 @@ internal sealed class MonitorService : BackgroundService
         Coordinator coordinator,
         MonitorRegistry registry,
         ProblemStore problems,
-        ZooKeeperClient zooKeeper,
+        LeaseKeeper keeper,
         Abstention abstention,
         CancellationToken cancellationToken)
     {
-        var election = new LeaderElection(zooKeeper, new LeaderElectionOptions
+        var election = new LeaderElection(keeper, new LeaderElectionOptions
         {
             LeaderPath = _paths.Leader,
             TermPath = _paths.Term,
             CandidateId = $"{_options.Id}/{Guid.NewGuid():N}",
             LeaderData = LeaderData,
+            Admission = registry.EnteredAsync,
         });
         while (true)
         {
@@ -244,6 +257,19 @@ internal sealed class MonitorService : BackgroundService
             }
 
             cancellationToken.ThrowIfCancellationRequested();
+        }
+    }
+
+    /// <summary>Gives the coordinator something to turn for where nobody else does, so that its silence means something.</summary>
+    private async Task TurnAsync(Coordinator coordinator, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            await Task.Delay(Stuck / 4, _clock.Provider, cancellationToken);
+            if (coordinator.SinceTurn >= Stuck / 4)
+            {
+                _observations.Writer.TryWrite(new Tick(_clock.Now));
+            }
         }
     }
 

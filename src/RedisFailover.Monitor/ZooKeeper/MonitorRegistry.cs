@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using RedisFailover.Monitor.Hosting;
@@ -7,8 +6,8 @@ using RedisFailover.ZooKeeper;
 namespace RedisFailover.Monitor.ZooKeeper;
 
 /// <summary>The monitors' views of the nodes, <c>R/monitors/&lt;id&gt;</c>: publishes our own, reports the others'.</summary>
-internal sealed class MonitorRegistry(
-    ZooKeeperClient zooKeeper, ZnodePaths paths, string id, ChannelWriter<Observation> observations, MonotonicClock clock, ILogger logger)
+internal sealed partial class MonitorRegistry(
+    ZooKeeperClient zooKeeper, LeaseKeeper keeper, ZnodePaths paths, string id, ChannelWriter<Observation> observations, MonotonicClock clock, ILogger logger)
 {
     /// <summary>
     /// How long a view waits that no verdict depends on. The votes of all monitors on one dead node would meet the leader's own
@@ -16,9 +15,15 @@ internal sealed class MonitorRegistry(
     /// </summary>
     private static readonly TimeSpan PatientDelay = TimeSpan.FromMilliseconds(50);
 
+    /// <summary>How often it is looked whether the place of this id is free.</summary>
+    private static readonly TimeSpan KnockInterval = TimeSpan.FromMilliseconds(100);
+
     private readonly Channel<(MonitorReport Report, bool Urgent)> _reports = Channel.CreateBounded<(MonitorReport, bool)>(
         new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true });
 
+    private readonly Lock _gate = new();
+    private ZooKeeperSession? _entered;
+    private TaskCompletionSource _entering = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile bool _isLeading;
 
     /// <summary>Whether this monitor leads.</summary>
@@ -28,39 +33,60 @@ internal sealed class MonitorRegistry(
         set => _isLeading = value;
     }
 
+    /// <summary>Told of the id that another living monitor has; null when it is ours.</summary>
+    internal Action<string?>? IdTaken { get; set; }
+
     /// <summary>Tells the others what we see now. Only the latest view matters; older ones that are not out yet are dropped.</summary>
     /// <param name="report">The view.</param>
     /// <param name="urgent">Whether a verdict may depend on it (see <see cref="ClusterView.VotesDecide"/>).</param>
     internal void Publish(MonitorReport report, bool urgent) => _reports.Writer.TryWrite((report, urgent));
 
+    /// <summary>Completes when this monitor has its place among the others in that session: before, it stands for no election.</summary>
+    internal async Task EnteredAsync(ZooKeeperSession session, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            Task entering;
+            lock (_gate)
+            {
+                if (_entered == session || session.Ended.IsCancellationRequested)
+                {
+                    return;
+                }
+
+                entering = _entering.Task;
+            }
+
+            await Task.WhenAny(entering, Task.Delay(Timeout.Infinite, session.Ended)).WaitAsync(cancellationToken);
+        }
+    }
+
     /// <summary>Keeps our view in the ephemeral znode, which every new session has to make again.</summary>
     internal async Task PublishAsync(CancellationToken cancellationToken)
     {
-        MonitorReport? report = null;
+        MonitorReport report = MonitorReport.None;
         ZooKeeperSession? home = null;
         while (true)
         {
             ZooKeeperSession session = await zooKeeper.GetSessionAsync(cancellationToken);
             try
             {
-                if (home != session && report is not null)
+                if (home != session)
                 {
                     await EnterAsync(session, report, cancellationToken);
                     home = session;
+                    Entered(session);
                 }
 
                 using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, session.Ended);
                 (report, bool urgent) = await _reports.Reader.ReadAsync(ended.Token);
                 // Nobody waits for the leader's vote, which it has itself.
-                if (home == session && (IsLeading || !urgent))
+                if (IsLeading || !urgent)
                 {
                     report = await LatestAfterPauseAsync(report, ended.Token);
                 }
 
-                if (home == session)
-                {
-                    await session.SetDataAsync(paths.Monitor(id), report.Write(), -1, cancellationToken);
-                }
+                await session.SetDataAsync(paths.Monitor(id), report.Write(), -1, cancellationToken);
             }
             catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
             {
@@ -97,126 +123,85 @@ internal sealed class MonitorRegistry(
         return report;
     }
 
-    /// <summary>Reports which other monitors are here.</summary>
-    internal async Task WatchPresenceAsync(CancellationToken cancellationToken)
-    {
-        HashSet<string> present = [];
-        await using WatchedChildren monitors = zooKeeper.WatchChildren(paths.Monitors);
-        await foreach (ImmutableArray<string>? names in monitors.ChangesAsync(cancellationToken))
-        {
-            HashSet<string> others = Others(names);
-            foreach (string gone in present.Except(others))
-            {
-                observations.TryWrite(new MonitorLeft(clock.Now, gone));
-            }
-
-            foreach (string came in others.Except(present))
-            {
-                observations.TryWrite(new MonitorCame(clock.Now, came));
-            }
-
-            present = others;
-        }
-    }
-
-    /// <summary>
-    /// Reports what the other monitors see. Only a leader needs to know: when a node is lost all monitors write at once, and each
-    /// further reader would slow down the one that counts.
-    /// </summary>
-    internal async Task WatchViewsAsync(CancellationToken cancellationToken)
-    {
-        var watched = new Dictionary<string, WatchedValue>(StringComparer.Ordinal);
-        await using WatchedChildren monitors = zooKeeper.WatchChildren(paths.Monitors);
-        try
-        {
-            await foreach (ImmutableArray<string>? names in monitors.ChangesAsync(cancellationToken))
-            {
-                HashSet<string> others = Others(names);
-                foreach (string gone in watched.Keys.Except(others).ToArray())
-                {
-                    watched.Remove(gone, out WatchedValue? left);
-                    await left!.DisposeAsync();
-                }
-
-                foreach (string name in others.Except(watched.Keys).ToArray())
-                {
-                    watched[name] = Follow(name, cancellationToken);
-                }
-            }
-        }
-        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
-        {
-            // It no longer leads.
-        }
-        finally
-        {
-            foreach (WatchedValue value in watched.Values)
-            {
-                await value.DisposeAsync();
-            }
-        }
-    }
-
-    private HashSet<string> Others(ImmutableArray<string>? names) => [.. (names ?? []).Where(n => n != id)];
-
-    private WatchedValue Follow(string name, CancellationToken cancellationToken)
-    {
-        WatchedValue value = zooKeeper.Watch(paths.Monitor(name));
-        value.Changed += Report;
-        if (value.IsRead)
-        {
-            Report(value.Current);
-        }
-
-        return value;
-
-        void Report(Znode? znode)
-        {
-            if (znode is null || cancellationToken.IsCancellationRequested)
-            {
-                return;
-            }
-
-            try
-            {
-                observations.TryWrite(new MonitorReported(clock.Now, name, MonitorReport.Parse(znode.Data)));
-            }
-            catch (FormatException e)
-            {
-                Log.ViewNotReadable(logger, name, e.Message);
-            }
-        }
-    }
-
+    /// <summary>Takes our place: at once if it is free, or if the heartbeat of the monitor that has it is silent.</summary>
     private async Task EnterAsync(ZooKeeperSession session, MonitorReport report, CancellationToken cancellationToken)
     {
         await session.EnsurePathAsync(paths.Monitors, cancellationToken);
         bool told = false;
         while (true)
         {
-            try
+            Znode? present = await GetAsync(session, cancellationToken);
+            if (present is { Stat.EphemeralOwner: var owner } && owner == session.SessionId)
             {
-                await session.CreateAsync(paths.Monitor(id), report.Write(), CreateMode.Ephemeral, default, cancellationToken);
-                return;
+                await session.SetDataAsync(paths.Monitor(id), report.Write(), -1, cancellationToken);
+                break;
             }
-            catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NodeExists)
+
+            if (present is null || keeper.PeerOf(present.Stat.EphemeralOwner) is { IsSilent: true })
             {
-                ZnodeStat? present = await session.ExistsAsync(paths.Monitor(id), null, cancellationToken);
-                if (present is { } stat && stat.EphemeralOwner == session.SessionId)
+                if (await TakePlaceAsync(session, report, present, cancellationToken))
                 {
-                    await session.SetDataAsync(paths.Monitor(id), report.Write(), -1, cancellationToken);
-                    return;
+                    break;
                 }
 
-                // A monitor of the same id: our own former life, whose session is about to expire, or somebody else's mistake.
-                if (present is not null && !told)
-                {
-                    told = true;
-                    Log.IdTaken(logger, id);
-                }
-
-                await Task.Delay(TimeSpan.FromMilliseconds(200), clock.Provider, cancellationToken);
+                continue;
             }
+
+            // Its heartbeat has to be seen for a while before its silence means something.
+            if (!told && keeper.PeerOf(present.Stat.EphemeralOwner) is { IsBeating: true })
+            {
+                told = true;
+                Log.IdTaken(logger, id);
+                IdTaken?.Invoke(id);
+            }
+
+            await Task.Delay(KnockInterval, clock.Provider, cancellationToken);
         }
+
+        if (told)
+        {
+            IdTaken?.Invoke(null);
+        }
+    }
+
+    private async Task<bool> TakePlaceAsync(ZooKeeperSession session, MonitorReport report, Znode? present, CancellationToken cancellationToken)
+    {
+        var create = ZnodeOperation.Create(paths.Monitor(id), report.Write(), CreateMode.Ephemeral);
+        try
+        {
+            await session.MultiAsync(
+                present is null ? [create] : [ZnodeOperation.Delete(paths.Monitor(id), present.Stat.Version), create], cancellationToken);
+            return true;
+        }
+        catch (ZooKeeperException e) when (e.FailedIndex is not null && e.Code is ZooKeeperErrorCode.NodeExists or ZooKeeperErrorCode.NoNode or ZooKeeperErrorCode.BadVersion)
+        {
+            // It came, went or was written meanwhile.
+            return false;
+        }
+    }
+
+    private async Task<Znode?> GetAsync(ZooKeeperSession session, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await session.GetDataAsync(paths.Monitor(id), null, cancellationToken);
+        }
+        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
+        {
+            return null;
+        }
+    }
+
+    private void Entered(ZooKeeperSession session)
+    {
+        TaskCompletionSource waiters;
+        lock (_gate)
+        {
+            _entered = session;
+            waiters = _entering;
+            _entering = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+
+        waiters.TrySetResult();
     }
 }

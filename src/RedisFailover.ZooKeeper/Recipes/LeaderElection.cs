@@ -1,30 +1,36 @@
 using System.Collections.Immutable;
-using System.Text;
 
 namespace RedisFailover.ZooKeeper;
 
 /// <summary>What an election is about.</summary>
 public sealed record LeaderElectionOptions
 {
-    /// <summary>The ephemeral znode that the leader holds. Missing parents are created.</summary>
+    /// <summary>The ephemeral znode that the leader holds, for people and for older releases. Missing parents are created.</summary>
     public required string LeaderPath { get; init; }
 
-    /// <summary>The persistent znode whose data is the leader's id and whose version is the fencing token. Created when missing; never delete it.</summary>
+    /// <summary>
+    /// The persistent znode that names the leader and its heartbeat, and whose version is the fencing token. Created when missing; never delete it.
+    /// </summary>
     public required string TermPath { get; init; }
 
     /// <summary>
     /// This candidate; unique among all processes, past ones included, and per process start. A client has one candidate for a pair of paths:
-    /// a second one on the same session takes the first one's znode for a leftover of its own and deposes it.
+    /// a second one takes the first one's lead for an earlier one of its own.
     /// </summary>
     public required string CandidateId { get; init; }
 
     /// <summary>Makes the content of <see cref="LeaderPath"/>; called once per attempt.</summary>
     public required Func<ReadOnlyMemory<byte>> LeaderData { get; init; }
+
+    /// <summary>Completes when this process may stand for election in that session; asked before each attempt. Default: at once.</summary>
+    public Func<ZooKeeperSession, CancellationToken, Task>? Admission { get; init; }
 }
 
 /// <summary>
-/// Elects one leader among a handful of candidates: each tries one multi that creates the leader's ephemeral znode and writes its own id into
-/// the term. The losers watch the leader's znode. There are no sequential znodes, so a create whose reply was lost leaves no ghost behind.
+/// Elects one leader among a handful of candidates. There is one door: the term. If it is empty anybody stands at once; otherwise the leader
+/// that it names is replaced when its heartbeat was not seen to change for 1.25 of its lease. Either is one transaction that writes the term,
+/// the leader's ephemeral znode and the winner's own heartbeat, and that fails if the old leader's heartbeat has changed. A leader of an older
+/// release names no heartbeat, and is left to its session.
 /// </summary>
 public sealed class LeaderElection
 {
@@ -32,21 +38,32 @@ public sealed class LeaderElection
 
     private readonly ZooKeeperClient _client;
     private readonly LeaderElectionOptions _options;
-    private readonly byte[] _id;
+    private readonly LeaseKeeper _keeper;
+
+    /// <summary>While there is no connection: how often it is looked for.</summary>
+    private static readonly TimeSpan NotConnected = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>The heartbeat that was taken for silent and was not, and the version that it was known by.</summary>
+    private (string? Path, int Version) _mistaken;
 
     /// <summary>What undoes a campaign that was cancelled, or a lead given up: it must not undo the next one, which finds the same znode.</summary>
     private Task _withdrawal = Task.CompletedTask;
 
-    /// <summary>An election over the sessions of this client.</summary>
+    /// <summary>An election over the sessions of this client, with leases of the default length and heartbeats beside the term.</summary>
     public LeaderElection(ZooKeeperClient client, LeaderElectionOptions options)
+        : this(new LeaseKeeper(client, DefaultLease(options)), options)
     {
-        ArgumentNullException.ThrowIfNull(client);
+    }
+
+    /// <summary>An election by this heartbeat, which serves any number of elections.</summary>
+    public LeaderElection(LeaseKeeper keeper, LeaderElectionOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(keeper);
         ArgumentNullException.ThrowIfNull(options);
         ZnodePath.Validate(options.LeaderPath);
         ZnodePath.Validate(options.TermPath);
         ArgumentException.ThrowIfNullOrEmpty(options.CandidateId);
-        (_client, _options) = (client, options);
-        _id = Encoding.UTF8.GetBytes(options.CandidateId);
+        (_client, _keeper, _options) = (keeper.Client, keeper, options);
     }
 
     /// <summary>Waits until this candidate leads, over any number of sessions.</summary>
@@ -88,72 +105,163 @@ public sealed class LeaderElection
         }
     }
 
+    private static LeaseOptions DefaultLease(LeaderElectionOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        string term = ZnodePath.Validate(options.TermPath);
+        return new LeaseOptions
+        {
+            HeartbeatsPath = term[..term.LastIndexOf('/')] + "/heartbeats",
+            Owner = (options.CandidateId ?? "").Replace('/', '-'),
+        };
+    }
+
     private async Task<Leadership?> TryAsync(ZooKeeperSession session, CancellationToken cancellationToken)
     {
-        // Before anything else: after a lost reply, or a leadership given up with its reply lost, this session may hold the lead already.
-        (Znode? leader, Znode term) = await ReadAsync(session, cancellationToken).ConfigureAwait(false);
-        if (leader is not null)
+        if (_options.Admission is { } admission)
         {
-            if (leader.Stat.EphemeralOwner != session.SessionId)
-            {
-                await WaitForVacancyAsync(session, cancellationToken).ConfigureAwait(false);
-                return null;
-            }
-
-            if (term.Data.Span.SequenceEqual(_id))
-            {
-                return await TakeOfficeAsync(session, term.Stat.Version, null, cancellationToken).ConfigureAwait(false);
-            }
-
-            // Mine, but the term says otherwise: a leftover that would block everybody, me included.
-            await session.DeleteAsync(_options.LeaderPath, leader.Stat.Version, cancellationToken).ConfigureAwait(false);
+            await admission(session, cancellationToken).ConfigureAwait(false);
         }
 
-        var sentAt = Moment.Now(_client.Time);
-        Task<ImmutableArray<ZnodeOperationResult>> attempt = session.MultiAsync(
-            [
-                ZnodeOperation.Create(_options.LeaderPath, _options.LeaderData(), CreateMode.Ephemeral),
-                ZnodeOperation.SetData(_options.TermPath, _id, term.Stat.Version),
-            ],
-            CancellationToken.None);
-        ImmutableArray<ZnodeOperationResult> results;
-        try
+        Heart heart = await _keeper.HeartAsync(session, cancellationToken).ConfigureAwait(false);
+        using var news = new News(session, _options);
+        (Znode? leader, Znode term) = await ReadAsync(session, news, cancellationToken).ConfigureAwait(false);
+        var holder = TermData.Read(term.Data);
+        if (holder.Candidate == _options.CandidateId)
         {
-            results = await attempt.WaitAsync(cancellationToken).ConfigureAwait(false);
+            // After a lost reply this session may lead already. A lead of an earlier session is over: nobody has to wait for it.
+            return holder.Heartbeat == heart.Path && leader?.Stat.EphemeralOwner == session.SessionId
+                ? await TakeOfficeAsync(heart, term.Stat.Version, null, cancellationToken).ConfigureAwait(false)
+                : await StandAsync(heart, term, leader, null, cancellationToken).ConfigureAwait(false);
         }
-        catch (ZooKeeperException e) when (e.Code is ZooKeeperErrorCode.NodeExists or ZooKeeperErrorCode.BadVersion)
+
+        if (holder.IsVacant || (holder.Heartbeat is null && leader is null))
         {
-            // Another was faster.
+            return await StandAsync(heart, term, leader, null, cancellationToken).ConfigureAwait(false);
+        }
+
+        if (holder.Heartbeat is null)
+        {
+            await news.Come.WaitAsync(cancellationToken).ConfigureAwait(false);
             return null;
         }
-        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
+
+        return await WaitForSilenceAsync(session, holder.Heartbeat, news.Come, cancellationToken).ConfigureAwait(false) is { } silent
+            ? await StandAsync(heart, term, leader, silent, cancellationToken).ConfigureAwait(false)
+            : null;
+    }
+
+    /// <summary>
+    /// Waits until the heartbeat was seen unchanged for so long that the lease that it publishes is over, by this side's monotonic clock alone.
+    /// Null as soon as there is something new about the term, or about the session.
+    /// </summary>
+    private async Task<Sighting?> WaitForSilenceAsync(ZooKeeperSession session, string path, Task news, CancellationToken cancellationToken)
+    {
+        HeartbeatWatch watch = _keeper.Watch(path);
+        Task over = Task.Delay(Timeout.Infinite, session.Ended);
+        while (!news.IsCompleted && !session.HasEnded)
+        {
+            (Sighting? seen, Task changed) = watch.Look();
+            Task due = Task.CompletedTask;
+            if (seen is null || (_mistaken == (path, seen.Version)))
+            {
+                due = changed;
+            }
+            else if (session.State != ZooKeeperSessionState.Connected)
+            {
+                // What is heard after the reconnect counts from there.
+                due = Task.Delay(NotConnected, _client.Time, cancellationToken);
+            }
+            else
+            {
+                TimeSpan left = (Patience(seen, session) * (IsDoubted(seen) ? 2 : 1)) - _client.Time.GetElapsedTime(seen.SameSince(session));
+                if (left <= TimeSpan.Zero)
+                {
+                    return seen;
+                }
+
+                due = Task.Delay(left + TimeSpan.FromMilliseconds(1), _client.Time, cancellationToken);
+            }
+
+            await Task.WhenAny(news, changed, due, over).WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+
+        return null;
+    }
+
+    /// <summary>This side has been late with its beats, and has not seen a few in time since.</summary>
+    private bool IsDoubted(Sighting seen) => _mistaken.Path == seen.Path && !seen.IsGone && seen.Version < _mistaken.Version + 4;
+
+    /// <summary>A heartbeat that was gone before it was ever seen may have published any lease.</summary>
+    private static TimeSpan Patience(Sighting seen, ZooKeeperSession session)
+        => LeaseRules.SilentAfter(seen.Lease > TimeSpan.Zero ? seen.Lease : LeaseRules.Longest(session.SessionTimeout));
+
+    /// <summary>The transaction that makes this candidate the leader: of an empty term, or of one whose holder is silent.</summary>
+    private async Task<Leadership?> StandAsync(Heart heart, Znode term, Znode? leader, Sighting? silent, CancellationToken cancellationToken)
+    {
+        var operations = ImmutableArray.CreateBuilder<ZnodeOperation>();
+        operations.Add(ZnodeOperation.SetData(_options.TermPath, new TermData(_options.CandidateId, heart.Path).ToBytes(), term.Stat.Version));
+        int check = -1;
+        if (silent is { IsGone: false })
+        {
+            check = operations.Count;
+            operations.Add(ZnodeOperation.Check(silent.Path, silent.Version));
+        }
+
+        if (leader is not null)
+        {
+            operations.Add(ZnodeOperation.Delete(_options.LeaderPath));
+        }
+
+        operations.Add(ZnodeOperation.Create(_options.LeaderPath, _options.LeaderData(), CreateMode.Ephemeral));
+        Task<(ImmutableArray<ZnodeOperationResult> Results, Beat Beat)> attempt = _keeper.BeatWithAsync(heart, operations.ToImmutable());
+        try
+        {
+            (ImmutableArray<ZnodeOperationResult> results, Beat beat) = await attempt.WaitAsync(cancellationToken).ConfigureAwait(false);
+            if (silent is not null)
+            {
+                Log.TookOver(_client.Logger, _options.CandidateId, silent.Owner, _client.Time.GetElapsedTime(silent.SeenAt).TotalMilliseconds);
+            }
+
+            return await TakeOfficeAsync(heart, results[0].Stat!.Value.Version, beat, cancellationToken).ConfigureAwait(false);
+        }
+        catch (ZooKeeperException e) when (e.FailedIndex == check && check > 0)
+        {
+            // It lives, and this side had not heard: what it hears next counts twice as long.
+            _mistaken = (silent!.Path, silent.Version);
+            return null;
+        }
+        catch (ZooKeeperException e) when (e.FailedIndex is not null && e.Code == ZooKeeperErrorCode.NoNode && e.FailedIndex == operations.Count - 1)
         {
             // Somebody has deleted what is above; the term is looked after where it is read.
-            await EnsureParentAsync(session, _options.LeaderPath, cancellationToken).ConfigureAwait(false);
+            await EnsureParentAsync(heart.Session, _options.LeaderPath, cancellationToken).ConfigureAwait(false);
+            return null;
+        }
+        catch (ZooKeeperException e) when (e.FailedIndex is not null && e.Code is ZooKeeperErrorCode.NodeExists or ZooKeeperErrorCode.BadVersion or ZooKeeperErrorCode.NoNode)
+        {
+            // Another was faster, the leader's znode came or went meanwhile, or this heartbeat is gone: look again.
             return null;
         }
         catch (OperationCanceledException)
         {
             // Also when it is completed: then it was a moment after the cancellation.
-            Withdrawing(WithdrawAsync(session, attempt));
+            Withdrawing(WithdrawAsync(heart, attempt.MayFailUnseen()));
             throw;
         }
-
-        return await TakeOfficeAsync(session, results[1].Stat!.Value.Version, sentAt, cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>The campaign was cancelled while its multi was under way: if that wins all the same, the lead must not stay with somebody who does not know.</summary>
-    private async Task WithdrawAsync(ZooKeeperSession session, Task attempt)
+    private async Task WithdrawAsync(Heart heart, Task attempt)
     {
         await attempt.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        await Withdrawal.RunAsync(_client, session, UndoAsync(), UndoAsync).ConfigureAwait(false);
+        await Withdrawal.RunAsync(_client, heart.Session, UndoAsync(), UndoAsync).ConfigureAwait(false);
 
         async Task UndoAsync()
         {
-            (Znode? leader, Znode term) = await ReadAsync(session, _client.Disposing).ConfigureAwait(false);
-            if (leader?.Stat.EphemeralOwner == session.SessionId && term.Data.Span.SequenceEqual(_id))
+            (_, Znode term) = await ReadAsync(heart.Session, null, _client.Disposing).ConfigureAwait(false);
+            if (TermData.Read(term.Data) is { } holder && holder.Candidate == _options.CandidateId && holder.Heartbeat == heart.Path)
             {
-                await Withdrawal.DeleteAsync(session, _options, term.Stat.Version, _client.Disposing).ConfigureAwait(false);
+                await Withdrawal.EmptyAsync(heart.Session, _options, term.Stat.Version, _client.Disposing).ConfigureAwait(false);
             }
         }
     }
@@ -168,14 +276,14 @@ public sealed class LeaderElection
         while (Interlocked.CompareExchange(ref _withdrawal, before.IsCompleted ? withdrawal : Task.WhenAll(before, withdrawal), before) != before);
     }
 
-    private async Task<(Znode? Leader, Znode Term)> ReadAsync(ZooKeeperSession session, CancellationToken cancellationToken)
+    private async Task<(Znode? Leader, Znode Term)> ReadAsync(ZooKeeperSession session, News? news, CancellationToken cancellationToken)
     {
         while (true)
         {
             // One round trip: the three are answered in this order.
             Task sync = session.SyncAsync(_options.TermPath, cancellationToken);
-            Task<Znode?> leader = GetAsync(session, _options.LeaderPath, cancellationToken);
-            Task<Znode?> term = GetAsync(session, _options.TermPath, cancellationToken);
+            Task<Znode?> leader = GetAsync(session, _options.LeaderPath, news, cancellationToken);
+            Task<Znode?> term = GetAsync(session, _options.TermPath, news, cancellationToken);
             await Task.WhenAll(sync, leader, term).ConfigureAwait(false);
             if (await term.ConfigureAwait(false) is { } found)
             {
@@ -187,11 +295,11 @@ public sealed class LeaderElection
         }
     }
 
-    private static async Task<Znode?> GetAsync(ZooKeeperSession session, string path, CancellationToken cancellationToken)
+    private static async Task<Znode?> GetAsync(ZooKeeperSession session, string path, News? news, CancellationToken cancellationToken)
     {
         try
         {
-            return await session.GetDataAsync(path, null, cancellationToken).ConfigureAwait(false);
+            return await session.GetDataWatchedAsync(path, news?.Watcher, cancellationToken).ConfigureAwait(false);
         }
         catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
         {
@@ -205,29 +313,12 @@ public sealed class LeaderElection
         return session.EnsurePathAsync(slash > 0 ? path[..slash] : "/", cancellationToken);
     }
 
-    private async Task WaitForVacancyAsync(ZooKeeperSession session, CancellationToken cancellationToken)
+    private async Task<Leadership?> TakeOfficeAsync(Heart heart, int term, Beat? beat, CancellationToken cancellationToken)
     {
-        var changed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        var watcher = new Watcher(_ => changed.TrySetResult(), Inline: true);
+        var leadership = new Leadership(_client, heart.Session, _options, term, _keeper, heart, Withdrawing);
         try
         {
-            if (await session.ExistsInlineAsync(_options.LeaderPath, watcher, cancellationToken).ConfigureAwait(false) is not null)
-            {
-                await changed.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
-            }
-        }
-        finally
-        {
-            session.Forget(_options.LeaderPath, watcher);
-        }
-    }
-
-    private async Task<Leadership?> TakeOfficeAsync(ZooKeeperSession session, int term, Moment? sentAt, CancellationToken cancellationToken)
-    {
-        var leadership = new Leadership(_client, session, _options, term, Withdrawing);
-        try
-        {
-            if (await leadership.StartAsync(sentAt, cancellationToken).ConfigureAwait(false))
+            if (await leadership.StartAsync(beat, cancellationToken).ConfigureAwait(false))
             {
                 return leadership;
             }
@@ -239,6 +330,30 @@ public sealed class LeaderElection
         {
             await leadership.DisposeAsync().ConfigureAwait(false);
             throw;
+        }
+    }
+
+    /// <summary>One watch for the term and the leader's znode: completed when either changes, or the session ends.</summary>
+    private sealed class News : IDisposable
+    {
+        private readonly TaskCompletionSource _come = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private readonly ZooKeeperSession _session;
+        private readonly LeaderElectionOptions _options;
+
+        internal News(ZooKeeperSession session, LeaderElectionOptions options)
+        {
+            (_session, _options) = (session, options);
+            Watcher = new Watcher(_ => _come.TrySetResult(), Inline: true);
+        }
+
+        internal Watcher Watcher { get; }
+
+        internal Task Come => _come.Task;
+
+        public void Dispose()
+        {
+            _session.Forget(_options.TermPath, Watcher);
+            _session.Forget(_options.LeaderPath, Watcher);
         }
     }
 }

@@ -7,8 +7,9 @@ namespace RedisFailover.ZooKeeper;
 /// that no write of a deposed leader gets through, <see cref="Lost"/> says when it is over for good.
 /// </summary>
 /// <remarks>
-/// Renewed every sixth of the session timeout by a write that a quorum must accept. Pings would not do: measured on 3.8.0, a server cut off from
-/// its quorum answers them for 5 s after the ensemble has expired the session and elected another leader.
+/// Renewed by its <see cref="LeaseKeeper"/>, and by nothing else: a write that goes through proves that the leader is alive, but nobody who
+/// watches its heartbeat sees it. Pings would not do either: measured on 3.8.0, a server cut off from its quorum answers them for 5 s after
+/// the ensemble has expired the session and elected another leader.
 /// </remarks>
 public sealed class Leadership : IAsyncDisposable
 {
@@ -16,9 +17,9 @@ public sealed class Leadership : IAsyncDisposable
     private readonly ZooKeeperSession _session;
     private readonly LeaderElectionOptions _options;
     private readonly Action<Task>? _withdrawing;
+    private readonly LeaseKeeper? _keeper;
     private readonly CancellationTokenSource _lost = new();
-    private readonly CancellationTokenSource _stop = new();
-    private Task _renewing = Task.CompletedTask;
+    private readonly TaskCompletionSource _renewed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private CancellationTokenRegistration _ended;
     private int _over;
 
@@ -26,12 +27,16 @@ public sealed class Leadership : IAsyncDisposable
     /// <param name="session">The session that won the lead.</param>
     /// <param name="options">What it is about.</param>
     /// <param name="term">The version of the term znode.</param>
-    /// <param name="withdrawing">Told of what deletes the leader's znode in the end: no campaign of this candidate may go on before it is completed.</param>
-    internal Leadership(ZooKeeperClient client, ZooKeeperSession session, LeaderElectionOptions options, int term, Action<Task>? withdrawing = null)
+    /// <param name="keeper">What renews it.</param>
+    /// <param name="heart">The heartbeat by which it was won.</param>
+    /// <param name="withdrawing">Told of what empties the term in the end: no campaign of this candidate may go on before it is completed.</param>
+    internal Leadership(
+        ZooKeeperClient client, ZooKeeperSession session, LeaderElectionOptions options, int term, LeaseKeeper? keeper = null, Heart? heart = null, Action<Task>? withdrawing = null)
     {
-        (_client, _session, _options, _withdrawing) = (client, session, options, withdrawing);
+        (_client, _session, _options, _withdrawing, _keeper) = (client, session, options, withdrawing, keeper);
         Term = term;
-        Lease = new Lease(client.Time, () => session.SessionTimeout / 2);
+        Heart = heart;
+        Lease = new Lease(client.Time, () => LeaseRules.Longest(session.SessionTimeout));
         Fence = ZnodeOperation.Check(options.TermPath, term);
         Lost = _lost.Token;
     }
@@ -42,13 +47,21 @@ public sealed class Leadership : IAsyncDisposable
     /// <summary>Whether to act at this moment.</summary>
     public Lease Lease { get; }
 
+    internal Heart? Heart { get; }
+
+    internal string TermPath => _options.TermPath;
+
+    internal string CandidateId => _options.CandidateId;
+
+    internal bool IsOver => Volatile.Read(ref _over) != 0;
+
     /// <summary>Goes through only while nobody else was elected. Put it first into every multi, or use <see cref="CommitAsync"/>.</summary>
     public ZnodeOperation Fence { get; }
 
     /// <summary>Cancelled once, when the leadership is over for good: session ended, term taken by another, or given up. The lease has ended before.</summary>
     public CancellationToken Lost { get; }
 
-    /// <summary>Applies the operations if nobody else was elected meanwhile. Success renews the lease as well.</summary>
+    /// <summary>Applies the operations if nobody else was elected meanwhile. The lease is not renewed by that.</summary>
     /// <param name="operations">What to do, in order.</param>
     /// <param name="cancellationToken">Stops the waiting; what was sent may be applied.</param>
     /// <returns>One result per operation given, the fence not counted.</returns>
@@ -59,16 +72,10 @@ public sealed class Leadership : IAsyncDisposable
     public async Task<ImmutableArray<ZnodeOperationResult>> CommitAsync(
         ImmutableArray<ZnodeOperation> operations, CancellationToken cancellationToken = default)
     {
-        var sentAt = Moment.Now(_client.Time);
-        TimeSpan length = _session.SessionTimeout / 2;
         try
         {
             ImmutableArray<ZnodeOperationResult> results = await _session
                 .MultiAsync(operations.IsDefault ? [Fence] : operations.Insert(0, Fence), cancellationToken).ConfigureAwait(false);
-
-            // It may have waited for a connection, and that one may have brought another timeout.
-            TimeSpan now = _session.SessionTimeout / 2;
-            Lease.Renew(sentAt, now < length ? now : length);
             return results.RemoveAt(0);
         }
         catch (ZooKeeperException e) when (e.FailedIndex is { } index)
@@ -76,17 +83,17 @@ public sealed class Leadership : IAsyncDisposable
             var failure = new ZooKeeperException(e.Code, e.Operation, e.Path, failedIndex: index - 1, inner: e);
             if (index == 0)
             {
-                End(e.Code == ZooKeeperErrorCode.BadVersion ? "another was elected" : failure.Message);
+                Refused(failure);
             }
 
             throw failure;
         }
     }
 
-    /// <summary>Gives up the lead: ends the lease, then deletes the leader's znode, so that another takes over without waiting for the session to expire.</summary>
-    /// <param name="cancellationToken">Stops the waiting; the znode is deleted all the same.</param>
+    /// <summary>Gives up the lead: ends the lease, then empties the term and deletes the leader's znode, so that another stands at once.</summary>
+    /// <param name="cancellationToken">Stops the waiting; the term is emptied all the same.</param>
     /// <exception cref="ZooKeeperException">
-    /// It is not known whether the znode is deleted. That is tried in the background until it is known, or the session has ended; this
+    /// It is not known whether the term is empty. That is tried in the background until it is known, or the session has ended; this
     /// candidate's next campaign waits for it.
     /// </exception>
     public Task ResignAsync(CancellationToken cancellationToken = default) => Resign().WaitAsync(cancellationToken);
@@ -111,17 +118,40 @@ public sealed class Leadership : IAsyncDisposable
         }
 
         await _ended.DisposeAsync().ConfigureAwait(false);
-        await _renewing.ConfigureAwait(false);
     }
 
-    /// <summary>Ends the lead and has its znode deleted, whatever it takes. The task returned is the first attempt.</summary>
-    private Task Resign()
+    /// <summary>A quorum has taken a beat with this lead's fence.</summary>
+    internal void Renew(Beat bound)
     {
-        if (!End(null))
-        {
-            return Task.CompletedTask;
-        }
+        Lease.Renew(bound.SentAt, bound.Length);
+        _renewed.TrySetResult();
+    }
 
+    /// <summary>The term is not this lead's any more.</summary>
+    /// <param name="failure">What the fence answered; null if the term was read.</param>
+    internal void Refused(ZooKeeperException? failure)
+    {
+        bool deposed = failure is null or { Code: ZooKeeperErrorCode.BadVersion };
+        if (End(deposed ? "another was elected" : failure!.Message) && deposed)
+        {
+            _keeper?.Deposed();
+        }
+    }
+
+    /// <summary>It cannot go on: the term is emptied if it is still this lead's, so that nobody waits for a lease that has ended.</summary>
+    internal void Ended(string why)
+    {
+        if (End(why) && !_session.HasEnded)
+        {
+            _ = Withdraw(told: false).MayFailUnseen();
+        }
+    }
+
+    /// <summary>Ends the lead and has the term emptied, whatever it takes. The task returned is the first attempt.</summary>
+    private Task Resign() => End(null) ? Withdraw(told: true) : Task.CompletedTask;
+
+    private Task Withdraw(bool told)
+    {
         Task attempt = AttemptAsync();
         Task withdrawal = Withdrawal.RunAsync(_client, _session, attempt, AttemptAsync);
         _withdrawing?.Invoke(withdrawal);
@@ -129,45 +159,41 @@ public sealed class Leadership : IAsyncDisposable
 
         async Task AttemptAsync()
         {
-            await Withdrawal.DeleteAsync(_session, _options, Term, CancellationToken.None).ConfigureAwait(false);
-            Log.Resigned(_client.Logger, _options.CandidateId, Term);
+            await Withdrawal.EmptyAsync(_session, _options, Term, CancellationToken.None).ConfigureAwait(false);
+            if (told)
+            {
+                Log.Resigned(_client.Logger, _options.CandidateId, Term);
+            }
         }
     }
 
-    /// <summary>Watches the leader's znode, then starts to renew. False if the znode is gone again.</summary>
-    /// <param name="sentAt">When the write was sent that won the lead; null if the lead was found to be held, which proves nothing about now.</param>
+    /// <summary>Has the lease kept, and watches the leader's znode. False if the lead is over before it has a lease.</summary>
+    /// <param name="beat">The beat that won the lead; null if the lead was found to be held, which proves nothing about now.</param>
     /// <param name="cancellationToken">Stops the waiting.</param>
-    internal async Task<bool> StartAsync(Moment? sentAt, CancellationToken cancellationToken)
+    internal async Task<bool> StartAsync(Beat? beat, CancellationToken cancellationToken)
     {
-        if (sentAt is null)
+        _keeper?.Keep(this, beat);
+        _ended = _session.Ended.UnsafeRegister(static l => ((Leadership)l!).End("the session ended"), this);
+        _ = RewatchAsync();
+        if (beat is null)
         {
-            await CommitAsync([], cancellationToken).ConfigureAwait(false);
-        }
-        else
-        {
-            Lease.Renew(sentAt.Value, _session.SessionTimeout / 2);
+            await _renewed.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
         }
 
-        _ended = _session.Ended.UnsafeRegister(static l => ((Leadership)l!).End("the session ended"), this);
-        if (!await WatchLeaderAsync().MayFailUnseen().WaitAsync(cancellationToken).ConfigureAwait(false))
+        if (IsOver)
         {
-            End("its znode was deleted");
             return false;
         }
 
         Log.Elected(_client.Logger, _options.CandidateId, Term);
-        _renewing = RenewAsync();
         return true;
     }
 
-    /// <summary>An operator may delete the leader's znode: then the next leader is elected within milliseconds, lease or not.</summary>
+    /// <summary>An operator may delete the leader's znode: that ends the lead, and a monitor of an older release stands at once.</summary>
     private async Task<bool> WatchLeaderAsync()
     {
         var watcher = new Watcher(OnLeaderEvent, Inline: true);
         ZnodeStat? stat = await _session.ExistsInlineAsync(_options.LeaderPath, watcher).ConfigureAwait(false);
-
-        // Whoever campaigns goes on after this: not on the read loop.
-        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         return stat?.EphemeralOwner == _session.SessionId;
     }
 
@@ -176,7 +202,7 @@ public sealed class Leadership : IAsyncDisposable
         switch (what.Type)
         {
             case WatchedEventType.Deleted:
-                End("its znode was deleted");
+                _ = EndDeletedAsync();
                 break;
             case WatchedEventType.SessionEnded:
                 End("the session ended");
@@ -187,15 +213,31 @@ public sealed class Leadership : IAsyncDisposable
         }
     }
 
+    /// <summary>The lease ends at once; whether somebody took over or has only deleted the znode is found out for those who read the log.</summary>
+    private async Task EndDeletedAsync()
+    {
+        Lease.End();
+        try
+        {
+            await CommitAsync([]).ConfigureAwait(false);
+        }
+        catch (ZooKeeperException)
+        {
+            // The fence has ended the lead, or nobody can be asked.
+        }
+
+        Ended("its znode was deleted");
+    }
+
     private async Task RewatchAsync()
     {
-        while (Volatile.Read(ref _over) == 0)
+        while (!IsOver)
         {
             try
             {
                 if (!await WatchLeaderAsync().ConfigureAwait(false))
                 {
-                    End("its znode was deleted");
+                    await EndDeletedAsync().ConfigureAwait(false);
                 }
 
                 return;
@@ -209,49 +251,6 @@ public sealed class Leadership : IAsyncDisposable
                 // Renewals go on, and find out.
                 return;
             }
-        }
-    }
-
-    private async Task RenewAsync()
-    {
-        bool told = false;
-        try
-        {
-            while (!_stop.IsCancellationRequested)
-            {
-                try
-                {
-                    // A renewal that had to wait for a connection comes back old; then the next one follows at once.
-                    if (Lease.Remaining > _session.SessionTimeout / 4)
-                    {
-                        await Task.Delay(_session.SessionTimeout / 6, _client.Time, _stop.Token).ConfigureAwait(false);
-                    }
-
-                    await CommitAsync([], _stop.Token).ConfigureAwait(false);
-                    told = false;
-                }
-                catch (ZooKeeperException e) when (e.FailedIndex is null && !_session.HasEnded)
-                {
-                    if (!told)
-                    {
-                        told = true;
-                        Log.LeaseRenewalFailed(_client.Logger, _options.CandidateId, Term, e.Message);
-                    }
-
-                    if (e.Code != ZooKeeperErrorCode.ConnectionLoss)
-                    {
-                        await Task.Delay(_session.SessionTimeout / 6, _client.Time, _stop.Token).ConfigureAwait(false);
-                    }
-                }
-            }
-        }
-        catch (ZooKeeperException e)
-        {
-            End(e.Message);
-        }
-        catch (OperationCanceledException)
-        {
-            // Over.
         }
     }
 
@@ -269,8 +268,10 @@ public sealed class Leadership : IAsyncDisposable
             Log.LeadershipLost(_client.Logger, _options.CandidateId, Term, why);
         }
 
+        _keeper?.Drop(this);
+        _renewed.TrySetResult();
+
         // Not on this thread, which may be the read loop.
-        _ = _stop.CancelAsync();
         _ = CallbackQueue.CancelAsync(_lost, _client.Logger);
         return true;
     }

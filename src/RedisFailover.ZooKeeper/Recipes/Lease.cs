@@ -1,9 +1,9 @@
 namespace RedisFailover.ZooKeeper;
 
 /// <summary>
-/// Whether its holder may act at this moment. Held from the acknowledgement of a quorum write until half the session timeout after that write
-/// was <em>sent</em>: an ensemble that has not heard from the session since cannot have expired it by then. When a
-/// reconnect brings a shorter timeout, half of that counts from then on. Nothing runs in the
+/// Whether its holder may act at this moment. Held from the acknowledgement of a beat, a write of the holder's heartbeat that a quorum has
+/// taken, until the lease's length after that write was <em>sent</em>: others wait for longer after they have seen it. Never for more than half
+/// the session timeout: when a reconnect brings a shorter one, half of that counts from then on. Nothing runs in the
 /// background to end it: <see cref="IsHeld"/> reads the clocks when it is asked, so a process that was paused finds the truth.
 /// </summary>
 /// <remarks>Ask at the action, every time, and never keep the answer.</remarks>
@@ -52,6 +52,21 @@ public sealed class Lease
             }
         }
         while (Interlocked.CompareExchange(ref _grant, grant, before) != before);
+    }
+
+    /// <summary>Something was sent by which others may take it to end at that time: it does, if that is sooner.</summary>
+    internal void Limit(Moment sentAt, TimeSpan length)
+    {
+        Grant? before;
+        do
+        {
+            before = _grant;
+            if (before is null || before.Length - _time.GetElapsedTime(before.SentAt.Monotonic) <= length - _time.GetElapsedTime(sentAt.Monotonic))
+            {
+                return;
+            }
+        }
+        while (Interlocked.CompareExchange(ref _grant, new Grant(sentAt, length), before) != before);
     }
 
     internal void End() => _over = true;

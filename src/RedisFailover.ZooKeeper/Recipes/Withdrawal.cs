@@ -1,8 +1,8 @@
 namespace RedisFailover.ZooKeeper;
 
 /// <summary>
-/// Deletes the leader's znode of a candidate that no longer leads. Nobody else can lead before that is done or the session has ended, and a
-/// session that reconnects does not end: so a lost reply is no reason to leave it at that.
+/// Empties the term of a candidate that no longer leads, and deletes the leader's znode with it: anybody may stand at once then. The
+/// heartbeat goes on, and nobody else can lead before this is done or the session has ended: so a lost reply is no reason to leave it at that.
 /// </summary>
 internal static class Withdrawal
 {
@@ -32,7 +32,7 @@ internal static class Withdrawal
                 }
                 catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.ConnectionLoss)
                 {
-                    // Deleted or not: the next attempt finds out.
+                    // Emptied or not: the next attempt finds out.
                 }
                 catch (ZooKeeperException e)
                 {
@@ -54,17 +54,34 @@ internal static class Withdrawal
         }
     }
 
-    /// <summary>Deletes the znode of that term; one of another term is somebody else's.</summary>
-    internal static async Task DeleteAsync(ZooKeeperSession session, LeaderElectionOptions options, int term, CancellationToken cancellationToken)
+    /// <summary>Empties the term if it is still that one; a later one is somebody else's.</summary>
+    internal static async Task EmptyAsync(ZooKeeperSession session, LeaderElectionOptions options, int term, CancellationToken cancellationToken)
     {
+        var empty = ZnodeOperation.SetData(options.TermPath, default, term);
         try
         {
-            await session.MultiAsync(
-                [ZnodeOperation.Check(options.TermPath, term), ZnodeOperation.Delete(options.LeaderPath)], cancellationToken).ConfigureAwait(false);
+            await session.MultiAsync([empty, ZnodeOperation.Delete(options.LeaderPath)], cancellationToken).ConfigureAwait(false);
+        }
+        catch (ZooKeeperException e) when (e is { FailedIndex: 1, Code: ZooKeeperErrorCode.NoNode })
+        {
+            // Somebody has deleted the leader's znode: the term is emptied all the same.
+            await EmptyAloneAsync(session, options, term, cancellationToken).ConfigureAwait(false);
         }
         catch (ZooKeeperException e) when (e.Code is ZooKeeperErrorCode.BadVersion or ZooKeeperErrorCode.NoNode || session.HasEnded)
         {
-            // It is gone, or somebody else leads already.
+            // It is empty, or somebody else leads already.
+        }
+    }
+
+    private static async Task EmptyAloneAsync(ZooKeeperSession session, LeaderElectionOptions options, int term, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await session.SetDataAsync(options.TermPath, default, term, cancellationToken).ConfigureAwait(false);
+        }
+        catch (ZooKeeperException e) when (e.Code is ZooKeeperErrorCode.BadVersion or ZooKeeperErrorCode.NoNode || session.HasEnded)
+        {
+            // As above.
         }
     }
 }

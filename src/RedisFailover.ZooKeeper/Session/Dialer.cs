@@ -32,11 +32,13 @@ internal sealed class Dialer
 
     internal int HostCount => _hosts.Length;
 
-    /// <summary>The first reconnect after 0 to 100 ms, then exponentially more with jitter, at most the lesser of 1 s and T/6.</summary>
-    internal static TimeSpan Backoff(int failures, TimeSpan sessionTimeout)
+    /// <summary>The first reconnect after 0 to 100 ms, then exponentially more with jitter, at most the least of 1 s, T/6 and what is given.</summary>
+    internal static TimeSpan Backoff(int failures, TimeSpan sessionTimeout, TimeSpan? within = null)
     {
-        TimeSpan sixth = sessionTimeout / 6;
-        var backoff = new Backoff(TimeSpan.FromMilliseconds(100), sixth < OneSecond ? sixth : OneSecond);
+        TimeSpan longest = sessionTimeout / 6 < OneSecond ? sessionTimeout / 6 : OneSecond;
+        longest = within < longest ? within.Value : longest;
+        TimeSpan first = TimeSpan.FromMilliseconds(100);
+        var backoff = new Backoff(longest < first ? longest : first, longest);
         return failures == 0 ? backoff.SpreadFromZero(0) : backoff.Spread(failures);
     }
 

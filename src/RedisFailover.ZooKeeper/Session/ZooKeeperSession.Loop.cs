@@ -65,7 +65,7 @@ public sealed partial class ZooKeeperSession
 
     private TimeSpan UntilNextAttempt(int failures)
     {
-        TimeSpan backoff = Dialer.Backoff(failures, SessionTimeout);
+        TimeSpan backoff = Dialer.Backoff(failures, SessionTimeout, _options.ReconnectWithin);
         TimeSpan left = LocalExpiry - _time.GetElapsedTime(_lastContact.Monotonic);
         return SessionId == 0 || backoff < left ? backoff : left > TimeSpan.Zero ? left : TimeSpan.Zero;
     }

@@ -208,6 +208,18 @@ public sealed partial class ZooKeeperSession
     internal ValueTask<Znode> GetDataInlineAsync(string path, Watcher watcher, CancellationToken cancellationToken = default)
         => SendInline(GetDataRequest.Rent(path, watcher), cancellationToken);
 
+    /// <summary>As <see cref="GetDataAsync"/>, with a watch of this project's own.</summary>
+    internal ValueTask<Znode> GetDataWatchedAsync(string path, Watcher? watcher, CancellationToken cancellationToken)
+        => Send(GetDataRequest.Rent(path, watcher), cancellationToken);
+
+    /// <summary>As <see cref="MultiAsync"/>, sent from this thread at once: nothing on the thread pool has to come first.</summary>
+    internal ValueTask<ImmutableArray<ZnodeOperationResult>> MultiInlineAsync(ImmutableArray<ZnodeOperation> operations)
+    {
+        ValueTask<ImmutableArray<ZnodeOperationResult>> reply = SendInline(new MultiRequest(operations), CancellationToken.None);
+        Volatile.Read(ref _live)?.Flush();
+        return reply;
+    }
+
     internal ValueTask<ZnodeStat?> ExistsInlineAsync(string path, Watcher watcher, CancellationToken cancellationToken = default)
         => SendInline(new ExistsRequest(path, watcher), cancellationToken);
 

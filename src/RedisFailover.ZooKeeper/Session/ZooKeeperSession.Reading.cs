@@ -43,6 +43,7 @@ public sealed partial class ZooKeeperSession
         Exception? cause = null;
         _handoff = connection.Handoff;
         connection.KeepAlive(SessionTimeout);
+        Volatile.Write(ref _connectedAt, _time.GetTimestamp());
         Announce(connection);
         using CancellationTokenRegistration closing = _closing.Token.UnsafeRegister(static c => ((ServerConnection)c!).Dispose(), connection);
         try

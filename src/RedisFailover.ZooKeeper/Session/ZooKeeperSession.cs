@@ -60,6 +60,7 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
     private ZooKeeperErrorCode _endCode;
     private string? _endReason;
     private Moment _lastContact;
+    private long _connectedAt;
     private readonly TaskCompletionSource _disposal = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private bool _disposed;
 
@@ -109,6 +110,12 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
     internal bool HasEnded => State is ZooKeeperSessionState.Expired or ZooKeeperSessionState.Closed or ZooKeeperSessionState.AuthFailed;
 
     internal TimeProvider Time => _time;
+
+    /// <summary>How many servers it may be connected to.</summary>
+    internal int HostCount => _dialer.HostCount;
+
+    /// <summary>When its connection was made, by the monotonic clock.</summary>
+    internal long ConnectedAt => Volatile.Read(ref _connectedAt);
 
     internal CallbackQueue Callbacks => _callbacks;
 
@@ -220,6 +227,9 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
             // Unconfirmed: the server lets the session expire.
         }
     }
+
+    /// <summary>Gives the connection up and goes on with the next server.</summary>
+    internal void MoveOn(string why) => Volatile.Read(ref _live)?.Abort(why);
 
     /// <summary>Sends the request, or lets it wait for the next connection.</summary>
     private void Submit(Request request)

@@ -14,6 +14,8 @@ public sealed class EnsembleTests
     /// <summary>A leader that waits in vain for its followers tries again after 3 s instead of 10: less than a session lives.</summary>
     private static readonly ZooKeeperServerOptions QuickElection = new() { ConfLines = ["initLimit=6", LongSessions] };
 
+    private static readonly TimeSpan LeaseLength = TimeSpan.FromMilliseconds(500);
+
     [Test]
     public async Task Case_24_the_lease_of_a_leader_behind_a_partitioned_follower_is_over_before_another_can_be_elected()
     {
@@ -40,37 +42,25 @@ public sealed class EnsembleTests
         Task<long> elected = StampAsync(electing);
         await Eventually.HoldsAsync("the lease is held", () => old.Lease.IsHeld);
 
-        // From the moment at which this is told, anybody may be elected.
-        await using ZooKeeperSession watching = await ConnectAsync(second.ConnectionString, root, timeout);
-        var vacated = new TaskCompletionSource<long>(TaskCreationOptions.RunContinuationsAsynchronously);
-        await watching.SyncAsync("/");
-        Assert.That(await watching.ExistsAsync(FaultTests.LeaderPath, _ => vacated.TrySetResult(Stopwatch.GetTimestamp())), Is.Not.Null);
-
         // What is measured is a lease that was renewed, not the one that came with the lead.
-        await old.CommitAsync([]);
+        await Task.Delay(LeaseLength);
         long cut = Stopwatch.GetTimestamp();
         to2.Set(LinkState.BlackHole);
         to3.Set(LinkState.BlackHole);
         Task<long> held = LastHeldAsync(old.Lease, cut, until: elected);
         await using Leadership next = await electing.WaitAsync(Deadline);
-        TimeSpan idleAnswered = idle.SinceLastContact;
         TimeSpan electedAfter = Stopwatch.GetElapsedTime(cut, await elected);
-        TimeSpan vacatedAfter = Stopwatch.GetElapsedTime(cut, await vacated.Task.WaitAsync(Deadline));
         TimeSpan heldUntil = Stopwatch.GetElapsedTime(cut, await held);
         TestContext.Out.WriteLine(
-            $"After the cut: old lease held until {heldUntil.TotalMilliseconds:0} ms, its znode gone at {vacatedAfter.TotalMilliseconds:0} ms, "
-            + $"another elected at {electedAfter.TotalMilliseconds:0} ms; at that time the cut-off follower had answered the ping of an idle session "
-            + $"{idleAnswered.TotalMilliseconds:0} ms ago.");
+            $"After the cut: old lease held until {heldUntil.TotalMilliseconds:0} ms, another elected at {electedAfter.TotalMilliseconds:0} ms.");
+        Assert.That(heldUntil, Is.LessThan(electedAfter));
 
-        Assert.That(heldUntil, Is.LessThan(vacatedAfter), "at the moment from which another may be elected");
-
-        // T/2 after the last renewal that a quorum took, which was sent before the cut; the rest is for a busy machine.
-        Assert.That(heldUntil, Is.LessThan(timeout * 3 / 4), "a lease of T/2");
-        Assert.That(
-            electedAfter - idleAnswered,
-            Is.GreaterThan(heldUntil),
-            "pings are answered after the lease is over and while the ensemble expires the session: they prove nothing");
-        Assert.That(next.Term, Is.EqualTo(old.Term + 1));
+        // L after the last beat that a quorum took, which was sent before the cut; what is more is a busy machine, or a lease that grew with it.
+        Assert.That(heldUntil, Is.LessThanOrEqualTo(timeout / 2));
+        await Eventually.HoldsAsync(
+            "the cut-off follower answers the pings of an idle session after another was elected: they prove nothing",
+            () => idle.SinceLastContact < Stopwatch.GetElapsedTime(cut) - electedAfter);
+        Assert.That(next.Term, Is.GreaterThan(old.Term));
         Assert.That(old.Lease.IsHeld, Is.False);
         to2.Heal();
         to3.Heal();

@@ -88,7 +88,7 @@ public sealed class FaultTests
         ZooKeeperSession second = await client.GetSessionAsync().AsTask().WaitAsync(Deadline);
         Assert.That(await second.ExistsAsync("/mine"), Is.Null);
         await using Leadership after = await Election(client, "b").CampaignAsync().WaitAsync(Deadline / 2);
-        Assert.That(after.Term, Is.EqualTo(before.Term + 1));
+        Assert.That(after.Term, Is.GreaterThan(before.Term));
         Assert.That(before.Lost.IsCancellationRequested, Is.True);
         await before.DisposeAsync();
     }
@@ -143,11 +143,11 @@ public sealed class FaultTests
         Assert.That(leader.Lease.IsHeld, Is.True);
         Assert.That(b.IsCompleted, Is.False);
         Znode term = await (await direct.GetSessionAsync()).GetDataAsync("/term");
-        Assert.That((Text(term), term.Stat.Version), Is.EqualTo(("a", leader.Term)));
+        Assert.That((TermData.Read(term.Data).Candidate, term.Stat.Version), Is.EqualTo(("a", leader.Term)));
 
         await leader.ResignAsync();
         await using Leadership next = await b.WaitAsync(Deadline);
-        Assert.That(next.Term, Is.EqualTo(leader.Term + 1));
+        Assert.That(next.Term, Is.GreaterThan(leader.Term));
         Assert.That((await FailsAsync(leader.CommitAsync([]))).FailedIndex, Is.EqualTo(-1), "the fence holds off the old leader");
     }
 

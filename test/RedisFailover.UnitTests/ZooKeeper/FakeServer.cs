@@ -130,6 +130,24 @@ internal sealed class FakeConnection : IDisposable
         }
     });
 
+    /// <summary>The next request of that kind; those before it are left without an answer.</summary>
+    internal async Task<FakeRequest> ReadNextAsync(OpCode wanted)
+    {
+        FakeRequest request;
+        do
+        {
+            request = Read(await _frames.Reader.ReadAsync().AsTask().WithinDeadline());
+        }
+        while (request.Op != wanted);
+        return request;
+
+        static FakeRequest Read(byte[] frame)
+        {
+            var reader = new JuteReader(frame);
+            return new FakeRequest(reader.Int32(), (OpCode)reader.Int32(), frame[8..]);
+        }
+    }
+
     internal async Task<FakeRequest> ReadAsync(OpCode expected)
     {
         byte[] frame = await _frames.Reader.ReadAsync().AsTask().WithinDeadline();

@@ -378,7 +378,7 @@ public sealed class SessionEndTests
         await Waiting.Until(() => states.LastOrDefault() == ZooKeeperClientState.Connected);
 
         // What follows a znode goes on.
-        await next.ReadAsync(OpCode.Sync);
+        await next.ReadNextAsync(OpCode.Sync);
         await client.DisposeAsync().AsTask().WithinDeadline();
         string[] lines = [.. log.Entries.Select(e => e.Text)];
         Assert.That(lines, Has.One.Contains("refused the credentials"), string.Join('\n', lines));

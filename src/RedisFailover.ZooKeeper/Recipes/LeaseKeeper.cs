@@ -1,0 +1,600 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using System.Security.Cryptography;
+
+namespace RedisFailover.ZooKeeper;
+
+/// <summary>
+/// One process' heartbeat: an ephemeral znode that is written every third of a lease, from a thread of its own. The same write renews the
+/// leases of all leads that the process has, each behind its fence: whoever sees the heartbeat stand still knows when they have ended.
+/// Follows the heartbeats of the others as well. Lives as long as its client.
+/// </summary>
+#pragma warning disable CA1001 // Its event is waited for until the client is disposed, and is nobody's resource then.
+public sealed class LeaseKeeper
+#pragma warning restore CA1001
+{
+    /// <summary>With so many beats unanswered another one would tell nobody anything.</summary>
+    private const int MostAwaited = 16;
+
+    private static readonly TimeSpan RetryAfterError = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan RememberGone = TimeSpan.FromMinutes(1);
+
+    private readonly Lock _gate = new();
+    private readonly ZooKeeperClient _client;
+    private readonly LeaseOptions _options;
+    private readonly LeaseLength _length;
+    private readonly long _start;
+    private readonly AutoResetEvent _due = new(false);
+    private readonly ConcurrentDictionary<string, HeartbeatWatch> _others = new(StringComparer.Ordinal);
+    private ImmutableArray<Leadership> _leads = [];
+    private volatile Heart? _heart;
+    private TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private bool _told;
+    private long? _notHeldSince;
+
+    /// <summary>Begins to beat with the client's next session.</summary>
+    /// <param name="client">Whose sessions to use.</param>
+    /// <param name="options">How.</param>
+    /// <exception cref="ArgumentException">A path or the name is malformed, or the length is less than 100 ms.</exception>
+    public LeaseKeeper(ZooKeeperClient client, LeaseOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(client);
+        (_client, _options) = (client, LeaseOptions.Validate(options));
+        _length = new LeaseLength(options.Length);
+        _start = client.Time.GetTimestamp();
+        client.Disposing.UnsafeRegister(static e => ((AutoResetEvent)e!).Set(), _due);
+        _ = Task.Run(RunAsync);
+        _ = Task.Run(FollowOthersAsync);
+        new Thread(BeatUntilDisposed) { IsBackground = true, Name = "ZooKeeper heartbeat" }.Start();
+    }
+
+    /// <summary>What the leases are like at this moment.</summary>
+    public LeaseStatus Status
+    {
+        get
+        {
+            lock (_gate)
+            {
+                TimeSpan timeout = _heart?.Session.SessionTimeout ?? _client.SessionTimeout;
+                TimeSpan now = Now;
+                return new LeaseStatus(_options.Length, _length.At(now, timeout), _length.Wanted(now), _length.LongestWrite(now), timeout,
+                    _notHeldSince is { } since ? _client.Time.GetElapsedTime(since) : null);
+            }
+        }
+    }
+
+    internal ZooKeeperClient Client => _client;
+
+    private TimeSpan Now => _client.Time.GetElapsedTime(_start);
+
+    /// <summary>What the heartbeats say of the process that has this session; null if it has none, as processes of older releases.</summary>
+    /// <param name="session">The session, as <see cref="ZnodeStat.EphemeralOwner"/> of its other znodes tells it.</param>
+    public Peer? PeerOf(long session)
+    {
+        if (_client.Session is not { } own)
+        {
+            return null;
+        }
+
+        Sighting? latest = null;
+        foreach (HeartbeatWatch watch in _others.Values)
+        {
+            latest = watch.Current is { } seen && seen.Session == session && (latest is null || seen.SeenAt > latest.SeenAt) ? seen : latest;
+        }
+
+        if (latest is null)
+        {
+            return null;
+        }
+
+        bool silent = latest.IsGone || (own.State == ZooKeeperSessionState.Connected
+            && _client.Time.GetElapsedTime(latest.SameSince(own)) > LeaseRules.SilentAfter(latest.Lease));
+        return new Peer(latest.Owner, silent, latest.HasChanged && !silent, latest.Lease, latest.Write);
+    }
+
+    /// <summary>The heartbeat of this session; waits until it is made.</summary>
+    /// <exception cref="ZooKeeperException">The session has ended.</exception>
+    internal async Task<Heart> HeartAsync(ZooKeeperSession session, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            Task changed;
+            lock (_gate)
+            {
+                if (_heart is { } heart && heart.Session == session)
+                {
+                    return heart;
+                }
+
+                changed = _changed.Task;
+            }
+
+            if (session.HasEnded)
+            {
+                throw new ZooKeeperException(ZooKeeperErrorCode.SessionExpired, "campaign", null);
+            }
+
+            await changed.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>The heartbeat at that path; followed from now on.</summary>
+    internal HeartbeatWatch Watch(string path) => _others.GetOrAdd(path, static (p, client) => new HeartbeatWatch(client, p), _client);
+
+    /// <summary>Applies the operations together with a beat, which is the last of the transaction.</summary>
+    /// <returns>The results of the operations given, and the beat that a lead won by them is bounded by.</returns>
+    internal async Task<(ImmutableArray<ZnodeOperationResult> Results, Beat Beat)> BeatWithAsync(Heart heart, ImmutableArray<ZnodeOperation> operations)
+    {
+        (Task<ImmutableArray<ZnodeOperationResult>> reply, Beat beat) = Send(heart, operations);
+        try
+        {
+            ImmutableArray<ZnodeOperationResult> results = await reply.ConfigureAwait(false);
+            Acknowledged(heart, beat);
+            return (results.RemoveAt(results.Length - 1), beat);
+        }
+        catch (ZooKeeperException e)
+        {
+            Failed(heart, beat, e, operations.Length);
+            throw;
+        }
+        finally
+        {
+            // Whoever campaigns goes on after this: not on the read loop.
+            await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        }
+    }
+
+    /// <summary>Renews this lead from now on.</summary>
+    /// <param name="lead">The lead.</param>
+    /// <param name="beat">The one that gave it; null if that is not known, and the next one has to.</param>
+    internal void Keep(Leadership lead, Beat? beat)
+    {
+        lock (_gate)
+        {
+            _leads = _leads.Add(lead);
+            if (beat is not null && lead.Heart is { } heart)
+            {
+                Beat bound = heart.Beats.Bounding(beat);
+                lead.Renew(bound);
+            }
+        }
+
+        if (beat is null)
+        {
+            Hasten();
+        }
+    }
+
+    /// <summary>The lead is over.</summary>
+    internal void Drop(Leadership lead)
+    {
+        lock (_gate)
+        {
+            _leads = _leads.Remove(lead);
+        }
+    }
+
+    /// <summary>Another took over while this process was beating all the time: the lease is too short for this ensemble.</summary>
+    internal void Deposed()
+    {
+        lock (_gate)
+        {
+            if (_heart is { } heart && _client.Time.GetElapsedTime(heart.LateAt) > 2 * LeaseRules.SilentAfter(_length.At(Now, heart.Session.SessionTimeout)))
+            {
+                _length.Deposed(Now);
+            }
+        }
+    }
+
+    private void Hasten()
+    {
+        if (_heart is { } heart)
+        {
+            heart.NextAt = _client.Time.GetTimestamp();
+            _due.Set();
+        }
+    }
+
+    private async Task RunAsync()
+    {
+        bool told = false;
+        while (!_client.Disposing.IsCancellationRequested)
+        {
+            try
+            {
+                ZooKeeperSession session = await _client.GetSessionAsync(_client.Disposing).ConfigureAwait(false);
+                var heart = new Heart(session, await CreateAsync(session).ConfigureAwait(false), _client.Time);
+                Replace(heart);
+                told = false;
+                await Task.WhenAny(heart.Lost.Task, Task.Delay(Timeout.Infinite, session.Ended)).ConfigureAwait(false);
+                Replace(null);
+            }
+            catch (ZooKeeperException e)
+            {
+                if (!told && e.Code is not (ZooKeeperErrorCode.ConnectionLoss or ZooKeeperErrorCode.SessionExpired or ZooKeeperErrorCode.Closing))
+                {
+                    told = true;
+                    Log.HeartbeatFailed(_client.Logger, _options.HeartbeatsPath, e.Message);
+                }
+
+                await Task.Delay(
+                    e.Code == ZooKeeperErrorCode.ConnectionLoss ? TimeSpan.Zero : RetryAfterError, _client.Time, _client.Disposing).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+            catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException && _client.Disposing.IsCancellationRequested)
+            {
+                return;
+            }
+        }
+    }
+
+    /// <summary>A name of its own for every attempt: a znode that was made and lost its reply is never taken for this one's beginning.</summary>
+    private async Task<string> CreateAsync(ZooKeeperSession session)
+    {
+        string? unsure = null;
+        while (true)
+        {
+            string path = string.Create(
+                CultureInfo.InvariantCulture,
+                $"{(_options.HeartbeatsPath == "/" ? "" : _options.HeartbeatsPath)}/{_options.Owner}-{session.SessionId:x}-{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(4))}");
+            try
+            {
+                if (unsure is not null)
+                {
+                    await DeleteAsync(session, unsure).ConfigureAwait(false);
+                    unsure = null;
+                }
+
+                TimeSpan length;
+                lock (_gate)
+                {
+                    length = _length.At(Now, session.SessionTimeout);
+                }
+
+                await session.CreateAsync(path, new HeartbeatData(_options.Owner, length, TimeSpan.Zero).ToBytes(), CreateMode.Ephemeral, default, _client.Disposing)
+                    .ConfigureAwait(false);
+                return path;
+            }
+            catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
+            {
+                await session.EnsurePathAsync(_options.HeartbeatsPath, _client.Disposing).ConfigureAwait(false);
+            }
+            catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.ConnectionLoss && !session.HasEnded)
+            {
+                unsure ??= path;
+            }
+        }
+    }
+
+    private static async Task DeleteAsync(ZooKeeperSession session, string path)
+    {
+        try
+        {
+            await session.DeleteAsync(path).ConfigureAwait(false);
+        }
+        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
+        {
+            // It was never made.
+        }
+    }
+
+    private void Replace(Heart? heart)
+    {
+        TaskCompletionSource waiters;
+        lock (_gate)
+        {
+            _heart = heart;
+            waiters = _changed;
+            _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+
+        waiters.TrySetResult();
+        _due.Set();
+    }
+
+    /// <summary>The beats' own thread: neither the pool's work nor what holds it up delays them.</summary>
+    private void BeatUntilDisposed()
+    {
+        while (!_client.Disposing.IsCancellationRequested)
+        {
+            Heart? heart = _heart;
+            TimeSpan wait = heart is null ? Timeout.InfiniteTimeSpan : TimeSpan.FromTicks(Math.Max(0, -_client.Time.GetElapsedTime(heart.NextAt).Ticks));
+            if (heart is null || wait > TimeSpan.Zero)
+            {
+                WaitUntilDue(wait);
+                continue;
+            }
+
+            TimeSpan length = TimeToBeat(heart);
+            heart.NextAt = _client.Time.GetTimestamp() + (long)(LeaseRules.BeatEvery(length).TotalSeconds * _client.Time.TimestampFrequency);
+            if (_options.IsAlive?.Invoke() != false && MayBeat(heart))
+            {
+                _ = BeatAsync(heart);
+            }
+        }
+    }
+
+    private void WaitUntilDue(TimeSpan wait)
+    {
+        if (wait == Timeout.InfiniteTimeSpan)
+        {
+            _due.WaitOne();
+            return;
+        }
+
+        if (_client.Time == TimeProvider.System)
+        {
+            _due.WaitOne(wait + TimeSpan.FromMilliseconds(1));
+            return;
+        }
+
+        using ITimer timer = _client.Time.CreateTimer(static e => ((AutoResetEvent)e!).Set(), _due, wait, Timeout.InfiniteTimeSpan);
+        _due.WaitOne();
+    }
+
+    /// <summary>Notes how late the beats' thread is, and since when a lead has no lease; returns the length of the lease.</summary>
+    private TimeSpan TimeToBeat(Heart heart)
+    {
+        lock (_gate)
+        {
+            bool held = _leads.All(static l => l.Lease.IsHeld);
+            _notHeldSince = held ? null : _notHeldSince ?? _client.Time.GetTimestamp();
+            TimeSpan length = _length.At(Now, heart.Session.SessionTimeout);
+            if (_client.Time.GetElapsedTime(heart.NextAt) > length)
+            {
+                // This process itself was held up: frozen, starved, or its machine slept.
+                heart.LateAt = _client.Time.GetTimestamp();
+            }
+
+            return length;
+        }
+    }
+
+    /// <summary>
+    /// Not while too much is unanswered; without a connection one waits for the next. A beat that is unanswered for a lease means that this
+    /// server may have lost its quorum: the session moves to the next one.
+    /// </summary>
+    private bool MayBeat(Heart heart)
+    {
+        Beat? oldest;
+        int awaited;
+        lock (_gate)
+        {
+            (oldest, awaited) = (heart.Beats.Oldest, heart.Beats.Awaited);
+            if (oldest is not null)
+            {
+                _length.Wrote(_client.Time.GetElapsedTime(oldest.SentAt.Monotonic), Now);
+            }
+        }
+
+        bool connected = heart.Session.State == ZooKeeperSessionState.Connected;
+        if (connected && oldest is not null && heart.Session.HostCount > 1 && oldest.SentAt.Monotonic > heart.Session.ConnectedAt
+            && _client.Time.GetElapsedTime(oldest.SentAt.Monotonic) > oldest.Length)
+        {
+            heart.Session.MoveOn($"a write was not answered for {_client.Time.GetElapsedTime(oldest.SentAt.Monotonic).TotalMilliseconds:0} ms");
+            return false;
+        }
+
+        return connected ? awaited < MostAwaited : awaited == 0;
+    }
+
+    private async Task BeatAsync(Heart heart)
+    {
+        ImmutableArray<Leadership> leads;
+        lock (_gate)
+        {
+            leads = [.. _leads.Where(l => l.Heart == heart)];
+        }
+
+        (Task<ImmutableArray<ZnodeOperationResult>> reply, Beat beat) = Send(heart, [.. leads.Select(static l => l.Fence)]);
+        try
+        {
+            // Goes on where the reply is read.
+            await reply.ConfigureAwait(false);
+            Acknowledged(heart, beat);
+            lock (_gate)
+            {
+                Beat bound = heart.Beats.Bounding(beat);
+                foreach (Leadership lead in leads)
+                {
+                    lead.Renew(bound);
+                }
+
+                _told = false;
+            }
+        }
+        catch (ZooKeeperException e)
+        {
+            Failed(heart, beat, e, leads.Length);
+            if (e.FailedIndex is { } index && index < leads.Length)
+            {
+                leads[index].Refused(e);
+                _ = DropRefusedAsync(heart, leads);
+            }
+            else if (!leads.IsEmpty && e.FailedIndex is null && !heart.Session.HasEnded && !_told)
+            {
+                _told = true;
+                Log.LeaseRenewalFailed(_client.Logger, leads[0].CandidateId, leads[0].Term, e.Message);
+            }
+        }
+    }
+
+    /// <summary>All terms in one round: those that are others' by now are dropped, and the rest is renewed at once.</summary>
+    private async Task DropRefusedAsync(Heart heart, ImmutableArray<Leadership> leads)
+    {
+        try
+        {
+            await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+            ImmutableArray<Leadership> rest = [.. leads.Where(static l => !l.IsOver)];
+            if (rest.Length > 1)
+            {
+                await heart.Session.SyncAsync(rest[0].TermPath, _client.Disposing).ConfigureAwait(false);
+                ZnodeStat?[] terms = await Task.WhenAll(rest.Select(l => heart.Session.ExistsAsync(l.TermPath, null, _client.Disposing))).ConfigureAwait(false);
+                for (int i = 0; i < terms.Length; i++)
+                {
+                    if (terms[i]?.Version != rest[i].Term)
+                    {
+                        rest[i].Refused(null);
+                    }
+                }
+            }
+        }
+        catch (Exception e) when (e is ZooKeeperException or OperationCanceledException)
+        {
+            // The next beat finds out.
+        }
+
+        Hasten();
+    }
+
+    /// <summary>A beat and what goes with it, in the order in which they are noted here.</summary>
+    private (Task<ImmutableArray<ZnodeOperationResult>> Reply, Beat Beat) Send(Heart heart, ImmutableArray<ZnodeOperation> operations)
+    {
+        lock (_gate)
+        {
+            TimeSpan now = Now;
+            Beat beat = heart.Beats.Send(_length.At(now, heart.Session.SessionTimeout));
+            foreach (Leadership lead in _leads)
+            {
+                if (lead.Heart == heart)
+                {
+                    lead.Lease.Limit(beat.SentAt, beat.Length);
+                }
+            }
+
+            byte[] data = new HeartbeatData(_options.Owner, beat.Length, _length.LongestWrite(now)).ToBytes();
+            return (heart.Session.MultiInlineAsync(operations.Add(ZnodeOperation.SetData(heart.Path, data))).AsTask(), beat);
+        }
+    }
+
+    private void Acknowledged(Heart heart, Beat beat)
+    {
+        lock (_gate)
+        {
+            TimeSpan took = _client.Time.GetElapsedTime(beat.SentAt.Monotonic);
+            heart.Beats.Acknowledge(beat);
+
+            // The first write of a process, and what was held up with the process, say nothing of the ensemble.
+            if (heart.HasBeaten && beat.SentAt.Monotonic > heart.LateAt)
+            {
+                _length.Wrote(took, Now);
+            }
+
+            heart.HasBeaten = true;
+        }
+    }
+
+    private void Failed(Heart heart, Beat beat, ZooKeeperException failure, int beatIndex)
+    {
+        lock (_gate)
+        {
+            if (failure.FailedIndex is null)
+            {
+                SentBeats.Lose(beat);
+                return;
+            }
+
+            heart.Beats.Refuse(beat);
+        }
+
+        if (failure.FailedIndex == beatIndex)
+        {
+            Lose(heart, failure);
+        }
+    }
+
+    /// <summary>Somebody has deleted the heartbeat: everybody waits for its leases to end, and so they do. The next one has another name.</summary>
+    private void Lose(Heart heart, ZooKeeperException failure)
+    {
+        ImmutableArray<Leadership> leads;
+        lock (_gate)
+        {
+            leads = [.. _leads.Where(l => l.Heart == heart)];
+        }
+
+        foreach (Leadership lead in leads)
+        {
+            lead.Ended($"its heartbeat cannot be written: {failure.Message}");
+        }
+
+        Log.HeartbeatFailed(_client.Logger, heart.Path, failure.Message);
+        heart.Lost.TrySetResult();
+    }
+
+    private async Task FollowOthersAsync()
+    {
+        WatchedChildren names = _client.WatchChildren(_options.HeartbeatsPath);
+        await using ConfiguredAsyncDisposable disposing = names.ConfigureAwait(false);
+        string parent = _options.HeartbeatsPath == "/" ? "" : _options.HeartbeatsPath;
+        try
+        {
+            await foreach (ImmutableArray<string>? now in names.ChangesAsync(_client.Disposing).ConfigureAwait(false))
+            {
+                string own = $"{_options.Owner}-{_client.Session?.SessionId ?? 0:x}-";
+                foreach (string name in now ?? [])
+                {
+                    if (!name.StartsWith(own, StringComparison.Ordinal))
+                    {
+                        Watch($"{parent}/{name}");
+                    }
+                }
+
+                await ForgetGoneAsync().ConfigureAwait(false);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            foreach (HeartbeatWatch watch in _others.Values)
+            {
+                await watch.DisposeAsync().ConfigureAwait(false);
+            }
+        }
+    }
+
+    /// <summary>A heartbeat's path is never made again: once it is gone it stays so.</summary>
+    private async Task ForgetGoneAsync()
+    {
+        foreach ((string path, HeartbeatWatch watch) in _others)
+        {
+            if (watch.Current is { IsGone: true } gone && _client.Time.GetElapsedTime(gone.SeenAt) > RememberGone && _others.TryRemove(path, out _))
+            {
+                await watch.DisposeAsync().ConfigureAwait(false);
+            }
+        }
+    }
+}
+
+/// <summary>The heartbeat of one session.</summary>
+internal sealed class Heart
+{
+    private long _nextAt;
+
+    internal Heart(ZooKeeperSession session, string path, TimeProvider time)
+    {
+        (Session, Path) = (session, path);
+        Beats = new SentBeats(time);
+        _nextAt = LateAt = time.GetTimestamp();
+    }
+
+    internal ZooKeeperSession Session { get; }
+
+    internal string Path { get; }
+
+    internal SentBeats Beats { get; }
+
+    /// <summary>Completed when the znode turns out to be gone while the session lives.</summary>
+    internal TaskCompletionSource Lost { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>When the next beat is due.</summary>
+    internal long NextAt
+    {
+        get => Volatile.Read(ref _nextAt);
+        set => Volatile.Write(ref _nextAt, value);
+    }
+
+    /// <summary>When the beats' thread was last late by more than a lease.</summary>
+    internal long LateAt { get; set; }
+
+    internal bool HasBeaten { get; set; }
+}

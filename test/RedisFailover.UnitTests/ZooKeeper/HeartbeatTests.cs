@@ -1,0 +1,249 @@
+using NUnit.Framework;
+using RedisFailover.ZooKeeper;
+
+namespace RedisFailover.UnitTests.ZooKeeper;
+
+/// <summary>Leadership by heartbeats: each test is one way to have two leaders at one time, and the rule that closes it.</summary>
+[TestFixture]
+public sealed class HeartbeatTests
+{
+    private static readonly TimeSpan L = TimeSpan.FromMilliseconds(500);
+
+    [Test]
+    public async Task A_silent_leader_is_replaced_and_an_empty_term_is_taken_at_once()
+    {
+        await using var server = new ModelServer();
+        await using Party a = Party.Start(server, "a");
+        await using Party b = Party.Start(server, "b");
+        Leadership first = await a.Election.CampaignAsync().WithinDeadline();
+        Task<Leadership> next = b.Election.CampaignAsync();
+        await Waiting.Until(() => b.Keeper.PeerOf(a.Session) is { IsBeating: true });
+        a.IsAlive = false;
+        Leadership second = await next.WithinDeadline();
+        Assert.That((first.Lease.IsHeld, second.Lease.IsHeld), Is.EqualTo((false, true)));
+        await Waiting.Until(() => first.Lost.IsCancellationRequested);
+        a.IsAlive = true;
+        Task<Leadership> again = a.Election.CampaignAsync();
+        await second.ResignAsync();
+        Assert.That((await again.WithinDeadline()).Lease.IsHeld, Is.True);
+    }
+
+    [Test]
+    public async Task S1_a_publication_renews_no_lease()
+    {
+        await using var server = new ModelServer();
+        var time = new ManualTime();
+        await using Party a = Party.Start(server, "a", time);
+        await using Leadership lead = await a.Election.CampaignAsync().WithinDeadline();
+        server.Create("/nodes", "");
+        a.IsAlive = false;
+        time.Advance(L * 0.8);
+        await lead.CommitAsync([ZnodeOperation.SetData("/nodes", default)]).WithinDeadline();
+        Assert.That(lead.Lease.Remaining, Is.EqualTo(L * 0.2));
+    }
+
+    [Test]
+    public async Task S2_a_takeover_is_a_beat_of_the_new_leader_as_well()
+    {
+        await using var server = new ModelServer();
+        await using Party a = Party.Start(server, "a");
+        await using Party b = Party.Start(server, "b");
+        await using Leadership first = await a.Election.CampaignAsync().WithinDeadline();
+        a.IsAlive = false;
+        await using Leadership second = await b.Election.CampaignAsync().WithinDeadline();
+        Write won = server.Writes.Last(w => w.Path == Party.Term && w.Session == b.Session);
+        Assert.That(server.Writes.Where(w => w.Zxid == won.Zxid).Select(w => (w.Path, w.Type)), Is.EqualTo(new[]
+        {
+            (Party.Term, WatchedEventType.DataChanged), (Party.Leader, WatchedEventType.Deleted), (Party.Leader, WatchedEventType.Created),
+            (b.Heart(server)!, WatchedEventType.DataChanged),
+        }));
+    }
+
+    [Test]
+    public async Task S3_whoever_has_read_an_older_term_deletes_nobodys_znode()
+    {
+        await using var server = new ModelServer();
+        await using Party a = Party.Start(server, "a");
+        await using Party b = Party.Start(server, "b");
+        await using Party c = Party.Start(server, "c");
+        await using Leadership first = await a.Election.CampaignAsync().WithinDeadline();
+        await Waiting.Until(() => b.Heart(server) is not null && c.Heart(server) is not null);
+        var release = new TaskCompletionSource();
+        var late = new TaskCompletionSource();
+        server.Before = r =>
+        {
+            if (r.Session != c.Session || !r.Writes(Party.Leader))
+            {
+                return Task.CompletedTask;
+            }
+
+            late.TrySetResult();
+            return release.Task;
+        };
+        a.IsAlive = false;
+        Task<Leadership> third = c.Election.CampaignAsync();
+        await late.Task.WithinDeadline();
+        await using Leadership second = await b.Election.CampaignAsync().WithinDeadline();
+        release.SetResult();
+        Task fence = c.Client.Session!.SyncAsync("/");
+        await fence.WithinDeadline();
+        Assert.That(server.Get(Party.Leader)!.Value.Owner, Is.EqualTo(b.Session));
+        Assert.That((second.Lease.IsHeld, third.IsCompleted), Is.EqualTo((true, false)));
+    }
+
+    [Test]
+    public async Task S4_a_follower_waits_by_the_length_that_stands_in_the_beat_itself()
+    {
+        await using var server = new ModelServer();
+        await Prepare(server, leaseMs: 2000);
+        var time = new ManualTime();
+        await using Party b = Party.Start(server, "b", time);
+        Task<Leadership> campaign = b.Election.CampaignAsync();
+        await Waiting.Until(() => b.Keeper.PeerOf(0x99) is { });
+        time.Advance(L * 1.25);
+        server.Set("/heartbeats/old-1", """{"owner":"old","leaseMs":1000,"writeMs":1}""");
+        await Waiting.Until(() => b.Keeper.PeerOf(0x99)!.Lease == 2 * L);
+        time.Advance(2 * L);
+        Assert.That(server.Get(Party.Leader)!.Value.Owner, Is.EqualTo(0x99));
+        await time.AdvanceUntil(L * 0.1, () => campaign.IsCompleted);
+    }
+
+    [Test]
+    public async Task S5_the_time_runs_from_the_reply_that_carried_the_version()
+    {
+        await using var server = new ModelServer();
+        await Prepare(server, leaseMs: 500);
+        var time = new ManualTime();
+        await using Party b = Party.Start(server, "b", time);
+        Task<Leadership> campaign = b.Election.CampaignAsync();
+        await Waiting.Until(() => b.Keeper.PeerOf(0x99) is { } && server.Children(Party.Heartbeats).Length == 2);
+
+        // The event comes at once, the version 0.4 s later.
+        var asked = new TaskCompletionSource();
+        var release = new TaskCompletionSource();
+        server.BeforeReply = r =>
+        {
+            if (r is not { Op: OpCode.GetData, Path: "/heartbeats/old-1" })
+            {
+                return Task.CompletedTask;
+            }
+
+            asked.TrySetResult();
+            return release.Task;
+        };
+        server.Set("/heartbeats/old-1", """{"owner":"old","leaseMs":500,"writeMs":2}""");
+        await asked.Task.WithinDeadline();
+        time.Advance(L * 0.8);
+        release.SetResult();
+        await Waiting.Until(() => b.Keeper.PeerOf(0x99)!.Write == TimeSpan.FromMilliseconds(2));
+        time.Advance(L * 1.2);
+        await b.Client.Session!.SyncAsync("/").WithinDeadline();
+        Assert.That(server.Get(Party.Leader)!.Value.Owner, Is.EqualTo(0x99));
+        await time.AdvanceUntil(L * 0.1, () => campaign.IsCompleted);
+    }
+
+    [Test]
+    public async Task S6_no_lease_outlasts_half_the_session_and_a_leader_whose_znode_is_deleted_ends_its_lead_and_empties_the_term()
+    {
+        await using var server = new ModelServer { TimeoutMs = 800 };
+        await using Party a = Party.Start(server, "a", leaseMs: 5000);
+        await using Leadership lead = await a.Election.CampaignAsync().WithinDeadline();
+        Assert.That(lead.Lease.Remaining, Is.LessThanOrEqualTo(TimeSpan.FromMilliseconds(400)));
+        Assert.That(server.Get(a.Heart(server)!)!.Value.Data, Does.Contain("\"leaseMs\":400,"));
+        server.Delete(Party.Leader);
+        await Waiting.Until(() => lead.Lost.IsCancellationRequested);
+        await Waiting.Until(() => server.Get(Party.Term)!.Value.Data.Length == 0);
+        Assert.That(lead.Lease.IsHeld, Is.False);
+    }
+
+    [Test]
+    public async Task S7_a_heartbeat_that_was_deleted_comes_back_under_another_name_and_its_leads_end()
+    {
+        await using var server = new ModelServer();
+        await using Party a = Party.Start(server, "a");
+        await using Leadership lead = await a.Election.CampaignAsync().WithinDeadline();
+        string before = a.Heart(server)!;
+        server.Delete(before);
+        await Waiting.Until(() => lead.Lost.IsCancellationRequested);
+        await using Leadership again = await a.Election.CampaignAsync().WithinDeadline();
+        Assert.That(a.Heart(server), Is.Not.EqualTo(before));
+        Assert.That(server.Writes.Where(w => w.Path.StartsWith(Party.Heartbeats + "/", StringComparison.Ordinal) && w.Type == WatchedEventType.Created)
+            .Select(w => w.Path), Is.Unique);
+    }
+
+    [Test]
+    public void S8_clocks_that_each_go_wrong_by_10_percent_leave_no_moment_for_two()
+        => Assert.That(LeaseRules.SilentAfter(L) / 1.1, Is.GreaterThan(L / 0.9));
+
+    [Test]
+    public async Task A_leader_of_an_older_release_is_left_to_its_session()
+    {
+        await using var server = new ModelServer();
+        server.Create(Party.Term, "old/1");
+        server.Create(Party.Leader, "", owner: 0x99);
+        var time = new ManualTime();
+        await using Party b = Party.Start(server, "b", time);
+        Task<Leadership> campaign = b.Election.CampaignAsync();
+        await Waiting.Until(() => b.Heart(server) is not null);
+        time.Advance(TimeSpan.FromSeconds(30));
+        await b.Client.Session!.SyncAsync("/").WithinDeadline();
+        Assert.That(campaign.IsCompleted, Is.False);
+        server.Expire(0x99);
+        Assert.That((await campaign.WithinDeadline()).Lease.IsHeld, Is.True);
+    }
+
+    [Test]
+    public async Task A_lost_reply_to_the_winning_transaction_leaves_one_leader_who_renews_before_he_acts()
+    {
+        await using var server = new ModelServer();
+        await using Party a = Party.Start(server, "a");
+        bool cut = false;
+        server.BeforeReply = r =>
+        {
+            if (!cut && r.Writes(Party.Leader))
+            {
+                cut = true;
+                server.Cut(r.Session);
+            }
+
+            return Task.CompletedTask;
+        };
+        await using Leadership lead = await a.Election.CampaignAsync().WithinDeadline();
+        Assert.That((cut, lead.Lease.IsHeld), Is.EqualTo((true, true)));
+        Assert.That(server.Writes.Count(w => w.Path == Party.Leader && w.Type == WatchedEventType.Created), Is.EqualTo(1));
+    }
+
+    [Test]
+    public async Task A_follower_that_missed_beats_takes_nothing_over()
+    {
+        await using var server = new ModelServer();
+        await using Party a = Party.Start(server, "a");
+        var time = new ManualTime();
+        await using Party b = Party.Start(server, "b", time);
+        await using Leadership lead = await a.Election.CampaignAsync().WithinDeadline();
+        Task<Leadership> campaign = b.Election.CampaignAsync();
+        await Waiting.Until(() => b.Keeper.PeerOf(a.Session) is { IsBeating: true });
+
+        // Its reads are held up, its clock goes on: it finds the leader silent, and its transaction finds that it is not.
+        var release = new TaskCompletionSource();
+        server.BeforeReply = r => r.Session == b.Session && r is { Op: OpCode.GetData } && r.Path.StartsWith(Party.Heartbeats, StringComparison.Ordinal)
+            ? release.Task : Task.CompletedTask;
+        int version = server.Get(a.Heart(server)!)!.Value.Version;
+        await Waiting.Until(() => server.Get(a.Heart(server)!)!.Value.Version > version + 2);
+        time.Jump(L * 2);
+        release.SetResult();
+        await Waiting.Until(() => server.Get(a.Heart(server)!)!.Value.Version > version + 5);
+        Assert.That((lead.Lease.IsHeld, campaign.IsCompleted), Is.EqualTo((true, false)));
+        Assert.That(server.Get(Party.Leader)!.Value.Owner, Is.EqualTo(a.Session));
+    }
+
+    /// <summary>A leader whose heartbeat stands still: session 0x99.</summary>
+    private static Task Prepare(ModelServer server, int leaseMs)
+    {
+        server.Create(Party.Heartbeats, "");
+        server.Create("/heartbeats/old-1", $$"""{"owner":"old","leaseMs":{{leaseMs}},"writeMs":1}""", owner: 0x99);
+        server.Create(Party.Term, """{"candidate":"old","heartbeat":"/heartbeats/old-1"}""");
+        server.Create(Party.Leader, "", owner: 0x99);
+        return Task.CompletedTask;
+    }
+}
