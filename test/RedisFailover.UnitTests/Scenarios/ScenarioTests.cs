@@ -11,7 +11,8 @@ namespace RedisFailover.UnitTests.Scenarios;
 public sealed class ScenarioTests
 {
     private static IEnumerable<TestCaseData> Files()
-        => Directory.GetFiles(Folder(), "*.scenario").Order(StringComparer.Ordinal).Select(f => new TestCaseData(f) { TestName = Path.GetFileNameWithoutExtension(f) });
+        => Directory.GetFiles(Folder(), "*.scenario", SearchOption.AllDirectories).Order(StringComparer.Ordinal)
+            .Select(f => new TestCaseData(f) { TestName = Path.ChangeExtension(Path.GetRelativePath(Folder(), f), null) });
 
     [TestCaseSource(nameof(Files))]
     public void Goes_as_written(string file)
@@ -27,7 +28,11 @@ public sealed class ScenarioTests
     }
 
     [Test]
-    public void There_are_scenarios() => Assert.That(Files().Count(), Is.GreaterThanOrEqualTo(6));
+    public void Each_says_first_what_it_shows()
+        => Assert.That(Files().Select(f => File.ReadLines((string)f.Arguments[0]!).First()), Has.All.StartsWith("# ").And.All.EndsWith("."));
+
+    [Test]
+    public void There_are_scenarios() => Assert.That(Files().Count(), Is.GreaterThanOrEqualTo(100));
 
     private static string Folder([CallerFilePath] string source = "") => Path.GetDirectoryName(source)!;
 }
