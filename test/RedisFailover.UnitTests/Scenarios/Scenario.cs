@@ -365,6 +365,11 @@ internal sealed class Scenario
     {
         _view = _view.Apply(observation, _policy);
         Decision decision = FailoverDecider.Decide(_view, _policy, _now);
+        foreach (string broken in Invariants.Broken(_view, _policy, _now, decision))
+        {
+            _output.Append(CultureInfo.InvariantCulture, $"    BROKEN: {broken}\n");
+        }
+
         _view = _view.Start(decision.Actions, _now);
         _running.AddRange(decision.Actions);
         if (decision.Reason != _lastReason || !decision.Actions.IsEmpty)

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace RedisFailover.UnitTests.Simulation;
 
 /// <summary>
@@ -91,6 +93,13 @@ internal sealed partial class Ledger(World world, Network network, Configuration
             first.Actions.SequenceEqual(second.Actions) && first.WakeAt == second.WakeAt && first.Reason == second.Reason && first.Warning == second.Warning,
             $"the same view was decided in two ways: {first.Reason} / {second.Reason}");
         Require(copy == view, "a decision changed the view");
+    }
+
+    /// <summary>What must hold of every decision.</summary>
+    internal void Checked(ClusterView view, FailoverPolicy by, TimeSpan now, Decision decision)
+    {
+        ImmutableArray<string> broken = Invariants.Broken(view, by, now, decision);
+        Require(broken.IsEmpty, $"a decision breaks: {string.Join("; ", broken)} ({decision.Reason}: {string.Join("; ", decision.Actions)})");
     }
 
     internal void Decided(SimulatedMonitor monitor, ClusterView before, ClusterView view, Decision decision)

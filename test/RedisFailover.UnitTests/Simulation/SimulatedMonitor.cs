@@ -157,6 +157,7 @@ internal sealed partial class SimulatedMonitor(
             ledger.Repeats(view, Policy, now, decision, settings.Mutant);
         }
 
+        ledger.Checked(view, Policy, now, decision);
         view = view.Start(decision.Actions, now);
         View = view;
         ledger.Decided(this, before, view, decision);
