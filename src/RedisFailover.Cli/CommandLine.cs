@@ -19,6 +19,8 @@ internal static class CommandLine
         CheckCommand.Create(),
         SwitchoverCommand.Create(),
         SwitchoverCommand.CreateFailover(),
+        PauseCommand.Create(),
+        PauseCommand.CreateResume(),
         HistoryCommand.Create(),
         NodesCommand.Create(),
         MonitorsCommand.Create(),

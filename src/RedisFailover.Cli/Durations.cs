@@ -3,7 +3,7 @@ using System.Globalization;
 
 namespace RedisFailover.Cli;
 
-/// <summary>How a length of time is given to any option of this tool: 500ms, 2s, 1.5s, 2m; a bare number is of the option's own unit.</summary>
+/// <summary>How a length of time is given to any option of this tool: 500ms, 2s, 1.5s, 2m, 1h; a bare number is of the option's own unit.</summary>
 internal static class Durations
 {
     private static readonly (string Suffix, TimeSpan Unit)[] Units =
@@ -51,5 +51,6 @@ internal static class Durations
     }
 
     private static string Text(TimeSpan time)
-        => time.TotalSeconds < 1 ? string.Create(CultureInfo.InvariantCulture, $"{time.TotalMilliseconds:0}ms") : string.Create(CultureInfo.InvariantCulture, $"{time.TotalSeconds:0.###}s");
+        => time.TotalHours >= 2 && time.Ticks % TimeSpan.TicksPerHour == 0 ? string.Create(CultureInfo.InvariantCulture, $"{time.TotalHours:0}h")
+            : time.TotalSeconds < 1 ? string.Create(CultureInfo.InvariantCulture, $"{time.TotalMilliseconds:0}ms") : string.Create(CultureInfo.InvariantCulture, $"{time.TotalSeconds:0.###}s");
 }

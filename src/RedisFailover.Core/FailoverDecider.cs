@@ -16,7 +16,7 @@ public static class FailoverDecider
         ArgumentNullException.ThrowIfNull(view);
         ArgumentNullException.ThrowIfNull(policy);
         var assessment = Assessment.Of(view, policy, now);
-        return OnlyWhatIsDue(assessment, Guards.Objection(assessment) ?? Phase(assessment)).Build();
+        return OnlyWhatIsDue(assessment, Pausing.Hold(assessment, Guards.Objection(assessment) ?? Phase(assessment))).Build();
     }
 
     private static PlanBuilder Phase(Assessment a) => a.Topology.State switch

@@ -92,6 +92,7 @@ internal sealed class ClusterReader : IAsyncDisposable
             outsiders.AddRange(await ReadAsync(Paths.Outsider(name), ct) is { } outsider ? ParsedProblems(outsider) : []);
         }
 
+        Znode? config = await ZnodeAsync(Paths.Config, ct);
         // What somebody mangled is said, and the rest is shown: it is looked at when something is amiss.
         var unreadable = ImmutableArray.CreateBuilder<string>();
         LeaderInfo? leads = leader is { } json ? Readable(ParseLeader, json, Paths.Leader) : null;
@@ -104,6 +105,9 @@ internal sealed class ClusterReader : IAsyncDisposable
             Monitors = monitors.Select(monitor => KeyValuePair.Create(monitor.Key, Readable(MonitorReport.Parse, monitor.Value, Paths.Monitor(monitor.Key))!))
                 .Where(monitor => monitor.Value is not null).ToImmutableSortedDictionary(),
             MonitorsJson = monitors.ToImmutableSortedDictionary(),
+            Config = config is null ? null : Readable(ClusterConfigJson.Parse, config.Data, Paths.Config),
+            ConfigJson = config?.Data,
+            ConfigVersion = config?.Stat.Version ?? -1,
             Unreadable = unreadable.ToImmutable(),
             Problems = await ReadAsync(Paths.Problems, ct) is { } problems ? ParsedProblems(problems) : null,
             Outsiders = [.. outsiders],
@@ -168,13 +172,37 @@ internal sealed class ClusterReader : IAsyncDisposable
         }
     }
 
-    /// <summary>The requests that nobody has answered yet, the oldest first.</summary>
+    /// <summary>The answer to a request, as soon as it is there.</summary>
+    /// <exception cref="OperationCanceledException">It was not there in time.</exception>
+    internal async Task<RequestAnswer> AnswerAsync(string id, CancellationToken ct)
+    {
+        while (true)
+        {
+            TaskCompletionSource changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            try
+            {
+                Znode znode = await Session.GetDataAsync(Paths.Request(id), _ => changed.TrySetResult(), ct);
+                if (OperatorRequest.Parse(id, znode.Data, znode.Stat.Version).Answer is { } answer)
+                {
+                    return answer;
+                }
+            }
+            catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
+            {
+                throw new CliException($"the request {id} was removed by somebody else.", inner: e);
+            }
+
+            await changed.Task.WaitAsync(ct);
+        }
+    }
+
+    /// <summary>The requests for another master that nobody has answered yet, the oldest first.</summary>
     internal async Task<ImmutableArray<OperatorRequest>> PendingRequestsAsync(CancellationToken ct)
     {
         ImmutableArray<OperatorRequest>.Builder pending = ImmutableArray.CreateBuilder<OperatorRequest>();
         foreach (string id in (await ChildrenAsync(Paths.Requests, ct)).Sort(StringComparer.Ordinal))
         {
-            if (await RequestAsync(id, ct) is { Answer: null } request)
+            if (await RequestAsync(id, ct) is { Answer: null, IsSwitchover: true } request)
             {
                 pending.Add(request);
             }
@@ -223,11 +251,13 @@ internal sealed class ClusterReader : IAsyncDisposable
 
     public ValueTask DisposeAsync() => _session?.DisposeAsync() ?? ValueTask.CompletedTask;
 
-    private async Task<ReadOnlyMemory<byte>?> ReadAsync(string path, CancellationToken ct)
+    private async Task<ReadOnlyMemory<byte>?> ReadAsync(string path, CancellationToken ct) => (await ZnodeAsync(path, ct))?.Data;
+
+    private async Task<Znode?> ZnodeAsync(string path, CancellationToken ct)
     {
         try
         {
-            return (await BoundedAsync(token => Session.GetDataAsync(path, cancellationToken: token).AsTask(), ct)).Data;
+            return await BoundedAsync(token => Session.GetDataAsync(path, cancellationToken: token).AsTask(), ct);
         }
         catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
         {

@@ -41,6 +41,14 @@ internal sealed record ClusterState
     /// <summary>The leading monitor's view; null when there is none.</summary>
     internal MonitorReport? LeadersView => Leader is { } leader ? Monitors.GetValueOrDefault(leader.Id) : null;
 
+    /// <summary>What holds for all monitors (<c>R/config</c>); null where it is not there or not readable.</summary>
+    internal ClusterConfig? Config { get; init; }
+
+    internal ReadOnlyMemory<byte>? ConfigJson { get; init; }
+
+    /// <summary>The version of <c>R/config</c>; -1 where it is not there.</summary>
+    internal int ConfigVersion { get; init; } = -1;
+
     /// <summary>An operator's wish that the monitors have neither fulfilled nor refused yet.</summary>
     internal string? Wish { get; init; }
 }

@@ -6,7 +6,10 @@ namespace RedisFailover.Cli.Commands;
 /// <summary>nodes list: the nodes of the cluster, one line each.</summary>
 internal static class NodesCommand
 {
-    internal static Command Create() => new("nodes", "The Redis nodes of the cluster") { List() };
+    internal static Command Create() => new("nodes", "List, add, remove and tag the Redis nodes of the cluster, without a restart and without a failover")
+    {
+        List(), NodeChangeCommands.Add(), NodeChangeCommands.Remove(), NodeChangeCommands.Tag(),
+    };
 
     /// <summary>Every node of the topology with its role: the master, the replicas, those that are not used.</summary>
     internal static IEnumerable<(NodeAddress Node, string Role)> Of(Topology topology)
@@ -47,8 +50,9 @@ internal static class NodesCommand
             {
                 string promoted = state.Topology.NeverPromoted.Contains(node) ? ", never promoted" : "";
                 string down = Texts.List(Unreached(state, node)) is { Length: > 0 } monitors ? $", not reached by {monitors}" : "";
+                string tags = state.Config?.Node(node)?.Tags is { Length: > 0 } given ? $", {given}" : "";
                 string remark = state.Topology.Remarks.GetValueOrDefault(node) is { } text ? $": {text}" : "";
-                await output.WriteLineAsync($"{node,-24} {role}{promoted}{down}{remark}");
+                await output.WriteLineAsync($"{node,-24} {role}{promoted}{tags}{down}{remark}");
             }
 
             return CommandLine.Done;
@@ -68,6 +72,10 @@ internal static class NodesCommand
             writer.WriteString("node", node.ToString());
             writer.WriteString("role", role);
             writer.WriteBoolean("neverPromoted", state.Topology.NeverPromoted.Contains(node));
+            writer.WriteBoolean("neverRead", state.Topology.NeverRead.Contains(node));
+            writer.WriteString("zone", state.Topology.Zones.GetValueOrDefault(node));
+            writer.WritePropertyName("priority");
+            writer.WriteRawValue(state.Config?.Node(node)?.Priority?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "null");
             writer.WriteStartArray("notReachedBy");
             foreach (string monitor in Unreached(state, node))
             {

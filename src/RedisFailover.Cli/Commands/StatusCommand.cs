@@ -82,6 +82,16 @@ internal static class StatusCommand
 
         (bool _, string failover) = ClusterProblems.Failover(state);
         output.WriteLine($"failover {(state.Failover is { Possible: false } not && IsSaid(not.Reason, problems) && state.IsLed ? "would NOT work now: see above" : failover)}");
+        if (state.Config?.Pause is { } pause)
+        {
+            output.WriteLine($"paused   {pause}");
+        }
+
+        if (state.Config is { } config)
+        {
+            output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"config   version {state.ConfigVersion}, {Texts.Utc(config.ChangedAt)}, by {config.ChangedBy}: {config.Reason}"));
+        }
+
         if (topology.WriteQuorum is { } safe)
         {
             output.WriteLine(string.Create(

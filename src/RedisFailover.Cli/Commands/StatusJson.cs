@@ -31,6 +31,7 @@ internal static class StatusJson
             }
 
             writer.WriteEndArray();
+            Raw(writer, "config", state.ConfigJson);
             writer.WriteString("manualFailover", state.Wish);
             Failover(writer, state);
             Problems(writer, ClusterProblems.Of(state));

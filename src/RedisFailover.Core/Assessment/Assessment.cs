@@ -67,6 +67,9 @@ internal sealed class Assessment
     internal TimeSpan? RetryOf(FailoverAction action)
         => View.Failed.TryGetValue(action, out (TimeSpan RetryAt, string Failure) failed) && failed.RetryAt > Now ? failed.RetryAt : null;
 
+    /// <summary>The priority of a node that has said what it is; the lowest is promoted, 0 never.</summary>
+    internal int PriorityOf(NodeAssessment node) => Policy.PriorityOf(node.Address, node.Info!.Priority);
+
     internal Votes VotesOn(NodeAddress node)
     {
         int against = View.OtherMonitors.Values.Count(m => m.Unavailable.Contains(node)) + (View.Node(node).Condition == NodeCondition.Unavailable ? 1 : 0);

@@ -95,7 +95,8 @@ internal static class CandidateRules
         new(Unfitness.Unavailable, Purpose.Any, (_, n) => n.IsOnline ? null : n.View.Detail.Length > 0 ? $"unavailable ({n.View.Detail})" : "not seen yet"),
         new(Unfitness.Loading, Purpose.Any, (_, n) => n.Info!.Loading ? "it is loading its data set" : null),
         new(Unfitness.NeverPromoted, Purpose.Any, (s, n) => s.All.Policy.NeverPromote.Contains(n.Address) ? "it is configured never to be promoted" : null),
-        new(Unfitness.NeverPromoted, Purpose.Any, (_, n) => n.Info!.Priority == 0 ? "its replica-priority is 0" : null),
+        new(Unfitness.NeverPromoted, Purpose.Any, (s, n) => s.All.PriorityOf(n) > 0 ? null
+            : s.All.Policy.Priorities.ContainsKey(n.Address) ? "its tag is priority=0" : "its replica-priority is 0"),
         new(Unfitness.Copying, Purpose.Any, (_, n) => n.Info!.SyncInProgress ? "it is receiving a full copy" : null),
         new(Unfitness.Empty, Purpose.Any, (s, n) => s.Lost is { HasData: true } && n.Info!.Keys == 0 ? "it is empty and the master was not" : null),
         new(Unfitness.Diverged, Purpose.Any, (s, n) => s.Lost is not { } lost || n.Info!.SharesHistoryWith(lost) ? null

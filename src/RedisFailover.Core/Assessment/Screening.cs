@@ -78,8 +78,8 @@ internal sealed class Screening
             .ThenBy(n => CandidateRules.Reservation(n) is not null)
             .ThenBy(n => !n.IsStable);
         IOrderedEnumerable<NodeAssessment> ranked = All.Policy.FailoverStrategy == FailoverStrategy.Latency
-            ? byData.ThenBy(n => n.View.Latency).ThenBy(n => n.Info!.Priority)
-            : byData.ThenBy(n => n.Info!.Priority).ThenBy(n => n.View.Latency);
+            ? byData.ThenBy(n => n.View.Latency).ThenBy(All.PriorityOf)
+            : byData.ThenBy(All.PriorityOf).ThenBy(n => n.View.Latency);
         return [.. ranked.ThenBy(n => n.Address)];
     }
 }

@@ -11,6 +11,12 @@ public sealed partial record ClusterView
         ArgumentNullException.ThrowIfNull(observation);
         ArgumentNullException.ThrowIfNull(policy);
         ClusterView view = Applied(observation, policy);
+        if (policy.NodesAreShared && view.Nodes.Count > Nodes.Count)
+        {
+            // The last words of a node that was removed.
+            view = view.WithNodesOf(policy);
+        }
+
         if (!view.Awaited.IsEmpty && view.Term is not null && observation.At >= view.LeadingSince + policy.ViewLifetime)
         {
             view = view with { Awaited = view.Awaited.Clear() };
@@ -83,7 +89,9 @@ public sealed partial record ClusterView
         ZooKeeperBack => this with { ZooKeeperLostAt = null },
         TopologyRead o => Read(o),
         OperatorWished o => Asked(this with { ManualFailover = o.Wish, WishHeard = true }, o.At),
-        RequestsSeen o => Asked(this with { Requests = o.Pending }, o.At),
+        RequestsSeen o => Asked(
+            this with { Requests = [.. o.Pending.Where(r => r.IsSwitchover)], Changes = [.. o.Pending.Where(r => !r.IsSwitchover)] }, o.At),
+        ConfigRead o => Read(o),
         ActionFinished o => Finished(o, policy),
         Tick => this,
         _ => throw new ArgumentOutOfRangeException(nameof(observation), observation, "An observation that is not applied."),
@@ -180,6 +188,17 @@ public sealed partial record ClusterView
             : view with { Progress = null };
     }
 
+    /// <summary>What a watch tells a leader late, from before its own write, is no news. A znode that is lost is written again by the leader.</summary>
+    private ClusterView Read(ConfigRead read)
+        => Term is not null && !read.Synced && read.Config is not null && read.Version < ConfigVersion ? this
+            : this with
+            {
+                ConfigVersion = read.Version,
+                ConfigFault = read.Fault ?? (read.Config is null && Config is not null ? "the znode is missing" : null),
+                Config = read.Config ?? Config,
+                PauseEndsAt = read.Config is null ? PauseEndsAt : read.At + read.PauseLeft,
+            };
+
     private static string WriterOf(Topology topology) => topology.ChangedBy.Length > 0 ? $"it names '{topology.ChangedBy}' as its writer" : "it names no writer";
 
     /// <summary>
@@ -217,6 +236,7 @@ public sealed partial record ClusterView
             return finished.Action switch
             {
                 PublishTopology lost => view with { TopologyKnown = false, Unacknowledged = (lost.Next, failure) },
+                PublishConfig => view with { TopologyKnown = false, Failed = view.Failed.SetItem(finished.Action, (finished.At + policy.RetryDelay, failure)) },
                 Inspect => view with { Failed = view.Failed.SetItem(finished.Action, (finished.At + policy.InspectRetryDelay, failure)) },
                 _ => view with { Failed = view.Failed.SetItem(finished.Action, (finished.At + policy.RetryDelay, failure)) },
             };
@@ -229,6 +249,8 @@ public sealed partial record ClusterView
             PauseWrites => view with { Progress = view.Progress is { } p ? p with { PausedAt = finished.At, HoldsWrites = true } : null },
             Promote promote => view with { Progress = view.Progress is { } p ? p with { Promoted = promote.Node, PromotedAt = finished.At, PromotedDespite = promote.Despite } : null },
             Demote demotion => view with { HandedOver = view.HandedOver == demotion.Node ? null : view.HandedOver },
+            PublishConfig config => view.Published(config, finished),
+            AnswerRequest answer => view with { Changes = view.Changes.RemoveAll(r => r.Id == answer.Step.Request.Id) },
             RefuseWish { Request: { } step } => view.Without(step.Request, finished.At),
             RefuseWish => view.WithoutWish(finished.At),
             _ => view,
@@ -237,6 +259,20 @@ public sealed partial record ClusterView
 
     /// <summary>After the znode was removed. If the watch has told since of a wish, that may be the next one: then the watch has the last word.</summary>
     private ClusterView WithoutWish(TimeSpan at) => WishHeard ? this : Asked(this with { ManualFailover = null }, at);
+
+    private ClusterView Published(PublishConfig publication, ActionFinished finished)
+    {
+        ClusterView view = publication.Request is { } step ? this with { Changes = Changes.RemoveAll(r => r.Id == step.Request.Id) } : this;
+        return Term is null || finished.WrittenConfig is not { } written || finished.Version < ConfigVersion ? view : view with
+        {
+            Config = written,
+            ConfigVersion = finished.Version,
+            ConfigFault = null,
+            PauseEndsAt = publication.Next.Pause is not { } pause ? null
+                // Written again as it was: its end stands.
+                : pause == Config?.Pause ? PauseEndsAt : finished.At + pause.For,
+        };
+    }
 
     private ClusterView Published(PublishTopology publication, ActionFinished finished)
     {

@@ -47,6 +47,24 @@ public sealed partial record ClusterView
     /// <summary>The requests below <c>R/requests</c> that are not answered, the oldest first.</summary>
     public ImmutableArray<OperatorRequest> Requests { get; init; } = [];
 
+    /// <summary>The requests for a change of <c>R/config</c> that are not answered, the oldest first.</summary>
+    public ImmutableArray<OperatorRequest> Changes { get; init; } = [];
+
+    /// <summary>The last readable content of <c>R/config</c>; null when there never was one: the monitor's own file holds.</summary>
+    public ClusterConfig? Config { get; init; }
+
+    /// <summary>The version of <c>R/config</c>; -1 when it does not exist.</summary>
+    public int ConfigVersion { get; init; } = -1;
+
+    /// <summary>Why the content of <c>R/config</c> is not readable now, or that it is lost; null when it is as it should be.</summary>
+    public string? ConfigFault { get; init; }
+
+    /// <summary>When the pause in <see cref="Config"/> ends by itself, on the monotonic clock; null: not by itself, or there is none.</summary>
+    public TimeSpan? PauseEndsAt { get; init; }
+
+    /// <summary>Whether an operator has switched failover off, and that is not over.</summary>
+    public bool IsPaused(TimeSpan now) => Config?.Pause is not null && !(PauseEndsAt <= now);
+
     /// <summary>The request whose turn it is; null when there is none, or the wish in <c>R/manual_failover</c> comes first.</summary>
     public OperatorRequest? Request => ManualFailover is null ? Requests.FirstOrDefault() : null;
 
@@ -112,10 +130,22 @@ public sealed partial record ClusterView
     /// <summary>What is known of a node; a view without any knowledge when it was never heard of.</summary>
     public NodeView Node(NodeAddress address) => Nodes.GetValueOrDefault(address) ?? new NodeView(address);
 
+    /// <summary>Only the nodes that this policy, the topology or a change of master has to do with; those that were never heard of among them.</summary>
+    public ClusterView WithNodesOf(FailoverPolicy policy)
+    {
+        ArgumentNullException.ThrowIfNull(policy);
+        IEnumerable<NodeAddress> nodes = policy.Nodes
+            .Concat(new[] { Topology?.Master, Topology?.Intent?.From, Topology?.Intent?.Target, Progress?.Promoted }.OfType<NodeAddress>()).Distinct();
+        return this with { Nodes = nodes.ToImmutableSortedDictionary(n => n, Node) };
+    }
+
     /// <summary>What this monitor tells the others.</summary>
     public MonitorReport Report() => new(
         Nodes.Values.Where(n => n is { Condition: NodeCondition.Online, Evidence: not (Evidence.Denied or Evidence.Nonsense) }).ToImmutableSortedDictionary(n => n.Address, n => n.Latency.TotalSeconds),
-        [.. Nodes.Values.Where(n => n.Condition == NodeCondition.Unavailable).Select(n => n.Address)]);
+        [.. Nodes.Values.Where(n => n.Condition == NodeCondition.Unavailable).Select(n => n.Address)])
+    {
+        ConfigVersion = Config is null ? -1 : ConfigVersion,
+    };
 
     /// <summary>
     /// Whether the verdict on a node that became unavailable will wait for the monitors' votes. Not where its port refuses: a leader

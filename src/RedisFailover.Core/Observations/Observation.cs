@@ -98,6 +98,18 @@ public sealed record TopologyRead(TimeSpan At, int Version, Topology? Topology, 
     public TimeSpan? ChangeAge { get; init; }
 }
 
+/// <summary>The znode <c>R/config</c> was read.</summary>
+/// <param name="At">When.</param>
+/// <param name="Version">The znode's version; -1 when it does not exist.</param>
+/// <param name="Config">Its content; null when it does not exist or is not readable.</param>
+/// <param name="Fault">Why it is not readable; null when it is, or does not exist.</param>
+/// <param name="Synced">Whether it was read after a sync, on a leader's demand.</param>
+public sealed record ConfigRead(TimeSpan At, int Version, ClusterConfig? Config, string? Fault, bool Synced) : Observation(At)
+{
+    /// <summary>How long its pause has left, by this monitor's wall clock; null where it has none, or one without an end.</summary>
+    public TimeSpan? PauseLeft { get; init; }
+}
+
 /// <summary>The znode <c>R/manual_failover</c> holds this wish, or none any more.</summary>
 /// <param name="At">When.</param>
 /// <param name="Wish">Its text as the operator wrote it; null when there is none.</param>
@@ -118,6 +130,9 @@ public sealed record ActionFinished(TimeSpan At, FailoverAction Action, string? 
 {
     /// <summary>When the question that <see cref="Info"/> answers was sent; <see cref="Observation.At"/> unless told.</summary>
     public TimeSpan Asked { get; init; } = At;
+
+    /// <summary>Of <see cref="PublishConfig"/>: what was written; null where it was refused instead.</summary>
+    public ClusterConfig? WrittenConfig { get; init; }
 
     /// <summary>Of a publication: the topology with what the writer added; null: as it was asked for.</summary>
     public Topology? Written { get; init; }

@@ -53,7 +53,7 @@ internal static class ChangingMaster
 
     /// <summary>Not one that may never be, nor a replica that was restarted and came back as a master by its own configuration: it shows the same history.</summary>
     private static bool CouldBePromoted(Assessment a, NodeAssessment node)
-        => !a.Policy.NeverPromote.Contains(node.Address) && node.Info!.Priority > 0
+        => !a.Policy.NeverPromote.Contains(node.Address) && a.PriorityOf(node) > 0
             && (node.View.BeforeRestart is not { Role: NodeRole.Replica } || node.View.WasPromoted);
 
     /// <summary>

@@ -28,16 +28,22 @@ internal static class NodeLists
             Replicas = [.. usable[true]],
             Unavailable = [.. usable[false]],
             NeverPromoted = [.. a.Configured.Where(n => IsNeverPromoted(a, n)).Select(n => n.Address)],
+            NeverRead = [.. a.Policy.Nodes.Where(n => a.Policy.NeverRead.Contains(n))],
+            Zones = a.Policy.Zones,
             // Before a master is known nobody is a member yet: what follows some other master is not thereby ours.
             Members = topology.State == TopologyState.NoMaster ? topology.Members
-                : [.. topology.Members.Concat(usable[true]).Concat(topology.Master is { } master ? [master] : []).Distinct().Order()],
+                : [.. topology.Members.Where(n => Stays(a, n)).Concat(usable[true]).Concat(topology.Master is { } master ? [master] : []).Distinct().Order()],
         };
         return topology.Master is null ? topology : topology with { Remarks = RemarksOf(a, usable[false]) };
     }
 
+    /// <summary>A node that an operator has removed is no member any more: should it be added again with other data, these are not wiped.</summary>
+    private static bool Stays(Assessment a, NodeAddress member)
+        => !a.Policy.NodesAreShared || a.IsConfigured(member) || member == a.Topology.Intent?.From;
+
     private static bool IsNeverPromoted(Assessment a, NodeAssessment node)
         => a.Policy.NeverPromote.Contains(node.Address)
-            || (node.Info is { } info ? info.Priority == 0 : a.Topology.NeverPromoted.Contains(node.Address));
+            || (node.Info is not null ? a.PriorityOf(node) == 0 : a.Topology.NeverPromoted.Contains(node.Address));
 
     /// <summary>Why a node that answers is left out, where that lasts until somebody does something about it.</summary>
     private static ImmutableSortedDictionary<NodeAddress, string> RemarksOf(Assessment a, IEnumerable<NodeAddress> unavailable)

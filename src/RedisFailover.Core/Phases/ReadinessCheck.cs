@@ -34,6 +34,7 @@ public static class ReadinessCheck
         return MasterRules.Unmonitored(a.Master) is { } unmonitored ? unmonitored
             : a.View.LiveMonitors < a.Policy.RequiredMonitors
                 ? $"{Words.Count(a.View.LiveMonitors, "monitor is", "monitors are")} alive, {a.Policy.RequiredMonitors} are required"
+            : a.View.IsPaused(a.Now) ? a.View.Config!.Pause!.ToString()
             : Serving.HeldBackUntil(a) is not null ? $"the last one was less than failover-interval ({a.Policy.FailoverInterval.TotalMilliseconds:0} ms) ago{others}"
             : screening.Fit is not [var best, ..] ? $"nobody could take over{others}"
             // As if all were asked now: answers are a second old at most.

@@ -188,6 +188,29 @@ public sealed record RefuseWish(string Wish, HistoryEntry Record) : FailoverActi
     public override string ToString() => $"refuse the wish '{Words.Quoted(Wish)}'";
 }
 
+/// <summary>Write <c>R/config</c> under the fencing token, provided that its version is still the one given.</summary>
+/// <param name="Next">What to write. The writer adds who and when, and checks the settings.</param>
+/// <param name="ExpectedVersion">The version that it replaces; -1: it does not exist yet.</param>
+public sealed record PublishConfig(ClusterConfig Next, int ExpectedVersion) : FailoverAction
+{
+    /// <summary>An entry for <c>R/history</c>, or null.</summary>
+    public HistoryEntry? Record { get; init; }
+
+    /// <summary>The operator's request that is answered in the same transaction; null for none.</summary>
+    public RequestStep? Request { get; init; }
+
+    /// <inheritdoc/>
+    public override string ToString() => $"write the cluster's configuration: {Next.Reason}";
+}
+
+/// <summary>Answer an operator's request that changes nothing.</summary>
+/// <param name="Step">The request and its answer.</param>
+public sealed record AnswerRequest(RequestStep Step) : FailoverAction
+{
+    /// <inheritdoc/>
+    public override string ToString() => $"answer {Step.Request.Id} of {Step.Request.By}: {Step.Answer?.Reason}";
+}
+
 /// <summary>
 /// Give up the lead, so that a monitor which reaches more nodes takes over, and do not stand for election for a while. Two of them
 /// are the same whatever the reason.

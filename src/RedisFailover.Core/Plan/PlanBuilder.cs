@@ -13,6 +13,8 @@ internal sealed class PlanBuilder
 
     internal TimeSpan? WakeAt { get; private set; }
 
+    internal string Reason => _reason;
+
     /// <summary>A plan with its reason, in plain words: for the log and the history.</summary>
     internal static PlanBuilder Because(string reason) => new(reason);
 

@@ -109,6 +109,33 @@ public sealed record FailoverPolicy
     /// <summary>The nodes that are never promoted, whatever they hold. Default none.</summary>
     public ImmutableArray<NodeAddress> NeverPromote { get; init; } = [];
 
+    /// <summary>The nodes that clients do not read from while they are replicas. Default none.</summary>
+    public ImmutableArray<NodeAddress> NeverRead { get; init; } = [];
+
+    /// <summary>Where nodes stand, by the operator's word. Default none.</summary>
+    public ImmutableSortedDictionary<NodeAddress, string> Zones { get; init; } = ImmutableSortedDictionary<NodeAddress, string>.Empty;
+
+    /// <summary>In place of nodes' own replica-priority. Default none.</summary>
+    public ImmutableSortedDictionary<NodeAddress, int> Priorities { get; init; } = ImmutableSortedDictionary<NodeAddress, int>.Empty;
+
+    /// <summary>Whether <see cref="Nodes"/> are those of <c>R/config</c>, which all monitors share. Default false: of this monitor's own file.</summary>
+    public bool NodesAreShared { get; init; }
+
+    /// <summary>The nodes and tags of <c>R/config</c> in place of the file's, where it has any.</summary>
+    public FailoverPolicy With(ClusterConfig? config)
+        => config is not { Nodes: { IsEmpty: false } nodes } ? this : this with
+        {
+            Nodes = [.. nodes.Select(n => n.Node)],
+            NeverPromote = [.. nodes.Where(n => n.NeverPromote).Select(n => n.Node)],
+            NeverRead = [.. nodes.Where(n => n.NeverRead).Select(n => n.Node)],
+            Zones = nodes.Where(n => n.Zone is not null).ToImmutableSortedDictionary(n => n.Node, n => n.Zone!),
+            Priorities = nodes.Where(n => n.Priority is not null).ToImmutableSortedDictionary(n => n.Node, n => n.Priority!.Value),
+            NodesAreShared = true,
+        };
+
+    /// <summary>The priority of a node: the operator's word, or else its own replica-priority.</summary>
+    internal int PriorityOf(NodeAddress node, int own) => Priorities.TryGetValue(node, out int priority) ? priority : own;
+
     /// <summary>
     /// How long after a master was restarted with less than it had the nodes are waited for that do not answer yet, and may have it: what
     /// it takes to judge a silent node, or to load a data set.

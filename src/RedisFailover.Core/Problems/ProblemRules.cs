@@ -12,7 +12,7 @@ public static class ProblemRules
     private static readonly ImmutableArray<Func<Facts, IEnumerable<Problem>>> OfTheCluster =
     [
         WithoutMaster, ChangeThatLasts, UnreachableMaster, MasterThatCannotBeAsked, LoadingMaster, MasterThatCannotSave, ReplicasDemanded,
-        Readiness, TooFew, NodesAway, NodesThatCannotBeAsked, LinksDown, Disagreement,
+        ConfigThatCannotBeRead, Readiness, TooFew, NodesAway, NodesThatCannotBeAsked, LinksDown, Disagreement,
     ];
 
     /// <summary>Of the leading monitor: all problems of the cluster that it knows of.</summary>
@@ -136,9 +136,13 @@ public static class ProblemRules
         }
     }
 
+    private static IEnumerable<Problem> ConfigThatCannotBeRead(Facts f)
+        => f.View is { ConfigFault: { } fault, Config: null }
+            ? [Problem.Of(ZnodeUnreadable, $"the znode config cannot be read, and the monitors go by their own files: {fault}")] : [];
+
     private static IEnumerable<Problem> Readiness(Facts f)
     {
-        if (f.Topology.State != TopologyState.Ok || f.Readiness is not { Possible: false } not || f.View.LiveMonitors < f.Policy.RequiredMonitors
+        if (f.View.IsPaused(f.Now) || f.Topology.State != TopologyState.Ok || f.Readiness is not { Possible: false } not || f.View.LiveMonitors < f.Policy.RequiredMonitors
             || f.Master is { Evidence: Evidence.Denied or Evidence.Nonsense })
         {
             yield break;

@@ -28,6 +28,18 @@ public enum HistoryKind
 
     /// <summary>The master was restarted and stays in office, though it lacks some of what it held, or nobody can tell how much.</summary>
     Restarted,
+
+    /// <summary>Failover was switched off by an operator.</summary>
+    Paused,
+
+    /// <summary>Failover was switched on again, by an operator or because its time was up.</summary>
+    Resumed,
+
+    /// <summary>Nodes were added, removed or tagged by an operator.</summary>
+    Nodes,
+
+    /// <summary>Settings that hold for all monitors were changed by an operator.</summary>
+    Config,
 }
 
 /// <summary>One line of <c>R/history</c>.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 
@@ -96,6 +97,14 @@ internal static class Json
 
         return addresses.DrainToImmutable();
     }
+
+    /// <summary>An ISO 8601 time; null where there is none.</summary>
+    internal static DateTimeOffset? Time(JsonElement parent, string field, string what)
+        => Text(parent, field, what) is not { } text ? null
+            : DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset at) ? at
+            : throw new FormatException($"{what}: \"{field}\" is '{Words.Quoted(text)}'; allowed: an ISO 8601 time.");
+
+    internal static string Iso(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
 
     internal static void Write(Utf8JsonWriter writer, string field, ImmutableArray<NodeAddress> addresses)
     {

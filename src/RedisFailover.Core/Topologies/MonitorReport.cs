@@ -23,6 +23,9 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
     /// <summary>What is the matter with the monitor itself, the worst first; the cluster's problems stand in <c>R/problems</c>.</summary>
     public ImmutableArray<Problem> Problems { get; init; } = [];
 
+    /// <summary>The version of <c>R/config</c> that the monitor goes by; -1 for none.</summary>
+    public int ConfigVersion { get; init; } = -1;
+
     /// <summary>No opinion on any node.</summary>
     public static MonitorReport None { get; } = new(ImmutableSortedDictionary<NodeAddress, double>.Empty, []);
 
@@ -30,7 +33,7 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
     public bool SaysTheSameAs(MonitorReport other)
     {
         ArgumentNullException.ThrowIfNull(other);
-        return Readiness.SayTheSame(Failover, other.Failover) && Words.SameButForNumbers(Attention, other.Attention)
+        return ConfigVersion == other.ConfigVersion && Readiness.SayTheSame(Failover, other.Failover) && Words.SameButForNumbers(Attention, other.Attention)
             && Problem.SayTheSame(Problems, other.Problems)
             && Unavailable.SetEquals(other.Unavailable) && Available.Keys.SequenceEqual(other.Available.Keys);
     }
@@ -62,6 +65,7 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
                 : null,
             Attention = Json.Text(root, "attention", What),
             Problems = root.TryGetProperty("problems", out JsonElement problems) ? ProblemJson.Parse(problems, What) : [],
+            ConfigVersion = root.TryGetProperty("configVersion", out _) ? (int)Json.Number(root, "configVersion", What) : -1,
         };
     }
 
@@ -98,6 +102,11 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
             {
                 writer.WritePropertyName("problems");
                 ProblemJson.Write(writer, Problems);
+            }
+
+            if (ConfigVersion >= 0)
+            {
+                writer.WriteNumber("configVersion", ConfigVersion);
             }
 
             writer.WriteEndObject();

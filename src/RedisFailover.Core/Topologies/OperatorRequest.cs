@@ -6,7 +6,8 @@ using System.Text.Json;
 namespace RedisFailover;
 
 /// <summary>
-/// An operator's request for another master: a znode below <c>R/requests</c>. The leading monitor answers it in place, once.
+/// An operator's request: a znode below <c>R/requests</c>. It asks for another master, or for a change of <c>R/config</c>. The leading
+/// monitor answers it in place, once.
 /// </summary>
 /// <param name="Id">The znode's name.</param>
 public sealed record OperatorRequest(string Id)
@@ -24,6 +25,12 @@ public sealed record OperatorRequest(string Id)
     /// writes is away: writes may be lost.
     /// </summary>
     public bool Force { get; init; }
+
+    /// <summary>What it asks to be changed in <c>R/config</c>; null: it asks for another master.</summary>
+    public ConfigChange? Change { get; init; }
+
+    /// <summary>Whether it asks for another master: also one that nobody can read, which is refused as such.</summary>
+    public bool IsSwitchover => Change is null && !IsFaultyChange;
 
     /// <summary>Who asks, for people.</summary>
     public string By { get; init; } = "";
@@ -56,11 +63,20 @@ public sealed record OperatorRequest(string Id)
         }
     }
 
+    /// <summary>Whether it is a change of <c>R/config</c> that makes no sense.</summary>
+    private bool IsFaultyChange { get; init; }
+
     private static OperatorRequest Parse(string id, JsonElement root, int version)
     {
-        if (Json.Text(root, "kind", What) is not "switchover" and var kind)
+        string kind = Json.Text(root, "kind", What) ?? "";
+        if (ConfigChange.Kinds.Contains(kind))
         {
-            throw new FormatException($"{What}: \"kind\" is '{Words.Quoted(kind ?? "")}'; allowed: switchover.");
+            return ParseChange(id, kind, root, version);
+        }
+
+        if (kind != "switchover")
+        {
+            throw new FormatException($"{What}: \"kind\" is '{Words.Quoted(kind)}'; allowed: switchover, {string.Join(", ", ConfigChange.Kinds)}.");
         }
 
         long millis = Json.Number(root, "timeoutMillis", What);
@@ -81,6 +97,25 @@ public sealed record OperatorRequest(string Id)
         };
     }
 
+    private static OperatorRequest ParseChange(string id, string kind, JsonElement root, int version)
+    {
+        try
+        {
+            return new OperatorRequest(id)
+            {
+                Change = ConfigChange.Read(kind, root, What),
+                By = Json.Text(root, "by", What) ?? "",
+                At = When(root),
+                Answer = Json.Object(root, "answer", What) is { } answer ? ParseAnswer(answer) : null,
+                Version = version,
+            };
+        }
+        catch (Exception e) when (e is FormatException or ArgumentException)
+        {
+            return new OperatorRequest(id) { Fault = e.Message, IsFaultyChange = true, Version = version };
+        }
+    }
+
     /// <summary>Writes it, with its answer if it has one, as UTF-8, indented.</summary>
     public byte[] Write()
     {
@@ -88,14 +123,22 @@ public sealed record OperatorRequest(string Id)
         using (var writer = new Utf8JsonWriter(buffer, Json.Indented))
         {
             writer.WriteStartObject();
-            writer.WriteString("kind", "switchover");
-            writer.WriteString("target", Target?.ToString());
-            if (Timeout is { } timeout)
+            writer.WriteString("kind", Change?.Kind ?? "switchover");
+            if (Change is { } change)
             {
-                writer.WriteNumber("timeoutMillis", (long)timeout.TotalMilliseconds);
+                change.Write(writer);
+            }
+            else
+            {
+                writer.WriteString("target", Target?.ToString());
+                if (Timeout is { } timeout)
+                {
+                    writer.WriteNumber("timeoutMillis", (long)timeout.TotalMilliseconds);
+                }
+
+                writer.WriteBoolean("force", Force);
             }
 
-            writer.WriteBoolean("force", Force);
             writer.WriteString("by", By);
             writer.WriteString("at", Iso(At));
             if (Answer is { } answer)

@@ -63,6 +63,12 @@ public sealed record Topology
     /// <summary>The configured nodes that are never promoted: by the monitors' configuration, or by their own replica-priority 0.</summary>
     public ImmutableArray<NodeAddress> NeverPromoted { get; init; } = [];
 
+    /// <summary>The nodes that are not to be read from while they are replicas, by their tag.</summary>
+    public ImmutableArray<NodeAddress> NeverRead { get; init; } = [];
+
+    /// <summary>Where nodes stand, by their tag; nodes without one are not in it.</summary>
+    public ImmutableSortedDictionary<NodeAddress, string> Zones { get; init; } = ImmutableSortedDictionary<NodeAddress, string>.Empty;
+
     /// <summary>
     /// The replication identity of the master when this was written; during a failover that of the master that is being replaced,
     /// so that a monitor which takes over in the middle knows whose history a candidate must share.
@@ -101,6 +107,8 @@ public sealed record Topology
             && WriteQuorum == other.WriteQuorum
             && LastChange == other.LastChange
             && Remarks.SequenceEqual(other.Remarks)
+            && Zones.SequenceEqual(other.Zones)
+            && NeverRead.AsSpan().SequenceEqual(other.NeverRead.AsSpan())
             && Replicas.AsSpan().SequenceEqual(other.Replicas.AsSpan())
             && Unavailable.AsSpan().SequenceEqual(other.Unavailable.AsSpan())
             && Members.AsSpan().SequenceEqual(other.Members.AsSpan())

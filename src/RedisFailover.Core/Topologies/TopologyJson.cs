@@ -50,6 +50,8 @@ public static class TopologyJson
             ChangedBy = Json.Text(root, "changedBy", What) ?? "",
             Members = Json.Addresses(root, "members", What),
             NeverPromoted = Json.Addresses(root, "neverPromoted", What),
+            NeverRead = Json.Addresses(root, "neverRead", What),
+            Zones = Json.Object(root, "zones", What) is { } zones ? Texts(zones, "zones") : ImmutableSortedDictionary<NodeAddress, string>.Empty,
             Identity = Identity(root),
             WriteQuorum = Quorum(root),
             Intent = Json.Object(root, "intent", What) is { } intent
@@ -112,16 +114,13 @@ public static class TopologyJson
                 Json.Write(writer, "neverPromoted", topology.NeverPromoted);
             }
 
-            if (!topology.Remarks.IsEmpty)
+            if (!topology.NeverRead.IsEmpty)
             {
-                writer.WriteStartObject("remarks");
-                foreach ((NodeAddress node, string remark) in topology.Remarks)
-                {
-                    writer.WriteString(node.ToString(), remark);
-                }
-
-                writer.WriteEndObject();
+                Json.Write(writer, "neverRead", topology.NeverRead);
             }
+
+            Write(writer, "zones", topology.Zones);
+            Write(writer, "remarks", topology.Remarks);
 
             if (topology.Identity is { } identity)
             {
@@ -207,6 +206,22 @@ public static class TopologyJson
         TopologyState.SwitchingOver => "switching-over",
         _ => "no-master",
     };
+
+    private static void Write(Utf8JsonWriter writer, string field, ImmutableSortedDictionary<NodeAddress, string> byNode)
+    {
+        if (byNode.IsEmpty)
+        {
+            return;
+        }
+
+        writer.WriteStartObject(field);
+        foreach ((NodeAddress node, string text) in byNode)
+        {
+            writer.WriteString(node.ToString(), text);
+        }
+
+        writer.WriteEndObject();
+    }
 
     private static DateTimeOffset Time(JsonElement parent, string field)
         => Json.Text(parent, field, What) is not { } text

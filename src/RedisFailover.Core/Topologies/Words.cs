@@ -22,5 +22,11 @@ public static class Words
     /// <summary>"1 monitor is", "2 monitors are".</summary>
     public static string Count(int number, string one, string several) => string.Create(CultureInfo.InvariantCulture, $"{number} {(number == 1 ? one : several)}");
 
+    /// <summary>"90 s", "30 min", "2 h": in the largest unit of which it is a whole number.</summary>
+    public static string Lasting(TimeSpan time)
+        => time.Ticks % TimeSpan.TicksPerHour == 0 ? string.Create(CultureInfo.InvariantCulture, $"{time.TotalHours:0} h")
+            : time.Ticks % TimeSpan.TicksPerMinute == 0 ? string.Create(CultureInfo.InvariantCulture, $"{time.TotalMinutes:0} min")
+            : string.Create(CultureInfo.InvariantCulture, $"{time.TotalSeconds:0.###} s");
+
     private static bool NoDigit(char c) => !char.IsAsciiDigit(c);
 }

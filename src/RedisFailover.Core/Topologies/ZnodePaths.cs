@@ -37,6 +37,9 @@ public sealed record ZnodePaths(string Root)
     /// <summary>What the names of requests begin with; ZooKeeper appends a counter.</summary>
     public string RequestPrefix => Requests + "/request-";
 
+    /// <summary>What holds for all monitors and changes while they run (persistent; there once something was changed).</summary>
+    public string Config => Root + "/config";
+
     /// <summary>The last 100 changes (persistent).</summary>
     public string History => Root + "/history";
 

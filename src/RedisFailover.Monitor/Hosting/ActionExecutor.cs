@@ -21,7 +21,8 @@ internal sealed class ActionExecutor(
     MonotonicClock clock,
     ILogger logger,
     string root,
-    FaultPoint? faultPoint = null)
+    FaultPoint? faultPoint = null,
+    ConfigStore? config = null)
 {
     private readonly ConcurrentDictionary<string, string> _told = new(StringComparer.Ordinal);
     private readonly NodeCommands _commands = new(nodes, clock, faultPoint);
@@ -104,6 +105,8 @@ internal sealed class ActionExecutor(
     {
         ReadTopology => ReadAsync(action, leadership, cancellationToken),
         PublishTopology publication => PublishAsync(publication, leadership, cancellationToken),
+        PublishConfig change => ChangeAsync(change, leadership, cancellationToken),
+        AnswerRequest answer => AnswerAsync(answer, leadership, cancellationToken),
         RefuseWish refusal => RefuseAsync(refusal, leadership, cancellationToken),
         Resign => ResignAsync(action, leadership),
         _ => throw new ArgumentOutOfRangeException(nameof(action), action, "An action that is not carried out."),
@@ -114,6 +117,12 @@ internal sealed class ActionExecutor(
         TopologyRead read = await store.ReadAsync(leadership, cancellationToken);
         // After its sync: a request that another leader has answered is not taken up again.
         await inbox.RefreshAsync(cancellationToken);
+        if (config is not null)
+        {
+            // Before the topology, with which the leader begins to act: whether it may.
+            observations.TryWrite(await config.ReadAsync(cancellationToken));
+        }
+
         observations.TryWrite(read);
         return new ActionFinished(clock.Now, action);
     }
@@ -127,6 +136,20 @@ internal sealed class ActionExecutor(
         }
 
         return new ActionFinished(clock.Now, publication, Version: version) { Written = written };
+    }
+
+    private async Task<ActionFinished> ChangeAsync(PublishConfig change, Leadership leadership, CancellationToken cancellationToken)
+    {
+        (int version, ClusterConfig? written) = await config!.PublishAsync(leadership, change, store, cancellationToken);
+        _ = inbox.ClearAwayAsync(leadership, cancellationToken);
+        return new ActionFinished(clock.Now, change, Version: version) { WrittenConfig = written };
+    }
+
+    private async Task<ActionFinished> AnswerAsync(AnswerRequest answer, Leadership leadership, CancellationToken cancellationToken)
+    {
+        await store.AnswerAsync(leadership, answer.Step, cancellationToken);
+        _ = inbox.ClearAwayAsync(leadership, cancellationToken);
+        return new ActionFinished(clock.Now, answer);
     }
 
     private async Task<ActionFinished> RefuseAsync(RefuseWish refusal, Leadership leadership, CancellationToken cancellationToken)

@@ -9,7 +9,7 @@ namespace RedisFailover.Monitor.Hosting;
 /// starts the actions.
 /// </summary>
 internal sealed class Coordinator(
-    FailoverPolicy policy, ActionExecutor executor, Channel<Observation> observations, MonotonicClock clock, Transitions transitions)
+    FailoverPolicy seed, ActionExecutor executor, Channel<Observation> observations, MonotonicClock clock, Transitions transitions)
 {
     /// <summary>
     /// A leader looks for what the others might be told no more often: in a failover observations come by the dozen, each is acted upon at once,
@@ -23,8 +23,10 @@ internal sealed class Coordinator(
     private readonly Transitions _transitions = transitions;
     private ClusterView _view = new()
     {
-        Nodes = policy.Nodes.ToImmutableSortedDictionary(n => n, n => new NodeView(n)),
+        Nodes = seed.Nodes.ToImmutableSortedDictionary(n => n, n => new NodeView(n)),
     };
+
+    private FailoverPolicy _policy = seed;
 
     private MonitorReport _report = MonitorReport.None;
     private TimeSpan _reportedAt = TimeSpan.MinValue;
@@ -55,6 +57,12 @@ internal sealed class Coordinator(
     /// <summary>Told when a node outside the configuration turns out to be the master.</summary>
     internal Action<NodeAddress>? NodeNeeded { get; set; }
 
+    /// <summary>What this monitor goes by under a configuration of the cluster; null: its own file, whatever that says.</summary>
+    internal Func<ClusterConfig, FailoverPolicy>? PolicyUnder { get; set; }
+
+    /// <summary>Told, before anything is decided by it, what this monitor goes by from now on, and which nodes that has to do with.</summary>
+    internal Action<FailoverPolicy, IReadOnlyCollection<NodeAddress>>? PolicyChanged { get; set; }
+
     /// <summary>The lead under which actions are carried out; null while another monitor leads.</summary>
     internal Leadership? Leadership
     {
@@ -72,12 +80,12 @@ internal sealed class Coordinator(
                 ClusterView view = before;
                 while (observations.Reader.TryRead(out Observation? observation))
                 {
-                    view = view.Apply(observation, policy);
+                    view = WithPolicyOf(view.Apply(observation, _policy), view.Config);
                     _alarmAt = observation is Tick ? null : _alarmAt;
                 }
 
                 TimeSpan now = clock.Now;
-                Decision decision = WithLease(FailoverDecider.Decide(view, policy, now), view.Term, now);
+                Decision decision = WithLease(FailoverDecider.Decide(view, _policy, now), view.Term, now);
                 view = view.Start(decision.Actions, now);
                 Volatile.Write(ref _view, view);
                 Start(decision.Actions, view.Term);
@@ -94,6 +102,19 @@ internal sealed class Coordinator(
         }
     }
 
+    private ClusterView WithPolicyOf(ClusterView view, ClusterConfig? before)
+    {
+        if (ReferenceEquals(view.Config, before) || view.Config is not { } config || PolicyUnder is null || config.SaysTheSameAs(before))
+        {
+            return view;
+        }
+
+        _policy = PolicyUnder(config);
+        view = view.WithNodesOf(_policy);
+        PolicyChanged?.Invoke(_policy, [.. view.Nodes.Keys]);
+        return view;
+    }
+
     /// <summary>
     /// A leader that was frozen and is woken decides by what it saw before: while its lease has run out nothing of that would be done, and so
     /// nothing is begun, nor said to be. Whoever has the lease again decides anew.
@@ -105,7 +126,7 @@ internal sealed class Coordinator(
             return decision;
         }
 
-        TimeSpan later = now + policy.RetryDelay;
+        TimeSpan later = now + _policy.RetryDelay;
         return decision with { Actions = [], WakeAt = decision.WakeAt is { } at && at < later ? at : later };
     }
 
@@ -128,7 +149,7 @@ internal sealed class Coordinator(
 
     private void Report(ClusterView view, Decision decision, TimeSpan now)
     {
-        if (view.Topology?.Master is { } master && master != _needed && !policy.Nodes.Contains(master))
+        if (view.Topology?.Master is { } master && master != _needed && !_policy.Nodes.Contains(master))
         {
             _needed = master;
             NodeNeeded?.Invoke(master);
@@ -144,7 +165,7 @@ internal sealed class Coordinator(
         string? attention = view.Term is null ? null : decision.Warning;
         _attention = Words.SameButForNumbers(_attention.Words, attention) ? _attention with { Words = attention } : (attention, now);
 
-        Readiness? readiness = ReadinessCheck.Of(view, policy, now);
+        Readiness? readiness = ReadinessCheck.Of(view, _policy, now);
         Problems?.See(view, readiness, decision, now);
 
         // Latencies are refreshed now and then; a change of opinion goes out at once.
@@ -156,7 +177,7 @@ internal sealed class Coordinator(
         };
         if (_reportedAt == TimeSpan.MinValue || !report.SaysTheSameAs(_report) || now - _reportedAt > TimeSpan.FromSeconds(10))
         {
-            bool urgent = report.Unavailable.Except(_report.Unavailable).Any(n => view.VotesDecide(n, policy));
+            bool urgent = report.Unavailable.Except(_report.Unavailable).Any(n => view.VotesDecide(n, _policy));
             _report = report;
             _reportedAt = now;
             ReportChanged?.Invoke(report, urgent);

@@ -102,6 +102,10 @@ internal static partial class Log
             HistoryKind.Restarted => (LogLevel.Warning, "MASTER RESTARTED"),
             HistoryKind.Demoted => (entry.BytesBehind == 0 ? LogLevel.Information : LogLevel.Warning, "DEMOTED"),
             HistoryKind.Refused => (LogLevel.Information, "REFUSED"),
+            HistoryKind.Paused => (LogLevel.Warning, "PAUSE WRITTEN"),
+            HistoryKind.Resumed => (LogLevel.Warning, "PAUSE ENDED"),
+            HistoryKind.Nodes => (LogLevel.Information, "NODES CHANGED"),
+            HistoryKind.Config => (LogLevel.Information, "CONFIGURATION CHANGED"),
             _ => (LogLevel.Information, "MASTER FOUND"),
         };
         if (!logger.IsEnabled(level))
@@ -112,7 +116,7 @@ internal static partial class Log
         string steps = string.Join(", ", entry.Millis.Where(step => step.Key != "total").Select(step => string.Create(CultureInfo.InvariantCulture, $"{step.Key} {step.Value:0.0} ms")));
         string millis = entry.Millis is [.., { Key: "total" } total] ? string.Create(CultureInfo.InvariantCulture, $" in {total.Value:0.0} ms ({steps})")
             : steps.Length > 0 ? $" ({steps})" : "";
-        string loss = entry.Kind is HistoryKind.Adopted or HistoryKind.Refused ? "" : entry.BytesBehind switch
+        string loss = entry.Kind is HistoryKind.Adopted or >= HistoryKind.Paused or HistoryKind.Refused ? "" : entry.BytesBehind switch
         {
             null => entry.Kind == HistoryKind.Restored ? "" : "; possible loss not known",
             0 => "; no loss seen",
@@ -121,6 +125,18 @@ internal static partial class Log
         string change = entry.To is null || entry.Kind is HistoryKind.Restarted or HistoryKind.Restored ? "" : $": {entry.From?.ToString() ?? "none"} -> {entry.To}";
         Changed(logger, level, what, entry.Epoch, change, millis, loss, entry.Reason);
     }
+
+    [LoggerMessage(47, LogLevel.Warning, "PAUSED, {Pause}: nothing is promoted, demoted or repointed")]
+    internal static partial void Paused(ILogger logger, FailoverPause pause);
+
+    [LoggerMessage(48, LogLevel.Warning, "RESUMED, {Reason}")]
+    internal static partial void Resumed(ILogger logger, string reason);
+
+    [LoggerMessage(49, LogLevel.Information, "the cluster's configuration is taken over (version {Version}): {Reason}")]
+    internal static partial void ConfigTaken(ILogger logger, int version, string reason);
+
+    [LoggerMessage(54, LogLevel.Error, "the cluster's configuration (R/config) is not usable, what was known before holds: {Fault}")]
+    internal static partial void ConfigNotUsable(ILogger logger, string fault);
 
     [LoggerMessage(50, LogLevel.Information, "decided: {Reason}")]
     internal static partial void Decided(ILogger logger, string reason);

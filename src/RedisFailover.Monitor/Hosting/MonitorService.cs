@@ -126,8 +126,10 @@ internal sealed class MonitorService : BackgroundService
         });
         var registry = new MonitorRegistry(zooKeeper, keeper, _paths, _options.Id, _observations.Writer, _clock, _logger);
         var abstention = new Abstention(policy, _clock, _logger);
+        var config = new ConfigStore(zooKeeper, _paths, _options.Id, _clock, _ => null);
         using var inbox = new RequestInbox(zooKeeper, _paths, _observations.Writer, _clock);
-        var executor = new ActionExecutor(_probers, store, inbox, abstention, _observations.Writer, _clock, _logger, _options.ZnodePath, _faultPoint);
+        var executor = new ActionExecutor(
+            _probers, store, inbox, abstention, _observations.Writer, _clock, _logger, _options.ZnodePath, _faultPoint, config);
         var transitions = new Transitions(_logger, _options.Id);
         var problems = new ProblemKeeper(_options.Id, policy, _clock, _logger);
         var problemStore = new ProblemStore(zooKeeper, _paths, problems, _clock, _logger);
@@ -137,7 +139,7 @@ internal sealed class MonitorService : BackgroundService
             Problems = problems,
             ReportChanged = (report, urgent) =>
             {
-                abstention.Sees(policy.Nodes.Count(report.Available.ContainsKey));
+                abstention.Sees(problems.Policy.Nodes.Count(report.Available.ContainsKey));
                 registry.Publish(report, urgent);
             },
         };
@@ -156,6 +158,21 @@ internal sealed class MonitorService : BackgroundService
         }
 
         coordinator.NodeNeeded = Watch;
+        coordinator.PolicyUnder = policy.With;
+        coordinator.PolicyChanged = (changed, watched) =>
+        {
+            problems.Policy = changed;
+            names.Nodes = changed.Nodes;
+            foreach (NodeAddress node in watched.Where(n => !_probers.ContainsKey(n)))
+            {
+                Watch(node);
+            }
+
+            foreach (NodeAddress node in _probers.Keys.Except(watched))
+            {
+                _ = _probers.TryRemove(node, out NodeProber? left) ? left.DisposeAsync().AsTask() : Task.CompletedTask;
+            }
+        };
         _coordinator = coordinator;
 
         // Monitors write the topology, they are not led by it (a new leader reads it before it does anything): their reads keep out
@@ -163,6 +180,8 @@ internal sealed class MonitorService : BackgroundService
         await using WatchedValue nodes = zooKeeper.Watch(_paths.Nodes, TopologySettles);
         await using WatchedValue wish = zooKeeper.Watch(_paths.ManualFailover);
         Follow(nodes, znode => _observations.Writer.TryWrite(TopologyStore.Interpret(_clock.Now, _clock.Provider.GetUtcNow(), znode, synced: false)));
+        await using WatchedValue shared = zooKeeper.Watch(_paths.Config);
+        Follow(shared, znode => _observations.Writer.TryWrite(config.Interpret(znode, synced: false)));
         Follow(wish, znode => _observations.Writer.TryWrite(new OperatorWished(_clock.Now, WishIn(znode))));
         foreach (NodeAddress node in policy.Nodes)
         {

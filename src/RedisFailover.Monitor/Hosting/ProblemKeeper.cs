@@ -8,8 +8,9 @@ namespace RedisFailover.Monitor.Hosting;
 /// Keeps the problems that this monitor tells: its own, which go into its view, and, while it leads, the cluster's, which go into
 /// <c>R/problems</c>. Each is logged once when it begins and once when it ends.
 /// </summary>
-internal sealed class ProblemKeeper(string id, FailoverPolicy policy, MonotonicClock clock, ILogger logger)
+internal sealed class ProblemKeeper(string id, FailoverPolicy first, MonotonicClock clock, ILogger logger)
 {
+    private volatile FailoverPolicy _policy = first;
     private readonly ConcurrentDictionary<ProblemCode, Problem> _raised = new();
     private OpenProblems _own = OpenProblems.None;
     private OpenProblems _cluster = OpenProblems.None;
@@ -19,6 +20,13 @@ internal sealed class ProblemKeeper(string id, FailoverPolicy policy, MonotonicC
 
     /// <summary>Told, under the term given, when the cluster's problems are others than those that were last told.</summary>
     internal Action<int, ImmutableArray<Problem>>? ClusterChanged { get; set; }
+
+    /// <summary>What this monitor goes by.</summary>
+    internal FailoverPolicy Policy
+    {
+        get => _policy;
+        set => _policy = value;
+    }
 
     /// <summary>This monitor's own problems that are told.</summary>
     internal ImmutableArray<Problem> Own => _own.Told;
@@ -45,7 +53,7 @@ internal sealed class ProblemKeeper(string id, FailoverPolicy policy, MonotonicC
     internal void See(ClusterView view, Readiness? readiness, Decision decision, TimeSpan now)
     {
         DateTimeOffset wallClock = clock.Provider.GetUtcNow();
-        _own = Told(_own.See(ProblemRules.OfMonitor(id, view, policy).Concat(_raised.Values), now, wallClock));
+        _own = Told(_own.See(ProblemRules.OfMonitor(id, view, _policy).Concat(_raised.Values), now, wallClock));
         if (view.Term != _term)
         {
             (_term, _written, _cluster) = (null, null, OpenProblems.None);
@@ -61,7 +69,7 @@ internal sealed class ProblemKeeper(string id, FailoverPolicy policy, MonotonicC
             return;
         }
 
-        _cluster = Told(_cluster.See(ProblemRules.OfCluster(view, policy, now, readiness, decision), now, wallClock));
+        _cluster = Told(_cluster.See(ProblemRules.OfCluster(view, _policy, now, readiness, decision), now, wallClock));
         ImmutableArray<Problem> told = _cluster.Told;
         if (_written is not { } written || !Problem.SayTheSame(written, told))
         {

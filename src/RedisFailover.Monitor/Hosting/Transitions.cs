@@ -90,6 +90,7 @@ internal sealed class Transitions(ILogger logger, string id)
             Log.OperatorWish(logger, wish == ZnodePaths.AnyReplica ? "any replica" : Words.Quoted(wish));
         }
 
+        TellOfConfig(before, after);
         if (after.TopologyFault is { } fault && _lastFault != fault)
         {
             Log.TopologyNotUsable(logger, fault);
@@ -116,6 +117,36 @@ internal sealed class Transitions(ILogger logger, string id)
         }
 
         _knownTerm = after is { Term: { } term, TopologyKnown: true } ? term : after.Term is null ? null : _knownTerm;
+    }
+
+    private void TellOfConfig(ClusterView before, ClusterView after)
+    {
+        if (after.ConfigFault is { } fault && before.ConfigFault != fault)
+        {
+            Log.ConfigNotUsable(logger, fault);
+        }
+
+        if (after.Config is not { } config || config.SaysTheSameAs(before.Config))
+        {
+            return;
+        }
+
+        if (config.Pause != before.Config?.Pause)
+        {
+            if (config.Pause is { } pause)
+            {
+                Log.Paused(logger, pause);
+            }
+            else if (before.Config?.Pause is not null)
+            {
+                Log.Resumed(logger, config.Reason);
+            }
+        }
+
+        if (before.Config is null ? !(config.Nodes.IsEmpty && config.Settings.IsEmpty) : !(config with { Pause = null }).SaysTheSameAs(before.Config with { Pause = null }))
+        {
+            Log.ConfigTaken(logger, after.ConfigVersion, config.Reason);
+        }
     }
 
     /// <summary>

@@ -8,10 +8,10 @@ namespace RedisFailover.Monitor.Redis;
 /// Tells which configured node is meant when a replica names its master in another spelling (an IP address for a host name, or the
 /// reverse), so that a replica that follows the right master is left in peace.
 /// </summary>
-/// <param name="nodes">The configured nodes.</param>
+/// <param name="known">The configured nodes.</param>
 /// <param name="time">The source of time.</param>
 /// <param name="lookUp">What resolves a name; null: the system.</param>
-internal sealed class NodeNames(ImmutableArray<NodeAddress> nodes, TimeProvider time, Func<string, CancellationToken, Task<IPAddress[]>>? lookUp = null)
+internal sealed class NodeNames(ImmutableArray<NodeAddress> known, TimeProvider time, Func<string, CancellationToken, Task<IPAddress[]>>? lookUp = null)
 {
     /// <summary>After this a name is looked up again. Who asks meanwhile gets the answer of before: what a node says must not wait for a name server.</summary>
     private static readonly TimeSpan Lifetime = TimeSpan.FromSeconds(30);
@@ -22,9 +22,19 @@ internal sealed class NodeNames(ImmutableArray<NodeAddress> nodes, TimeProvider 
     /// <summary>What the nodes' names resolve to; connections are made by the same.</summary>
     internal HostAddresses Hosts { get; } = new(time, lookUp);
 
+    private ImmutableArray<NodeAddress> _nodes = known;
+
+    /// <summary>The nodes by whose names others are told.</summary>
+    internal ImmutableArray<NodeAddress> Nodes
+    {
+        get => _nodes;
+        set => ImmutableInterlocked.InterlockedExchange(ref _nodes, value);
+    }
+
     /// <summary>The configured node that this address means, or the address itself.</summary>
     internal async ValueTask<NodeAddress> IdentifyAsync(NodeAddress reported, CancellationToken cancellationToken)
     {
+        ImmutableArray<NodeAddress> nodes = _nodes;
         if (nodes.Contains(reported))
         {
             return reported;

@@ -247,7 +247,7 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
     }
 
     /// <summary>Each to the version that was read: a request is taken up once and answered once, whoever leads.</summary>
-    private ZnodeOperation Operation(RequestStep step)
+    internal ZnodeOperation Operation(RequestStep step)
         => step.Answer is { } answer
             ? ZnodeOperation.SetData(
                 paths.Request(step.Request.Id),

@@ -1,0 +1,59 @@
+using System.Collections.Immutable;
+using System.CommandLine;
+
+namespace RedisFailover.Cli.Commands;
+
+/// <summary>nodes add, remove and tag: the cluster's Redis nodes are changed while everything runs.</summary>
+internal static class NodeChangeCommands
+{
+    private static readonly ImmutableSortedDictionary<NodeAddress, NodeTags> NoTags = ImmutableSortedDictionary<NodeAddress, NodeTags>.Empty;
+
+    internal static Command Add()
+    {
+        Argument<string[]> nodes = Several("The nodes to add");
+        Option<string[]> tags = new("--tag") { Description = $"Tags for all of them: {NodeTags.Allowed}", HelpName = "tag" };
+        return ChangeRequest.Create(
+            new Command("add", "Add nodes: the monitors watch them at once, and make them replicas of the master unless they hold other data") { nodes, tags },
+            parsed =>
+            {
+                ImmutableArray<NodeAddress> added = Addresses(parsed.GetValue(nodes)!);
+                NodeTags change = Tags(parsed.GetValue(tags) ?? []);
+                return new ChangeNodes(added, [], change == new NodeTags() ? NoTags : added.Distinct().ToImmutableSortedDictionary(n => n, _ => change));
+            });
+    }
+
+    internal static Command Remove()
+    {
+        Argument<string[]> nodes = Several("The nodes to take out; not the master");
+        return ChangeRequest.Create(
+            new Command("remove", "Take nodes out: nobody watches them any more, and clients leave them") { nodes },
+            parsed => new ChangeNodes([], Addresses(parsed.GetValue(nodes)!), NoTags));
+    }
+
+    internal static Command Tag()
+    {
+        Argument<string> node = new("host:port") { Description = "The node" };
+        Argument<string[]> tags = new("tag") { Description = NodeTags.Allowed, Arity = ArgumentArity.OneOrMore };
+        return ChangeRequest.Create(
+            new Command("tag", "Tag a node: never promoted, never read from, its zone, its place in the order of promotion") { node, tags },
+            parsed => new ChangeNodes([], [], NoTags.Add(Addresses([parsed.GetValue(node)!])[0], Tags(parsed.GetValue(tags)!))));
+    }
+
+    private static Argument<string[]> Several(string description) => new("host:port") { Description = description, Arity = ArgumentArity.OneOrMore };
+
+    private static ImmutableArray<NodeAddress> Addresses(IEnumerable<string> texts) => Given<ImmutableArray<NodeAddress>>(() => [.. texts.Select(NodeAddress.Parse)]);
+
+    private static NodeTags Tags(IEnumerable<string> texts) => Given(() => NodeTags.Parse(texts));
+
+    private static T Given<T>(Func<T> parse)
+    {
+        try
+        {
+            return parse();
+        }
+        catch (FormatException e)
+        {
+            throw new CliException(e.Message, CommandLine.WrongUsage, e);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+using System.Collections.Immutable;
+
+namespace RedisFailover;
+
+/// <summary>Nodes that an operator adds, removes or tags: all of it, or nothing and why.</summary>
+internal static class NodeChanges
+{
+    internal static ConfigRequests.Outcome Apply(ChangeNodes change, string by, ClusterConfig config, Assessment a)
+    {
+        FailoverPolicy policy = a.Policy;
+        // The first change takes over what the monitors' files say.
+        ImmutableArray<ConfiguredNode> before = config.Nodes.IsEmpty
+            ? [.. policy.Nodes.Select(n => new ConfiguredNode(n) { NeverPromote = policy.NeverPromote.Contains(n) })]
+            : config.Nodes;
+        if (change.Remove.Select(n => Unremovable(n, before, a)).FirstOrDefault(why => why is not null) is { } kept)
+        {
+            return ConfigRequests.Outcome.Refused(kept);
+        }
+
+        if (change.Add.FirstOrDefault(n => before.Any(b => b.Node == n)) is { } there)
+        {
+            return ConfigRequests.Outcome.Refused($"{there} is one of the nodes already");
+        }
+
+        ImmutableArray<ConfiguredNode> after = [.. before.Where(n => !change.Remove.Contains(n.Node)), .. change.Add.Distinct().Select(n => new ConfiguredNode(n))];
+        if (change.Tags.Keys.FirstOrDefault(n => after.All(a => a.Node != n)) is { } stranger)
+        {
+            return ConfigRequests.Outcome.Refused($"{stranger} is not one of the nodes: {string.Join(", ", after.Select(n => n.Node))}");
+        }
+
+        after = [.. after.Select(n => change.Tags.TryGetValue(n.Node, out NodeTags? tags) ? tags.On(n) : n)];
+        if (policy.WriteSafety == WriteSafetyMode.Replicated && after.Length < before.Length && policy.WriteQuorum > after.Length - 1)
+        {
+            return ConfigRequests.Outcome.Refused($"write-quorum {policy.WriteQuorum} needs {policy.WriteQuorum + 1} nodes, and {after.Length} would be left");
+        }
+
+        return after.SequenceEqual(before)
+            ? ConfigRequests.Outcome.Nothing("the nodes and their tags are so already")
+            : new ConfigRequests.Outcome(config with { Nodes = after }, HistoryKind.Nodes, Describe(change, by, after, a.View));
+    }
+
+    private static string? Unremovable(NodeAddress node, ImmutableArray<ConfiguredNode> nodes, Assessment a)
+        => nodes.All(n => n.Node != node) ? $"{node} is not one of the nodes: {string.Join(", ", nodes.Select(n => n.Node))}"
+            : node == a.Topology.Master ? $"{node} is the master: let another node take over first (redis-failover switchover), then remove it"
+            : a.Topology.IsChangingMaster ? $"a change of master is under way ({a.Topology.Reason}): ask again when it is done"
+            : nodes.Length == 1 ? $"{node} is the only node"
+            // WAIT would count what nobody watches any more.
+            : a.Policy.WriteSafety == WriteSafetyMode.Replicated && a.View.Node(node) is { IsReplica: true, Info: { } info } && info.MasterAddress == a.Topology.Master
+                ? $"{node} still copies from {a.Topology.Master}, and with write-safety its word counts: stop it, or let it follow nobody (REPLICAOF NO ONE), then remove it"
+            : null;
+
+    private static string Describe(ChangeNodes change, string by, ImmutableArray<ConfiguredNode> after, ClusterView view)
+    {
+        List<string> parts = [];
+        if (!change.Add.IsEmpty)
+        {
+            parts.Add($"added {string.Join(", ", after.Where(n => change.Add.Contains(n.Node)))}");
+        }
+
+        if (!change.Remove.IsEmpty)
+        {
+            parts.Add($"removed {string.Join(", ", change.Remove)}");
+        }
+
+        ImmutableArray<ConfiguredNode> tagged = [.. after.Where(n => change.Tags.ContainsKey(n.Node) && !change.Add.Contains(n.Node))];
+        if (!tagged.IsEmpty)
+        {
+            parts.Add(string.Join(", ", tagged.Select(n => $"{n.Node} is tagged {(n.Tags.Length > 0 ? n.Tags : "with nothing")}")));
+        }
+
+        ImmutableArray<NodeAddress> following = [.. change.Remove.Where(n => view.Node(n) is { IsReplica: true, Info.LinkUp: true })];
+        string left = following.IsEmpty ? "" : $"; nobody watches {string.Join(", ", following)} any more, which goes on copying: stop it, or let it follow nobody (REPLICAOF NO ONE)";
+        return $"nodes changed, as {by} asked: {string.Join("; ", parts)}{left}";
+    }
+}

@@ -1,0 +1,106 @@
+using System.Buffers;
+using System.Collections.Immutable;
+using System.Text.Json;
+
+namespace RedisFailover;
+
+/// <summary>The znode <c>R/config</c>: indented JSON. Fields that are unknown are skipped.</summary>
+public static class ClusterConfigJson
+{
+    private const string What = "The cluster's configuration";
+
+    /// <summary>Reads it; nothing at all is an empty one.</summary>
+    /// <exception cref="FormatException">It is none; the message names the field and what is allowed.</exception>
+    public static ClusterConfig Parse(ReadOnlyMemory<byte> utf8) => utf8.IsEmpty ? ClusterConfig.Empty : Json.Read(utf8, What, Parse);
+
+    private static ClusterConfig Parse(JsonElement root) => new()
+    {
+        Nodes = Nodes(root),
+        Settings = Json.Object(root, "settings", What) is { } settings
+            ? settings.EnumerateObject().ToImmutableSortedDictionary(s => s.Name, s => Json.Text(settings, s.Name, What) ?? "", StringComparer.Ordinal)
+            : ClusterConfig.NoSettings,
+        Pause = Json.Object(root, "pause", What) is { } pause
+            ? new FailoverPause
+            {
+                By = Json.Text(pause, "by", What) ?? "",
+                Note = Json.Text(pause, "note", What) ?? "",
+                Since = Json.Time(pause, "since", What) ?? default,
+                Until = Json.Time(pause, "until", What),
+            }
+            : null,
+        ChangedAt = Json.Time(root, "changedAt", What) ?? default,
+        ChangedBy = Json.Text(root, "changedBy", What) ?? "",
+        Reason = Json.Text(root, "reason", What) ?? "",
+    };
+
+    private static ImmutableArray<ConfiguredNode> Nodes(JsonElement root)
+    {
+        if (Json.Object(root, "nodes", What) is not { } nodes)
+        {
+            return [];
+        }
+
+        ImmutableArray<ConfiguredNode>.Builder entries = ImmutableArray.CreateBuilder<ConfiguredNode>();
+        foreach (JsonProperty node in nodes.EnumerateObject())
+        {
+            NodeAddress address = NodeAddress.TryParse(node.Name, out NodeAddress? named)
+                ? named
+                : throw new FormatException($"{What}: \"nodes\" holds '{Words.Quoted(node.Name)}', which is not host:port.");
+            entries.Add(node.Value.ValueKind == JsonValueKind.Object ? NodeTags.Read(node.Value, What).On(new ConfiguredNode(address))
+                : throw Json.Wrong(What, node.Name, node.Value, "an object"));
+        }
+
+        return entries.DrainToImmutable();
+    }
+
+    /// <summary>Writes it as UTF-8, indented.</summary>
+    public static byte[] Write(ClusterConfig config)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        var buffer = new ArrayBufferWriter<byte>(512);
+        using (var writer = new Utf8JsonWriter(buffer, Json.Indented))
+        {
+            writer.WriteStartObject();
+            if (!config.Nodes.IsEmpty)
+            {
+                writer.WriteStartObject("nodes");
+                foreach (ConfiguredNode node in config.Nodes)
+                {
+                    writer.WriteStartObject(node.Node.ToString());
+                    NodeTags.Write(writer, node);
+                    writer.WriteEndObject();
+                }
+
+                writer.WriteEndObject();
+            }
+
+            if (!config.Settings.IsEmpty)
+            {
+                writer.WriteStartObject("settings");
+                foreach ((string name, string value) in config.Settings)
+                {
+                    writer.WriteString(name, value);
+                }
+
+                writer.WriteEndObject();
+            }
+
+            if (config.Pause is { } pause)
+            {
+                writer.WriteStartObject("pause");
+                writer.WriteString("by", pause.By);
+                writer.WriteString("note", pause.Note);
+                writer.WriteString("since", Json.Iso(pause.Since));
+                writer.WriteString("until", pause.Until is { } until ? Json.Iso(until) : null);
+                writer.WriteEndObject();
+            }
+
+            writer.WriteString("reason", config.Reason);
+            writer.WriteString("changedAt", Json.Iso(config.ChangedAt));
+            writer.WriteString("changedBy", config.ChangedBy);
+            writer.WriteEndObject();
+        }
+
+        return buffer.WrittenSpan.ToArray();
+    }
+}
