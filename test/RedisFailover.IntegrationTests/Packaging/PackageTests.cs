@@ -1,0 +1,112 @@
+using System.Collections.Immutable;
+using System.IO.Compression;
+using NUnit.Framework;
+using RedisFailover.IntegrationTests.Harness;
+
+namespace RedisFailover.IntegrationTests.Packaging;
+
+/// <summary>What somebody gets who takes the packages and has nothing of this repository.</summary>
+[TestFixture]
+public sealed class PackageTests
+{
+    private static readonly string[] Libraries = ["Core", "ZooKeeper", "Client", "Client.Extensions"];
+
+    /// <summary>Everything that a package needs beside our own comes from where this build's came from: no registry is asked.</summary>
+    private static readonly string Packages = Environment.GetEnvironmentVariable("NUGET_PACKAGES")
+        ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");
+
+    private TemporaryDirectory _folder = null!;
+
+    [OneTimeSetUp]
+    public async Task Pack()
+    {
+        _folder = new TemporaryDirectory("packages");
+        foreach (string project in Libraries.Append("Cli"))
+        {
+            string path = Path.Combine(Programs.RepositoryRoot, "src", "RedisFailover." + project);
+            await DotnetAsync("pack", path, "--no-build", "-c", "Release", "-o", _folder.File("feed"), "-v", "quiet");
+        }
+    }
+
+    [OneTimeTearDown]
+    public void Remove() => _folder.Dispose();
+
+    [Test]
+    public void Each_has_its_README_licence_documentation_and_symbols() => Assert.Multiple(() =>
+    {
+        foreach (string package in Libraries.Select(name => "RedisFailover." + name))
+        {
+            string file = Directory.GetFiles(_folder.File("feed"), package + ".*.nupkg")
+                .Single(path => char.IsAsciiDigit(Path.GetFileName(path)[package.Length + 1]));
+            using ZipArchive archive = ZipFile.OpenRead(file);
+            string[] entries = [.. archive.Entries.Select(entry => entry.FullName)];
+            Assert.That(entries, Does.Contain("README.md").And.Contain("LICENSE"), package);
+            Assert.That(entries, Has.Some.EndsWith($"/{package}.dll").And.Some.EndsWith($"/{package}.xml"), package);
+            Assert.That(File.Exists(Path.ChangeExtension(file, "snupkg")), Is.True, package);
+        }
+    });
+
+    [Test]
+    public async Task An_empty_project_that_takes_the_client_runs_the_program_of_its_document()
+    {
+        await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 1, Redis = 2 });
+        await cluster.WaitForAsync("there is a master", topology => topology.Master is not null);
+        string text = await File.ReadAllTextAsync(Path.Combine(Programs.RepositoryRoot, "docs", "client.md"));
+        string program = text.Split("```csharp\n")[1].Split("```")[0]
+            .Replace("127.0.0.1:2181/redis_failover", cluster.ConnectionString, StringComparison.Ordinal);
+        string project = _folder.File("application");
+        Directory.CreateDirectory(project);
+        await File.WriteAllTextAsync(Path.Combine(project, "Program.cs"), program);
+        await File.WriteAllTextAsync(Path.Combine(project, "application.csproj"), """
+            <Project Sdk="Microsoft.NET.Sdk">
+              <PropertyGroup>
+                <OutputType>Exe</OutputType><TargetFramework>net10.0</TargetFramework>
+                <ImplicitUsings>enable</ImplicitUsings><NuGetAudit>false</NuGetAudit>
+              </PropertyGroup>
+              <ItemGroup><PackageReference Include="RedisFailover.Client" Version="*" /></ItemGroup>
+            </Project>
+            """);
+        await WriteSourcesAsync(project);
+
+        await DotnetAsync("build", project, "-c", "Release", "-v", "quiet", "-o", _folder.File("built"));
+        string output = await DotnetAsync(Path.Combine(_folder.File("built"), "application.dll"));
+
+        Assert.That(output, Does.EndWith("hello"));
+    }
+
+    [Test]
+    public async Task The_tool_can_be_installed()
+    {
+        await WriteSourcesAsync(_folder.File("feed"));
+        await DotnetAsync(
+            "tool", "install", "RedisFailover.Cli", "--tool-path", _folder.File("tools"),
+            "--configfile", Path.Combine(_folder.File("feed"), "nuget.config"));
+        await using ChildProcess tool = await ChildProcess.StartAsync(
+            new ChildProcessOptions("redis-failover", Path.Combine(_folder.File("tools"), "redis-failover"), ["--version"]));
+
+        Assert.That(await tool.WaitForExitAsync(), Is.Zero, tool.Tail());
+        Assert.That(tool.Output[^1], Does.StartWith("0.2."));
+    }
+
+    private Task WriteSourcesAsync(string project) => File.WriteAllTextAsync(Path.Combine(project, "nuget.config"), $"""
+        <configuration>
+          <packageSources><clear /><add key="ours" value="{_folder.File("feed")}" /><add key="others" value="{Packages}" /></packageSources>
+          <fallbackPackageFolders><clear /></fallbackPackageFolders>
+        </configuration>
+        """);
+
+    /// <summary>With a package folder of its own: the one of this user must not remember a package of today under its version.</summary>
+    private async Task<string> DotnetAsync(params string[] arguments)
+    {
+        await using ChildProcess process = await ChildProcess.StartAsync(
+            new ChildProcessOptions("dotnet " + arguments[0], Programs.Dotnet, [.. arguments])
+            {
+                Environment = ImmutableDictionary<string, string?>.Empty
+                    .Add("NUGET_PACKAGES", arguments[0] == "pack" ? Packages : _folder.File("restored"))
+                    .Add("DOTNET_EnableDiagnostics", "0").Add("DOTNET_CLI_HOME", _folder.File("home"))
+                    .Add("MSBUILDDISABLENODEREUSE", "1").Add("UseSharedCompilation", "false"),
+            });
+        Assert.That(await process.WaitForExitAsync(), Is.Zero, process.Tail(60));
+        return string.Join('\n', process.Output);
+    }
+}
