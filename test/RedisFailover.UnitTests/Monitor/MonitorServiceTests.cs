@@ -1,3 +1,4 @@
+using System.Collections;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using NUnit.Framework;
@@ -17,7 +18,8 @@ public sealed class MonitorServiceTests
         var log = new RecordedLog();
         using var lifetime = new Lifetime();
         using var service = new MonitorService(
-            new MonitorOptions { Nodes = [new NodeAddress("127.0.0.1", 1)], ZooKeeper = ZooKeeperConnectionString.Parse("127.0.0.1:1"), Id = "m1" }, log, new NoTimers(), lifetime);
+            OptionSources.Read(["--nodes", "127.0.0.1:1", "--zkservers", "127.0.0.1:1", "--id", "m1"], new Hashtable(), out _)!,
+            log, new NoTimers(), lifetime);
 
         await service.StartAsync(CancellationToken.None);
         await service.ExecuteTask!.WaitAsync(TimeSpan.FromSeconds(30));

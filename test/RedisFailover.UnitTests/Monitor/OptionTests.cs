@@ -29,11 +29,27 @@ public sealed class OptionTests
             Assert.That(options.StableTime, Is.EqualTo(TimeSpan.FromSeconds(30)));
             Assert.That(options.FailoverInterval, Is.EqualTo(TimeSpan.Zero));
             Assert.That(options.MaxLag, Is.EqualTo(64 << 20));
+            Assert.That(options.Lease, Is.EqualTo(TimeSpan.FromMilliseconds(500)));
+            Assert.That(options.BusyTimeout, Is.EqualTo(TimeSpan.FromSeconds(15)));
+            Assert.That(options.MaxReplicaStaleness, Is.EqualTo(TimeSpan.FromSeconds(10)));
+            Assert.That(options.MonitorAbsence, Is.EqualTo(TimeSpan.FromHours(24)));
+            Assert.That(options.Policy.RegistrationWait, Is.EqualTo(TimeSpan.FromSeconds(8)));
             Assert.That(options.NeverPromote, Is.Empty);
             Assert.That(options.Http, Is.Null);
             Assert.That(options.Password, Is.Null);
         });
     }
+
+    [TestCase("500", 500)]
+    [TestCase("500ms", 500)]
+    [TestCase("1.5s", 1500)]
+    [TestCase("0.5m", 30_000)]
+    public void A_time_is_given_with_its_unit_or_in_milliseconds(string text, int millis)
+        => Assert.That(Read([.. Least, "--probe-timeout", text]).ProbeTimeout.TotalMilliseconds, Is.EqualTo(millis));
+
+    [Test]
+    public void The_default_of_the_lease_is_no_longer_than_half_of_a_short_session()
+        => Assert.That(Read([.. Least, "--session-timeout", "600ms"]).Lease.TotalMilliseconds, Is.EqualTo(300));
 
     [Test]
     public void What_the_decider_goes_by_is_what_was_set()
@@ -107,13 +123,16 @@ public sealed class OptionTests
     [TestCase("allowed: each node once", "--nodes", "a:1,A:1", "--zkservers", "z")]
     [TestCase("at least one", "--nodes", ",", "--zkservers", "z")]
     [TestCase("--zkservers (from the command line)", "--nodes", "a:1", "--zkservers", "z:0")]
-    [TestCase("--max-failures (from the command line): '0' is not allowed; allowed: a whole number from 1 to 100", "--nodes", "a:1", "--zkservers", "z", "--max-failures", "0")]
-    [TestCase("--probe-timeout (from the command line): '1s' is not allowed; allowed: milliseconds", "--nodes", "a:1", "--zkservers", "z", "--probe-timeout", "1s")]
+    [TestCase("--max-failures (from the command line): '0' is not allowed; allowed: a whole number, 1 to 100", "--nodes", "a:1", "--zkservers", "z", "--max-failures", "0")]
+    [TestCase("--probe-timeout (from the command line): '1d' is not allowed; allowed: 10ms to 60s, as 500ms, 2s, 5m or 24h; a bare number is milliseconds",
+        "--nodes", "a:1", "--zkservers", "z", "--probe-timeout", "1d")]
+    [TestCase("--lease (from the command line): '3s' is not allowed; allowed: at most half of session-timeout (4000 ms)",
+        "--nodes", "a:1", "--zkservers", "z", "--lease", "3s")]
     [TestCase("allowed: majority, consensus, single", "--nodes", "a:1", "--zkservers", "z", "--node-strategy", "dictator")]
     [TestCase("allowed: majority, consensus, single", "--nodes", "a:1", "--zkservers", "z", "--node-strategy", "1")]
     [TestCase("'c:3' is not allowed; allowed: nodes of --nodes: a:1,b:2", "--nodes", "a:1,b:2", "--zkservers", "z", "--never-promote", "a:1,c:3")]
-    [TestCase("--max-lag (from the command line): '-1' is not allowed; allowed: bytes, a whole number from 0 to 1099511627776", "--nodes", "a:1", "--zkservers", "z", "--max-lag", "-1")]
-    [TestCase("--misconf-timeout (from the command line): '3600001' is not allowed; allowed: milliseconds, a whole number from 0 to 3600000", "--nodes", "a:1", "--zkservers", "z", "--misconf-timeout", "3600001")]
+    [TestCase("--max-lag (from the command line): '-1' is not allowed; allowed: a whole number, 0 to 1099511627776 bytes", "--nodes", "a:1", "--zkservers", "z", "--max-lag", "-1")]
+    [TestCase("--misconf-timeout (from the command line): '3600001' is not allowed; allowed: 0s to 1h, as 500ms", "--nodes", "a:1", "--zkservers", "z", "--misconf-timeout", "3600001")]
     [TestCase("an absolute path", "--nodes", "a:1", "--zkservers", "z", "--znode-path", "redis")]
     [TestCase("http://address:port", "--nodes", "a:1", "--zkservers", "z", "--http", "9400")]
     [TestCase("a readable file", "--nodes", "a:1", "--zkservers", "z", "--password-file", "/nowhere/at/all")]
@@ -156,6 +175,7 @@ public sealed class OptionTests
     [TestCase("[]", "a JSON object")]
     [TestCase("{\"max-failure\":3}", "'max-failure' in")]
     [TestCase("{\"config\":\"other.json\"}", "'config' in")]
+    [TestCase("{\"max-failures\":3,\"maxFailures\":4}", "max-failures stands there twice; allowed: once")]
     [TestCase("{\"max-failures\":true}", "allowed: a string, a number or a list")]
     public void So_is_a_wrong_file(string content, string word)
     {

@@ -1,0 +1,64 @@
+using RedisFailover.ZooKeeper;
+
+namespace RedisFailover.Monitor.Options;
+
+/// <summary>Settings that are texts of a form of their own.</summary>
+internal static class SettingTexts
+{
+    internal const string PathAllowed = "an absolute path such as /redis_failover, of letters, digits and _ - . /";
+
+    internal const string HttpAllowed = "http://address:port, such as http://127.0.0.1:9400";
+
+    internal const string IdAllowed = "1 to 100 letters, digits and _ - .";
+
+    internal static ZooKeeperConnectionString Servers(GivenOption given)
+    {
+        try
+        {
+            var servers = ZooKeeperConnectionString.Parse(given.Value);
+            return servers.Chroot.Length == 0
+                ? servers
+                : throw given.Wrong("host[:port], separated by commas; the path goes into --znode-path");
+        }
+        catch (FormatException e)
+        {
+            throw new OptionException($"--{given.Name} (from {given.Source}): {e.Message}");
+        }
+    }
+
+    internal static string Path(GivenOption given)
+        => given.Value.Length > 1 && given.Value[0] == '/' && given.Value[^1] != '/'
+            && !given.Value.Contains("//", StringComparison.Ordinal)
+            && given.Value.All(c => IsOfName(c) || c == '/')
+            && !given.Value.Split('/').Any(part => part is "." or "..")
+                ? given.Value
+                : throw given.Wrong(PathAllowed);
+
+    internal static string Id(GivenOption given)
+        => given.Value.Length is > 0 and <= 100 && given.Value.All(IsOfName) && given.Value.Trim('.').Length > 0
+            ? given.Value
+            : throw given.Wrong(IdAllowed);
+
+    internal static string FirstLine(GivenOption given)
+    {
+        try
+        {
+            return File.ReadAllText(given.Value).TrimEnd('\r', '\n') is { Length: > 0 } text
+                ? text
+                : throw given.Wrong("a file that holds the password; this one is empty");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw given.Wrong($"a readable file ({e.Message})");
+        }
+    }
+
+    internal static string? OrNull(GivenOption given) => given.Value.Length > 0 ? given.Value : null;
+
+    internal static Uri Http(GivenOption given)
+        => Uri.TryCreate(given.Value, UriKind.Absolute, out Uri? uri) && uri.Scheme == "http" && uri.PathAndQuery == "/"
+            ? uri
+            : throw given.Wrong(HttpAllowed);
+
+    private static bool IsOfName(char c) => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.';
+}
