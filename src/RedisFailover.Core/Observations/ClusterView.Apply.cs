@@ -257,7 +257,10 @@ public sealed partial record ClusterView
         };
     }
 
-    /// <summary>After the znode was removed. If the watch has told since of a wish, that may be the next one: then the watch has the last word.</summary>
+    /// <summary>
+    /// After the znode was removed. If the watch has told since of a wish, that may be the next one: then the watch has the last
+    /// word.
+    /// </summary>
     private ClusterView WithoutWish(TimeSpan at) => WishHeard ? this : Asked(this with { ManualFailover = null }, at);
 
     private ClusterView Published(PublishConfig publication, ActionFinished finished)

@@ -20,13 +20,20 @@ public sealed partial record ClusterView
     /// <summary>Since when ZooKeeper cannot be reached from here; null while it can.</summary>
     public TimeSpan? ZooKeeperLostAt { get; init; }
 
-    /// <summary>Whether <see cref="Topology"/> and <see cref="Version"/> are what the znode holds, as far as this leader can know.</summary>
+    /// <summary>
+    /// Whether <see cref="Topology"/> and <see cref="Version"/> are what the znode holds, as far as this leader can know.
+    /// </summary>
     public bool TopologyKnown { get; init; }
 
-    /// <summary>Whether <see cref="Topology"/> is this leader's own: it has read the znode since its election, and written all that came after.</summary>
+    /// <summary>
+    /// Whether <see cref="Topology"/> is this leader's own: it has read the znode since its election, and written all that came
+    /// after.
+    /// </summary>
     public bool TopologyIsOurs { get; init; }
 
-    /// <summary>The publication of which it is not known whether it took place, and what is said to have failed; null when there is none.</summary>
+    /// <summary>
+    /// The publication of which it is not known whether it took place, and what is said to have failed; null when there is none.
+    /// </summary>
     public (Topology Next, string Failure)? Unacknowledged { get; init; }
 
     /// <summary>The last readable content of <c>R/nodes</c>; null when there never was one.</summary>
@@ -86,10 +93,15 @@ public sealed partial record ClusterView
     /// <summary>The change of master under way; null when there is none.</summary>
     public MasterChangeProgress? Progress { get; init; }
 
-    /// <summary>The old master of a switchover that has just taken place, until it follows the new one: its clients need not be cut off.</summary>
+    /// <summary>
+    /// The old master of a switchover that has just taken place, until it follows the new one: its clients need not be cut off.
+    /// </summary>
     public NodeAddress? HandedOver { get; init; }
 
-    /// <summary>What the old master of a switchover that was given up has to be told, now that the znode says that it goes on; null when that is done.</summary>
+    /// <summary>
+    /// What the old master of a switchover that was given up has to be told, now that the znode says that it goes on; null when
+    /// that is done.
+    /// </summary>
     public ResumeWrites? Resumption { get; init; }
 
     /// <summary>When this monitor became leader.</summary>
@@ -118,7 +130,8 @@ public sealed partial record ClusterView
     public int LiveMonitors => OtherMonitors.Count + 1;
 
     /// <summary>
-    /// The other monitors that were here under the lead before and are not, with the time at which they were seen to be gone. After an outage
+    /// The other monitors that were here under the lead before and are not, with the time at which they were seen to be gone. After
+    /// an outage
     /// of ZooKeeper one monitor is back before the others. For a session time-out from its election a leader counts each of them as one
     /// that has no opinion, so that it is no majority by itself.
     /// </summary>

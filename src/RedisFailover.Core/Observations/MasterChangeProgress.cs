@@ -15,7 +15,10 @@ public sealed record MasterChangeProgress(TimeSpan StartedAt, TimeSpan LostAt, b
     /// <summary>The monitor that it was taken over from; null where there is none, or its name is not known.</summary>
     public string? BegunBy { get; init; }
 
-    /// <summary>The epoch in which it was taken over from another, who may have promoted a node in it; null for one that this monitor began itself.</summary>
+    /// <summary>
+    /// The epoch in which it was taken over from another, who may have promoted a node in it; null for one that this monitor
+    /// began itself.
+    /// </summary>
     public long? InheritedEpoch { get; init; }
 
     /// <summary>
@@ -33,7 +36,10 @@ public sealed record MasterChangeProgress(TimeSpan StartedAt, TimeSpan LostAt, b
     /// <summary>Whether the old master may still hold its writes, for the pause that it was told.</summary>
     public bool HoldsWrites { get; init; }
 
-    /// <summary>When the last promotion began: till then the replicas were detached and heard, nodes that hang waited for, and offsets caught up.</summary>
+    /// <summary>
+    /// When the last promotion began: till then the replicas were detached and heard, nodes that hang waited for, and offsets
+    /// caught up.
+    /// </summary>
     public TimeSpan? ChosenAt { get; init; }
 
     /// <summary>The node that this monitor promoted; null before.</summary>

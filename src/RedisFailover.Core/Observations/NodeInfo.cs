@@ -97,6 +97,74 @@ public sealed record NodeInfo
     /// </summary>
     public bool PausesWritesAlone => !System.Version.TryParse(Version, out System.Version? version) || version >= new System.Version(6, 2);
 
+    /// <summary>Which server it is; "redis" where it does not say.</summary>
+    public ServerSoftware Software { get; init; } = new("redis", "");
+
+    /// <summary>redis_mode: "standalone", "cluster" or "sentinel".</summary>
+    public string Mode { get; init; } = "standalone";
+
+    /// <summary>Of a master: every replica that is connected to it, those that are still being copied to as well.</summary>
+    public ImmutableArray<ReplicaLink> Replicas { get; init; } = [];
+
+    /// <summary>Whether it keeps an append-only file (aof_enabled).</summary>
+    public bool AppendsOnly { get; init; }
+
+    /// <summary>Its save points ("save"), empty where it saves no RDB by itself; null when they are not known.</summary>
+    public string? SavePoints { get; init; }
+
+    /// <summary>Whether a restart brings data back from its disk; null when that is not known.</summary>
+    public bool? Persists => AppendsOnly ? true : SavePoints is { } points ? points.Length > 0 : null;
+
+    /// <summary>
+    /// When its last RDB was written, or when it started (rdb_last_save_time), by its own clock; null when it does not say.
+    /// </summary>
+    public DateTimeOffset? LastSave { get; init; }
+
+    /// <summary>
+    /// For how long at most it still waits for its replicas before it ends (Redis 7, shutdown_in_milliseconds); null: it runs on.
+    /// </summary>
+    public TimeSpan? ShutsDownIn { get; init; }
+
+    /// <summary>Whether it hands its role over by Redis' own FAILOVER command at present (master_failover_state).</summary>
+    public bool HandsOverItself { get; init; }
+
+    /// <summary>Of a replica without a link: for how long it has had none; null when it never had one, or has one.</summary>
+    public TimeSpan? LinkDownFor { get; init; }
+
+    /// <summary>
+    /// Of a replica without a link: what it is at (ROLE's word): "connect", "connecting", "handshake" or "sync". Empty when it is
+    /// not known.
+    /// </summary>
+    public string LinkState { get; init; } = "";
+
+    /// <summary>
+    /// Of a replica without a link: whether it would present a password to a master (masterauth is set); null when it is not
+    /// known.
+    /// </summary>
+    public bool? HasMasterPassword { get; init; }
+
+    /// <summary>Whether it asks its clients, replicas among them, for a password; null when it is not known.</summary>
+    public bool? AsksForPassword { get; init; }
+
+    /// <summary>The full copies that it has begun to send as a master since it was started (sync_full).</summary>
+    public long FullCopies { get; init; }
+
+    /// <summary>Of a master with min-replicas-to-write: the replicas in step at present; null when it does not say.</summary>
+    public int? GoodReplicas { get; init; }
+
+    /// <summary>
+    /// Why it could not write its role into its configuration file, in its own words; null when it could or was not asked to.
+    /// </summary>
+    public string? RoleNotKept { get; init; }
+
+    /// <summary>What the monitors' user may not do there, as far as that is known.</summary>
+    public NodeRights MissingRights { get; init; }
+
+    /// <summary>
+    /// Whoever else manages it: other clusters' monitors, Sentinels. As of the last time that its connections were listed.
+    /// </summary>
+    public ImmutableArray<Controller> Controllers { get; init; } = [];
+
     /// <summary>The identity that a topology records when this node is its master.</summary>
     public MasterIdentity Identity => new(RunId, ReplicationId, PreviousReplicationId, Offset, Keys > 0)
     {
@@ -141,7 +209,7 @@ public sealed record NodeInfo
     {
         ArgumentNullException.ThrowIfNull(info);
         var fields = new Dictionary<string, string>(StringComparer.Ordinal);
-        ImmutableArray<NodeAddress>.Builder attached = ImmutableArray.CreateBuilder<NodeAddress>();
+        ImmutableArray<ReplicaLink>.Builder replicas = ImmutableArray.CreateBuilder<ReplicaLink>();
         long keys = 0;
         foreach (ReadOnlySpan<char> line in info.AsSpan().EnumerateLines())
         {
@@ -158,9 +226,9 @@ public sealed record NodeInfo
             }
             else if (name.StartsWith("slave") && int.TryParse(name[5..], NumberStyles.None, CultureInfo.InvariantCulture, out _))
             {
-                if (AttachedOf(line[(colon + 1)..]) is { } replica)
+                if (ReplicaLink.Parse(line[(colon + 1)..]) is { } replica)
                 {
-                    attached.Add(replica);
+                    replicas.Add(replica);
                 }
             }
             else if (IsWanted(name))
@@ -198,8 +266,24 @@ public sealed record NodeInfo
             SaveFailed = fields.GetValueOrDefault("rdb_last_bgsave_status") == "err",
             AppendFailed = fields.GetValueOrDefault("aof_last_write_status") == "err" && Whole("aof_enabled", 0) != 0,
             ConnectedReplicas = (int)Whole("connected_slaves", 0),
-            Attached = attached.ToImmutable(),
+            Replicas = replicas.ToImmutable(),
+            Attached = [.. replicas.Where(r => r.IsOnline).Select(r => r.Replica)],
             Version = fields.GetValueOrDefault("redis_version", ""),
+            Software = fields.TryGetValue("valkey_version", out string? valkey)
+                ? new ServerSoftware("valkey", valkey)
+                : new ServerSoftware("redis", fields.GetValueOrDefault("redis_version", "")),
+            Mode = fields.GetValueOrDefault("redis_mode", "standalone"),
+            AppendsOnly = Whole("aof_enabled", 0) != 0,
+            LastSave = Whole("rdb_last_save_time", 0) is > 0 and < 100_000_000_000 and var saved
+                ? DateTimeOffset.FromUnixTimeSeconds(saved)
+                : null,
+            ShutsDownIn = Whole("shutdown_in_milliseconds", -1) is >= 0 and var left ? TimeSpan.FromMilliseconds(left) : null,
+            HandsOverItself = fields.TryGetValue("master_failover_state", out string? handover) && handover != "no-failover",
+            LinkDownFor = Whole("master_link_down_since_seconds", -1) is >= 0 and < int.MaxValue and var down
+                ? TimeSpan.FromSeconds(down)
+                : null,
+            FullCopies = Whole("sync_full", 0),
+            GoodReplicas = Whole("min_slaves_good_slaves", -1) is >= 0 and var good ? (int)good : null,
         };
 
         string Required(string field)
@@ -214,34 +298,9 @@ public sealed record NodeInfo
     }
 
     private static bool IsWanted(ReadOnlySpan<char> name) => name is "role" or "run_id" or "redis_version" or "loading"
-        or "rdb_last_bgsave_status" or "aof_enabled" or "aof_last_write_status"
+        or "rdb_last_bgsave_status" or "aof_enabled" or "aof_last_write_status" or "redis_mode" or "valkey_version"
+        or "rdb_last_save_time" or "shutdown_in_milliseconds" or "sync_full" or "min_slaves_good_slaves"
         or "connected_slaves" or "second_repl_offset" || name.StartsWith("master_") || name.StartsWith("slave_");
-
-    /// <summary>"ip=127.0.0.1,port=7002,state=online,offset=12,lag=0"; null for one that is still being copied to.</summary>
-    private static NodeAddress? AttachedOf(ReadOnlySpan<char> replica)
-    {
-        string host = "";
-        int port = 0;
-        bool online = false;
-        foreach (Range part in replica.Split(','))
-        {
-            ReadOnlySpan<char> setting = replica[part].Trim();
-            if (setting.StartsWith("ip="))
-            {
-                host = setting[3..].ToString().ToLowerInvariant();
-            }
-            else if (setting.StartsWith("port="))
-            {
-                _ = int.TryParse(setting[5..], NumberStyles.None, CultureInfo.InvariantCulture, out port);
-            }
-            else if (setting is "state=online")
-            {
-                online = true;
-            }
-        }
-
-        return online && host.Length > 0 && port > 0 ? new NodeAddress(host, port) : null;
-    }
 
     private static long KeysOf(ReadOnlySpan<char> keyspace)
     {

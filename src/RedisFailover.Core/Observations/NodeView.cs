@@ -47,6 +47,27 @@ public sealed record NodeView(NodeAddress Address)
     /// <summary>Since when it has said that it refuses writes (MISCONF); null when it does not.</summary>
     public TimeSpan? RefusesWritesSince { get; init; }
 
+    /// <summary>Since when it has answered nothing but BUSY; null when it does not.</summary>
+    public TimeSpan? BusySince { get; init; }
+
+    /// <summary>Of a replica that is to follow somebody: since when it has had no link to its master; null when it has one.</summary>
+    public TimeSpan? LinkDownSince { get; init; }
+
+    /// <summary>
+    /// Of a master: full copies that it began one after the other, with less than <see cref="CopiesApart"/> between two; 0 for
+    /// none.
+    /// </summary>
+    public long FullCopiesInARow { get; init; }
+
+    /// <summary>When the first of <see cref="FullCopiesInARow"/> was seen; null for none.</summary>
+    public TimeSpan? FullCopiesSince { get; init; }
+
+    /// <summary>When the last of <see cref="FullCopiesInARow"/> was seen; null for none.</summary>
+    public TimeSpan? LastFullCopyAt { get; init; }
+
+    /// <summary>Full copies that begin further apart than this have nothing to do with each other.</summary>
+    public static readonly TimeSpan CopiesApart = TimeSpan.FromSeconds(30);
+
     /// <summary>How the last probe failed; null after an answer.</summary>
     public Evidence? Evidence { get; init; }
 
@@ -92,6 +113,7 @@ public sealed record NodeView(NodeAddress Address)
         GoneSince = null,
         AnsweredAt = at,
         LoadingSince = null,
+        BusySince = null,
         Evidence = null,
         Detail = "",
         Latency = latency,
@@ -100,7 +122,7 @@ public sealed record NodeView(NodeAddress Address)
     /// <summary>
     /// Takes what it said over, unless something that was asked for later is known already: answers can overtake each other.
     /// </summary>
-    internal NodeView Informed(NodeInfo info, TimeSpan asked) => asked < InfoAsked ? this : this with
+    internal NodeView Informed(NodeInfo info, TimeSpan asked) => asked < InfoAsked ? this : (this with
     {
         Info = info,
         InfoAsked = asked,
@@ -110,7 +132,23 @@ public sealed record NodeView(NodeAddress Address)
         WasPromoted = info.Role == NodeRole.Master && Info is { } former && former.RunId == info.RunId
             && (WasPromoted || former.Role == NodeRole.Replica),
         RefusesWritesSince = info.RefusesWrites ? RefusesWritesSince ?? asked : null,
-    };
+        LinkDownSince = info is not { Role: NodeRole.Replica, LinkUp: false } || info.IsDetached ? null
+            : Info is { } then && then.MasterAddress == info.MasterAddress && LinkDownSince is { } since ? since
+            : asked - (info.LinkDownFor ?? TimeSpan.Zero),
+    }).Copying(Info, asked);
+
+    /// <summary>Counts the full copies that the node has begun since it was asked before.</summary>
+    private NodeView Copying(NodeInfo? before, TimeSpan asked)
+    {
+        long begun = before is null || before.RunId != Info!.RunId ? 0 : Info.FullCopies - before.FullCopies;
+        return begun > 0
+            ? LastFullCopyAt is { } last && asked - last < CopiesApart
+                ? this with { FullCopiesInARow = FullCopiesInARow + begun, LastFullCopyAt = asked }
+                : this with { FullCopiesInARow = begun, FullCopiesSince = asked, LastFullCopyAt = asked }
+            : LastFullCopyAt is { } over && asked - over >= CopiesApart
+                ? this with { FullCopiesInARow = 0, FullCopiesSince = null, LastFullCopyAt = null }
+                : this;
+    }
 
     internal NodeView Failed(NodeFailed failure, FailoverPolicy policy)
     {
@@ -124,6 +162,23 @@ public sealed record NodeView(NodeAddress Address)
                 FailingSince = null,
                 GoneSince = null,
                 LoadingSince = null,
+                BusySince = null,
+                Evidence = failure.Evidence,
+                Detail = failure.Detail,
+            };
+        }
+
+        if (failure.Evidence == RedisFailover.Evidence.Busy)
+        {
+            // It lives and keeps what it has; when it serves again nobody knows: time decides, not the number of probes.
+            return this with
+            {
+                Failures = 0,
+                FailingSince = null,
+                GoneSince = null,
+                LastFailedAt = failure.At,
+                LoadingSince = null,
+                BusySince = BusySince ?? failure.At,
                 Evidence = failure.Evidence,
                 Detail = failure.Detail,
             };
@@ -160,8 +215,9 @@ public sealed record NodeView(NodeAddress Address)
             FailingSince = FailingSince ?? failure.At,
             GoneSince = GoneSince ?? (failure.Evidence == RedisFailover.Evidence.Silent ? AnsweredAt : null) ?? failure.At,
             LastFailedAt = failure.At,
-            // Silence may be a part of the loading.
+            // Silence may be a part of the loading, or of being busy.
             LoadingSince = failure.Evidence == RedisFailover.Evidence.Silent ? LoadingSince : null,
+            BusySince = failure.Evidence == RedisFailover.Evidence.Silent ? BusySince : null,
             Evidence = failure.Evidence,
             Detail = failure.Detail,
             Condition = failures >= policy.MaxFailures ? NodeCondition.Unavailable : Condition,

@@ -31,6 +31,9 @@ public enum Evidence
     /// Proves nothing about the node.
     /// </summary>
     Local,
+
+    /// <summary>It lives, but a script or module keeps it busy (BUSY), and it serves nobody.</summary>
+    Busy,
 }
 
 /// <summary>

@@ -20,7 +20,6 @@ internal sealed class ActionExecutor(
     ChannelWriter<Observation> observations,
     MonotonicClock clock,
     ILogger logger,
-    string root,
     FaultPoint? faultPoint = null,
     ConfigStore? config = null)
 {
@@ -188,7 +187,7 @@ internal sealed class ActionExecutor(
     private async Task<ActionFinished> OnNodeAsync(FailoverAction action, Leadership leadership, CancellationToken cancellationToken)
     {
         ActionFinished finished = await _commands.RunAsync(
-            action, FormerLeaders.Name(root, leadership.Term), () => leadership.Lease.IsHeld, cancellationToken);
+            action, leadership.Term, () => leadership.Lease.IsHeld, cancellationToken);
         if (finished.Failure is null && action is Demote { Record: { } record })
         {
             _ = store.RecordAsync(leadership, record, cancellationToken);

@@ -31,6 +31,7 @@ internal sealed class MonitorService : BackgroundService
     private readonly Channel<Observation> _observations = Channel.CreateUnbounded<Observation>(new UnboundedChannelOptions { SingleReader = true });
     private readonly ConcurrentDictionary<NodeAddress, NodeProber> _probers = new();
     private readonly ZnodePaths _paths;
+    private readonly string _candidate;
     private TimeSpan? _outageSince;
     private long _turnsSeen;
     private volatile Coordinator? _coordinator;
@@ -45,6 +46,7 @@ internal sealed class MonitorService : BackgroundService
         _logger = loggers.CreateLogger("RedisFailover.Monitor");
         _clock = new MonotonicClock(time);
         _paths = new ZnodePaths(options.ZnodePath);
+        _candidate = $"{options.Id}/{Guid.NewGuid():N}";
     }
 
     /// <summary>This build's version.</summary>
@@ -129,7 +131,7 @@ internal sealed class MonitorService : BackgroundService
         var config = new ConfigStore(zooKeeper, _paths, _options.Id, _clock, _ => null);
         using var inbox = new RequestInbox(zooKeeper, _paths, _observations.Writer, _clock);
         var executor = new ActionExecutor(
-            _probers, store, inbox, abstention, _observations.Writer, _clock, _logger, _options.ZnodePath, _faultPoint, config);
+            _probers, store, inbox, abstention, _observations.Writer, _clock, _logger, _faultPoint, config);
         var transitions = new Transitions(_logger, _options.Id);
         var problems = new ProblemKeeper(_options.Id, policy, _clock, _logger);
         var problemStore = new ProblemStore(zooKeeper, _paths, problems, _clock, _logger);
@@ -146,9 +148,11 @@ internal sealed class MonitorService : BackgroundService
         var names = new NodeNames(policy.Nodes, _clock.Provider);
         var credentials = new RedisCredentials(_options.Username, _options.Password);
         var fault = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var clients = new ClientNames(_options.ZnodePath, _options.Id, _candidate);
         void Watch(NodeAddress node)
         {
-            var prober = new NodeProber(node, credentials, policy, names, _observations.Writer, _clock, () => registry.IsLeading);
+            var prober = new NodeProber(
+                node, credentials, policy, names, _observations.Writer, _clock, clients, () => registry.IsLeading);
             _probers[node] = prober;
             _ = prober.Running.ContinueWith(
                 t => fault.TrySetException(t.Exception!.InnerExceptions),
@@ -251,7 +255,7 @@ internal sealed class MonitorService : BackgroundService
         {
             LeaderPath = _paths.Leader,
             TermPath = _paths.Term,
-            CandidateId = $"{_options.Id}/{Guid.NewGuid():N}",
+            CandidateId = _candidate,
             LeaderData = LeaderData,
             Admission = registry.EnteredAsync,
         });

@@ -4,6 +4,7 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using System.Text.RegularExpressions;
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using RedisFailover.Monitor.Redis;
@@ -15,8 +16,11 @@ namespace RedisFailover.Monitor.Hosting;
 /// the commands to a node and its loss through a prober, on a loopback socket; and throws the outcome away: .NET compiles code when
 /// it first runs, and that shall not be in the middle of the first real failover.
 /// </summary>
-internal static class Rehearsal
+internal static partial class Rehearsal
 {
+    [GeneratedRegex(@"\*\d+\r\n")]
+    private static partial Regex CommandStart();
+
     /// <summary>How long the whole play may take; what is not played then is compiled when it is needed.</summary>
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(2);
 
@@ -55,7 +59,7 @@ internal static class Rehearsal
             var commands = new NodeCommands(new ConcurrentDictionary<NodeAddress, NodeProber> { [node] = prober }, clock);
             foreach (FailoverAction action in (FailoverAction[])[new Inspect(node), new Detach(node), new Promote(node), new Demote(node, node, CutsClients: true)])
             {
-                if ((await commands.RunAsync(action, "rehearsal:1", () => true, cancellationToken)).Failure is null)
+                if ((await commands.RunAsync(action, 1, () => true, cancellationToken)).Failure is null)
                 {
                     played.Add(action.GetType().Name);
                 }
@@ -83,7 +87,7 @@ internal static class Rehearsal
         {
             // Commands are short and come whole over loopback: each begins with its number of words.
             var answers = new StringBuilder();
-            foreach (string command in Encoding.ASCII.GetString(buffer, 0, received).Split('*', StringSplitOptions.RemoveEmptyEntries))
+            foreach (string command in CommandStart().Split(Encoding.ASCII.GetString(buffer, 0, received)).Skip(1))
             {
                 role = command.Contains("NO\r\n", StringComparison.Ordinal) ? "role:master\r\n"
                     : command.Contains("REPLICAOF", StringComparison.Ordinal) ? "role:slave\r\nmaster_host:127.0.0.1\r\nmaster_port:1\r\n"

@@ -229,7 +229,7 @@ internal sealed class Transitions(ILogger logger, string id)
         {
             Log.NodeOnline(logger, after.Address, Role(info), info.Keys, info.Offset, info.Version);
         }
-        else if (after.Evidence == Evidence.Loading && before.Evidence != Evidence.Loading)
+        else if (after.Evidence is Evidence.Loading or Evidence.Busy && before.Evidence != after.Evidence)
         {
             Log.NodeFails(logger, after.Address, after.Detail);
         }

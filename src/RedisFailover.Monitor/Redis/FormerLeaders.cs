@@ -1,6 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
-using System.Text;
 
 namespace RedisFailover.Monitor.Redis;
 
@@ -11,50 +9,38 @@ namespace RedisFailover.Monitor.Redis;
 /// </summary>
 internal static class FormerLeaders
 {
-    private const string Prefix = "redis-failover-leader:";
-
     /// <summary>With more clients than this their list is too long to ask for, and the lease has to do.</summary>
     private const int MostClients = 10_000;
 
-    /// <summary>The name of the connections of the leader of a term, told apart by the cluster's root znode.</summary>
-    internal static string Name(string root, int term)
-        => string.Create(CultureInfo.InvariantCulture, $"{Prefix}{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(root)))[..8]}:{term}");
-
-    /// <summary>Names this connection, and ends those of the same cluster's other leaders. What the node does not allow is left undone.</summary>
+    /// <summary>
+    /// Names this connection, and ends those of the same cluster's other leaders. What the node does not allow is left undone.
+    /// </summary>
     /// <exception cref="IOException">The connection ended.</exception>
-    internal static async Task EndAsync(RedisConnection connection, string name)
+    internal static async Task EndAsync(RedisConnection connection, ClientNames names, int term)
     {
+        string name = names.Leader(term);
         Task<RespValue> named = connection.SendAsync("CLIENT", "SETNAME", name);
-        RespValue clients = await connection.SendAsync("INFO", "clients");
+        string? list = await ListAsync(connection, MostClients);
         await named;
-        if (clients.IsError || Count(clients.Text) is not ({ } count and <= MostClients))
+        if (list is not null)
         {
-            return;
+            await Task.WhenAll(names.FormerLeaders(list, name).Select(id => connection.SendAsync("CLIENT", "KILL", "ID", id)));
+        }
+    }
+
+    /// <summary>The reply to CLIENT LIST; null where the node does not allow it, or has more clients than given.</summary>
+    /// <exception cref="IOException">The connection ended.</exception>
+    internal static async Task<string?> ListAsync(RedisConnection connection, int most)
+    {
+        RespValue clients = await connection.SendAsync("INFO", "clients");
+        if (clients.IsError || Count(clients.Text) is not { } count || count > most)
+        {
+            return null;
         }
 
         RespValue list = await connection.SendAsync("CLIENT", "LIST");
-        if (!list.IsError)
-        {
-            await Task.WhenAll(Others(list.Text ?? "", name).Select(id => connection.SendAsync("CLIENT", "KILL", "ID", id)));
-        }
+        return list.IsError ? null : list.Text;
     }
-
-    /// <summary>The ids of the connections of this cluster's leaders of other terms, in the reply to CLIENT LIST.</summary>
-    internal static IEnumerable<string> Others(string list, string name)
-    {
-        string ofThisCluster = name[..(name.LastIndexOf(':') + 1)];
-        foreach (string line in list.Split('\n'))
-        {
-            string[] fields = line.Split(' ');
-            string? who = Value(fields, "name=");
-            if (who is not null && who != name && who.StartsWith(ofThisCluster, StringComparison.Ordinal) && Value(fields, "id=") is { } id)
-            {
-                yield return id;
-            }
-        }
-    }
-
-    private static string? Value(string[] fields, string key) => fields.FirstOrDefault(f => f.StartsWith(key, StringComparison.Ordinal))?[key.Length..];
 
     private static int? Count(string? info)
         => info?.Split('\n').FirstOrDefault(l => l.StartsWith("connected_clients:", StringComparison.Ordinal)) is { } line

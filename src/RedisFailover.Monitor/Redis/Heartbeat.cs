@@ -8,13 +8,23 @@ namespace RedisFailover.Monitor.Redis;
 /// seen by it, and a closed connection at once.
 /// </summary>
 internal sealed class Heartbeat(
-    NodeAddress node, RedisConnection connection, WhatNodeSays said, FailoverPolicy policy, ChannelWriter<Observation> observations, MonotonicClock clock)
+    NodeAddress node, RedisConnection connection, NodeInfoReader said, FailoverPolicy policy, ChannelWriter<Observation> observations,
+    MonotonicClock clock, Func<bool>? isLeading = null)
 {
     private static readonly TimeSpan InfoInterval = TimeSpan.FromSeconds(1);
 
-    private volatile bool _isLoading;
+    /// <summary>What INFO leaves out changes when an operator changes it.</summary>
+    private static readonly TimeSpan LearnInterval = TimeSpan.FromSeconds(10);
 
-    /// <summary>Beats until the connection ends, the node is silent for too long, or says what makes watching it useless; returns which.</summary>
+    /// <summary>What is sent between two INFO.</summary>
+    private string[] _ping = ["PING"];
+
+    /// <summary>It is loading, or busy: what it has afterwards is asked at once, before that it is not back.</summary>
+    private volatile bool _isOccupied;
+
+    /// <summary>
+    /// Beats until the connection ends, the node is silent for too long, or says what makes watching it useless; returns which.
+    /// </summary>
     internal async Task<(Evidence Evidence, string Detail)> RunAsync(CancellationToken cancellationToken)
     {
         TaskCompletionSource<(Evidence, string)> fault = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -23,15 +33,21 @@ internal sealed class Heartbeat(
         TimeSpan nextBeat = clock.Now;
         TimeSpan silenceBegins = clock.At(connection.LastReply);
         int missed = 0;
-        _ = said.LearnSettingsAsync(connection);
+        Task learning = said.LearnAsync(connection, listsClients: true);
+        TimeSpan nextLearn = clock.Now + LearnInterval;
         while (true)
         {
             TimeSpan now = clock.Now;
             if (now >= nextBeat)
             {
-                // What it has when it has loaded is asked at once: before that it is not back.
-                bool info = now >= nextInfo || _isLoading;
-                _ = BeatOnceAsync(info, fault, cancellationToken);
+                bool info = now >= nextInfo || _isOccupied;
+                _ = BeatOnceAsync(info, learning, fault, cancellationToken);
+                if (now >= nextLearn)
+                {
+                    _ = said.LearnAsync(connection, listsClients: isLeading?.Invoke() == true);
+                    nextLearn = now + LearnInterval;
+                }
+
                 nextInfo = info ? now + InfoInterval : nextInfo;
                 nextBeat = now + interval;
             }
@@ -77,46 +93,39 @@ internal sealed class Heartbeat(
         }
     }
 
-    private async Task BeatOnceAsync(bool askInfo, TaskCompletionSource<(Evidence, string)> fault, CancellationToken cancellationToken)
+    private async Task BeatOnceAsync(
+        bool askInfo, Task learning, TaskCompletionSource<(Evidence, string)> fault, CancellationToken cancellationToken)
     {
         TimeSpan asked = clock.Now;
         try
         {
-            Task minReplicas = askInfo ? said.LearnMinReplicasAsync(connection) : Task.CompletedTask;
-            RespValue reply = await connection.SendAsync(askInfo ? "INFO" : "PING");
-            await minReplicas;
-
-            TimeSpan now = clock.Now;
-            _isLoading = reply.IsErrorOf("LOADING");
-            if (_isLoading)
+            Task beside = askInfo ? said.LearnBesideInfoAsync(connection) : Task.CompletedTask;
+            RespValue reply = await connection.SendAsync(askInfo ? ["INFO"] : _ping);
+            TimeSpan latency = clock.Now - asked;
+            // What it says is told together with what was asked on the new connection: whether it is to be left alone, for one.
+            await beside;
+            await learning;
+            if (reply.IsErrorOf("LOADING"))
             {
-                observations.TryWrite(new NodeFailed(now, node, Evidence.Loading, "it is loading its data set"));
+                IsOccupied(Evidence.Loading, "it is loading its data set");
             }
-            else if (reply.IsErrorOf("NOAUTH") || reply.IsErrorOf("NOPERM") || reply.IsErrorOf("WRONGPASS"))
+            else if (reply.IsErrorOf("BUSY "))
+            {
+                IsOccupied(Evidence.Busy, "it is busy with a script or module and serves nobody (BUSY)");
+            }
+            else if (reply.IsErrorOf("NOAUTH") || reply.IsErrorOf("WRONGPASS") || (askInfo && reply.IsErrorOf("NOPERM")))
             {
                 fault.TrySetResult((Evidence.Denied, $"it refuses our credentials ({reply.Text})"));
             }
-            else if (askInfo && reply.IsError)
+            else if (askInfo)
             {
-                fault.TrySetResult((Evidence.Nonsense, $"it refuses INFO ({reply.Text})"));
-            }
-            else if (askInfo && await said.ReadAsync(reply, cancellationToken) is var info)
-            {
-                if (info.SaveFailed)
-                {
-                    // An operator helps himself by CONFIG SET; it is looked at as long as it matters.
-                    _ = said.LearnSettingsAsync(connection);
-                }
-
-                _isLoading = info.Loading;
-                observations.TryWrite(info.Loading
-                    ? new NodeFailed(now, node, Evidence.Loading, "it is loading its data set")
-                    : new NodeAnswered(now, asked, node, info, now - asked));
+                await InformAsync(reply, asked, latency, fault, cancellationToken);
             }
             else
             {
                 // Any other answer, an error too (MISCONF, a renamed PING), comes from a process that lives.
-                observations.TryWrite(new NodeBeat(now, node, now - asked));
+                _ping = reply.IsErrorOf("NOPERM") ? ["INFO", "server"] : _ping;
+                observations.TryWrite(new NodeBeat(clock.Now, node, latency));
             }
         }
         catch (IOException)
@@ -131,5 +140,37 @@ internal sealed class Heartbeat(
         {
             // The monitor stops.
         }
+    }
+
+    private async Task InformAsync(
+        RespValue reply, TimeSpan asked, TimeSpan latency, TaskCompletionSource<(Evidence, string)> fault, CancellationToken cancellationToken)
+    {
+        if (reply.IsError)
+        {
+            fault.TrySetResult((Evidence.Nonsense, $"it refuses INFO ({reply.Text})"));
+            return;
+        }
+
+        NodeInfo info = await said.ReadAsync(reply, cancellationToken);
+        if (info.Loading)
+        {
+            IsOccupied(Evidence.Loading, "it is loading its data set");
+            return;
+        }
+
+        if (info.SaveFailed || _isOccupied)
+        {
+            // An operator helps himself by CONFIG SET; it is looked at as long as it matters. While it was occupied it did not say.
+            _ = said.LearnSettingsAsync(connection);
+        }
+
+        _isOccupied = false;
+        observations.TryWrite(new NodeAnswered(clock.Now, asked, node, info, latency));
+    }
+
+    private void IsOccupied(Evidence evidence, string detail)
+    {
+        _isOccupied = true;
+        observations.TryWrite(new NodeFailed(clock.Now, node, evidence, detail));
     }
 }

@@ -18,13 +18,13 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
     /// cut off there. What can be sent at once is sent before this returns.
     /// </summary>
     /// <param name="action">The action.</param>
-    /// <param name="leader">The name of the leader's connections (<see cref="FormerLeaders.Name"/>).</param>
+    /// <param name="term">The term of the leader: former ones are cut off at the node (<see cref="FormerLeaders"/>).</param>
     /// <param name="mayAct">Whether the leader still leads: asked just before anything is sent.</param>
     /// <param name="cancellationToken">Stops the waiting.</param>
     /// <exception cref="IOException">There is no connection, or it ended: whether the commands were carried out is not known.</exception>
     /// <exception cref="TimeoutException">No answer in time: whether the commands were carried out is not known.</exception>
     /// <exception cref="ArgumentOutOfRangeException">It is no such action.</exception>
-    internal async Task<ActionFinished> RunAsync(FailoverAction action, string leader, Func<bool> mayAct, CancellationToken cancellationToken)
+    internal async Task<ActionFinished> RunAsync(FailoverAction action, int term, Func<bool> mayAct, CancellationToken cancellationToken)
     {
         TimeSpan begun = clock.Now;
         NodeLane.Turn turn = _lanes.GetOrAdd(action.On!, _ => new NodeLane()).Enter(action);
@@ -32,7 +32,7 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
         try
         {
             // Those that wait for the same fail together, and not one time-out after the other.
-            if (mayAct() && Prober(action.On!).EndFormerLeaders(leader, cancellationToken) is { } ending)
+            if (mayAct() && Prober(action.On!).EndFormerLeaders(term, cancellationToken) is { } ending)
             {
                 await ending;
             }
@@ -42,7 +42,7 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
                 await turn.Comes;
             }
 
-            while (mayAct() && Prober(action.On!).EndFormerLeaders(leader, cancellationToken) is { } anew)
+            while (mayAct() && Prober(action.On!).EndFormerLeaders(term, cancellationToken) is { } anew)
             {
                 await anew;
             }
@@ -76,7 +76,7 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
     {
         Inspect inspect => InspectAsync(inspect, cancellationToken),
         Promote promote => PromoteAsync(promote, mayAct, cancellationToken),
-        Detach => CommandAsync(action, [ReplicaOf(NodeInfo.Nowhere)], info => info.IsDetached ? null : "it still follows its master", cancellationToken),
+        Detach => CommandAsync(action, [ReplicaOf(action.On!, NodeInfo.Nowhere)], info => info.IsDetached ? null : "it still follows its master", cancellationToken),
         Follow follow => FollowAsync(follow, follow.Master, mayAct, cancellationToken),
         Demote demote => DemoteAsync(demote, mayAct, cancellationToken),
         PauseWrites { HoldsAll: true } pause => WritePause.PauseAllAsync(pause, Prober(pause.Node), clock, cancellationToken),
@@ -94,7 +94,7 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
 
     private async Task<ActionFinished> PromoteAsync(Promote promote, Func<bool> mayAct, CancellationToken cancellationToken)
     {
-        ImmutableArray<string[]> commands = [["REPLICAOF", "NO", "ONE"]];
+        ImmutableArray<string[]> commands = [[Prober(promote.Node).ReplicaOf, "NO", "ONE"]];
         // Where CONFIG is not allowed it is promoted all the same; it may refuse writes then until its replicas have come.
         commands = promote.MinReplicas is { } count ? commands.Insert(0, WritePause.SetMinReplicas(count)) : commands;
         ActionFinished finished = await CommandAsync(
@@ -105,7 +105,7 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
 
     private async Task<ActionFinished> FollowAsync(FailoverAction action, NodeAddress master, Func<bool> mayAct, CancellationToken cancellationToken)
     {
-        ActionFinished finished = await CommandAsync(action, [ReplicaOf(master)], IsReplica, cancellationToken);
+        ActionFinished finished = await CommandAsync(action, [ReplicaOf(action.On!, master)], IsReplica, cancellationToken);
         Remember(action.On!, finished, mayAct);
         return finished;
     }
@@ -113,7 +113,7 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
     private async Task<ActionFinished> DemoteAsync(Demote demote, Func<bool> mayAct, CancellationToken cancellationToken)
     {
         // Replica first, then the pause is lifted and the clients are cut off: none of them can write in between.
-        ImmutableArray<string[]> commands = [ReplicaOf(demote.Master), ["CLIENT", "UNPAUSE"]];
+        ImmutableArray<string[]> commands = [ReplicaOf(demote.Node, demote.Master), ["CLIENT", "UNPAUSE"]];
         commands = demote.MinReplicas is { } count ? commands.Add(WritePause.SetMinReplicas(count)) : commands;
         ActionFinished finished = await CommandAsync(demote, commands, IsReplica, cancellationToken);
         if (finished.Failure is null && demote.CutsClients && mayAct())
@@ -150,15 +150,18 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
 
     private static string? IsReplica(NodeInfo info) => info.Role == NodeRole.Replica ? null : "it still says that it is a master";
 
-    private static string[] ReplicaOf(NodeAddress master) => ["REPLICAOF", master.Host, master.Port.ToString(CultureInfo.InvariantCulture)];
+    private string[] ReplicaOf(NodeAddress node, NodeAddress master)
+        => [Prober(node).ReplicaOf, master.Host, master.Port.ToString(CultureInfo.InvariantCulture)];
 
-    /// <summary>So that a node which restarts has the role that it had: best effort, a node without a configuration file has none.</summary>
+    /// <summary>
+    /// So that a node which restarts has the role that it had: best effort, a node without a configuration file has none.
+    /// </summary>
     private void Remember(NodeAddress node, ActionFinished finished, Func<bool> mayAct)
     {
         // The answer may have been read long after it was sent: by a monitor that was frozen meanwhile.
         if (finished.Failure is null && mayAct())
         {
-            Prober(node).Forget("CONFIG", "REWRITE");
+            Prober(node).KeepRole();
         }
     }
 

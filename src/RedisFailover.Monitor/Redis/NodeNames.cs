@@ -13,7 +13,10 @@ namespace RedisFailover.Monitor.Redis;
 /// <param name="lookUp">What resolves a name; null: the system.</param>
 internal sealed class NodeNames(ImmutableArray<NodeAddress> known, TimeProvider time, Func<string, CancellationToken, Task<IPAddress[]>>? lookUp = null)
 {
-    /// <summary>After this a name is looked up again. Who asks meanwhile gets the answer of before: what a node says must not wait for a name server.</summary>
+    /// <summary>
+    /// After this a name is looked up again. Who asks meanwhile gets the answer of before: what a node says must not wait for a
+    /// name server.
+    /// </summary>
     private static readonly TimeSpan Lifetime = TimeSpan.FromSeconds(30);
 
     /// <summary>For so long a name that was never resolved is waited for.</summary>

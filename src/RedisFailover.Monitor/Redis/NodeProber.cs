@@ -11,16 +11,18 @@ namespace RedisFailover.Monitor.Redis;
 internal sealed class NodeProber : IAsyncDisposable
 {
     /// <summary>
-    /// How long a monitor that does not lead waits before it looks again at a node that closed its connection. The leader judges a node that is
+    /// How long a monitor that does not lead waits before it looks again at a node that closed its connection. The leader judges a
+    /// node that is
     /// gone without the others' votes, and they would take the processor time that it needs, where they share a machine.
     /// </summary>
     private static readonly TimeSpan LeaderFirst = TimeSpan.FromMilliseconds(25);
 
     /// <summary>
-    /// How long a node that closes new connections counts as one that lives and has none left, after it has said so: not every refusal can be
+    /// How long a node that closes new connections counts as one that lives and refuses them, after it has said so: not every
+    /// refusal can be
     /// read before the connection is gone.
     /// </summary>
-    private static readonly TimeSpan IsFull = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan Refuses = TimeSpan.FromSeconds(10);
 
     /// <summary>What is amiss on this machine does not mend itself in milliseconds.</summary>
     private static readonly TimeSpan OurFault = TimeSpan.FromMilliseconds(100);
@@ -30,7 +32,8 @@ internal sealed class NodeProber : IAsyncDisposable
     private readonly NodeAddress _node;
     private readonly RedisCredentials _credentials;
     private readonly FailoverPolicy _policy;
-    private readonly WhatNodeSays _said;
+    private readonly NodeInfoReader _said;
+    private readonly ClientNames _clients;
     private readonly TcpDialer _dialer;
     private readonly ChannelWriter<Observation> _observations;
     private readonly MonotonicClock _clock;
@@ -39,16 +42,17 @@ internal sealed class NodeProber : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _running;
     private RedisConnection? _connection;
-    private (RedisConnection Connection, string Leader, Task Ending)? _fence;
+    private (RedisConnection Connection, int Term, Task Ending)? _fence;
 
     internal NodeProber(
-        NodeAddress node, RedisCredentials credentials, FailoverPolicy policy, NodeNames names, ChannelWriter<Observation> observations, MonotonicClock clock,
-        Func<bool>? isLeading = null)
+        NodeAddress node, RedisCredentials credentials, FailoverPolicy policy, NodeNames names, ChannelWriter<Observation> observations,
+        MonotonicClock clock, ClientNames? clients = null, Func<bool>? isLeading = null)
     {
         _node = node;
         _credentials = credentials;
         _policy = policy;
-        _said = new WhatNodeSays(policy, names);
+        _clients = clients ?? new ClientNames(ZnodePaths.DefaultRoot, "", "");
+        _said = new NodeInfoReader(policy, names, _clients);
         _dialer = new TcpDialer(names.Hosts, clock.Provider);
         _observations = observations;
         _clock = clock;
@@ -70,34 +74,38 @@ internal sealed class NodeProber : IAsyncDisposable
     {
         RedisConnection connection = Volatile.Read(ref _connection) ?? throw new IOException($"there is no connection to {_node}");
         TimeSpan asked = _clock.Now;
-        Task<RespValue>[] sent = [.. commands.Select(c => connection.SendAsync(c)), connection.SendAsync("INFO")];
-        RespValue[] replies = await Task.WhenAll(sent).WaitAsync(_policy.ProbeTimeout, _clock.Provider, cancellationToken);
+        RespValue[] replies = await connection.SendAllAsync([.. commands, ["INFO"]])
+            .WaitAsync(_policy.ProbeTimeout, _clock.Provider, cancellationToken);
         RespValue info = replies[^1];
         return (replies[..^1], info.IsError ? null : await _said.ReadAsync(info, cancellationToken), asked);
     }
 
     /// <summary>
-    /// Makes sure, once for each connection and term, that no former leader's connection to this node is left (<see cref="FormerLeaders"/>).
+    /// Makes sure, once for each connection and term, that no former leader's connection to this node is left (<see
+    /// cref="FormerLeaders"/>).
     /// Returns null where that is so already.
     /// </summary>
     /// <exception cref="IOException">There is no connection, or it ended.</exception>
-    internal Task? EndFormerLeaders(string leader, CancellationToken cancellationToken)
+    internal Task? EndFormerLeaders(int term, CancellationToken cancellationToken)
     {
         RedisConnection connection = Volatile.Read(ref _connection) ?? throw new IOException($"there is no connection to {_node}");
         lock (_gate)
         {
-            if (_fence is { } fence && fence.Connection == connection && fence.Leader == leader
+            if (_fence is { } fence && fence.Connection == connection && fence.Term == term
                 && (!fence.Ending.IsCompleted || fence.Ending.IsCompletedSuccessfully))
             {
                 return fence.Ending.IsCompletedSuccessfully ? null : fence.Ending;
             }
 
-            Task ending = FormerLeaders.EndAsync(connection, leader)
+            Task ending = FormerLeaders.EndAsync(connection, _clients, term)
                 .WaitAsync(_policy.ProbeTimeout, _clock.Provider, cancellationToken);
-            _fence = (connection, leader, ending);
+            _fence = (connection, term, ending);
             return ending;
         }
     }
+
+    /// <summary>"REPLICAOF", or "SLAVEOF" where only that may be used.</summary>
+    internal string ReplicaOf => _said.ReplicaOf;
 
     /// <summary>What min-replicas-to-write and min-replicas-max-lag have just been set to.</summary>
     internal void Learned(MinReplicas set) => _said.Learned(set);
@@ -109,13 +117,14 @@ internal sealed class NodeProber : IAsyncDisposable
     internal async Task<(RespValue[] Replies, NodeInfo? Info)> TransactionAsync(IReadOnlyList<string[]> commands, CancellationToken cancellationToken)
     {
         RedisConnection connection = Volatile.Read(ref _connection) ?? throw new IOException($"there is no connection to {_node}");
-        Task<RespValue>[] sent = [.. commands.Select(c => connection.SendAsync(c))];
-        RespValue[] replies = await Task.WhenAll(sent).WaitAsync(_policy.ProbeTimeout, _clock.Provider, cancellationToken);
+        RespValue[] replies = await connection.SendAllAsync(commands).WaitAsync(_policy.ProbeTimeout, _clock.Provider, cancellationToken);
         return (replies, replies[^1] is { Kind: RespKind.Array, Items: [.., { Kind: RespKind.String } info] } ? await _said.ReadAsync(info, cancellationToken) : null);
     }
 
     /// <summary>Asks for INFO now and reports the answer.</summary>
-    /// <exception cref="IOException">As <see cref="CommandAsync"/>; or INFO is refused: to ask again at once would be of no use.</exception>
+    /// <exception cref="IOException">
+    /// As <see cref="CommandAsync"/>; or INFO is refused: to ask again at once would be of no use.
+    /// </exception>
     internal async Task InspectAsync(CancellationToken cancellationToken)
     {
         (_, NodeInfo? info, TimeSpan asked) = await CommandAsync([], cancellationToken);
@@ -133,8 +142,31 @@ internal sealed class NodeProber : IAsyncDisposable
         }
     }
 
-    /// <summary>Sends a command whose reply is of no interest, such as CONFIG REWRITE where there is no file.</summary>
+    /// <summary>Sends a command whose reply is of no interest.</summary>
     internal void Forget(params ReadOnlySpan<string> command) => _ = Volatile.Read(ref _connection)?.SendAsync(command);
+
+    /// <summary>
+    /// CONFIG REWRITE, so that a node which restarts has the role that it had. Nobody waits for it; what it says is carried on.
+    /// </summary>
+    internal void KeepRole()
+    {
+        if (Volatile.Read(ref _connection) is { } connection)
+        {
+            _ = KeepAsync(connection);
+        }
+
+        async Task KeepAsync(RedisConnection connection)
+        {
+            try
+            {
+                _said.LearnedRewrite(await connection.SendAsync("CONFIG", "REWRITE"));
+            }
+            catch (IOException)
+            {
+                // Whether it was written is not known.
+            }
+        }
+    }
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
@@ -147,19 +179,21 @@ internal sealed class NodeProber : IAsyncDisposable
     private async Task RunAsync(CancellationToken cancellationToken)
     {
         int refusals = 0;
-        TimeSpan fullUntil = TimeSpan.MinValue;
+        (TimeSpan Until, string Detail) refusal = (TimeSpan.MinValue, "");
         try
         {
             while (true)
             {
                 TimeSpan begun = _clock.Now;
                 (Evidence evidence, string detail) = await SessionAsync(cancellationToken);
-                bool saysFull = detail.Contains("max number of clients", StringComparison.Ordinal);
-                if (saysFull || (evidence == Evidence.Closed && begun < fullUntil && _clock.Now - begun < _policy.ProbeTimeout))
+                if (evidence == Evidence.Denied)
+                {
+                    refusal = (_clock.Now + Refuses, detail);
+                }
+                else if (evidence == Evidence.Closed && begun < refusal.Until && _clock.Now - begun < _policy.ProbeTimeout)
                 {
                     // It serves those who are connected: wrong credentials are no more of a reason to replace it.
-                    fullUntil = saysFull ? _clock.Now + IsFull : fullUntil;
-                    (evidence, detail) = (Evidence.Denied, "it takes no more connections (maxclients), so that the monitors cannot watch it");
+                    (evidence, detail) = (Evidence.Denied, refusal.Detail);
                 }
 
                 bool counted = evidence is not (Evidence.Silent or Evidence.Loading);
@@ -228,7 +262,9 @@ internal sealed class NodeProber : IAsyncDisposable
             Volatile.Write(ref _connection, connection);
             try
             {
-                return await new Heartbeat(_node, connection, _said, _policy, _observations, _clock).RunAsync(cancellationToken);
+                _ = connection.SendAsync("CLIENT", "SETNAME", _clients.Monitor);
+                var heartbeat = new Heartbeat(_node, connection, _said, _policy, _observations, _clock, _isLeading);
+                return await heartbeat.RunAsync(cancellationToken);
             }
             finally
             {
@@ -240,10 +276,13 @@ internal sealed class NodeProber : IAsyncDisposable
     /// <summary>Null when the node accepts our credentials or does not answer at all, which the heartbeat will tell.</summary>
     private async Task<(Evidence Evidence, string Detail)?> LogInAsync(RedisConnection connection, string[] login, CancellationToken cancellationToken)
     {
+        // Whether it asks replicas for a password as well.
+        Task<RespValue> before = connection.SendAsync("PING");
         Task<RespValue> reply = connection.SendAsync(login);
         try
         {
             RespValue value = await reply.WaitAsync(_policy.ProbeTimeout, _clock.Provider, cancellationToken);
+            _said.LearnedPassword((await before).IsErrorOf("NOAUTH"));
             // Redis without a password says so; that is no reason not to watch it.
             return value.IsError && !value.Text!.Contains("without any password", StringComparison.Ordinal)
                 && !value.Text.Contains("no password is set", StringComparison.Ordinal)
@@ -266,6 +305,8 @@ internal sealed class NodeProber : IAsyncDisposable
     /// <summary>What the end of a connection tells.</summary>
     internal static (Evidence Evidence, string Detail) End(Exception reason) => reason switch
     {
+        RedisRefusedException => (Evidence.Denied, reason.Message),
+        IOException { InnerException: RedisRefusedException refused } => (Evidence.Denied, refused.Message),
         RedisProtocolException => (Evidence.Nonsense, reason.Message),
         IOException { InnerException: RedisProtocolException protocol } => (Evidence.Nonsense, protocol.Message),
         _ => (Evidence.Closed, "connection closed by the node"),

@@ -46,6 +46,12 @@ internal sealed class RedisConnection : IAsyncDisposable
             return (null, dialed);
         }
 
+        return (Over(socket, time), dialed);
+    }
+
+    /// <summary>A connection over a socket that is connected.</summary>
+    internal static RedisConnection Over(Socket socket, TimeProvider time)
+    {
         // A send must never wait: see SendAsync.
         socket.Blocking = false;
         // What was not delivered when it is closed must never be: delivered by a late retransmission, a command would undo
@@ -53,23 +59,51 @@ internal sealed class RedisConnection : IAsyncDisposable
         socket.LingerState = new LingerOption(true, 0);
         var connection = new RedisConnection(socket, time);
         connection._reading = connection.ReadAsync();
-        return (connection, dialed);
+        return connection;
     }
 
     /// <summary>Sends a command; the reply, errors included, is the result.</summary>
     /// <exception cref="IOException">The connection ended before the reply: the command may have been carried out.</exception>
     internal Task<RespValue> SendAsync(params ReadOnlySpan<string> command)
     {
-        byte[] bytes = Encode(command);
+        var buffer = new ArrayBufferWriter<byte>(128);
+        Encode(command, buffer);
         var reply = new TaskCompletionSource<RespValue>(TaskCreationOptions.RunContinuationsAsynchronously);
+        return Send(buffer.WrittenSpan, [reply]) is { } ended ? Task.FromException<RespValue>(ended) : reply.Task;
+    }
+
+    /// <summary>Sends commands in one go: nobody else's command comes between them.</summary>
+    /// <exception cref="IOException">As <see cref="SendAsync"/>.</exception>
+    internal Task<RespValue[]> SendAllAsync(IReadOnlyList<string[]> commands)
+    {
+        var buffer = new ArrayBufferWriter<byte>(512);
+        foreach (string[] command in commands)
+        {
+            Encode(command, buffer);
+        }
+
+        TaskCompletionSource<RespValue>[] replies =
+            [.. commands.Select(_ => new TaskCompletionSource<RespValue>(TaskCreationOptions.RunContinuationsAsynchronously))];
+        return Send(buffer.WrittenSpan, replies) is { } ended
+            ? Task.FromException<RespValue[]>(ended)
+            : Task.WhenAll(replies.Select(r => r.Task));
+    }
+
+    /// <summary>Sends, and has the replies given to those who wait; returns why nothing could be sent, or null.</summary>
+    private IOException? Send(ReadOnlySpan<byte> bytes, ReadOnlySpan<TaskCompletionSource<RespValue>> replies)
+    {
         lock (_gate)
         {
             if (_end is { } end)
             {
-                return Task.FromException<RespValue>(new IOException(end.Message, end));
+                return new IOException(end.Message, end);
             }
 
-            _pending.Enqueue(reply);
+            foreach (TaskCompletionSource<RespValue> reply in replies)
+            {
+                _pending.Enqueue(reply);
+            }
+
             try
             {
                 // The socket's buffer takes these few bytes at once. Where it does not, the node has not read for long and is as
@@ -86,7 +120,7 @@ internal sealed class RedisConnection : IAsyncDisposable
             }
         }
 
-        return reply.Task;
+        return null;
     }
 
     /// <inheritdoc/>
@@ -100,17 +134,14 @@ internal sealed class RedisConnection : IAsyncDisposable
         await _reading;
     }
 
-    private static byte[] Encode(ReadOnlySpan<string> command)
+    private static void Encode(ReadOnlySpan<string> command, ArrayBufferWriter<byte> buffer)
     {
-        var buffer = new ArrayBufferWriter<byte>(128);
         Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"*{command.Length}\r\n"), buffer);
         foreach (string word in command)
         {
             Encoding.UTF8.GetBytes(
                 string.Create(CultureInfo.InvariantCulture, $"${Encoding.UTF8.GetByteCount(word)}\r\n{word}\r\n"), buffer);
         }
-
-        return buffer.WrittenSpan.ToArray();
     }
 
     private async Task ReadAsync()
@@ -148,7 +179,7 @@ internal sealed class RedisConnection : IAsyncDisposable
                 }
             }
         }
-        catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException or RedisProtocolException)
+        catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException or RedisProtocolException or RedisRefusedException)
         {
             lock (_gate)
             {
@@ -160,16 +191,19 @@ internal sealed class RedisConnection : IAsyncDisposable
     private void Complete(RespValue value)
     {
         Volatile.Write(ref _lastReply, _time.GetTimestamp());
-        if (value.IsErrorOf("ERR") && value.Text!.Contains("max number of clients", StringComparison.Ordinal))
-        {
-            // Said to the connection as such, before it is closed, and no answer to what may have been asked already.
-            throw new RedisProtocolException(value.Text);
-        }
-
         TaskCompletionSource<RespValue>? reply;
         lock (_gate)
         {
             _pending.TryDequeue(out reply);
+        }
+
+        if (value.IsErrorOf("DENIED") || (value.IsErrorOf("ERR") && value.Text!.Contains("max number of clients", StringComparison.Ordinal))
+            || (reply is null && value.IsError))
+        {
+            // Said to the connection as such, before it is closed, and no answer to what may have been asked already.
+            var refusal = new RedisRefusedException(value.Text!);
+            reply?.TrySetException(new IOException(refusal.Message, refusal));
+            throw refusal;
         }
 
         if (reply is null)
@@ -196,5 +230,25 @@ internal sealed class RedisConnection : IAsyncDisposable
         }
 
         _closed.TrySetResult(reason);
+    }
+}
+
+/// <summary>The node refuses the connection as such, and says why.</summary>
+/// <param name="said">Its error.</param>
+internal sealed class RedisRefusedException(string said) : Exception(Describe(said))
+{
+    private const int Longest = 200;
+
+    /// <summary>Its first sentence: Redis adds a page of advice to some.</summary>
+    private static string Describe(string said)
+    {
+        if (said.Contains("max number of clients", StringComparison.Ordinal))
+        {
+            return "it takes no more connections (maxclients), so that the monitors cannot watch it";
+        }
+
+        int end = said.IndexOf(". ", StringComparison.Ordinal);
+        string sentence = end < 0 ? said : said[..end];
+        return $"it refuses the connection: {(sentence.Length > Longest ? sentence[..Longest] : sentence)}";
     }
 }

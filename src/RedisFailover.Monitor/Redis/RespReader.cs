@@ -61,8 +61,17 @@ internal static class RespReader
             case (byte)'*':
                 return TryReadArray(ref reader, Length(rest, MaxItems), depth, ref value);
             default:
-                throw new RedisProtocolException(string.Create(CultureInfo.InvariantCulture, $"a reply that begins with the byte {kind}"));
+                throw new RedisProtocolException(Unknown(line, kind));
         }
+    }
+
+    /// <summary>What was said instead, where people can read it: a web server or a proxy is known by its words.</summary>
+    private static string Unknown(ReadOnlySequence<byte> line, byte kind)
+    {
+        string text = Encoding.UTF8.GetString(line.Slice(0, Math.Min(line.Length, 60)));
+        return text.All(c => c is >= ' ' and <= '~')
+            ? $"it says '{text}'"
+            : string.Create(CultureInfo.InvariantCulture, $"a reply that begins with the byte {kind}");
     }
 
     private static bool TryReadBulk(ref SequenceReader<byte> reader, int length, ref RespValue value)

@@ -98,4 +98,76 @@ public sealed class NodeInfoTests
     [TestCase("run_id:x\nrole:slave\nslave_repl_offset:many", "slave_repl_offset:many")]
     public void Nonsense_is_refused_with_a_word(string info, string word)
         => Assert.That(() => NodeInfo.Parse(info), Throws.TypeOf<FormatException>().With.Message.Contains(word));
+
+    [Test]
+    public void What_else_INFO_tells_is_read()
+    {
+        NodeInfo info = NodeInfo.Parse("""
+            redis_version:7.2.4
+            server_name:valkey
+            valkey_version:8.0.1
+            redis_mode:cluster
+            run_id:x
+            shutdown_in_milliseconds:8200
+            rdb_last_save_time:1700000000
+            aof_enabled:1
+            sync_full:7
+            role:master
+            connected_slaves:2
+            slave0:ip=10.0.0.2,port=6379,state=online,offset=42,lag=0
+            slave1:ip=10.0.0.3,port=6379,state=wait_bgsave,offset=0,lag=0
+            min_slaves_good_slaves:1
+            master_failover_state:waiting-for-sync
+            """);
+        Assert.Multiple(() =>
+        {
+            Assert.That((info.Software, info.Mode), Is.EqualTo((new ServerSoftware("valkey", "8.0.1"), "cluster")));
+            Assert.That((info.ShutsDownIn, info.HandsOverItself), Is.EqualTo(((TimeSpan?)TimeSpan.FromMilliseconds(8200), true)));
+            Assert.That((info.LastSave, info.Persists), Is.EqualTo(((DateTimeOffset?)DateTimeOffset.FromUnixTimeSeconds(1700000000), (bool?)true)));
+            Assert.That((info.FullCopies, info.GoodReplicas), Is.EqualTo((7L, (int?)1)));
+            Assert.That(info.Replicas.Select(r => (r.Replica.Port, r.State, r.Offset)), Is.EqualTo(new[] { (6379, "online", 42L), (6379, "wait_bgsave", 0L) }));
+            Assert.That(info.Attached, Is.EqualTo(new[] { new NodeAddress("10.0.0.2", 6379) }));
+        });
+    }
+
+    [TestCase("redis", "7.0.15", "redis", "7.4.1", ExpectedResult = false)]
+    [TestCase("redis", "7.0.15", "valkey", "8.0.1", ExpectedResult = false)]
+    [TestCase("redis", "7.4.1", "redis", "7.0.15", ExpectedResult = true)]
+    [TestCase("redis", "5.0.14", "redis", "6.2.16", ExpectedResult = true)]
+    [TestCase("redis", "8.0-m01", "redis", "7.4.1", ExpectedResult = true)]
+    [TestCase("redis", "7.4.1", "valkey", "9.0.0", ExpectedResult = false)]
+    [TestCase("redis", "", "redis", "7.4.1", ExpectedResult = true)]
+    public bool Which_full_copies_a_server_can_load_is_known(string name, string version, string otherName, string otherVersion)
+        => new ServerSoftware(name, version).CanRead(new ServerSoftware(otherName, otherVersion));
+
+    [Test]
+    public void The_least_rights_are_those_of_the_list()
+    {
+        Assert.That(NodeRight.MinimalAcl(new Version(7, 0)), Is.EqualTo(
+            "resetkeys resetchannels &__Booksleeve_MasterChanged -@all +info +ping +role +multi +exec +discard +publish +replicaof +client|pause "
+            + "+client|unpause +client|kill +client|list +client|setname +config|get +config|set +config|rewrite"));
+        Assert.That(NodeRight.MinimalAcl(new Version(6, 0)), Does.StartWith("resetkeys -@all +info "));
+    }
+
+    [Test]
+    public void Full_copies_are_counted_as_long_as_they_follow_each_other()
+    {
+        var node = new NodeAddress("a", 1);
+        var policy = new FailoverPolicy { Nodes = [node] };
+        NodeView view = new(node);
+
+        Assert.That(At(1, 5).FullCopiesInARow, Is.Zero, "what was before is not known");
+        Assert.That(At(2, 6).FullCopiesInARow, Is.EqualTo(1));
+        Assert.That((At(3, 9).FullCopiesInARow, view.FullCopiesSince), Is.EqualTo((4L, (TimeSpan?)TimeSpan.FromSeconds(2))));
+        Assert.That(At(40, 9).FullCopiesInARow, Is.Zero);
+        Assert.That(At(41, 10).FullCopiesInARow, Is.EqualTo(1));
+
+        NodeView At(int seconds, long copies)
+        {
+            var at = TimeSpan.FromSeconds(seconds);
+            var info = new NodeInfo { Role = NodeRole.Master, RunId = "x", FullCopies = copies };
+            var before = new ClusterView { Nodes = new ClusterView().Nodes.Add(node, view) };
+            return view = before.Apply(new NodeAnswered(at, at, node, info, TimeSpan.Zero), policy).Node(node);
+        }
+    }
 }

@@ -19,7 +19,7 @@ public sealed class CoordinatorTests
         var observations = Channel.CreateUnbounded<Observation>();
         var policy = new FailoverPolicy { Nodes = [new NodeAddress("a", 1), new NodeAddress("b", 1)] };
         var abstention = new Abstention(policy, clock, NullLogger.Instance);
-        var executor = new ActionExecutor([], null!, null!, abstention, observations.Writer, clock, NullLogger.Instance, "/r");
+        var executor = new ActionExecutor([], null!, null!, abstention, observations.Writer, clock, NullLogger.Instance);
         var coordinator = new Coordinator(policy, executor, observations, clock, new Transitions(NullLogger.Instance, "m1"));
         using var stop = new CancellationTokenSource();
         Task running = coordinator.RunAsync(stop.Token);
@@ -47,7 +47,7 @@ public sealed class CoordinatorTests
         var observations = Channel.CreateUnbounded<Observation>();
         var policy = new FailoverPolicy { Nodes = [new NodeAddress("a", 1)] };
         var executor = new ActionExecutor(
-            [], null!, null!, new Abstention(policy, clock, NullLogger.Instance), observations.Writer, clock, NullLogger.Instance, "/r");
+            [], null!, null!, new Abstention(policy, clock, NullLogger.Instance), observations.Writer, clock, NullLogger.Instance);
         var coordinator = new Coordinator(policy, executor, observations, clock, new Transitions(NullLogger.Instance, "m1")) { Leadership = next };
         using var stop = new CancellationTokenSource();
         Task running = coordinator.RunAsync(stop.Token);
@@ -73,7 +73,7 @@ public sealed class CoordinatorTests
         var observations = Channel.CreateUnbounded<Observation>();
         NodeAddress a = new("a", 1), b = new("b", 1);
         var policy = new FailoverPolicy { Nodes = [a, b] };
-        var executor = new ActionExecutor([], null!, null!, new Abstention(policy, clock, log), observations.Writer, clock, log, "/r");
+        var executor = new ActionExecutor([], null!, null!, new Abstention(policy, clock, log), observations.Writer, clock, log);
         var coordinator = new Coordinator(policy, executor, observations, clock, transitions) { Leadership = lead };
         using var stop = new CancellationTokenSource();
         Task running = Task.WhenAll(coordinator.RunAsync(stop.Token), transitions.RunAsync(stop.Token));
@@ -104,7 +104,7 @@ public sealed class CoordinatorTests
         var observations = Channel.CreateUnbounded<Observation>();
         NodeAddress a = new("a", 1), b = new("b", 1);
         var policy = new FailoverPolicy { Nodes = [a, b], RequiredMonitors = 2 };
-        var executor = new ActionExecutor([], null!, null!, new Abstention(policy, clock, NullLogger.Instance), observations.Writer, clock, NullLogger.Instance, "/r");
+        var executor = new ActionExecutor([], null!, null!, new Abstention(policy, clock, NullLogger.Instance), observations.Writer, clock, NullLogger.Instance);
         var coordinator = new Coordinator(policy, executor, observations, clock, new Transitions(NullLogger.Instance, "m1"));
         var reports = new ConcurrentQueue<MonitorReport>();
         coordinator.ReportChanged += (report, _) => reports.Enqueue(report);

@@ -28,9 +28,9 @@ public sealed class NodeCommandsTests : IDisposable
         NodeCommands commands = Commands(node, prober);
 
         // Before the first command former leaders are cut off: the node takes its time over that.
-        Task<ActionFinished> detach = commands.RunAsync(new Detach(node.Address), "leader:1", () => true, default);
+        Task<ActionFinished> detach = commands.RunAsync(new Detach(node.Address), 1, () => true, default);
         await _asked.Task.WithinDeadline();
-        Task<ActionFinished> promote = commands.RunAsync(new Promote(node.Address), "leader:1", () => true, default);
+        Task<ActionFinished> promote = commands.RunAsync(new Promote(node.Address), 1, () => true, default);
         _answers.Set();
 
         Assert.That((await promote.WithinDeadline()).Failure, Is.Null);
@@ -50,7 +50,7 @@ public sealed class NodeCommandsTests : IDisposable
             new PauseWrites(node.Address, TimeSpan.FromSeconds(1)), new ResumeWrites(node.Address),
         ];
 
-        Task<ActionFinished>[] running = [.. decided.Select(action => commands.RunAsync(action, "leader:1", () => true, default))];
+        Task<ActionFinished>[] running = [.. decided.Select(action => commands.RunAsync(action, 1, () => true, default))];
         _answers.Set();
         await Task.WhenAll(running).WithinDeadline();
         Assert.That(_changes, Is.EqualTo(new[]
@@ -69,12 +69,12 @@ public sealed class NodeCommandsTests : IDisposable
         var master = new NodeAddress("10.0.0.9", 6379);
 
         _answers.Set();
-        await commands.RunAsync(new Inspect(node.Address), "leader:1", () => true, default).WithinDeadline();
+        await commands.RunAsync(new Inspect(node.Address), 1, () => true, default).WithinDeadline();
         var demotion = new Demote(node.Address, master, CutsClients: true);
-        Task<ActionFinished> demote = commands.RunAsync(demotion, "leader:1", () => true, default);
-        Task<ActionFinished> promote = commands.RunAsync(new Promote(node.Address), "leader:1", () => true, default);
+        Task<ActionFinished> demote = commands.RunAsync(demotion, 1, () => true, default);
+        Task<ActionFinished> promote = commands.RunAsync(new Promote(node.Address), 1, () => true, default);
         await Task.WhenAll(demote, promote).WithinDeadline();
-        await commands.RunAsync(new Inspect(node.Address), "leader:1", () => true, default).WithinDeadline();
+        await commands.RunAsync(new Inspect(node.Address), 1, () => true, default).WithinDeadline();
         Assert.That(_changes, Has.None.Contains("KILL"));
     }
 
@@ -96,9 +96,13 @@ public sealed class NodeCommandsTests : IDisposable
     {
         switch (command)
         {
-            case ["CLIENT", "LIST"]:
+            case [.., "none"] or [.., "redis-failover-none", _]:
+                return "-ERR that does nothing\r\n";
+            case ["CLIENT", "SETNAME", var name] when name.StartsWith("redis-failover-leader:", StringComparison.Ordinal):
                 _asked.TrySetResult();
                 _answers.Wait(TimeSpan.FromSeconds(30));
+                return "+OK\r\n";
+            case ["CLIENT", "LIST"]:
                 return FakeNode.Bulk("id=1 name=somebody\n");
             case ["INFO", ..]:
                 return FakeNode.Bulk($"run_id:x\r\nconnected_clients:1\r\nredis_version:7.0.15\r\n{_role}");
@@ -109,6 +113,8 @@ public sealed class NodeCommandsTests : IDisposable
                 return "*0\r\n";
             case ["PING"] or ["CLIENT", "SETNAME", ..] or ["CONFIG", "REWRITE"]:
                 return "+OK\r\n";
+            case ["DISCARD"]:
+                return "-NOPERM not allowed\r\n";
         }
 
         _changes.Enqueue(string.Join(' ', command));

@@ -57,6 +57,26 @@ public sealed class NodeProberTests
         }
     }
 
+    [TestCase("-DENIED Redis is running in protected mode because of this. In this mode more.\r\n", Evidence.Denied,
+        "it refuses the connection: DENIED Redis is running in protected mode because of this")]
+    [TestCase("-ERR server is going away\r\n", Evidence.Denied, "it refuses the connection: ERR server is going away")]
+    [TestCase("HTTP/1.1 400 Bad Request\r\n", Evidence.Nonsense, "it does not answer as Redis does: it says 'HTTP/1.1 400 Bad Request'")]
+    [TestCase("\u0015\u0003\u0003\r\n", Evidence.Nonsense, "it does not answer as Redis does: a reply that begins with the byte 21")]
+    public async Task What_a_node_says_before_it_is_asked_is_shown(string first, Evidence evidence, string detail)
+    {
+        using var node = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
+        node.Start();
+        var address = new NodeAddress("127.0.0.1", ((System.Net.IPEndPoint)node.LocalEndpoint).Port);
+        Task<System.Net.Sockets.Socket> accepted = node.AcceptSocketAsync();
+        using var listening = new System.Net.Sockets.Socket(System.Net.Sockets.SocketType.Stream, System.Net.Sockets.ProtocolType.Tcp);
+        await listening.ConnectAsync(address.Host, address.Port);
+        using System.Net.Sockets.Socket peer = await accepted.WithinDeadline();
+        await using var connection = RedisConnection.Over(listening, _time);
+        await peer.SendAsync(System.Text.Encoding.UTF8.GetBytes(first));
+
+        Assert.That(NodeProber.End(await connection.Closed.WithinDeadline()), Is.EqualTo((evidence, detail)));
+    }
+
     [Test]
     public async Task A_node_that_says_that_it_is_loading_when_it_is_inspected_has_not_answered()
     {
@@ -74,10 +94,9 @@ public sealed class NodeProberTests
     public async Task A_question_that_is_refused_has_failed()
     {
         int asked = 0;
-        await using var node = new FakeNode(command => command[0] switch
+        await using var node = new FakeNode(command => string.Join(' ', command) switch
         {
             "INFO" => Interlocked.Increment(ref asked) == 1 ? FakeNode.Bulk(Master) : "-NOPERM this user has no permissions\r\n",
-            "CONFIG" => "*0\r\n",
             _ => "+PONG\r\n",
         });
         await using NodeProber prober = Probe(node, null);
@@ -112,7 +131,11 @@ public sealed class NodeProberTests
         }
 
         Assert.That(seen, Has.Some.InstanceOf<NodeBeat>().And.None.InstanceOf<NodeFailed>());
-        Assert.That(said, Is.All.Matches<string>(c => c is "INFO" or "PING" || c?.StartsWith("CONFIG GET ", StringComparison.Ordinal) == true));
+        // Rights are asked for in forms that do nothing.
+        string[] harmless = [.. NodeRight.All.Where(r => !r.Harmless.IsEmpty).Select(r => string.Join(' ', r.Harmless)), "SLAVEOF 127.0.0.1 none"];
+        string[] reads = ["INFO", "INFO clients", "PING", "DISCARD", "CLIENT LIST"];
+        Assert.That(said, Is.All.Matches<string>(c => c is not null && (reads.Contains(c) || harmless.Contains(c)
+            || c.StartsWith("CONFIG GET ", StringComparison.Ordinal) || c.StartsWith("CLIENT SETNAME ", StringComparison.Ordinal))));
     }
 
     [TestCase("yes", "3600 1", ExpectedResult = true)]

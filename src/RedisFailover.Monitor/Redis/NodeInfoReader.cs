@@ -1,0 +1,206 @@
+using System.Collections.Immutable;
+using System.Globalization;
+
+namespace RedisFailover.Monitor.Redis;
+
+/// <summary>
+/// Reads what a node says of itself: INFO, and what INFO leaves out (settings, rights, other controllers), which is asked for on each new
+/// connection and now and then.
+/// </summary>
+internal sealed class NodeInfoReader(FailoverPolicy policy, NodeNames names, ClientNames clients)
+{
+    /// <summary>A list of more clients than this costs the node more than the knowledge is worth.</summary>
+    private const int MostClients = 1000;
+
+    private readonly Lock _gate = new();
+    private bool _isOld;
+    private bool _linkIsDown;
+
+    /// <summary>What INFO leaves out, as last heard: only these fields of it are used.</summary>
+    private NodeInfo _known = new() { Role = NodeRole.Master, RunId = "" };
+
+    /// <summary>"REPLICAOF", or "SLAVEOF" where only that may be used.</summary>
+    internal string ReplicaOf { get; private set; } = "REPLICAOF";
+
+    /// <summary>INFO's reply with what else is known of the node, all other nodes by the names that they are configured with.</summary>
+    /// <exception cref="FormatException">It is not what a Redis says.</exception>
+    internal async ValueTask<NodeInfo> ReadAsync(RespValue reply, CancellationToken cancellationToken)
+    {
+        if (reply.Text is { } text && text.Contains("redis_mode:sentinel", StringComparison.Ordinal))
+        {
+            throw new FormatException("it is a Sentinel, and no Redis that holds data");
+        }
+
+        NodeInfo said = NodeInfo.Parse(reply.Text ?? "");
+        _isOld = !said.PausesWritesAlone;
+        _linkIsDown = said is { Role: NodeRole.Replica, LinkUp: false, IsDetached: false };
+        NodeInfo info = With(said);
+        if (!info.Replicas.IsEmpty)
+        {
+            List<ReplicaLink> replicas = [];
+            foreach (ReplicaLink link in info.Replicas)
+            {
+                replicas.Add(link with { Replica = await names.IdentifyAsync(link.Replica, cancellationToken) });
+            }
+
+            info = info with
+            {
+                Replicas = [.. replicas],
+                Attached = [.. replicas.Where(r => r.IsOnline).Select(r => r.Replica)],
+            };
+        }
+
+        return info.MasterAddress is { } master ? info with { MasterAddress = await names.IdentifyAsync(master, cancellationToken) } : info;
+    }
+
+    /// <summary>
+    /// Asks for what INFO leaves out: settings, rights and, where told to, who else is connected. Where CONFIG is not allowed, the
+    /// harmless is
+    /// assumed: it answers reads without a link to its master, and does not refuse writes when it cannot save.
+    /// </summary>
+    internal async Task LearnAsync(RedisConnection connection, bool listsClients)
+    {
+        try
+        {
+            Task settings = LearnSettingsAsync(connection);
+            Task others = listsClients ? LearnControllersAsync(connection) : Task.CompletedTask;
+            NodeRights missing = Known().MissingRights;
+            (missing, bool usesSlaveOf) = await RightsCheck.AskAsync(connection, missing, ReplicaOf == "SLAVEOF");
+            ReplicaOf = usesSlaveOf ? "SLAVEOF" : "REPLICAOF";
+            Learn(known => known with { MissingRights = missing });
+            await settings;
+            await others;
+        }
+        catch (IOException)
+        {
+            // The connection ended, which its heartbeat tells.
+        }
+    }
+
+    /// <summary>Asks for the settings alone.</summary>
+    internal async Task LearnSettingsAsync(RedisConnection connection)
+    {
+        try
+        {
+            Task<RespValue> staleReads = connection.SendAsync("CONFIG", "GET", "slave-serve-stale-data");
+            Task<RespValue> stops = connection.SendAsync("CONFIG", "GET", "stop-writes-on-bgsave-error");
+            Task<RespValue> save = connection.SendAsync("CONFIG", "GET", "save");
+            Task minReplicas = AskMinReplicasAsync(connection);
+            bool servesStaleData = Setting(await staleReads) is not "no";
+            bool stopsWrites = Setting(await stops) is "yes";
+            string? savePoints = Setting(await save);
+            Learn(known => known with
+            {
+                ServesStaleData = servesStaleData,
+                SavePoints = savePoints,
+                // Redis refuses writes only where it is meant to save by itself.
+                StopsWritesOnSaveError = stopsWrites && savePoints is { Length: > 0 },
+            });
+            await minReplicas;
+        }
+        catch (IOException)
+        {
+            // The connection ended, which its heartbeat tells.
+        }
+    }
+
+    /// <summary>
+    /// Asks, before INFO, for what may change from one INFO to the next: min-replicas-to-write where that is managed (before 6.2 every
+    /// switchover touches it), and why a replica has no link.
+    /// </summary>
+    /// <exception cref="IOException">The connection ended.</exception>
+    internal async Task LearnBesideInfoAsync(RedisConnection connection)
+    {
+        Task link = _linkIsDown ? LearnLinkAsync(connection) : Task.CompletedTask;
+        if (_isOld || policy.WriteSafety == WriteSafetyMode.Replicated)
+        {
+            await AskMinReplicasAsync(connection);
+        }
+
+        await link;
+    }
+
+    /// <summary>What min-replicas-to-write and min-replicas-max-lag have just been set to.</summary>
+    internal void Learned(MinReplicas set) => Learn(known => known with { MinReplicas = set });
+
+    /// <summary>Whether it writes its role into its file; the reply to CONFIG REWRITE.</summary>
+    internal void LearnedRewrite(RespValue reply) => Learn(known => known with { RoleNotKept = reply.IsError ? reply.Text : null });
+
+    /// <summary>Whether it asked for a password before it was given one.</summary>
+    internal void LearnedPassword(bool asks) => Learn(known => known with { AsksForPassword = asks });
+
+    private async Task LearnControllersAsync(RedisConnection connection)
+    {
+        if (await FormerLeaders.ListAsync(connection, MostClients) is { } list)
+        {
+            ImmutableArray<Controller> found = clients.Foreign(list);
+            Learn(known => known with { Controllers = found });
+        }
+    }
+
+    private async Task LearnLinkAsync(RedisConnection connection)
+    {
+        Task<RespValue> role = connection.SendAsync("ROLE");
+        // Of the password nothing but that there is one is looked at.
+        string? password = Setting(await connection.SendAsync("CONFIG", "GET", "masterauth"));
+        string state = await role is { Kind: RespKind.Array, Items: [{ Text: "slave" }, _, _, { Text: { } word }, ..] } ? word : "";
+        Learn(known => known with { LinkState = state, HasMasterPassword = password is null ? null : password.Length > 0 });
+    }
+
+    private async Task AskMinReplicasAsync(RedisConnection connection)
+    {
+        MinReplicas? set = MinReplicasIn(await connection.SendAsync("CONFIG", "GET", "min-slaves-*"));
+        Learn(known => known with { MinReplicas = set });
+    }
+
+    private NodeInfo With(NodeInfo said)
+    {
+        NodeInfo known = Known();
+        return said with
+        {
+            ServesStaleData = known.ServesStaleData,
+            MinReplicas = known.MinReplicas,
+            SavePoints = known.SavePoints,
+            StopsWritesOnSaveError = known.StopsWritesOnSaveError,
+            AsksForPassword = known.AsksForPassword,
+            LinkState = _linkIsDown ? known.LinkState : "",
+            HasMasterPassword = _linkIsDown ? known.HasMasterPassword : null,
+            RoleNotKept = known.RoleNotKept,
+            MissingRights = known.MissingRights,
+            Controllers = known.Controllers,
+        };
+    }
+
+    private NodeInfo Known()
+    {
+        lock (_gate)
+        {
+            return _known;
+        }
+    }
+
+    private void Learn(Func<NodeInfo, NodeInfo> change)
+    {
+        lock (_gate)
+        {
+            _known = change(_known);
+        }
+    }
+
+    private static string? Setting(RespValue reply)
+        => reply is { Kind: RespKind.Array, Items: [_, { Text: var value }] } ? value : null;
+
+    private static MinReplicas? MinReplicasIn(RespValue reply)
+    {
+        int? count = null;
+        int? lag = null;
+        for (int i = 0; reply.Kind == RespKind.Array && i + 1 < reply.Items.Length; i += 2)
+        {
+            int? value = int.TryParse(reply.Items[i + 1].Text, NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : null;
+            count = reply.Items[i].Text == "min-slaves-to-write" ? value : count;
+            lag = reply.Items[i].Text == "min-slaves-max-lag" ? value : lag;
+        }
+
+        return count is null || lag is null ? null : new MinReplicas(count.Value, lag.Value);
+    }
+}
