@@ -25,14 +25,18 @@ if (options is null)
     return 0;
 }
 
-await using Serilog.Core.Logger log = LogSetup.Console(options);
+var level = new Serilog.Core.LoggingLevelSwitch(options.LogLevel);
+await using Serilog.Core.Logger log = LogSetup.Console(options, level);
+using var loggers = new SerilogLoggerFactory(log);
+using IDisposable hangup = Hangup.Handle(
+    () => OptionSources.Read(args, Environment.GetEnvironmentVariables(), out _), level, loggers.CreateLogger("RedisFailover.Monitor"));
 using (var quiet = new SerilogLoggerFactory(LogSetup.Quiet(options)))
 {
     await Rehearsal.RunAsync(quiet.CreateLogger("RedisFailover.Rehearsal"), TimeProvider.System);
 }
 
 HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
-builder.Services.AddSingleton<ILoggerFactory>(new SerilogLoggerFactory(log));
+builder.Services.AddSingleton<ILoggerFactory>(loggers);
 builder.Services.AddSingleton(TimeProvider.System);
 builder.Services.AddSingleton(options);
 if (faultPoint is not null)

@@ -134,6 +134,11 @@ internal sealed class ActionExecutor(
             _ = inbox.ClearAwayAsync(leadership, cancellationToken);
         }
 
+        if (publication is { Record.Kind: HistoryKind.Failover or HistoryKind.Switchover, Next: { State: TopologyState.Ok, Master: { } master } })
+        {
+            _commands.Announce(master);
+        }
+
         return new ActionFinished(clock.Now, publication, Version: version) { Written = written };
     }
 

@@ -15,6 +15,12 @@ internal static partial class Log
     [LoggerMessage(3, LogLevel.Information, "monitor {Id} stops")]
     internal static partial void Stops(ILogger logger, string id);
 
+    [LoggerMessage(17, LogLevel.Warning, "SIGHUP: the log level is {Level}; secrets and certificates are read again when they are next used, everything else needs a restart")]
+    internal static partial void Reloaded(ILogger logger, string level);
+
+    [LoggerMessage(18, LogLevel.Error, "SIGHUP: the settings are wrong now, and nothing was changed: {Failure}")]
+    internal static partial void NotReloaded(ILogger logger, string failure);
+
     [LoggerMessage(4, LogLevel.Information, "HTTP is answered at {Address}")]
     internal static partial void HttpAnswered(ILogger logger, string address);
 

@@ -13,17 +13,19 @@ namespace RedisFailover.Monitor.Hosting;
 internal static class LogSetup
 {
     /// <summary>The log: standard output, one line an event.</summary>
-    internal static Logger Console(MonitorOptions options)
-        => Configuration(options)
+    /// <param name="options">The monitor's.</param>
+    /// <param name="level">The least important level that is written; may be changed while it is.</param>
+    internal static Logger Console(MonitorOptions options, LoggingLevelSwitch level)
+        => Configuration(options, level)
             .WriteTo.Sink(new PatientSink(
                 new LoggerConfiguration().MinimumLevel.Verbose().WriteTo.Console(Formatter(options)).CreateLogger(), options.Id, TimeProvider.System))
             .CreateLogger();
 
     /// <summary>A log that is formatted and goes nowhere.</summary>
-    internal static Logger Quiet(MonitorOptions options) => Configuration(options).WriteTo.Sink(new Nowhere(Formatter(options))).CreateLogger();
+    internal static Logger Quiet(MonitorOptions options) => Configuration(options, new LoggingLevelSwitch(options.LogLevel)).WriteTo.Sink(new Nowhere(Formatter(options))).CreateLogger();
 
-    private static LoggerConfiguration Configuration(MonitorOptions options) => new LoggerConfiguration()
-        .MinimumLevel.Is(options.LogLevel)
+    private static LoggerConfiguration Configuration(MonitorOptions options, LoggingLevelSwitch level) => new LoggerConfiguration()
+        .MinimumLevel.ControlledBy(level)
         // The host's own chatter is of no use to an operator.
         .MinimumLevel.Override("Microsoft", LogEventLevel.Warning)
         .Enrich.WithProperty("MonitorId", options.Id);

@@ -17,6 +17,9 @@ internal sealed class ClientNames(string root, string monitor, string candidate)
     private const string Watching = "redis-failover-monitor:";
     private const string Unknown = "-";
 
+    /// <summary>The connections of this product's client: it follows the topology by itself.</summary>
+    private const string OurClient = "redis-failover";
+
     private readonly string _cluster = Hash(root);
 
     /// <summary>The store of znodes that the terms are counted in, as the topology names it; null while it is not known.</summary>
@@ -43,7 +46,7 @@ internal sealed class ClientNames(string root, string monitor, string candidate)
     internal ImmutableArray<Controller> Foreign(string list)
     {
         ImmutableArray<Controller>.Builder found = ImmutableArray.CreateBuilder<Controller>();
-        foreach ((_, string name, string address) in Parse(list))
+        foreach ((_, string name, string address, _) in Parse(list))
         {
             ControllerKind? kind = name.StartsWith(Leading, StringComparison.Ordinal) && !IsOurs(name) ? ControllerKind.Leader
                 : name.StartsWith(Watching, StringComparison.Ordinal) && !IsOurs(name) ? ControllerKind.Monitor
@@ -59,6 +62,18 @@ internal sealed class ClientNames(string root, string monitor, string candidate)
         return found.ToImmutable();
     }
 
+    /// <summary>
+    /// The ids of the connections of applications that do not follow the topology by themselves, in the reply to CLIENT LIST: none
+    /// of replicas,
+    /// a master, monitors or this product's client.
+    /// </summary>
+    internal static IEnumerable<string> Applications(string list)
+        => from client in Parse(list)
+           where !client.Flags.AsSpan().ContainsAny("SMO") && client.Name != OurClient
+               && !client.Name.StartsWith(Leading, StringComparison.Ordinal) && !client.Name.StartsWith(Watching, StringComparison.Ordinal)
+               && !client.Name.StartsWith("sentinel-", StringComparison.Ordinal)
+           select client.Id;
+
     private string IncarnationTag => Incarnation is { Length: > 0 } known ? Hash(known) : Unknown;
 
     /// <summary>
@@ -73,14 +88,14 @@ internal sealed class ClientNames(string root, string monitor, string candidate)
                 || fields[3] == IncarnationTag);
     }
 
-    private static IEnumerable<(string Id, string Name, string Address)> Parse(string list)
+    private static IEnumerable<(string Id, string Name, string Address, string Flags)> Parse(string list)
     {
         foreach (string line in list.Split('\n'))
         {
             string[] fields = line.Split(' ');
-            if (Value(fields, "name=") is { Length: > 0 } name && Value(fields, "id=") is { } id)
+            if (Value(fields, "id=") is { } id)
             {
-                yield return (id, name, Value(fields, "addr=") ?? "");
+                yield return (id, Value(fields, "name=") ?? "", Value(fields, "addr=") ?? "", Value(fields, "flags=") ?? "");
             }
         }
     }

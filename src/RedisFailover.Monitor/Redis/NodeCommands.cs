@@ -11,6 +11,13 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
     /// <summary>What an action fails with that was not sent since another was decided meanwhile.</summary>
     internal const string Superseded = "a later decision took its place";
 
+    /// <summary>
+    /// For so long after a switchover the old master's clients keep their connections: writes that were held are answered by then,
+    /// and clients
+    /// that follow the topology have gone.
+    /// </summary>
+    private static readonly TimeSpan Grace = TimeSpan.FromMilliseconds(250);
+
     private readonly ConcurrentDictionary<NodeAddress, NodeLane> _lanes = new();
 
     /// <summary>
@@ -120,9 +127,41 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
         {
             Prober(demote.Node).Forget("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
         }
+        else if (finished.Failure is null)
+        {
+            _ = CutLaterAsync(demote.Node, mayAct, cancellationToken);
+        }
 
         Remember(demote.Node, finished, mayAct);
         return finished;
+    }
+
+    /// <summary>After a switchover, beside everything else.</summary>
+    private async Task CutLaterAsync(NodeAddress node, Func<bool> mayAct, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await Task.Delay(Grace, clock.Provider, cancellationToken);
+            if (mayAct() && nodes.TryGetValue(node, out NodeProber? prober))
+            {
+                await prober.CutApplicationsAsync(cancellationToken);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // Somebody else leads, or the monitor stops: they find out by themselves, later.
+        }
+    }
+
+    /// <summary>
+    /// Tells clients that listen for it, as StackExchange.Redis does on all nodes, that there is a new master. Nobody waits for it.
+    /// </summary>
+    internal void Announce(NodeAddress master)
+    {
+        if (nodes.TryGetValue(master, out NodeProber? prober))
+        {
+            prober.Forget("PUBLISH", NodeRight.MasterChangedChannel, "*");
+        }
     }
 
     /// <summary>What INFO says holds from its answer on: it was asked behind the pause, and nothing moves any more.</summary>

@@ -142,6 +142,33 @@ internal sealed class NodeProber : IAsyncDisposable
         }
     }
 
+    /// <summary>
+    /// Ends the connections of applications that do not follow the topology by themselves. One that only publishes gets no error
+    /// from a replica:
+    /// its messages would reach nobody.
+    /// </summary>
+    internal async Task CutApplicationsAsync(CancellationToken cancellationToken)
+    {
+        if (Volatile.Read(ref _connection) is not { } connection)
+        {
+            return;
+        }
+
+        try
+        {
+            string? list = await FormerLeaders.ListAsync(connection, FormerLeaders.MostClients).WaitAsync(cancellationToken);
+            string[][] kills = [.. ClientNames.Applications(list ?? "").Select(id => (string[])["CLIENT", "KILL", "ID", id])];
+            if (kills.Length > 0)
+            {
+                _ = connection.SendAllAsync(kills);
+            }
+        }
+        catch (IOException)
+        {
+            // The connection ended, and with it the node's clients may have lost theirs.
+        }
+    }
+
     /// <summary>Sends a command whose reply is of no interest.</summary>
     internal void Forget(params ReadOnlySpan<string> command) => _ = Volatile.Read(ref _connection)?.SendAsync(command);
 

@@ -80,6 +80,9 @@ public sealed class ChildProcess : IAsyncDisposable
     /// <summary>SIGINT, as Ctrl-C sends it.</summary>
     public void Interrupt() => Signal(2);
 
+    /// <summary>SIGHUP, as the end of a terminal or a supervisor's reload sends it.</summary>
+    public void HangUp() => Signal(1);
+
     /// <summary>SIGSTOP: its connections stay open and nobody answers.</summary>
     public void Freeze() => Signal(19);
 

@@ -1,0 +1,39 @@
+using System.Runtime.InteropServices;
+using Microsoft.Extensions.Logging;
+using RedisFailover.Monitor.Options;
+using Serilog.Core;
+
+namespace RedisFailover.Monitor.Hosting;
+
+/// <summary>
+/// SIGHUP, which ends a process that takes no notice of it: the settings are read again, and of them the log level is taken over.
+/// Files with
+/// secrets and certificates are read whenever they are used.
+/// </summary>
+internal static class Hangup
+{
+    /// <summary>Takes notice until it is disposed.</summary>
+    /// <param name="read">Reads the settings from where they were read at the start.</param>
+    /// <param name="level">What decides which events are written.</param>
+    /// <param name="logger">Told what came of it.</param>
+    internal static IDisposable Handle(Func<MonitorOptions?> read, LoggingLevelSwitch level, ILogger logger)
+        => PosixSignalRegistration.Create(PosixSignal.SIGHUP, signal =>
+        {
+            signal.Cancel = true;
+            Reload(read, level, logger);
+        });
+
+    /// <summary>What is wrong in the settings now is told, and changes nothing.</summary>
+    internal static void Reload(Func<MonitorOptions?> read, LoggingLevelSwitch level, ILogger logger)
+    {
+        try
+        {
+            level.MinimumLevel = read()?.LogLevel ?? level.MinimumLevel;
+            Log.Reloaded(logger, level.MinimumLevel.ToString().ToLowerInvariant());
+        }
+        catch (Exception e) when (e is OptionException or IOException or UnauthorizedAccessException)
+        {
+            Log.NotReloaded(logger, e.Message);
+        }
+    }
+}
