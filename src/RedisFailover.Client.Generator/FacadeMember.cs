@@ -28,6 +28,7 @@ internal sealed class FacadeMember
         Interface = method.ContainingType.ToDisplayString(s_type);
         ReturnType = method.ReturnType.ToDisplayString(s_type);
         ReturnsVoid = method.ReturnsVoid;
+        IsObsolete = method.GetAttributes().Any(attribute => attribute.AttributeClass?.Name == "ObsoleteAttribute");
         CallType = callType;
         var parameters = new List<Argument>();
         foreach (IParameterSymbol parameter in method.Parameters)
@@ -68,6 +69,9 @@ internal sealed class FacadeMember
     public string ReturnType { get; }
 
     public bool ReturnsVoid { get; }
+
+    /// <summary>Then what is emitted is too: else it could not hand the call on.</summary>
+    public bool IsObsolete { get; }
 
     public Shape Shape { get; }
 

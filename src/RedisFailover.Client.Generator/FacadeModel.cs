@@ -5,28 +5,35 @@ using Microsoft.CodeAnalysis;
 
 namespace RedisFailover.Client.Generator;
 
+/// <summary>As RedisFailover.Client has it.</summary>
+internal enum FacadeKind
+{
+    Calls,
+    Queue,
+    Server,
+}
+
 /// <summary>A class marked [GenerateFacade] and the members that it leaves to the generator.</summary>
 internal sealed class FacadeModel : IEquatable<FacadeModel>
 {
     private readonly string _fingerprint;
 
-    private FacadeModel(INamedTypeSymbol type, bool queues, List<FacadeMember> members, List<FacadeMember> calls, List<string> unsupported)
+    private FacadeModel(INamedTypeSymbol type, FacadeKind kind, List<FacadeMember> members, List<FacadeMember> calls, List<string> unsupported)
     {
         Namespace = type.ContainingNamespace.ToDisplayString();
         Name = type.Name;
-        Queues = queues;
+        Kind = kind;
         Members = members;
         Calls = calls;
         Unsupported = unsupported;
-        _fingerprint = Namespace + "." + Name + queues + string.Join(";", unsupported) + string.Join(";", members.Concat(calls).Select(Signature));
+        _fingerprint = Namespace + "." + Name + kind + string.Join(";", unsupported) + string.Join(";", members.Concat(calls).Select(Signature));
     }
 
     public string Namespace { get; }
 
     public string Name { get; }
 
-    /// <summary>True for a batch or a transaction: calls are kept until it is executed.</summary>
-    public bool Queues { get; }
+    public FacadeKind Kind { get; }
 
     /// <summary>The members to emit.</summary>
     public List<FacadeMember> Members { get; }
@@ -40,7 +47,7 @@ internal sealed class FacadeModel : IEquatable<FacadeModel>
     public static FacadeModel Of(GeneratorAttributeSyntaxContext context)
     {
         var type = (INamedTypeSymbol)context.TargetSymbol;
-        bool queues = context.Attributes[0].ConstructorArguments[0].Value is true;
+        var kind = (FacadeKind)(int)context.Attributes[0].ConstructorArguments[0].Value!;
         var members = new List<FacadeMember>();
         var calls = new List<FacadeMember>();
         var unsupported = new List<string>();
@@ -71,7 +78,7 @@ internal sealed class FacadeModel : IEquatable<FacadeModel>
             }
         }
 
-        return new FacadeModel(type, queues, members, queues ? new List<FacadeMember>() : calls, unsupported);
+        return new FacadeModel(type, kind, members, kind == FacadeKind.Calls ? calls : new List<FacadeMember>(), unsupported);
     }
 
     public bool Equals(FacadeModel? other) => other is not null && _fingerprint == other._fingerprint;

@@ -17,7 +17,8 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
     private readonly NodeSet _nodes;
     private readonly TopologyFollower _follower;
     private readonly ITopologySource _source;
-    private readonly Subscriptions _subscriptions;
+    private readonly ConnectionEvents _events;
+    private FailoverMultiplexer? _own;
     private bool _disposed;
 
     private FailoverConnection(NodeSet nodes, TopologyFollower follower, ITopologySource source)
@@ -25,7 +26,7 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
         _nodes = nodes;
         _follower = follower;
         _source = source;
-        _subscriptions = new Subscriptions(nodes);
+        _events = new ConnectionEvents(nodes);
     }
 
     /// <summary>
@@ -62,6 +63,17 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
 
     internal NodeSet Nodes => _nodes;
 
+    // Its subscriber is what all callers share; whoever closes its multiplexer ends it for those alone who have it.
+    private FailoverMultiplexer Own()
+    {
+        if (_own is not { IsClosed: false })
+        {
+            _own = new FailoverMultiplexer(_nodes);
+        }
+
+        return _own;
+    }
+
     /// <summary>
     /// Connects: waits, at most <see cref="FailoverOptions.ConnectTimeout"/>, until the topology has been read from ZooKeeper and
     /// each of its nodes has been tried once; those that hang get 250 ms once the master is connected, and are connected later. A
@@ -92,7 +104,45 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
     /// A subscriber whose subscriptions are made again on each new master. Messages published while none is subscribed, during a
     /// failover, are missed, as Redis keeps none. All subscribers of a connection share their subscriptions.
     /// </summary>
-    public ISubscriber GetSubscriber() => new FailoverSubscriber(_nodes, _subscriptions);
+    public ISubscriber GetSubscriber() => Own().GetSubscriber();
+
+    /// <summary>
+    /// The connection as libraries take it: IDistributedCache, SignalR, Hangfire, OpenTelemetry and the like work on it unmodified, also across a
+    /// failover. Each call gives a new lease: to close or dispose it ends the lease and its subscriptions, never the connection.
+    /// </summary>
+    /// <exception cref="ObjectDisposedException">The connection is disposed.</exception>
+    public IConnectionMultiplexer AsMultiplexer()
+    {
+        ObjectDisposedException.ThrowIf(_nodes.IsClosed, this);
+        return new FailoverMultiplexer(_nodes);
+    }
+
+    /// <summary>
+    /// Options for what wants options or the class ConnectionMultiplexer itself: one connection that is led to whichever node is master. Its
+    /// calls wait while there is none; it reads from the master alone, and a switchover may show it READONLY. Dispose it before this connection.
+    /// </summary>
+    /// <exception cref="ObjectDisposedException">The connection is disposed.</exception>
+    public ConfigurationOptions ConfigurationOptions()
+    {
+        ConfigurationOptions options = _nodes.Template;
+        Configure(options);
+        return options;
+    }
+
+    /// <summary>
+    /// Makes options that a library hands over lead to whichever node is master, as <see cref="ConfigurationOptions"/> does. User and password
+    /// that are set there already stay.
+    /// </summary>
+    /// <param name="options">Its end points, time-outs and whatever the leading depends on are replaced.</param>
+    /// <exception cref="ObjectDisposedException">The connection is disposed.</exception>
+    public void Configure(ConfigurationOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ObjectDisposedException.ThrowIf(_nodes.IsClosed, this);
+        options.User ??= _nodes.Options.User;
+        options.Password ??= _nodes.Options.Password;
+        NodeConfiguration.LeadToMaster(options, _nodes.Options, new MasterTunnel(_nodes, evenFenced: false));
+    }
 
     /// <summary>
     /// Asks the monitors to make another node master, with the old one alive and nothing lost, and waits until it is done.
@@ -159,7 +209,7 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
             return;
         }
 
-        await _subscriptions.DisposeAsync().ConfigureAwait(false);
+        await _events.DisposeAsync().ConfigureAwait(false);
         await _follower.DisposeAsync().ConfigureAwait(false);
         await _nodes.DisposeAsync().ConfigureAwait(false);
     }

@@ -4,7 +4,8 @@ namespace RedisFailover.Client;
 public static class FailoverDiagnostics
 {
     /// <summary>
-    /// The meter. Counters: redis_failover.client.retries, .ambiguous, .not_applied (calls) and .topologies (changes).
+    /// The meter. Counters: redis_failover.client.retries, .ambiguous, .not_applied (calls),
+    /// .topologies (changes) and .subscription_gaps (messages published meanwhile were missed).
     /// </summary>
     public const string MeterName = "RedisFailover.Client";
 

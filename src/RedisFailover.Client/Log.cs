@@ -43,6 +43,10 @@ internal static partial class Log
     [LoggerMessage(13, LogLevel.Information, "The request {Path} was not taken back and may still be carried out: {Reason}")]
     public static partial void RequestStays(ILogger logger, string path, string reason);
 
+    [LoggerMessage(14, LogLevel.Warning,
+        "Subscriptions to {Channels} channels stood still for {Millis:0} ms, from {From} to {To}: what was published meanwhile was missed")]
+    public static partial void SubscriptionsStoodStill(ILogger logger, double millis, int channels, string from, NodeAddress to);
+
     [LoggerMessage(9, LogLevel.Error, "A handler of TopologyChanged failed; the others and later changes are not affected")]
     public static partial void HandlerFailed(ILogger logger, Exception failure);
 }

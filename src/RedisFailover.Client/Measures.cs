@@ -19,6 +19,10 @@ internal static class Measures
     /// <summary>Topologies that took effect.</summary>
     public static readonly Counter<long> Topologies = s_meter.CreateCounter<long>("redis_failover.client.topologies", "{change}", "Topologies that took effect.");
 
+    /// <summary>Times that subscriptions stood still while the master changed.</summary>
+    public static readonly Counter<long> SubscriptionGaps = s_meter.CreateCounter<long>(
+        "redis_failover.client.subscription_gaps", "{gap}", "Times that subscriptions stood still: what was published meanwhile was missed.");
+
     public static void Count(Counter<long> counter, FailoverOptions options)
     {
         if (options.IsTold)

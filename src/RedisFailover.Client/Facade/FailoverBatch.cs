@@ -6,8 +6,8 @@ namespace RedisFailover.Client;
 /// A batch: its calls go to the master together, in their order. Those of them that are known not to have been applied go again,
 /// in their order; the others end as single calls would.
 /// </summary>
-[GenerateFacade(queues: true)]
-internal sealed partial class FailoverBatch(NodeSet nodes, int db, object? asyncState) : QueuedCalls(nodes, db, asyncState), IBatch
+[GenerateFacade(FacadeKind.Queue)]
+internal sealed partial class FailoverBatch(FailoverDatabase database, object? asyncState) : QueuedCalls(database, asyncState), IBatch
 {
     /// <summary>Sends the calls and returns; their tasks tell the rest. Without a master they are sent as soon as there is one.</summary>
     void IBatch.Execute()

@@ -5,8 +5,7 @@ namespace RedisFailover.Client;
 /// <summary>The members that are more than one known command to one node.</summary>
 internal sealed partial class FailoverDatabase
 {
-    /// <summary>The multiplexer of the node that is master now; not to be kept, it does not follow a failover.</summary>
-    IConnectionMultiplexer IRedisAsync.Multiplexer => _nodes.Master().Multiplexer;
+    IConnectionMultiplexer IRedisAsync.Multiplexer => Lease;
 
     /// <summary>Whether a read with these flags would find a node now; does not wait for one.</summary>
     bool IDatabaseAsync.IsConnected(RedisKey key, CommandFlags flags)
@@ -66,9 +65,9 @@ internal sealed partial class FailoverDatabase
     Task<bool> IDatabaseAsync.LockExtendAsync(RedisKey key, RedisValue value, TimeSpan expiry, CommandFlags flags)
         => RunAsync<LockCall, bool>(LockCall.Extend(key, value, expiry), CommandClass.Write, flags);
 
-    IBatch IDatabase.CreateBatch(object? asyncState) => new FailoverBatch(_nodes, _db, asyncState);
+    IBatch IDatabase.CreateBatch(object? asyncState) => new FailoverBatch(this, asyncState);
 
-    ITransaction IDatabase.CreateTransaction(object? asyncState) => new FailoverTransaction(_nodes, _db, asyncState);
+    ITransaction IDatabase.CreateTransaction(object? asyncState) => new FailoverTransaction(this, asyncState);
 
     bool IRedisAsync.TryWait(Task task) => Waiting.TryFor(task, _nodes.Options);
 

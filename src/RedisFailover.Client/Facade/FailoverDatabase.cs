@@ -6,25 +6,47 @@ namespace RedisFailover.Client;
 /// The IDatabase that callers hold. It is bound to no node: each call looks at the snapshot in force. Its members are emitted by
 /// the source generator, routed as routing.txt says; here is what they all share.
 /// </summary>
-[GenerateFacade]
+[GenerateFacade(FacadeKind.Calls)]
+[System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001", Justification = "A lease holds nothing until somebody subscribes on it, who also ends it.")]
 internal sealed partial class FailoverDatabase : IDatabase
 {
     private readonly NodeSet _nodes;
     private readonly int _db;
     private readonly object? _asyncState;
     private readonly WhenAmbiguous _whenAmbiguous;
+    private readonly FailoverMultiplexer? _lease;
+    private FailoverMultiplexer? _own;
 
-    public FailoverDatabase(NodeSet nodes, int db, object? asyncState)
-        : this(nodes, db, asyncState, nodes.Options.RetryAmbiguous ? WhenAmbiguous.Repeat : WhenAmbiguous.Tell)
+    public FailoverDatabase(NodeSet nodes, int db, object? asyncState, FailoverMultiplexer? lease = null)
+        : this(nodes, db, asyncState, lease, nodes.Options.RetryAmbiguous ? WhenAmbiguous.Repeat : WhenAmbiguous.Tell)
     {
     }
 
-    private FailoverDatabase(NodeSet nodes, int db, object? asyncState, WhenAmbiguous whenAmbiguous)
+    private FailoverDatabase(NodeSet nodes, int db, object? asyncState, FailoverMultiplexer? lease, WhenAmbiguous whenAmbiguous)
     {
         _nodes = nodes;
         _db = db;
         _asyncState = asyncState;
+        _lease = lease;
         _whenAmbiguous = whenAmbiguous;
+    }
+
+    public NodeSet Nodes => _nodes;
+
+    public int Number => _db;
+
+    /// <summary>The lease that it was made by; one of its own where it comes from the connection, and another once somebody has closed that.</summary>
+    public FailoverMultiplexer Lease
+    {
+        get
+        {
+            if (_lease is null && _own is not { IsClosed: false })
+            {
+                _own = new FailoverMultiplexer(_nodes);
+            }
+
+            return _lease ?? _own!;
+        }
     }
 
     int IDatabase.Database => _nodes.DatabaseNumber(_db);
@@ -32,11 +54,16 @@ internal sealed partial class FailoverDatabase : IDatabase
     int IDatabaseAsync.Database => _nodes.DatabaseNumber(_db);
 
     /// <summary>The same database for calls that may be applied twice.</summary>
-    public FailoverDatabase Idempotent() => _whenAmbiguous == WhenAmbiguous.Repeat ? this : new FailoverDatabase(_nodes, _db, _asyncState, WhenAmbiguous.Repeat);
+    public FailoverDatabase Idempotent() => _whenAmbiguous == WhenAmbiguous.Repeat ? this : new FailoverDatabase(_nodes, _db, _asyncState, _lease, WhenAmbiguous.Repeat);
 
     private Task<T> RunAsync<TCall, T>(TCall call, CommandClass kind, CommandFlags flags)
         where TCall : struct, ICall<T>
     {
+        if (_lease is { IsClosed: true })
+        {
+            return Task.FromException<T>(Closed());
+        }
+
         LiveNode? node = _nodes.Current.NodeFor(kind, flags);
         if (node is null)
         {
@@ -127,12 +154,15 @@ internal sealed partial class FailoverDatabase : IDatabase
         return source.Task;
     }
 
-    private BlockingCall Blocking(CommandClass kind, CommandFlags flags) => new(_nodes, kind, flags, _whenAmbiguous);
+    private static ObjectDisposedException Closed() => new(nameof(IConnectionMultiplexer));
+
+    private BlockingCall Blocking(CommandClass kind, CommandFlags flags)
+        => _lease is { IsClosed: true } ? throw Closed() : new(_nodes, kind, flags, _whenAmbiguous);
 
     /// <summary>The node for a call that stays on it from beginning to end: a scan.</summary>
     private IDatabase Direct(CommandClass kind, ref CommandFlags flags, out LiveNode node)
     {
-        node = _nodes.Current.NodeFor(kind, flags) ?? _nodes.NodeFor(kind, flags, new Retries(_nodes, kind, _whenAmbiguous));
+        node = _lease is { IsClosed: true } ? throw Closed() : _nodes.Current.NodeFor(kind, flags) ?? _nodes.NodeFor(kind, flags, new Retries(_nodes, kind, _whenAmbiguous));
         flags = flags.WithoutRole();
         return node.Database(_db);
     }

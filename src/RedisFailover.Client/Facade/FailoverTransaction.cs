@@ -7,8 +7,8 @@ namespace RedisFailover.Client;
 /// have been applied. With conditions it is bound to the master that the first of them was added under, whose connection watches
 /// the keys; if that is master no more when it is executed, it ends with <see cref="NotAppliedException"/>.
 /// </summary>
-[GenerateFacade(queues: true)]
-internal sealed partial class FailoverTransaction(NodeSet nodes, int db, object? asyncState) : QueuedCalls(nodes, db, asyncState), ITransaction
+[GenerateFacade(FacadeKind.Queue)]
+internal sealed partial class FailoverTransaction(FailoverDatabase database, object? asyncState) : QueuedCalls(database, asyncState), ITransaction
 {
     private (LiveNode Node, ITransaction Transaction)? _bound;
     private ITransaction? _last;

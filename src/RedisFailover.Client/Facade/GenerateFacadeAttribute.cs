@@ -1,11 +1,21 @@
 namespace RedisFailover.Client;
 
-/// <summary>
-/// Marks a class whose StackExchange.Redis interfaces the source generator completes. <paramref name="queues"/>: calls are kept
-/// until the class sends them together (a batch, a transaction).
-/// </summary>
-[AttributeUsage(AttributeTargets.Class)]
-internal sealed class GenerateFacadeAttribute(bool queues = false) : Attribute
+/// <summary>What the emitted members do with a call.</summary>
+internal enum FacadeKind
 {
-    public bool Queues { get; } = queues;
+    /// <summary>Send it to the node that is right, and again where that fails.</summary>
+    Calls,
+
+    /// <summary>Keep it until the class sends all of them together: a batch, a transaction.</summary>
+    Queue,
+
+    /// <summary>Hand it to one node, if that is connected.</summary>
+    Server,
+}
+
+/// <summary>Marks a class whose StackExchange.Redis interfaces the source generator completes.</summary>
+[AttributeUsage(AttributeTargets.Class)]
+internal sealed class GenerateFacadeAttribute(FacadeKind kind) : Attribute
+{
+    public FacadeKind Kind { get; } = kind;
 }

@@ -3,17 +3,17 @@ using StackExchange.Redis;
 namespace RedisFailover.Client;
 
 /// <summary>What batches and transactions share: calls are kept in their order until they are executed, on the master of that moment.</summary>
-internal abstract partial class QueuedCalls(NodeSet nodes, int db, object? asyncState) : IRedisAsync
+internal abstract partial class QueuedCalls(FailoverDatabase database, object? asyncState) : IRedisAsync
 {
-    private protected readonly NodeSet _nodes = nodes;
-    private protected readonly int _db = db;
+    private protected readonly NodeSet _nodes = database.Nodes;
+    private protected readonly int _db = database.Number;
     private protected readonly object? _asyncState = asyncState;
     private readonly Lock _gate = new();
     private List<QueuedCall> _calls = [];
 
     private protected int DatabaseNumber => _nodes.DatabaseNumber(_db);
 
-    IConnectionMultiplexer IRedisAsync.Multiplexer => _nodes.Master().Multiplexer;
+    IConnectionMultiplexer IRedisAsync.Multiplexer => database.Lease;
 
     Task<TimeSpan> IRedisAsync.PingAsync(CommandFlags flags) => RunAsync<PingAsyncCall1, TimeSpan>(new PingAsyncCall1(flags), CommandClass.Write, flags);
 

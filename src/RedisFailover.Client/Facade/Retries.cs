@@ -178,6 +178,9 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, WhenAmbiguous wh
         return pause < remaining ? pause : remaining > TimeSpan.Zero ? remaining : TimeSpan.Zero;
     }
 
+    /// <exception cref="NotAppliedException">The time is over.</exception>
+    public void ThrowIfOver() => _ = RemainingOrThrow();
+
     private TimeSpan RemainingOrThrow() => Remaining is var remaining && remaining > TimeSpan.Zero ? remaining : throw TimeIsOver();
 
     /// <summary>Why a node is not connected, where it is not.</summary>

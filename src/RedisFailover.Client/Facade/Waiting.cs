@@ -5,20 +5,24 @@ internal static class Waiting
 {
     public static bool TryFor(Task task, FailoverOptions options) => ((IAsyncResult)task).AsyncWaitHandle.WaitOne(Limit(options));
 
-    public static void For(Task task, FailoverOptions options)
+    public static void For(Task task, FailoverOptions options) => For(task, Limit(options));
+
+    public static void For(Task task, TimeSpan limit)
     {
-        if (!TryFor(task, options))
+        if (!((IAsyncResult)task).AsyncWaitHandle.WaitOne(limit))
         {
-            throw new TimeoutException($"The task was not done within {Limit(options).TotalMilliseconds:0} ms.");
+            throw new TimeoutException($"The task was not done within {limit.TotalMilliseconds:0} ms.");
         }
 
         // Completed, and so in the overload below: this throws the failure as it is.
         task.GetAwaiter().GetResult();
     }
 
-    public static T For<T>(Task<T> task, FailoverOptions options)
+    public static T For<T>(Task<T> task, FailoverOptions options) => For(task, Limit(options));
+
+    public static T For<T>(Task<T> task, TimeSpan limit)
     {
-        For((Task)task, options);
+        For((Task)task, limit);
         return task.GetAwaiter().GetResult();
     }
 

@@ -1,3 +1,4 @@
+using System.Net;
 using StackExchange.Redis;
 
 namespace RedisFailover.Client;
@@ -9,15 +10,15 @@ internal sealed class LiveNode
 {
     private readonly IDatabase?[] _databases = new IDatabase?[17];
     private readonly TaskCompletionSource<string> _broken = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly IServer _server;
     private long _latencyTicks;
     private long _freshAsOf;
 
-    public LiveNode(NodeAddress address, ConnectionMultiplexer multiplexer)
+    public LiveNode(NodeAddress address, ConnectionMultiplexer multiplexer, IPEndPoint? foundAt = null)
     {
         Address = address;
         Multiplexer = multiplexer;
-        _server = multiplexer.GetServer(multiplexer.GetEndPoints()[0]);
+        FoundAt = foundAt;
+        Server = multiplexer.GetServer(multiplexer.GetEndPoints()[0]);
         multiplexer.ConnectionFailed += (_, failed) =>
         {
             if (failed.ConnectionType == ConnectionType.Interactive)
@@ -31,11 +32,19 @@ internal sealed class LiveNode
 
     public ConnectionMultiplexer Multiplexer { get; }
 
+    public IServer Server { get; }
+
+    /// <summary>The one of its name's addresses that answered; null where the application's own tunnel leads there.</summary>
+    public IPEndPoint? FoundAt { get; }
+
+    /// <summary>Whether it was given up because it did not answer.</summary>
+    public bool WasSilent { get; set; }
+
     /// <summary>Completes, with the reason, when the connection is lost. A node that hangs loses no connection: see the watch in <see cref="NodeLink"/>.</summary>
     public Task<string> Broken => _broken.Task;
 
     /// <summary>Whether its multiplexer lets writes through. It learns of a promotion only by ConfigureAsync, see <see cref="MasterRole"/>.</summary>
-    public bool TakesWrites => !_server.IsReplica;
+    public bool TakesWrites => !Server.IsReplica;
 
     /// <summary>Whether the application prefers to read from it: <see cref="FailoverOptions.PreferNode"/>.</summary>
     public bool IsPreferred { get; set; } = true;

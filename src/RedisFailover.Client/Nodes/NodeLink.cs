@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
 using RedisFailover.Shared;
@@ -14,6 +15,9 @@ internal sealed class NodeLink : IAsyncDisposable
     // A node that only closed the connection is back with the first attempt; one that refuses takes longer to start than this.
     private static readonly Backoff s_backoff = new(TimeSpan.FromMilliseconds(16), TimeSpan.FromMilliseconds(500));
 
+    private static readonly TimeSpan s_telling = TimeSpan.FromMilliseconds(100);
+
+    private readonly NodeSet _owner;
     private readonly FailoverOptions _options;
     private readonly ILogger _logger;
     private readonly Action _changed;
@@ -23,13 +27,14 @@ internal sealed class NodeLink : IAsyncDisposable
     private LiveNode? _live;
 
     /// <param name="address">The node.</param>
-    /// <param name="options">What to connect with.</param>
+    /// <param name="owner">Says what to connect with, and is told of what becomes of the connection.</param>
     /// <param name="logger">Says when a node is lost and when it is back, once each.</param>
     /// <param name="changed">Called whenever <see cref="Live"/> has changed, or its latency when reads go to the nearest.</param>
-    public NodeLink(NodeAddress address, FailoverOptions options, ILogger logger, Action changed)
+    public NodeLink(NodeAddress address, NodeSet owner, ILogger logger, Action changed)
     {
         Address = address;
-        _options = options;
+        _owner = owner;
+        _options = owner.Options;
         _logger = logger;
         _changed = changed;
         _running = Task.Run(RunAsync);
@@ -53,7 +58,10 @@ internal sealed class NodeLink : IAsyncDisposable
     public void Close()
     {
         _closing.Cancel();
-        Interlocked.Exchange(ref _live, null)?.Close();
+        if (Interlocked.Exchange(ref _live, null) is { } live)
+        {
+            End(live);
+        }
     }
 
     public async ValueTask DisposeAsync()
@@ -101,6 +109,7 @@ internal sealed class NodeLink : IAsyncDisposable
                 Volatile.Write(ref _live, live);
                 Log.NodeConnected(_logger, Address);
                 _changed();
+                _owner.Tell(Address, null);
                 _firstAttempt.TrySetResult();
                 failure = await WatchAsync(live, closing).ConfigureAwait(false);
             }
@@ -129,7 +138,7 @@ internal sealed class NodeLink : IAsyncDisposable
                 Interlocked.CompareExchange(ref _live, null, live);
                 if (closing.IsCancellationRequested)
                 {
-                    live.Close();
+                    End(live);
                 }
             }
         }
@@ -143,6 +152,7 @@ internal sealed class NodeLink : IAsyncDisposable
 
         Failure = failure;
         Log.NodeLost(_logger, Address, failure!);
+        _owner.Tell(Address, failure);
         try
         {
             _changed();
@@ -155,7 +165,7 @@ internal sealed class NodeLink : IAsyncDisposable
         finally
         {
             // Once nobody is sent to it any more: its calls end now, and go to another node.
-            live.Close();
+            End(live);
         }
 
         return foreseen;
@@ -167,6 +177,7 @@ internal sealed class NodeLink : IAsyncDisposable
         if (Failure is null)
         {
             Log.NodeUnreachable(_logger, Address, failure);
+            _owner.Tell(Address, failure);
         }
 
         Failure = failure;
@@ -174,41 +185,68 @@ internal sealed class NodeLink : IAsyncDisposable
 
     private async Task<(LiveNode? Live, string? Failure)> ConnectAsync(CancellationToken closing)
     {
-        ConfigurationOptions configuration = Configuration();
-        string? unready = await NodeProbe.AskAsync(
-            Address, _options.User, configuration.Password, configuration.Ssl, Deadline, closing).ConfigureAwait(false);
-        if (unready is not null)
+        // A refused port is told in the time of a round trip, without an exception, and all addresses of a name are tried.
+        Dialed dialed = await _owner.Dialer.ConnectAsync(Address.Host, Address.Port, Deadline, closing).ConfigureAwait(false);
+        if (dialed.Socket is not { } socket)
         {
-            return (null, unready);
+            return (null, dialed.Detail);
         }
 
+        var found = (IPEndPoint)socket.RemoteEndPoint!;
+        socket.Dispose();
+        ConfigurationOptions configuration = NodeConfiguration.Of(_options, Address, found, Deadline);
+        var attempt = new TaskCompletionSource<Exception?>(TaskCreationOptions.RunContinuationsAsynchronously);
+        configuration.ConnectionAttemptCompleted += (_, completed) => attempt.TrySetResult(completed.Exception);
+        long since = _options.TimeProvider.GetTimestamp();
         try
         {
             ConnectionMultiplexer multiplexer = await ConnectionMultiplexer.ConnectAsync(configuration).ConfigureAwait(false);
-            var live = new LiveNode(Address, multiplexer);
+            var live = new LiveNode(Address, multiplexer, configuration.Tunnel is null ? null : found);
             try
             {
                 live.IsPreferred = _options.PreferNode?.Invoke(Address) ?? true;
+                _owner.Observers.Attach(multiplexer);
+                closing.ThrowIfCancellationRequested();
             }
             catch
             {
-                live.Close();
+                End(live);
                 throw;
             }
 
-            if (closing.IsCancellationRequested)
-            {
-                live.Close();
-            }
-
-            closing.ThrowIfCancellationRequested();
             return (live, null);
         }
         catch (Exception failure) when (failure is RedisConnectionException or RedisTimeoutException or SocketException)
         {
-            return (null, WithoutAdvice(failure.Message));
+            string? overdue = _options.TimeProvider.GetElapsedTime(since) < Deadline * 0.9 ? null
+                : $"no answer within {Deadline.TotalMilliseconds:0} ms{(configuration.Ssl ? ": it hangs, or speaks no TLS" : "")}";
+            // Told on another thread, and later than the failure.
+            await Task.WhenAny(attempt.Task, Task.Delay(s_telling, _options.TimeProvider, closing)).ConfigureAwait(false);
+            return (null, Meaning(failure, overdue, attempt.Task.IsCompleted ? await attempt.Task.ConfigureAwait(false) : null));
         }
     }
+
+    private void End(LiveNode live)
+    {
+        _owner.Observers.Detach(live.Multiplexer);
+        live.Close();
+    }
+
+    /// <summary>Why there is no connection, without advice on options that are not the application's to set.</summary>
+    private static string Meaning(Exception failure, string? overdue, Exception? attempt)
+    {
+        string? said = Said(failure.InnerException as RedisServerException);
+        return said?.Split(' ')[0] switch
+        {
+            "WRONGPASS" => $"it refuses the password ({said})",
+            "NOAUTH" => $"it wants a password and was given none ({said})",
+            "NOPERM" => $"it allows this user too little ({said})",
+            not null => said,
+            _ => overdue ?? Said(attempt) ?? "it closed the connection, or answered nothing that is Redis'",
+        };
+    }
+
+    private static string? Said(Exception? failure) => failure?.Message.Replace("SimpleError: ", "", StringComparison.Ordinal);
 
     /// <summary>
     /// Returns, with the reason, when the connection is lost or the node has not answered anything for OperationTimeout. Replies come
@@ -226,6 +264,7 @@ internal sealed class NodeLink : IAsyncDisposable
             Task<TimeSpan> ping = database.PingAsync();
             if (!await AnswersAsync(live, ping, closing).ConfigureAwait(false))
             {
+                live.WasSilent = true;
                 return $"no answer for {_options.OperationTimeout.TotalMilliseconds:0} ms";
             }
 
@@ -282,34 +321,4 @@ internal sealed class NodeLink : IAsyncDisposable
             }
         }
     }
-
-    private ConfigurationOptions Configuration()
-    {
-        int timeout = (int)_options.OperationTimeout.TotalMilliseconds;
-        var configuration = new ConfigurationOptions { ClientName = "redis-failover", Password = _options.Password };
-        _options.ConfigureNode?.Invoke(configuration);
-        configuration.EndPoints.Clear();
-        configuration.EndPoints.Add(Address.Host, Address.Port);
-        configuration.AbortOnConnectFail = true;
-        configuration.ConnectRetry = 1;
-        configuration.ConnectTimeout = (int)Deadline.TotalMilliseconds;
-        configuration.SyncTimeout = timeout;
-
-        // Nobody but the topology says who is master: no tie-break keys, no gossip over pub/sub.
-        configuration.TieBreaker = "";
-        configuration.ConfigurationChannel = "";
-        configuration.User = _options.User;
-        configuration.IncludeDetailInExceptions = false;
-
-        // A call on a lost connection fails at once, so that it can go to another node, and does not queue for this one.
-        configuration.BacklogPolicy = BacklogPolicy.FailFast;
-
-        // Counted from the queueing: whether the node answers is what counts, and the watch sees to that.
-        configuration.AsyncTimeout = int.MaxValue;
-        return configuration;
-    }
-
-    /// <summary>Without what it advises: that concerns options which are not the application's to set.</summary>
-    private static string WithoutAdvice(string message)
-        => message.IndexOf(" To allow this multiplexer to continue", StringComparison.Ordinal) is > 0 and var advice ? message[..advice] : message;
 }

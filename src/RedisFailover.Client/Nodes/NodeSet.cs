@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Microsoft.Extensions.Logging;
+using RedisFailover.Shared;
 using StackExchange.Redis;
 
 namespace RedisFailover.Client;
@@ -27,11 +28,28 @@ internal sealed class NodeSet : IAsyncDisposable
     {
         Options = options;
         _logger = new ToleratedLogger(logger);
+        PubSub = new MasterPubSub(this, _logger);
+        Dialer = new TcpDialer(new HostAddresses(options.TimeProvider), options.TimeProvider);
         _current = new Snapshot(Topology.None, null, [], options.ReadFrom);
         _lag = options.MaxReplicaLag is { } most ? new ReplicaLag(this, most) : null;
     }
 
+    /// <summary>Told of each node that is connected (null), or lost and why: once each.</summary>
+    public event Action<NodeAddress, string?>? Connectivity;
+
     public FailoverOptions Options { get; }
+
+    /// <summary>What all nodes are configured with.</summary>
+    public ConfigurationOptions Template => NodeConfiguration.Of(Options);
+
+    public ILogger Logger => _logger;
+
+    /// <summary>What all subscriptions are made on.</summary>
+    public MasterPubSub PubSub { get; }
+
+    public TcpDialer Dialer { get; }
+
+    public NodeObservers Observers { get; } = new();
 
     public Snapshot Current => Volatile.Read(ref _current);
 
@@ -65,7 +83,7 @@ internal sealed class NodeSet : IAsyncDisposable
             _topology = topology;
             foreach (NodeAddress address in wanted.Where(address => !_links.ContainsKey(address)))
             {
-                _links.Add(address, new NodeLink(address, Options, _logger, Rebuild));
+                _links.Add(address, new NodeLink(address, this, _logger, Rebuild));
             }
 
             lost = [.. _links.Values.Where(link => !wanted.Contains(link.Address))];
@@ -183,6 +201,7 @@ internal sealed class NodeSet : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _closing.CancelAsync().ConfigureAwait(false);
+        await PubSub.DisposeAsync().ConfigureAwait(false);
         if (_lag is not null)
         {
             await _lag.DisposeAsync().ConfigureAwait(false);
@@ -219,7 +238,7 @@ internal sealed class NodeSet : IAsyncDisposable
 
     private void Swap()
     {
-        LiveNode? master = _topology.Master is { } address ? Live(address) : null;
+        LiveNode? master = _topology.Master is { } address ? Linked(address) : null;
         if (_learning is { } learning && learning.Node != master)
         {
             learning.Cancellation.Cancel();
@@ -233,7 +252,7 @@ internal sealed class NodeSet : IAsyncDisposable
         }
 
         // A topology that names one twice names one node.
-        LiveNode[] replicas = [.. _topology.Replicas.Distinct().Select(Live).OfType<LiveNode>()];
+        LiveNode[] replicas = [.. _topology.Replicas.Distinct().Select(Linked).OfType<LiveNode>()];
         var next = new Snapshot(_topology, master, replicas, Options.ReadFrom, _lag?.Fresh(replicas), _fenced);
         Snapshot previous = _current;
         if (ReferenceEquals(next.Topology, previous.Topology) && next.SameNodes(previous))
@@ -253,7 +272,27 @@ internal sealed class NodeSet : IAsyncDisposable
         }
     }
 
-    private LiveNode? Live(NodeAddress address) => _links.TryGetValue(address, out NodeLink? link) ? link.Live : null;
+    /// <summary>The connection to a node, if there is one.</summary>
+    public LiveNode? Live(NodeAddress address)
+    {
+        lock (_gate)
+        {
+            return Linked(address);
+        }
+    }
+
+    /// <summary>Why a node is not connected.</summary>
+    public string FailureOf(NodeAddress address)
+    {
+        lock (_gate)
+        {
+            return _links.TryGetValue(address, out NodeLink? link) ? link.Failure ?? "it has not answered yet" : "it does not serve";
+        }
+    }
+
+    public void Tell(NodeAddress address, string? failure) => Connectivity?.Invoke(address, failure);
+
+    private LiveNode? Linked(NodeAddress address) => _links.TryGetValue(address, out NodeLink? link) ? link.Live : null;
 
     private void Learn(LiveNode master)
     {

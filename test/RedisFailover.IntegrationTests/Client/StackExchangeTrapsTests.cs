@@ -152,7 +152,7 @@ public sealed class StackExchangeTrapsTests
         FailoverConnectException failure = await Failing.WithAsync<FailoverConnectException>(
             () => FailoverConnection.ConnectAsync(Published(), options with { Password = password }, default));
         Assert.That(Stopwatch.GetElapsedTime(start), Is.LessThan(TimeSpan.FromSeconds(40)), "not by the timeout");
-        Assert.That(failure.Message, Does.Contain("password").And.Contain("authentication").IgnoreCase);
+        Assert.That(failure.Message, Does.Contain("password"));
         await using FailoverConnection connection = await FailoverConnection.ConnectAsync(Published(), options with { Password = "right" }, default);
         Assert.That(await connection.GetDatabase().StringSetAsync("key", 1), Is.True);
 

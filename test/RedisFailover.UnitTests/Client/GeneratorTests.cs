@@ -37,13 +37,14 @@ public sealed class GeneratorTests
             using System.Threading.Tasks;
             using StackExchange.Redis;
             [System.AttributeUsage(System.AttributeTargets.Class)]
-            class GenerateFacadeAttribute : System.Attribute { public GenerateFacadeAttribute(bool queues = false) { } }
+            class GenerateFacadeAttribute : System.Attribute { public GenerateFacadeAttribute(FacadeKind kind) { } }
+            enum FacadeKind { Calls, Queue, Server }
             enum CommandClass { Write, Read, Either }
             struct Nothing { public static Task<Nothing> After(Task task) => null; }
             interface ICall<T> { Task<T> SendAsync(IDatabaseAsync target, CommandFlags flags); }
             partial class RoutingTable { private static partial (CommandClass Class, string Member, string[] Commands)[] Rows(); }
             struct BlockingCall { public CommandFlags Flags; public IDatabase Target(int db) => null; public T Again<T>(System.Exception failure, int db, System.Func<IDatabase, CommandFlags, T> send) => default; }
-            [GenerateFacade]
+            [GenerateFacade(FacadeKind.Calls)]
             sealed partial class Facade : IDatabase
             {
                 int _db;

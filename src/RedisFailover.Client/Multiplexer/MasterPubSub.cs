@@ -1,0 +1,223 @@
+using System.Net;
+using Microsoft.Extensions.Logging;
+using StackExchange.Redis;
+
+namespace RedisFailover.Client;
+
+/// <summary>
+/// The one multiplexer that all subscriptions of a connection are made on. It leads to whichever node is master, so they live through a failover:
+/// handlers, queues and all. Redis keeps no messages, so those published while none is subscribed are missed, which is logged and counted.
+/// </summary>
+internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDisposable
+{
+    private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(2);
+
+    private readonly Lock _gate = new();
+    private readonly Dictionary<RedisChannel, int> _channels = [];
+    private readonly CancellationTokenSource _closing = new();
+    private Task<ConnectionMultiplexer>? _connecting;
+    private Task? _standing;
+    private (long Since, NodeAddress? From)? _still;
+    private NodeAddress? _standsOn;
+
+    /// <summary>The multiplexer, once somebody has subscribed; null before.</summary>
+    public ConnectionMultiplexer? Multiplexer => Volatile.Read(ref _connecting) is { IsCompletedSuccessfully: true } connected ? connected.GetAwaiter().GetResult() : null;
+
+    /// <summary>Where the subscriptions are made; null while they are nowhere.</summary>
+    public NodeAddress? StandsOn => Volatile.Read(ref _standsOn);
+
+    /// <summary>A queue of the channel's messages, confirmed by the master.</summary>
+    /// <exception cref="NotAppliedException">No master confirmed it in time; there is no subscription.</exception>
+    public async Task<ChannelMessageQueue> SubscribeAsync(RedisChannel channel)
+    {
+        var retries = new Retries(nodes, CommandClass.Write);
+        await nodes.NodeForAsync(CommandClass.Write, CommandFlags.None, retries).ConfigureAwait(false);
+        ISubscriber subscriber = (await ConnectAsync().ConfigureAwait(false)).GetSubscriber();
+
+        // Not to be failed by a connection that is lost meanwhile: it is made again on the next one, and confirmed there.
+        ChannelMessageQueue queue = await subscriber.SubscribeAsync(channel, CommandFlags.FireAndForget).ConfigureAwait(false);
+        Count(channel, 1);
+        try
+        {
+            await StandsAsync(subscriber, channel, retries).ConfigureAwait(false);
+            return queue;
+        }
+        catch
+        {
+            await UnsubscribeAsync(queue).ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    /// <summary>Ends one queue; the channel's others stay. Does not wait for a master that is not there.</summary>
+    public async Task UnsubscribeAsync(ChannelMessageQueue queue)
+    {
+        Count(queue.Channel, -1);
+        Task ending = queue.UnsubscribeAsync(nodes.Current.Master is null ? CommandFlags.FireAndForget : CommandFlags.None);
+        await ending.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    /// <summary>Returns when all subscriptions stand on that master, or when there is another.</summary>
+    public async Task StandAsync(LiveNode master, CancellationToken cancellationToken)
+    {
+        while (Multiplexer is not null && nodes.Current.ConnectedMaster == master && StandsOn != master.Address)
+        {
+            await Task.Delay(s_look, nodes.Options.TimeProvider, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    public bool IsConnected(RedisChannel channel)
+        => Multiplexer is { } multiplexer ? multiplexer.GetSubscriber().IsConnected(channel) : nodes.Current.ConnectedMaster is not null;
+
+    /// <summary>The node that a channel is subscribed at.</summary>
+    public EndPoint? SubscribedEndPoint(RedisChannel channel)
+        => Multiplexer?.GetSubscriber().SubscribedEndpoint(channel) is null || StandsOn is not { } node ? null : NodeConfiguration.EndPointOf(node);
+
+    public async ValueTask DisposeAsync()
+    {
+        await _closing.CancelAsync().ConfigureAwait(false);
+        if (Volatile.Read(ref _connecting) is { } connecting)
+        {
+            await ((Task)connecting).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (Multiplexer is { } multiplexer)
+            {
+                nodes.Observers.Detach(multiplexer);
+                await Task.Run(() => multiplexer.Close(allowCommandsToComplete: false)).ConfigureAwait(false);
+            }
+        }
+    }
+
+    /// <summary>The multiplexer; made by the first who needs it.</summary>
+    public Task<ConnectionMultiplexer> ConnectAsync()
+    {
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_closing.IsCancellationRequested, typeof(FailoverConnection));
+            return _connecting ??= MakeAsync();
+        }
+    }
+
+    private async Task<ConnectionMultiplexer> MakeAsync()
+    {
+        ConfigurationOptions configuration = NodeConfiguration.Of(nodes.Options);
+        NodeConfiguration.LeadToMaster(configuration, nodes.Options, new MasterTunnel(nodes, evenFenced: true));
+        configuration.SharedSubscriptionConnection = false;
+        ConnectionMultiplexer multiplexer = await ConnectionMultiplexer.ConnectAsync(configuration).ConfigureAwait(false);
+        nodes.Observers.Attach(multiplexer);
+        multiplexer.ConnectionFailed += (_, failed) => Lost(failed.ConnectionType);
+        multiplexer.ConnectionRestored += (_, restored) => Restored(restored.ConnectionType);
+        lock (_gate)
+        {
+            _standsOn = nodes.Current.ConnectedMaster?.Address;
+        }
+
+        return multiplexer;
+    }
+
+    private void Lost(ConnectionType type)
+    {
+        lock (_gate)
+        {
+            if (type == ConnectionType.Subscription && !_closing.IsCancellationRequested)
+            {
+                _still ??= (nodes.Options.TimeProvider.GetTimestamp(), _standsOn);
+                _standsOn = null;
+            }
+        }
+    }
+
+    private void Restored(ConnectionType type)
+    {
+        lock (_gate)
+        {
+            if (type != ConnectionType.Subscription || _still is null || _standing is { IsCompleted: false })
+            {
+                return;
+            }
+
+            _standing = StandAgainAsync();
+        }
+    }
+
+    /// <summary>The library is subscribing again: until that is confirmed; then it says how long it was not.</summary>
+    private async Task StandAgainAsync()
+    {
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        try
+        {
+            ISubscriber subscriber = Multiplexer!.GetSubscriber();
+            while (true)
+            {
+                // By the connection of the subscriptions, behind them.
+                Task<TimeSpan> ping = subscriber.PingAsync();
+                await ((Task)ping).WaitAsync(_closing.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                if (ping.IsCompletedSuccessfully && AllStand(subscriber) && nodes.Current.ConnectedMaster is { } master)
+                {
+                    Tell(master.Address);
+                    return;
+                }
+
+                await Task.Delay(s_look, nodes.Options.TimeProvider, _closing.Token).ConfigureAwait(false);
+            }
+        }
+        catch (OperationCanceledException) when (_closing.IsCancellationRequested)
+        {
+        }
+    }
+
+    private void Tell(NodeAddress master)
+    {
+        int channels;
+        (long since, NodeAddress? from) = (0, null);
+        lock (_gate)
+        {
+            (since, from) = _still!.Value;
+            _still = null;
+            _standsOn = master;
+            channels = _channels.Count;
+        }
+
+        if (channels > 0)
+        {
+            double millis = nodes.Options.TimeProvider.GetElapsedTime(since).TotalMilliseconds;
+            Log.SubscriptionsStoodStill(logger, millis, channels, from?.ToString() ?? "a master", master);
+            Measures.Count(Measures.SubscriptionGaps, nodes.Options);
+        }
+    }
+
+    private bool AllStand(ISubscriber subscriber)
+    {
+        RedisChannel[] channels;
+        lock (_gate)
+        {
+            channels = [.. _channels.Keys];
+        }
+
+        return Array.TrueForAll(channels, channel => subscriber.SubscribedEndpoint(channel) is not null);
+    }
+
+    private async Task StandsAsync(ISubscriber subscriber, RedisChannel channel, Retries retries)
+    {
+        while (subscriber.SubscribedEndpoint(channel) is null)
+        {
+            retries.ThrowIfOver();
+            await Task.Delay(s_look, nodes.Options.TimeProvider, _closing.Token).ConfigureAwait(false);
+        }
+    }
+
+    private void Count(RedisChannel channel, int by)
+    {
+        lock (_gate)
+        {
+            int count = _channels.GetValueOrDefault(channel) + by;
+            if (count > 0)
+            {
+                _channels[channel] = count;
+            }
+            else
+            {
+                _channels.Remove(channel);
+            }
+        }
+    }
+}

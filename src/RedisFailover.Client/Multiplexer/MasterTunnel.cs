@@ -1,0 +1,108 @@
+using System.Net;
+using System.Net.Sockets;
+using StackExchange.Redis;
+using StackExchange.Redis.Configuration;
+
+namespace RedisFailover.Client;
+
+/// <summary>
+/// Leads a multiplexer with one made-up end point to whichever node is master: connecting waits until there is one, and a socket to any other is
+/// closed as soon as it is known. What lives in the multiplexer, its subscriptions and its waiting calls, lives through the failover.
+/// </summary>
+internal sealed class MasterTunnel : Tunnel
+{
+    /// <summary>The end point that it leads from. Never resolved.</summary>
+    public static readonly DnsEndPoint EndPoint = new("master.redis-failover.invalid", 6379);
+
+    private readonly NodeSet _nodes;
+    private readonly bool _evenFenced;
+    private readonly Lock _gate = new();
+    private readonly List<(Socket Socket, LiveNode Node)> _sockets = [];
+    private LiveNode? _target;
+
+    /// <param name="nodes">Who is master.</param>
+    /// <param name="evenFenced">Whether it leads there also while writes are held.</param>
+    public MasterTunnel(NodeSet nodes, bool evenFenced)
+    {
+        _nodes = nodes;
+        _evenFenced = evenFenced;
+        _ = FollowAsync();
+    }
+
+    /// <summary>The host that it leads to, for its certificate.</summary>
+    public string Host => Volatile.Read(ref _target)?.Address.Host ?? EndPoint.Host;
+
+    public override async ValueTask<EndPoint?> GetSocketConnectEndpointAsync(EndPoint endpoint, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            ObjectDisposedException.ThrowIf(_nodes.IsClosed, typeof(FailoverConnection));
+            Snapshot current = _nodes.Current;
+            if (Master(current) is { } master)
+            {
+                Volatile.Write(ref _target, master);
+                return master.FoundAt ?? NodeConfiguration.EndPointOf(master.Address);
+            }
+
+            await current.Superseded.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    public override ValueTask BeforeSocketConnectAsync(EndPoint endPoint, ConnectionType connectionType, Socket? socket, CancellationToken cancellationToken)
+    {
+        if (socket is not null && Volatile.Read(ref _target) is { } target)
+        {
+            lock (_gate)
+            {
+                _sockets.RemoveAll(known => known.Socket.SafeHandle.IsClosed);
+                _sockets.Add((socket, target));
+            }
+
+            // It may have lost the mastership while the name of the end point was asked for.
+            Cut(_nodes.Current);
+        }
+
+        return default;
+    }
+
+    private LiveNode? Master(Snapshot current) => _evenFenced ? current.ConnectedMaster : current.Master;
+
+    private async Task FollowAsync()
+    {
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        while (true)
+        {
+            Snapshot current = _nodes.Current;
+            Cut(current);
+            if (_nodes.IsClosed)
+            {
+                return;
+            }
+
+            await current.Superseded.ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>
+    /// Closes what leads elsewhere. While a change of master is only announced nothing is closed: in a switchover the old one answers still.
+    /// </summary>
+    private void Cut(Snapshot current)
+    {
+        LiveNode? master = Master(current);
+        lock (_gate)
+        {
+            foreach ((Socket socket, LiveNode node) in _sockets)
+            {
+                if (_nodes.IsClosed || (master is null ? current.Fenced && !_evenFenced : IsElsewhere(node, master)))
+                {
+                    socket.Dispose();
+                }
+            }
+
+            _sockets.RemoveAll(known => known.Socket.SafeHandle.IsClosed);
+        }
+    }
+
+    // A node that was given up because it was silent, and is connected anew, says nothing on its old sockets either.
+    private static bool IsElsewhere(LiveNode node, LiveNode master) => node.Address != master.Address || (node != master && node.WasSilent);
+}

@@ -1,0 +1,97 @@
+using System.Net;
+using System.Net.Security;
+using StackExchange.Redis;
+using StackExchange.Redis.Configuration;
+
+namespace RedisFailover.Client;
+
+/// <summary>What StackExchange.Redis is configured with: for one node, and for what leads to whichever node is master.</summary>
+internal static class NodeConfiguration
+{
+    /// <summary>For one node. A call on a lost connection fails at once, so that it can go to another node.</summary>
+    /// <param name="options">The application's.</param>
+    /// <param name="node">The node.</param>
+    /// <param name="found">Where it was found; null for the application's own tunnel, which leads there.</param>
+    /// <param name="deadline">Of connecting.</param>
+    public static ConfigurationOptions Of(FailoverOptions options, NodeAddress node, IPEndPoint? found, TimeSpan deadline)
+    {
+        ConfigurationOptions configuration = Of(options);
+        configuration.EndPoints.Add(node.Host, node.Port);
+        configuration.AbortOnConnectFail = true;
+        configuration.ConnectRetry = 1;
+        configuration.ConnectTimeout = (int)deadline.TotalMilliseconds;
+        configuration.SyncTimeout = (int)options.OperationTimeout.TotalMilliseconds;
+        configuration.BacklogPolicy = BacklogPolicy.FailFast;
+
+        // Counted from the queueing: whether the node answers is what counts, and the link's watch sees to that.
+        configuration.AsyncTimeout = int.MaxValue;
+        configuration.Tunnel ??= found is null ? null : new AddressTunnel(found);
+        return configuration;
+    }
+
+    /// <summary>What every multiplexer has in common: the application's settings, and that nobody but the topology says who is master.</summary>
+    public static ConfigurationOptions Of(FailoverOptions options)
+    {
+        var configuration = new ConfigurationOptions { ClientName = "redis-failover", Password = options.Password };
+        options.ConfigureNode?.Invoke(configuration);
+        configuration.EndPoints.Clear();
+        configuration.User = options.User ?? configuration.User;
+        configuration.IncludeDetailInExceptions = false;
+        configuration.TieBreaker = "";
+        configuration.ConfigurationChannel = "";
+        return configuration;
+    }
+
+    /// <summary>
+    /// Turns options into such as lead to whichever node is master. A call waits in the backlog while there is none, as long as one of
+    /// <see cref="FailoverConnection.GetDatabase"/> would.
+    /// </summary>
+    public static void LeadToMaster(ConfigurationOptions configuration, FailoverOptions options, MasterTunnel tunnel)
+    {
+        int patience = (int)(options.WriteWait + options.OperationTimeout).TotalMilliseconds;
+        configuration.EndPoints.Clear();
+        configuration.EndPoints.Add(MasterTunnel.EndPoint);
+        configuration.Tunnel = tunnel;
+        configuration.AbortOnConnectFail = false;
+        configuration.BacklogPolicy = BacklogPolicy.Default;
+        configuration.SyncTimeout = patience;
+        configuration.AsyncTimeout = patience;
+        configuration.ConnectTimeout = (int)options.ConnectTimeout.TotalMilliseconds;
+
+        // Its beat is also when it tries to connect again.
+        configuration.HeartbeatInterval = TimeSpan.FromMilliseconds(100);
+        configuration.ReconnectRetryPolicy = new LinearRetry(1);
+        configuration.TieBreaker = "";
+        configuration.ConfigurationChannel = "";
+        if (configuration.Ssl && configuration.SslHost is null && configuration.SslClientAuthenticationOptions is null)
+        {
+            // The certificate is the node's, not that of the made-up end point.
+            configuration.SslClientAuthenticationOptions = _ => new SslClientAuthenticationOptions
+            {
+                TargetHost = tunnel.Host,
+                EnabledSslProtocols = configuration.SslProtocols ?? default,
+                CertificateRevocationCheckMode = configuration.CheckCertificateRevocation
+                    ? System.Security.Cryptography.X509Certificates.X509RevocationMode.Online
+                    : System.Security.Cryptography.X509Certificates.X509RevocationMode.NoCheck,
+            };
+        }
+    }
+
+    /// <summary>An address as StackExchange.Redis has it: what a host name stands for is not asked.</summary>
+    public static EndPoint EndPointOf(NodeAddress node)
+        => IPAddress.TryParse(node.Host, out IPAddress? address) ? new IPEndPoint(address, node.Port) : new DnsEndPoint(node.Host, node.Port);
+
+    /// <summary>The address of an end point; null for one of another kind.</summary>
+    public static NodeAddress? AddressOf(EndPoint endPoint) => endPoint switch
+    {
+        IPEndPoint ip => new NodeAddress(ip.Address.ToString(), ip.Port),
+        DnsEndPoint name => new NodeAddress(name.Host.ToLowerInvariant(), name.Port),
+        _ => null,
+    };
+
+    /// <summary>To that one of a name's addresses that answered.</summary>
+    private sealed class AddressTunnel(IPEndPoint found) : Tunnel
+    {
+        public override ValueTask<EndPoint?> GetSocketConnectEndpointAsync(EndPoint endpoint, CancellationToken cancellationToken) => new(found);
+    }
+}
