@@ -15,4 +15,23 @@ internal static class Needs
             Assert.Ignore($"{what} needs Redis {least}; {Programs.RedisServer} is {RedisVersion.Current}");
         }
     }
+
+
+    /// <summary>Network namespaces, for a cable that is cut.</summary>
+    internal static void Machines()
+    {
+        if (Lab.Missing is { } missing)
+        {
+            Assert.Ignore(missing);
+        }
+    }
+
+    /// <summary>Root, for a process that may do less than the tests.</summary>
+    internal static void Root()
+    {
+        if (Environment.UserName != "root")
+        {
+            Assert.Ignore("Only root can start a process that may do less");
+        }
+    }
 }

@@ -30,7 +30,15 @@ public sealed record ClusterOptions
     /// <summary>Of a server of its own; null for the usual ones.</summary>
     public ZooKeeperServerOptions? ZooKeeperOptions { get; init; }
 
-    internal bool SharesZooKeeper => ZooKeepers == 1 && ZooKeeperOptions is null && !OwnZooKeeper;
+    internal bool SharesZooKeeper => ZooKeepers == 1 && ZooKeeperOptions is null && !OwnZooKeeper && MonitorMachine is null;
+
+    /// <summary>Where the monitors and ZooKeeper run, and where the nodes do; null for here.</summary>
+    public Machine? MonitorMachine { get; init; }
+
+    public Machine? RedisMachine { get; init; }
+
+    /// <summary>What the monitors know the nodes by, without ports; empty for their addresses.</summary>
+    public ImmutableArray<string> Names { get; init; } = [];
 
     /// <summary>Id, nodes, ZooKeeper servers, path and password are filled in.</summary>
     public MonitorOptions MonitorOptions { get; init; } = new() { SessionTimeout = TimeSpan.FromSeconds(2), ProbeTimeout = TimeSpan.FromMilliseconds(300) };
@@ -71,7 +79,10 @@ public sealed partial class Cluster : IAsyncDisposable
     public IReadOnlyList<FaultProxy> Proxies => _proxies;
 
     /// <summary>What the monitors know the nodes by.</summary>
-    public ImmutableArray<NodeAddress> Addresses => Options.Proxies ? [.. _proxies.Select(proxy => proxy.Address)] : [.. _redis.Select(redis => redis.Address)];
+    public ImmutableArray<NodeAddress> Addresses
+        => Options.Proxies ? [.. _proxies.Select(proxy => proxy.Address)]
+            : Options.Names.IsEmpty ? [.. _redis.Select(redis => redis.Address)]
+            : [.. _redis.Zip(Options.Names, (redis, name) => new NodeAddress(name, redis.Port))];
 
     /// <summary>What clients and the Cli are given: "h:p,h:p/redis_failover".</summary>
     public string ConnectionString => ZooKeeper.ConnectionString + ZnodePath;
@@ -82,7 +93,8 @@ public sealed partial class Cluster : IAsyncDisposable
         options ??= new ClusterOptions();
         ZooKeeperEnsemble zooKeeper = options.SharesZooKeeper
             ? await SharedZooKeeper.GetAsync()
-            : await ZooKeeperEnsemble.StartAsync(options.ZooKeeperOptions, options.ZooKeepers, ct);
+            : await ZooKeeperEnsemble.StartAsync(
+                (options.ZooKeeperOptions ?? new ZooKeeperServerOptions()) with { Machine = options.MonitorMachine }, options.ZooKeepers, ct);
         Cluster cluster = new(options, zooKeeper);
         try
         {
@@ -111,6 +123,7 @@ public sealed partial class Cluster : IAsyncDisposable
             ZooKeepers = ZooKeeper.ConnectionString,
             ZnodePath = ZnodePath,
             Password = Options.RedisOptions.Password,
+            Machine = Options.MonitorMachine,
         };
         MonitorProcess monitor = await MonitorProcess.StartAsync(change is null ? options : change(options), ct);
         _monitors.Add(monitor);
@@ -129,7 +142,7 @@ public sealed partial class Cluster : IAsyncDisposable
         => WaitForAsync(
             "All nodes are in use",
             topology => topology.State == TopologyState.Ok && topology.Replicas.Length == _redis.Count - 1,
-            within ?? TimeSpan.FromSeconds(30),
+            within,
             ct);
 
     /// <summary>Waits until every monitor that was started has said that it reaches every node: one may be slower than the others.</summary>
@@ -233,7 +246,8 @@ public sealed partial class Cluster : IAsyncDisposable
     {
         for (int i = 0; i < Options.Redis; i++)
         {
-            _redis.Add(await RedisServer.StartAsync(Options.RedisOptions with { ReplicaOf = i == 0 ? null : Addresses[0] }, ct));
+            NodeAddress? master = i == 0 ? null : Options.Proxies ? _proxies[0].Address : _redis[0].Address;
+            _redis.Add(await RedisServer.StartAsync(Options.RedisOptions with { ReplicaOf = master, Machine = Options.RedisMachine }, ct));
             if (Options.Proxies)
             {
                 _proxies.Add(FaultProxy.Start(_redis[i].Address));

@@ -26,8 +26,9 @@ public sealed record LinkState(bool ToServer, bool ToClient, TimeSpan Delay)
 /// </summary>
 public sealed class FaultProxy : IAsyncDisposable
 {
-    private readonly string _targetHost;
-    private readonly int _targetPort;
+    private static readonly TimeSpan s_lastBytes = TimeSpan.FromMilliseconds(200);
+    private readonly Func<Socket> _newSocket;
+    private NodeAddress _target;
     private readonly CancellationTokenSource _stopped = new();
     private readonly ConcurrentDictionary<Link, byte> _links = new();
     private readonly ConcurrentDictionary<int, byte> _cutOff = new();
@@ -38,11 +39,11 @@ public sealed class FaultProxy : IAsyncDisposable
     private Socket? _listener;
     private Task _accepting = Task.CompletedTask;
 
-    private FaultProxy(string targetHost, int targetPort)
+    private FaultProxy(NodeAddress target, int port, Func<Socket> newSocket)
     {
-        _targetHost = targetHost;
-        _targetPort = targetPort;
-        Port = FreePorts.Next();
+        _target = target;
+        _newSocket = newSocket;
+        Port = port;
         Accept();
     }
 
@@ -53,9 +54,15 @@ public sealed class FaultProxy : IAsyncDisposable
     /// <summary>How many connections pass through now.</summary>
     public int Connections => _links.Count;
 
-    public static FaultProxy Start(string targetHost, int targetPort) => new(targetHost, targetPort);
+    public static FaultProxy Start(string targetHost, int targetPort) => Start(new NodeAddress(targetHost, targetPort));
 
-    public static FaultProxy Start(NodeAddress target) => new(target.Host, target.Port);
+    public static FaultProxy Start(NodeAddress target) => new(target, FreePorts.Next(), () => new Socket(SocketType.Stream, ProtocolType.Tcp));
+
+    /// <summary>Makes a port of a machine's loopback device known by the same number here.</summary>
+    public static FaultProxy StartInto(Machine machine, int port) => new(new NodeAddress("127.0.0.1", port), port, machine.NewSocket);
+
+    /// <summary>Another server is behind it from now on: what an address that changes hands is. What is connected stays connected.</summary>
+    public void Retarget(NodeAddress target) => Volatile.Write(ref _target, target);
 
     /// <summary>Connections stay open; bytes flow as <paramref name="state"/> says, from now on. New connections are accepted.</summary>
     public void Set(LinkState state)
@@ -160,16 +167,20 @@ public sealed class FaultProxy : IAsyncDisposable
 
     private async Task ServeAsync(Socket client)
     {
-        Socket server = new(SocketType.Stream, ProtocolType.Tcp);
+        Socket server = _newSocket();
         using Link link = new(client, server);
         int port = ((IPEndPoint)client.RemoteEndPoint!).Port;
         _links.TryAdd(link, 0);
         try
         {
-            await server.ConnectAsync(_targetHost, _targetPort, _stopped.Token);
+            NodeAddress target = Volatile.Read(ref _target);
+            await server.ConnectAsync(target.Host, target.Port, _stopped.Token);
             client.NoDelay = server.NoDelay = true;
-            // Either side's end ends both, as a reset would; half-closed connections are not something Redis or ZooKeeper use.
-            await await Task.WhenAny(PumpAsync(client, server, port, state => state.ToServer), PumpAsync(server, client, port, state => state.ToClient));
+            // Either side's end ends both: half-closed connections are not something Redis or ZooKeeper use. The other side gets a moment
+            // to read the last bytes, since disposing of a socket that is being read resets it.
+            Task[] pumps = [PumpAsync(client, server, port, state => state.ToServer), PumpAsync(server, client, port, state => state.ToClient)];
+            await await Task.WhenAny(pumps);
+            await Task.WhenAny(Task.WhenAll(pumps), Task.Delay(s_lastBytes, _stopped.Token));
         }
         catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException or SocketException)
         {
@@ -193,6 +204,8 @@ public sealed class FaultProxy : IAsyncDisposable
                 sent += await to.SendAsync(buffer.AsMemory(sent, count - sent), SocketFlags.None, _stopped.Token);
             }
         }
+
+        to.Shutdown(SocketShutdown.Send);
     }
 
     private bool IsCutOff(int clientPort)

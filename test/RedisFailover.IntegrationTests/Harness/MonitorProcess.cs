@@ -26,6 +26,9 @@ public sealed record MonitorOptions
     /// <summary>Added at the end, as they are.</summary>
     public ImmutableArray<string> More { get; init; } = [];
 
+    /// <summary>Where it runs; null for here.</summary>
+    public Machine? Machine { get; init; }
+
     public ImmutableDictionary<string, string?> Environment { get; init; } = ImmutableDictionary<string, string?>.Empty;
 
     internal ImmutableArray<string> ToArguments()
@@ -103,10 +106,13 @@ public sealed class MonitorProcess : IAsyncDisposable
     public ValueTask DisposeAsync() => _process.DisposeAsync();
 
     private static Task<ChildProcess> StartProcessAsync(MonitorOptions options, CancellationToken ct)
-        => ChildProcess.StartAsync(
-            new ChildProcessOptions($"monitor {options.Id}", Programs.Dotnet, [Programs.Monitor, .. options.ToArguments()])
+    {
+        ImmutableArray<string> command = [.. options.Machine?.Prefix ?? [], Programs.Dotnet, Programs.Monitor, .. options.ToArguments()];
+        return ChildProcess.StartAsync(
+            new ChildProcessOptions($"monitor {options.Id}", command[0], command[1..])
             {
                 Environment = options.Password is null ? options.Environment : options.Environment.SetItem("REDIS_FAILOVER_PASSWORD", options.Password),
             },
             ct);
+    }
 }

@@ -33,6 +33,12 @@ public sealed record RedisServerOptions
     public RedisPersistence Persistence { get; init; }
 
     public ImmutableArray<string> ConfLines { get; init; } = [];
+
+    /// <summary>Where it runs; <see cref="Bind"/> is this machine's address then.</summary>
+    public Machine? Machine { get; init; }
+
+    /// <summary>As nobody, with a file that it may read and not write: CONFIG REWRITE fails. Needs root.</summary>
+    public bool CannotWriteItsFile { get; init; }
 }
 
 /// <summary>A real redis-server on a free port, in a directory of its own.</summary>
@@ -45,8 +51,8 @@ public sealed class RedisServer : IAsyncDisposable
 
     private RedisServer(RedisServerOptions options, int port)
     {
-        _options = options;
         Port = port;
+        options = _options = options.Machine is { } machine ? options with { Bind = machine.Address } : options;
         Address = NodeAddress.Parse($"{(options.Bind.Contains(':', StringComparison.Ordinal) ? $"[{options.Bind}]" : options.Bind)}:{port}");
         _directory = new TemporaryDirectory($"redis-{port}");
         File.WriteAllLines(ConfFile, Conf());
@@ -126,6 +132,13 @@ public sealed class RedisServer : IAsyncDisposable
         Directory.CreateDirectory(_directory.File("dump.rdb/occupied"));
     }
 
+    /// <summary>Changes its file while it is down; null takes the directive out.</summary>
+    public void SetInFile(string directive, string? value)
+    {
+        string[] others = [.. File.ReadLines(ConfFile).Where(line => !line.StartsWith(directive + " ", StringComparison.OrdinalIgnoreCase))];
+        File.WriteAllLines(ConfFile, value is null ? others : [.. others, $"{directive} {value}"]);
+    }
+
     /// <summary>One command over a connection of its own, bounded in time (a frozen server does not answer).</summary>
     public Task<RedisReply> CommandAsync(params ImmutableArray<string> command) => CommandAsync(command, CancellationToken.None);
 
@@ -145,7 +158,9 @@ public sealed class RedisServer : IAsyncDisposable
     }
 
     /// <summary>A connection for several commands, or to subscribe with.</summary>
-    public Task<RedisWire> ConnectAsync(CancellationToken ct = default) => RedisWire.ConnectAsync(_options.Bind, Port, _options.Password, ct);
+    public Task<RedisWire> ConnectAsync(CancellationToken ct = default) => _options.Machine is { } machine
+        ? RedisWire.ConnectAsync(machine.NewSocket(), _options.Bind, Port, _options.Password, ct)
+        : RedisWire.ConnectAsync(_options.Bind, Port, _options.Password, ct);
 
     /// <summary>"master" or "slave", as ROLE says.</summary>
     public async Task<string> RoleAsync(CancellationToken ct = default) => (await CommandAsync(["ROLE"], ct))[0].Text!;
@@ -177,16 +192,32 @@ public sealed class RedisServer : IAsyncDisposable
 
     private async Task StartProcessAsync(CancellationToken ct)
     {
+        string[] prefix = [.. _options.Machine?.Prefix ?? [], .. _options.CannotWriteItsFile ? AsNobody() : []];
+        ImmutableArray<string> command = [.. prefix, Programs.RedisServer, ConfFile];
         _process = await ChildProcess.StartAsync(
-            new ChildProcessOptions($"redis-server {Address}", Programs.RedisServer, [ConfFile]) { WorkingDirectory = _directory.Path }, ct);
+            new ChildProcessOptions($"redis-server {Address}", command[0], command[1..]) { WorkingDirectory = _directory.Path }, ct);
         await _process.WaitForLineAsync(line => line.Contains("Ready to accept connections", StringComparison.Ordinal), ct: ct);
     }
+
+    /// <summary>Its data are nobody's, its file and the directory that this is in are root's.</summary>
+    private string[] AsNobody()
+    {
+        Directory.CreateDirectory(DataDirectory);
+        if (!OperatingSystem.IsWindows())
+        {
+            File.SetUnixFileMode(DataDirectory, (UnixFileMode)0b111_111_111);
+        }
+
+        return ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--pdeathsig", "KILL", "--"];
+    }
+
+    private string DataDirectory => _options.CannotWriteItsFile ? _directory.File("data") : _directory.Path;
 
     private IEnumerable<string> Conf()
     {
         yield return string.Create(CultureInfo.InvariantCulture, $"port {Port}");
         yield return $"bind {_options.Bind}";
-        yield return $"dir {_directory.Path}";
+        yield return $"dir {DataDirectory}";
         yield return "save \"\"";
         yield return _options.Persistence == RedisPersistence.AppendOnlyFile ? "appendonly yes" : "appendonly no";
         yield return "appendfsync always";
@@ -199,6 +230,11 @@ public sealed class RedisServer : IAsyncDisposable
         }
 
         yield return "databases 16";
+        if (_options.Machine is not null)
+        {
+            yield return "protected-mode no";
+        }
+
         if (_options.Password is { } password)
         {
             yield return $"requirepass {password}";

@@ -15,9 +15,12 @@ public sealed class RedisWire : IAsyncDisposable
 
     private RedisWire(Socket socket) => _socket = socket;
 
-    public static async Task<RedisWire> ConnectAsync(string host, int port, string? password = null, CancellationToken ct = default)
+    public static Task<RedisWire> ConnectAsync(string host, int port, string? password = null, CancellationToken ct = default)
+        => ConnectAsync(new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true }, host, port, password, ct);
+
+    /// <summary>With a socket of another machine.</summary>
+    public static async Task<RedisWire> ConnectAsync(Socket socket, string host, int port, string? password, CancellationToken ct)
     {
-        Socket socket = new(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         RedisWire wire = new(socket);
         try
         {

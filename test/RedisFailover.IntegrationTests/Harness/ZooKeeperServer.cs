@@ -18,6 +18,9 @@ public sealed record ZooKeeperServerOptions
 
     public ImmutableArray<string> ConfLines { get; init; } = [];
 
+    /// <summary>Where it runs: on that machine's loopback device, and through a proxy by the same address here.</summary>
+    public Machine? Machine { get; init; }
+
     /// <summary>Given by the ensemble: this server's number and everybody's quorum and election ports.</summary>
     internal int Id { get; init; }
 
@@ -31,12 +34,14 @@ public sealed class ZooKeeperServer : IAsyncDisposable
     private static readonly TimeSpan StartDeadline = TimeSpan.FromSeconds(90);
     private readonly ZooKeeperServerOptions _options;
     private readonly TemporaryDirectory _directory;
+    private readonly FaultProxy? _proxy;
     private ChildProcess? _process;
 
     internal ZooKeeperServer(ZooKeeperServerOptions options)
     {
         _options = options;
         Port = options.Port ?? FreePorts.Next();
+        _proxy = options.Machine is { } machine ? FaultProxy.StartInto(machine, Port) : null;
         _directory = new TemporaryDirectory($"zookeeper-{Port}");
         File.WriteAllLines(_directory.File("zoo.cfg"), Conf());
         if (!options.Peers.IsEmpty)
@@ -135,6 +140,11 @@ public sealed class ZooKeeperServer : IAsyncDisposable
             await _process.DisposeAsync();
         }
 
+        if (_proxy is not null)
+        {
+            await _proxy.DisposeAsync();
+        }
+
         _directory.Dispose();
     }
 
@@ -147,10 +157,9 @@ public sealed class ZooKeeperServer : IAsyncDisposable
 
         // Started as it is, not through zkServer.sh: a signal must reach the server and not a shell. The small heap, one collector thread
         // and the quick compiler alone make it cheap to have several of them on one machine.
-        _process = await ChildProcess.StartAsync(
-            new ChildProcessOptions($"zookeeper {ConnectionString}", Programs.Java,
+        ImmutableArray<string> command =
             [
-                "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData",
+                .. _options.Machine?.Prefix ?? [], Programs.Java, "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData",
                 "-Djava.net.preferIPv4Stack=true",
                 "-Dorg.slf4j.simpleLogger.showDateTime=true",
                 "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
@@ -158,11 +167,9 @@ public sealed class ZooKeeperServer : IAsyncDisposable
                 "-cp", Programs.ZooKeeperClassPath,
                 "org.apache.zookeeper.server.quorum.QuorumPeerMain",
                 _directory.File("zoo.cfg"),
-            ])
-            {
-                WorkingDirectory = _directory.Path,
-            },
-            ct);
+            ];
+        _process = await ChildProcess.StartAsync(
+            new ChildProcessOptions($"zookeeper {ConnectionString}", command[0], command[1..]) { WorkingDirectory = _directory.Path }, ct);
     }
 
     /// <summary>

@@ -1,0 +1,85 @@
+using System.Diagnostics;
+using NUnit.Framework;
+using RedisFailover.IntegrationTests.Failover;
+using RedisFailover.IntegrationTests.Harness;
+
+namespace RedisFailover.IntegrationTests.Cases;
+
+/// <summary>A master that lives and serves nobody.</summary>
+[TestFixture]
+[Parallelizable(ParallelScope.All)]
+public sealed class MastersThatServeNobodyTests
+{
+    private static readonly RedisServerOptions QuicklyBusy = new() { ConfLines = ["lua-time-limit 200"] };
+
+    [Test]
+    [Category("Pending")]
+    public async Task A_master_whose_script_never_ends_is_told_at_once_and_replaced_when_its_time_is_up()
+    {
+        await using Cluster cluster = await Cluster.StartAsync(Told.Calm("--busy-timeout", "3000") with { Monitors = 1, RedisOptions = QuicklyBusy });
+        NodeAddress master = (await cluster.WaitUntilWholeAsync()).Master!;
+        await using WritingClient client = await WritingClient.StartAsync(cluster);
+        await client.WaitForWritesAsync(20);
+        await cluster.WaitUntilWouldWorkAsync();
+        await using RedisWire wire = await cluster.Redis[0].ConnectAsync();
+        long since = Stopwatch.GetTimestamp();
+        Task<RedisReply> endless = wire.CommandAsync(["EVAL", "redis.call('set', 'k', 'v') while true do end", "0"]);
+
+        await cluster.WaitUntilToldAsync("master-busy", master);
+        Topology after = await cluster.WaitForOtherMasterAsync(master, TimeSpan.FromSeconds(20));
+        Assert.That(Stopwatch.GetElapsedTime(since), Is.GreaterThan(TimeSpan.FromSeconds(2)), "it is given its time");
+        await client.WaitForWriteBegunAfterAsync(Stopwatch.GetTimestamp());
+        Assert.That(client.Errors.Where(e => e.Message.Contains("BUSY", StringComparison.Ordinal)), Is.Empty);
+        HistoryEntry entry = await cluster.WaitForHistoryAsync("It is recorded", e => e.Epoch == after.Epoch);
+        Assert.That(entry.Reason, Does.Contain("BUSY").IgnoreCase);
+        cluster.Redis[0].Kill();
+        Assert.That(async () => await endless, Throws.Exception);
+    }
+
+    [Test]
+    [Category("Pending")]
+    public async Task A_script_that_ends_in_time_is_no_reason_for_a_failover()
+    {
+        await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 1, RedisOptions = QuicklyBusy });
+        Topology before = await cluster.WaitUntilWholeAsync();
+        await cluster.WaitUntilWouldWorkAsync();
+        await using RedisWire wire = await cluster.Redis[0].ConnectAsync();
+        Task<RedisReply> long_ = wire.CommandAsync(["EVAL", "while true do end", "0"]);
+        await cluster.WaitUntilToldAsync("master-busy", before.Master);
+        await Eventually.HoldsAsync("The script is ended", async ct => (await cluster.Redis[0].CommandAsync(["SCRIPT", "KILL"], ct)).Text, text => text == "OK");
+        Assert.That(async () => await long_, Throws.InstanceOf<RedisErrorException>());
+        await cluster.WaitUntilNotToldAsync("master-busy");
+        Topology after = await cluster.WaitUntilWholeAsync();
+        Assert.That((after.Master, after.Epoch), Is.EqualTo((before.Master, before.Epoch)), cluster.Explain());
+    }
+
+    [Test]
+    [Category("Pending")]
+    public async Task A_master_that_shuts_down_and_waits_for_a_replica_that_lags_hands_over_to_the_one_that_has_everything()
+    {
+        Needs.Redis("7.0", "Waiting for replicas before the end");
+        await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 1 });
+        NodeAddress master = (await cluster.WaitUntilWholeAsync()).Master!;
+        await using WritingClient client = await WritingClient.StartAsync(cluster);
+        await client.WaitForWritesAsync(20);
+        await cluster.WaitUntilWouldWorkAsync();
+        cluster.Redis[2].Freeze();
+        try
+        {
+            await client.WaitForWritesAsync(20);
+            long told = Stopwatch.GetTimestamp();
+            cluster.Redis[0].Process.Terminate();
+            await client.WaitForWriteBegunAfterAsync(told + Stopwatch.Frequency);
+            Assert.That(Stopwatch.GetElapsedTime(told), Is.LessThan(TimeSpan.FromSeconds(8)), "Redis itself waits for ten seconds");
+            Topology after = await cluster.WaitForOtherMasterAsync(master);
+            Assert.That(after.Master, Is.EqualTo(cluster.Addresses[1]));
+        }
+        finally
+        {
+            cluster.Redis[2].Thaw();
+        }
+
+        await cluster.Redis[0].Process.WaitForExitAsync();
+        Assert.That(await client.StopAndCountLostAsync(), Is.Zero, cluster.Explain());
+    }
+}
