@@ -32,9 +32,16 @@ internal sealed class WriteHolders
             ? null
             : new WriteHolders(a, quorum, candidate, purpose).Missing();
 
+    /// <summary>Whose data the candidate may lack, of those that may hold an acknowledged write.</summary>
+    internal static ImmutableArray<NodeAddress> Away(Assessment a, NodeAssessment candidate)
+        => a.Topology.WriteQuorum is not { } quorum ? []
+            : [.. new WriteHolders(a, quorum, candidate, Purpose.Failover).NotCounted().Select(n => n.Address)];
+
+    private ImmutableArray<NodeAssessment> NotCounted() => [.. _quorum.Replicas.Select(_all.Node).Where(n => !Counts(n))];
+
     private string? Missing()
     {
-        ImmutableArray<NodeAssessment> away = [.. _quorum.Replicas.Select(_all.Node).Where(n => !Counts(n))];
+        ImmutableArray<NodeAssessment> away = NotCounted();
         int present = _quorum.Replicas.Length - away.Length;
         return present >= _quorum.Needed
             ? null

@@ -88,8 +88,8 @@ public sealed partial record ClusterView
         ZooKeeperLost o => this with { ZooKeeperLostAt = ZooKeeperLostAt ?? o.At },
         ZooKeeperBack => this with { ZooKeeperLostAt = null },
         TopologyRead o => Read(o),
-        OperatorWished o => Asked(this with { ManualFailover = o.Wish, WishHeard = true }, o.At),
-        RequestsSeen o => Asked(
+        OperatorWished o => AskedFor(this with { ManualFailover = o.Wish, WishHeard = true }, o.At),
+        RequestsSeen o => AskedFor(
             this with { Requests = [.. o.Pending.Where(r => r.IsSwitchover)], Changes = [.. o.Pending.Where(r => !r.IsSwitchover)] }, o.At),
         ConfigRead o => Read(o),
         ActionFinished o => Finished(o, policy),
@@ -101,11 +101,11 @@ public sealed partial record ClusterView
     private ImmutableDictionary<string, TimeSpan> AwaitedAt(TimeSpan at, FailoverPolicy policy)
         => Awaited.RemoveRange(Awaited.Where(m => m.Value <= at - policy.ViewLifetime).Select(m => m.Key));
 
-    private ClusterView Asked(ClusterView next, TimeSpan at)
+    private ClusterView AskedFor(ClusterView next, TimeSpan at)
         => next with { WishedAt = next.Wish == Wish && next.Request?.Id == Request?.Id ? WishedAt : at };
 
     private ClusterView Without(OperatorRequest? request, TimeSpan at)
-        => request is null ? this : Asked(this with { Requests = Requests.RemoveAll(r => r.Id == request.Id) }, at);
+        => request is null ? this : AskedFor(this with { Requests = Requests.RemoveAll(r => r.Id == request.Id) }, at);
 
     /// <summary>
     /// One server that answers under two names (an address and a host name, say) would be told to follow itself. It keeps the name that the
@@ -261,7 +261,7 @@ public sealed partial record ClusterView
     /// After the znode was removed. If the watch has told since of a wish, that may be the next one: then the watch has the last
     /// word.
     /// </summary>
-    private ClusterView WithoutWish(TimeSpan at) => WishHeard ? this : Asked(this with { ManualFailover = null }, at);
+    private ClusterView WithoutWish(TimeSpan at) => WishHeard ? this : AskedFor(this with { ManualFailover = null }, at);
 
     private ClusterView Published(PublishConfig publication, ActionFinished finished)
     {

@@ -76,6 +76,9 @@ public sealed partial record ClusterView
     public OperatorRequest? Request => ManualFailover is null ? Requests.FirstOrDefault() : null;
 
     /// <summary>What the operator asks for now, by either way; null for nothing.</summary>
+    public OperatorRequest? Asked => ManualFailover is { } text ? OperatorRequest.Manual(text) : Request;
+
+    /// <summary>The same as it was written: by this one is known from another. Null for nothing.</summary>
     public string? Wish => ManualFailover ?? Request?.Wish;
 
     /// <summary>When that was first seen.</summary>

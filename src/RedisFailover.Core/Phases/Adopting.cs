@@ -53,9 +53,7 @@ internal static class Adopting
     }
 
     private static NodeAssessment? Chosen(Assessment a, ImmutableArray<NodeAssessment> online)
-        => a.View.Wish is { } wish && NodeAddress.TryParse(wish, out NodeAddress? named)
-            ? online.FirstOrDefault(n => n.Address == named && n.IsMaster)
-            : null;
+        => a.View.Asked?.Target is { } named ? online.FirstOrDefault(n => n.Address == named && n.IsMaster) : null;
 
     private static PlanBuilder Adopt(Assessment a, NodeAssessment master, string reason)
     {
@@ -96,7 +94,8 @@ internal static class Adopting
             Reason = reason,
             // The history is the master's, the process is not.
             Identity = best.Info.Identity with { RunId = "" },
-            Intent = new FailoverIntent(gone, Target: null),
+            Waiting = null,
+            Intent = new FailoverIntent(gone, Target: null) { Occasion = reason },
         });
         return PlanBuilder.Because(reason).Do(new PublishTopology(intent, a.View.Version)).Do(replicas.Select(n => new Inspect(n.Address)));
     }
@@ -114,7 +113,8 @@ internal static class Adopting
         PlanBuilder plan = PlanBuilder.Because(why).ReportReason(code);
         return a.View.Version >= 0 && a.Topology.State == TopologyState.NoMaster && Words.SameButForNumbers(a.Topology.Reason, why)
             ? plan
-            : plan.Do(new PublishTopology(NodeLists.Of(a, a.Topology with { State = TopologyState.NoMaster, Reason = why }), a.View.Version));
+            : plan.Do(new PublishTopology(
+                NodeLists.Of(a, a.Topology with { State = TopologyState.NoMaster, Reason = why, Waiting = new WaitCause(code.Name, []) }), a.View.Version));
     }
 
     private static string Describe(NodeAssessment node)

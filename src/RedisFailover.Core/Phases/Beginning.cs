@@ -13,8 +13,9 @@ internal static class Beginning
             State = TopologyState.FailingOver,
             Epoch = a.NextEpoch,
             Reason = loss,
+            Waiting = null,
             Identity = Histories.OfTheLastRun(a) ?? Histories.LastKnownIdentity(a),
-            Intent = new FailoverIntent(from, Target: null) { Request = a.Topology.Intent?.Request },
+            Intent = new FailoverIntent(from, Target: null) { Occasion = loss, Request = a.Topology.Intent?.Request },
         });
         return PlanBuilder.Because(loss)
             .Do(new PublishTopology(intent, a.View.Version) { FailingSince = a.Master.View.GoneSince })

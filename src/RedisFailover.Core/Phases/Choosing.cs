@@ -8,9 +8,6 @@ namespace RedisFailover;
 /// </summary>
 internal static class Choosing
 {
-    /// <summary>Between the reason of a change and why it does not get on, in the znode.</summary>
-    private const string WaitingFor = "; waiting, because ";
-
     /// <summary>What an operator can do who would rather lose something than wait.</summary>
     private const string Force = "; redis-failover switchover HOST:PORT --force takes a node as it is";
 
@@ -32,9 +29,6 @@ internal static class Choosing
         PlanBuilder plan = NotSeenYet(a) ?? NotHeardYet(a) ?? Choose(a);
         return plan.Actions.Any(x => x is Promote or Resign or PublishTopology { Next.IsChangingMaster: false }) ? plan : plan.First(Isolating.WithoutAChoice(a));
     }
-
-    /// <summary>The reason of the change, without what it waits for.</summary>
-    internal static string Occasion(Topology topology) => topology.Reason.Split(WaitingFor)[0];
 
     /// <summary>A node that this monitor has never heard of yet is waited for until it is judged: it may be the one that has most.</summary>
     private static PlanBuilder? NotSeenYet(Assessment a)
@@ -108,7 +102,7 @@ internal static class Choosing
                     + $"which following {from.Address} would wipe: an operator has to choose ({unfit})";
                 return a.View.Request is not null
                     ? SwitchoverRequests.Refuse(a, kept)
-                    : Wait(a, ProblemCatalogue.NeedsOperator, kept + ByForce(a), a.Now + a.Policy.RetryDelay);
+                    : Wait(a, ProblemCatalogue.NeedsOperator, [from.Address, keeper.Address], kept + ByForce(a)).WakeBy(a.Now + a.Policy.RetryDelay);
             }
         }
 
@@ -125,7 +119,7 @@ internal static class Choosing
         string nobody = $"nobody can be promoted: {unfit}{wayOut}";
         return a.View.Request is not null
             ? SwitchoverRequests.Refuse(a, nobody).WakeBy(retry)
-            : Wait(a, ProblemCatalogue.NoCandidate, wayOut.Length > 0 ? nobody : nobody + ByForce(a), retry);
+            : Wait(a, ProblemCatalogue.NoCandidate, a.Policy.Nodes, wayOut.Length > 0 ? nobody : nobody + ByForce(a)).WakeBy(retry);
     }
 
     private static string ByForce(Assessment a) => a.Configured.Any(n => n.CanBePromoted) ? Force : "";
@@ -140,7 +134,7 @@ internal static class Choosing
     /// <summary>Write safety: the best that answers may lack what was acknowledged. It is waited for, unless an operator forces it.</summary>
     private static PlanBuilder Unsafe(Assessment a, NodeAssessment best, string missing)
     {
-        if ((Forced(a) ?? (a.View.Request is { Force: true, Target: null } ? best : null)) is { } forced)
+        if ((Forced(a) ?? (a.View.Asked is { Force: true, Target: null } ? best : null)) is { } forced)
         {
             return Promoting.ByOrder(a, forced, missing, $"promoting {forced.Address}, as the operator orders, though this is not safe: {missing}");
         }
@@ -154,21 +148,22 @@ internal static class Choosing
 
         return a.View.Request is not null
             ? SwitchoverRequests.Refuse(a, $"no failover yet: {missing}").WakeBy(retry)
-            : Wait(a, ProblemCatalogue.WriteQuorumUnmet, missing + Force, retry, "no failover yet: ");
+            : Wait(a, ProblemCatalogue.WriteQuorumUnmet, WriteHolders.Away(a, best), missing + Force, "no failover yet: ").WakeBy(retry);
     }
 
     /// <summary>An operator who names a node while nobody is fit takes it as it is: in manual_failover, or with a request that says so.</summary>
     private static NodeAssessment? Forced(Assessment a)
-        => a.View.Request is null or { Force: true }
-            && a.View.Wish is { } wish && NodeAddress.TryParse(wish, out NodeAddress? named) && a.Node(named) is { IsConfigured: true, CanBePromoted: true } node ? node : null;
+        => a.View.Asked is { Target: { } named } asked && (asked.Force || asked.IsManual)
+            && a.Node(named) is { IsConfigured: true, CanBePromoted: true } node ? node : null;
 
     /// <summary>Nothing can be done yet. The znode says so when it lasts: a moment later it may be otherwise, and would have to wait for the publication.</summary>
-    private static PlanBuilder Wait(Assessment a, ProblemCode code, string why, TimeSpan retry, string heading = "")
+    private static PlanBuilder Wait(Assessment a, ProblemCode code, IEnumerable<NodeAddress> nodes, string why, string heading = "")
     {
-        string reason = $"{Occasion(a.Topology)}{WaitingFor}{why}";
-        PlanBuilder plan = PlanBuilder.Because(heading + why).ReportReason(code).WakeBy(retry);
-        return Words.SameButForNumbers(a.Topology.Reason, reason) || a.Now < a.Progress.StartedAt + a.Policy.ProbeTimeout
+        string reason = $"{a.Topology.Intent?.Occasion}; waiting, because {why}";
+        var cause = new WaitCause(code.Name, [.. nodes.Order()]);
+        PlanBuilder plan = PlanBuilder.Because(heading + why).Report(Problem.Of(code, heading + why, cause.Nodes));
+        return (a.Topology.Waiting == cause && Words.SameButForNumbers(a.Topology.Reason, reason)) || a.Now < a.Progress.StartedAt + a.Policy.ProbeTimeout
             ? plan
-            : plan.Do(new PublishTopology(NodeLists.Of(a, a.Topology with { Reason = reason }), a.View.Version));
+            : plan.Do(new PublishTopology(NodeLists.Of(a, a.Topology with { Reason = reason, Waiting = cause }), a.View.Version));
     }
 }

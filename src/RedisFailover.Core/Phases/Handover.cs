@@ -63,7 +63,8 @@ internal static class Handover
             Epoch = a.NextEpoch,
             Reason = a.Verdict.Reason,
             Identity = screening.Lost,
-            Intent = new FailoverIntent(a.Master.Address, screening.Fit[0].Address),
+            Waiting = null,
+            Intent = new FailoverIntent(a.Master.Address, screening.Fit[0].Address) { Occasion = a.Verdict.Reason },
         };
         // Nobody asked for it, and what is wrong with the master is still to be mended.
         return PlanBuilder.Because(a.Verdict.Reason).Do(new PublishTopology(intent, a.View.Version)).Report(Serving.Trouble(a, a.Verdict.Reason));

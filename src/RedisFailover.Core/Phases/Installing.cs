@@ -38,7 +38,7 @@ internal static class Installing
 
     /// <summary>"adopted" is the word for a cluster whose first master is made of a replica: there was nothing to fail over from.</summary>
     private static string Occasion(Assessment a, NodeAssessment promoted)
-        => Choosing.Occasion(a.Topology)
+        => (a.Topology.Intent?.Occasion ?? a.Topology.Reason)
             + (a.Progress.BegunBy is { } former ? $"; begun by {former}, which left it to its successor" : "")
             + (a.Progress.PromotedDespite is { } despite
                 ? $"; {promoted.Address} was promoted by the operator's order though {despite}: what it did not hold is lost" : "");

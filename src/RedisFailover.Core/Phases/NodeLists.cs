@@ -14,6 +14,7 @@ internal static class NodeLists
         Master = master.Address,
         State = TopologyState.Ok,
         Reason = reason,
+        Waiting = null,
         Identity = master.Info!.Identity,
         Intent = null,
     });

@@ -33,6 +33,6 @@ internal static class Promoting
         return uncertain.IsEmpty ? null
             : PlanBuilder.Because(
                     $"the failover goes on as epoch {a.NextEpoch}: {string.Join(" or ", uncertain)} may have been promoted in epoch {a.Topology.Epoch}")
-                .Do(new PublishTopology(a.Topology with { Epoch = a.NextEpoch }, a.View.Version));
+                .Do(new PublishTopology(a.Topology with { Epoch = a.NextEpoch, Waiting = null }, a.View.Version));
     }
 }

@@ -8,9 +8,6 @@ internal static class Serving
     /// <summary>For how long a replica that still believes in its link is asked again at once while the master fails; and how often later.</summary>
     private static readonly TimeSpan FirstSuspicion = TimeSpan.FromMilliseconds(20), LaterSuspicion = TimeSpan.FromMilliseconds(50);
 
-    /// <summary>In the znode, while a master that is lost is waited for.</summary>
-    private const string Waiting = "; the failover is held back";
-
     internal static PlanBuilder Decide(Assessment a)
     {
         string trouble = a.Verdict.Reason;
@@ -21,12 +18,12 @@ internal static class Serving
             Remedy.HandOver or Remedy.FailOverIfSomebodyIsFit => Handover.Decide(a, out trouble),
             _ => null,
         })
-            ?? (a.View.Wish is null ? Keep(a, trouble) : SwitchoverRequests.Fulfil(a));
+            ?? (a.View.Asked is null ? Keep(a, trouble) : SwitchoverRequests.Fulfil(a));
     }
 
     /// <summary>Until when the next failover has to wait; null when it need not. An operator's request ends the waiting.</summary>
     internal static TimeSpan? HeldBackUntil(Assessment a)
-        => a.View.FailedOverAt is { } last && last + a.Policy.FailoverInterval is var until && a.Now < until && a.View.Wish is null ? until : null;
+        => a.View.FailedOverAt is { } last && last + a.Policy.FailoverInterval is var until && a.Now < until && a.View.Asked is null ? until : null;
 
     /// <summary>What is the matter with the master, as a problem.</summary>
     internal static Problem Trouble(Assessment a, string trouble) => Problem.Of(CodeOf(a.Verdict.Status), trouble, a.Master.Address);
@@ -48,7 +45,7 @@ internal static class Serving
     private static PlanBuilder FailOver(Assessment a)
         => Beginning.Failover(a, WasHeldBack(a) ? $"{a.Verdict.Reason}; it was held back until now, by failover-interval" : a.Verdict.Reason);
 
-    private static bool WasHeldBack(Assessment a) => a.Topology.Reason.Contains(Waiting, StringComparison.Ordinal);
+    private static bool WasHeldBack(Assessment a) => a.Topology.Waiting is { Code: WaitCause.HeldBack };
 
     private static PlanBuilder? HeldBack(Assessment a)
     {
@@ -57,9 +54,9 @@ internal static class Serving
             return null;
         }
 
-        string reason = $"{a.Verdict.Reason}{Waiting}, because the last one was less than {a.Policy.FailoverInterval.TotalMilliseconds:0} ms ago; "
+        string reason = $"{a.Verdict.Reason}; the failover is held back, because the last one was less than {a.Policy.FailoverInterval.TotalMilliseconds:0} ms ago; "
             + $"it begins in {(until - a.Now).TotalSeconds:0.0} s unless the master is back, or as soon as an operator asks for it (redis-failover switchover)";
-        Topology next = NodeLists.Of(a, a.Topology with { Reason = reason });
+        Topology next = NodeLists.Of(a, a.Topology with { Reason = reason, Waiting = new WaitCause(WaitCause.HeldBack, [a.Master.Address]) });
         PlanBuilder plan = PlanBuilder.Because(reason).Do(Isolating.WhileWaiting(a)).WakeBy(until).ReportReason(ProblemCatalogue.FailoverHeldBack, a.Master.Address);
         return Words.SameButForNumbers(a.Topology.Reason, reason) && next with { Reason = a.Topology.Reason } == a.Topology
             ? plan
@@ -77,7 +74,7 @@ internal static class Serving
             .Do(corrections.Where(c => c is not (Follow or Demote) || (WriteSafety.MayAttach(a, c.On!) && awaited.All(n => n.Address != c.On))))
             .Do(Isolating.WhileLoading(a))
             .Do(safeguards);
-        Publish(a, plan, (awaited.IsEmpty ? Refreshed(a, NodeLists.Of(a, a.Topology)) : NodeLists.Of(a, a.Topology)) with { WriteQuorum = quorum });
+        Publish(a, plan, (awaited.IsEmpty ? Refreshed(a, NodeLists.Of(a, a.Topology)) : NodeLists.Of(a, a.Topology)) with { WriteQuorum = quorum, Waiting = null });
         (ImmutableArray<FailoverAction> questions, TimeSpan? wakeAt) = Suspicion(a);
         plan.First([.. questions, .. awaited.Where(n => n.IsAnswering).Select(n => new Inspect(n.Address))]).WakeBy(wakeAt).WakeBy(awaited.IsEmpty ? null : patience).WakeBy(a.Verdict.Until);
         foreach (Problem? problem in (IEnumerable<Problem?>)

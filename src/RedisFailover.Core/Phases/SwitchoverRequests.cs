@@ -14,8 +14,8 @@ internal static class SwitchoverRequests
             return PlanBuilder.Because("waiting until the refusal is written");
         }
 
-        string? objection = Objection(a, out NodeAddress? target);
-        return objection is not null ? Refuse(a, objection)
+        NodeAddress? target = a.View.Asked!.Target;
+        return Objection(a, target) is { } objection ? Refuse(a, objection)
             : ReplicasAreAsked(a, target) ?? OneComesIntoStep(a, target) ?? Begin(a, target);
     }
 
@@ -74,18 +74,12 @@ internal static class SwitchoverRequests
         => view.Running.Any(a => a is RefuseWish refusal && refusal.Wish == view.Wish && refusal.Request?.Request.Id == view.Request?.Id);
 
     /// <summary>Why it cannot be done at all, whatever the replicas say.</summary>
-    private static string? Objection(Assessment a, out NodeAddress? target)
-    {
-        target = null;
-        string wish = a.View.Wish!;
-        return a.View.Request?.Fault
-            ?? (wish.Length > 0 && wish != ZnodePaths.AnyReplica && !NodeAddress.TryParse(wish, out target)
-                    ? $"'{Words.Quoted(wish)}' is neither host:port nor {ZnodePaths.AnyReplica}"
-                : target == a.Master.Address ? $"{target} is the master already"
+    private static string? Objection(Assessment a, NodeAddress? target)
+        => a.View.Asked!.Fault
+            ?? (target == a.Master.Address ? $"{target} is the master already"
                 : target is not null && !a.IsConfigured(target) ? $"{Words.Quoted(target.ToString())} is not among the configured nodes"
                 // It would not obey either: the switchover would begin, only to be undone at its deadline.
                 : MasterRules.Unmonitored(a.Master));
-    }
 
     private static IEnumerable<NodeAssessment> Asked(Assessment a, NodeAddress? target)
         => (target is null ? a.Configured : [a.Node(target)]).Where(n => n.Address != a.Master.Address);
@@ -101,7 +95,7 @@ internal static class SwitchoverRequests
     {
         // Who refuses our credentials is no candidate, and will not become one by waiting.
         NodeAssessment[] replicas = [.. Asked(a, target).Where(n => n.IsReplica && !n.CannotBeWatched)];
-        if (a.Now >= a.View.WishedAt + (a.View.Request?.Timeout ?? a.Policy.SwitchoverTimeout)
+        if (a.Now >= a.View.WishedAt + (a.View.Asked!.Timeout ?? a.Policy.SwitchoverTimeout)
             || replicas.Length == 0 || replicas.Any(n => n.Info!.LinkUp && !n.Info.SyncInProgress))
         {
             return null;
@@ -136,14 +130,15 @@ internal static class SwitchoverRequests
             State = TopologyState.SwitchingOver,
             Reason = reason,
             Identity = screening.Lost,
-            Intent = new FailoverIntent(from, to) { Request = request?.Id, Timeout = request?.Timeout, Forced = forced is not null },
+            Waiting = null,
+            Intent = new FailoverIntent(from, to) { Occasion = reason, Request = request?.Id, Timeout = request?.Timeout, Forced = forced is not null },
         };
         return PlanBuilder.Because(reason).Do(new PublishTopology(intent, a.View.Version) { Request = request is null ? null : new RequestStep(request) });
     }
 
     /// <summary>By force a replica is taken that answers, whatever it lacks.</summary>
     private static NodeAssessment? Forced(Assessment a, NodeAddress? target)
-        => a.View.Request is { Force: true } && target is not null && a.Node(target) is { IsReplica: true, CanBePromoted: true } node
+        => a.View.Asked is { Force: true } && target is not null && a.Node(target) is { IsReplica: true, CanBePromoted: true } node
             && CandidateRules.Hanging(node, a.View.WishedAt, a.Now) is null ? node : null;
 
     private static string NobodyIsFit(Assessment a, NodeAddress? target, Screening screening)
@@ -151,7 +146,7 @@ internal static class SwitchoverRequests
         string why = screening.Unfit.IsEmpty ? "there is none" : screening.Objections;
         return target is null ? $"no replica can take over: {why}"
             : $"the node that was asked for cannot take over: {why}"
-                + (a.View.Request is { Force: true } && !a.Node(target).IsReplica ? "; by force a replica is taken that answers, whatever it lacks" : "");
+                + (a.View.Asked is { Force: true } && !a.Node(target).IsReplica ? "; by force a replica is taken that answers, whatever it lacks" : "");
     }
 
     private static RefuseWish Refusal(string wish, OperatorRequest? request, Topology topology, string reason)

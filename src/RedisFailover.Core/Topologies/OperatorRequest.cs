@@ -47,6 +47,21 @@ public sealed record OperatorRequest(string Id)
     /// <summary>Why it cannot be read; null when it can. It is refused for this reason.</summary>
     public string? Fault { get; init; }
 
+    /// <summary>Whether it stands in <c>R/manual_failover</c>, which holds a text alone and is removed instead of answered.</summary>
+    public bool IsManual { get; private init; }
+
+    /// <summary>What <c>R/manual_failover</c> asks for; a text that makes no sense has a <see cref="Fault"/>.</summary>
+    internal static OperatorRequest Manual(string text)
+    {
+        bool isAny = text.Length == 0 || text == ZnodePaths.AnyReplica;
+        return new OperatorRequest("")
+        {
+            IsManual = true,
+            Target = !isAny && NodeAddress.TryParse(text, out NodeAddress? target) ? target : null,
+            Fault = isAny || NodeAddress.TryParse(text, out _) ? null : $"'{Words.Quoted(text)}' is neither host:port nor {ZnodePaths.AnyReplica}",
+        };
+    }
+
     /// <summary>The same wish as <c>R/manual_failover</c> would hold it.</summary>
     public string Wish => Target?.ToString() ?? ZnodePaths.AnyReplica;
 

@@ -45,8 +45,11 @@ public sealed record Topology
     /// <summary>What is being done about the master.</summary>
     public TopologyState State { get; init; } = TopologyState.NoMaster;
 
-    /// <summary>Why it was changed, in plain words.</summary>
+    /// <summary>Why it was changed, in plain words. For people; nothing is decided by it.</summary>
     public string Reason { get; init; } = "";
+
+    /// <summary>What keeps the monitors from going on; null while nothing does.</summary>
+    public WaitCause? Waiting { get; init; }
 
     /// <summary>When it was changed, by the writer's wall clock (UTC). For people; nothing is decided by it.</summary>
     public DateTimeOffset ChangedAt { get; init; }
@@ -100,6 +103,7 @@ public sealed record Topology
             && Epoch == other.Epoch
             && State == other.State
             && Reason == other.Reason
+            && Waiting == other.Waiting
             && ChangedAt == other.ChangedAt
             && ChangedBy == other.ChangedBy
             && Identity == other.Identity
@@ -138,6 +142,9 @@ public sealed record MasterIdentity(string RunId, string ReplicationId, string? 
 /// <param name="Target">The replica that the operator named; null when any will do.</param>
 public sealed record FailoverIntent(NodeAddress? From, NodeAddress? Target)
 {
+    /// <summary>Why the change began, in plain words: for the history when it ends.</summary>
+    public string Occasion { get; init; } = "";
+
     /// <summary>The operator's request that it fulfils (the name of its znode); null when there is none.</summary>
     public string? Request { get; init; }
 
@@ -152,4 +159,19 @@ public sealed record FailoverIntent(NodeAddress? From, NodeAddress? Target)
     /// the decision. Put in by the writer; null where it is not known. For people; nothing is decided by it.
     /// </summary>
     public DateTimeOffset? Since { get; init; }
+}
+
+/// <summary>What a change of master, or its beginning, waits for.</summary>
+/// <param name="Code">The code of the problem that it is: "no-candidate", "write-quorum-unmet", "failover-held-back" and others.</param>
+/// <param name="Nodes">The nodes that would end it, or are concerned; sorted.</param>
+public sealed record WaitCause(string Code, ImmutableArray<NodeAddress> Nodes)
+{
+    /// <summary>The code while failover-interval holds the next failover back.</summary>
+    internal const string HeldBack = "failover-held-back";
+
+    /// <summary>Compares by content, the list included.</summary>
+    public bool Equals(WaitCause? other) => other is not null && Code == other.Code && Nodes.AsSpan().SequenceEqual(other.Nodes.AsSpan());
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(Code, Nodes.Length);
 }

@@ -11,10 +11,13 @@ namespace RedisFailover;
 /// </summary>
 public static class TopologyJson
 {
-    /// <summary>Far more than there will ever be, and far enough from where counting on overflows: also in a language whose numbers are floating-point.</summary>
+    /// <summary>Far more than there will ever be, and exact in a language whose numbers are floating-point.</summary>
     private const long MaxEpoch = 1_000_000_000_000_000;
 
     private const string What = "The topology";
+
+    /// <summary>What a monitor before 0.2 wrote into the reason where it waited: read for one release.</summary>
+    private const string OldWaiting = "; waiting, because ", OldHeldBack = "; the failover is held back";
 
     /// <summary>Reads the content of the znode. Fields that are unknown are skipped; those missing have their defaults.</summary>
     /// <exception cref="FormatException">It is no topology; the message names the field and what is allowed.</exception>
@@ -28,24 +31,16 @@ public static class TopologyJson
         }
 
         NodeAddress? master = Json.Address(root, "master", What);
+        FailoverIntent? intent = Intent(root);
         var topology = new Topology
         {
             Master = master,
             Replicas = Json.Addresses(root, "slaves", What),
             Unavailable = Json.Addresses(root, "unavailable", What),
             Epoch = Json.Number(root, "epoch", What),
-            State = Json.Text(root, "state", What) switch
-            {
-                "ok" => TopologyState.Ok,
-                "failing-over" => TopologyState.FailingOver,
-                "switching-over" => TopologyState.SwitchingOver,
-                "no-master" => TopologyState.NoMaster,
-                // The Ruby gem wrote none.
-                null => master is null ? TopologyState.NoMaster : TopologyState.Ok,
-                string other => throw new FormatException(
-                    $"{What}: \"state\" is '{other}'; allowed: ok, failing-over, switching-over, no-master."),
-            },
+            State = State(root, master),
             Reason = Json.Text(root, "reason", What) ?? "",
+            Waiting = Waiting(root),
             ChangedAt = Time(root, "changedAt"),
             ChangedBy = Json.Text(root, "changedBy", What) ?? "",
             Members = Json.Addresses(root, "members", What),
@@ -54,43 +49,63 @@ public static class TopologyJson
             Zones = Json.Object(root, "zones", What) is { } zones ? Texts(zones, "zones") : ImmutableSortedDictionary<NodeAddress, string>.Empty,
             Identity = Identity(root),
             WriteQuorum = Quorum(root),
-            Intent = Json.Object(root, "intent", What) is { } intent
-                ? new FailoverIntent(Json.Address(intent, "from", What), Json.Address(intent, "target", What))
-                {
-                    Request = Json.Text(intent, "request", What),
-                    Timeout = Json.Number(intent, "timeoutMillis", What) is > 0 and var millis ? TimeSpan.FromMilliseconds(millis) : null,
-                    Forced = Json.Flag(intent, "forced", What),
-                    Since = Time(intent, "since") is { } since && since != default ? since : null,
-                }
-                : null,
+            Intent = intent,
             LastChange = Json.Object(root, "lastChange", What) is { } change ? HistoryJson.Entry(change) : null,
             Remarks = Json.Object(root, "remarks", What) is { } remarks
                 ? Texts(remarks, "remarks")
                 : ImmutableSortedDictionary<NodeAddress, string>.Empty,
         };
-
-        if (!root.TryGetProperty("members", out _))
+        return Checked(root.TryGetProperty("members", out _) ? topology : topology with
         {
             // What the Ruby gem listed is this cluster's.
-            topology = topology with
-            {
-                Members = [.. topology.Replicas.Concat(topology.Unavailable).Concat(master is null ? [] : [master]).Distinct().Order()],
-            };
-        }
+            Members = [.. topology.Replicas.Concat(topology.Unavailable).Concat(master is null ? [] : [master]).Distinct().Order()],
+        });
+    }
 
+    private static Topology Checked(Topology topology)
+    {
         if (topology.Epoch is < 0 or > MaxEpoch)
         {
             throw new FormatException($"{What}: \"epoch\" is {topology.Epoch}; allowed: 0 to {MaxEpoch}.");
         }
 
         // While a living master hands over it is still named; clients that do not know the state go on with it.
-        if (topology.State != TopologyState.SwitchingOver && topology.State == TopologyState.Ok != (master is not null))
+        if (topology.State != TopologyState.SwitchingOver && topology.State == TopologyState.Ok != (topology.Master is not null))
         {
             throw new FormatException($"{What}: \"state\" and \"master\" contradict each other.");
         }
 
         return topology;
     }
+
+    private static TopologyState State(JsonElement root, NodeAddress? master) => Json.Text(root, "state", What) switch
+    {
+        "ok" => TopologyState.Ok,
+        "failing-over" => TopologyState.FailingOver,
+        "switching-over" => TopologyState.SwitchingOver,
+        "no-master" => TopologyState.NoMaster,
+        // The Ruby gem wrote none.
+        null => master is null ? TopologyState.NoMaster : TopologyState.Ok,
+        string other => throw new FormatException($"{What}: \"state\" is '{other}'; allowed: ok, failing-over, switching-over, no-master."),
+    };
+
+    private static FailoverIntent? Intent(JsonElement root)
+        => Json.Object(root, "intent", What) is not { } intent
+            ? null
+            : new FailoverIntent(Json.Address(intent, "from", What), Json.Address(intent, "target", What))
+            {
+                // Before 0.2 it stood at the beginning of the topology's own reason alone.
+                Occasion = Json.Text(intent, "reason", What) ?? (Json.Text(root, "reason", What) ?? "").Split(OldWaiting)[0],
+                Request = Json.Text(intent, "request", What),
+                Timeout = Json.Number(intent, "timeoutMillis", What) is > 0 and var millis ? TimeSpan.FromMilliseconds(millis) : null,
+                Forced = Json.Flag(intent, "forced", What),
+                Since = Time(intent, "since") is { } since && since != default ? since : null,
+            };
+
+    private static WaitCause? Waiting(JsonElement root)
+        => Json.Object(root, "waiting", What) is { } waiting ? new WaitCause(Json.Text(waiting, "code", What) ?? "", Json.Addresses(waiting, "nodes", What))
+            : Json.Text(root, "reason", What)?.Contains(OldHeldBack, StringComparison.Ordinal) == true ? new WaitCause(WaitCause.HeldBack, [])
+            : null;
 
     /// <summary>Writes the topology as UTF-8, indented.</summary>
     public static byte[] Write(Topology topology)
@@ -106,6 +121,7 @@ public static class TopologyJson
             writer.WriteNumber("epoch", topology.Epoch);
             writer.WriteString("state", Name(topology.State));
             writer.WriteString("reason", topology.Reason);
+            Write(writer, topology.Waiting);
             writer.WriteString("changedAt", Iso(topology.ChangedAt));
             writer.WriteString("changedBy", topology.ChangedBy);
             Json.Write(writer, "members", topology.Members);
@@ -121,71 +137,9 @@ public static class TopologyJson
 
             Write(writer, "zones", topology.Zones);
             Write(writer, "remarks", topology.Remarks);
-
-            if (topology.Identity is { } identity)
-            {
-                writer.WriteStartObject("identity");
-                writer.WriteString("runId", identity.RunId);
-                writer.WriteString("replicationId", identity.ReplicationId);
-                writer.WriteString("previousReplicationId", identity.PreviousReplicationId);
-                if (identity.PreviousHistoryEnd > 0)
-                {
-                    writer.WriteNumber("previousHistoryEnd", identity.PreviousHistoryEnd);
-                }
-
-                writer.WriteNumber("offset", identity.Offset);
-                writer.WriteBoolean("hasData", identity.HasData);
-                writer.WriteEndObject();
-            }
-
-            if (topology.WriteQuorum is { } quorum)
-            {
-                writer.WriteStartObject("writeSafety");
-                writer.WriteNumber("quorum", quorum.Quorum);
-                Json.Write(writer, "replicas", quorum.Replicas);
-                writer.WriteNumber("minReplicas", quorum.MinReplicas);
-                writer.WriteStartObject("runs");
-                foreach ((NodeAddress node, string run) in quorum.Runs)
-                {
-                    writer.WriteString(node.ToString(), run);
-                }
-
-                writer.WriteEndObject();
-                writer.WriteStartObject("before");
-                writer.WriteNumber("minReplicas", quorum.Before.Count);
-                writer.WriteNumber("maxLag", quorum.Before.MaxLag);
-                writer.WriteEndObject();
-                writer.WriteEndObject();
-            }
-
-            if (topology.Intent is { } intent)
-            {
-                writer.WriteStartObject("intent");
-                writer.WriteString("from", intent.From?.ToString());
-                writer.WriteString("target", intent.Target?.ToString());
-                if (intent.Request is { } request)
-                {
-                    writer.WriteString("request", request);
-                }
-
-                if (intent.Timeout is { } timeout)
-                {
-                    writer.WriteNumber("timeoutMillis", (long)timeout.TotalMilliseconds);
-                }
-
-                if (intent.Forced)
-                {
-                    writer.WriteBoolean("forced", true);
-                }
-
-                if (intent.Since is { } since)
-                {
-                    writer.WriteString("since", Iso(since));
-                }
-
-                writer.WriteEndObject();
-            }
-
+            Write(writer, topology.Identity);
+            Write(writer, topology.WriteQuorum);
+            Write(writer, topology.Intent);
             if (topology.LastChange is { } change)
             {
                 writer.WritePropertyName("lastChange");
@@ -196,6 +150,97 @@ public static class TopologyJson
         }
 
         return buffer.WrittenSpan.ToArray();
+    }
+
+    private static void Write(Utf8JsonWriter writer, WaitCause? waiting)
+    {
+        if (waiting is not null)
+        {
+            writer.WriteStartObject("waiting");
+            writer.WriteString("code", waiting.Code);
+            Json.Write(writer, "nodes", waiting.Nodes);
+            writer.WriteEndObject();
+        }
+    }
+
+    private static void Write(Utf8JsonWriter writer, MasterIdentity? identity)
+    {
+        if (identity is null)
+        {
+            return;
+        }
+
+        writer.WriteStartObject("identity");
+        writer.WriteString("runId", identity.RunId);
+        writer.WriteString("replicationId", identity.ReplicationId);
+        writer.WriteString("previousReplicationId", identity.PreviousReplicationId);
+        if (identity.PreviousHistoryEnd > 0)
+        {
+            writer.WriteNumber("previousHistoryEnd", identity.PreviousHistoryEnd);
+        }
+
+        writer.WriteNumber("offset", identity.Offset);
+        writer.WriteBoolean("hasData", identity.HasData);
+        writer.WriteEndObject();
+    }
+
+    private static void Write(Utf8JsonWriter writer, WriteQuorum? quorum)
+    {
+        if (quorum is null)
+        {
+            return;
+        }
+
+        writer.WriteStartObject("writeSafety");
+        writer.WriteNumber("quorum", quorum.Quorum);
+        Json.Write(writer, "replicas", quorum.Replicas);
+        writer.WriteNumber("minReplicas", quorum.MinReplicas);
+        writer.WriteStartObject("runs");
+        foreach ((NodeAddress node, string run) in quorum.Runs)
+        {
+            writer.WriteString(node.ToString(), run);
+        }
+
+        writer.WriteEndObject();
+        writer.WriteStartObject("before");
+        writer.WriteNumber("minReplicas", quorum.Before.Count);
+        writer.WriteNumber("maxLag", quorum.Before.MaxLag);
+        writer.WriteEndObject();
+        writer.WriteEndObject();
+    }
+
+    private static void Write(Utf8JsonWriter writer, FailoverIntent? intent)
+    {
+        if (intent is null)
+        {
+            return;
+        }
+
+        writer.WriteStartObject("intent");
+        writer.WriteString("from", intent.From?.ToString());
+        writer.WriteString("target", intent.Target?.ToString());
+        writer.WriteString("reason", intent.Occasion);
+        if (intent.Request is { } request)
+        {
+            writer.WriteString("request", request);
+        }
+
+        if (intent.Timeout is { } timeout)
+        {
+            writer.WriteNumber("timeoutMillis", (long)timeout.TotalMilliseconds);
+        }
+
+        if (intent.Forced)
+        {
+            writer.WriteBoolean("forced", true);
+        }
+
+        if (intent.Since is { } since)
+        {
+            writer.WriteString("since", Iso(since));
+        }
+
+        writer.WriteEndObject();
     }
 
     /// <summary>The name of a state in the znode and in the output of the operator's tool.</summary>

@@ -25,13 +25,25 @@ public sealed class TopologyJsonTests
             Members = [A, B],
             NeverPromoted = [B],
             Identity = new MasterIdentity("run", "repl", "before", 99, HasData: true) { PreviousHistoryEnd = 42 },
-            Intent = new FailoverIntent(A, B) { Since = new DateTimeOffset(2026, 1, 2, 3, 4, 5, 600, TimeSpan.Zero) },
+            Waiting = new WaitCause("no-candidate", [A, B]),
+            Intent = new FailoverIntent(A, B) { Occasion = "master b was lost", Since = new DateTimeOffset(2026, 1, 2, 3, 4, 5, 600, TimeSpan.Zero) },
             LastChange = new HistoryEntry { Kind = HistoryKind.Failover, Epoch = 6, From = B, To = A, Reason = "b was lost", By = "m1", BytesBehind = 3, Millis = [KeyValuePair.Create("total", 5.5)] },
             Remarks = ImmutableSortedDictionary<NodeAddress, string>.Empty.Add(A, "left alone"),
         };
 
         Assert.That(TopologyJson.Parse(TopologyJson.Write(topology)), Is.EqualTo(topology));
     }
+
+    [Test]
+    public void What_a_monitor_before_0_2_waits_for_is_read_out_of_its_reason() => Assert.Multiple(() =>
+    {
+        Topology choosing = Parse(
+            """{"master":null,"slaves":[],"epoch":2,"state":"failing-over","reason":"a was lost; waiting, because nobody is fit","intent":{"from":"10.0.0.1:6379"}}""");
+        Topology heldBack = Parse("""{"master":"10.0.0.1:6379","slaves":[],"epoch":2,"state":"ok","reason":"a is lost; the failover is held back, because"}""");
+
+        Assert.That((choosing.Intent!.Occasion, choosing.Waiting), Is.EqualTo(("a was lost", (WaitCause?)null)));
+        Assert.That(heldBack.Waiting?.Code, Is.EqualTo("failover-held-back"));
+    });
 
     [Test]
     public void It_is_indented_and_keeps_an_apostrophe_readable()
