@@ -2,7 +2,10 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Hosting.Systemd;
 using Microsoft.Extensions.Logging;
+using OpenTelemetry;
+using OpenTelemetry.Metrics;
 using RedisFailover.Monitor.Hosting;
+using RedisFailover.Monitor.Http;
 using RedisFailover.Monitor.Options;
 using Serilog.Extensions.Logging;
 
@@ -46,7 +49,7 @@ if (faultPoint is not null)
 
 builder.Services.AddSingleton<MonitorService>();
 builder.Services.AddHostedService(services => services.GetRequiredService<MonitorService>());
-builder.Services.AddHostedService<HealthEndpoint>();
+builder.Services.AddHostedService<HttpService>();
 
 // By the socket alone: whose child the process is cannot be seen where the unit hides other users' processes (ProtectProc).
 var supervisor = new SystemdNotifier();
@@ -60,6 +63,11 @@ if (supervisor.IsEnabled)
 builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = TimeSpan.FromSeconds(2));
 using IHost host = builder.Build();
 MonitorService monitor = host.Services.GetRequiredService<MonitorService>();
+using var metrics = new MonitorMetrics(monitor);
+monitor.Turned = metrics.Turned;
+using MeterProvider? collector = Environment.GetEnvironmentVariable("OTEL_EXPORTER_OTLP_ENDPOINT") is { Length: > 0 }
+    ? Sdk.CreateMeterProviderBuilder().AddMeter(MonitorMetrics.MeterName).AddOtlpExporter().Build()
+    : null;
 if (passwordInProcessList)
 {
     Log.PasswordInProcessList(host.Services.GetRequiredService<ILoggerFactory>().CreateLogger("RedisFailover.Monitor"));
@@ -68,12 +76,6 @@ if (passwordInProcessList)
 try
 {
     await host.RunAsync();
-}
-catch (IOException e)
-{
-    // Kestrel's word for an address that is taken.
-    Console.Error.WriteLine($"redis-failover-monitor: --http {options.Http}: {e.Message}");
-    return 1;
 }
 catch (OperationCanceledException)
 {

@@ -39,6 +39,9 @@ internal sealed class Coordinator(
     private long _turnedAt;
     private long _turns;
 
+    /// <summary>Told of each turn: what was known before it, and after.</summary>
+    internal Action<ClusterView, ClusterView>? Turned { get; init; }
+
     /// <summary>How often it has decided: what a watchdog goes by.</summary>
     internal long Turns => Volatile.Read(ref _turns);
 
@@ -92,6 +95,7 @@ internal sealed class Coordinator(
                 Report(view, decision, now);
                 _transitions.Tell(before, view, decision, now);
                 WakeAt(decision.WakeAt, now);
+                Turned?.Invoke(before, view);
                 Volatile.Write(ref _turns, _turns + 1);
                 Volatile.Write(ref _turnedAt, clock.Now.Ticks);
             }

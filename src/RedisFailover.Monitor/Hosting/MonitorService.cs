@@ -56,6 +56,18 @@ internal sealed class MonitorService : BackgroundService
     /// <summary>Whether it ended by a defect, or by what it cannot go on with.</summary>
     internal bool HasFailed { get; private set; }
 
+    /// <summary>What this monitor knows; null before it knows anything.</summary>
+    internal ClusterView? View => _coordinator?.View;
+
+    /// <summary>The problems that this monitor tells; null before it does.</summary>
+    internal ProblemKeeper? Problems { get; private set; }
+
+    /// <summary>Its session with ZooKeeper; null before there is one.</summary>
+    internal ZooKeeperClient? ZooKeeper => _zooKeeper;
+
+    /// <summary>Told of each turn of the coordinator: what was known before it, and after.</summary>
+    internal Action<ClusterView, ClusterView>? Turned { get; set; }
+
     /// <summary>What HTTP tells about this monitor.</summary>
     internal MonitorHealth Health()
     {
@@ -136,9 +148,11 @@ internal sealed class MonitorService : BackgroundService
         var problems = new ProblemKeeper(_options.Id, policy, _clock, _logger);
         var problemStore = new ProblemStore(zooKeeper, _paths, problems, _clock, _logger);
         problems.ClusterChanged = problemStore.Put;
+        Problems = problems;
         var coordinator = new Coordinator(policy, executor, _observations, _clock, transitions)
         {
             Problems = problems,
+            Turned = Turned,
             ReportChanged = (report, urgent) =>
             {
                 abstention.Sees(problems.Policy.Nodes.Count(report.Available.ContainsKey));

@@ -106,6 +106,9 @@ internal sealed record MonitorOptions
     /// <summary>Where HTTP is answered; null: nowhere.</summary>
     internal Uri? Http { get; init; }
 
+    /// <summary>What HTTP asks for before it answers; null: nothing. Never logged.</summary>
+    internal string? HttpToken { get; init; }
+
     /// <summary>How the log is written.</summary>
     internal LogFormat LogFormat { get; init; }
 

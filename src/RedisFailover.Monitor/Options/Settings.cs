@@ -137,6 +137,10 @@ internal static class Settings
             DefaultText = "off",
             Description = "Where HTTP is answered: health, topology, problems, metrics.",
         },
+        Text("http-token-file", "file", "a readable file", (o, given) => o with { HttpToken = SettingTexts.FirstLine(given) }) with
+        {
+            Description = "A file that holds a token. With it HTTP asks for Authorization: Bearer TOKEN, the health checks aside.",
+        },
         Choice("log-format", Scope.Monitor, LogFormat.Text, (o, choice) => o with { LogFormat = choice }) with
         {
             Description = "Lines for people, or one JSON object a line.",

@@ -1,0 +1,120 @@
+using System.Collections.Immutable;
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+
+namespace RedisFailover.Monitor.Http;
+
+/// <summary>What HTTP tells of a cluster. The shape is stable: fields are added only.</summary>
+internal static class ClusterJson
+{
+    internal static readonly JsonWriterOptions Options = new() { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    internal static void Names(Utf8JsonWriter json, string[] names)
+    {
+        json.WriteStartArray();
+        foreach (string name in names)
+        {
+            json.WriteStringValue(name);
+        }
+
+        json.WriteEndArray();
+    }
+
+    internal static void Cluster(
+        Utf8JsonWriter json, string name, ClusterView? view, ClusterReading? reading, ImmutableArray<Problem> own)
+    {
+        json.WriteStartObject();
+        json.WriteString("name", name);
+        json.WriteBoolean("zooKeeperAnswers", reading is not null);
+        json.WritePropertyName("topology");
+        Raw(json, view?.Topology is { } topology ? TopologyJson.Write(topology) : null);
+        json.WritePropertyName("leader");
+        Raw(json, reading?.Leader);
+        json.WriteStartObject("monitors");
+        foreach ((string id, ReadOnlyMemory<byte> report) in reading is null ? [] : reading.Monitors.ToArray())
+        {
+            json.WritePropertyName(id);
+            Raw(json, report);
+        }
+
+        json.WriteEndObject();
+        json.WriteStartObject("nodes");
+        foreach (NodeView node in view?.Nodes.Values ?? [])
+        {
+            Node(json, view!, node);
+        }
+
+        json.WriteEndObject();
+        json.WritePropertyName("problems");
+        Problems(json, reading, own);
+        json.WriteEndObject();
+    }
+
+    /// <summary>The cluster's, and after them this monitor's own that are not among them.</summary>
+    internal static void Problems(Utf8JsonWriter json, ClusterReading? reading, ImmutableArray<Problem> own)
+    {
+        ImmutableArray<Problem> cluster = Parse(reading?.Problems);
+        ProblemJson.Write(json, [.. cluster, .. own.Where(problem => !cluster.Any(problem.IsSameAs))]);
+    }
+
+    /// <summary>A znode that holds JSON; as a text where somebody mangled it.</summary>
+    internal static void Raw(Utf8JsonWriter json, ReadOnlyMemory<byte>? znode)
+    {
+        if (znode is not { IsEmpty: false } value)
+        {
+            json.WriteNullValue();
+            return;
+        }
+
+        try
+        {
+            using JsonDocument document = JsonDocument.Parse(value);
+            document.RootElement.WriteTo(json);
+        }
+        catch (JsonException)
+        {
+            json.WriteStringValue(Encoding.UTF8.GetString(value.Span));
+        }
+    }
+
+    /// <summary>A node as this monitor sees it.</summary>
+    private static void Node(Utf8JsonWriter json, ClusterView view, NodeView node)
+    {
+        json.WriteStartObject(node.Address.ToString());
+        json.WriteString("condition", node.Condition.ToString().ToLowerInvariant());
+        json.WriteString("role", node.Info is null ? null : node.Info.Role.ToString().ToLowerInvariant());
+        json.WriteNumber("latencyMillis", Math.Round(node.Latency.TotalMilliseconds, 3));
+        json.WriteString("version", node.Info?.Version);
+        if (node.Info is { } info)
+        {
+            json.WriteNumber("offset", info.Offset);
+            json.WriteBoolean("linkUp", info.Role == NodeRole.Master || info.LinkUp);
+        }
+
+        if (NodeCheck.Lag(view, node.Address) is { } lag)
+        {
+            json.WriteNumber("lagBytes", lag);
+        }
+
+        if (node.Detail.Length > 0)
+        {
+            json.WriteString("detail", node.Detail);
+        }
+
+        json.WriteEndObject();
+    }
+
+    private static ImmutableArray<Problem> Parse(ReadOnlyMemory<byte>? znode)
+    {
+        try
+        {
+            return znode is { } value ? ProblemJson.Parse(value) : [];
+        }
+        catch (FormatException)
+        {
+            // That R/problems is mangled is told by the leading monitor, which writes it anew.
+            return [];
+        }
+    }
+}

@@ -1,0 +1,88 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using OpenTelemetry.Metrics;
+using RedisFailover.Monitor.Hosting;
+using RedisFailover.Monitor.Options;
+
+namespace RedisFailover.Monitor.Http;
+
+/// <summary>
+/// Answers HTTP where <c>--http</c> says so. An address that is taken is a problem that is told, and tried again: the monitor's work
+/// matters more than its port.
+/// </summary>
+internal sealed class HttpService(MonitorOptions options, MonitorService monitor, TimeProvider time, ILoggerFactory loggers)
+    : BackgroundService
+{
+    private static readonly TimeSpan Retry = TimeSpan.FromSeconds(5);
+
+    private readonly ILogger _logger = loggers.CreateLogger("RedisFailover.Monitor");
+
+    /// <inheritdoc/>
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        if (options.Http is not { } uri)
+        {
+            return;
+        }
+
+        string address = uri.GetLeftPart(UriPartial.Authority);
+        while (true)
+        {
+            await using WebApplication web = Build(uri);
+            if (await StartAsync(web, address, stoppingToken))
+            {
+                Log.HttpAnswered(_logger, address);
+                await web.WaitForShutdownAsync(stoppingToken);
+                return;
+            }
+
+            await Task.Delay(Retry, time, stoppingToken);
+        }
+    }
+
+    /// <summary>False where the address cannot be had, which is told until it can.</summary>
+    private async Task<bool> StartAsync(WebApplication web, string address, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await web.StartAsync(cancellationToken);
+            monitor.Problems?.Clear(ProblemCatalogue.HttpUnavailable);
+            return true;
+        }
+        catch (Exception e) when (e is IOException or System.Net.Sockets.SocketException)
+        {
+            monitor.Problems?.Raise(Problem.OfMonitors(
+                ProblemCatalogue.HttpUnavailable, $"{options.Id} cannot answer HTTP on {address}: {Words.Quoted(e.Message)}", options.Id));
+            return false;
+        }
+    }
+
+    private WebApplication Build(Uri uri)
+    {
+        WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => Limit(kestrel.Limits)).UseUrls(uri.GetLeftPart(UriPartial.Authority));
+        builder.Services.AddRoutingCore();
+        builder.Services.AddOpenTelemetry().WithMetrics(metrics => metrics.AddMeter(MonitorMetrics.MeterName).AddPrometheusExporter());
+        WebApplication web = builder.Build();
+        web.Use(new Token(options.HttpToken).CheckAsync);
+        new Routes(options, monitor, new ClusterReadings(monitor, new ZnodePaths(options.ZnodePath), time)).Map(web);
+        web.MapPrometheusScrapingEndpoint("/metrics");
+        return web;
+    }
+
+    /// <summary>Whoever is slow, or sends much, is cut off; what all of them together cost is bounded.</summary>
+    private static void Limit(KestrelServerLimits limits)
+    {
+        limits.MaxConcurrentConnections = 100;
+        limits.MaxRequestBodySize = 0;
+        limits.MaxRequestLineSize = 4096;
+        limits.MaxRequestHeadersTotalSize = 16 * 1024;
+        limits.MaxRequestHeaderCount = 50;
+        limits.RequestHeadersTimeout = TimeSpan.FromSeconds(5);
+        limits.KeepAliveTimeout = TimeSpan.FromSeconds(30);
+    }
+}

@@ -1,0 +1,153 @@
+using System.Text.Json;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+using RedisFailover.Monitor.Hosting;
+using RedisFailover.Monitor.Options;
+
+namespace RedisFailover.Monitor.Http;
+
+/// <summary>What is answered under which path; docs/operations.md tells it to people.</summary>
+internal sealed class Routes(MonitorOptions options, MonitorService monitor, ClusterReadings readings)
+{
+    private const string Json = "application/json; charset=utf-8";
+
+    /// <summary>The name of the cluster that this monitor watches: the last part of its path in ZooKeeper.</summary>
+    private readonly string _name = options.ZnodePath[(options.ZnodePath.LastIndexOf('/') + 1)..];
+
+    internal void Map(IEndpointRouteBuilder web)
+    {
+        web.MapGet("/health", HealthAsync);
+        web.MapGet("/health/live", LiveAsync);
+        web.MapGet("/health/ready", ReadyAsync);
+        web.MapGet("/problems", ProblemsAsync);
+        web.MapGet("/clusters", context => WriteAsync(context, StatusCodes.Status200OK, json => ClusterJson.Names(json, [_name])));
+        web.MapGet("/clusters/{name}", ClusterAsync);
+        web.MapGet("/clusters/{name}/history", HistoryAsync);
+        web.MapGet("/clusters/{name}/nodes/{node}/master", MasterAsync);
+        web.MapGet("/clusters/{name}/nodes/{node}/replica", ReplicaAsync);
+        web.MapFallback(context => TextAsync(
+            context, StatusCodes.Status404NotFound, "There are /health, /health/live, /health/ready, /problems, /clusters and /metrics."));
+    }
+
+    private Task HealthAsync(HttpContext context)
+    {
+        MonitorHealth health = monitor.Health();
+        context.Response.StatusCode = health.ZooKeeperConnected ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable;
+        return context.Response.WriteAsJsonAsync(health, MonitorJson.Default.MonitorHealth, cancellationToken: context.RequestAborted);
+    }
+
+    /// <summary>Whether this process works. That ZooKeeper is away is no reason to start it anew.</summary>
+    private Task LiveAsync(HttpContext context)
+        => monitor.HasFailed
+            ? TextAsync(context, StatusCodes.Status503ServiceUnavailable, "failed")
+            : TextAsync(context, StatusCodes.Status200OK, "ok");
+
+    /// <summary>Whether this monitor can do its work: ZooKeeper answers, and the topology is known.</summary>
+    private Task ReadyAsync(HttpContext context)
+    {
+        string? lacks = monitor.ZooKeeper?.IsConnected != true ? "ZooKeeper cannot be reached"
+            : monitor.View?.Topology is null ? "the topology is not known yet" : null;
+        return TextAsync(context, lacks is null ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable, lacks ?? "ok");
+    }
+
+    /// <summary>The cluster's problems, as the leading monitor tells them, and this monitor's own.</summary>
+    private async Task ProblemsAsync(HttpContext context)
+    {
+        ClusterReading? reading = await readings.NowAsync();
+        await WriteAsync(context, StatusCodes.Status200OK, json => ClusterJson.Problems(json, reading, monitor.Problems?.Own ?? []));
+    }
+
+    private async Task ClusterAsync(HttpContext context)
+    {
+        if (!await IsOursAsync(context))
+        {
+            return;
+        }
+
+        ClusterReading? reading = await readings.NowAsync();
+        await WriteAsync(
+            context, StatusCodes.Status200OK, json => ClusterJson.Cluster(json, _name, monitor.View, reading, monitor.Problems?.Own ?? []));
+    }
+
+    private async Task HistoryAsync(HttpContext context)
+    {
+        if (!await IsOursAsync(context))
+        {
+            return;
+        }
+
+        if (await readings.NowAsync() is { } reading)
+        {
+            await WriteAsync(context, StatusCodes.Status200OK, json => ClusterJson.Raw(json, reading.History));
+        }
+        else
+        {
+            await TextAsync(context, StatusCodes.Status503ServiceUnavailable, "ZooKeeper cannot be reached");
+        }
+    }
+
+    private Task MasterAsync(HttpContext context) => CheckAsync(context, NodeCheck.IsMaster);
+
+    private Task ReplicaAsync(HttpContext context)
+    {
+        string? given = context.Request.Query["max-lag"];
+        if (given is not null && NodeCheck.Bytes(given) is null)
+        {
+            return TextAsync(
+                context, StatusCodes.Status400BadRequest, $"max-lag: '{given}' is not allowed; allowed: bytes, as 1048576, 512kb or 1mb");
+        }
+
+        return CheckAsync(context, (view, node) => NodeCheck.IsReplica(view, node, given is null ? null : NodeCheck.Bytes(given)));
+    }
+
+    private async Task CheckAsync(HttpContext context, Func<ClusterView, NodeAddress, (bool Yes, string Why)> ask)
+    {
+        if (!await IsOursAsync(context))
+        {
+            return;
+        }
+
+        string given = (string)context.Request.RouteValues["node"]!;
+        if (!NodeAddress.TryParse(given, out NodeAddress? node))
+        {
+            await TextAsync(context, StatusCodes.Status400BadRequest, $"'{given}' is no node; allowed: host:port");
+            return;
+        }
+
+        (bool yes, string why) = monitor.View is { } view ? ask(view, node) : (false, "the monitor has just started");
+        await TextAsync(context, yes ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable, why);
+    }
+
+    private async Task<bool> IsOursAsync(HttpContext context)
+    {
+        if ((string)context.Request.RouteValues["name"]! == _name)
+        {
+            return true;
+        }
+
+        await TextAsync(context, StatusCodes.Status404NotFound, $"There is no such cluster; there is {_name}.");
+        return false;
+    }
+
+    private static Task TextAsync(HttpContext context, int status, string text)
+    {
+        context.Response.StatusCode = status;
+        context.Response.ContentType = "text/plain; charset=utf-8";
+        return context.Response.WriteAsync(text + "\n", context.RequestAborted);
+    }
+
+    private static async Task WriteAsync(HttpContext context, int status, Action<Utf8JsonWriter> write)
+    {
+        context.Response.StatusCode = status;
+        context.Response.ContentType = Json;
+        using var buffer = new MemoryStream();
+        await using (var json = new Utf8JsonWriter(buffer, ClusterJson.Options))
+        {
+            write(json);
+        }
+
+        buffer.WriteByte((byte)'\n');
+        await context.Response.Body.WriteAsync(buffer.GetBuffer().AsMemory(0, (int)buffer.Length), context.RequestAborted);
+    }
+}
