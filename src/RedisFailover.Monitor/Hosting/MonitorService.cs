@@ -160,7 +160,7 @@ internal sealed class MonitorService : BackgroundService
             },
         };
         var names = new NodeNames(policy.Nodes, _clock.Provider);
-        var credentials = new RedisCredentials(_options.Username, _options.Password);
+        var credentials = new RedisCredentials(_options.Username, _options.Password, _options.PasswordFile);
         var fault = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var clients = new ClientNames(_options.ZnodePath, _options.Id, _candidate);
         void Watch(NodeAddress node)

@@ -40,6 +40,9 @@ internal sealed record MonitorOptions
     /// <summary>Redis' password; null: none. Never logged.</summary>
     internal string? Password { get; init; }
 
+    /// <summary>Where the password was read from; null: nowhere.</summary>
+    internal string? PasswordFile { get; init; }
+
     /// <summary>Consecutive failures that make a node unavailable.</summary>
     internal int MaxFailures { get; init; }
 

@@ -30,9 +30,12 @@ internal static class Settings
         {
             Description = "The root of this cluster's znodes. Several clusters share one ensemble under one root each.",
         },
-        Text("password-file", "file", "a readable file", (o, given) => o with { Password = SettingTexts.FirstLine(given) }) with
+        Text("password-file", "file", "a readable file", (o, given) => o with
         {
-            Description = "A file that holds the password of all nodes. Read again on SIGHUP.",
+            Password = SettingTexts.FirstLine(given), PasswordFile = given.Value,
+        }) with
+        {
+            Description = "A file that holds the password of all nodes. Read anew for each connection: it may change meanwhile.",
         },
         Text("password", "password", "any text", (o, given) => o with { Password = SettingTexts.OrNull(given) }) with
         {
