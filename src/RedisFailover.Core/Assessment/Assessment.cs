@@ -70,9 +70,11 @@ internal sealed class Assessment
     /// <summary>The priority of a node that has said what it is; the lowest is promoted, 0 never.</summary>
     internal int PriorityOf(NodeAssessment node) => Policy.PriorityOf(node.Address, node.Info!.Priority);
 
+    /// <summary>How the monitors vote on a node. One that reaches no node at all keeps its seat and has no opinion.</summary>
     internal Votes VotesOn(NodeAddress node)
     {
-        int against = View.OtherMonitors.Values.Count(m => m.Unavailable.Contains(node)) + (View.Node(node).Condition == NodeCondition.Unavailable ? 1 : 0);
+        int against = View.OtherMonitors.Values.Count(m => !m.IsBlind && m.Unavailable.Contains(node))
+            + (View.Node(node).Condition == NodeCondition.Unavailable && !View.IsBlind ? 1 : 0);
         return new Votes(against, View.Voters, Suffices(against, View.Voters));
     }
 

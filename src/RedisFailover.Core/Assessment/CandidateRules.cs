@@ -47,6 +47,9 @@ internal enum Unfitness
     /// <summary>It is loading its data set.</summary>
     Loading,
 
+    /// <summary>A script keeps it busy.</summary>
+    Busy,
+
     /// <summary>It is configured never to be promoted, here or by its own replica-priority.</summary>
     NeverPromoted,
 
@@ -92,13 +95,16 @@ internal static class CandidateRules
         new(Unfitness.NotAnswering, Purpose.Failover, (_, n) => IsNotFinal(n) && n.View.FailingSince is not null ? $"it does not answer at present ({n.View.Detail})" : null),
         new(Unfitness.NotHeard, Purpose.Failover, (_, n) => IsNotFinal(n) ? "it has not said yet what it holds since the master was lost" : null),
         new(Unfitness.Loading, Purpose.Any, (_, n) => n.Contact == Contact.Loading ? n.View.Detail : null),
+        new(Unfitness.Busy, Purpose.Any, (_, n) => n.Contact == Contact.Busy ? n.View.Detail : null),
+        new(Unfitness.Unavailable, Purpose.Any, (_, n) => n.Contact == Contact.LocalFault ? $"this monitor cannot try it ({n.View.Detail})" : null),
         new(Unfitness.Unavailable, Purpose.Any, (_, n) => n.IsOnline ? null : n.View.Detail.Length > 0 ? $"unavailable ({n.View.Detail})" : "not seen yet"),
         new(Unfitness.Loading, Purpose.Any, (_, n) => n.Info!.Loading ? "it is loading its data set" : null),
         new(Unfitness.NeverPromoted, Purpose.Any, (s, n) => s.All.Policy.NeverPromote.Contains(n.Address) ? "it is configured never to be promoted" : null),
         new(Unfitness.NeverPromoted, Purpose.Any, (s, n) => s.All.PriorityOf(n) > 0 ? null
             : s.All.Policy.Priorities.ContainsKey(n.Address) ? "its tag is priority=0" : "its replica-priority is 0"),
         new(Unfitness.Copying, Purpose.Any, (_, n) => n.Info!.SyncInProgress ? "it is receiving a full copy" : null),
-        new(Unfitness.Empty, Purpose.Any, (s, n) => s.Lost is { HasData: true } && n.Info!.Keys == 0 ? "it is empty and the master was not" : null),
+        new(Unfitness.Empty, Purpose.Any, (s, n) => s.Lost is { HasData: true } lost && n.Info!.Keys == 0 && !Histories.HasAllThatIsKnownOf(n.Info, lost)
+            ? "it is empty and the master was not" : null),
         new(Unfitness.Diverged, Purpose.Any, (s, n) => s.Lost is not { } lost || n.Info!.SharesHistoryWith(lost) ? null
             : $"its data are not the master's (replication id {Short(n.Info.ReplicationId)}, the master's was {Short(lost.ReplicationId)})"),
         new(Unfitness.PromotionFailed, Purpose.Any, (s, n) => s.All.View.Failed.TryGetValue(new Promote(n.Address), out (TimeSpan RetryAt, string Failure) failed)

@@ -18,6 +18,12 @@ internal enum Contact
     /// <summary>It answers that it is loading its data set.</summary>
     Loading,
 
+    /// <summary>It answers that a script keeps it busy (BUSY).</summary>
+    Busy,
+
+    /// <summary>This monitor cannot try it: its name does not resolve, or there is no route. That tells nothing of the node.</summary>
+    LocalFault,
+
     /// <summary>It refuses our credentials: it lives, and what it holds is not known.</summary>
     AuthRefused,
 

@@ -9,6 +9,12 @@ internal static class Histories
     internal static MasterIdentity? LastKnownIdentity(Assessment a) => LastKnownIdentity(a.Master, a.Topology.Identity);
 
     /// <summary>
+    /// Whether a node has come at least as far in the master's history as the master was known to be. Then its number of keys proves nothing:
+    /// what it holds is what the master held, be that no key at all.
+    /// </summary>
+    internal static bool HasAllThatIsKnownOf(NodeInfo node, MasterIdentity master) => !node.CopyBrokeOff && node.CommonOffset(master) >= master.Offset;
+
+    /// <summary>
     /// A node (a replica, or one that was restarted as a master) with data of the master as it was that the restarted one does not have. From a snapshot a
     /// master continues the history from where the snapshot was taken (second_repl_offset); a replica beyond that would be wiped down to it.
     /// </summary>
@@ -17,7 +23,8 @@ internal static class Histories
         NodeInfo back = restarted.Info!;
         long? held = back.CommonOffset(known);
         long last = LastKnownIdentity(restarted, known)!.Offset;
-        return a.Nodes.FirstOrDefault(n => n.Address != restarted.Address && n.IsOnline && n.Info!.Keys > 0 && n.Info.SharesHistoryWith(known) && HasMore(n.Info));
+        return a.Nodes.FirstOrDefault(n => n.Address != restarted.Address && n.IsOnline && n.Info!.SharesHistoryWith(known)
+            && (n.Info.Keys > 0 || HasAllThatIsKnownOf(n.Info, known with { Offset = last })) && HasMore(n.Info));
 
         // An append-only file tells nothing of the offset: then one that lacks itself what the master was known to have, and shows no more
         // keys, is not taken to have more.

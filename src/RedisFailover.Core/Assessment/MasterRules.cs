@@ -18,17 +18,22 @@ internal static class MasterRules
     internal static MasterRule[] All { get; } =
     [
         new(MasterStatus.LostRole, Remedy.FailOverAtOnce, a => a.Master.IsInOrder ? LostRole(a) : null),
+        new(MasterStatus.Foreign, Remedy.FailOverAtOnce, Foreign),
         new(MasterStatus.RestartedWithLess, Remedy.FailOverAtOnce, a => a.Master.IsInOrder ? RestartedWithLess(a) : null),
+        new(MasterStatus.RestartedWithLess, Remedy.FailOver, RestartedOutOfSight),
         new(MasterStatus.Outvoted, Remedy.HandOver, Outvoted),
         new(MasterStatus.Loading, Remedy.FailOverIfSomebodyIsFit, LoadingForTooLong),
         new(MasterStatus.Unreachable, Remedy.FailOver, VotedOut),
         new(MasterStatus.Unreachable, Remedy.FailOver, ConfirmedByReplicas),
         new(MasterStatus.LostRole, Remedy.FailOverAtOnce, a => HoldsStill(a) ? LostRole(a) : null),
         new(MasterStatus.RestartedWithLess, Remedy.FailOverAtOnce, a => HoldsStill(a) ? RestartedWithLess(a) : null),
+        new(MasterStatus.ShuttingDown, Remedy.HandOver, ShutsDown),
         new(MasterStatus.RefusesWrites, Remedy.HandOver, RefusesWritesForTooLong),
+        new(MasterStatus.Busy, Remedy.FailOverIfSomebodyIsFit, BusyForTooLong),
         new(MasterStatus.Suspect, Remedy.Watch, OtherMonitorsAreAwaited),
         new(MasterStatus.Loading, Remedy.Watch, Loading),
         new(MasterStatus.RefusesWrites, Remedy.Watch, RefusesWrites),
+        new(MasterStatus.Busy, Remedy.Watch, Busy),
         new(MasterStatus.Suspect, Remedy.Watch, OnlyThisMonitorCannotReachIt),
         new(MasterStatus.Unmonitored, Remedy.Watch, a => Unmonitored(a.Master)),
     ];
@@ -65,6 +70,39 @@ internal static class MasterRules
     private static Finding? RestartedWithLess(Assessment a)
         => a.Master is { IsMaster: true, Run: RunState.Restarted } own && own.Has(HeardSince.Term) && Histories.NodeWithMore(a, a.Topology.Identity!, own) is not null
             ? $"master {own.Address} was restarted and came back with another history ({own.Info!.Keys} keys)"
+            : null;
+
+    /// <summary>Under the master's address answers a server of somebody else: nobody's writes may go there.</summary>
+    private static Finding? Foreign(Assessment a)
+        => a.Master is { IsCurrent: true, Run: RunState.Restarted, IsForeign: true } own
+            ? $"another server answers under the master's address {own.Address}: {own.ForeignSign} ({own.Described})"
+            : null;
+
+    /// <summary>
+    /// While this monitor reached no node nothing could be decided, and now the master is another process: what would have been done then is done
+    /// now. It goes on where nobody has more.
+    /// </summary>
+    private static Finding? RestartedOutOfSight(Assessment a)
+        => a.Master is { IsMaster: true, IsCurrent: true, Run: RunState.Restarted } own && a.View.BlindAt <= own.View.OnlineSince
+            ? $"master {own.Address} was restarted while no monitor reached any node"
+            : null;
+
+    /// <summary>It waits for replicas that lag, and takes no writes meanwhile (shutdown-timeout, Redis 7).</summary>
+    private static Finding? ShutsDown(Assessment a)
+        => a.Master.Info?.ShutsDownIn is { } left && AnswersHere(a.Master)
+            ? $"master {a.Master.Address} is shutting down and waits up to {left.TotalSeconds:0} s for its replicas"
+            : null;
+
+    private static Finding? BusyForTooLong(Assessment a)
+        => a.Master.View.BusySince is { } since && a.Now - since >= a.Policy.BusyTimeout
+            ? $"master {a.Master.Address} has served nobody for {(a.Now - since).TotalSeconds:0} s: a script keeps it busy (BUSY)"
+            : null;
+
+    private static Finding? Busy(Assessment a)
+        => a.Master.View.BusySince is { } since
+            ? new Finding(
+                $"master {a.Master.Address} serves nobody: a script keeps it busy (BUSY); it is replaced if that takes longer than {a.Policy.BusyTimeout.TotalMilliseconds:0} ms",
+                since + a.Policy.BusyTimeout)
             : null;
 
     private static bool HoldsStill(Assessment a) => !a.Master.IsVotedOut && a.Master.Contact != Contact.Loading;

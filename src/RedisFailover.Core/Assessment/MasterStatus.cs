@@ -21,6 +21,15 @@ internal enum MasterStatus
     /// <summary>It refuses writes because it cannot save (MISCONF).</summary>
     RefusesWrites,
 
+    /// <summary>A script keeps it busy (BUSY): it serves nobody.</summary>
+    Busy,
+
+    /// <summary>It is shutting down and waits for its replicas.</summary>
+    ShuttingDown,
+
+    /// <summary>A server of somebody else answers under its address.</summary>
+    Foreign,
+
     /// <summary>Enough monitors cannot reach it, or its replicas confirm that nothing listens there.</summary>
     Unreachable,
 

@@ -47,12 +47,15 @@ internal sealed class NodeAssessment
     /// <summary>Whether enough monitors cannot reach it.</summary>
     internal bool IsVotedOut => Votes.Suffice;
 
-    /// <summary>Whether its data were never this cluster's: it holds some, was no member, and shares no history.</summary>
+    /// <summary>Whether it is somebody else's: it holds data, shares no history, and <see cref="ForeignSigns"/> speak against it.</summary>
     internal bool IsForeign => Lineage == Lineage.Foreign;
+
+    /// <summary>Why it counts as somebody else's; null where it is ours.</summary>
+    internal string? ForeignSign => IsForeign ? ForeignSigns.Of(_all, this) : null;
 
     internal Lineage Lineage => Info is not { } info ? Lineage.Unknown
         : _all.Topology.Identity is { } identity && info.SharesHistoryWith(identity) ? Lineage.Same
-        : info.Keys > 0 && !_all.Topology.Members.Contains(Address) ? Lineage.Foreign
+        : info.Keys > 0 && ForeignSigns.Of(_all, this) is not null ? Lineage.Foreign
         : _all.Topology.Identity is null ? Lineage.Unknown
         : info.Keys == 0 ? Lineage.Empty : Lineage.Diverged;
 
@@ -92,6 +95,8 @@ internal sealed class NodeAssessment
         Evidence.Denied => Contact.AuthRefused,
         Evidence.Nonsense => Contact.NotRedis,
         Evidence.Loading => Contact.Loading,
+        Evidence.Busy => Contact.Busy,
+        Evidence.Local => Contact.LocalFault,
         _ when node.Condition == NodeCondition.Unavailable => Contact.Unreachable,
         _ when node.IsAnswering => Contact.Answering,
         _ when node.IsOnline => Contact.Failing,

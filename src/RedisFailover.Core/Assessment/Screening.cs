@@ -76,6 +76,8 @@ internal sealed class Screening
             .OrderByDescending(n => Lost is null ? n.Info!.Offset : n.Info!.CommonOffset(Lost) ?? -1)
             .ThenByDescending(n => n.Info!.Offset)
             .ThenBy(n => CandidateRules.Reservation(n) is not null)
+            // The others have to read what it sends them.
+            .ThenBy(n => n.Info!.Software.RdbVersion)
             .ThenBy(n => !n.IsStable);
         IOrderedEnumerable<NodeAssessment> ranked = All.Policy.FailoverStrategy == FailoverStrategy.Latency
             ? byData.ThenBy(n => n.View.Latency).ThenBy(All.PriorityOf)

@@ -22,6 +22,7 @@ public sealed partial record ClusterView
             view = view with { Awaited = view.Awaited.Clear() };
         }
 
+        view = view.IsBlind ? view with { BlindAt = observation.At } : view;
         if (view.Term is null)
         {
             return view.OutseenSince is null ? view : view with { OutseenSince = null };

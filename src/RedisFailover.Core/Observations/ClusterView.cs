@@ -155,11 +155,21 @@ public sealed partial record ClusterView
         return this with { Nodes = nodes.ToImmutableSortedDictionary(n => n, Node) };
     }
 
+    /// <summary>
+    /// Whether nothing at all comes back from any node. That tells more of this monitor than of the nodes: its word on any of them counts for nothing.
+    /// </summary>
+    public bool IsBlind => !Nodes.IsEmpty && Nodes.Values.All(n => n.IsOutOfSight);
+
+    /// <summary>When it was last found blind; null when it never was.</summary>
+    public TimeSpan? BlindAt { get; init; }
+
     /// <summary>What this monitor tells the others.</summary>
     public MonitorReport Report() => new(
-        Nodes.Values.Where(n => n is { Condition: NodeCondition.Online, Evidence: not (Evidence.Denied or Evidence.Nonsense) }).ToImmutableSortedDictionary(n => n.Address, n => n.Latency.TotalSeconds),
+        Nodes.Values.Where(n => n is { Condition: NodeCondition.Online, Evidence: not (Evidence.Denied or Evidence.Nonsense or Evidence.Local) })
+            .ToImmutableSortedDictionary(n => n.Address, n => n.Latency.TotalSeconds),
         [.. Nodes.Values.Where(n => n.Condition == NodeCondition.Unavailable).Select(n => n.Address)])
     {
+        IsBlind = IsBlind,
         ConfigVersion = Config is null ? -1 : ConfigVersion,
     };
 

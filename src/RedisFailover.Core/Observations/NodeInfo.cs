@@ -49,6 +49,12 @@ public sealed record NodeInfo
     /// <summary>Of a replica: whether its link to that master is up (master_link_status).</summary>
     public bool LinkUp { get; init; }
 
+    /// <summary>
+    /// Of a replica: whether a full copy broke off when it had given up its place in the stream already. Its offset is from before, and its data may be
+    /// gone.
+    /// </summary>
+    public bool CopyBrokeOff { get; init; }
+
     /// <summary>Of a replica: whether it is receiving a full copy at present (master_sync_in_progress).</summary>
     public bool SyncInProgress { get; init; }
 
@@ -99,6 +105,9 @@ public sealed record NodeInfo
 
     /// <summary>Which server it is; "redis" where it does not say.</summary>
     public ServerSoftware Software { get; init; } = new("redis", "");
+
+    /// <summary>For how long it has been running (uptime_in_seconds).</summary>
+    public TimeSpan Uptime { get; init; }
 
     /// <summary>redis_mode: "standalone", "cluster" or "sentinel".</summary>
     public string Mode { get; init; } = "standalone";
@@ -259,6 +268,8 @@ public sealed record NodeInfo
                 ? new NodeAddress(host.ToLowerInvariant(), (int)Whole("master_port", 0))
                 : null,
             LinkUp = fields.GetValueOrDefault("master_link_status") == "up",
+            // 1 is what a replica reports that is attached to nobody and has no place to go on from.
+            CopyBrokeOff = role == NodeRole.Replica && replicaOffset <= 1 && masterOffset > 1,
             SyncInProgress = Whole("master_sync_in_progress", 0) != 0,
             Priority = (int)Math.Clamp(Whole("slave_priority", 100), 0, int.MaxValue),
             Loading = Whole("loading", 0) != 0,
@@ -283,6 +294,7 @@ public sealed record NodeInfo
                 ? TimeSpan.FromSeconds(down)
                 : null,
             FullCopies = Whole("sync_full", 0),
+            Uptime = TimeSpan.FromSeconds(Whole("uptime_in_seconds", 0)),
             GoodReplicas = Whole("min_slaves_good_slaves", -1) is >= 0 and var good ? (int)good : null,
         };
 
@@ -298,7 +310,7 @@ public sealed record NodeInfo
     }
 
     private static bool IsWanted(ReadOnlySpan<char> name) => name is "role" or "run_id" or "redis_version" or "loading"
-        or "rdb_last_bgsave_status" or "aof_enabled" or "aof_last_write_status" or "redis_mode" or "valkey_version"
+        or "rdb_last_bgsave_status" or "aof_enabled" or "aof_last_write_status" or "redis_mode" or "valkey_version" or "uptime_in_seconds"
         or "rdb_last_save_time" or "shutdown_in_milliseconds" or "sync_full" or "min_slaves_good_slaves"
         or "connected_slaves" or "second_repl_offset" || name.StartsWith("master_") || name.StartsWith("slave_");
 

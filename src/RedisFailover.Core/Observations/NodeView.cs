@@ -50,6 +50,12 @@ public sealed record NodeView(NodeAddress Address)
     /// <summary>Since when it has answered nothing but BUSY; null when it does not.</summary>
     public TimeSpan? BusySince { get; init; }
 
+    /// <summary>Since when it has said that it is shutting down; null when it does not.</summary>
+    public TimeSpan? ShutsDownSince { get; init; }
+
+    /// <summary>Whether the process that answers ran already when the one before it at this address last answered: it was not restarted, but is another server.</summary>
+    public bool RanBesideFormer { get; init; }
+
     /// <summary>Of a replica that is to follow somebody: since when it has had no link to its master; null when it has one.</summary>
     public TimeSpan? LinkDownSince { get; init; }
 
@@ -104,6 +110,9 @@ public sealed record NodeView(NodeAddress Address)
     /// <summary>Whether it answers as a replica.</summary>
     public bool IsReplica => IsOnline && Info!.Role == NodeRole.Replica;
 
+    /// <summary>Whether the last probe came back with nothing at all from there, not even a refusal: the fault may as well be this monitor's.</summary>
+    public bool IsOutOfSight => Evidence is RedisFailover.Evidence.Silent or RedisFailover.Evidence.Unreachable or RedisFailover.Evidence.Local;
+
     internal NodeView Answered(TimeSpan at, TimeSpan latency) => this with
     {
         OnlineSince = OnlineSince ?? at,
@@ -132,10 +141,15 @@ public sealed record NodeView(NodeAddress Address)
         WasPromoted = info.Role == NodeRole.Master && Info is { } former && former.RunId == info.RunId
             && (WasPromoted || former.Role == NodeRole.Replica),
         RefusesWritesSince = info.RefusesWrites ? RefusesWritesSince ?? asked : null,
+        ShutsDownSince = info.ShutsDownIn is null ? null : ShutsDownSince ?? asked,
+        RanBesideFormer = Info is not { } known ? RanBesideFormer : known.RunId == info.RunId ? RanBesideFormer : asked - InfoAsked + ClockSlack < info.Uptime,
         LinkDownSince = info is not { Role: NodeRole.Replica, LinkUp: false } || info.IsDetached ? null
             : Info is { } then && then.MasterAddress == info.MasterAddress && LinkDownSince is { } since ? since
             : asked - (info.LinkDownFor ?? TimeSpan.Zero),
     }).Copying(Info, asked);
+
+    /// <summary>By how much a server's whole seconds of uptime may differ from ours.</summary>
+    private static readonly TimeSpan ClockSlack = TimeSpan.FromSeconds(2);
 
     /// <summary>Counts the full copies that the node has begun since it was asked before.</summary>
     private NodeView Copying(NodeInfo? before, TimeSpan asked)
@@ -184,7 +198,7 @@ public sealed record NodeView(NodeAddress Address)
             };
         }
 
-        if (failure.Evidence == RedisFailover.Evidence.Nonsense)
+        if (failure.Evidence is RedisFailover.Evidence.Nonsense or RedisFailover.Evidence.Local)
         {
             return this with { Evidence = failure.Evidence, Detail = failure.Detail };
         }

@@ -20,7 +20,7 @@ internal static class CatchingUp
         {
             lacks ??= $"{target.Address} has no link to its master (offset {target.Info?.Offset} of {from.Info!.Offset})";
             return PlanBuilder.Because($"promoting {target.Address} by force: {lacks}")
-                .Do(new Promote(target.Address, lacks) { MinReplicas = WriteSafety.AtPromotion(a, target) });
+                .Do(new Promote(target.Address, Promoting.Ordered(lacks)) { MinReplicas = WriteSafety.AtPromotion(a, target) });
         }
 
         PlanBuilder plan = PlanBuilder.Because($"waiting for {target.Address} to catch up with {from.Address}").WakeBy(look);

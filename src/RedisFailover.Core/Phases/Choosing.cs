@@ -75,14 +75,15 @@ internal static class Choosing
 
         return LostMasterGoesOn(a, screening.Objections)
             ?? Resigning.When(a, Resigning.DeadlineWithoutMaster(a))
+            ?? LastResort.Decide(a, screening)
             ?? NobodyIsFit(a, screening.Objections);
     }
 
     /// <summary>Nobody can take over, and the lost master is back with something: it goes on, or is left to an operator. Null where it is not.</summary>
     private static PlanBuilder? LostMasterGoesOn(Assessment a, string unfit)
     {
-        if (a.From is not { IsMaster: true, IsAnswering: true, Info: { } info } from || !from.Has(HeardSince.Change)
-            || (info.Keys == 0 && a.Topology.Identity is { HasData: true }))
+        if (a.From is not { IsMaster: true, IsAnswering: true, IsForeign: false, Info: { } info } from || !from.Has(HeardSince.Change)
+            || (info.Keys == 0 && from.Run != RunState.SameRun && a.Topology.Identity is { HasData: true }))
         {
             return null;
         }

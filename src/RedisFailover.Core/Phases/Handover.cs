@@ -75,6 +75,6 @@ internal static class Handover
     /// handover that failed. Of these, the last that has passed.
     /// </summary>
     private static TimeSpan WantedSince(Assessment a)
-        => new[] { a.View.VotesHeardAt, a.Master.View.RefusesWritesSince + a.Policy.MisconfTimeout, a.View.GaveUpAt + a.Policy.ReliefInterval }
+        => new[] { a.View.VotesHeardAt, a.Master.View.ShutsDownSince, a.Master.View.RefusesWritesSince + a.Policy.MisconfTimeout, a.View.GaveUpAt + a.Policy.ReliefInterval }
             .Max(at => at is { } time && time <= a.Now ? time : TimeSpan.Zero);
 }

@@ -41,7 +41,7 @@ internal static class Installing
         => (a.Topology.Intent?.Occasion ?? a.Topology.Reason)
             + (a.Progress.BegunBy is { } former ? $"; begun by {former}, which left it to its successor" : "")
             + (a.Progress.PromotedDespite is { } despite
-                ? $"; {promoted.Address} was promoted by the operator's order though {despite}: what it did not hold is lost" : "");
+                ? $"; {promoted.Address} was promoted {despite}" : "");
 
     private static Topology Next(Assessment a, NodeAssessment promoted, bool planned, string reason)
     {

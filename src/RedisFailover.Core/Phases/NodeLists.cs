@@ -54,7 +54,7 @@ internal static class NodeLists
         {
             string? before = a.Topology.Remarks.GetValueOrDefault(node.Address);
             string? remark = node.CannotBeWatched ? $"it cannot be watched: {node.View.Detail}"
-                : node is { IsOnline: true, View.Evidence: null, IsForeign: true } ? $"left alone, because its data were never this cluster's ({node.Described})"
+                : node is { IsOnline: true, View.Evidence: null, IsForeign: true } ? $"left alone, because it is somebody else's: {node.ForeignSign} ({node.Described})"
                 // What a leader who has only just started does not know yet stays as it was.
                 : node.Info is null ? before
                 : null;
@@ -85,7 +85,7 @@ internal static class NodeLists
 
         // Its demotion is on its way, unless that has failed.
         return (node.IsOnline && Correcting.HandedOver(a, node) && Correcting.DemotionFailure(a, node.Address) is null)
-            || (info.Role == NodeRole.Replica && node.Contact is not (Contact.Loading or Contact.NotRedis) && IsReadable(a, info));
+            || (info.Role == NodeRole.Replica && node.Contact is not (Contact.Loading or Contact.Busy or Contact.NotRedis) && IsReadable(a, info));
     }
 
     private static bool FollowsAnother(Assessment a, NodeInfo info)
@@ -95,6 +95,7 @@ internal static class NodeLists
     {
         bool ours = a.Topology.Identity is not { } identity || info.SharesHistoryWith(identity);
         return info.LinkUp ? info.MasterAddress == a.Topology.Master || ours
-            : info.ServesStaleData && ours && !info.SyncInProgress && (info.Keys > 0 || a.Topology.Identity is not { HasData: true });
+            : info.ServesStaleData && ours && !info.SyncInProgress
+                && (info.Keys > 0 || a.Topology.Identity is not { HasData: true } master || Histories.HasAllThatIsKnownOf(info, master));
     }
 }

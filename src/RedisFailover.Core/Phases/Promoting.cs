@@ -16,8 +16,19 @@ internal static class Promoting
             .Do(new Promote(best.Address) { MinReplicas = WriteSafety.AtPromotion(a, best) });
     }
 
+    /// <summary>Because an operator orders it, though the node is not fit.</summary>
     internal static PlanBuilder ByOrder(Assessment a, NodeAssessment node, string despite, string order)
-        => InAnEpochOfItsOwn(a, node) ?? PlanBuilder.Because(order)
+        => Unfit(a, node, Ordered(despite), order);
+
+    /// <summary>How a promotion that an operator ordered is told, with what speaks against it.</summary>
+    internal static string Ordered(string despite) => $"by the operator's order though {despite}: what it did not hold is lost";
+
+    /// <summary>Because nobody better can come.</summary>
+    internal static PlanBuilder AsLastResort(Assessment a, NodeAssessment node, string why)
+        => Unfit(a, node, $"as the last resort: {why}", $"promoting {node.Address} as the last resort, all nodes being here: {why}");
+
+    private static PlanBuilder Unfit(Assessment a, NodeAssessment node, string despite, string reason)
+        => InAnEpochOfItsOwn(a, node) ?? PlanBuilder.Because(reason)
             .Do(new Promote(node.Address, despite) { MinReplicas = WriteSafety.AtPromotion(a, node) })
             .ReportReason(ProblemCatalogue.NeedsOperator, node.Address);
 

@@ -9,7 +9,8 @@ internal static class Resigning
     /// When the lead has to be given up if nothing changes until then; null while nobody reaches more. A crash is noticed by one monitor earlier
     /// than by another, so the difference has to last; where nothing is amiss yet, for longer than a monitor that hangs stays on the list.
     /// </summary>
-    internal static TimeSpan? Deadline(Assessment a) => a.View.OutseenSince + a.Policy.SightPatience + a.Policy.ViewLifetime;
+    internal static TimeSpan? Deadline(Assessment a)
+        => DeadlineWithoutMaster(a) + (a.View.IsBlind ? TimeSpan.Zero : a.Policy.ViewLifetime);
 
     /// <summary>The same where the master is missing, and every moment counts.</summary>
     internal static TimeSpan? DeadlineWithoutMaster(Assessment a) => a.View.OutseenSince + a.Policy.SightPatience;

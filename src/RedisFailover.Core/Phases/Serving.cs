@@ -33,6 +33,8 @@ internal static class Serving
         MasterStatus.Loading => ProblemCatalogue.MasterLoading,
         MasterStatus.RefusesWrites => ProblemCatalogue.MasterMisconf,
         MasterStatus.Unmonitored => ProblemCatalogue.MasterNotWatched,
+        MasterStatus.Busy => ProblemCatalogue.MasterBusy,
+        MasterStatus.Foreign => ProblemCatalogue.ForeignData,
         _ => ProblemCatalogue.MasterUnreachable,
     };
 
@@ -74,7 +76,9 @@ internal static class Serving
             .Do(corrections.Where(c => c is not (Follow or Demote) || (WriteSafety.MayAttach(a, c.On!) && awaited.All(n => n.Address != c.On))))
             .Do(Isolating.WhileLoading(a))
             .Do(safeguards);
-        Publish(a, plan, (awaited.IsEmpty ? Refreshed(a, NodeLists.Of(a, a.Topology)) : NodeLists.Of(a, a.Topology)) with { WriteQuorum = quorum, Waiting = null });
+        // Who reaches no node changes nothing.
+        Topology seen = a.View.IsBlind ? a.Topology : NodeLists.Of(a, a.Topology);
+        Publish(a, plan, (awaited.IsEmpty ? Refreshed(a, seen) : seen) with { WriteQuorum = quorum, Waiting = null });
         (ImmutableArray<FailoverAction> questions, TimeSpan? wakeAt) = Suspicion(a);
         plan.First([.. questions, .. awaited.Where(n => n.IsAnswering).Select(n => new Inspect(n.Address))]).WakeBy(wakeAt).WakeBy(awaited.IsEmpty ? null : patience).WakeBy(a.Verdict.Until);
         foreach (Problem? problem in (IEnumerable<Problem?>)

@@ -60,7 +60,7 @@ public sealed record Inspect(NodeAddress Node) : FailoverAction
 
 /// <summary>REPLICAOF NO ONE, confirmed by the node's own word that it is a master now.</summary>
 /// <param name="Node">The node.</param>
-/// <param name="Despite">Why it is not fit, where an operator wants it all the same; two promotions of a node are the same.</param>
+/// <param name="Despite">How it comes about that one is promoted that is not fit: for the history; null where it is. Two promotions of a node are the same.</param>
 public sealed record Promote(NodeAddress Node, string? Despite = null) : FailoverAction
 {
     /// <summary>The min-replicas-to-write to set before; null: it is as it should be.</summary>

@@ -26,6 +26,9 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
     /// <summary>The version of <c>R/config</c> that the monitor goes by; -1 for none.</summary>
     public int ConfigVersion { get; init; } = -1;
 
+    /// <summary>Whether the monitor reaches no node at all: then what it says of them tells of itself, and counts for nothing.</summary>
+    public bool IsBlind { get; init; }
+
     /// <summary>No opinion on any node.</summary>
     public static MonitorReport None { get; } = new(ImmutableSortedDictionary<NodeAddress, double>.Empty, []);
 
@@ -33,7 +36,8 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
     public bool SaysTheSameAs(MonitorReport other)
     {
         ArgumentNullException.ThrowIfNull(other);
-        return ConfigVersion == other.ConfigVersion && Readiness.SayTheSame(Failover, other.Failover) && Words.SameButForNumbers(Attention, other.Attention)
+        return ConfigVersion == other.ConfigVersion && IsBlind == other.IsBlind
+            && Readiness.SayTheSame(Failover, other.Failover) && Words.SameButForNumbers(Attention, other.Attention)
             && Problem.SayTheSame(Problems, other.Problems)
             && Unavailable.SetEquals(other.Unavailable) && Available.Keys.SequenceEqual(other.Available.Keys);
     }
@@ -64,6 +68,7 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
                 ? new Readiness(Json.Flag(failover, "possible", What), Json.Addresses(failover, "candidates", What), Json.Text(failover, "reason", What) ?? "")
                 : null,
             Attention = Json.Text(root, "attention", What),
+            IsBlind = root.TryGetProperty("blind", out _) && Json.Flag(root, "blind", What),
             Problems = root.TryGetProperty("problems", out JsonElement problems) ? ProblemJson.Parse(problems, What) : [],
             ConfigVersion = root.TryGetProperty("configVersion", out _) ? (int)Json.Number(root, "configVersion", What) : -1,
         };
@@ -84,6 +89,11 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
 
             writer.WriteEndObject();
             Json.Write(writer, "unavailable", [.. Unavailable]);
+            if (IsBlind)
+            {
+                writer.WriteBoolean("blind", true);
+            }
+
             if (Failover is { } failover)
             {
                 writer.WriteStartObject("failover");

@@ -168,6 +168,8 @@ internal sealed class Scenario
         var available = ImmutableSortedDictionary<NodeAddress, double>.Empty;
         var unavailable = ImmutableSortedSet<NodeAddress>.Empty;
         bool sees = true;
+        bool blind = words.Contains("blind");
+        words = [.. words.Where(w => w != "blind")];
         foreach (string word in words)
         {
             if (word is "sees" or "misses")
@@ -184,7 +186,7 @@ internal sealed class Scenario
             }
         }
 
-        return new MonitorReport(available, unavailable);
+        return new MonitorReport(available, unavailable) { IsBlind = blind };
     }
 
     private void Znode(string content)
@@ -241,6 +243,13 @@ internal sealed class Scenario
                 ["of", var master] => info with { MasterAddress = NodeAddress.Parse(master) },
                 ["link", var link] => info with { LinkUp = link == "up" },
                 ["sync", var sync] => info with { SyncInProgress = sync == "yes" },
+                ["copy", var copy] => info with { CopyBrokeOff = copy == "broken" },
+                ["disk", var disk] => info with { SavePoints = disk == "yes" ? "3600 1" : "" },
+                ["saved", var saved] => info with { LastSave = DateTimeOffset.FromUnixTimeSeconds(long.Parse(saved, CultureInfo.InvariantCulture)) },
+                ["ends-in", var left] => info with { ShutsDownIn = TimeSpan.FromSeconds(int.Parse(left, CultureInfo.InvariantCulture)) },
+                ["up", var up] => info with { Uptime = TimeSpan.FromSeconds(int.Parse(up, CultureInfo.InvariantCulture)) },
+                ["copied-by", var replica] => info with { Replicas = [new ReplicaLink(NodeAddress.Parse(replica), "online", 0)] },
+                ["managed-by", var name] => info with { Controllers = [new Controller(name == "sentinel" ? ControllerKind.Sentinel : ControllerKind.Leader, name, "x:1")] },
                 ["stale-reads", var stale] => info with { ServesStaleData = stale == "yes" },
                 ["run", var run] => info with { RunId = run },
                 ["repl", var id] => info with { ReplicationId = id },

@@ -1,0 +1,50 @@
+using System.Collections.Immutable;
+
+namespace RedisFailover;
+
+/// <summary>
+/// Every configured node is here and has said what it holds, and none has the lost master's history: waiting teaches nothing more. Append-only
+/// files forget the history, so the data may be all there. Somebody goes on, and it is recorded that nobody knows what was lost.
+/// </summary>
+internal static class LastResort
+{
+    /// <summary>What more waiting does not change. An objection of any other kind may pass.</summary>
+    private static readonly ImmutableArray<Unfitness> Lasting = [Unfitness.Diverged, Unfitness.Empty, Unfitness.NeverPromoted, Unfitness.LostMaster];
+
+    /// <summary>The promotion; null where somebody may still come or say more, or where write safety leaves it to an operator.</summary>
+    internal static PlanBuilder? Decide(Assessment a, Screening screening)
+    {
+        if (a.Policy.WriteSafety == WriteSafetyMode.Replicated || !a.Configured.All(HasSaidAll) || !screening.Unfit.All(u => Lasting.Contains(u.Code)))
+        {
+            return null;
+        }
+
+        NodeAssessment[] allowed = [.. screening.Unfit.Where(u => u.Code != Unfitness.NeverPromoted && !u.Node.IsForeign).Select(u => u.Node)];
+        return (WithData(a, allowed) ?? OfNothing(a, allowed)) is not (NodeAssessment chosen, string why) ? null
+            : Promoting.AsLastResort(a, chosen, why);
+    }
+
+    private static bool HasSaidAll(NodeAssessment node)
+        => node is { IsInOrder: true, OffsetIsFinal: true, Info: { Loading: false, SyncInProgress: false } } && node.Has(HeardSince.Change);
+
+    /// <summary>The node that was the master comes first; then who saved last, and who has most.</summary>
+    private static (NodeAssessment Node, string Why)? WithData(Assessment a, IEnumerable<NodeAssessment> allowed)
+    {
+        NodeAssessment? best = allowed.Where(n => n.Info!.Keys > 0)
+            .OrderByDescending(n => n.Address == a.From?.Address)
+            .ThenByDescending(n => n.Info!.LastSave)
+            .ThenByDescending(n => n.Info!.Keys)
+            .ThenBy(n => n.Address)
+            .FirstOrDefault();
+        return best is null ? null
+            : best.Address == a.From?.Address
+                ? (best, $"it was the master and holds {best.Info!.Keys} keys; whether anything was lost is not known")
+                : (best, $"it holds {best.Info!.Keys} keys, saved last; whether anything was lost is not known");
+    }
+
+    /// <summary>All are empty. Where no node keeps anything on a disk nothing can come back, and the first one goes on.</summary>
+    private static (NodeAssessment Node, string Why)? OfNothing(Assessment a, NodeAssessment[] allowed)
+        => a.Configured.All(n => n.Info is { Keys: 0, Persists: false }) && (allowed.FirstOrDefault(n => n.Address == a.From?.Address) ?? allowed.FirstOrDefault()) is { } first
+            ? (first, "no node keeps its data on disk, so nothing can come back: what the master held is lost")
+            : null;
+}
