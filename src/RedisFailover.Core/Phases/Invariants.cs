@@ -17,6 +17,8 @@ public static class Invariants
         ("nobody is promoted whose offset is not final, except by force", (a, d) => Promoted(d).All(p => p.Despite is not null || IsFinal(a, a.Node(p.Node)))),
         ("nobody follows a master that is not current", (a, d) => Attached(d).All(x => a.Node(x.Master) is { IsMaster: true, IsCurrent: true })),
         ("nobody is attached before it stands in the published set", (a, d) => Attached(d).All(x => StandsInTheSet(a, d, x.Node))),
+        ("an epoch is one leader's", (a, d) => !a.Topology.IsChangingMaster || a.Progress.InheritedEpoch != a.Topology.Epoch
+            || (Promoted(d).IsEmpty && Attached(d).IsEmpty)),
         ("the epoch never falls", (a, d) => Published(d).All(p => p.Next.Epoch >= a.Topology.Epoch)),
         ("another master is in a later epoch", (a, d) => Published(d).All(p => IsSameMaster(a, p.Next) || p.Next.Epoch > a.Topology.Epoch)),
         ("a node with foreign data is never written to, except by order",

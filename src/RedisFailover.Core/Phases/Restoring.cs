@@ -29,7 +29,7 @@ internal static class Restoring
 
         // What it takes before this is written would be lost if another monitor installed the one that was promoted after all.
         var resumption = new ResumeWrites(from.Address, from.Info!.PausesWritesAlone ? null : WriteSafety.AfterOffice(a, from.Info));
-        return next.Epoch != a.Topology.Epoch
+        return a.Progress.Inherited || next.Epoch != a.Topology.Epoch
             ? PlanBuilder.Because(reason).Do(publication with { Afterwards = resumption })
             : PlanBuilder.Because(reason).Do(publication, resumption);
     }
@@ -66,6 +66,6 @@ internal static class Restoring
         }
 
         // Where a node may have been promoted after all, the epoch is used up.
-        return a.Topology.Master is not null && (a.Progress.Inherited || a.View.Failed.Keys.Any(x => x is Promote)) ? next with { Epoch = a.NextEpoch } : next;
+        return a.Topology.Master is not null && a.View.Failed.Keys.Any(x => x is Promote) ? next with { Epoch = a.NextEpoch } : next;
     }
 }
