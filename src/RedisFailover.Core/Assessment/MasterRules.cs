@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace RedisFailover;
 
 /// <summary>When a rule holds: in words, and until when it is given time.</summary>
@@ -152,11 +154,18 @@ internal static class MasterRules
     private static Finding? OtherMonitorsAreAwaited(Assessment a)
     {
         Votes votes = a.Master.Votes;
-        return votes.Suffice || !a.Suffices(votes.Against, a.View.LiveMonitors) ? null
-            : new Finding(
-                $"master {a.Master.Address} cannot be reached by {votes.Against} of {votes.Voters} monitors; {string.Join(" and ", a.View.Awaited.Keys.Order(StringComparer.Ordinal))}, "
-                    + $"which were here under the lead before, are waited for, up to {a.Policy.ViewLifetime.TotalMilliseconds:0} ms from the election",
-                a.View.LeadingSince + a.Policy.ViewLifetime);
+        if (votes.Suffice || !a.Suffices(votes.Against, a.View.LiveMonitors))
+        {
+            return null;
+        }
+
+        ImmutableSortedSet<string> missing = a.View.MissingVoters;
+        bool registered = missing.Any(m => !a.View.Awaited.ContainsKey(m));
+        TimeSpan wait = registered ? a.Policy.RegistrationWait : a.Policy.ViewLifetime;
+        return new Finding(
+            $"master {a.Master.Address} cannot be reached by {votes.Against} of {votes.Voters} monitors; {string.Join(" and ", missing)}, "
+                + $"which {(registered ? "are registered" : "were here under the lead before")}, are waited for, up to {wait.TotalMilliseconds:0} ms from the election",
+            a.View.LeadingSince + wait);
     }
 
     private static Finding? Loading(Assessment a)

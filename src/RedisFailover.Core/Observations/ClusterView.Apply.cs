@@ -23,6 +23,11 @@ public sealed partial record ClusterView
         }
 
         view = view.IsBlind ? view with { BlindAt = observation.At } : view;
+        if (view.WaitsForRegistered && observation.At >= view.LeadingSince + policy.RegistrationWait)
+        {
+            view = view with { WaitsForRegistered = false };
+        }
+
         if (view.Term is null)
         {
             return view.OutseenSince is null ? view : view with { OutseenSince = null };
@@ -58,12 +63,14 @@ public sealed partial record ClusterView
             : this with { OtherMonitors = OtherMonitors.Add(o.MonitorId, MonitorReport.None), Awaited = Awaited.Remove(o.MonitorId) },
         MonitorReported o => this with { OtherMonitors = OtherMonitors.SetItem(o.MonitorId, o.Report), Awaited = Awaited.Remove(o.MonitorId), VotesHeardAt = o.At },
         MonitorLeft o => this with { OtherMonitors = OtherMonitors.Remove(o.MonitorId), Awaited = AwaitedAt(o.At, policy).SetItem(o.MonitorId, o.At) },
+        MembersSeen o => this with { Registered = o.Others },
         // A leader trusts nothing that it heard before its election: it reads the topology first.
         LeadershipGained o => this with
         {
             Term = o.Term,
             LeadingSince = o.At,
             Awaited = AwaitedAt(o.At, policy),
+            WaitsForRegistered = true,
             TopologyKnown = false,
             TopologyIsOurs = false,
             Progress = null,
@@ -77,6 +84,7 @@ public sealed partial record ClusterView
         LeadershipLost => this with
         {
             Term = null,
+            WaitsForRegistered = false,
             TopologyKnown = false,
             TopologyIsOurs = false,
             Progress = null,
@@ -131,8 +139,12 @@ public sealed partial record ClusterView
 
     private ClusterView With(NodeView node) => this with { Nodes = Nodes.SetItem(node.Address, node) };
 
-    private ClusterView Read(TopologyRead read)
+    private ClusterView Read(TopologyRead found)
     {
+        // A monitor of an older release leaves it out.
+        TopologyRead read = found.Topology is { Incarnation: null } bare && Topology is { Incarnation: { } kept } && bare.Epoch >= LastEpoch
+            ? found with { Topology = bare with { Incarnation = kept } }
+            : found;
         if (Term is not null && !read.Synced)
         {
             return this with { TopologyKnown = TopologyKnown && read.Version == Version, VersionHeard = read.Version };
@@ -159,6 +171,7 @@ public sealed partial record ClusterView
             {
                 TopologyKnown = Term is not null,
                 Version = read.Version,
+                StoreWentBack = read.Synced && !TopologyIsOurs,
                 TopologyFault = read.Synced ? $"the epoch in the znode went back from {LastEpoch} to {back.Epoch}, which no monitor writes; {WriterOf(back)}" : TopologyFault,
                 LastEpoch = Math.Max(LastEpoch, read.LastEpoch),
                 Progress = known.IsChangingMaster ? Progress ?? new MasterChangeProgress(read.At, read.At, Inherited: true) { Before = null, InheritedEpoch = known.Epoch } : null,
@@ -173,6 +186,7 @@ public sealed partial record ClusterView
             FailedOverAt = read.Topology is { } next && IsFailover(next) ? read.At : FailedOverAt,
             TopologyFault = read.Fault ?? (read.Topology is null && Topology is not null ? "the znode is missing" : null),
             LastEpoch = Math.Max(Math.Max(LastEpoch, read.LastEpoch), read.Topology?.Epoch ?? 0),
+            StoreWentBack = read.Version < 0 && Topology is not null && !TopologyIsOurs && read.Synced,
             TopologyIsOurs = Term is not null,
             Unacknowledged = null,
         };
@@ -294,6 +308,7 @@ public sealed partial record ClusterView
             // What the watch told meanwhile is the publication, what was there before, or somebody else's write upon it.
             TopologyKnown = VersionHeard is not { } heard || heard == finished.Version || heard == publication.ExpectedVersion,
             TopologyFault = null,
+            StoreWentBack = false,
             TopologyIsOurs = true,
             Unacknowledged = null,
             Resumption = publication.Afterwards ?? (publication.Next.IsChangingMaster ? null : Resumption),

@@ -45,6 +45,9 @@ public sealed partial record ClusterView
     /// <summary>Why the content of <c>R/nodes</c> is not readable now; null when it is.</summary>
     public string? TopologyFault { get; init; }
 
+    /// <summary>Whether the store is older than what this monitor knows, or empty: ZooKeeper's data were lost, or put back from a backup.</summary>
+    public bool StoreWentBack { get; init; }
+
     /// <summary>The highest epoch seen anywhere.</summary>
     public long LastEpoch { get; init; }
 
@@ -140,8 +143,18 @@ public sealed partial record ClusterView
     /// </summary>
     public ImmutableDictionary<string, TimeSpan> Awaited { get; init; } = ImmutableDictionary<string, TimeSpan>.Empty;
 
-    /// <summary>Of how many monitors a majority has to be: those alive and those awaited.</summary>
-    public int Voters => LiveMonitors + (Term is null ? 0 : Awaited.Count);
+    /// <summary>The other registered monitors: for a while after an election a majority is one of these, whoever of them is here.</summary>
+    public ImmutableHashSet<string> Registered { get; init; } = ImmutableHashSet.Create<string>(StringComparer.Ordinal);
+
+    /// <summary>Whether this leader still waits for the registered monitors that are missing.</summary>
+    public bool WaitsForRegistered { get; init; }
+
+    /// <summary>The monitors that count, though they are not here: those awaited, and for a while the registered ones. None while another leads.</summary>
+    public ImmutableSortedSet<string> MissingVoters => Term is null ? []
+        : [.. Awaited.Keys.Concat(WaitsForRegistered ? Registered : []).Where(m => !OtherMonitors.ContainsKey(m))];
+
+    /// <summary>Of how many monitors a majority has to be: those alive and those that are missing and still count.</summary>
+    public int Voters => LiveMonitors + (Term is null || (Awaited.IsEmpty && !WaitsForRegistered) ? 0 : MissingVoters.Count);
 
     /// <summary>What is known of a node; a view without any knowledge when it was never heard of.</summary>
     public NodeView Node(NodeAddress address) => Nodes.GetValueOrDefault(address) ?? new NodeView(address);

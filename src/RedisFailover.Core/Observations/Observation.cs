@@ -69,6 +69,11 @@ public sealed record MonitorReported(TimeSpan At, string MonitorId, MonitorRepor
 /// <summary>Another monitor is gone: its ephemeral znode was removed.</summary>
 public sealed record MonitorLeft(TimeSpan At, string MonitorId) : Observation(At);
 
+/// <summary>Which monitors are registered: those of which a majority is counted.</summary>
+/// <param name="At">When they were read.</param>
+/// <param name="Others">Their ids, this monitor's left out.</param>
+public sealed record MembersSeen(TimeSpan At, ImmutableHashSet<string> Others) : Observation(At);
+
 /// <summary>This monitor was elected.</summary>
 /// <param name="At">When.</param>
 /// <param name="Term">The fencing token: the version of <c>R/term</c>.</param>

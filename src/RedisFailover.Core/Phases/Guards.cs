@@ -15,6 +15,7 @@ internal static class Guards
         new("Resigning", a => a.View.Running.Any(x => x is Resign) ? PlanBuilder.Because("giving up the lead") : null),
         new("PublicationInFlight", a => a.View.Running.Any(x => x is PublishTopology or PublishConfig) ? PlanBuilder.Because("waiting for the publication") : null),
         new("TopologyUnread", a => a.View.TopologyKnown ? null : PlanBuilder.Because("the topology has to be read first").Do(new ReadTopology())),
+        new(nameof(NotOurCluster), NotOurCluster),
         new(nameof(ConfigRequests), ConfigRequests.Decide),
         new("WishInAPause", Pausing.Refusal),
         new(nameof(NodesNotAskedThisTerm), NodesNotAskedThisTerm),
@@ -62,6 +63,18 @@ internal static class Guards
             => a.Master.View.Condition == NodeCondition.Unavailable ? otherwise : a.View.Term is not null && a.Verdict.IsLost ? a.Verdict.Reason : null;
     }
 
+    /// <summary>The topology is another cluster's: nothing of it is touched, and nobody is kept from leading who belongs to it.</summary>
+    private static PlanBuilder? NotOurCluster(Assessment a)
+    {
+        if (a.View.Topology is not { } topology || topology.KnowsAnyOf(a.Policy.Nodes))
+        {
+            return null;
+        }
+
+        const string Reason = "giving up the lead: none of this monitor's nodes is a member of the topology at its znode path";
+        return PlanBuilder.Because(Reason).Do(new Resign(Reason)).ReportReason(ProblemCatalogue.NotOurCluster);
+    }
+
     /// <summary>What a node said before this monitor led may be older than what the leader before did to it.</summary>
     private static PlanBuilder? NodesNotAskedThisTerm(Assessment a)
     {
@@ -99,10 +112,20 @@ internal static class Guards
             return null;
         }
 
-        string reason = $"the topology is written again as the leading monitor knows it: {fault}";
+        string reason = a.View.StoreWentBack
+            ? $"ZooKeeper's data were lost or put back ({fault}): the topology goes on as the leading monitor knows it, as a new incarnation"
+            : $"the topology is written again as the leading monitor knows it: {fault}";
+        // Clients that know later epochs, or writes later than those of a store that was put back, follow what stands above both.
+        Topology again = a.View.StoreWentBack
+            ? memory with { Epoch = a.NextEpoch, Incarnation = null, Reason = reason }
+            : memory with { Epoch = Math.Max(memory.Epoch, a.View.LastEpoch), Reason = reason };
+        var record = new HistoryEntry
+        {
+            Kind = a.View.StoreWentBack ? HistoryKind.Renewed : HistoryKind.Overwritten, Epoch = again.Epoch, From = memory.Master, To = memory.Master, Reason = reason,
+        };
         return PlanBuilder.Because(reason)
-            .Do(new PublishTopology(memory with { Epoch = Math.Max(memory.Epoch, a.View.LastEpoch), Reason = reason }, a.View.Version))
-            .ReportReason(ProblemCatalogue.TopologyOverwritten);
+            .Do(new PublishTopology(again, a.View.Version, record))
+            .ReportReason(a.View.StoreWentBack ? ProblemCatalogue.StoreRenewed : ProblemCatalogue.TopologyOverwritten);
     }
 
     /// <summary>

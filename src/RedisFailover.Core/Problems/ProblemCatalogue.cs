@@ -135,7 +135,10 @@ public static class ProblemCatalogue
 
     /// <summary>A registered monitor is away.</summary>
     public static ProblemCode MonitorMissing { get; } = new(
-        "monitor-missing", Warning, "Start it again. For good: redis-failover monitors forget ID.");
+        "monitor-missing", Warning, "Start it again. For good: redis-failover monitors forget ID.")
+    {
+        Patience = TimeSpan.FromSeconds(5),
+    };
 
     /// <summary>A monitor reaches none of the nodes, or none of the monitors does: nothing is concluded from that.</summary>
     public static ProblemCode MonitorsBlind { get; } = new(

@@ -12,7 +12,7 @@ public static class ProblemRules
     private static readonly ImmutableArray<Func<Facts, IEnumerable<Problem>>> OfTheCluster =
     [
         WithoutMaster, ChangeThatLasts, UnreachableMaster, MasterThatCannotBeAsked, LoadingMaster, MasterThatCannotSave, ReplicasDemanded,
-        ConfigThatCannotBeRead, Readiness, TooFew, NodesAway, NodesThatCannotBeAsked, LinksDown, Disagreement,
+        ConfigThatCannotBeRead, Readiness, TooFew, MonitorsAway, Renewal, NodesAway, NodesThatCannotBeAsked, LinksDown, Disagreement,
     ];
 
     /// <summary>Of the leading monitor: all problems of the cluster that it knows of.</summary>
@@ -31,7 +31,7 @@ public static class ProblemRules
             return [];
         }
 
-        var facts = new Facts(view, policy, now, topology, topology.Master is { } master ? view.Node(master) : null, readiness);
+        var facts = new Facts(view, policy, now, topology, topology.Master is { } master ? view.Node(master) : null, readiness, decision);
         ImmutableArray<Problem> found = [.. OfTheCluster.SelectMany(rule => rule(facts))];
         return [.. found, .. decision.Problems.Where(p => !found.Any(f => IsTheSame(f, p)))];
     }
@@ -42,7 +42,7 @@ public static class ProblemRules
         ArgumentNullException.ThrowIfNull(view);
         ArgumentNullException.ThrowIfNull(policy);
         ImmutableArray<Problem>.Builder found = ImmutableArray.CreateBuilder<Problem>();
-        if (policy.Nodes.Length > 1 && policy.Nodes.All(n => view.Node(n).Condition == NodeCondition.Unavailable))
+        if (policy.Nodes.Length > 1 && policy.Nodes.All(n => IsOutOfReach(view.Node(n))))
         {
             NodeView first = policy.Nodes.Select(view.Node).MinBy(n => n.FailingSince ?? TimeSpan.MaxValue)!;
             found.Add(Problem.OfMonitors(MonitorsBlind, $"{id} reaches none of the {policy.Nodes.Length} nodes ({first.Detail})", id));
@@ -55,6 +55,10 @@ public static class ProblemRules
 
         return found.ToImmutable();
     }
+
+    /// <summary>A port that refuses, or a connection that is closed, is an answer of the node's own machine.</summary>
+    private static bool IsOutOfReach(NodeView node)
+        => node is { Condition: NodeCondition.Unavailable, Evidence: not (Evidence.Refused or Evidence.Closed or Evidence.Loading) };
 
     /// <summary>Whether the decider tells what is found here already: by its code, where that says enough.</summary>
     private static bool IsTheSame(Problem found, Problem decided)
@@ -74,7 +78,8 @@ public static class ProblemRules
 
     private static IEnumerable<Problem> ChangeThatLasts(Facts f)
     {
-        if (f.Topology.IsChangingMaster)
+        // The decider has a better name for most of what it waits for.
+        if (f.Topology.IsChangingMaster && f.Decision.Problems.IsEmpty)
         {
             string what = f.Topology.State == TopologyState.FailingOver ? "failover" : "switchover";
             NodeAddress? from = f.Topology.Intent?.From;
@@ -158,6 +163,15 @@ public static class ProblemRules
             ? [new Problem(TooFewMonitors, [], $"{Words.Count(f.View.LiveMonitors, "monitor is", "monitors are")} alive, {f.Policy.RequiredMonitors} are required (required-monitors): no failover takes place")]
             : [];
 
+    private static IEnumerable<Problem> MonitorsAway(Facts f)
+        => f.View.Registered.Where(m => !f.View.OtherMonitors.ContainsKey(m))
+            .Select(m => Problem.OfMonitors(MonitorMissing, $"monitor {m} is registered and not here", m));
+
+    private static IEnumerable<Problem> Renewal(Facts f)
+        => f.Topology.LastChange is { Kind: HistoryKind.Renewed } change
+            ? [new Problem(StoreRenewed, [], $"the topology began a new incarnation at epoch {change.Epoch}: ZooKeeper's data had been lost or put back")]
+            : [];
+
     private static IEnumerable<Problem> NodesAway(Facts f)
         => f.Others.Where(n => n is { Condition: NodeCondition.Unavailable, Evidence: not (Evidence.Denied or Evidence.Nonsense) })
             .Select(n => Problem.Of(NodeUnavailable, $"{n.Address} is unavailable ({n.Detail})", n.Address) with { From = n.GoneSince });
@@ -176,7 +190,7 @@ public static class ProblemRules
 
     private static string Seconds(TimeSpan time) => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{time.TotalSeconds:0.###} s");
 
-    private sealed record Facts(ClusterView View, FailoverPolicy Policy, TimeSpan Now, Topology Topology, NodeView? Master, Readiness? Readiness)
+    private sealed record Facts(ClusterView View, FailoverPolicy Policy, TimeSpan Now, Topology Topology, NodeView? Master, Readiness? Readiness, Decision Decision)
     {
         /// <summary>The configured nodes but for the master, and for one that is being replaced.</summary>
         internal IEnumerable<NodeView> Others => Policy.Nodes.Where(n => n != Master?.Address && n != Topology.Intent?.From).Select(View.Node);

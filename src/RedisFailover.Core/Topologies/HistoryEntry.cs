@@ -40,6 +40,12 @@ public enum HistoryKind
 
     /// <summary>Settings that hold for all monitors were changed by an operator.</summary>
     Config,
+
+    /// <summary>Somebody who does not lead had written the topology, or removed it: it was put right.</summary>
+    Overwritten,
+
+    /// <summary>ZooKeeper's data had been lost or put back from a backup: the topology goes on as a new incarnation.</summary>
+    Renewed,
 }
 
 /// <summary>One line of <c>R/history</c>.</summary>
@@ -91,6 +97,9 @@ public static class HistoryJson
     /// <summary>How many entries are kept.</summary>
     public const int Limit = 100;
 
+    /// <summary>How many refusals are kept among them: they must not push out what happened.</summary>
+    public const int RefusalLimit = 10;
+
     private const string What = "The history";
 
     /// <summary>Reads the list.</summary>
@@ -119,7 +128,9 @@ public static class HistoryJson
         var buffer = new ArrayBufferWriter<byte>(4096);
         buffer.Write("["u8);
         bool first = true;
-        foreach (HistoryEntry entry in entries.Skip(Math.Max(0, entries.Length - Limit)))
+        int tooMany = entries.Count(e => e.Kind == HistoryKind.Refused) - RefusalLimit;
+        ImmutableArray<HistoryEntry> kept = [.. entries.Where(e => e.Kind != HistoryKind.Refused || --tooMany < 0)];
+        foreach (HistoryEntry entry in kept.Skip(Math.Max(0, kept.Length - Limit)))
         {
             buffer.Write(first ? "\n"u8 : ",\n"u8);
             first = false;
@@ -136,7 +147,14 @@ public static class HistoryJson
         writer.WriteStartObject();
         writer.WriteString("at", entry.At.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture));
         writer.WriteNumber("epoch", entry.Epoch);
-        writer.WriteString("kind", Name(entry.Kind));
+        // Older monitors and clients know no other kinds; to them it is one after which the master is who it was.
+        bool isNew = entry.Kind is HistoryKind.Overwritten or HistoryKind.Renewed;
+        writer.WriteString("kind", Name(isNew ? HistoryKind.Restored : entry.Kind));
+        if (isNew)
+        {
+            writer.WriteString("cause", Name(entry.Kind));
+        }
+
         writer.WriteString("from", entry.From?.ToString());
         writer.WriteString("to", entry.To?.ToString());
         writer.WriteString("reason", entry.Reason);
@@ -159,11 +177,12 @@ public static class HistoryJson
     /// <summary>The name of a kind in the znode and in the output of the operator's tool.</summary>
     public static string Name(HistoryKind kind) => kind.ToString().ToLowerInvariant();
 
+    private static HistoryKind? Kind(string? name) => Enum.TryParse(name, ignoreCase: true, out HistoryKind kind) ? kind : null;
+
     internal static HistoryEntry Entry(JsonElement entry) => new()
     {
-        Kind = Enum.TryParse(Json.Text(entry, "kind", What), ignoreCase: true, out HistoryKind kind)
-            ? kind
-            : throw new FormatException($"{What}: an entry has the kind '{Json.Text(entry, "kind", What)}'."),
+        Kind = Kind(Json.Text(entry, "cause", What)) ?? Kind(Json.Text(entry, "kind", What))
+            ?? throw new FormatException($"{What}: an entry has the kind '{Json.Text(entry, "kind", What)}'."),
         Epoch = Json.Number(entry, "epoch", What),
         At = DateTimeOffset.TryParse(
             Json.Text(entry, "at", What), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset at) ? at : default,

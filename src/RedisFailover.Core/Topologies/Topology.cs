@@ -42,6 +42,12 @@ public sealed record Topology
     /// <summary>Counts the changes of master, from 1; never goes back. 0 in a znode that redis_failover (Ruby) wrote.</summary>
     public long Epoch { get; init; }
 
+    /// <summary>
+    /// Which life of the store it belongs to: a random id, made by the writer of the first topology and kept by every other. Epochs are
+    /// compared within one only; a leader that finds the store lost or put back begins a new one. Null as older monitors wrote it.
+    /// </summary>
+    public string? Incarnation { get; init; }
+
     /// <summary>What is being done about the master.</summary>
     public TopologyState State { get; init; } = TopologyState.NoMaster;
 
@@ -96,11 +102,20 @@ public sealed record Topology
     /// <summary>True while a new master is being made.</summary>
     public bool IsChangingMaster => State is TopologyState.FailingOver or TopologyState.SwitchingOver;
 
+    /// <summary>Whether any of these nodes is one of this cluster's; also where it knows no node at all.</summary>
+    public bool KnowsAnyOf(IEnumerable<NodeAddress> nodes)
+    {
+        ImmutableHashSet<NodeAddress> known = [.. Members, .. Replicas, .. Unavailable];
+        known = Master is null ? known : known.Add(Master);
+        return known.IsEmpty || nodes.Any(known.Contains);
+    }
+
     /// <summary>Compares by content, lists included.</summary>
     public bool Equals(Topology? other)
         => other is not null
             && Master == other.Master
             && Epoch == other.Epoch
+            && Incarnation == other.Incarnation
             && State == other.State
             && Reason == other.Reason
             && Waiting == other.Waiting

@@ -38,6 +38,7 @@ public static class TopologyJson
             Replicas = Json.Addresses(root, "slaves", What),
             Unavailable = Json.Addresses(root, "unavailable", What),
             Epoch = Json.Number(root, "epoch", What),
+            Incarnation = Json.Text(root, "incarnation", What),
             State = State(root, master),
             Reason = Json.Text(root, "reason", What) ?? "",
             Waiting = Waiting(root),
@@ -119,6 +120,11 @@ public static class TopologyJson
             Json.Write(writer, "slaves", topology.Replicas);
             Json.Write(writer, "unavailable", topology.Unavailable);
             writer.WriteNumber("epoch", topology.Epoch);
+            if (topology.Incarnation is { } incarnation)
+            {
+                writer.WriteString("incarnation", incarnation);
+            }
+
             writer.WriteString("state", Name(topology.State));
             writer.WriteString("reason", topology.Reason);
             Write(writer, topology.Waiting);

@@ -158,15 +158,17 @@ internal sealed class ActionExecutor(
 
     private async Task<ActionFinished> RefuseAsync(RefuseWish refusal, Leadership leadership, CancellationToken cancellationToken)
     {
-        // The history first: whoever waits for the wish to disappear finds the answer there.
-        await store.RecordAsync(leadership, refusal.Record, cancellationToken);
         if (refusal.Request is { } request)
         {
+            // It stands with the request: a thousand of them must not push last night's failovers out of the history.
             await store.AnswerAsync(leadership, request, cancellationToken);
+            Log.Recorded(logger, refusal.Record);
             _ = inbox.ClearAwayAsync(leadership, cancellationToken);
         }
         else
         {
+            // The history first: whoever waits for the wish to disappear finds the answer there.
+            await store.RecordAsync(leadership, refusal.Record, cancellationToken);
             await store.ClearWishAsync(leadership, cancellationToken);
         }
 

@@ -107,6 +107,8 @@ internal static partial class Log
             HistoryKind.Restored => (LogLevel.Warning, "MASTER STAYS"),
             HistoryKind.Restarted => (LogLevel.Warning, "MASTER RESTARTED"),
             HistoryKind.Demoted => (entry.BytesBehind == 0 ? LogLevel.Information : LogLevel.Warning, "DEMOTED"),
+            HistoryKind.Overwritten => (LogLevel.Warning, "TOPOLOGY PUT RIGHT"),
+            HistoryKind.Renewed => (LogLevel.Warning, "STORE RENEWED"),
             HistoryKind.Refused => (LogLevel.Information, "REFUSED"),
             HistoryKind.Paused => (LogLevel.Warning, "PAUSE WRITTEN"),
             HistoryKind.Resumed => (LogLevel.Warning, "PAUSE ENDED"),
@@ -124,11 +126,11 @@ internal static partial class Log
             : steps.Length > 0 ? $" ({steps})" : "";
         string loss = entry.Kind is HistoryKind.Adopted or >= HistoryKind.Paused or HistoryKind.Refused ? "" : entry.BytesBehind switch
         {
-            null => entry.Kind == HistoryKind.Restored ? "" : "; possible loss not known",
+            null => entry.Kind is HistoryKind.Restored or HistoryKind.Overwritten or HistoryKind.Renewed ? "" : "; possible loss not known",
             0 => "; no loss seen",
             { } bytes => string.Create(CultureInfo.InvariantCulture, $"; possible loss {bytes} bytes"),
         };
-        string change = entry.To is null || entry.Kind is HistoryKind.Restarted or HistoryKind.Restored ? "" : $": {entry.From?.ToString() ?? "none"} -> {entry.To}";
+        string change = entry.To is null || entry.Kind is HistoryKind.Restarted or HistoryKind.Restored or HistoryKind.Overwritten or HistoryKind.Renewed ? "" : $": {entry.From?.ToString() ?? "none"} -> {entry.To}";
         Changed(logger, level, what, entry.Epoch, change, millis, loss, entry.Reason);
     }
 
@@ -170,6 +172,9 @@ internal static partial class Log
 
     [LoggerMessage(72, LogLevel.Warning, "the list of problems could not be written: {Failure}")]
     internal static partial void ProblemsNotWritten(ILogger logger, string failure);
+
+    [LoggerMessage(65, LogLevel.Warning, "monitor {Id} is forgotten: it has been away for {Hours:0.0} h (monitor-absence)")]
+    internal static partial void MemberForgotten(ILogger logger, string id, double hours);
 
     [LoggerMessage(60, LogLevel.Warning, "the history could not be written ({Entry}): {Failure}")]
     internal static partial void HistoryNotWritten(ILogger logger, string entry, string failure);

@@ -12,5 +12,6 @@ internal sealed record MonitorHealth(
 /// <summary>The JSON that the monitor writes beside the topology.</summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
 [JsonSerializable(typeof(LeaderZnode))]
+[JsonSerializable(typeof(RedisFailover.Monitor.ZooKeeper.MemberZnode))]
 [JsonSerializable(typeof(MonitorHealth))]
 internal sealed partial class MonitorJson : JsonSerializerContext;

@@ -156,6 +156,20 @@ internal sealed class MonitorService : BackgroundService
         var problemStore = new ProblemStore(zooKeeper, _paths, problems, _clock, _logger);
         problems.ClusterChanged = problemStore.Put;
         Problems = problems;
+        problems.LeaseStatus = () => keeper.Status;
+        var register = new MemberRegister(zooKeeper, registry, _paths, _options.Id, _observations.Writer, _clock, _logger);
+        var outsider = new OutsiderNote(zooKeeper, _paths, _options.Id, _clock);
+        var admission = new ClusterAdmission(policy.Nodes);
+        admission.Excluded = topology => TellOfExclusion(topology, problems, outsider);
+        registry.Admission = admission;
+        registry.IdTaken = taken => Tell(
+            problems,
+            outsider,
+            ProblemCatalogue.MonitorIdTaken,
+            taken is null ? null : $"another living monitor has the id {taken}: the one on {Environment.MachineName}, pid {Environment.ProcessId}, neither leads nor votes");
+        registry.StraysFound = strays => problems.Set(
+            ProblemCatalogue.StrayZnode,
+            strays.IsEmpty ? null : Problem.OfMonitors(ProblemCatalogue.StrayZnode, $"{string.Join(", ", strays.Order())} below {_paths.Monitors} are no monitors", strays));
         var coordinator = new Coordinator(policy, executor, _observations, _clock, transitions)
         {
             Problems = problems,
@@ -210,7 +224,12 @@ internal sealed class MonitorService : BackgroundService
         // of the way of the failover that is under way, and of the clients'.
         await using WatchedValue nodes = zooKeeper.Watch(_paths.Nodes, TopologySettles);
         await using WatchedValue wish = zooKeeper.Watch(_paths.ManualFailover);
-        Follow(nodes, znode => _observations.Writer.TryWrite(TopologyStore.Interpret(_clock.Now, _clock.Provider.GetUtcNow(), znode, synced: false)));
+        Follow(nodes, znode =>
+        {
+            TopologyRead read = TopologyStore.Interpret(_clock.Now, _clock.Provider.GetUtcNow(), znode, synced: false);
+            admission.See(read.Topology);
+            _observations.Writer.TryWrite(read);
+        });
         await using WatchedValue shared = zooKeeper.Watch(_paths.Config);
         Follow(shared, znode => _observations.Writer.TryWrite(config.Interpret(znode, synced: false)));
         Follow(wish, znode => _observations.Writer.TryWrite(new OperatorWished(_clock.Now, WishIn(znode))));
@@ -228,9 +247,12 @@ internal sealed class MonitorService : BackgroundService
             Wakefulness.WatchAsync(_clock, _logger, ending.Token),
             registry.PublishAsync(ending.Token),
             registry.WatchPresenceAsync(ending.Token),
+            register.WatchAsync(ending.Token),
+            register.KeepAsync(ending.Token),
+            outsider.KeepAsync(ending.Token),
             inbox.RunAsync(ending.Token),
             .. security.ZooKeeperAuth is null ? Array.Empty<Task>() : [rights.KeepAsync(zooKeeper, ending.Token)],
-            LeadAsync(coordinator, registry, problemStore, keeper, abstention, ending.Token),
+            LeadAsync(coordinator, registry, problemStore, register, keeper, abstention, ending.Token),
         ];
         try
         {
@@ -245,6 +267,11 @@ internal sealed class MonitorService : BackgroundService
         {
             await ending.CancelAsync();
             await Task.WhenAll(parts).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (stoppingToken.IsCancellationRequested)
+            {
+                await LeaveAsync(register);
+            }
+
             await Task.WhenAll(_probers.Values.Select(p => p.DisposeAsync().AsTask()));
         }
     }
@@ -280,6 +307,36 @@ internal sealed class MonitorService : BackgroundService
         };
     }
 
+    /// <summary>A monitor that stops in order is none of which a majority has to be: its name goes off the list.</summary>
+    private async Task LeaveAsync(MemberRegister register)
+    {
+        using var farewell = new CancellationTokenSource(Farewell, _clock.Provider);
+        try
+        {
+            await register.LeaveAsync(farewell.Token);
+        }
+        catch (Exception e) when (e is ZooKeeperException or OperationCanceledException)
+        {
+            // The others wait for it for registration-wait; the leader forgets it in the end.
+        }
+    }
+
+    private void TellOfExclusion(Topology? topology, ProblemKeeper problems, OutsiderNote outsider)
+        => Tell(
+            problems,
+            outsider,
+            ProblemCatalogue.NotOurCluster,
+            topology is null ? null : $"none of the nodes of monitor {_options.Id} ({string.Join(", ", _options.Nodes)}) is a member of the topology at {_options.ZnodePath} "
+                + $"(its master: {topology.Master?.ToString() ?? "none"}): it neither leads nor votes");
+
+    /// <summary>What this monitor tells from outside, as its view does not count; null: no longer.</summary>
+    private void Tell(ProblemKeeper problems, OutsiderNote outsider, ProblemCode code, string? message)
+    {
+        Problem? problem = message is null ? null : Problem.OfMonitors(code, message, _options.Id);
+        problems.Set(code, problem);
+        outsider.Set(code, problem);
+    }
+
     /// <summary>Once an outage, however often the client tries.</summary>
     private void TellOfZooKeeper(ZooKeeperClientState state)
     {
@@ -306,6 +363,7 @@ internal sealed class MonitorService : BackgroundService
         Coordinator coordinator,
         MonitorRegistry registry,
         ProblemStore problems,
+        MemberRegister register,
         LeaseKeeper keeper,
         Abstention abstention,
         CancellationToken cancellationToken)
@@ -328,7 +386,10 @@ internal sealed class MonitorService : BackgroundService
             {
                 using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, leadership.Lost);
                 registry.IsLeading = true;
-                await Task.WhenAll(registry.WatchViewsAsync(either.Token), problems.WriteAsync(leadership, either.Token));
+                await Task.WhenAll(
+                    registry.WatchViewsAsync(either.Token),
+                    problems.WriteAsync(leadership, either.Token),
+                    register.TendAsync(leadership, _options.MonitorAbsence, either.Token));
             }
             finally
             {

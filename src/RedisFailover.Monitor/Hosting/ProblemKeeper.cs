@@ -1,6 +1,8 @@
 using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using Microsoft.Extensions.Logging;
+using RedisFailover.ZooKeeper;
+using static System.FormattableString;
 
 namespace RedisFailover.Monitor.Hosting;
 
@@ -34,11 +36,21 @@ internal sealed class ProblemKeeper(string id, FailoverPolicy first, MonotonicCl
     /// <summary>The cluster's problems that are told; none while another monitor leads.</summary>
     internal ImmutableArray<Problem> Cluster => _cluster.Told;
 
-    /// <summary>A part of this monitor has a problem, until it is cleared. One of each kind. From any thread.</summary>
-    internal void Raise(Problem problem) => _raised[problem.Code] = problem;
+    /// <summary>What the leases are like; null where nobody asks.</summary>
+    internal Func<LeaseStatus>? LeaseStatus { get; set; }
 
-    /// <summary>The problem of this kind is over. From any thread.</summary>
-    internal void Clear(ProblemCode code) => _raised.TryRemove(code, out _);
+    /// <summary>A part of this monitor has a problem, or, with null, has it no longer. One of each kind. From any thread.</summary>
+    internal void Set(ProblemCode code, Problem? problem)
+    {
+        if (problem is null)
+        {
+            _raised.TryRemove(code, out _);
+        }
+        else
+        {
+            _raised[code] = problem;
+        }
+    }
 
     /// <summary>What the leader before had told, read at the start of a term: what lasts keeps its beginning. From any thread.</summary>
     internal void Inherit(int term, ImmutableArray<Problem> problems)
@@ -53,7 +65,7 @@ internal sealed class ProblemKeeper(string id, FailoverPolicy first, MonotonicCl
     internal void See(ClusterView view, Readiness? readiness, Decision decision, TimeSpan now)
     {
         DateTimeOffset wallClock = clock.Provider.GetUtcNow();
-        _own = Told(_own.See(ProblemRules.OfMonitor(id, view, _policy).Concat(_raised.Values), now, wallClock));
+        _own = Told(_own.See(ProblemRules.OfMonitor(id, view, _policy).Concat(_raised.Values).Concat(OfLease(view)), now, wallClock));
         if (view.Term != _term)
         {
             (_term, _written, _cluster) = (null, null, OpenProblems.None);
@@ -75,6 +87,32 @@ internal sealed class ProblemKeeper(string id, FailoverPolicy first, MonotonicCl
         {
             _written = told;
             ClusterChanged?.Invoke(_term.Value, told);
+        }
+    }
+
+    /// <summary>Of a leader: that ZooKeeper is too slow for its lease, or has made it longer.</summary>
+    private IEnumerable<Problem> OfLease(ClusterView view)
+    {
+        if (view.Term is null || LeaseStatus?.Invoke() is not { } lease)
+        {
+            yield break;
+        }
+
+        string writes = Invariant($"a write to ZooKeeper takes up to {lease.Write.TotalMilliseconds:0} ms");
+        if (lease.NotHeldFor is { } gap)
+        {
+            string why = lease.Wanted > lease.Length
+                ? Invariant($"; the lease would have to be {lease.Wanted.TotalMilliseconds:0} ms, half of session-timeout is {lease.SessionTimeout.TotalMilliseconds / 2:0} ms")
+                : "";
+            yield return Problem.OfMonitors(
+                ProblemCatalogue.LeaseNotHeld, Invariant($"monitor {id} has led without its lease for {gap.TotalSeconds:0.0} s: {writes}{why}"), id);
+        }
+        else if (lease.Length >= 2 * lease.Asked)
+        {
+            yield return Problem.OfMonitors(
+                ProblemCatalogue.ZooKeeperSlow,
+                Invariant($"{writes}: the lease of {lease.Asked.TotalMilliseconds:0} ms is {lease.Length.TotalMilliseconds:0} ms now, and a takeover takes as much longer"),
+                id);
         }
     }
 

@@ -33,6 +33,9 @@ internal sealed partial class MonitorRegistry(
         set => _isLeading = value;
     }
 
+    /// <summary>Whether this monitor belongs to the cluster; null where nobody asks.</summary>
+    internal ClusterAdmission? Admission { get; set; }
+
     /// <summary>Told of the id that another living monitor has; null when it is ours.</summary>
     internal Action<string?>? IdTaken { get; set; }
 
@@ -69,16 +72,18 @@ internal sealed partial class MonitorRegistry(
         while (true)
         {
             ZooKeeperSession session = await zooKeeper.GetSessionAsync(cancellationToken);
+            CancellationToken admitted = Admission?.WhileAdmitted ?? CancellationToken.None;
             try
             {
                 if (home != session)
                 {
+                    await (Admission?.WaitAsync(cancellationToken) ?? Task.CompletedTask);
                     await EnterAsync(session, report, cancellationToken);
                     home = session;
                     Entered(session);
                 }
 
-                using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, session.Ended);
+                using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, session.Ended, admitted);
                 (report, bool urgent) = await _reports.Reader.ReadAsync(ended.Token);
                 // Nobody waits for the leader's vote, which it has itself.
                 if (IsLeading || !urgent)
@@ -90,7 +95,12 @@ internal sealed partial class MonitorRegistry(
             }
             catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
             {
-                // The session ended; the next one makes the znode again.
+                // The session ended; the next one makes the znode again. Or this monitor has no place here any more.
+                if (admitted.IsCancellationRequested)
+                {
+                    home = null;
+                    await LeaveAsync(session, cancellationToken);
+                }
             }
             catch (ZooKeeperException e)
             {
@@ -102,6 +112,23 @@ internal sealed partial class MonitorRegistry(
                     await Task.Delay(TimeSpan.FromSeconds(1), clock.Provider, cancellationToken);
                 }
             }
+        }
+    }
+
+    private async Task LeaveAsync(ZooKeeperSession session, CancellationToken cancellationToken)
+    {
+        lock (_gate)
+        {
+            _entered = null;
+        }
+
+        try
+        {
+            await session.DeleteAsync(paths.Monitor(id), -1, cancellationToken);
+        }
+        catch (ZooKeeperException)
+        {
+            // It goes with the session.
         }
     }
 

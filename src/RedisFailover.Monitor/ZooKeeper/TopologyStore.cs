@@ -56,7 +56,9 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
             || history.Any(e => e.Epoch >= topology.Epoch && e.Kind is HistoryKind.Adopted or HistoryKind.Failover or HistoryKind.Switchover or HistoryKind.Restored) ? null
             : new HistoryEntry
             {
-                Kind = history.LastOrDefault(e => e.To is not null) is null ? HistoryKind.Adopted : HistoryKind.Failover,
+                Kind = history.LastOrDefault(e => e.To is not null) is not { } last ? HistoryKind.Adopted
+                    : last.To == topology.Master ? HistoryKind.Overwritten
+                    : HistoryKind.Failover,
                 Epoch = topology.Epoch,
                 From = history.LastOrDefault(e => e.To is not null)?.To,
                 To = topology.Master,
@@ -132,7 +134,10 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
     private Topology Signed(PublishTopology publication)
     {
         DateTimeOffset now = clock.Provider.GetUtcNow();
-        Topology topology = publication.Next with { ChangedAt = now, ChangedBy = monitorId };
+        Topology topology = publication.Next with
+        {
+            ChangedAt = now, ChangedBy = monitorId, Incarnation = publication.Next.Incarnation ?? Guid.NewGuid().ToString("N"),
+        };
         if (topology.Intent is { Since: null } intent)
         {
             topology = topology with { Intent = intent with { Since = publication.FailingSince is { } since ? now - (clock.Now - since) : now } };
@@ -183,7 +188,7 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
             null,
             entries => Unrecorded(topology, entries) is { } entry ? entry with
             {
-                At = entry.At == default ? topology.ChangedAt : entry.At,
+                At = entry.At != default ? entry.At : topology.ChangedAt != default ? topology.ChangedAt : clock.Provider.GetUtcNow(),
                 By = entry.By.Length > 0 ? entry.By : topology.ChangedBy,
             }
             : null,

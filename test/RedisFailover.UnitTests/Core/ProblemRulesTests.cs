@@ -75,22 +75,30 @@ public sealed class ProblemRulesTests
     [Test]
     public void What_no_rule_names_is_told_by_the_deciders_word_but_not_twice() => Assert.Multiple(() =>
     {
-        var odd = new Decision([], null, "r", "the moon is full");
-        Assert.That(ProblemRules.OfCluster(Well(), Policy, Now, null, odd).Single().Code, Is.EqualTo(NeedsOperator));
+        Problem odd = new(NeedsOperator, [], "the moon is full");
+        Assert.That(ProblemRules.OfCluster(Well(), Policy, Now, null, Decided(odd)), Is.EqualTo(new[] { odd }));
         ClusterView waiting = Well() with { Topology = new Topology { State = TopologyState.FailingOver, Reason = "waiting for r:2, for 3 s" } };
-        Assert.That(
-            ProblemRules.OfCluster(waiting, Policy, Now, null, odd with { Warning = "waiting for r:2, for 4 s" }).Select(p => p.Code), Is.EqualTo(new[] { ChangeStalled }));
+        Assert.That(ProblemRules.OfCluster(waiting, Policy, Now, null, Decided(odd)).Select(p => p.Code), Is.EqualTo(new[] { NeedsOperator }));
+        Assert.That(Codes(waiting), Is.EqualTo(new[] { ChangeStalled }));
+    });
+
+    [Test]
+    public void A_registered_monitor_that_is_away_is_told() => Assert.Multiple(() =>
+    {
+        ClusterView view = Well() with { Registered = ["m2", "m3"], OtherMonitors = ImmutableDictionary<string, MonitorReport>.Empty.Add("m2", MonitorReport.None) };
+        Problem problem = Found(view).Single();
+        Assert.That((problem.Code, problem.Subjects.Single()), Is.EqualTo((MonitorMissing, "m3")));
     });
 
     [Test]
     public void A_monitor_that_reaches_no_node_says_so_of_itself()
     {
-        ClusterView blind = Well().With(R1, Gone).With(R2, Gone).With(R3, Gone);
+        ClusterView blind = Well().With(R1, Silent).With(R2, Silent).With(R3, Silent);
 
         Assert.Multiple(() =>
         {
             Assert.That(ProblemRules.OfMonitor("m1", blind, Policy).Select(p => p.Code), Is.EqualTo(new[] { MonitorsBlind }));
-            Assert.That(ProblemRules.OfMonitor("m1", Well().With(R1, Gone), Policy), Is.Empty);
+            Assert.That(ProblemRules.OfMonitor("m1", Well().With(R1, Silent).With(R2, Silent).With(R3, Gone), Policy), Is.Empty, "a port that refuses is an answer");
         });
     }
 
@@ -98,6 +106,10 @@ public sealed class ProblemRulesTests
 
     private static ImmutableArray<Problem> Found(ClusterView view, FailoverPolicy? policy = null)
         => ProblemRules.OfCluster(view, policy ?? Policy, Now, ReadinessCheck.Of(view, policy ?? Policy, Now), new Decision([], null, "well"));
+
+    private static Decision Decided(Problem problem) => new Decision([], null, "r") with { Problems = [problem] };
+
+    private static NodeView Silent(NodeView node) => Gone(node) with { Evidence = Evidence.Silent };
 
     private static NodeView Gone(NodeView node)
         => node with { Condition = NodeCondition.Unavailable, Evidence = Evidence.Refused, Detail = "connection refused", FailingSince = Now, GoneSince = Now };
