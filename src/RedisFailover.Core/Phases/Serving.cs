@@ -97,7 +97,7 @@ internal static class Serving
         bool isBack = WasHeldBack(a);
         if (!isBack && next == a.Topology)
         {
-            _ = plan.Actions.Count == 0 ? plan : plan.With($"keeping the nodes in line: {string.Join("; ", plan.Actions)}");
+            _ = plan.Actions.Count == 0 ? plan : plan.With(string.Join("; ", plan.Actions));
             return;
         }
 

@@ -27,7 +27,7 @@ internal static class SwitchoverRequests
             return PlanBuilder.Because("waiting until the refusal is written");
         }
 
-        string reason = $"the operator's wish is refused: {why}";
+        string reason = $"request rejected: {why}";
         return PlanBuilder.Because(reason).Do(Refusal(a.View.Wish!, a.View.Request, a.Topology, reason)).ReportReason(ProblemCatalogue.NeedsOperator);
     }
 
@@ -39,7 +39,7 @@ internal static class SwitchoverRequests
             yield break;
         }
 
-        string reason = $"the operator's wish is refused: a switchover{(intent.Target is { } target ? $" to {target}" : "")} is under way already";
+        string reason = $"request rejected: a switchover{(intent.Target is { } target ? $" to {target}" : "")} is under way already";
         foreach (OperatorRequest request in a.View.Requests.Where(r => r.Id != intent.Request))
         {
             yield return Refusal(request.Wish, request, a.Topology, reason);
@@ -77,7 +77,7 @@ internal static class SwitchoverRequests
     private static string? Objection(Assessment a, NodeAddress? target)
         => a.View.Asked!.Fault
             ?? (target == a.Master.Address ? $"{target} is the master already"
-                : target is not null && !a.IsConfigured(target) ? $"{Words.Quoted(target.ToString())} is not among the configured nodes"
+                : target is not null && !a.IsConfigured(target) ? $"{Words.Quoted(target.ToString())} is not among the configured nodes; there are {string.Join(", ", a.Policy.Nodes)}"
                 // It would not obey either: the switchover would begin, only to be undone at its deadline.
                 : MasterRules.Unmonitored(a.Master));
 

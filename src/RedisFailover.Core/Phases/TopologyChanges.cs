@@ -15,7 +15,7 @@ internal static class TopologyChanges
             .. before.Remarks.Keys.Except(next.Remarks.Keys).Except(next.Replicas).Select(n => $"{n} is no longer left alone"),
             .. next.WriteQuorum == before.WriteQuorum ? [] : new[] { Quorum(next.WriteQuorum) },
         ];
-        return parts.Length > 0 ? string.Join("; ", parts) : $"master {next.Master} is known better (run id, replication id, data)";
+        return parts.Length > 0 ? string.Join("; ", parts) : $"details of master {next.Master} updated (run id, replication id, data)";
     }
 
     private static string WhyNotUsable(NodeAssessment node)

@@ -176,7 +176,7 @@ public sealed record SetMinReplicas(NodeAddress Node, MinReplicas Value) : Failo
     public override string ToString() => $"let {Node} take writes only with {Value.Count} replicas in step (max-lag {Value.MaxLag} s)";
 }
 
-/// <summary>Note in <c>R/history</c> why the operator's wish is refused, and remove it.</summary>
+/// <summary>Note in <c>R/history</c> why request rejected, and remove it.</summary>
 /// <param name="Wish">Its text.</param>
 /// <param name="Record">The entry.</param>
 public sealed record RefuseWish(string Wish, HistoryEntry Record) : FailoverAction

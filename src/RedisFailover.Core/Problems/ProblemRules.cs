@@ -7,12 +7,12 @@ namespace RedisFailover;
 /// The problems that can be told from what a monitor knows: one table of rules. What only the decider or the host knows is reported
 /// by them and added here.
 /// </summary>
-public static class ProblemRules
+public static partial class ProblemRules
 {
     private static readonly ImmutableArray<Func<Facts, IEnumerable<Problem>>> OfTheCluster =
     [
         WithoutMaster, ChangeThatLasts, UnreachableMaster, MasterThatCannotBeAsked, LoadingMaster, MasterThatCannotSave, ReplicasDemanded,
-        ConfigThatCannotBeRead, Readiness, TooFew, MonitorsAway, Renewal, NodesAway, NodesThatCannotBeAsked, LinksDown, Disagreement,
+        ConfigThatCannotBeRead, Readiness, TooFew, MonitorsAway, Renewal, NodesAway, NodesThatCannotBeAsked, Disagreement,
     ];
 
     /// <summary>Of the leading monitor: all problems of the cluster that it knows of.</summary>
@@ -32,7 +32,7 @@ public static class ProblemRules
         }
 
         var facts = new Facts(view, policy, now, topology, topology.Master is { } master ? view.Node(master) : null, readiness, decision);
-        ImmutableArray<Problem> found = [.. OfTheCluster.SelectMany(rule => rule(facts))];
+        ImmutableArray<Problem> found = [.. OfTheCluster.Concat(OfTheNodes).SelectMany(rule => rule(facts))];
         return [.. found, .. decision.Problems.Where(p => !found.Any(f => IsTheSame(f, p)))];
     }
 
@@ -119,11 +119,11 @@ public static class ProblemRules
             yield break;
         }
 
-        if (info.MinReplicas is { Count: > 0 } demanded && info.Attached.Length < demanded.Count)
+        if (info.MinReplicas is { Count: > 0 } demanded && (info.GoodReplicas ?? info.Attached.Length) < demanded.Count)
         {
             yield return Problem.Of(
                 MinReplicasUnmet,
-                $"master {master.Address} refuses writes: {Words.Count(info.Attached.Length, "replica is", "replicas are")} in step, min-replicas-to-write is {demanded.Count}",
+                $"master {master.Address} refuses writes: {Words.Count(info.GoodReplicas ?? info.Attached.Length, "replica is", "replicas are")} in step, min-replicas-to-write is {demanded.Count}",
                 master.Address);
         }
         else if (f.Policy.WriteSafety == WriteSafetyMode.None && f.Readiness is { Candidates: { IsEmpty: false } candidates })
@@ -179,11 +179,6 @@ public static class ProblemRules
     private static IEnumerable<Problem> NodesThatCannotBeAsked(Facts f)
         => f.Others.Where(n => n.Evidence is Evidence.Denied or Evidence.Nonsense)
             .Select(n => Problem.Of(NodeNotWatched, $"the monitors cannot ask {n.Address}: {n.Detail}", n.Address));
-
-    private static IEnumerable<Problem> LinksDown(Facts f)
-        => f.Master is not { IsAnswering: true } master ? []
-            : f.Others.Where(n => n is { IsReplica: true, IsAnswering: true, Info: { LinkUp: false, SyncInProgress: false } } && n.Info.MasterAddress == master.Address)
-                .Select(n => Problem.Of(ReplicaLinkDown, $"replica {n.Address} has no link to master {master.Address}: its data get older", n.Address));
 
     private static IEnumerable<Problem> Disagreement(Facts f)
         => MonitorDisagreement.Of(Assessment.Of(f.View, f.Policy, f.Now)) is { } difference ? [difference] : [];

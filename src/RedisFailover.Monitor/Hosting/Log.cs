@@ -66,13 +66,22 @@ internal static partial class Log
     [LoggerMessage(35, LogLevel.Warning, "{Node} is unavailable: {Detail}, since {Millis:0} ms")]
     internal static partial void NodeLoadsTooLong(ILogger logger, NodeAddress node, string detail, double millis);
 
-    [LoggerMessage(32, LogLevel.Warning, "{Node} fails: {Detail}")]
+    [LoggerMessage(32, LogLevel.Debug, "{Node} fails: {Detail}")]
     internal static partial void NodeFails(ILogger logger, NodeAddress node, string detail);
 
     [LoggerMessage(33, LogLevel.Error, "{Node} cannot be watched, no failover because of that: {Detail}")]
     internal static partial void NodeMisconfigured(ILogger logger, NodeAddress node, string detail);
 
-    [LoggerMessage(34, LogLevel.Information, "{Node} changed from {Before} to {After}")]
+    [LoggerMessage(36, LogLevel.Warning, "{Node} is loading or busy: {Detail}")]
+    internal static partial void NodeServesNobody(ILogger logger, NodeAddress node, string detail);
+
+    [LoggerMessage(EventId = 37, Message = "{Node} lost its link to {Master}")]
+    internal static partial void LinkLost(ILogger logger, LogLevel level, NodeAddress node, NodeAddress? master);
+
+    [LoggerMessage(EventId = 38, Message = "{Node} has its link to {Master} again")]
+    internal static partial void LinkBack(ILogger logger, LogLevel level, NodeAddress node, NodeAddress? master);
+
+    [LoggerMessage(34, LogLevel.Debug, "{Node} changed from {Before} to {After}")]
     internal static partial void NodeRoleChanged(ILogger logger, NodeAddress node, string before, string after);
 
     [LoggerMessage(EventId = 40, Message = "topology of epoch {Epoch}: {State}, master {Master}, replicas [{Replicas}], unavailable [{Unavailable}], by {By}: {Reason}")]
@@ -94,7 +103,7 @@ internal static partial class Log
     [LoggerMessage(46, LogLevel.Warning, "NOT BEGUN, the failover of epoch {Epoch}, as far as this monitor knows: {Failure}")]
     internal static partial void FailoverNotBegun(ILogger logger, long epoch, string failure);
 
-    [LoggerMessage(EventId = 45, Message = "{What} (epoch {Epoch}){Change}{Millis}{Loss}: {Reason}")]
+    [LoggerMessage(EventId = 45, Message = "{What} (epoch {Epoch}){Change}{Millis}{Loss}{Reason}")]
     private static partial void Changed(ILogger logger, LogLevel level, string what, long epoch, string change, string millis, string loss, string reason);
 
     /// <summary>What was noted in the history, in one line. A warning where somebody may have lost something.</summary>
@@ -121,18 +130,24 @@ internal static partial class Log
             return;
         }
 
-        string steps = string.Join(", ", entry.Millis.Where(step => step.Key != "total").Select(step => string.Create(CultureInfo.InvariantCulture, $"{step.Key} {step.Value:0.0} ms")));
-        string millis = entry.Millis is [.., { Key: "total" } total] ? string.Create(CultureInfo.InvariantCulture, $" in {total.Value:0.0} ms ({steps})")
-            : steps.Length > 0 ? $" ({steps})" : "";
-        string loss = entry.Kind is HistoryKind.Adopted or >= HistoryKind.Paused or HistoryKind.Refused ? "" : entry.BytesBehind switch
+        // Each step is a property of its own for programs: Steps in the JSON log.
+        using IDisposable? steps = entry.Millis.IsEmpty ? null
+            : logger.BeginScope(new Dictionary<string, object> { ["Steps"] = entry.Millis.ToDictionary(s => s.Key, s => Math.Round(s.Value, 2)) });
+        string millis = entry.Millis is [.., { Key: "total" } total] ? string.Create(CultureInfo.InvariantCulture, $" in {total.Value:0.0} ms") : "";
+        string change = entry.To is null || entry.Kind is HistoryKind.Restarted or HistoryKind.Restored or HistoryKind.Overwritten or HistoryKind.Renewed ? "" : $": {entry.From?.ToString() ?? "none"} -> {entry.To}";
+        // Why a master was lost stands in the line with which the failover began.
+        string reason = entry.Kind == HistoryKind.Failover ? "" : $": {entry.Reason}";
+        Changed(logger, level, what, entry.Epoch, change, millis, Loss(entry), reason);
+    }
+
+    private static string Loss(HistoryEntry entry)
+        => entry.Kind is not (HistoryKind.Failover or HistoryKind.Switchover or HistoryKind.Demoted or HistoryKind.Restarted) ? "" : entry.BytesBehind switch
         {
-            null => entry.Kind is HistoryKind.Restored or HistoryKind.Overwritten or HistoryKind.Renewed ? "" : "; possible loss not known",
+            null => entry.Kind == HistoryKind.Restarted ? "; may lack writes (amount unknown)"
+                : $"; {entry.From} may have taken writes that {entry.To?.ToString() ?? "nobody else"} never got (amount unknown)",
             0 => "; no loss seen",
             { } bytes => string.Create(CultureInfo.InvariantCulture, $"; possible loss {bytes} bytes"),
         };
-        string change = entry.To is null || entry.Kind is HistoryKind.Restarted or HistoryKind.Restored or HistoryKind.Overwritten or HistoryKind.Renewed ? "" : $": {entry.From?.ToString() ?? "none"} -> {entry.To}";
-        Changed(logger, level, what, entry.Epoch, change, millis, loss, entry.Reason);
-    }
 
     [LoggerMessage(47, LogLevel.Warning, "PAUSED, {Pause}: nothing is promoted, demoted or repointed")]
     internal static partial void Paused(ILogger logger, FailoverPause pause);
@@ -152,13 +167,14 @@ internal static partial class Log
     [LoggerMessage(14, LogLevel.Error, "the rights of the znodes could not be set, which is tried again: {Failure}")]
     internal static partial void RightsNotSet(ILogger logger, string failure);
 
-    [LoggerMessage(50, LogLevel.Information, "decided: {Reason}")]
-    internal static partial void Decided(ILogger logger, string reason);
+    [LoggerMessage(EventId = 50, Message = "decided: {Reason}")]
+    internal static partial void Decided(ILogger logger, LogLevel level, string reason);
 
-    [LoggerMessage(51, LogLevel.Warning, "attention: {Warning}")]
+    // What lasts is a problem, and told as such.
+    [LoggerMessage(51, LogLevel.Debug, "attention: {Warning}")]
     internal static partial void Attention(ILogger logger, string warning);
 
-    [LoggerMessage(52, LogLevel.Information, "done in {Millis:0.0} ms: {Action}")]
+    [LoggerMessage(52, LogLevel.Debug, "done in {Millis:0.0} ms: {Action}")]
     internal static partial void ActionDone(ILogger logger, string action, double millis);
 
     [LoggerMessage(53, LogLevel.Warning, "failed: {Action}: {Failure}")]

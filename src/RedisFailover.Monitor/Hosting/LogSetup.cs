@@ -30,11 +30,13 @@ internal static class LogSetup
         .MinimumLevel.Override("Microsoft", LogEventLevel.Warning)
         .Enrich.WithProperty("MonitorId", options.Id);
 
-    private static ITextFormatter Formatter(MonitorOptions options)
+    internal static ITextFormatter Formatter(MonitorOptions options)
         => options.LogFormat == LogFormat.Json
-            ? new JsonFormatter(renderMessage: true)
-            : new MessageTemplateTextFormatter(
-                "{Timestamp:yyyy-MM-dd HH:mm:ss.fff} {Level:u3} [{MonitorId}] {Message:lj}{NewLine}{Exception}", CultureInfo.InvariantCulture);
+            ? new UtcFormatter(new JsonFormatter(renderMessage: true), longest: null)
+            : new UtcFormatter(
+                new MessageTemplateTextFormatter(
+                    "{Timestamp:yyyy-MM-dd'T'HH:mm:ss.fff'Z'} {Level:u3} [{MonitorId}] {Message:lj}{NewLine}{Exception}", CultureInfo.InvariantCulture),
+                UtcFormatter.LongestLine);
 
     private sealed class Nowhere(ITextFormatter formatter) : ILogEventSink
     {

@@ -57,7 +57,7 @@ internal sealed class PatientSink : ILogEventSink, IAsyncDisposable
             if (Interlocked.Exchange(ref _lost, 0) is > 0 and var lost)
             {
                 _target.Write(new LogEvent(
-                    _time.GetLocalNow(), LogEventLevel.Warning, null, Lost, [new("Count", new ScalarValue(lost)), new("MonitorId", new ScalarValue(_monitorId))]));
+                    _time.GetUtcNow(), LogEventLevel.Warning, null, Lost, [new("Count", new ScalarValue(lost)), new("MonitorId", new ScalarValue(_monitorId))]));
             }
         }
     }

@@ -66,7 +66,7 @@ internal sealed class Transitions(ILogger logger, string id)
                 NodeView old = before.Node(node.Address);
                 if (!ReferenceEquals(old, node))
                 {
-                    Tell(old, node, now);
+                    Tell(old, node, after, now);
                 }
             }
         }
@@ -108,7 +108,10 @@ internal sealed class Transitions(ILogger logger, string id)
 
             // The leading monitor has warned already, where there was a reason to.
             bool changesMaster = topology.Master != before.Topology?.Master && (topology.Master is null || before.Topology is { Master: not null } or { IsChangingMaster: true });
-            LogLevel level = changesMaster && after.Term is null ? LogLevel.Warning : LogLevel.Information;
+            // The leader's own doing is told by what it decides and what goes into the history.
+            LogLevel level = after.Term is not null && topology.ChangedBy == id && before.Topology is not null ? LogLevel.Debug
+                : changesMaster && after.Term is null ? LogLevel.Warning
+                : LogLevel.Information;
             string state = TopologyJson.Name(topology.State);
             string master = topology.Master?.ToString() ?? "none";
             string replicas = string.Join(' ', topology.Replicas);
@@ -187,7 +190,9 @@ internal sealed class Transitions(ILogger logger, string id)
         }
         else if (decision.Actions.Any(a => a is not (Inspect or ReadTopology)) && reason != _lastReason && reason != decision.Warning && IsNews(reason, now))
         {
-            Log.Decided(logger, reason);
+            // The choice of a master is a part of the story; the rest of what is done follows from it.
+            bool tells = decision.Actions.Any(a => a is Promote or PublishTopology { Next.IsChangingMaster: true });
+            Log.Decided(logger, tells ? LogLevel.Information : LogLevel.Debug, reason);
         }
 
         _lastReason = decision.Reason;
@@ -203,7 +208,7 @@ internal sealed class Transitions(ILogger logger, string id)
         return _told.TryAdd(text, now);
     }
 
-    private void Tell(NodeView before, NodeView after, TimeSpan now)
+    private void Tell(NodeView before, NodeView after, ClusterView view, TimeSpan now)
     {
         if (after.Evidence is Evidence.Denied or Evidence.Nonsense)
         {
@@ -231,7 +236,7 @@ internal sealed class Transitions(ILogger logger, string id)
         }
         else if (after.Evidence is Evidence.Loading or Evidence.Busy && before.Evidence != after.Evidence)
         {
-            Log.NodeFails(logger, after.Address, after.Detail);
+            Log.NodeServesNobody(logger, after.Address, after.Detail);
         }
         else if (after.Failures == 1 && before.Failures == 0 && after.Condition == NodeCondition.Online)
         {
@@ -239,7 +244,28 @@ internal sealed class Transitions(ILogger logger, string id)
         }
         else if (before.Info is { } old && after.Info is { } current && Role(old) != Role(current))
         {
-            Log.NodeRoleChanged(logger, after.Address, Role(old), Role(current));
+            TellRole(after.Address, old, current, view);
+        }
+    }
+
+    private void TellRole(NodeAddress node, NodeInfo before, NodeInfo after, ClusterView view)
+    {
+        if (before.Role != NodeRole.Replica || after.Role != NodeRole.Replica || before.MasterAddress != after.MasterAddress)
+        {
+            Log.NodeRoleChanged(logger, node, Role(before), Role(after));
+            return;
+        }
+
+        // That the replicas of a dead master have lost their link says nothing new.
+        bool tells = after.MasterAddress is { } master && view.Topology?.Master == master && view.Node(master).IsAnswering;
+        LogLevel level = tells ? LogLevel.Information : LogLevel.Debug;
+        if (after.LinkUp)
+        {
+            Log.LinkBack(logger, level, node, after.MasterAddress);
+        }
+        else
+        {
+            Log.LinkLost(logger, level, node, after.MasterAddress);
         }
     }
 

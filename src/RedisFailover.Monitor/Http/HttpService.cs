@@ -50,12 +50,12 @@ internal sealed class HttpService(MonitorOptions options, MonitorService monitor
         try
         {
             await web.StartAsync(cancellationToken);
-            monitor.Problems?.Clear(ProblemCatalogue.HttpUnavailable);
+            monitor.Problems?.Set(ProblemCatalogue.HttpUnavailable, null);
             return true;
         }
         catch (Exception e) when (e is IOException or System.Net.Sockets.SocketException)
         {
-            monitor.Problems?.Raise(Problem.OfMonitors(
+            monitor.Problems?.Set(ProblemCatalogue.HttpUnavailable, Problem.OfMonitors(
                 ProblemCatalogue.HttpUnavailable, $"{options.Id} cannot answer HTTP on {address}: {Words.Quoted(e.Message)}", options.Id));
             return false;
         }

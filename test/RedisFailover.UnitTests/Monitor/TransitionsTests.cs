@@ -2,7 +2,10 @@ using System.Collections.Immutable;
 using Microsoft.Extensions.Logging;
 using NUnit.Framework;
 using RedisFailover.Monitor.Hosting;
+using RedisFailover.Monitor.Options;
 using RedisFailover.UnitTests.ZooKeeper;
+using Serilog.Events;
+using Serilog.Parsing;
 
 namespace RedisFailover.UnitTests.Monitor;
 
@@ -157,13 +160,40 @@ public sealed class TransitionsTests
         });
     }
 
+    [Test]
+    public void Lines_are_in_UTC_with_a_Z_and_no_longer_than_a_terminal_bears()
+    {
+        using var output = new StringWriter();
+        var at = new DateTimeOffset(2026, 11, 29, 5, 4, 3, 21, TimeSpan.FromHours(2));
+        LogEvent text = new(at, LogEventLevel.Warning, null, new MessageTemplateParser().Parse(new string('x', 300)), [new LogEventProperty("MonitorId", new ScalarValue("m1"))]);
+        LogSetup.Formatter(new MonitorOptions { Nodes = [A], ZooKeeper = RedisFailover.ZooKeeper.ZooKeeperConnectionString.Parse("h:1"), Id = "m1" }).Format(text, output);
+
+        Assert.That(output.ToString(), Does.StartWith("2026-11-29T03:04:03.021Z WRN [m1] xxx").And.EndWith("x…\n").And.Length.EqualTo(UtcFormatter.LongestLine + 1));
+    }
+
+    [Test]
+    public void A_replica_that_loses_its_link_to_a_living_master_is_told_and_not_where_the_master_is_dead()
+    {
+        NodeInfo linked = new() { Role = NodeRole.Replica, RunId = "2", MasterAddress = A, LinkUp = true };
+        ClusterView well = Leader with { Topology = Ok };
+        foreach ((NodeCondition master, LogLevel level) in new[] { (NodeCondition.Online, LogLevel.Information), (NodeCondition.Unavailable, LogLevel.Debug) })
+        {
+            ClusterView before = well with { Nodes = well.Nodes.SetItem(A, Node(A, master, linked with { Role = NodeRole.Master })).SetItem(B, Node(B, NodeCondition.Online, linked)) };
+            ClusterView after = before with { Nodes = before.Nodes.SetItem(B, Node(B, NodeCondition.Online, linked with { LinkUp = false })) };
+            Assert.That(Told(before, after), Is.EqualTo([(level, "b:1 lost its link to a:1")]));
+            Assert.That(Told(after, before), Is.EqualTo([(level, "b:1 has its link to a:1 again")]));
+        }
+
+        static NodeView Node(NodeAddress address, NodeCondition condition, NodeInfo info) => new(address) { Condition = condition, Info = info };
+    }
+
     [TestCase(0L, LogLevel.Warning, "; no loss seen")]
     [TestCase(1234L, LogLevel.Warning, "; possible loss 1234 bytes")]
-    [TestCase(null, LogLevel.Warning, "; possible loss not known")]
+    [TestCase(null, LogLevel.Warning, "; a:1 may have taken writes that b:1 never got (amount unknown)")]
     public void A_failover_that_is_done_is_one_line_with_all_that_counts(long? behind, LogLevel level, string loss)
         => Assert.That(
             Recorded(HistoryKind.Failover, behind),
-            Is.EqualTo((level, $"FAILOVER DONE (epoch 5): a:1 -> b:1 in 12.5 ms (verdict 2.5 ms){loss}: a:1 is lost")));
+            Is.EqualTo((level, $"FAILOVER DONE (epoch 5): a:1 -> b:1 in 12.5 ms{loss}")));
 
     [TestCase(HistoryKind.Switchover, 0L, LogLevel.Information)]
     [TestCase(HistoryKind.Switchover, 9L, LogLevel.Warning)]

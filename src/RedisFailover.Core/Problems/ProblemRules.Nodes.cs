@@ -1,0 +1,97 @@
+using System.Collections.Immutable;
+using static RedisFailover.ProblemCatalogue;
+
+namespace RedisFailover;
+
+/// <content>The rules on what the nodes themselves say: rights, links, files, versions, and who else commands them.</content>
+public static partial class ProblemRules
+{
+    private static readonly ImmutableArray<Func<Facts, IEnumerable<Problem>>> OfTheNodes =
+    [
+        BusyMaster, RightsLacking, LinksDown, OldData, LinksRefused, CopiesThatRepeat, RolesNotKept, VersionsThatDiffer, OtherControllers, OtherModes,
+    ];
+
+    /// <summary>Those whose word is of the present, the master too.</summary>
+    private static IEnumerable<NodeView> Speaking(Facts f) => f.Policy.Nodes.Select(f.View.Node).Where(n => n.IsAnswering);
+
+    private static IEnumerable<NodeView> WithoutLink(Facts f)
+        => f.Master is not { IsAnswering: true } master ? []
+            : f.Others.Where(n => n is { IsReplica: true, IsAnswering: true, Info.LinkUp: false } && n.Info.MasterAddress == master.Address);
+
+    private static IEnumerable<Problem> BusyMaster(Facts f)
+        => f.Master is { BusySince: { } since } master
+            ? [Problem.Of(
+                MasterBusy,
+                $"master {master.Address} is busy with a script and serves nobody (BUSY); after {Seconds(f.Policy.BusyTimeout)} a fit replica takes over",
+                master.Address) with { From = since }]
+            : [];
+
+    private static IEnumerable<Problem> RightsLacking(Facts f)
+        => Speaking(f).Where(n => n.Info!.MissingRights != NodeRights.None).Select(n =>
+            Problem.Of(RightsMissing, $"the monitors may not run {string.Join(", ", NodeRight.Commands(n.Info!.MissingRights))} on {n.Address}", n.Address) with
+            {
+                Severity = n.Info!.MissingRights.HasFlag(NodeRights.ChangeRole) ? ProblemSeverity.Critical : ProblemSeverity.Warning,
+            });
+
+    private static IEnumerable<Problem> LinksDown(Facts f)
+        => WithoutLink(f).Where(n => !n.Info!.SyncInProgress).Select(n =>
+            Problem.Of(ReplicaLinkDown, $"replica {n.Address} has no link to master {n.Info!.MasterAddress}: its data get older", n.Address) with { From = n.LinkDownSince });
+
+    private static IEnumerable<Problem> OldData(Facts f)
+        => f.Policy.MaxReplicaStaleness <= TimeSpan.Zero ? []
+            : WithoutLink(f).Where(n => n.LinkDownSince is { } since && f.Now - since >= f.Policy.MaxReplicaStaleness).Select(n =>
+                Problem.Of(ReplicaStale, $"the data of replica {n.Address} are older than max-replica-staleness ({Seconds(f.Policy.MaxReplicaStaleness)})", n.Address)
+                    with { From = n.LinkDownSince });
+
+    /// <summary>The replica would present no password to a master that asks for one.</summary>
+    private static IEnumerable<Problem> LinksRefused(Facts f)
+        => WithoutLink(f).Where(n => n.Info!.HasMasterPassword == false && f.Master!.Info!.AsksForPassword == true).Select(n =>
+            Problem.Of(ReplicationRefused, $"replica {n.Address} has no masterauth, and master {f.Master!.Address} asks for a password", n.Address) with { From = n.LinkDownSince });
+
+    /// <summary>More than one copy for each replica and another: some replica begins again and again.</summary>
+    private static IEnumerable<Problem> CopiesThatRepeat(Facts f)
+    {
+        ImmutableArray<NodeView> behind = [.. WithoutLink(f)];
+        if (f.Master is { FullCopiesInARow: var copies, LastFullCopyAt: { } last } master && copies > Math.Max(3, 2 * (f.Policy.Nodes.Length - 1))
+            && f.Now - last < NodeView.CopiesApart && !behind.IsEmpty)
+        {
+            yield return Problem.Of(
+                FullCopyRepeats,
+                $"master {master.Address} has begun {copies} full copies one after the other, and {string.Join(", ", behind.Select(n => n.Address))} still has no link",
+                behind.Select(n => n.Address)) with { From = master.FullCopiesSince };
+        }
+    }
+
+    private static IEnumerable<Problem> RolesNotKept(Facts f)
+        => Speaking(f).Where(n => n.Info!.RoleNotKept is not null)
+            .Select(n => Problem.Of(RoleNotPersisted, $"{n.Address} cannot keep its role over a restart: {n.Info!.RoleNotKept}", n.Address));
+
+    private static IEnumerable<Problem> VersionsThatDiffer(Facts f)
+    {
+        ImmutableArray<NodeView> speaking = [.. Speaking(f)];
+        ImmutableArray<NodeView> older = [.. speaking.Where(n => speaking.Any(other => !n.Info!.Software.CanRead(other.Info!.Software)))];
+        if (!older.IsEmpty)
+        {
+            IEnumerable<string> versions = speaking.Select(n => $"{n.Address} {n.Info!.Software.Name} {n.Info.Software.Version}");
+            yield return Problem.Of(
+                VersionsDiffer, $"{string.Join(", ", older.Select(n => n.Address))} cannot read a full copy of a newer node ({string.Join(", ", versions)})", older.Select(n => n.Address));
+        }
+    }
+
+    private static IEnumerable<Problem> OtherControllers(Facts f)
+        => Speaking(f).Where(n => !n.Info!.Controllers.IsEmpty).Select(n => Problem.Of(
+            ForeignController,
+            $"somebody else commands {n.Address} too: {string.Join(", ", n.Info!.Controllers.Select(c => $"{Kind(c.Kind)} '{Words.Quoted(c.Name)}' from {c.Address}"))}",
+            n.Address) with { Severity = n.Info!.Controllers.All(c => c.Kind == ControllerKind.Monitor) ? ProblemSeverity.Warning : ProblemSeverity.Critical });
+
+    private static string Kind(ControllerKind kind) => kind switch
+    {
+        ControllerKind.Leader => "another cluster's leading monitor",
+        ControllerKind.Monitor => "another cluster's monitor",
+        _ => "a Sentinel",
+    };
+
+    private static IEnumerable<Problem> OtherModes(Facts f)
+        => Speaking(f).Where(n => n.Info!.Mode is not ("standalone" or ""))
+            .Select(n => Problem.Of(UnsupportedMode, $"{n.Address} runs in {n.Info!.Mode} mode, which is not supported", n.Address));
+}
