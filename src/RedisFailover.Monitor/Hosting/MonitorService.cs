@@ -156,20 +156,17 @@ internal sealed class MonitorService : BackgroundService
         var problemStore = new ProblemStore(zooKeeper, _paths, problems, _clock, _logger);
         problems.ClusterChanged = problemStore.Put;
         Problems = problems;
-        problems.LeaseStatus = () => keeper.Status;
         var register = new MemberRegister(zooKeeper, registry, _paths, _options.Id, _observations.Writer, _clock, _logger);
         var outsider = new OutsiderNote(zooKeeper, _paths, _options.Id, _clock);
         var admission = new ClusterAdmission(policy.Nodes);
         admission.Excluded = topology => TellOfExclusion(topology, problems, outsider);
         registry.Admission = admission;
-        registry.IdTaken = taken => Tell(
-            problems,
-            outsider,
+        registry.IdTaken = taken => outsider.Set(
             ProblemCatalogue.MonitorIdTaken,
-            taken is null ? null : $"another living monitor has the id {taken}: the one on {Environment.MachineName}, pid {Environment.ProcessId}, neither leads nor votes");
-        registry.StraysFound = strays => problems.Set(
-            ProblemCatalogue.StrayZnode,
-            strays.IsEmpty ? null : Problem.OfMonitors(ProblemCatalogue.StrayZnode, $"{string.Join(", ", strays.Order())} below {_paths.Monitors} are no monitors", strays));
+            taken is null ? null : Problem.OfMonitors(
+                ProblemCatalogue.MonitorIdTaken,
+                $"another living monitor has the id {taken}: the one on {Environment.MachineName}, pid {Environment.ProcessId}, neither leads nor votes",
+                taken));
         var coordinator = new Coordinator(policy, executor, _observations, _clock, transitions)
         {
             Problems = problems,
@@ -244,6 +241,7 @@ internal sealed class MonitorService : BackgroundService
             coordinator.RunAsync(ending.Token),
             transitions.RunAsync(ending.Token),
             TurnAsync(coordinator, ending.Token),
+            new LeaseProblems(keeper, registry, problems, _options.Id).WatchAsync(_clock, ending.Token),
             Wakefulness.WatchAsync(_clock, _logger, ending.Token),
             registry.PublishAsync(ending.Token),
             registry.WatchPresenceAsync(ending.Token),

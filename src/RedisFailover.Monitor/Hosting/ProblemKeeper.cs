@@ -36,9 +36,6 @@ internal sealed class ProblemKeeper(string id, FailoverPolicy first, MonotonicCl
     /// <summary>The cluster's problems that are told; none while another monitor leads.</summary>
     internal ImmutableArray<Problem> Cluster => _cluster.Told;
 
-    /// <summary>What the leases are like; null where nobody asks.</summary>
-    internal Func<LeaseStatus>? LeaseStatus { get; set; }
-
     /// <summary>A part of this monitor has a problem, or, with null, has it no longer. One of each kind. From any thread.</summary>
     internal void Set(ProblemCode code, Problem? problem)
     {
@@ -65,7 +62,7 @@ internal sealed class ProblemKeeper(string id, FailoverPolicy first, MonotonicCl
     internal void See(ClusterView view, Readiness? readiness, Decision decision, TimeSpan now)
     {
         DateTimeOffset wallClock = clock.Provider.GetUtcNow();
-        _own = Told(_own.See(ProblemRules.OfMonitor(id, view, _policy).Concat(_raised.Values).Concat(OfLease(view)), now, wallClock));
+        _own = Told(_own.See(ProblemRules.OfMonitor(id, view, _policy).Concat(_raised.Values), now, wallClock));
         if (view.Term != _term)
         {
             (_term, _written, _cluster) = (null, null, OpenProblems.None);
@@ -87,32 +84,6 @@ internal sealed class ProblemKeeper(string id, FailoverPolicy first, MonotonicCl
         {
             _written = told;
             ClusterChanged?.Invoke(_term.Value, told);
-        }
-    }
-
-    /// <summary>Of a leader: that ZooKeeper is too slow for its lease, or has made it longer.</summary>
-    private IEnumerable<Problem> OfLease(ClusterView view)
-    {
-        if (view.Term is null || LeaseStatus?.Invoke() is not { } lease)
-        {
-            yield break;
-        }
-
-        string writes = Invariant($"a write to ZooKeeper takes up to {lease.Write.TotalMilliseconds:0} ms");
-        if (lease.NotHeldFor is { } gap)
-        {
-            string why = lease.Wanted > lease.Length
-                ? Invariant($"; the lease would have to be {lease.Wanted.TotalMilliseconds:0} ms, half of session-timeout is {lease.SessionTimeout.TotalMilliseconds / 2:0} ms")
-                : "";
-            yield return Problem.OfMonitors(
-                ProblemCatalogue.LeaseNotHeld, Invariant($"monitor {id} has led without its lease for {gap.TotalSeconds:0.0} s: {writes}{why}"), id);
-        }
-        else if (lease.Length >= 2 * lease.Asked)
-        {
-            yield return Problem.OfMonitors(
-                ProblemCatalogue.ZooKeeperSlow,
-                Invariant($"{writes}: the lease of {lease.Asked.TotalMilliseconds:0} ms is {lease.Length.TotalMilliseconds:0} ms now, and a takeover takes as much longer"),
-                id);
         }
     }
 

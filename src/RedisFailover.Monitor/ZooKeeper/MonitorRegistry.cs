@@ -39,6 +39,9 @@ internal sealed partial class MonitorRegistry(
     /// <summary>Told of the id that another living monitor has; null when it is ours.</summary>
     internal Action<string?>? IdTaken { get; set; }
 
+    /// <summary>Whether another living monitor has this id: then this one neither votes nor leads.</summary>
+    internal bool IsIdTaken { get; private set; }
+
     /// <summary>Tells the others what we see now. Only the latest view matters; older ones that are not out yet are dropped.</summary>
     /// <param name="report">The view.</param>
     /// <param name="urgent">Whether a verdict may depend on it (see <see cref="ClusterView.VotesDecide"/>).</param>
@@ -179,14 +182,16 @@ internal sealed partial class MonitorRegistry(
             {
                 told = true;
                 Log.IdTaken(logger, id);
+                IsIdTaken = true;
                 IdTaken?.Invoke(id);
             }
 
             await Task.Delay(KnockInterval, clock.Provider, cancellationToken);
         }
 
-        if (told)
+        if (IsIdTaken)
         {
+            IsIdTaken = false;
             IdTaken?.Invoke(null);
         }
     }
