@@ -91,6 +91,12 @@ public sealed record NodeInfo
     /// <summary>min-replicas-to-write and min-replicas-max-lag; null when they are not known.</summary>
     public MinReplicas? MinReplicas { get; init; }
 
+    /// <summary>
+    /// What min-replicas-to-write was before a switchover made it refuse writes (Redis before 6.2); null where it does not, or
+    /// nobody saw it.
+    /// </summary>
+    public int? MinReplicasBefore { get; init; }
+
     /// <summary>Whether, as a replica without a link to its master, it still answers reads (replica-serve-stale-data).</summary>
     public bool ServesStaleData { get; init; } = true;
 

@@ -15,7 +15,12 @@ internal static class Beginning
             Reason = loss,
             Waiting = null,
             Identity = Histories.OfTheLastRun(a) ?? Histories.LastKnownIdentity(a),
-            Intent = new FailoverIntent(from, Target: null) { Occasion = loss, Request = a.Topology.Intent?.Request },
+            Intent = new FailoverIntent(from, Target: null)
+            {
+                Occasion = loss,
+                Request = a.Topology.Intent?.Request,
+                MinReplicas = a.Topology.Intent?.MinReplicas,
+            },
         });
         return PlanBuilder.Because(loss)
             .Do(new PublishTopology(intent, a.View.Version) { FailingSince = a.Master.View.GoneSince })

@@ -64,7 +64,11 @@ internal static class Handover
             Reason = a.Verdict.Reason,
             Identity = screening.Lost,
             Waiting = null,
-            Intent = new FailoverIntent(a.Master.Address, screening.Fit[0].Address) { Occasion = a.Verdict.Reason },
+            Intent = new FailoverIntent(a.Master.Address, screening.Fit[0].Address)
+            {
+                Occasion = a.Verdict.Reason,
+                MinReplicas = WriteSafety.ToPutBack(a.Master.Info),
+            },
         };
         // Nobody asked for it, and what is wrong with the master is still to be mended.
         return PlanBuilder.Because(a.Verdict.Reason).Do(new PublishTopology(intent, a.View.Version)).Report(Serving.Trouble(a, a.Verdict.Reason));

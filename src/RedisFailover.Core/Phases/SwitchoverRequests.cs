@@ -131,7 +131,14 @@ internal static class SwitchoverRequests
             Reason = reason,
             Identity = screening.Lost,
             Waiting = null,
-            Intent = new FailoverIntent(from, to) { Occasion = reason, Request = request?.Id, Timeout = request?.Timeout, Forced = forced is not null },
+            Intent = new FailoverIntent(from, to)
+            {
+                Occasion = reason,
+                Request = request?.Id,
+                Timeout = request?.Timeout,
+                Forced = forced is not null,
+                MinReplicas = WriteSafety.ToPutBack(a.Master.Info),
+            },
         };
         return PlanBuilder.Because(reason).Do(new PublishTopology(intent, a.View.Version) { Request = request is null ? null : new RequestStep(request) });
     }

@@ -50,7 +50,7 @@ internal static class WriteSafety
         NodeAssessment master = a.Master;
         if (a.Policy.WriteSafety == WriteSafetyMode.None)
         {
-            (WriteQuorum? kept, SetMinReplicas? restore) = PutBack(a.Topology.WriteQuorum, master);
+            (WriteQuorum? kept, SetMinReplicas? restore) = PutBack(a, master);
             return (kept, restore is null ? [] : [restore], null);
         }
 
@@ -106,7 +106,12 @@ internal static class WriteSafety
     internal static int? AfterOffice(Assessment a, NodeInfo info)
         => a.Policy.WriteSafety == WriteSafetyMode.Replicated ? a.Topology.WriteQuorum?.Before.Count ?? 0
             : info.PausesWritesAlone ? null
-            : info.MinReplicas is { Count: < PauseWrites.RefusingMinReplicas } own ? own.Count : 0;
+            : info.MinReplicas is { Count: < PauseWrites.RefusingMinReplicas } own ? own.Count
+            : a.Topology.Intent?.MinReplicas ?? info.MinReplicasBefore ?? 0;
+
+    /// <summary>What an intent says of the min-replicas-to-write of the node that it takes the office from.</summary>
+    internal static int? ToPutBack(NodeInfo? from)
+        => from is { PausesWritesAlone: false, MinReplicas: { Count: > 0 and < PauseWrites.RefusingMinReplicas } own } ? own.Count : null;
 
     /// <summary>The min-replicas-to-write that a node is promoted with: its replicas are not there yet, and writes shall not wait for them.</summary>
     internal static int? AtPromotion(Assessment a, NodeAssessment node)
@@ -218,13 +223,22 @@ internal static class WriteSafety
     }
 
     /// <summary>It is switched off, or was never on: the master gets its operator's setting back, then the znode forgets it.</summary>
-    private static (WriteQuorum? Next, SetMinReplicas? Action) PutBack(WriteQuorum? published, NodeAssessment master)
+    private static (WriteQuorum? Next, SetMinReplicas? Action) PutBack(Assessment a, NodeAssessment master)
     {
+        WriteQuorum? published = a.Topology.WriteQuorum;
         MinReplicas? actual = master is { IsMaster: true, IsAnswering: true } ? master.Info!.MinReplicas : null;
+        if (published is null && a.View.Resumption is { MinReplicas: not null })
+        {
+            // It is about to be put back to what it was.
+            return (null, null);
+        }
+
         if (published is null)
         {
             // A switchover of a Redis before 6.2 broke off at its worst moment.
-            return (null, actual is { Count: PauseWrites.RefusingMinReplicas } refusing ? new SetMinReplicas(master.Address, refusing with { Count = 0 }) : null);
+            return (null, actual is { Count: PauseWrites.RefusingMinReplicas } refusing
+                ? new SetMinReplicas(master.Address, refusing with { Count = master.Info!.MinReplicasBefore ?? 0 })
+                : null);
         }
 
         // While write safety is off nobody asks for the setting. Forgotten unseen, the fence would stay, with nobody to lower it when the replicas are gone.

@@ -170,6 +170,12 @@ public sealed record FailoverIntent(NodeAddress? From, NodeAddress? Target)
     public bool Forced { get; init; }
 
     /// <summary>
+    /// Of a switchover from a Redis before 6.2: its operator's min-replicas-to-write, which is raised to make it refuse writes and has to be
+    /// put back, whoever does that. Null where it was 0, is not touched, or is not known.
+    /// </summary>
+    public int? MinReplicas { get; init; }
+
+    /// <summary>
     /// When the change began, by the wall clock (UTC) of the monitor that began it: with the lost master's first failure, or with
     /// the decision. Put in by the writer; null where it is not known. For people; nothing is decided by it.
     /// </summary>

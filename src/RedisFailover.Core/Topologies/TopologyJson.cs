@@ -100,6 +100,7 @@ public static class TopologyJson
                 Request = Json.Text(intent, "request", What),
                 Timeout = Json.Number(intent, "timeoutMillis", What) is > 0 and var millis ? TimeSpan.FromMilliseconds(millis) : null,
                 Forced = Json.Flag(intent, "forced", What),
+                MinReplicas = Json.Number(intent, "minReplicas", What) is > 0 and < PauseWrites.RefusingMinReplicas and var min ? (int)min : null,
                 Since = Time(intent, "since") is { } since && since != default ? since : null,
             };
 
@@ -239,6 +240,11 @@ public static class TopologyJson
         if (intent.Forced)
         {
             writer.WriteBoolean("forced", true);
+        }
+
+        if (intent.MinReplicas is { } min)
+        {
+            writer.WriteNumber("minReplicas", min);
         }
 
         if (intent.Since is { } since)

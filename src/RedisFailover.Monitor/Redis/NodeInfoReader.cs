@@ -121,7 +121,7 @@ internal sealed class NodeInfoReader(FailoverPolicy policy, NodeNames names, Cli
     }
 
     /// <summary>What min-replicas-to-write and min-replicas-max-lag have just been set to.</summary>
-    internal void Learned(MinReplicas set) => Learn(known => known with { MinReplicas = set });
+    internal void Learned(MinReplicas set) => Learn(known => known with { MinReplicas = set, MinReplicasBefore = null });
 
     /// <summary>Whether it writes its role into its file; the reply to CONFIG REWRITE.</summary>
     internal void LearnedRewrite(RespValue reply) => Learn(known => known with { RoleNotKept = reply.IsError ? reply.Text : null });
@@ -150,7 +150,12 @@ internal sealed class NodeInfoReader(FailoverPolicy policy, NodeNames names, Cli
     private async Task AskMinReplicasAsync(RedisConnection connection)
     {
         MinReplicas? set = MinReplicasIn(await connection.SendAsync("CONFIG", "GET", "min-slaves-*"));
-        Learn(known => known with { MinReplicas = set });
+        Learn(known => known with
+        {
+            MinReplicas = set,
+            MinReplicasBefore = set is { Count: < PauseWrites.RefusingMinReplicas } ? null
+                : known.MinReplicasBefore ?? (known.MinReplicas is { Count: < PauseWrites.RefusingMinReplicas } own ? own.Count : null),
+        });
     }
 
     private NodeInfo With(NodeInfo said)
@@ -160,6 +165,7 @@ internal sealed class NodeInfoReader(FailoverPolicy policy, NodeNames names, Cli
         {
             ServesStaleData = known.ServesStaleData,
             MinReplicas = known.MinReplicas,
+            MinReplicasBefore = known.MinReplicasBefore,
             SavePoints = known.SavePoints,
             StopsWritesOnSaveError = known.StopsWritesOnSaveError,
             AsksForPassword = known.AsksForPassword,

@@ -58,6 +58,25 @@ public sealed class WritePauseTests
         Assert.That(info.PausesWritesAlone, Is.False);
     }
 
+    [Test]
+    public async Task What_the_operator_had_set_is_known_to_whoever_watched_before_it_was_raised()
+    {
+        using var redis = new OldRedis();
+        var clock = new MonotonicClock(TimeProvider.System);
+        var observations = Channel.CreateUnbounded<Observation>();
+        await using NodeProber prober = await StartAsync(redis, clock, observations);
+        await prober.CommandAsync([], default).WithinDeadline();
+
+        await prober.CommandAsync([["CONFIG", "SET", "min-slaves-to-write", "1000000"]], default).WithinDeadline();
+        NodeInfo? info = null;
+        while (info?.MinReplicas is not { Count: PauseWrites.RefusingMinReplicas })
+        {
+            info = await observations.Reader.ReadAsync().WithinDeadline() is NodeAnswered answer ? answer.Info : info;
+        }
+
+        Assert.That(info.MinReplicasBefore, Is.EqualTo(1));
+    }
+
     [TestCase("5.0.14", false)]
     [TestCase("6.0.16", false)]
     [TestCase("6.2.0", true)]
