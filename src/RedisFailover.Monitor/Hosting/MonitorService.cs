@@ -225,6 +225,7 @@ internal sealed class MonitorService : BackgroundService
             coordinator.RunAsync(ending.Token),
             transitions.RunAsync(ending.Token),
             TurnAsync(coordinator, ending.Token),
+            new LeaseProblems(keeper, registry, problems, _options.Id).WatchAsync(_clock, ending.Token),
             Wakefulness.WatchAsync(_clock, _logger, ending.Token),
             registry.PublishAsync(ending.Token),
             registry.WatchPresenceAsync(ending.Token),
