@@ -25,7 +25,6 @@ internal sealed class Agent
     private int _readTerm = -1;
     private (string Heart, int Version, TimeSpan Length, long SeenAt)? _seen;
     private readonly Dictionary<string, TimeSpan> _firstLength = new(StringComparer.Ordinal);
-    private long _heardAt;
 
     internal Agent(LeaseSimulation world, int number, Dice dice)
     {
@@ -110,22 +109,14 @@ internal sealed class Agent
             return;
         }
 
-        Down(() =>
-        {
-            if (_world.Has(LeaseFault.TimeRunsFromTheEvent))
-            {
-                _heardAt = _clock.GetTimestamp();
-            }
-
-            Look();
-        });
+        Down(Look);
     }
 
     private void NewSession()
     {
         _life++;
         _connection++;
-        Heart = _world.Has(LeaseFault.SameName) ? Name : $"{Name}-{_life}";
+        Heart = $"{Name}-{_life}";
         _beats = new SentBeats(_clock);
         (_term, Lease, _seen, _reads, _dirty) = (null, null, null, false, false);
         _world.Hearts[Heart] = (0, _length.At(Now, Longest * 2));
@@ -273,8 +264,7 @@ internal sealed class Agent
             length = TimeSpan.Zero;
         }
 
-        long at = _world.Has(LeaseFault.TimeRunsFromTheEvent) && _heardAt > 0 ? _heardAt : _clock.GetTimestamp();
-        _seen = (heart, read.Version, length, at);
+        _seen = (heart, read.Version, length, _clock.GetTimestamp());
         Await(_seen.Value);
     }
 
