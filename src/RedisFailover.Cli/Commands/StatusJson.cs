@@ -74,7 +74,7 @@ internal static class StatusJson
         ProblemJson.Write(writer, problems);
     }
 
-    internal static void Raw(Utf8JsonWriter writer, string name, ReadOnlyMemory<byte>? json)
+    private static void Raw(Utf8JsonWriter writer, string name, ReadOnlyMemory<byte>? json)
     {
         writer.WritePropertyName(name);
         if (json is not { } value)

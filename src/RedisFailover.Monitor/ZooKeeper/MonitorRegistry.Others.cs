@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using RedisFailover.Monitor.Hosting;
 using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Monitor.ZooKeeper;
@@ -17,8 +18,8 @@ internal sealed partial class MonitorRegistry
 
     private volatile ImmutableHashSet<string> _strays = ImmutableHashSet.Create<string>(StringComparer.Ordinal);
 
-    /// <summary>The children of <c>R/monitors</c> that count for nothing.</summary>
-    internal ImmutableHashSet<string> Strays => _strays;
+    /// <summary>Told of the children of <c>R/monitors</c> that count for nothing, whenever they are others.</summary>
+    internal Action<ImmutableHashSet<string>>? StraysFound { get; set; }
 
     /// <summary>Reports which other monitors are here.</summary>
     internal async Task WatchPresenceAsync(CancellationToken cancellationToken)
@@ -31,13 +32,7 @@ internal sealed partial class MonitorRegistry
         while (true)
         {
             Task counted = await Task.WhenAny(next, Task.Delay(CountInterval, clock.Provider, cancellationToken));
-            if (cancellationToken.IsCancellationRequested)
-            {
-                // Ended by the same token; an enumerator is not disposed while it moves.
-                await ((Task)next).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-                cancellationToken.ThrowIfCancellationRequested();
-            }
-
+            cancellationToken.ThrowIfCancellationRequested();
             if (counted == next)
             {
                 await next;
@@ -94,6 +89,7 @@ internal sealed partial class MonitorRegistry
         if (!strays.SetEquals(_strays))
         {
             _strays = strays.ToImmutable();
+            StraysFound?.Invoke(_strays);
         }
 
         return monitors;
@@ -145,8 +141,6 @@ internal sealed partial class MonitorRegistry
     {
         var watched = new Dictionary<string, View>(StringComparer.Ordinal);
         await using WatchedChildren monitors = zooKeeper.WatchChildren(paths.Monitors);
-        await using IAsyncEnumerator<ImmutableArray<string>?> changes = monitors.ChangesAsync(cancellationToken).GetAsyncEnumerator(CancellationToken.None);
-        Task<bool> next = changes.MoveNextAsync().AsTask();
         try
         {
             while (true)
@@ -168,13 +162,7 @@ internal sealed partial class MonitorRegistry
                     view.Listen();
                 }
 
-                if (await Task.WhenAny(next, Task.Delay(SilenceInterval, clock.Provider, cancellationToken)) == next)
-                {
-                    await next;
-                    next = changes.MoveNextAsync().AsTask();
-                }
-
-                cancellationToken.ThrowIfCancellationRequested();
+                await Task.Delay(SilenceInterval, clock.Provider, cancellationToken);
             }
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
@@ -183,8 +171,6 @@ internal sealed partial class MonitorRegistry
         }
         finally
         {
-            // Ended by the same token.
-            await ((Task)next).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             foreach (View value in watched.Values)
             {
                 await value.DisposeAsync();

@@ -33,8 +33,8 @@ internal sealed partial class MonitorRegistry(
         set => _isLeading = value;
     }
 
-    /// <summary>Whether another living monitor has this id: then this one neither votes nor leads.</summary>
-    internal bool IsIdTaken { get; private set; }
+    /// <summary>Told of the id that another living monitor has; null when it is ours.</summary>
+    internal Action<string?>? IdTaken { get; set; }
 
     /// <summary>Tells the others what we see now. Only the latest view matters; older ones that are not out yet are dropped.</summary>
     /// <param name="report">The view.</param>
@@ -152,13 +152,16 @@ internal sealed partial class MonitorRegistry(
             {
                 told = true;
                 Log.IdTaken(logger, id);
-                IsIdTaken = true;
+                IdTaken?.Invoke(id);
             }
 
             await Task.Delay(KnockInterval, clock.Provider, cancellationToken);
         }
 
-        IsIdTaken = false;
+        if (told)
+        {
+            IdTaken?.Invoke(null);
+        }
     }
 
     private async Task<bool> TakePlaceAsync(ZooKeeperSession session, MonitorReport report, Znode? present, CancellationToken cancellationToken)

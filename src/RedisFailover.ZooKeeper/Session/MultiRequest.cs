@@ -6,13 +6,11 @@ namespace RedisFailover.ZooKeeper;
 internal sealed class MultiRequest : Request<ImmutableArray<ZnodeOperationResult>>
 {
     private readonly ImmutableArray<ZnodeOperation> _operations;
-    private readonly Func<string, ImmutableArray<ZnodeAcl>>? _aclOf;
 
-    internal MultiRequest(ImmutableArray<ZnodeOperation> operations, Func<string, ImmutableArray<ZnodeAcl>>? aclOf = null)
+    internal MultiRequest(ImmutableArray<ZnodeOperation> operations)
         : base(OpCode.Multi)
     {
         _operations = operations;
-        _aclOf = aclOf;
         Path = operations[0].Path;
     }
 
@@ -26,7 +24,7 @@ internal sealed class MultiRequest : Request<ImmutableArray<ZnodeOperationResult
             {
                 case ZnodeOperationKind.Create:
                     writer.Buffer(operation.Data.Span);
-                    writer.Acl(operation.Acl.IsEmpty ? _aclOf?.Invoke(operation.Path) ?? ZnodeAcl.Open : operation.Acl);
+                    writer.Acl(operation.Acl);
                     writer.Int32((int)operation.Mode);
                     break;
                 case ZnodeOperationKind.SetData:
