@@ -19,6 +19,7 @@ internal static class CommandLine
         CheckCommand.Create(),
         SwitchoverCommand.Create(),
         SwitchoverCommand.CreateFailover(),
+        ConfigCommand.Create(),
         PauseCommand.Create(),
         PauseCommand.CreateResume(),
         HistoryCommand.Create(),

@@ -15,6 +15,18 @@ public sealed class RedisFailoverSettings
     /// <inheritdoc cref="FailoverOptions.Password"/>
     public string? Password { get; set; }
 
+    /// <inheritdoc cref="FailoverOptions.PasswordFile"/>
+    public string? PasswordFile { get; set; }
+
+    /// <inheritdoc cref="FailoverOptions.Tls"/>
+    public TlsSettings? Tls { get; set; }
+
+    /// <inheritdoc cref="FailoverOptions.ZooKeeperAuthFile"/>
+    public string? ZooKeeperAuthFile { get; set; }
+
+    /// <inheritdoc cref="FailoverOptions.ZooKeeperTls"/>
+    public TlsSettings? ZooKeeperTls { get; set; }
+
     /// <inheritdoc cref="FailoverOptions.WriteWait"/>
     public TimeSpan? WriteWait { get; set; }
 
@@ -42,7 +54,8 @@ public sealed class RedisFailoverSettings
     /// <inheritdoc cref="FailoverOptions.TopologyCacheFile"/>
     public string? TopologyCacheFile { get; set; }
 
-    /// <summary>Where this application runs: nodes that <see cref="Zones"/> puts there are preferred for reads. Default null: no preference.</summary>
+    /// <summary>Where this application runs: nodes that <see cref="Zones"/> puts there are preferred for reads, or, without Zones, those whose tag says so
+    /// (<see cref="FailoverOptions.Zone"/>). Default null: no preference.</summary>
     public string? Zone { get; set; }
 
     /// <summary>The zone of each node, by its zone's name: { "a": ["redis1:6379"], "b": ["redis2:6379", "redis3:6379"] }. Nodes that are not named are in no zone.</summary>
@@ -56,6 +69,11 @@ public sealed class RedisFailoverSettings
         {
             User = User,
             Password = Password,
+            PasswordFile = PasswordFile,
+            Tls = Tls,
+            ZooKeeperAuthFile = ZooKeeperAuthFile,
+            ZooKeeperTls = ZooKeeperTls,
+            Zone = Zones.Count == 0 ? Zone : null,
             WriteWait = WriteWait ?? defaults.WriteWait,
             ConnectTimeout = ConnectTimeout ?? defaults.ConnectTimeout,
             OperationTimeout = OperationTimeout ?? defaults.OperationTimeout,

@@ -30,9 +30,9 @@ internal sealed class SettingsValidation(string section) : IValidateOptions<Redi
             yield return $"{prefix}Zones has the node '{node}'; allowed: host:port.";
         }
 
-        if (settings.Zone is { } zone && !settings.Zones.ContainsKey(zone))
+        if (settings is { Zone: { } zone, Zones.Count: > 0 } && !settings.Zones.ContainsKey(zone))
         {
-            yield return $"{prefix}Zone is {zone}; allowed: one of Zones ({(settings.Zones.Count == 0 ? "none are given" : string.Join(", ", settings.Zones.Keys))}).";
+            yield return $"{prefix}Zone is {zone}; allowed: one of Zones ({string.Join(", ", settings.Zones.Keys)}).";
         }
 
         if (allNamed)

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
+using RedisFailover.Shared;
 using StackExchange.Redis;
 
 namespace RedisFailover.Client;
@@ -12,6 +13,27 @@ public sealed record FailoverOptions
 
     /// <summary>The Redis password. Default null: none. Never logged.</summary>
     public string? Password { get; init; }
+
+    /// <summary>
+    /// A file with the Redis password in place of <see cref="Password"/>, read again at each login. Of several lines one after the other is
+    /// tried, during a rotation the old and the new one. Default null.
+    /// </summary>
+    public string? PasswordFile { get; init; }
+
+    /// <summary>The password by <see cref="PasswordFile"/>; null without one.</summary>
+    internal LoginProvider? Login => PasswordFile is not { } file ? null : field?.File == file ? field : field = new LoginProvider(new SecretFile(file));
+
+    /// <summary>TLS to Redis. Default null: none, or what <see cref="ConfigureNode"/> says.</summary>
+    public TlsSettings? Tls { get; init; }
+
+    /// <summary>A file with "user:password" (digest) for ZooKeeper, one a line, read again at each connection. Default null: none.</summary>
+    public string? ZooKeeperAuthFile { get; init; }
+
+    /// <summary>TLS to ZooKeeper. Default null: none.</summary>
+    public TlsSettings? ZooKeeperTls { get; init; }
+
+    /// <summary>Where this application runs: replicas whose tag names the same zone are preferred for reads. Default null; <see cref="PreferNode"/> wins.</summary>
+    public string? Zone { get; init; }
 
     /// <summary>
     /// How long a call waits for a node that can take it (a write while there is no master), all its retries included, before it
@@ -119,7 +141,27 @@ public sealed record FailoverOptions
                 ? Wrong(nameof(TopologyCacheFile), $"\"{file.Replace("\0", "\\0", StringComparison.Ordinal)}\", {fault}", "the path of a regular file, which need not exist yet, or null")
                 : null,
         ];
+        problems =
+        [
+            .. problems,
+            Unreadable(nameof(PasswordFile), PasswordFile),
+            Unreadable(nameof(ZooKeeperAuthFile), ZooKeeperAuthFile),
+            Tls?.Fault() is { } tls ? Wrong(nameof(Tls), tls, "readable PEM files") : null,
+            ZooKeeperTls?.Fault() is { } zooKeeperTls ? Wrong(nameof(ZooKeeperTls), zooKeeperTls, "readable PEM files") : null,
+        ];
         return problems.OfType<string>().Select(problem => prefix + problem);
+    }
+
+    private static string? Unreadable(string name, string? file)
+    {
+        try
+        {
+            return file is null || !new SecretFile(file).Read().IsEmpty ? null : Wrong(name, file, "a file that is not empty");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return Wrong(name, file!, $"a readable file ({e.Message})");
+        }
     }
 
     private static string? Within(string name, TimeSpan value, TimeSpan least, TimeSpan most)

@@ -42,7 +42,7 @@ public sealed record ZnodeOperation
     /// <summary>The mode of a create.</summary>
     public CreateMode Mode { get; private init; }
 
-    /// <summary>The access control list of a create.</summary>
+    /// <summary>The access control list of a create; empty: the session's own (<see cref="ZooKeeperOptions.AclOf"/>).</summary>
     public ImmutableArray<ZnodeAcl> Acl { get; private init; } = [];
 
     /// <summary>Goes through only if the znode exists with this version of its data. It compares nothing else: a re-created znode of the same version passes.</summary>
@@ -71,7 +71,7 @@ public sealed record ZnodeOperation
         {
             Data = data,
             Mode = mode,
-            Acl = acl.IsDefaultOrEmpty ? ZnodeAcl.Open : acl,
+            Acl = acl.IsDefault ? [] : acl,
         };
     }
 

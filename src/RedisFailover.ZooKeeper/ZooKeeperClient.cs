@@ -52,6 +52,13 @@ public sealed class ZooKeeperClient : IAsyncDisposable
         _loop = Task.Run(RunAsync);
     }
 
+    /// <summary>
+    /// Ends the present connection, not the session: the next one is made at once and shows the credentials and certificates that
+    /// hold then. What is on its way fails with ConnectionLoss.
+    /// </summary>
+    /// <param name="why">For the log.</param>
+    public void Reconnect(string why) => Session?.MoveOn(why);
+
     /// <summary>The current session, which may be without a connection for the moment; null while there is none.</summary>
     public ZooKeeperSession? Session
     {

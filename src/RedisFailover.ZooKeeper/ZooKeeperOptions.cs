@@ -22,6 +22,21 @@ public sealed record ZooKeeperOptions
     /// <summary>Credentials sent on every connection, before anything else. Default none.</summary>
     public ImmutableArray<ZooKeeperAuth> Auth { get; init; } = [];
 
+    /// <summary>
+    /// Credentials that are asked for anew at every connection, in place of <see cref="Auth"/>: they may change while a session lives
+    /// (<see cref="ZooKeeperClient.Reconnect"/>). Default null.
+    /// </summary>
+    public Func<ImmutableArray<ZooKeeperAuth>>? AuthSource { get; init; }
+
+    /// <summary>TLS that is asked for anew at every connection, in place of <see cref="Tls"/>: certificates may change. Default null.</summary>
+    public Func<ZooKeeperTls>? TlsSource { get; init; }
+
+    /// <summary>
+    /// The access control list of each znode that is created without one of its own, by its path; an empty one for
+    /// <see cref="ZnodeAcl.Open"/>. Default null: all are open.
+    /// </summary>
+    public Func<string, ImmutableArray<ZnodeAcl>>? AclOf { get; init; }
+
     /// <summary>TLS to the servers; null (default) for plain TCP.</summary>
     public ZooKeeperTls? Tls { get; init; }
 
@@ -99,6 +114,9 @@ public sealed record ZooKeeperTls
 
     /// <summary>The certificate that this client shows, with its private key; null (default) for none.</summary>
     public X509Certificate2? ClientCertificate { get; init; }
+
+    /// <summary>Whether the servers' certificates may carry any name, as long as one of the authorities vouches for them. Default false.</summary>
+    public bool AcceptsAnyName { get; init; }
 
     /// <summary>The name that the servers' certificates must carry; null (default) for the host name of the connection string.</summary>
     public string? ServerName { get; init; }

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Text;
 using System.Text.Json;
+using RedisFailover.Shared;
 using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Cli.Cluster;
@@ -27,7 +28,7 @@ internal sealed class ClusterReader : IAsyncDisposable
     {
         ClusterReader reader = new(connection, timeout);
         reader._session = await reader.BoundedAsync(
-            token => NotSilentAsync(ZooKeeperSession.ConnectAsync(new ZooKeeperOptions { Connection = connection }, token), connection, errors, token), ct);
+            token => NotSilentAsync(ZooKeeperSession.ConnectAsync(ZooKeeperAccess.Options(connection), token), connection, errors, token), ct);
         return reader;
     }
 
@@ -146,16 +147,24 @@ internal sealed class ClusterReader : IAsyncDisposable
     /// <summary>Makes a request; its name.</summary>
     internal async Task<string> RequestAsync(OperatorRequest request, CancellationToken ct)
     {
-        await BoundedAsync(
-            async token =>
-            {
-                await Session.EnsurePathAsync(Paths.Requests, token);
-                return true;
-            },
-            ct);
-        string path = await BoundedAsync(
-            token => Session.CreateAsync(Paths.RequestPrefix, request.Write(), CreateMode.PersistentSequential, cancellationToken: token), ct);
-        return path[(path.LastIndexOf('/') + 1)..];
+        try
+        {
+            string path = await BoundedAsync(
+                async token =>
+                {
+                    await Session.EnsurePathAsync(Paths.Requests, token);
+                    ImmutableArray<ZnodeAcl> rights = ZooKeeperAccess.AuthFile is null ? default : await RequestRights.ForRequestAsync(Session, Paths.Requests, token);
+                    return await Session.CreateAsync(Paths.RequestPrefix, request.Write(), CreateMode.PersistentSequential, rights, token);
+                },
+                ct);
+            return path[(path.LastIndexOf('/') + 1)..];
+        }
+        catch (ZooKeeperException e) when (e.Code is ZooKeeperErrorCode.NoAuth or ZooKeeperErrorCode.InvalidAcl)
+        {
+            throw new CliException(
+                $"no right to make requests at {_connection.Chroot}{Paths.Requests}: give an operator's user:password in the file that "
+                + $"{ZooKeeperAccess.Variables[0].Variable} names (monitors: --zk-operators).", CommandLine.Refused, e);
+        }
     }
 
     /// <summary>A request as it stands now; null when it is gone.</summary>

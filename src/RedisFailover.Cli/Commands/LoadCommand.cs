@@ -43,7 +43,13 @@ internal static class LoadCommand
     private static async Task<int> RunAsync(
         ZooKeeperConnectionString zooKeeper, TimeSpan timeout, LoadOptions options, LoadLog log, TextWriter errors, CancellationToken ct)
     {
-        FailoverOptions client = new() { ConnectTimeout = timeout, Password = Environment.GetEnvironmentVariable(PasswordVariable) };
+        FailoverOptions client = new() { ConnectTimeout = timeout, Password = Environment.GetEnvironmentVariable(PasswordVariable),
+            User = Environment.GetEnvironmentVariable("REDIS_FAILOVER_USERNAME") is { Length: > 0 } user ? user : null,
+            PasswordFile = Environment.GetEnvironmentVariable(PasswordVariable + "_FILE") is { Length: > 0 } file ? file : null,
+            ZooKeeperAuthFile = ZooKeeperAccess.AuthFile,
+            ZooKeeperTls = ZooKeeperAccess.TlsSettings,
+            Tls = ZooKeeperAccess.RedisTls,
+        };
         try
         {
             await using FailoverConnection connection = await ClusterReader.NotSilentAsync(

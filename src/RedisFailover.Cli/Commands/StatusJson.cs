@@ -74,7 +74,7 @@ internal static class StatusJson
         ProblemJson.Write(writer, problems);
     }
 
-    private static void Raw(Utf8JsonWriter writer, string name, ReadOnlyMemory<byte>? json)
+    internal static void Raw(Utf8JsonWriter writer, string name, ReadOnlyMemory<byte>? json)
     {
         writer.WritePropertyName(name);
         if (json is not { } value)

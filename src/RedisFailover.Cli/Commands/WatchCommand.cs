@@ -29,7 +29,7 @@ internal static class WatchCommand
     private static async Task<int> WatchAsync(
         ZooKeeperConnectionString connection, TimeSpan timeout, bool json, TextWriter output, TextWriter errors, CancellationToken ct)
     {
-        await using ZooKeeperClient client = new(new ZooKeeperOptions { Connection = connection });
+        await using ZooKeeperClient client = new(ZooKeeperAccess.Options(connection));
         TextWriter log = TextWriter.Synchronized(errors);
         try
         {

@@ -33,6 +33,18 @@ internal static class NodeConfiguration
     public static ConfigurationOptions Of(FailoverOptions options)
     {
         var configuration = new ConfigurationOptions { ClientName = "redis-failover", Password = options.Password };
+        if (options.Login is { } login)
+        {
+            configuration.Defaults = login;
+            configuration.Password = null;
+        }
+
+        if (options.Tls is { } tls)
+        {
+            configuration.Ssl = true;
+            configuration.SslClientAuthenticationOptions = tls.Files.For;
+        }
+
         options.ConfigureNode?.Invoke(configuration);
         configuration.EndPoints.Clear();
         configuration.User = options.User ?? configuration.User;
@@ -63,6 +75,11 @@ internal static class NodeConfiguration
         configuration.ReconnectRetryPolicy = new LinearRetry(1);
         configuration.TieBreaker = "";
         configuration.ConfigurationChannel = "";
+        if (options.Tls is { } tls)
+        {
+            configuration.SslClientAuthenticationOptions = _ => tls.Files.For(tunnel.Host);
+        }
+
         if (configuration.Ssl && configuration.SslHost is null && configuration.SslClientAuthenticationOptions is null)
         {
             // The certificate is the node's, not that of the made-up end point.

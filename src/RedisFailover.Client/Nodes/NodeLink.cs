@@ -222,6 +222,12 @@ internal sealed class NodeLink : IAsyncDisposable
                 : $"no answer within {Deadline.TotalMilliseconds:0} ms{(configuration.Ssl ? ": it hangs, or speaks no TLS" : "")}";
             // Told on another thread, and later than the failure.
             await Task.WhenAny(attempt.Task, Task.Delay(s_telling, _options.TimeProvider, closing)).ConfigureAwait(false);
+            if (failure.InnerException is RedisServerException)
+            {
+                // Of several passwords it may be the other one: the next attempt tells.
+                _options.Login?.Refused();
+            }
+
             return (null, Meaning(failure, overdue, attempt.Task.IsCompleted ? await attempt.Task.ConfigureAwait(false) : null));
         }
     }

@@ -252,7 +252,12 @@ internal sealed class NodeSet : IAsyncDisposable
         }
 
         // A topology that names one twice names one node.
-        LiveNode[] replicas = [.. _topology.Replicas.Distinct().Select(Linked).OfType<LiveNode>()];
+        LiveNode[] replicas = [.. _topology.Replicas.Distinct().Where(n => !_topology.NeverRead.Contains(n)).Select(Linked).OfType<LiveNode>()];
+        if (Options is { Zone: { } zone, PreferNode: null })
+        {
+            Array.ForEach(replicas, node => node.IsPreferred = _topology.Zones.GetValueOrDefault(node.Address) == zone);
+        }
+
         var next = new Snapshot(_topology, master, replicas, Options.ReadFrom, _lag?.Fresh(replicas), _fenced);
         Snapshot previous = _current;
         if (ReferenceEquals(next.Topology, previous.Topology) && next.SameNodes(previous))

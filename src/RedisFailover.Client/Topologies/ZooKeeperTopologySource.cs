@@ -1,5 +1,8 @@
+using System.Collections.Immutable;
 using System.Runtime.CompilerServices;
+using System.Security.Cryptography.X509Certificates;
 using Microsoft.Extensions.Logging;
+using RedisFailover.Shared;
 using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Client;
@@ -15,6 +18,8 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
     private readonly ILogger _logger;
     private readonly TimeProvider _time;
     private string? _unreadable;
+    private readonly string? _authFile;
+    private SecretFile? _auth;
     private readonly CancellationTokenSource _closing = new();
     private readonly HashSet<Task> _asking = [];
     private TimeSpan _granted;
@@ -24,6 +29,7 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
     public ZooKeeperTopologySource(ZooKeeperConnectionString connection, FailoverOptions options)
     {
         _connection = connection;
+        _authFile = options.ZooKeeperAuthFile;
         _granted = options.SessionTimeout;
         _time = options.TimeProvider;
         _logger = options.LoggerFactory.CreateLogger(Log.Category);
@@ -33,8 +39,20 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
             SessionTimeout = options.SessionTimeout,
             TimeProvider = options.TimeProvider,
             LoggerFactory = options.LoggerFactory,
+            AuthSource = options.ZooKeeperAuthFile is { } file ? () => Credentials(_auth ??= new SecretFile(file)) : null,
+            TlsSource = options.ZooKeeperTls is { } tls ? () => Tls(tls.Files) : null,
         });
         _nodes = _zooKeeper.Watch(s_paths.Nodes);
+    }
+
+    private static ImmutableArray<ZooKeeperAuth> Credentials(SecretFile file)
+        => [.. file.Lines.Select(line => (Line: line, Colon: line.IndexOf(':', StringComparison.Ordinal))).Where(l => l.Colon > 0)
+            .Select(l => ZooKeeperAuth.Digest(l.Line[..l.Colon], l.Line[(l.Colon + 1)..]))];
+
+    private static ZooKeeperTls Tls(TlsFiles files)
+    {
+        (X509Certificate2Collection authorities, X509Certificate2? certificate) = files.Current();
+        return new ZooKeeperTls { Authorities = [.. authorities], ClientCertificate = certificate, ServerName = files.Name, AcceptsAnyName = files.AcceptsAnyName };
     }
 
     public string Problem => this switch
@@ -104,7 +122,8 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
         ZooKeeperSession session = await _zooKeeper.GetSessionAsync(cancellationToken).ConfigureAwait(false);
         var request = new OperatorRequest("") { Target = target, By = $"client library on {Environment.MachineName}, pid {Environment.ProcessId}", At = _time.GetUtcNow() };
         await session.EnsurePathAsync(s_paths.Requests, cancellationToken).ConfigureAwait(false);
-        string path = await session.CreateAsync(s_paths.RequestPrefix, request.Write(), CreateMode.PersistentSequential, cancellationToken: cancellationToken).ConfigureAwait(false);
+        ImmutableArray<ZnodeAcl> rights = _authFile is null ? default : await RequestRights.ForRequestAsync(session, s_paths.Requests, cancellationToken).ConfigureAwait(false);
+        string path = await session.CreateAsync(s_paths.RequestPrefix, request.Write(), CreateMode.PersistentSequential, rights, cancellationToken).ConfigureAwait(false);
         RequestAnswer answer;
         try
         {

@@ -20,7 +20,8 @@ internal static class ForeignSigns
             ? $"it replicates from {master}, which is not configured" : null),
         new("OtherController", (_, n) => n.Info!.Controllers is [var controller, ..] ? $"{Described(controller)} manages it" : null),
         new("RanAlready", (_, n) => n.View.RanBesideFormer ? "it ran already when the node known at this address still answered" : null),
-        new("KeepsData", (_, n) => n is { View.BeforeRestart.Persists: false, Info.Persists: true } ? "it keeps its data on disk, and the node known at this address did not" : null),
+        new("KeepsData", (_, n) => n is { View.BeforeRestart.Persists: false } and ({ Info.Persists: true } or { Info.LoadedKeys: > 0 })
+            ? "it keeps its data on disk, and the node known at this address did not" : null),
     ];
 
     /// <summary>The first sign that a node without a common history is not ours; null where there is none.</summary>

@@ -109,6 +109,9 @@ public sealed record NodeInfo
     /// <summary>For how long it has been running (uptime_in_seconds).</summary>
     public TimeSpan Uptime { get; init; }
 
+    /// <summary>The keys that it read from its RDB when it started (rdb_last_load_keys_loaded, Redis 7); 0 for none, or where it does not say.</summary>
+    public long LoadedKeys { get; init; }
+
     /// <summary>redis_mode: "standalone", "cluster" or "sentinel".</summary>
     public string Mode { get; init; } = "standalone";
 
@@ -294,6 +297,7 @@ public sealed record NodeInfo
                 ? TimeSpan.FromSeconds(down)
                 : null,
             FullCopies = Whole("sync_full", 0),
+            LoadedKeys = Whole("rdb_last_load_keys_loaded", 0),
             Uptime = TimeSpan.FromSeconds(Whole("uptime_in_seconds", 0)),
             GoodReplicas = Whole("min_slaves_good_slaves", -1) is >= 0 and var good ? (int)good : null,
         };
@@ -310,7 +314,7 @@ public sealed record NodeInfo
     }
 
     private static bool IsWanted(ReadOnlySpan<char> name) => name is "role" or "run_id" or "redis_version" or "loading"
-        or "rdb_last_bgsave_status" or "aof_enabled" or "aof_last_write_status" or "redis_mode" or "valkey_version" or "uptime_in_seconds"
+        or "rdb_last_bgsave_status" or "aof_enabled" or "aof_last_write_status" or "redis_mode" or "valkey_version" or "uptime_in_seconds" or "rdb_last_load_keys_loaded"
         or "rdb_last_save_time" or "shutdown_in_milliseconds" or "sync_full" or "min_slaves_good_slaves"
         or "connected_slaves" or "second_repl_offset" || name.StartsWith("master_") || name.StartsWith("slave_");
 

@@ -17,6 +17,9 @@ internal sealed class Coordinator(
     /// </summary>
     private static readonly TimeSpan LeaderReports = TimeSpan.FromMilliseconds(50);
 
+    /// <summary>What has not changed is told again so often: who is alive is known by the heartbeats.</summary>
+    private static readonly TimeSpan ReportsAnew = TimeSpan.FromSeconds(60);
+
     /// <summary>For how long something has to need an operator before the others are told.</summary>
     private static readonly TimeSpan LastingAttention = TimeSpan.FromSeconds(1);
 
@@ -179,7 +182,7 @@ internal sealed class Coordinator(
             Attention = now - _attention.Since >= LastingAttention ? _attention.Words : null,
             Problems = Problems?.Own ?? [],
         };
-        if (_reportedAt == TimeSpan.MinValue || !report.SaysTheSameAs(_report) || now - _reportedAt > TimeSpan.FromSeconds(10))
+        if (_reportedAt == TimeSpan.MinValue || !report.SaysTheSameAs(_report) || now - _reportedAt > ReportsAnew)
         {
             bool urgent = report.Unavailable.Except(_report.Unavailable).Any(n => view.VotesDecide(n, _policy));
             _report = report;

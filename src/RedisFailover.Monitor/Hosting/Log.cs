@@ -144,6 +144,12 @@ internal static partial class Log
     [LoggerMessage(54, LogLevel.Error, "the cluster's configuration (R/config) is not usable, what was known before holds: {Fault}")]
     internal static partial void ConfigNotUsable(ILogger logger, string fault);
 
+    [LoggerMessage(13, LogLevel.Information, "the credentials for ZooKeeper in {File} have changed and are taken over")]
+    internal static partial void CredentialsChanged(ILogger logger, string file);
+
+    [LoggerMessage(14, LogLevel.Error, "the rights of the znodes could not be set, which is tried again: {Failure}")]
+    internal static partial void RightsNotSet(ILogger logger, string failure);
+
     [LoggerMessage(50, LogLevel.Information, "decided: {Reason}")]
     internal static partial void Decided(ILogger logger, string reason);
 

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Reflection;
+using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
 using System.Threading.Channels;
 using Microsoft.Extensions.Hosting;
@@ -7,6 +8,7 @@ using Microsoft.Extensions.Logging;
 using RedisFailover.Monitor.Options;
 using RedisFailover.Monitor.Redis;
 using RedisFailover.Monitor.ZooKeeper;
+using RedisFailover.Shared;
 using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Monitor.Hosting;
@@ -119,8 +121,13 @@ internal sealed class MonitorService : BackgroundService
             Log.FaultPointIsSet(_logger, FaultPoint.Variable, _faultPoint);
         }
 
+        SecuritySettings security = _options.Security;
+        var rights = new ZnodeRights(security, _paths, _clock.Provider, _logger);
         await using var zooKeeper = new ZooKeeperClient(new ZooKeeperOptions
         {
+            AuthSource = security.ZooKeeperAuth is null ? null : () => rights.Credentials,
+            AclOf = security.ZooKeeperAuth is null ? null : rights.Of,
+            TlsSource = security.ZooKeeperTls is { } tls ? () => Tls(tls) : null,
             Connection = _options.ZooKeeper,
             SessionTimeout = _options.SessionTimeout,
             TimeProvider = _clock.Provider,
@@ -140,7 +147,7 @@ internal sealed class MonitorService : BackgroundService
         });
         var registry = new MonitorRegistry(zooKeeper, keeper, _paths, _options.Id, _observations.Writer, _clock, _logger);
         var abstention = new Abstention(policy, _clock, _logger);
-        var config = new ConfigStore(zooKeeper, _paths, _options.Id, _clock, _ => null);
+        var config = new ConfigStore(zooKeeper, _paths, _options.Id, _clock, _options.FaultOf);
         using var inbox = new RequestInbox(zooKeeper, _paths, _observations.Writer, _clock);
         var executor = new ActionExecutor(
             _probers, store, inbox, abstention, _observations.Writer, _clock, _logger, _faultPoint, config);
@@ -160,7 +167,7 @@ internal sealed class MonitorService : BackgroundService
             },
         };
         var names = new NodeNames(policy.Nodes, _clock.Provider);
-        var credentials = new RedisCredentials(_options.Username, _options.Password, _options.PasswordFile);
+        var credentials = new RedisCredentials(_options.Username, _options.Password, _options.PasswordFile) { Tls = security.RedisTls };
         var fault = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var clients = new ClientNames(_options.ZnodePath, _options.Id, _candidate);
         void Watch(NodeAddress node)
@@ -176,11 +183,17 @@ internal sealed class MonitorService : BackgroundService
         }
 
         coordinator.NodeNeeded = Watch;
-        coordinator.PolicyUnder = policy.With;
+        coordinator.PolicyUnder = PolicyUnder;
         coordinator.PolicyChanged = (changed, watched) =>
         {
-            problems.Policy = changed;
+            bool asksOtherwise = WhatProbersGoBy(changed) != WhatProbersGoBy(problems.Policy);
+            problems.Policy = policy = changed;
             names.Nodes = changed.Nodes;
+            foreach (NodeAddress node in asksOtherwise ? _probers.Keys : [])
+            {
+                Leave(node);
+            }
+
             foreach (NodeAddress node in watched.Where(n => !_probers.ContainsKey(n)))
             {
                 Watch(node);
@@ -188,7 +201,7 @@ internal sealed class MonitorService : BackgroundService
 
             foreach (NodeAddress node in _probers.Keys.Except(watched))
             {
-                _ = _probers.TryRemove(node, out NodeProber? left) ? left.DisposeAsync().AsTask() : Task.CompletedTask;
+                Leave(node);
             }
         };
         _coordinator = coordinator;
@@ -212,10 +225,12 @@ internal sealed class MonitorService : BackgroundService
             coordinator.RunAsync(ending.Token),
             transitions.RunAsync(ending.Token),
             TurnAsync(coordinator, ending.Token),
+            new LeaseProblems(keeper, registry, problems, _options.Id).WatchAsync(_clock, ending.Token),
             Wakefulness.WatchAsync(_clock, _logger, ending.Token),
             registry.PublishAsync(ending.Token),
             registry.WatchPresenceAsync(ending.Token),
             inbox.RunAsync(ending.Token),
+            .. security.ZooKeeperAuth is null ? Array.Empty<Task>() : [rights.KeepAsync(zooKeeper, ending.Token)],
             LeadAsync(coordinator, registry, problemStore, keeper, abstention, ending.Token),
         ];
         try
@@ -233,6 +248,37 @@ internal sealed class MonitorService : BackgroundService
             await Task.WhenAll(parts).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             await Task.WhenAll(_probers.Values.Select(p => p.DisposeAsync().AsTask()));
         }
+    }
+
+    /// <summary>A file of this monitor may contradict what holds for all: then its own settings hold, with the cluster's nodes, and it is said.</summary>
+    private FailoverPolicy PolicyUnder(ClusterConfig config)
+    {
+        try
+        {
+            return _options.Under(config).Policy.With(config);
+        }
+        catch (OptionException e)
+        {
+            Log.ConfigNotUsable(_logger, e.Message);
+            return _options.Policy.With(config);
+        }
+    }
+
+    private static (TimeSpan Timeout, int Failures, NodeStrategy Strategy, WriteSafetyMode Safety) WhatProbersGoBy(FailoverPolicy policy)
+        => (policy.ProbeTimeout, policy.MaxFailures, policy.NodeStrategy, policy.WriteSafety);
+
+    private void Leave(NodeAddress node) => _ = _probers.TryRemove(node, out NodeProber? left) ? left.DisposeAsync().AsTask() : Task.CompletedTask;
+
+    private static ZooKeeperTls Tls(TlsFiles files)
+    {
+        (X509Certificate2Collection authorities, X509Certificate2? certificate) = files.Current();
+        return new ZooKeeperTls
+        {
+            Authorities = [.. authorities],
+            ClientCertificate = certificate,
+            ServerName = files.Name,
+            AcceptsAnyName = files.AcceptsAnyName,
+        };
     }
 
     /// <summary>Once an outage, however often the client tries.</summary>

@@ -121,6 +121,48 @@ internal sealed record MonitorOptions
     /// <summary>The monitor's name in znodes and logs. Default: host name and process id.</summary>
     internal string Id { get; init; } = "";
 
+    /// <summary>What they were read from.</summary>
+    internal IReadOnlyDictionary<string, GivenOption> Given { get; init; } = System.Collections.Immutable.ImmutableDictionary<string, GivenOption>.Empty;
+
+    /// <summary>Secrets, certificates and rights.</summary>
+    internal SecuritySettings Security { get; init; } = new();
+
+    /// <summary>These options with what holds for all monitors of the cluster in place of what this monitor's own sources say.</summary>
+    /// <exception cref="OptionException">A setting is unknown, wrong, or does not go with another.</exception>
+    internal MonitorOptions Under(ClusterConfig config)
+    {
+        var given = new Dictionary<string, GivenOption>(Given, StringComparer.Ordinal);
+        foreach ((string name, string value) in config.Settings)
+        {
+            given[name] = Settings.Find(name) is { IsLive: true } setting && setting.Name == name
+                ? new GivenOption(name, value, "the cluster's configuration")
+                : throw new OptionException(
+                    $"{name} is no setting that can be changed for all monitors; allowed: {string.Join(", ", Settings.All.Where(s => s.IsLive).Select(s => s.Name))}");
+        }
+
+        if (!config.Nodes.IsEmpty)
+        {
+            given["nodes"] = new GivenOption("nodes", string.Join(',', config.Nodes.Select(n => n.Node)), "the cluster's configuration");
+            given.Remove("never-promote");
+        }
+
+        return new OptionBinder(given).Bind();
+    }
+
+    /// <summary>Why a configuration of the cluster cannot hold here, in one line; null where it can.</summary>
+    internal string? FaultOf(ClusterConfig config)
+    {
+        try
+        {
+            Under(config);
+            return null;
+        }
+        catch (OptionException e)
+        {
+            return e.Message;
+        }
+    }
+
     /// <summary>What the decider goes by.</summary>
     internal FailoverPolicy Policy => new()
     {

@@ -19,6 +19,7 @@ internal sealed class OptionBinder(IReadOnlyDictionary<string, GivenOption> give
             }
         }
 
+        options = options with { Given = given, Security = SecuritySettings.Bind(given) };
         // Half of a short session is less than the lease's default.
         if (!given.ContainsKey("lease") && options.Lease > options.SessionTimeout / 2)
         {

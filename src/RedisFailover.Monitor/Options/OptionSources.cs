@@ -13,7 +13,7 @@ internal static class OptionSources
     private const string Prefix = "REDIS_FAILOVER_";
 
     /// <summary>Variables of that prefix that are no settings: where redis-failover finds ZooKeeper, and the fault point.</summary>
-    private static readonly string[] Others = [Prefix + "ZK", ConfigVariable, Hosting.FaultPoint.Variable];
+    private static readonly string[] Others = [Prefix + "ZK", Prefix + "USER", ConfigVariable, Hosting.FaultPoint.Variable];
 
     private const string Config = "config";
 
@@ -28,7 +28,12 @@ internal static class OptionSources
         List<Option<string>> options = [];
         foreach (Setting setting in Settings.All)
         {
-            options.Add(new Option<string>("--" + setting.Name) { Description = Help(setting), HelpName = setting.ValueName });
+            options.Add(new Option<string>("--" + setting.Name)
+            {
+                Description = Help(setting),
+                HelpName = setting.ValueName,
+                Arity = setting.ValueName == "on|off" ? ArgumentArity.ZeroOrOne : ArgumentArity.ExactlyOne,
+            });
         }
 
         options.Add(new Option<string>("--" + Config)
@@ -55,7 +60,7 @@ internal static class OptionSources
         var given = new Dictionary<string, GivenOption>(StringComparer.Ordinal);
         foreach (Option<string> option in options)
         {
-            if (parsed.GetValue(option) is { } value)
+            if ((parsed.GetValue(option) ?? (parsed.GetResult(option) is null ? null : "on")) is { } value)
             {
                 Set(given, option.Name[2..], value, "the command line");
             }

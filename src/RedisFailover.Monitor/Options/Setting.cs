@@ -29,6 +29,9 @@ internal sealed record Setting
 {
     private const string Prefix = "REDIS_FAILOVER_";
 
+    /// <summary>Whether it can be changed for all monitors while they run (<c>R/config</c>). Nodes and sessions have ways of their own.</summary>
+    internal bool IsLive => Scope == Scope.Cluster && Name is not ("nodes" or "never-promote" or "session-timeout" or "lease" or "znode-path");
+
     /// <summary>In lower case with hyphens, as on the command line: <c>max-failures</c>.</summary>
     internal required string Name { get; init; }
 

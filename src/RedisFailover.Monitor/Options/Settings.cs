@@ -35,7 +35,8 @@ internal static class Settings
             Password = SettingTexts.FirstLine(given), PasswordFile = given.Value,
         }) with
         {
-            Description = "A file that holds the password of all nodes. Read anew for each connection: it may change meanwhile.",
+            Description = "A file that holds the password of all nodes. Read anew for each connection: it may change meanwhile. "
+                + "Of several lines the first that a node accepts counts: during a rotation the new one and the old one.",
         },
         Text("password", "password", "any text", (o, given) => o with { Password = SettingTexts.OrNull(given) }) with
         {
@@ -46,6 +47,7 @@ internal static class Settings
             DefaultText = "Redis' default user",
             Description = "The ACL user that the password belongs to.",
         },
+        .. SecurityRows.All,
         Whole("max-failures", Policy.MaxFailures, (1, 100), (o, n) => o with { MaxFailures = (int)n }) with
         {
             Description = "Failed probes in a row that make a node unavailable for a monitor.",

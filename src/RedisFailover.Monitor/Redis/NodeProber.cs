@@ -1,3 +1,4 @@
+using System.Security.Authentication;
 using System.Threading.Channels;
 using RedisFailover.Monitor.Hosting;
 using RedisFailover.Shared;
@@ -266,8 +267,18 @@ internal sealed class NodeProber : IAsyncDisposable
     /// <summary>One connection from its making to its end, and how it ended.</summary>
     private async Task<(Evidence Evidence, string Detail)> SessionAsync(CancellationToken cancellationToken)
     {
-        (RedisConnection? connection, Dialed dialed) =
-            await RedisConnection.ConnectAsync(_node, _dialer, _clock.Provider, _policy.ProbeTimeout, cancellationToken);
+        RedisConnection? connection;
+        Dialed dialed;
+        try
+        {
+            (connection, dialed) =
+                await RedisConnection.ConnectAsync(_node, _dialer, _clock.Provider, _policy.ProbeTimeout, cancellationToken, _credentials.Tls);
+        }
+        catch (AuthenticationException e)
+        {
+            return (Evidence.Denied, $"no TLS with it: {Words.Quoted(e.Message)}");
+        }
+
         if (connection is null)
         {
             Evidence evidence = Classify(dialed.Fault);
@@ -281,7 +292,7 @@ internal sealed class NodeProber : IAsyncDisposable
 
         await using (connection)
         {
-            if (_credentials.Command is { } login && await LogInAsync(connection, login, cancellationToken) is { } refused)
+            if (await LogInAsync(connection, cancellationToken) is { } refused)
             {
                 return refused;
             }
@@ -298,6 +309,22 @@ internal sealed class NodeProber : IAsyncDisposable
                 Volatile.Write(ref _connection, null);
             }
         }
+    }
+
+    /// <summary>During a rotation there are two passwords, of which a node accepts one or the other.</summary>
+    private async Task<(Evidence Evidence, string Detail)?> LogInAsync(RedisConnection connection, CancellationToken cancellationToken)
+    {
+        (Evidence Evidence, string Detail)? outcome = null;
+        foreach (string[] login in _credentials.Commands)
+        {
+            outcome = await LogInAsync(connection, login, cancellationToken);
+            if (outcome is not { Evidence: Evidence.Denied })
+            {
+                return outcome;
+            }
+        }
+
+        return outcome;
     }
 
     /// <summary>Null when the node accepts our credentials or does not answer at all, which the heartbeat will tell.</summary>
@@ -336,8 +363,15 @@ internal sealed class NodeProber : IAsyncDisposable
         IOException { InnerException: RedisRefusedException refused } => (Evidence.Denied, refused.Message),
         RedisProtocolException => (Evidence.Nonsense, reason.Message),
         IOException { InnerException: RedisProtocolException protocol } => (Evidence.Nonsense, protocol.Message),
+        // With TLS 1.3 a node that does not accept our certificate says so only after the handshake.
+        _ when Refused(reason) is { } refusal => (Evidence.Denied, $"it does not accept our certificate: {Words.Quoted(refusal)}"),
         _ => (Evidence.Closed, "connection closed by the node"),
     };
+
+    private static string? Refused(Exception? reason)
+        => reason is null ? null
+            : reason.Message.Contains("alert", StringComparison.OrdinalIgnoreCase) && reason.Message.Contains("SSL", StringComparison.OrdinalIgnoreCase) ? reason.Message
+            : Refused(reason.InnerException);
 
     private static Evidence Classify(DialFault fault) => fault switch
     {

@@ -1,6 +1,9 @@
 using System.Buffers;
 using System.Globalization;
+using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Authentication;
+using System.Security.Cryptography;
 using System.Text;
 using RedisFailover.Shared;
 
@@ -13,6 +16,7 @@ namespace RedisFailover.Monitor.Redis;
 internal sealed class RedisConnection : IAsyncDisposable
 {
     private readonly Socket _socket;
+    private readonly SslStream? _tls;
     private readonly TimeProvider _time;
     private readonly Lock _gate = new();
     private readonly Queue<TaskCompletionSource<RespValue>> _pending = new();
@@ -21,9 +25,10 @@ internal sealed class RedisConnection : IAsyncDisposable
     private Task _reading = Task.CompletedTask;
     private long _lastReply;
 
-    private RedisConnection(Socket socket, TimeProvider time)
+    private RedisConnection(Socket socket, SslStream? tls, TimeProvider time)
     {
         _socket = socket;
+        _tls = tls;
         _time = time;
         _lastReply = time.GetTimestamp();
     }
@@ -37,8 +42,9 @@ internal sealed class RedisConnection : IAsyncDisposable
     /// <summary>Connects within a time. That it cannot be reached is an answer and no exception.</summary>
     /// <returns>The connection, or why there is none.</returns>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    /// <exception cref="AuthenticationException">TLS: it speaks none, or its certificate or ours is not accepted.</exception>
     internal static async Task<(RedisConnection? Connection, Dialed Answer)> ConnectAsync(
-        NodeAddress node, TcpDialer dialer, TimeProvider time, TimeSpan within, CancellationToken cancellationToken)
+        NodeAddress node, TcpDialer dialer, TimeProvider time, TimeSpan within, CancellationToken cancellationToken, TlsFiles? tls = null)
     {
         Dialed dialed = await dialer.ConnectAsync(node.Host, node.Port, within, cancellationToken);
         if (dialed.Socket is not { } socket)
@@ -46,20 +52,73 @@ internal sealed class RedisConnection : IAsyncDisposable
             return (null, dialed);
         }
 
-        return (Over(socket, time), dialed);
+        if (tls is null)
+        {
+            return (Over(socket, time), dialed);
+        }
+
+        socket.Blocking = false;
+        (SslStream? secured, Dialed? fault) = await SecureAsync(socket, tls, node, time, within, cancellationToken);
+        return fault is { } failed ? (null, failed) : (Over(socket, time, secured), dialed);
     }
 
-    /// <summary>A connection over a socket that is connected.</summary>
-    internal static RedisConnection Over(Socket socket, TimeProvider time)
+    /// <summary>A connection over a socket that is connected, and secured where there is a stream.</summary>
+    internal static RedisConnection Over(Socket socket, TimeProvider time, SslStream? secured = null)
     {
         // A send must never wait: see SendAsync.
         socket.Blocking = false;
         // What was not delivered when it is closed must never be: delivered by a late retransmission, a command would undo
         // what was sent over the next connection.
         socket.LingerState = new LingerOption(true, 0);
-        var connection = new RedisConnection(socket, time);
+        var connection = new RedisConnection(socket, secured, time);
         connection._reading = connection.ReadAsync();
         return connection;
+    }
+
+    private static async Task<(SslStream? Secured, Dialed? Fault)> SecureAsync(
+        Socket socket, TlsFiles tls, NodeAddress node, TimeProvider time, TimeSpan within, CancellationToken cancellationToken)
+    {
+        SslStream? secured = null;
+        bool done = false;
+        try
+        {
+            SslClientAuthenticationOptions options = Options(tls, node.Host);
+            using var deadline = new CancellationTokenSource(within, time);
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellationToken);
+            secured = new SslStream(new SocketStream(socket));
+            await secured.AuthenticateAsClientAsync(options, either.Token);
+            done = true;
+            return (secured, null);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            return (null, new Dialed(null, DialFault.Silent, $"no TLS within {within.TotalMilliseconds:0} ms"));
+        }
+        catch (Exception e) when (e is IOException or SocketException)
+        {
+            return (null, new Dialed(null, DialFault.Closed, "connection closed by the node before TLS was agreed upon"));
+        }
+        finally
+        {
+            if (!done)
+            {
+                await (secured?.DisposeAsync() ?? ValueTask.CompletedTask);
+                socket.Dispose();
+            }
+        }
+    }
+
+    /// <summary>What is wrong with our own files says nothing about the node.</summary>
+    private static SslClientAuthenticationOptions Options(TlsFiles tls, string host)
+    {
+        try
+        {
+            return tls.For(host);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or CryptographicException)
+        {
+            throw new AuthenticationException(e.Message, e);
+        }
     }
 
     /// <summary>Sends a command; the reply, errors included, is the result.</summary>
@@ -108,13 +167,16 @@ internal sealed class RedisConnection : IAsyncDisposable
             {
                 // The socket's buffer takes these few bytes at once. Where it does not, the node has not read for long and is as
                 // good as gone: the rest cannot be sent without waiting, so the connection ends.
-                int sent = _socket.Send(bytes, SocketFlags.None, out SocketError error);
-                if (error != SocketError.Success || sent != bytes.Length)
+                if (_tls is not null)
+                {
+                    _tls.Write(bytes);
+                }
+                else if (_socket.Send(bytes, SocketFlags.None, out SocketError error) is var sent && (error != SocketError.Success || sent != bytes.Length))
                 {
                     throw new SocketException((int)(error == SocketError.Success ? SocketError.NoBufferSpaceAvailable : error));
                 }
             }
-            catch (Exception e) when (e is SocketException or ObjectDisposedException)
+            catch (Exception e) when (e is SocketException or ObjectDisposedException or IOException or InvalidOperationException)
             {
                 End(e);
             }
@@ -152,7 +214,7 @@ internal sealed class RedisConnection : IAsyncDisposable
         {
             while (true)
             {
-                int received = await _socket.ReceiveAsync(buffer.AsMemory(filled), SocketFlags.None);
+                int received = await (_tls?.ReadAsync(buffer.AsMemory(filled)) ?? _socket.ReceiveAsync(buffer.AsMemory(filled), SocketFlags.None));
                 if (received == 0)
                 {
                     lock (_gate)

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using RedisFailover.Monitor.Hosting;
 using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Monitor.ZooKeeper;
@@ -18,8 +17,8 @@ internal sealed partial class MonitorRegistry
 
     private volatile ImmutableHashSet<string> _strays = ImmutableHashSet.Create<string>(StringComparer.Ordinal);
 
-    /// <summary>Told of the children of <c>R/monitors</c> that count for nothing, whenever they are others.</summary>
-    internal Action<ImmutableHashSet<string>>? StraysFound { get; set; }
+    /// <summary>The children of <c>R/monitors</c> that count for nothing.</summary>
+    internal ImmutableHashSet<string> Strays => _strays;
 
     /// <summary>Reports which other monitors are here.</summary>
     internal async Task WatchPresenceAsync(CancellationToken cancellationToken)
@@ -32,7 +31,13 @@ internal sealed partial class MonitorRegistry
         while (true)
         {
             Task counted = await Task.WhenAny(next, Task.Delay(CountInterval, clock.Provider, cancellationToken));
-            cancellationToken.ThrowIfCancellationRequested();
+            if (cancellationToken.IsCancellationRequested)
+            {
+                // Ended by the same token; an enumerator is not disposed while it moves.
+                await ((Task)next).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                cancellationToken.ThrowIfCancellationRequested();
+            }
+
             if (counted == next)
             {
                 await next;
@@ -89,7 +94,6 @@ internal sealed partial class MonitorRegistry
         if (!strays.SetEquals(_strays))
         {
             _strays = strays.ToImmutable();
-            StraysFound?.Invoke(_strays);
         }
 
         return monitors;
@@ -141,6 +145,8 @@ internal sealed partial class MonitorRegistry
     {
         var watched = new Dictionary<string, View>(StringComparer.Ordinal);
         await using WatchedChildren monitors = zooKeeper.WatchChildren(paths.Monitors);
+        await using IAsyncEnumerator<ImmutableArray<string>?> changes = monitors.ChangesAsync(cancellationToken).GetAsyncEnumerator(CancellationToken.None);
+        Task<bool> next = changes.MoveNextAsync().AsTask();
         try
         {
             while (true)
@@ -162,7 +168,13 @@ internal sealed partial class MonitorRegistry
                     view.Listen();
                 }
 
-                await Task.Delay(SilenceInterval, clock.Provider, cancellationToken);
+                if (await Task.WhenAny(next, Task.Delay(SilenceInterval, clock.Provider, cancellationToken)) == next)
+                {
+                    await next;
+                    next = changes.MoveNextAsync().AsTask();
+                }
+
+                cancellationToken.ThrowIfCancellationRequested();
             }
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
@@ -171,6 +183,8 @@ internal sealed partial class MonitorRegistry
         }
         finally
         {
+            // Ended by the same token.
+            await ((Task)next).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             foreach (View value in watched.Values)
             {
                 await value.DisposeAsync();

@@ -33,8 +33,8 @@ internal sealed partial class MonitorRegistry(
         set => _isLeading = value;
     }
 
-    /// <summary>Told of the id that another living monitor has; null when it is ours.</summary>
-    internal Action<string?>? IdTaken { get; set; }
+    /// <summary>Whether another living monitor has this id: then this one neither votes nor leads.</summary>
+    internal bool IsIdTaken { get; private set; }
 
     /// <summary>Tells the others what we see now. Only the latest view matters; older ones that are not out yet are dropped.</summary>
     /// <param name="report">The view.</param>
@@ -152,16 +152,13 @@ internal sealed partial class MonitorRegistry(
             {
                 told = true;
                 Log.IdTaken(logger, id);
-                IdTaken?.Invoke(id);
+                IsIdTaken = true;
             }
 
             await Task.Delay(KnockInterval, clock.Provider, cancellationToken);
         }
 
-        if (told)
-        {
-            IdTaken?.Invoke(null);
-        }
+        IsIdTaken = false;
     }
 
     private async Task<bool> TakePlaceAsync(ZooKeeperSession session, MonitorReport report, Znode? present, CancellationToken cancellationToken)

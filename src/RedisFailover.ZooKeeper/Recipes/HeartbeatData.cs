@@ -32,8 +32,8 @@ internal sealed record HeartbeatData(string Owner, TimeSpan Lease, TimeSpan Writ
         {
             using var document = JsonDocument.Parse(data);
             JsonElement root = document.RootElement;
-            return root.ValueKind == JsonValueKind.Object && Text(root, "owner") is { } owner && Millis(root, "leaseMs") is { } lease
-                ? new HeartbeatData(owner, lease, Millis(root, "writeMs") ?? TimeSpan.Zero)
+            return root.ValueKind == JsonValueKind.Object && Json.Text(root, "owner") is { } owner && Json.Millis(root, "leaseMs") is { } lease
+                ? new HeartbeatData(owner, lease, Json.Millis(root, "writeMs") ?? TimeSpan.Zero)
                 : null;
         }
         catch (JsonException)
@@ -41,25 +41,18 @@ internal sealed record HeartbeatData(string Owner, TimeSpan Lease, TimeSpan Writ
             return null;
         }
     }
-
-    private static string? Text(JsonElement root, string name)
-        => root.TryGetProperty(name, out JsonElement value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
-
-    private static TimeSpan? Millis(JsonElement root, string name)
-        => root.TryGetProperty(name, out JsonElement value) && value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double millis) && millis is >= 0 and < 1e9
-            ? TimeSpan.FromMilliseconds(millis)
-            : null;
 }
 
 /// <summary>What stands in the term: who leads, and by which heartbeat.</summary>
 /// <param name="Candidate">The leader's candidate id; empty: nobody, anybody may stand at once.</param>
-/// <param name="Heartbeat">Its heartbeat's path; null: a leader of a release without leases, which leads for as long as its session lives.</param>
-internal sealed record TermData(string Candidate, string? Heartbeat)
+/// <param name="Heartbeat">Its heartbeat's path; null: a leader of a release without leases, which leads while its session lives.</param>
+/// <param name="Lease">How long its lease was when it was elected: for those who never see its heartbeat, because it is gone.</param>
+internal sealed record TermData(string Candidate, string? Heartbeat, TimeSpan Lease = default)
 {
     /// <summary>Whether the last leader has ended its lead itself, or there was none.</summary>
     internal bool IsVacant => Candidate.Length == 0;
 
-    /// <summary>As <c>{"candidate":"m1/...","heartbeat":"/redis_failover/heartbeats/m1-..."}</c>.</summary>
+    /// <summary>As <c>{"candidate":"m1/...","heartbeat":"/redis_failover/heartbeats/m1-...","leaseMs":500}</c>.</summary>
     internal byte[] ToBytes()
     {
         var buffer = new ArrayBufferWriter<byte>(256);
@@ -68,6 +61,7 @@ internal sealed record TermData(string Candidate, string? Heartbeat)
             writer.WriteStartObject();
             writer.WriteString("candidate", Candidate);
             writer.WriteString("heartbeat", Heartbeat);
+            writer.WriteNumber("leaseMs", (long)Math.Ceiling(Lease.TotalMilliseconds));
             writer.WriteEndObject();
         }
 
@@ -82,14 +76,14 @@ internal sealed record TermData(string Candidate, string? Heartbeat)
             try
             {
                 using var document = JsonDocument.Parse(data);
-                if (document.RootElement.TryGetProperty("candidate", out JsonElement candidate) && candidate.GetString() is { Length: > 0 } id
-                    && document.RootElement.TryGetProperty("heartbeat", out JsonElement heartbeat) && heartbeat.GetString() is { Length: > 0 } path
+                JsonElement root = document.RootElement;
+                if (Json.Text(root, "candidate") is { Length: > 0 } id && Json.Text(root, "heartbeat") is { Length: > 0 } path
                     && ZnodePath.Fault(path) is null)
                 {
-                    return new TermData(id, path);
+                    return new TermData(id, path, Json.Millis(root, "leaseMs") ?? TimeSpan.Zero);
                 }
             }
-            catch (Exception e) when (e is JsonException or InvalidOperationException)
+            catch (JsonException)
             {
                 // Not ours.
             }
@@ -97,4 +91,16 @@ internal sealed record TermData(string Candidate, string? Heartbeat)
 
         return new TermData(System.Text.Encoding.UTF8.GetString(data.Span), null);
     }
+}
+
+internal static class Json
+{
+    internal static string? Text(JsonElement root, string name)
+        => root.TryGetProperty(name, out JsonElement value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+
+    internal static TimeSpan? Millis(JsonElement root, string name)
+        => root.TryGetProperty(name, out JsonElement value) && value.ValueKind == JsonValueKind.Number
+            && value.TryGetDouble(out double millis) && millis is >= 0 and < 1e9
+                ? TimeSpan.FromMilliseconds(millis)
+                : null;
 }

@@ -146,7 +146,9 @@ public sealed class LeaderElection
             return null;
         }
 
-        return await WaitForSilenceAsync(session, holder.Heartbeat, news.Come, cancellationToken).ConfigureAwait(false) is { } silent
+        // A heartbeat that was gone before it was ever seen: with the leader's znode its session is over, and with that its lease as good as.
+        TimeSpan unseen = leader is null && holder.Lease > TimeSpan.Zero ? holder.Lease : LeaseRules.Longest(session.SessionTimeout);
+        return await WaitForSilenceAsync(session, (holder.Heartbeat, unseen), news.Come, cancellationToken).ConfigureAwait(false) is { } silent
             ? await StandAsync(heart, term, leader, silent, cancellationToken).ConfigureAwait(false)
             : null;
     }
@@ -155,8 +157,10 @@ public sealed class LeaderElection
     /// Waits until the heartbeat was seen unchanged for so long that the lease that it publishes is over, by this side's monotonic clock alone.
     /// Null as soon as there is something new about the term, or about the session.
     /// </summary>
-    private async Task<Sighting?> WaitForSilenceAsync(ZooKeeperSession session, string path, Task news, CancellationToken cancellationToken)
+    private async Task<Sighting?> WaitForSilenceAsync(
+        ZooKeeperSession session, (string Path, TimeSpan Unseen) heartbeat, Task news, CancellationToken cancellationToken)
     {
+        (string path, TimeSpan unseen) = heartbeat;
         HeartbeatWatch watch = _keeper.Watch(path);
         Task over = Task.Delay(Timeout.Infinite, session.Ended);
         while (!news.IsCompleted && !session.HasEnded)
@@ -174,7 +178,8 @@ public sealed class LeaderElection
             }
             else
             {
-                TimeSpan left = (Patience(seen, session) * (IsDoubted(seen) ? 2 : 1)) - _client.Time.GetElapsedTime(seen.SameSince(session));
+                TimeSpan patience = LeaseRules.SilentAfter(seen.Lease > TimeSpan.Zero ? seen.Lease : unseen) * (IsDoubted(seen) ? 2 : 1);
+                TimeSpan left = patience - _client.Time.GetElapsedTime(seen.SameSince(session));
                 if (left <= TimeSpan.Zero)
                 {
                     return seen;
@@ -192,15 +197,11 @@ public sealed class LeaderElection
     /// <summary>This side has been late with its beats, and has not seen a few in time since.</summary>
     private bool IsDoubted(Sighting seen) => _mistaken.Path == seen.Path && !seen.IsGone && seen.Version < _mistaken.Version + 4;
 
-    /// <summary>A heartbeat that was gone before it was ever seen may have published any lease.</summary>
-    private static TimeSpan Patience(Sighting seen, ZooKeeperSession session)
-        => LeaseRules.SilentAfter(seen.Lease > TimeSpan.Zero ? seen.Lease : LeaseRules.Longest(session.SessionTimeout));
-
     /// <summary>The transaction that makes this candidate the leader: of an empty term, or of one whose holder is silent.</summary>
     private async Task<Leadership?> StandAsync(Heart heart, Znode term, Znode? leader, Sighting? silent, CancellationToken cancellationToken)
     {
         var operations = ImmutableArray.CreateBuilder<ZnodeOperation>();
-        operations.Add(ZnodeOperation.SetData(_options.TermPath, new TermData(_options.CandidateId, heart.Path).ToBytes(), term.Stat.Version));
+        operations.Add(ZnodeOperation.SetData(_options.TermPath, new TermData(_options.CandidateId, heart.Path, _keeper.Status.Length).ToBytes(), term.Stat.Version));
         int check = -1;
         if (silent is { IsGone: false })
         {

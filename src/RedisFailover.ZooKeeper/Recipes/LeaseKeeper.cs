@@ -69,29 +69,22 @@ public sealed class LeaseKeeper
 
     private TimeSpan Now => _client.Time.GetElapsedTime(_start);
 
-    /// <summary>What the heartbeats say of the process that has this session; null if it has none, as processes of older releases.</summary>
+    /// <summary>All others whose heartbeats are there.</summary>
+    public ImmutableArray<Peer> Peers
+        => _client.Session is { } own ? [.. Sightings.Where(static s => !s.IsGone && s.Session != 0).Select(s => PeerBy(s, own))] : [];
+
+    private IEnumerable<Sighting> Sightings => _others.Values.Select(static w => w.Current).OfType<Sighting>();
+
+    /// <summary>What the heartbeats say of the process that has this session; null if it has none, as one of an older release.</summary>
     /// <param name="session">The session, as <see cref="ZnodeStat.EphemeralOwner"/> of its other znodes tells it.</param>
     public Peer? PeerOf(long session)
+        => _client.Session is { } own && Sightings.Where(s => s.Session == session).MaxBy(static s => s.SeenAt) is { } latest ? PeerBy(latest, own) : null;
+
+    private Peer PeerBy(Sighting seen, ZooKeeperSession own)
     {
-        if (_client.Session is not { } own)
-        {
-            return null;
-        }
-
-        Sighting? latest = null;
-        foreach (HeartbeatWatch watch in _others.Values)
-        {
-            latest = watch.Current is { } seen && seen.Session == session && (latest is null || seen.SeenAt > latest.SeenAt) ? seen : latest;
-        }
-
-        if (latest is null)
-        {
-            return null;
-        }
-
-        bool silent = latest.IsGone || (own.State == ZooKeeperSessionState.Connected
-            && _client.Time.GetElapsedTime(latest.SameSince(own)) > LeaseRules.SilentAfter(latest.Lease));
-        return new Peer(latest.Owner, silent, latest.HasChanged && !silent, latest.Lease, latest.Write);
+        bool silent = seen.IsGone || (own.State == ZooKeeperSessionState.Connected
+            && _client.Time.GetElapsedTime(seen.SameSince(own)) > LeaseRules.SilentAfter(seen.Lease));
+        return new Peer(seen.Owner, seen.Session, silent, seen.HasChanged && !silent, seen.Lease, seen.Write);
     }
 
     /// <summary>The heartbeat of this session; waits until it is made.</summary>
@@ -308,9 +301,36 @@ public sealed class LeaseKeeper
 
             TimeSpan length = TimeToBeat(heart);
             heart.NextAt = _client.Time.GetTimestamp() + (long)(LeaseRules.BeatEvery(length).TotalSeconds * _client.Time.TimestampFrequency);
+            ResignToTheQuicker(length);
             if (_options.IsAlive?.Invoke() != false && MayBeat(heart))
             {
                 _ = BeatAsync(heart);
+            }
+        }
+    }
+
+    /// <summary>A lead whose lease cannot be kept is given up if another process writes twice as fast: its way to the servers is the better one.</summary>
+    private void ResignToTheQuicker(TimeSpan length)
+    {
+        ImmutableArray<Leadership> leads;
+        TimeSpan write;
+        lock (_gate)
+        {
+            if (_notHeldSince is not { } since || _client.Time.GetElapsedTime(since) < 3 * length)
+            {
+                return;
+            }
+
+            (leads, write) = (_leads, _length.LongestWrite(Now));
+        }
+
+        if (Peers.FirstOrDefault(p => p.IsBeating && 2 * p.Write <= write) is { } quicker)
+        {
+            foreach (Leadership lead in leads)
+            {
+                lead.Ended(string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"its writes take {write.TotalMilliseconds:0} ms, longer than the lease, those of {quicker.Owner} {quicker.Write.TotalMilliseconds:0} ms"));
             }
         }
     }

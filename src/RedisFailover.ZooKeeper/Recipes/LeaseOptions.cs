@@ -41,8 +41,9 @@ public sealed record LeaseStatus(TimeSpan Asked, TimeSpan Length, TimeSpan Wante
 
 /// <summary>What is known of another process by its heartbeat.</summary>
 /// <param name="Owner">Its name.</param>
+/// <param name="Session">Its session, which <see cref="ZnodeStat.EphemeralOwner"/> of its other znodes tells as well.</param>
 /// <param name="IsSilent">Whether its heartbeat has not changed for 1.25 of its lease: it may not act as a leader, and what it says is old.</param>
 /// <param name="IsBeating">Whether its heartbeat was seen to change, and is not silent.</param>
 /// <param name="Lease">The length of its leases.</param>
 /// <param name="Write">The longest of its recent writes.</param>
-public sealed record Peer(string Owner, bool IsSilent, bool IsBeating, TimeSpan Lease, TimeSpan Write);
+public sealed record Peer(string Owner, long Session, bool IsSilent, bool IsBeating, TimeSpan Lease, TimeSpan Write);

@@ -12,7 +12,7 @@ internal static class LeaseRules
     internal static readonly TimeSpan Shortest = TimeSpan.FromMilliseconds(100);
 
     /// <summary>For how long a write that took long lengthens the lease.</summary>
-    internal static readonly TimeSpan Recent = TimeSpan.FromSeconds(10);
+    internal static readonly TimeSpan Recent = TimeSpan.FromSeconds(5);
 
     /// <summary>For how long a leader that was deposed alive goes by twice the length.</summary>
     internal static readonly TimeSpan Doubled = TimeSpan.FromMinutes(10);

@@ -15,7 +15,7 @@ internal sealed class Dialer
     private static readonly TimeSpan OneSecond = TimeSpan.FromSeconds(1);
 
     private readonly ZooKeeperHost[] _hosts;
-    private readonly ZooKeeperTls? _tls;
+    private readonly Func<ZooKeeperTls?> _tls;
     private readonly TimeProvider _time;
     private readonly Func<string, CancellationToken, Task<IPAddress[]>> _resolve;
     private int _next;
@@ -25,7 +25,7 @@ internal sealed class Dialer
     {
         _hosts = [.. options.Connection.Hosts];
         Random.Shared.Shuffle(_hosts);
-        _tls = options.Tls;
+        _tls = () => options.TlsSource is { } source ? source() : options.Tls;
         _time = options.TimeProvider;
         _resolve = options.Resolve;
     }
@@ -117,11 +117,11 @@ internal sealed class Dialer
                 {
                     socket.Connect(new IPEndPoint(address, host.Port));
                     socket.Blocking = false;
-                    if (_tls is not null)
+                    if (_tls() is { } tls)
                     {
                         var secured = new SslStream(stream);
                         stream = secured;
-                        secured.AuthenticateAsClient(TlsOptions(_tls, host));
+                        secured.AuthenticateAsClient(TlsOptions(tls, host));
                     }
 
                     return stream;
@@ -139,6 +139,11 @@ internal sealed class Dialer
     private static SslClientAuthenticationOptions TlsOptions(ZooKeeperTls tls, ZooKeeperHost host)
     {
         var options = new SslClientAuthenticationOptions { TargetHost = tls.ServerName ?? host.Host };
+        if (tls.AcceptsAnyName)
+        {
+            options.RemoteCertificateValidationCallback = static (_, _, _, errors) => (errors & ~SslPolicyErrors.RemoteCertificateNameMismatch) == SslPolicyErrors.None;
+        }
+
         if (tls.ClientCertificate is not null)
         {
             options.ClientCertificates = [tls.ClientCertificate];

@@ -6,11 +6,13 @@ namespace RedisFailover.ZooKeeper;
 internal sealed class MultiRequest : Request<ImmutableArray<ZnodeOperationResult>>
 {
     private readonly ImmutableArray<ZnodeOperation> _operations;
+    private readonly Func<string, ImmutableArray<ZnodeAcl>>? _aclOf;
 
-    internal MultiRequest(ImmutableArray<ZnodeOperation> operations)
+    internal MultiRequest(ImmutableArray<ZnodeOperation> operations, Func<string, ImmutableArray<ZnodeAcl>>? aclOf = null)
         : base(OpCode.Multi)
     {
         _operations = operations;
+        _aclOf = aclOf;
         Path = operations[0].Path;
     }
 
@@ -24,7 +26,7 @@ internal sealed class MultiRequest : Request<ImmutableArray<ZnodeOperationResult
             {
                 case ZnodeOperationKind.Create:
                     writer.Buffer(operation.Data.Span);
-                    writer.Acl(operation.Acl);
+                    writer.Acl(operation.Acl.IsEmpty ? _aclOf?.Invoke(operation.Path) ?? ZnodeAcl.Open : operation.Acl);
                     writer.Int32((int)operation.Mode);
                     break;
                 case ZnodeOperationKind.SetData:

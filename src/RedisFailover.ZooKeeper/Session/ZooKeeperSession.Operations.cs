@@ -153,7 +153,7 @@ public sealed partial class ZooKeeperSession
 
         int missing = operations.IndexOf(null!);
         return missing < 0
-            ? Send(new MultiRequest(operations), cancellationToken).AsTask()
+            ? Send(new MultiRequest(operations, DefaultAcl), cancellationToken).AsTask()
             : throw new ArgumentException($"Operation {missing} is null.", nameof(operations));
     }
 
@@ -180,7 +180,7 @@ public sealed partial class ZooKeeperSession
                     new PlainRequest<bool>(
                         OpCode.Create,
                         ToClientPath(serverPath),
-                        (writer, _) => CreateBody(serverPath, default, CreateMode.Persistent, default)(writer, ""),
+                        (writer, _) => CreateBody(serverPath, default, CreateMode.Persistent, DefaultAcl(ToClientPath(serverPath)))(writer, ""),
                         static (ref _, _) => true),
                     cancellationToken).ConfigureAwait(false);
             }
@@ -215,7 +215,7 @@ public sealed partial class ZooKeeperSession
     /// <summary>As <see cref="MultiAsync"/>, sent from this thread at once: nothing on the thread pool has to come first.</summary>
     internal ValueTask<ImmutableArray<ZnodeOperationResult>> MultiInlineAsync(ImmutableArray<ZnodeOperation> operations)
     {
-        ValueTask<ImmutableArray<ZnodeOperationResult>> reply = SendInline(new MultiRequest(operations), CancellationToken.None);
+        ValueTask<ImmutableArray<ZnodeOperationResult>> reply = SendInline(new MultiRequest(operations, DefaultAcl), CancellationToken.None);
         Volatile.Read(ref _live)?.Flush();
         return reply;
     }
@@ -246,14 +246,17 @@ public sealed partial class ZooKeeperSession
         }
     }
 
-    private static Action<JuteWriter, string> CreateBody(string path, ReadOnlyMemory<byte> data, CreateMode mode, ImmutableArray<ZnodeAcl> acl)
+    private Action<JuteWriter, string> CreateBody(string path, ReadOnlyMemory<byte> data, CreateMode mode, ImmutableArray<ZnodeAcl> acl)
         => (writer, chroot) =>
         {
             writer.Path(chroot, path, mode);
             writer.Buffer(data.Span);
-            writer.Acl(acl.IsDefaultOrEmpty ? ZnodeAcl.Open : acl);
+            writer.Acl(acl.IsDefaultOrEmpty ? DefaultAcl(path) : acl);
             writer.Int32((int)mode);
         };
+
+    private ImmutableArray<ZnodeAcl> DefaultAcl(string path)
+        => _options.AclOf?.Invoke(path) is { IsDefaultOrEmpty: false } acl ? acl : ZnodeAcl.Open;
 
     private static CreatedZnode ReadCreated(ref JuteReader body, ZooKeeperSession session)
         => new(session.ToClientPath(body.String()), body.Stat());

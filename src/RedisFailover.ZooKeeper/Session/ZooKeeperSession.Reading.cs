@@ -97,6 +97,14 @@ public sealed partial class ZooKeeperSession
     /// <summary>The order matters: credentials, watches, then what users have asked for meanwhile.</summary>
     private void Announce(ServerConnection connection)
     {
+        if (_options.AuthSource is { } source)
+        {
+            lock (_gate)
+            {
+                _auth = source();
+            }
+        }
+
         foreach (ZooKeeperAuth auth in _auth)
         {
             connection.TrySend(new AuthRequest(auth));

@@ -133,7 +133,7 @@ public sealed class FaultTests
         await using var lossy = new ZooKeeperClient(Options(proxy.ConnectionString + root));
         await using var direct = new ZooKeeperClient(Options(Server.ConnectionString + root));
         await (await direct.GetSessionAsync()).EnsurePathAsync("/term");
-        Task lost = proxy.LoseReplyTo(OpCode.Multi);
+        Task lost = proxy.LoseReplyTo(OpCode.Multi, naming: LeaderPath);
         Task<Leadership> a = Election(lossy, "a").CampaignAsync();
         await lost.WaitAsync(Deadline);
         using var stop = new CancellationTokenSource();

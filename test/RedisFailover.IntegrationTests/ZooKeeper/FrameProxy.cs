@@ -41,10 +41,12 @@ internal sealed class FrameProxy : IAsyncDisposable
     internal TimeSpan Delay { get; set; }
 
     /// <summary>The next request of this kind reaches the server; its reply does not reach the client, whose connection is reset instead.</summary>
+    /// <param name="op">The kind.</param>
+    /// <param name="naming">What its bytes have to contain; null for any.</param>
     /// <returns>Completed when that has happened.</returns>
-    internal Task LoseReplyTo(OpCode op)
+    internal Task LoseReplyTo(OpCode op, string? naming = null)
     {
-        var trap = new Trap(op, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+        var trap = new Trap(op, naming, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
         _trap = trap;
         return trap.Sprung.Task;
     }
@@ -133,7 +135,8 @@ internal sealed class FrameProxy : IAsyncDisposable
                 int xid = BinaryPrimitives.ReadInt32BigEndian(frame.AsSpan(4));
                 var op = (OpCode)BinaryPrimitives.ReadInt32BigEndian(frame.AsSpan(8));
                 Seen.TryAdd(op, 0);
-                if (_trap is { } trap && trap.Op == op)
+                if (_trap is { } trap && trap.Op == op
+                    && (trap.Naming is null || frame.AsSpan().IndexOf(System.Text.Encoding.UTF8.GetBytes(trap.Naming)) >= 0))
                 {
                     link.Loses = xid;
                 }
@@ -185,7 +188,7 @@ internal sealed class FrameProxy : IAsyncDisposable
         return frame;
     }
 
-    private sealed record Trap(OpCode Op, TaskCompletionSource Sprung);
+    private sealed record Trap(OpCode Op, string? Naming, TaskCompletionSource Sprung);
 
     private sealed class Link(Socket client, Socket server) : IDisposable
     {

@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
 using NUnit.Framework;
@@ -5,7 +6,7 @@ using NUnit.Framework;
 namespace RedisFailover.UnitTests.Documents;
 
 [TestFixture]
-public sealed class DocumentTests
+public sealed partial class DocumentTests
 {
     private const string Usings = """
         global using System; global using System.Collections.Generic; global using System.Linq; global using System.Threading;
@@ -60,6 +61,17 @@ public sealed class DocumentTests
         Assert.That(tooLong.Concat(Document.All.SelectMany(LongParagraphs)), Is.Empty);
     }
 
+    [Test]
+    public void Every_test_that_the_document_names_exists()
+    {
+        string sources = string.Join('\n', Directory.EnumerateFiles(Path.Combine(Document.Root, "test"), "*.cs", SearchOption.AllDirectories)
+            .Where(path => !path.Contains("/obj/", StringComparison.Ordinal)).Select(File.ReadAllText));
+        IEnumerable<string> named = Document.Read(Path.Combine("docs", "testing.md")).Prose()
+            .SelectMany(line => TestName().Matches(line.Text).Select(match => match.Groups[1].Value.TrimEnd('…')));
+
+        Assert.That(named.Where(name => !sources.Contains(name, StringComparison.Ordinal)), Is.Empty);
+    }
+
     private static bool Leads(Document from, string link)
     {
         if (link.StartsWith("https://", StringComparison.Ordinal))
@@ -95,4 +107,8 @@ public sealed class DocumentTests
 
     private static bool IsItem(string text)
         => text.StartsWith("- ", StringComparison.Ordinal) || (text.Length > 2 && char.IsAsciiDigit(text[0]) && text[1] == '.');
+
+    /// <summary>A class that ends in Tests, or a sentence with underscores.</summary>
+    [GeneratedRegex("`([A-Z][A-Za-z0-9]*Tests|[A-Z][A-Za-z0-9]*_[A-Za-z0-9_]*…?)`")]
+    private static partial Regex TestName();
 }

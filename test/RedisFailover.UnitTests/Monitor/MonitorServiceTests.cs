@@ -5,7 +5,6 @@ using NUnit.Framework;
 using RedisFailover.Monitor.Hosting;
 using RedisFailover.Monitor.Options;
 using RedisFailover.UnitTests.ZooKeeper;
-using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.UnitTests.Monitor;
 

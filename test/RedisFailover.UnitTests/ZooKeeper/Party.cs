@@ -9,6 +9,8 @@ internal sealed class Party : IAsyncDisposable
     internal const string Leader = "/leader";
     internal const string Heartbeats = "/heartbeats";
 
+    private long _session;
+
     private Party(ZooKeeperClient client, LeaseKeeper keeper, LeaderElection election, string name)
         => (Client, Keeper, Election, Name) = (client, keeper, election, name);
 
@@ -23,7 +25,8 @@ internal sealed class Party : IAsyncDisposable
     /// <summary>Whether the rest of the process works, as far as the beats are told.</summary>
     internal bool IsAlive { get; set; } = true;
 
-    internal long Session => Client.Session!.SessionId;
+    /// <summary>Its session, also when that has ended; 0 before there is one.</summary>
+    internal long Session => _session = Client.Session?.SessionId ?? _session;
 
     internal static Party Start(ModelServer server, string name, TimeProvider? time = null, int leaseMs = 500, RecordedLog? log = null)
     {

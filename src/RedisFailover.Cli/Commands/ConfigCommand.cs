@@ -1,0 +1,143 @@
+using System.Collections.Immutable;
+using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
+using RedisFailover.Cli.Cluster;
+
+namespace RedisFailover.Cli.Commands;
+
+/// <summary>config show, get, set and edit: settings that hold for all monitors, changed while they run.</summary>
+internal static class ConfigCommand
+{
+    internal static Command Create() => new("config", "Show and change settings that hold for all monitors, while they run") { Show(), Get(), Set(), Edit() };
+
+    private static Command Show()
+    {
+        CommonOptions common = new();
+        Command command = common.AddTo(new Command("show", "Show what was changed for all monitors; everything else is as in the monitors' files"));
+        command.SetAction(async (parsed, ct) =>
+        {
+            ClusterState state = await ReadAsync(common, parsed, ct);
+            TextWriter output = parsed.InvocationConfiguration.Output;
+            if (parsed.GetValue(common.Json))
+            {
+                await output.WriteLineAsync(StatusJson.Text(writer =>
+                {
+                    writer.WriteStartObject();
+                    writer.WriteNumber("version", state.ConfigVersion);
+                    StatusJson.Raw(writer, "config", state.ConfigJson);
+                    writer.WriteEndObject();
+                }));
+                return CommandLine.Done;
+            }
+
+            ClusterConfig config = state.Config ?? ClusterConfig.Empty;
+            await output.WriteLineAsync(state.ConfigVersion < 0
+                ? "nothing was changed for all monitors: each goes by its own file (docs/configuration.md)"
+                : string.Create(CultureInfo.InvariantCulture, $"# version {state.ConfigVersion}, {Texts.Utc(config.ChangedAt)}, by {config.ChangedBy}: {config.Reason}"));
+            await output.WriteAsync(Lines(config));
+            foreach ((string id, MonitorReport report) in state.Monitors.Where(m => m.Value.ConfigVersion != state.ConfigVersion))
+            {
+                await output.WriteLineAsync(string.Create(CultureInfo.InvariantCulture, $"# {id} goes by version {report.ConfigVersion} still"));
+            }
+
+            return CommandLine.Done;
+        });
+        return command;
+    }
+
+    private static Command Get()
+    {
+        CommonOptions common = new();
+        Argument<string> name = new("name") { Description = "The setting, as max-failures" };
+        Command command = common.AddTo(new Command("get", "Print one setting. Exit code 1 where it was not changed for all monitors") { name });
+        command.SetAction(async (parsed, ct) =>
+        {
+            ClusterState state = await ReadAsync(common, parsed, ct);
+            if (state.Config?.Settings.GetValueOrDefault(parsed.GetValue(name)!) is not { } value)
+            {
+                throw new CliException($"{parsed.GetValue(name)} was not changed for all monitors: each goes by its own file.");
+            }
+
+            await parsed.InvocationConfiguration.Output.WriteLineAsync(value);
+            return CommandLine.Done;
+        });
+        return command;
+    }
+
+    private static Command Set()
+    {
+        Argument<string[]> settings = new("name=value")
+        {
+            Description = "max-failures=5 lease=... ; all of them or none. An empty value (max-failures=) gives it back to the monitors' files",
+            Arity = ArgumentArity.OneOrMore,
+        };
+        return ChangeRequest.Create(
+            new Command("set", "Change settings for all monitors at once: all of them or, where one is wrong, none") { settings },
+            parsed => new ChangeSettings(parsed.GetValue(settings)!.Select(Pair).Aggregate(None, (all, pair) => all.SetItem(pair.Name, pair.Value))));
+    }
+
+    private static Command Edit()
+    {
+        CommonOptions common = new("--wait");
+        Command command = common.AddTo(new Command("edit", "Edit the settings for all monitors with $VISUAL or $EDITOR"));
+        command.SetAction(async (parsed, ct) =>
+        {
+            await using ClusterReader reader = await ClusterReader.ConnectAsync(
+                common.ConnectionOf(parsed), common.TimeoutOf(parsed), parsed.InvocationConfiguration.Error, ct);
+            ClusterState state = await reader.ReadAsync(ct);
+            ClusterConfig config = state.Config ?? ClusterConfig.Empty;
+            ImmutableSortedDictionary<string, string?> edited = await EditedAsync(Lines(config), ct);
+            ImmutableSortedDictionary<string, string?> changed = edited.Where(e => config.Settings.GetValueOrDefault(e.Key) != e.Value)
+                .Concat(config.Settings.Keys.Except(edited.Keys).Select(name => KeyValuePair.Create(name, (string?)null)))
+                .ToImmutableSortedDictionary(StringComparer.Ordinal);
+            TextWriter output = parsed.InvocationConfiguration.Output;
+            if (changed.IsEmpty)
+            {
+                await output.WriteLineAsync("done: nothing was changed");
+                return CommandLine.Done;
+            }
+
+            var change = new ChangeSettings(changed) { ExpectedVersion = state.ConfigVersion };
+            return await ChangeRequest.AskAsync(reader, change, common.TimeoutOf(parsed), parsed.GetValue(common.Json), output, ct);
+        });
+        return command;
+    }
+
+    private static ImmutableSortedDictionary<string, string?> None { get; } = ImmutableSortedDictionary.Create<string, string?>(StringComparer.Ordinal);
+
+    private static string Lines(ClusterConfig config) => string.Concat(config.Settings.Select(s => $"{s.Key}={s.Value}\n"));
+
+    private static (string Name, string? Value) Pair(string text)
+        => text.IndexOf('=', StringComparison.Ordinal) is > 0 and var equals
+            ? (text[..equals].Trim(), text[(equals + 1)..].Trim() is { Length: > 0 } value ? value : null)
+            : throw new CliException($"'{Words.Quoted(text)}' is not name=value; allowed: max-failures=5, max-failures= (back to the monitors' files).", CommandLine.WrongUsage);
+
+    private static async Task<ClusterState> ReadAsync(CommonOptions common, ParseResult parsed, CancellationToken ct)
+    {
+        await using ClusterReader reader = await ClusterReader.ConnectAsync(
+            common.ConnectionOf(parsed), common.TimeoutOf(parsed), parsed.InvocationConfiguration.Error, ct);
+        return await reader.ReadAsync(ct);
+    }
+
+    private static async Task<ImmutableSortedDictionary<string, string?>> EditedAsync(string lines, CancellationToken ct)
+    {
+        string editor = new[] { "VISUAL", "EDITOR" }.Select(Environment.GetEnvironmentVariable).FirstOrDefault(e => !string.IsNullOrEmpty(e)) ?? "vi";
+        string file = Path.GetTempFileName();
+        try
+        {
+            await File.WriteAllTextAsync(file, $"# One name=value a line; a line that is taken out gives the setting back to the monitors' files.\n{lines}", ct);
+            using Process process = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"{editor} \"$1\"", "sh", file]))
+                ?? throw new CliException($"{editor} could not be started.");
+            await process.WaitForExitAsync(ct);
+            return process.ExitCode != 0
+                ? throw new CliException($"{editor} ended with exit code {process.ExitCode}: nothing is changed.")
+                : (await File.ReadAllLinesAsync(file, ct)).Select(line => line.Trim()).Where(line => line.Length > 0 && line[0] != '#').Select(Pair)
+                    .Aggregate(None, (all, pair) => all.SetItem(pair.Name, pair.Value));
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+using System.Collections.Immutable;
+using Microsoft.Extensions.Logging;
+using RedisFailover.Monitor.Hosting;
+using RedisFailover.Monitor.Options;
+using RedisFailover.Shared;
+using RedisFailover.ZooKeeper;
+
+namespace RedisFailover.Monitor.ZooKeeper;
+
+/// <summary>
+/// Who may do what with the znodes, where the monitors have credentials: monitors everything, clients read, operators make requests. It
+/// follows the file of the credentials, and puts right what was made before there were any.
+/// </summary>
+internal sealed class ZnodeRights(SecuritySettings security, ZnodePaths paths, TimeProvider time, ILogger logger)
+{
+    /// <summary>How soon a new file of credentials is taken over.</summary>
+    private static readonly TimeSpan Looking = TimeSpan.FromSeconds(1);
+
+    /// <summary>The monitors' credentials as the file holds them now.</summary>
+    internal ImmutableArray<ZooKeeperAuth> Credentials
+        => security.ZooKeeperAuth is { } file ? [.. Users(file).Select(u => ZooKeeperAuth.Digest(u.User, u.Password))] : [];
+
+    private IEnumerable<ZnodeAcl> Monitors
+        => security.ZooKeeperAuth is { } file ? Users(file).Select(u => ZnodeAcl.Digest(u.User, u.Password)) : [];
+
+    /// <summary>The rights of a znode; empty: it is open to all.</summary>
+    internal ImmutableArray<ZnodeAcl> Of(string path)
+    {
+        if (security.ZooKeeperAuth is null || !(path == paths.Root || path.StartsWith(paths.Root + "/", StringComparison.Ordinal)))
+        {
+            return [];
+        }
+
+        ZnodePermissions operators = path == paths.Root ? ZnodePermissions.Read | ZnodePermissions.Create
+            : path == paths.Requests ? ZnodePermissions.Read | ZnodePermissions.Create | ZnodePermissions.Delete
+            : path == paths.Members ? ZnodePermissions.Read | ZnodePermissions.Delete
+            : ZnodePermissions.Read;
+        // Whom a request may be changed by stands there, and is nobody else's business.
+        return
+        [
+            .. Monitors,
+            .. security.Operators.Select(o => o with { Permissions = operators }),
+            .. path == paths.Requests ? [] : security.Readers,
+        ];
+    }
+
+    /// <summary>Puts the rights of all znodes right, now and whenever the file of the credentials changes.</summary>
+    internal async Task KeepAsync(ZooKeeperClient zooKeeper, CancellationToken cancellationToken)
+    {
+        if (security.ZooKeeperAuth is not { } file)
+        {
+            return;
+        }
+
+        ImmutableArray<string> applied = [];
+        ImmutableArray<string> shown = file.Lines;
+        while (true)
+        {
+            ImmutableArray<string> lines = file.Lines;
+            if (!lines.SequenceEqual(shown))
+            {
+                // The new connection shows what the file holds now.
+                Log.CredentialsChanged(logger, file.Path);
+                zooKeeper.Reconnect("the credentials have changed");
+                shown = lines;
+            }
+
+            if (!lines.SequenceEqual(applied))
+            {
+                try
+                {
+                    await ApplyAsync(await zooKeeper.GetSessionAsync(cancellationToken), paths.Root, cancellationToken);
+                    applied = lines;
+                }
+                catch (ZooKeeperException e)
+                {
+                    Log.RightsNotSet(logger, e.Message);
+                }
+            }
+
+            await Task.Delay(Looking, time, cancellationToken);
+        }
+    }
+
+    private async Task ApplyAsync(ZooKeeperSession session, string path, CancellationToken cancellationToken)
+    {
+        await session.EnsurePathAsync(paths.Requests, cancellationToken);
+        byte[] monitors = RequestRights.Write(Monitors);
+        if (!(await session.GetDataAsync(paths.Requests, null, cancellationToken)).Data.Span.SequenceEqual(monitors))
+        {
+            await session.SetDataAsync(paths.Requests, monitors, -1, cancellationToken);
+        }
+
+        await ApplyBelowAsync(session, path, cancellationToken);
+    }
+
+    private async Task ApplyBelowAsync(ZooKeeperSession session, string path, CancellationToken cancellationToken)
+    {
+        try
+        {
+            ImmutableArray<ZnodeAcl> rights = Of(path);
+            if (!(await session.GetAclAsync(path, cancellationToken)).Acl.ToHashSet().SetEquals(rights))
+            {
+                await session.SetAclAsync(path, rights, -1, cancellationToken);
+            }
+
+            // Requests are their makers' and the monitors'.
+            foreach (string child in path == paths.Requests ? [] : (await session.GetChildrenAsync(path, null, cancellationToken)).Names)
+            {
+                await ApplyBelowAsync(session, $"{path}/{child}", cancellationToken);
+            }
+        }
+        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
+        {
+            // It has gone meanwhile.
+        }
+    }
+
+    private static IEnumerable<(string User, string Password)> Users(SecretFile file)
+        => file.Lines.Select(line => (Line: line, Colon: line.IndexOf(':', StringComparison.Ordinal))).Where(l => l.Colon > 0)
+            .Select(l => (l.Line[..l.Colon], l.Line[(l.Colon + 1)..]));
+}

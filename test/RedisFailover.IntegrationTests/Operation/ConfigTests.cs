@@ -1,0 +1,63 @@
+using System.Collections.Immutable;
+using NUnit.Framework;
+using RedisFailover.IntegrationTests.Harness;
+
+namespace RedisFailover.IntegrationTests.Operation;
+
+[TestFixture]
+[Parallelizable(ParallelScope.All)]
+public sealed class ConfigTests
+{
+    [Test]
+    public async Task Settings_are_changed_for_all_monitors_together_or_not_at_all()
+    {
+        await using Cluster cluster = await Cluster.StartAsync();
+        Topology first = await cluster.WaitUntilWholeAsync();
+        await cluster.WaitForAllViewsAsync();
+        ImmutableArray<string> zk = ["--zk", cluster.ConnectionString];
+
+        CliResult wrong = await CliProcess.RunAsync(["config", "set", "max-failures=2", "probe-timeout=nonsense", .. zk]);
+        Assert.That((wrong.ExitCode, wrong.Output), Is.EqualTo((3, wrong.Output)), wrong.ToString());
+        Assert.That(wrong.Output, Does.StartWith("refused: ").And.Contain("probe-timeout").And.Contain("'nonsense' is not allowed; allowed: 10ms to 60s"));
+        CliResult unknown = await CliProcess.RunAsync(["config", "set", "znode-path=/other", .. zk]);
+        Assert.That((unknown.ExitCode, unknown.Output), Is.EqualTo((3, unknown.Output)));
+        Assert.That(unknown.Output, Does.Contain("znode-path is no setting that can be changed for all monitors; allowed: max-failures, "));
+        CliResult shown = await CliProcess.RunAsync(["config", "show", .. zk]);
+        Assert.That(shown.Output, Does.StartWith("nothing was changed for all monitors"));
+
+        // A silence that would be judged after 0.9 s is now judged after 20 s.
+        CliResult set = await CliProcess.RunAsync(["config", "set", "max-failures=10", "probe-timeout=2s", .. zk]);
+        Assert.That(set.ExitCode, Is.Zero, set.ToString());
+        foreach (MonitorProcess monitor in cluster.Monitors)
+        {
+            await Eventually.HoldsAsync(
+                $"{monitor.Id} has taken it over",
+                async ct => MonitorReport.Parse(await cluster.ReadAsync($"/monitors/{monitor.Id}", ct)).ConfigVersion,
+                version => version == 0,
+                explain: cluster.Explain);
+        }
+
+        cluster.Node(first.Master!).Freeze();
+        MonitorProcess leader = await cluster.LeaderAsync();
+        await leader.Process.WaitForLineAsync(line => line.Contains("no answer for 2000 ms", StringComparison.Ordinal), TimeSpan.FromSeconds(30));
+        Assert.That((await cluster.TopologyAsync()).Epoch, Is.EqualTo(first.Epoch), "the new settings hold for all");
+        CliResult back = await CliProcess.RunAsync(["config", "set", "max-failures=2", "probe-timeout=", .. zk]);
+        Assert.That(back.ExitCode, Is.Zero, back.ToString());
+        await cluster.WaitForAsync("The frozen master is replaced", t => t.State == TopologyState.Ok && t.Master != first.Master, TimeSpan.FromSeconds(15));
+        cluster.Node(first.Master!).Thaw();
+
+        Assert.That((await CliProcess.RunAsync(["config", "get", "max-failures", .. zk])).Output, Is.EqualTo("2"));
+        Assert.That((await CliProcess.RunAsync(["config", "get", "probe-timeout", .. zk])).ExitCode, Is.EqualTo(1));
+        Assert.That((await CliProcess.RunAsync(["status", .. zk])).Output, Does.Contain("config   version 1, "));
+        await cluster.WaitForHistoryAsync("The change is noted", e => e.Kind == HistoryKind.Config && e.Reason.Contains("max-failures=2", StringComparison.Ordinal));
+
+        // An editor that changes one line and takes nothing out.
+        await using ChildProcess edit = await ChildProcess.StartAsync(
+            new ChildProcessOptions("redis-failover config edit", Programs.Dotnet, [Programs.Cli, "config", "edit", .. zk])
+            {
+                Environment = ImmutableDictionary<string, string?>.Empty.Add("VISUAL", "sed -i s/max-failures=2/max-failures=4/"),
+            });
+        Assert.That(await edit.WaitForExitAsync(), Is.Zero, edit.Tail());
+        Assert.That(ClusterConfigJson.Parse(await cluster.ReadAsync("/config")).Settings, Is.EqualTo(new[] { KeyValuePair.Create("max-failures", "4") }));
+    }
+}
