@@ -1,24 +1,37 @@
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Options;
 
 namespace RedisFailover.Client.Extensions;
 
-/// <summary>Connects when the host starts, before anything of the application does, and is what the container's connection comes from.</summary>
+/// <summary>
+/// Connects when the host starts, before anything of the application does, or when somebody asks before that. It is what the container's
+/// connection comes from.
+/// </summary>
 internal sealed class FailoverConnector(
-    IOptions<RedisFailoverSettings> settings, ILoggerFactory loggers, TimeProvider time, Func<FailoverOptions, FailoverOptions>? change) : IHostedLifecycleService, IAsyncDisposable, IDisposable
+    Func<RedisFailoverSettings> settings, ILoggerFactory loggers, TimeProvider time, Func<FailoverOptions, FailoverOptions>? change)
+    : IHostedLifecycleService, IAsyncDisposable, IDisposable
 {
-    private FailoverConnection? _connection;
+    private readonly Lock _gate = new();
+    private Task<FailoverConnection>? _connecting;
 
+    /// <summary>Blocks, for ConnectTimeout at most, while it is not connected: what builds its pipeline before the host starts needs it then.</summary>
     public FailoverConnection Connection
-        => _connection ?? throw new InvalidOperationException("Redis is not connected yet: the connection is made when the host starts (IHost.StartAsync, WebApplication.Run).");
-
-    public async Task StartingAsync(CancellationToken cancellationToken)
     {
-        RedisFailoverSettings given = settings.Value;
-        FailoverOptions options = given.ToOptions() with { LoggerFactory = loggers, TimeProvider = time };
-        _connection = await FailoverConnection.ConnectAsync(given.ZooKeeper!, change?.Invoke(options) ?? options, cancellationToken).ConfigureAwait(false);
+        get
+        {
+            Task<FailoverConnection> connecting = Connecting();
+            ((IAsyncResult)connecting).AsyncWaitHandle.WaitOne();
+
+            // Completed: throws what went wrong, if anything did.
+            return connecting.GetAwaiter().GetResult();
+        }
     }
+
+    /// <summary>The connection, if there is one yet.</summary>
+    public FailoverConnection? Connected
+        => Volatile.Read(ref _connecting) is { IsCompletedSuccessfully: true } connected ? connected.GetAwaiter().GetResult() : null;
+
+    public async Task StartingAsync(CancellationToken cancellationToken) => await Connecting().WaitAsync(cancellationToken).ConfigureAwait(false);
 
     public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
@@ -31,7 +44,35 @@ internal sealed class FailoverConnector(
     // Last of all: what stops before may still want to write.
     public Task StoppedAsync(CancellationToken cancellationToken) => DisposeAsync().AsTask();
 
-    public void Dispose() => _connection?.Dispose();
+    public void Dispose() => Connected?.Dispose();
 
-    public ValueTask DisposeAsync() => _connection?.DisposeAsync() ?? ValueTask.CompletedTask;
+    public async ValueTask DisposeAsync()
+    {
+        if (Volatile.Read(ref _connecting) is { } connecting)
+        {
+            await ((Task)connecting).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await (Connected?.DisposeAsync() ?? ValueTask.CompletedTask).ConfigureAwait(false);
+        }
+    }
+
+    private Task<FailoverConnection> Connecting()
+    {
+        lock (_gate)
+        {
+            if (_connecting is null or { IsFaulted: true } or { IsCanceled: true })
+            {
+                // Not on the caller's thread, who may block on it.
+                _connecting = Task.Run(ConnectAsync);
+            }
+
+            return _connecting;
+        }
+    }
+
+    private Task<FailoverConnection> ConnectAsync()
+    {
+        RedisFailoverSettings given = settings();
+        FailoverOptions options = given.ToOptions() with { LoggerFactory = loggers, TimeProvider = time };
+        return FailoverConnection.ConnectAsync(given.ZooKeeper!, change?.Invoke(options) ?? options);
+    }
 }

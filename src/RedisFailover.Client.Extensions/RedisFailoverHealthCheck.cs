@@ -11,14 +11,9 @@ internal sealed class RedisFailoverHealthCheck(FailoverConnector connector) : IH
 {
     public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
-        FailoverStatus status;
-        try
+        if (connector.Connected?.Status is not { } status)
         {
-            status = connector.Connection.Status;
-        }
-        catch (InvalidOperationException notYet)
-        {
-            return Task.FromResult(new HealthCheckResult(HealthStatus.Unhealthy, notYet.Message));
+            return Task.FromResult(new HealthCheckResult(HealthStatus.Unhealthy, "Redis is not connected yet"));
         }
 
         return Task.FromResult(new HealthCheckResult(Judge(status), Describe(status), data: Data(status)));

@@ -4,10 +4,15 @@ using RedisFailover.ZooKeeper;
 namespace RedisFailover.Client.Extensions;
 
 /// <summary>One line for each setting that is wrong: its name in the configuration, what was given and what is allowed.</summary>
-internal sealed class SettingsValidation(string section) : IValidateOptions<RedisFailoverSettings>
+internal sealed class SettingsValidation(string? of, string section) : IValidateOptions<RedisFailoverSettings>
 {
     public ValidateOptionsResult Validate(string? name, RedisFailoverSettings options)
     {
+        if (name != of)
+        {
+            return ValidateOptionsResult.Skip;
+        }
+
         string prefix = section.Length == 0 ? "" : section + ":";
         string[] problems = [.. Problems(options, prefix)];
         return problems.Length == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(problems);

@@ -6,6 +6,7 @@ using Microsoft.Extensions.Options;
 using NUnit.Framework;
 using RedisFailover.Client;
 using RedisFailover.Client.Extensions;
+using StackExchange.Redis;
 
 namespace RedisFailover.UnitTests.Client;
 
@@ -57,10 +58,34 @@ public sealed class ExtensionsTests
     }
 
     [Test]
-    public void Before_the_start_the_connection_says_that_it_is_not_there_yet()
+    public void Whoever_asks_before_the_start_has_it_connected_and_is_told_why_not()
     {
-        using IHost host = Host(("ZooKeeper", "127.0.0.1:1/r"));
-        Assert.That(() => host.Services.GetRequiredService<FailoverConnection>(), Throws.InvalidOperationException.With.Message.Contains("when the host starts"));
+        using IHost host = Host(("ZooKeeper", "127.0.0.1:1/r"), ("ConnectTimeout", "00:00:00.200"));
+        Assert.That(() => host.Services.GetRequiredService<FailoverConnection>(), Throws.TypeOf<FailoverConnectException>());
+    }
+
+    [Test]
+    public void Several_clusters_have_services_by_name_and_settings_of_their_own()
+    {
+        ServiceCollection services = new();
+        services.AddRedisFailover("orders", Section(("ZooKeeper", "zk1:2181/orders")));
+        services.AddRedisFailover("carts", Section(("ZooKeeper", "zk1:2181/carts"), ("WriteWait", "00:00:03")));
+        services.AddRedisFailover("carts", Section(("ZooKeeper", "twice:2181/carts")));
+        using ServiceProvider provider = services.BuildServiceProvider();
+        IOptionsMonitor<RedisFailoverSettings> settings = provider.GetRequiredService<IOptionsMonitor<RedisFailoverSettings>>();
+        Assert.That(settings.Get("orders").ZooKeeper, Is.EqualTo("zk1:2181/orders"));
+        Assert.That(settings.Get("carts").WriteWait, Is.EqualTo(TimeSpan.FromSeconds(3)));
+        foreach (Type service in (Type[])[typeof(FailoverConnection), typeof(IConnectionMultiplexer), typeof(IDatabase), typeof(ISubscriber)])
+        {
+            Assert.That(services.Where(known => known.ServiceType == service).Select(known => known.ServiceKey), Is.EqualTo(new[] { "orders", "carts" }));
+        }
+
+        Assert.That(
+            provider.GetRequiredService<IOptions<HealthCheckServiceOptions>>().Value.Registrations.Select(check => check.Name),
+            Is.EqualTo(new[] { "redis-failover-orders", "redis-failover-carts" }));
+
+        static IConfiguration Section(params (string Key, string Value)[] settings)
+            => new ConfigurationBuilder().AddInMemoryCollection(settings.Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value))).Build();
     }
 
     [Test]

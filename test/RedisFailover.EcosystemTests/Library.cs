@@ -1,0 +1,56 @@
+using System.Diagnostics;
+
+namespace RedisFailover.EcosystemTests;
+
+/// <summary>A library on the client: what it does again and again, and what has become of that in the end.</summary>
+/// <param name="Name">As its package is called.</param>
+/// <param name="ActAsync">Does the thing of that number; returns when the library says that it is done.</param>
+/// <param name="LostAsync">Which of the things that it said were done are not there.</param>
+internal sealed record Library(string Name, Func<int, CancellationToken, Task> ActAsync, Func<IReadOnlyCollection<int>, Task<int>> LostAsync) : IAsyncDisposable
+{
+    public Func<ValueTask> EndAsync { get; init; } = () => default;
+
+    /// <summary>Things that nobody vouches for: a message is heard, or missed while the subscriptions stand still.</summary>
+    public bool MayMiss { get; init; }
+
+    public ValueTask DisposeAsync() => EndAsync();
+}
+
+/// <summary>What was seen of one library.</summary>
+internal sealed record Outcome(string Library, bool MayMiss, int Done, int Errors, TimeSpan LongestGap, int Lost, int DoneAfterwards, string? LastError)
+{
+    /// <summary>Lets it act until told to stop; a failure of the library is counted, and it goes on.</summary>
+    public static async Task<Outcome> WatchAsync(Library library, Func<bool> isAfterwards, CancellationToken stop)
+    {
+        List<int> done = [];
+        int errors = 0;
+        int afterwards = 0;
+        string? last = null;
+        TimeSpan longest = TimeSpan.Zero;
+        long since = Stopwatch.GetTimestamp();
+        for (int number = 0; !stop.IsCancellationRequested; number++)
+        {
+            try
+            {
+                await library.ActAsync(number, stop).WaitAsync(TimeSpan.FromSeconds(40), CancellationToken.None);
+                done.Add(number);
+                afterwards += isAfterwards() ? 1 : 0;
+                TimeSpan gap = Stopwatch.GetElapsedTime(since);
+                longest = gap > longest ? gap : longest;
+                since = Stopwatch.GetTimestamp();
+            }
+            catch (OperationCanceledException) when (stop.IsCancellationRequested)
+            {
+            }
+            catch (Exception failure)
+            {
+                errors++;
+                last = $"{failure.GetType().Name}: {failure.Message}";
+            }
+
+            await Task.Delay(TimeSpan.FromMilliseconds(10), CancellationToken.None);
+        }
+
+        return new Outcome(library.Name, library.MayMiss, done.Count, errors, longest, await library.LostAsync(done), afterwards, last);
+    }
+}
