@@ -77,7 +77,12 @@ install_dependencies() {
   have apt-get || die "missing: ${missing[*]}; they can be installed from Debian's packages only. Install them yourself, then run this again."
   ((EUID == 0)) || have sudo || die "missing: ${missing[*]}; run 'apt-get install --no-install-recommends ${missing[*]}' as root, then this again."
   echo "installing: ${missing[*]}"
-  # A policy that forbids the start of services for as long as the packages are set up; one that is there already is respected.
+  install_packages "${missing[@]}" || die "apt-get could not install ${missing[*]}."
+}
+
+# install_packages NAME...: with a policy that forbids the start of services for as long as the packages are set up; one that is there
+# already is respected.
+install_packages() {
   as_root bash -euc '
     policy=/usr/sbin/policy-rc.d
     if [[ ! -e $policy ]]; then
@@ -88,7 +93,7 @@ install_dependencies() {
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
     apt-get install -y -qq --no-install-recommends "$@" >/dev/null
-  ' bash "${missing[@]}" || die "apt-get could not install ${missing[*]}."
+  ' bash "$@"
 }
 
 # ---- The built programs -------------------------------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ else
   done
 fi
 if ((containers)); then
-  "$ROOT/scripts/test-containers.sh" --no-build 2>&1 | tee -a "$log" || status=$?
+  "$ROOT/scripts/test-containers.sh" --install --no-build 2>&1 | tee -a "$log" || status=$?
 fi
 
 # "Passed!  - Failed:     0, Passed:     7, Skipped:     0, Total:     7, Duration: ..."

@@ -46,7 +46,8 @@ public sealed class RedisFailoverSettings
     public TimeSpan? MaxReplicaLag { get; set; }
 
     /// <inheritdoc cref="FailoverOptions.RetryAmbiguous"/>
-    public bool? RetryAmbiguous { get; set; }
+    /// <remarks>None, Checked, LastWins or All; also true (All) and false (None).</remarks>
+    public string? RetryAmbiguous { get; set; }
 
     /// <inheritdoc cref="FailoverOptions.WhenDisconnected"/>
     public WhenDisconnected? WhenDisconnected { get; set; }
@@ -80,12 +81,21 @@ public sealed class RedisFailoverSettings
             SessionTimeout = SessionTimeout ?? defaults.SessionTimeout,
             ReadFrom = ReadFrom ?? defaults.ReadFrom,
             MaxReplicaLag = MaxReplicaLag,
-            RetryAmbiguous = RetryAmbiguous ?? defaults.RetryAmbiguous,
+            RetryAmbiguous = Category() ?? defaults.RetryAmbiguous,
             WhenDisconnected = WhenDisconnected ?? defaults.WhenDisconnected,
             TopologyCacheFile = TopologyCacheFile,
             PreferNode = Zone is { } zone && Zones.TryGetValue(zone, out string[]? near) ? Preferring([.. near.Select(NodeAddress.Parse)]) : null,
         };
     }
+
+    /// <summary>Null for what is not set; a number that is no category for what is none.</summary>
+    private RetryCategory? Category() => RetryAmbiguous?.ToUpperInvariant() switch
+    {
+        null => null,
+        "TRUE" => RetryCategory.All,
+        "FALSE" => RetryCategory.None,
+        _ => Enum.TryParse(RetryAmbiguous, ignoreCase: true, out RetryCategory category) ? category : (RetryCategory)(-1),
+    };
 
     private static Func<NodeAddress, bool> Preferring(HashSet<NodeAddress> near) => near.Contains;
 }

@@ -76,11 +76,11 @@ public sealed record FailoverOptions
     public Func<NodeAddress, bool>? PreferNode { get; init; }
 
     /// <summary>
-    /// Whether a write whose connection broke before its reply is sent again. Default false: it ends with
-    /// <see cref="MayHaveBeenAppliedException"/>. True suits callers whose every write may be applied twice; for single calls see
+    /// Which writes are sent again whose connection broke before the reply. Default <see cref="RetryCategory.None"/>: they end with
+    /// <see cref="MayHaveBeenAppliedException"/>. What a call's own CommandFlags.CommandRetry… say goes first; for single databases see
     /// <see cref="FailoverDatabaseExtensions.AsIdempotent"/>.
     /// </summary>
-    public bool RetryAmbiguous { get; init; }
+    public RetryCategory RetryAmbiguous { get; init; }
 
     /// <summary>
     /// What becomes of writes while ZooKeeper cannot be reached. Default <see cref="WhenDisconnected.Serve"/>.
@@ -136,6 +136,7 @@ public sealed record FailoverOptions
             MaxReplicaLag is { } lag ? Within(nameof(MaxReplicaLag), lag, TimeSpan.FromMilliseconds(20), most) : null,
             OneOf(nameof(ReadFrom), ReadFrom),
             OneOf(nameof(WhenDisconnected), WhenDisconnected),
+            OneOf(nameof(RetryAmbiguous), RetryAmbiguous),
             TopologyCacheFile is "" ? Wrong(nameof(TopologyCacheFile), "empty", "a path, or null") : null,
             TopologyCacheFile is { Length: > 0 } file && FileKind.Fault(file) is { } fault
                 ? Wrong(nameof(TopologyCacheFile), $"\"{file.Replace("\0", "\\0", StringComparison.Ordinal)}\", {fault}", "the path of a regular file, which need not exist yet, or null")

@@ -3,7 +3,7 @@ using StackExchange.Redis;
 namespace RedisFailover.Client;
 
 /// <summary>One call of a caller that blocks: where it goes, and whether it goes again. Emitted code drives it.</summary>
-internal struct BlockingCall(NodeSet nodes, CommandClass kind, CommandFlags flags, WhenAmbiguous whenAmbiguous)
+internal struct BlockingCall(NodeSet nodes, CommandClass kind, CommandFlags flags, RetryCategory repeated)
 {
     private LiveNode? _node;
     private Retries? _retries;
@@ -28,5 +28,5 @@ internal struct BlockingCall(NodeSet nodes, CommandClass kind, CommandFlags flag
         return result;
     }
 
-    private readonly Retries NewRetries() => new(nodes, kind, whenAmbiguous) { Blocks = true };
+    private readonly Retries NewRetries() => new(nodes, kind, repeated, flags) { Blocks = true };
 }

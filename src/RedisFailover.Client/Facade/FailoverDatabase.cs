@@ -13,22 +13,22 @@ internal sealed partial class FailoverDatabase : IDatabase
     private readonly NodeSet _nodes;
     private readonly int _db;
     private readonly object? _asyncState;
-    private readonly WhenAmbiguous _whenAmbiguous;
+    private readonly RetryCategory _repeated;
     private readonly FailoverMultiplexer? _lease;
     private FailoverMultiplexer? _own;
 
     public FailoverDatabase(NodeSet nodes, int db, object? asyncState, FailoverMultiplexer? lease = null)
-        : this(nodes, db, asyncState, lease, nodes.Options.RetryAmbiguous ? WhenAmbiguous.Repeat : WhenAmbiguous.Tell)
+        : this(nodes, db, asyncState, lease, nodes.Options.RetryAmbiguous)
     {
     }
 
-    private FailoverDatabase(NodeSet nodes, int db, object? asyncState, FailoverMultiplexer? lease, WhenAmbiguous whenAmbiguous)
+    private FailoverDatabase(NodeSet nodes, int db, object? asyncState, FailoverMultiplexer? lease, RetryCategory repeated)
     {
         _nodes = nodes;
         _db = db;
         _asyncState = asyncState;
         _lease = lease;
-        _whenAmbiguous = whenAmbiguous;
+        _repeated = repeated;
     }
 
     public NodeSet Nodes => _nodes;
@@ -54,7 +54,7 @@ internal sealed partial class FailoverDatabase : IDatabase
     int IDatabaseAsync.Database => _nodes.DatabaseNumber(_db);
 
     /// <summary>The same database for calls that may be applied twice.</summary>
-    public FailoverDatabase Idempotent() => _whenAmbiguous == WhenAmbiguous.Repeat ? this : new FailoverDatabase(_nodes, _db, _asyncState, _lease, WhenAmbiguous.Repeat);
+    public FailoverDatabase Idempotent() => _repeated == RetryCategory.All ? this : new FailoverDatabase(_nodes, _db, _asyncState, _lease, RetryCategory.All);
 
     private Task<T> RunAsync<TCall, T>(TCall call, CommandClass kind, CommandFlags flags)
         where TCall : struct, ICall<T>
@@ -100,7 +100,7 @@ internal sealed partial class FailoverDatabase : IDatabase
     /// </summary>
     private async Task<T> AgainAsync<T>(ICall<T> call, CommandClass kind, CommandFlags flags, LiveNode? node, Task<T>? sent)
     {
-        Retries retries = new Retries(_nodes, kind, _whenAmbiguous).After(node);
+        Retries retries = new Retries(_nodes, kind, _repeated, flags).After(node);
         await RetryLoop.RunAsync(
             retries,
             sent is null ? null : sent.Exception?.InnerException ?? new TaskCanceledException(sent),
@@ -157,12 +157,12 @@ internal sealed partial class FailoverDatabase : IDatabase
     private static ObjectDisposedException Closed() => new(nameof(IConnectionMultiplexer));
 
     private BlockingCall Blocking(CommandClass kind, CommandFlags flags)
-        => _lease is { IsClosed: true } ? throw Closed() : new(_nodes, kind, flags, _whenAmbiguous);
+        => _lease is { IsClosed: true } ? throw Closed() : new(_nodes, kind, flags, _repeated);
 
     /// <summary>The node for a call that stays on it from beginning to end: a scan.</summary>
     private IDatabase Direct(CommandClass kind, ref CommandFlags flags, out LiveNode node)
     {
-        node = _lease is { IsClosed: true } ? throw Closed() : _nodes.Current.NodeFor(kind, flags) ?? _nodes.NodeFor(kind, flags, new Retries(_nodes, kind, _whenAmbiguous));
+        node = _lease is { IsClosed: true } ? throw Closed() : _nodes.Current.NodeFor(kind, flags) ?? _nodes.NodeFor(kind, flags, new Retries(_nodes, kind, _repeated));
         flags = flags.WithoutRole();
         return node.Database(_db);
     }

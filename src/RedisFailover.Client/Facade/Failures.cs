@@ -42,6 +42,32 @@ internal static class Failures
     /// <summary>EXEC was refused because a command before it was: nothing was applied.</summary>
     public static bool IsDiscarded(Exception failure) => failure is RedisServerException { Kind: RedisErrorKind.ExecAbort };
 
+    /// <summary>Whether a write without a reply may be sent again: the caller's own flags say so, or its category is among those that are.</summary>
+    public static bool MayRepeat(Exception failure, CommandFlags caller, RetryCategory repeated)
+    {
+        CommandFlags category = caller & CommandFlags.CommandRetryNever;
+        if (category == CommandFlags.None)
+        {
+            category = CommandFlags.CommandRetryNever & failure switch
+            {
+                RedisConnectionException connection => connection.Flags,
+                RedisTimeoutException timeout => timeout.Flags,
+                _ => CommandFlags.None,
+            };
+
+            // Of a command that the library does not know it says never: it may do anything, as what adds up may.
+            category = category is CommandFlags.None or CommandFlags.CommandRetryNever ? CommandFlags.CommandRetryWriteAccumulating : category;
+        }
+
+        return category <= repeated switch
+        {
+            RetryCategory.None => CommandFlags.CommandRetryReadOnly,
+            RetryCategory.Checked => CommandFlags.CommandRetryWriteChecked,
+            RetryCategory.LastWins => CommandFlags.CommandRetryWriteLastWins,
+            _ => CommandFlags.CommandRetryServerAdmin,
+        };
+    }
+
     private static Outcome Judge(RedisConnectionException failure)
         => failure.CommandStatus is CommandStatus.WaitingToBeSent or CommandStatus.WaitingInBacklog
             || failure.FailureType is ConnectionFailureType.UnableToResolvePhysicalConnection or ConnectionFailureType.UnableToConnect

@@ -38,7 +38,7 @@ internal abstract partial class QueuedCalls(FailoverDatabase database, object? a
         return queued.Result;
     }
 
-    private protected BlockingCall Blocking(CommandClass kind, CommandFlags flags) => new(_nodes, kind, flags, WhenAmbiguous.Tell);
+    private protected BlockingCall Blocking(CommandClass kind, CommandFlags flags) => new(_nodes, kind, flags, RetryCategory.None);
 
     private protected static IDatabase Direct(CommandClass kind, ref CommandFlags flags, out LiveNode node)
         => throw new NotSupportedException("A scan cannot be part of a batch or transaction.");

@@ -5,23 +5,13 @@ using StackExchange.Redis;
 
 namespace RedisFailover.Client;
 
-/// <summary>What becomes of a write that was sent and whose reply never came.</summary>
-internal enum WhenAmbiguous
-{
-    /// <summary>The caller is told: <see cref="MayHaveBeenAppliedException"/>.</summary>
-    Tell,
-
-    /// <summary>It is sent again; the caller has said that it may be applied twice.</summary>
-    Repeat,
-}
-
 /// <summary>
 /// What becomes of one call after its first failure, or while there is no node for it: whether it is sent again, when, and what
 /// the caller is told in the end. Its deadline, <see cref="FailoverOptions.WriteWait"/>, runs from the first failure, so that
 /// calls which succeed at once never look at a clock.
 /// </summary>
 /// <remarks>The loop is Polly's for single calls, see <see cref="RetryLoop"/>; a batch or transaction has one of its own, what it sends again changes.</remarks>
-internal sealed class Retries(NodeSet nodes, CommandClass kind, WhenAmbiguous whenAmbiguous = WhenAmbiguous.Tell)
+internal sealed class Retries(NodeSet nodes, CommandClass kind, RetryCategory repeated = RetryCategory.None, CommandFlags flags = CommandFlags.None)
 {
     private static readonly Backoff s_backoff = new(TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(50));
 
@@ -102,7 +92,7 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, WhenAmbiguous wh
         _lastFailure = failure;
         if (outcome == Outcome.Ambiguous)
         {
-            if (MayWrite && whenAmbiguous == WhenAmbiguous.Tell)
+            if (MayWrite && !Failures.MayRepeat(failure, flags, repeated))
             {
                 Measures.Count(Measures.Ambiguous, nodes.Options);
                 throw new MayHaveBeenAppliedException(_sentTo!.Address, failure);

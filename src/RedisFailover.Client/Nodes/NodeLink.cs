@@ -248,7 +248,7 @@ internal sealed class NodeLink : IAsyncDisposable
             "NOAUTH" => $"it wants a password and was given none ({said})",
             "NOPERM" => $"it allows this user too little ({said})",
             not null => said,
-            _ => overdue ?? Said(attempt) ?? "it closed the connection, or answered nothing that is Redis'",
+            _ => overdue ?? Said(attempt) ?? "it took the connection and did not serve it: it may be loading its data, or be no Redis",
         };
     }
 

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Globalization;
 using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Monitor.Options;
@@ -22,7 +21,6 @@ internal sealed record MonitorOptions
     {
         Nodes = [],
         NeverPromote = [],
-        Id = string.Create(CultureInfo.InvariantCulture, $"{Environment.MachineName}-{Environment.ProcessId}"),
     };
 
     /// <summary>The Redis nodes, in the operator's order. At least one, none twice.</summary>
@@ -118,7 +116,7 @@ internal sealed record MonitorOptions
     /// <summary>The least important level that is logged.</summary>
     internal Serilog.Events.LogEventLevel LogLevel { get; init; }
 
-    /// <summary>The monitor's name in znodes and logs. Default: host name and process id.</summary>
+    /// <summary>The monitor's name in znodes and logs.</summary>
     internal string Id { get; init; } = "";
 
     /// <summary>What they were read from.</summary>

@@ -26,6 +26,7 @@ internal sealed class OptionBinder(IReadOnlyDictionary<string, GivenOption> give
             options = options with { Lease = options.SessionTimeout / 2 };
         }
 
+        options = given.ContainsKey("id") ? options : options with { Id = DefaultId.Of(options.ZnodePath) };
         Check(options);
         return options;
     }

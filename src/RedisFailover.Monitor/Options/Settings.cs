@@ -156,8 +156,9 @@ internal static class Settings
         },
         Text("id", "name", SettingTexts.IdAllowed, (o, given) => o with { Id = SettingTexts.Id(given) }) with
         {
-            DefaultText = "host name and process id",
-            Description = "This monitor's name in znodes and logs. Unique.",
+            DefaultText = "of the host",
+            Description = "This monitor's name in znodes, in logs and in the register. Unique, and the same after a restart. Left out, it is the host's "
+                + "name with a part of its machine id, and a number where several monitors run there.",
         },
     ];
 

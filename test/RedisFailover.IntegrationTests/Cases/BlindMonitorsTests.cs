@@ -55,7 +55,7 @@ public sealed class BlindMonitorsTests
     {
         await using Stage stage = await Stage.StartAsync(byName: true);
         Cluster cluster = stage.Cluster;
-        await stage.Monitors.AddBlackHoleAsync("10.98.0.1/24");
+        await stage.Monitors.SwallowAsync("10.98.0.53");
         stage.Monitors.SetNameServer("10.98.0.53");
         stage.Monitors.SetHosts();
 
@@ -73,7 +73,7 @@ public sealed class BlindMonitorsTests
     {
         await using Stage stage = await Stage.StartAsync(byName: true, monitors: 0);
         Cluster cluster = stage.Cluster;
-        await stage.Monitors.AddBlackHoleAsync("10.98.0.1/24");
+        await stage.Monitors.SwallowAsync("10.98.0.9");
         // Each name first leads nowhere.
         stage.Monitors.SetHosts([.. Names.Select(name => $"10.98.0.9 {name}"), .. Names.Select(name => $"{stage.Nodes.Address} {name}")]);
         await cluster.StartMonitorAsync();

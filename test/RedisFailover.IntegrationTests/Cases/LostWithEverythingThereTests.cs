@@ -77,9 +77,9 @@ public sealed class LostWithEverythingThereTests
         }
 
         await Task.WhenAll(cluster.Redis.Select(redis => redis.RestartEmptyAsync()));
-        await cluster.WaitUntilToldAsync("no-master");
-        Word word = await cluster.CheckAsync();
+        Word word = await cluster.WaitUntilCriticalAsync();
         Assert.That(word.WouldWork, Is.False, word.Text);
+        Assert.That((await cluster.TopologyAsync()).Master, Is.Null, cluster.Explain());
         CliResult forced = await CliProcess.RunAsync(["switchover", cluster.Redis[0].Address.ToString(), "--force", "--zk", cluster.ConnectionString]);
         Assert.That(forced.ExitCode, Is.Zero, $"{forced}\n{cluster.Explain()}");
         await cluster.WaitUntilWholeAsync();

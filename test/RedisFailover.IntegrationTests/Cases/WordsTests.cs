@@ -125,7 +125,8 @@ public sealed class WordsTests
         Assert.That(degraded.ExitCode, Is.Zero, degraded.ToString());
         Assert.That(degraded.Output.TrimStart(), Does.StartWith("CRITICAL"), "problems come first");
         cluster.Redis[0].Kill();
-        await cluster.WaitUntilToldAsync("no-master");
+        await cluster.WaitForAsync("It is known", topology => topology.Master is null);
+        await cluster.WaitUntilCriticalAsync();
         CliResult none = await StatusAsync(cluster);
         Assert.That(none.ExitCode, Is.EqualTo(1), none.ToString());
     }

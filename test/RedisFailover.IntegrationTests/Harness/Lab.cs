@@ -12,7 +12,7 @@ namespace RedisFailover.IntegrationTests.Harness;
 /// <remarks>Needs root and iproute2. A namespace lives as long as the sleeping process that holds it, which ends with the tests.</remarks>
 public sealed class Lab : IAsyncDisposable
 {
-    private const string Nobody = "02:ff:ff:ff:ff:ff";
+    internal const string Nobody = "02:ff:ff:ff:ff:ff";
     private readonly List<Machine> _machines = [];
     private readonly Holder _switch;
 
@@ -100,10 +100,9 @@ public sealed class Machine : IAsyncDisposable
     /// <summary>The machine's name server; packets to it are swallowed unless it is one of the lab's machines.</summary>
     public void SetNameServer(string address) => File.WriteAllLines(_holder.ResolverFile, [$"nameserver {address}"]);
 
-    /// <summary>A network that swallows every packet: nobody answers, nobody refuses.</summary>
-    /// <param name="ownAddress">The machine's own address there with the length of the prefix: "10.98.0.1/24".</param>
-    public Task AddBlackHoleAsync(string ownAddress)
-        => IpAsync("link add hole type dummy", $"addr add {ownAddress} dev hole", "link set hole up arp off");
+    /// <summary>From now on packets to this address are swallowed: nobody answers, nobody refuses.</summary>
+    public Task SwallowAsync(string address)
+        => IpAsync($"route replace {address}/32 dev eth0", $"neigh replace {address} lladdr {Lab.Nobody} nud permanent dev eth0");
 
     /// <summary>Commands of ip(8), in order.</summary>
     public Task IpAsync(params string[] commands) => _holder.IpAsync(commands);

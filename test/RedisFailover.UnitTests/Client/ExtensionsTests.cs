@@ -23,7 +23,7 @@ public sealed class ExtensionsTests
         Assert.That(options.WriteWait, Is.EqualTo(TimeSpan.FromSeconds(3)));
         Assert.That(options.ReadFrom, Is.EqualTo(ReadFrom.Nearest));
         Assert.That(options.MaxReplicaLag, Is.EqualTo(TimeSpan.FromMilliseconds(250)));
-        Assert.That(options.RetryAmbiguous, Is.True);
+        Assert.That(options.RetryAmbiguous, Is.EqualTo(RetryCategory.All));
         Assert.That(options.OperationTimeout, Is.EqualTo(new FailoverOptions().OperationTimeout));
         Assert.That(options.PreferNode!(new NodeAddress("redis1", 6379)), Is.True);
         Assert.That(options.PreferNode!(new NodeAddress("redis2", 6379)), Is.False);

@@ -37,11 +37,26 @@ public sealed class RetriesTests
     public async Task When_the_time_is_over_a_call_that_was_sent_before_may_have_been_applied(string kind, bool may)
     {
         await using NodeSet nodes = Nodes(TimeSpan.FromMilliseconds(50));
-        var retries = new Retries(nodes, Enum.Parse<CommandClass>(kind), WhenAmbiguous.Repeat);
+        var retries = new Retries(nodes, Enum.Parse<CommandClass>(kind), RetryCategory.All);
         await retries.AfterAsync(s_unanswered, _node);
         Assert.That(
             async () => await retries.WaitAsync(nodes.Current.Superseded),
             may ? Throws.TypeOf<MayHaveBeenAppliedException>().With.InnerException.SameAs(s_unanswered) : Throws.TypeOf<NotAppliedException>());
+    }
+
+    [TestCase(CommandFlags.CommandRetryWriteChecked, RetryCategory.None, false)]
+    [TestCase(CommandFlags.CommandRetryWriteChecked, RetryCategory.Checked, true)]
+    [TestCase(CommandFlags.CommandRetryWriteLastWins, RetryCategory.Checked, false)]
+    [TestCase(CommandFlags.CommandRetryWriteLastWins, RetryCategory.LastWins, true)]
+    [TestCase(CommandFlags.CommandRetryWriteAccumulating, RetryCategory.LastWins, false)]
+    [TestCase(CommandFlags.CommandRetryWriteAccumulating, RetryCategory.All, true)]
+    [TestCase(CommandFlags.CommandRetryNever, RetryCategory.LastWins, false)]
+    public void A_write_without_a_reply_is_sent_again_by_its_category(CommandFlags command, RetryCategory repeated, bool again)
+    {
+        var lost = new RedisConnectionException(ConnectionFailureType.SocketClosed, command, "lost", null, CommandStatus.Sent);
+        Assert.That(Failures.MayRepeat(lost, CommandFlags.None, repeated), Is.EqualTo(again));
+        Assert.That(Failures.MayRepeat(lost, CommandFlags.CommandRetryAlways, repeated), Is.True, "the caller's own flags go first");
+        Assert.That(Failures.MayRepeat(lost, CommandFlags.CommandRetryNever, repeated), Is.False, "the caller's own flags go first");
     }
 
     [TestCase("SET", "No master")]
