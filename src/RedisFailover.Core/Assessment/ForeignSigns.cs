@@ -1,5 +1,3 @@
-using System.Collections.Immutable;
-
 namespace RedisFailover;
 
 /// <summary>One thing by which a server shows that it belongs to somebody else; why, in words, or null.</summary>
