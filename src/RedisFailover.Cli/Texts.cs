@@ -23,7 +23,9 @@ internal static class Texts
             { } bytes => string.Create(CultureInfo.InvariantCulture, $", possible loss {bytes} bytes"),
         };
         string took = change.Millis is [.., { Key: "total" } total] ? string.Create(CultureInfo.InvariantCulture, $" in {total.Value:0.0} ms") : "";
-        return $"{Utc(change.At)} {HistoryJson.Name(change.Kind)} {change.From?.ToString() ?? "none"} -> {change.To?.ToString() ?? "none"}{took}{loss}: {change.Reason}";
+        // A pause, other nodes or settings concern no master.
+        string masters = change is { From: null, To: null } ? "" : $" {change.From?.ToString() ?? "none"} -> {change.To?.ToString() ?? "none"}";
+        return $"{Utc(change.At)} {HistoryJson.Name(change.Kind)}{masters}{took}{loss}: {change.Reason}";
     }
 
     /// <summary>"verdict 3.1 ms, intent 4.0 ms, ...".</summary>

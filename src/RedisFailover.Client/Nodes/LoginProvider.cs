@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using RedisFailover.Shared;
 using StackExchange.Redis.Configuration;
 

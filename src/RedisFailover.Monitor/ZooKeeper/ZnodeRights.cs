@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using Microsoft.Extensions.Logging;
-using RedisFailover.Monitor.Hosting;
 using RedisFailover.Monitor.Options;
 using RedisFailover.Shared;
 using RedisFailover.ZooKeeper;
