@@ -123,6 +123,9 @@ internal sealed class OldRedis : IDisposable
     {
         switch (command)
         {
+            // Forms that do nothing, by which rights are asked for.
+            case [.., "none"]:
+                return "-ERR value is not an integer or out of range\r\n";
             case ["CLIENT", "PAUSE", _]:
                 _paused ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
                 return "+OK\r\n";
