@@ -137,7 +137,8 @@ internal static partial class Log
         string change = entry.To is null || entry.Kind is HistoryKind.Restarted or HistoryKind.Restored or HistoryKind.Overwritten or HistoryKind.Renewed ? "" : $": {entry.From?.ToString() ?? "none"} -> {entry.To}";
         // Why a master was lost stands in the line with which the failover began.
         string reason = entry.Kind == HistoryKind.Failover ? "" : $": {entry.Reason}";
-        Changed(logger, level, what, entry.Epoch, change, millis, Loss(entry), reason);
+        string loss = Loss(entry);
+        Changed(logger, level, what, entry.Epoch, change, millis, loss, reason);
     }
 
     private static string Loss(HistoryEntry entry)

@@ -158,7 +158,7 @@ internal sealed class MonitorService : BackgroundService
         Problems = problems;
         var register = new MemberRegister(zooKeeper, registry, _paths, _options.Id, _observations.Writer, _clock, _logger);
         var outsider = new OutsiderNote(zooKeeper, _paths, _options.Id, _clock);
-        var admission = new ClusterAdmission(policy.Nodes);
+        using var admission = new ClusterAdmission(policy.Nodes);
         admission.Excluded = topology => TellOfExclusion(topology, problems, outsider);
         registry.Admission = admission;
         registry.IdTaken = taken => outsider.Set(

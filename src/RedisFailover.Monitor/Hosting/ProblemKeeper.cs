@@ -1,8 +1,6 @@
 using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using Microsoft.Extensions.Logging;
-using RedisFailover.ZooKeeper;
-using static System.FormattableString;
 
 namespace RedisFailover.Monitor.Hosting;
 

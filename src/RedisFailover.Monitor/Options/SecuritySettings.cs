@@ -7,6 +7,9 @@ namespace RedisFailover.Monitor.Options;
 /// <summary>Secrets, certificates and rights: what the monitor shows to Redis and to ZooKeeper, and whom it lets near the znodes.</summary>
 internal sealed record SecuritySettings
 {
+    private static readonly string[] NamesOfOthers = ["zk-readers", "zk-operators"];
+    private static readonly string[] PartsOfTls = ["ca-file", "cert-file", "key-file", "name"];
+
     /// <summary>TLS to Redis; null: none.</summary>
     internal TlsFiles? RedisTls { get; init; }
 
@@ -30,7 +33,7 @@ internal sealed record SecuritySettings
             throw given["zk-auth-file"].Wrong("a file with user:password on each line");
         }
 
-        if (auth is null && new[] { "zk-readers", "zk-operators" }.Select(given.GetValueOrDefault).FirstOrDefault(o => o is not null) is { } alone)
+        if (auth is null && NamesOfOthers.Select(given.GetValueOrDefault).FirstOrDefault(o => o is not null) is { } alone)
         {
             throw alone.Wrong("nothing without --zk-auth-file: znodes that are open to all have no readers and operators");
         }
@@ -66,7 +69,7 @@ internal sealed record SecuritySettings
     private static TlsFiles? Tls(IReadOnlyDictionary<string, GivenOption> given, string prefix)
     {
         string? Value(string name) => given.GetValueOrDefault($"{prefix}-{name}")?.Value;
-        GivenOption? part = new[] { "ca-file", "cert-file", "key-file", "name" }.Select(n => given.GetValueOrDefault($"{prefix}-{n}")).FirstOrDefault(o => o is not null);
+        GivenOption? part = PartsOfTls.Select(n => given.GetValueOrDefault($"{prefix}-{n}")).FirstOrDefault(o => o is not null);
         bool on = given.GetValueOrDefault(prefix) is { } option
             ? option.Value switch { "on" => true, "off" => false, _ => throw option.Wrong("on, off") }
             : part is not null;

@@ -6,7 +6,7 @@ namespace RedisFailover.Monitor.ZooKeeper;
 /// Whether this monitor belongs to the cluster at its znode path: one of its nodes, at least, is a member of the topology there. Before it does
 /// it takes no place among the monitors, and so neither leads nor votes; the topology may come to know it.
 /// </summary>
-internal sealed class ClusterAdmission(ImmutableArray<NodeAddress> nodes)
+internal sealed class ClusterAdmission(ImmutableArray<NodeAddress> nodes) : IDisposable
 {
     private readonly Lock _gate = new();
     private TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -27,6 +27,9 @@ internal sealed class ClusterAdmission(ImmutableArray<NodeAddress> nodes)
             }
         }
     }
+
+    /// <inheritdoc/>
+    public void Dispose() => _admitted.Dispose();
 
     /// <summary>The topology as it stands; null where there is none, which is anybody's.</summary>
     internal void See(Topology? topology)
