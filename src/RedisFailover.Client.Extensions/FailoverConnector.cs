@@ -51,7 +51,10 @@ internal sealed class FailoverConnector(
         if (Volatile.Read(ref _connecting) is { } connecting)
         {
             await ((Task)connecting).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            await (Connected?.DisposeAsync() ?? ValueTask.CompletedTask).ConfigureAwait(false);
+            if (Connected is { } connected)
+            {
+                await connected.DisposeAsync().ConfigureAwait(false);
+            }
         }
     }
 

@@ -122,7 +122,8 @@ internal static class ConfigCommand
 
     private static async Task<ImmutableSortedDictionary<string, string?>> EditedAsync(string lines, CancellationToken ct)
     {
-        string editor = new[] { "VISUAL", "EDITOR" }.Select(Environment.GetEnvironmentVariable).FirstOrDefault(e => !string.IsNullOrEmpty(e)) ?? "vi";
+        string? chosen = Environment.GetEnvironmentVariable("VISUAL") is { Length: > 0 } visual ? visual : Environment.GetEnvironmentVariable("EDITOR");
+        string editor = chosen is { Length: > 0 } ? chosen : "vi";
         string file = Path.GetTempFileName();
         try
         {

@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.Globalization;
-using System.Security.Cryptography.X509Certificates;
 using RedisFailover.Client;
 using RedisFailover.IntegrationTests.Harness;
 using RedisFailover.ZooKeeper;
