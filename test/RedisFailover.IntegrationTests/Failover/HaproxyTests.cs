@@ -46,7 +46,7 @@ public sealed class HaproxyTests
         Assert.That((await master.CommandAsync("GET", "written")).Text, Is.EqualTo("after"), haproxy.Tail());
     }
 
-    private static Task WaitForWriteAsync(int port, string value)
+    private static Task<string?> WaitForWriteAsync(int port, string value)
         => Eventually.HoldsAsync(
             $"SET written {value}",
             async ct =>
