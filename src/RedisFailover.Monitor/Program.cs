@@ -35,7 +35,7 @@ using IDisposable hangup = Hangup.Handle(
     () => OptionSources.Read(args, Environment.GetEnvironmentVariables(), out _), level, loggers.CreateLogger("RedisFailover.Monitor"));
 using (var quiet = new SerilogLoggerFactory(LogSetup.Quiet(options)))
 {
-    await Rehearsal.RunAsync(quiet.CreateLogger("RedisFailover.Rehearsal"), TimeProvider.System);
+    await Warmup.RunAsync(quiet.CreateLogger("RedisFailover.Warmup"), TimeProvider.System);
 }
 
 HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });

@@ -113,7 +113,7 @@ internal static class MasterRules
 
     /// <summary>Not one that has only just come: the others may be slower to see it, at a first start or the end of a disturbance.</summary>
     private static Finding? Outvoted(Assessment a)
-        => a.Master.IsVotedOut && AnswersHere(a.Master) && !(a.Now < a.Master.View.OnlineSince + a.Policy.SightPatience)
+        => a.Master.IsVotedOut && AnswersHere(a.Master) && !(a.Now < a.Master.View.OnlineSince + a.Policy.ReachabilityPatience)
             ? $"master {a.Master.Address} has to go: {a.Master.Votes}, though it answers this one"
             : null;
 
@@ -125,7 +125,7 @@ internal static class MasterRules
     private static Finding? VotedOut(Assessment a)
         => !a.Master.IsVotedOut || AnswersHere(a.Master) ? null
             : $"master {a.Master.Address} is lost: {a.Master.Votes}"
-                + (a.Master.View is { Evidence: { } evidence, Condition: NodeCondition.Unavailable } own ? $" ({evidence.ToString().ToLowerInvariant()}: {own.Detail})" : "");
+                + (a.Master.View is { ProbeFailure: { } evidence, Condition: NodeCondition.Unavailable } own ? $" ({evidence.ToString().ToLowerInvariant()}: {own.Detail})" : "");
 
     /// <summary>
     /// The fast path: the leader's own finding that the port refuses (never silence, which a partition shows too), confirmed by
@@ -133,7 +133,7 @@ internal static class MasterRules
     /// </summary>
     private static Finding? ConfirmedByReplicas(Assessment a)
     {
-        if (a.Policy.NodeStrategy == NodeStrategy.Consensus || a.Master.IsVotedOut || a.Master.View is not { Condition: NodeCondition.Unavailable, Evidence: Evidence.Refused })
+        if (a.Policy.NodeStrategy == NodeStrategy.Consensus || a.Master.IsVotedOut || a.Master.View is not { Condition: NodeCondition.Unavailable, ProbeFailure: ProbeFailure.Refused })
         {
             return null;
         }
@@ -176,7 +176,7 @@ internal static class MasterRules
             : null;
 
     private static Finding? RefusesWrites(Assessment a)
-        => a.Master.View is { IsMaster: true, Evidence: null, RefusesWritesSince: { } since }
+        => a.Master.View is { IsMaster: true, ProbeFailure: null, RefusesWritesSince: { } since }
             ? new Finding(
                 $"master {a.Master.Address} refuses writes, because {Cannot(a.Master.Info!)} (MISCONF); "
                     + $"it is replaced if that takes longer than {a.Policy.MisconfTimeout.TotalMilliseconds:0} ms",

@@ -68,7 +68,7 @@ internal sealed class NodeAssessment
     /// the link to it is down, and it said so after the loss: what was sent before has reached it by then.
     /// </summary>
     internal bool OffsetIsFinal => Has(HeardSince.LastFailure) && (Info is { Role: NodeRole.Replica } replica
-        ? Has(HeardSince.Loss) && (replica.IsDetached || (!replica.LinkUp && _all.From?.View.Evidence == Evidence.Refused))
+        ? Has(HeardSince.Loss) && (replica.IsDetached || (!replica.LinkUp && _all.From?.View.ProbeFailure == ProbeFailure.Refused))
         : Has(HeardSince.Change));
 
     /// <summary>Whether it has said, since the master began to fail, that its link to it is down.</summary>
@@ -90,13 +90,13 @@ internal sealed class NodeAssessment
     /// <summary>Whether it was asked at this time or later.</summary>
     internal bool WasAskedSince(TimeSpan time) => View.InfoAsked >= time;
 
-    private static Contact ContactOf(NodeView node) => node.Evidence switch
+    private static Contact ContactOf(NodeView node) => node.ProbeFailure switch
     {
-        Evidence.Denied => Contact.AuthRefused,
-        Evidence.Nonsense => Contact.NotRedis,
-        Evidence.Loading => Contact.Loading,
-        Evidence.Busy => Contact.Busy,
-        Evidence.Local => Contact.LocalFault,
+        ProbeFailure.AuthRefused => Contact.AuthRefused,
+        ProbeFailure.NotRedis => Contact.NotRedis,
+        ProbeFailure.Loading => Contact.Loading,
+        ProbeFailure.Busy => Contact.Busy,
+        ProbeFailure.Local => Contact.LocalFault,
         _ when node.Condition == NodeCondition.Unavailable => Contact.Unreachable,
         _ when node.IsAnswering => Contact.Answering,
         _ when node.IsOnline => Contact.Failing,

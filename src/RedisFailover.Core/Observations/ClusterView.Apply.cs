@@ -50,14 +50,14 @@ public sealed partial record ClusterView
             ActionFinished o => o.Action.On,
             _ => null,
         };
-        return node is null || (Node(node).Condition == after.Node(node).Condition && Node(node).Evidence == after.Node(node).Evidence);
+        return node is null || (Node(node).Condition == after.Node(node).Condition && Node(node).ProbeFailure == after.Node(node).ProbeFailure);
     }
 
     private ClusterView Applied(Observation observation, FailoverPolicy policy) => observation switch
     {
         NodeAnswered o => With(Node(o.Node).Answered(o.At, o.Latency).Informed(o.Info, o.Asked)).WithOneNameFor(o.Info.RunId, policy),
         // Whether it was restarted meanwhile, and with what, only INFO tells: till then it is not back.
-        NodeBeat o => Node(o.Node) is { Info: null } or { Evidence: not (null or Evidence.Silent) } ? this : With(Node(o.Node).Answered(o.At, o.Latency)),
+        NodeBeat o => Node(o.Node) is { Info: null } or { ProbeFailure: not (null or ProbeFailure.Silent) } ? this : With(Node(o.Node).Answered(o.At, o.Latency)),
         NodeFailed o => With(Node(o.Node).Failed(o, policy)),
         MonitorCame o => OtherMonitors.ContainsKey(o.MonitorId) ? this
             : this with { OtherMonitors = OtherMonitors.Add(o.MonitorId, MonitorReport.None), Awaited = Awaited.Remove(o.MonitorId) },
@@ -133,7 +133,7 @@ public sealed partial record ClusterView
         return this with
         {
             Nodes = Nodes.SetItems(names.Where(n => n != one).Select(n => KeyValuePair.Create(
-                n, new NodeView(n) { Evidence = Evidence.Nonsense, Detail = $"it is the same server as {one}, by its run id: leave one of the two names out of the configuration" }))),
+                n, new NodeView(n) { ProbeFailure = ProbeFailure.NotRedis, Detail = $"it is the same server as {one}, by its run id: leave one of the two names out of the configuration" }))),
         };
     }
 

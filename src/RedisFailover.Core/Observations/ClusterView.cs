@@ -178,7 +178,7 @@ public sealed partial record ClusterView
 
     /// <summary>What this monitor tells the others.</summary>
     public MonitorReport Report() => new(
-        Nodes.Values.Where(n => n is { Condition: NodeCondition.Online, Evidence: not (Evidence.Denied or Evidence.Nonsense or Evidence.Local) })
+        Nodes.Values.Where(n => n is { Condition: NodeCondition.Online, ProbeFailure: not (ProbeFailure.AuthRefused or ProbeFailure.NotRedis or ProbeFailure.Local) })
             .ToImmutableSortedDictionary(n => n.Address, n => n.Latency.TotalSeconds),
         [.. Nodes.Values.Where(n => n.Condition == NodeCondition.Unavailable).Select(n => n.Address)])
     {
@@ -193,7 +193,7 @@ public sealed partial record ClusterView
     public bool VotesDecide(NodeAddress node, FailoverPolicy policy)
     {
         ArgumentNullException.ThrowIfNull(policy);
-        return policy.NodeStrategy == NodeStrategy.Consensus || Node(node).Evidence != Evidence.Refused;
+        return policy.NodeStrategy == NodeStrategy.Consensus || Node(node).ProbeFailure != ProbeFailure.Refused;
     }
 
     /// <summary>Marks actions as started.</summary>

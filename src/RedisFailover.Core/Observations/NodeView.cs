@@ -20,7 +20,7 @@ public sealed record NodeView(NodeAddress Address)
     /// <summary>Whether it answers.</summary>
     public NodeCondition Condition { get; init; }
 
-    /// <summary>Consecutive failures; 0 after an answer. Failures that are our own fault (Denied, Nonsense) are not counted.</summary>
+    /// <summary>Consecutive failures; 0 after an answer. failures that are our own fault (AuthRefused, NotRedis) are not counted.</summary>
     public int Failures { get; init; }
 
     /// <summary>When the failures began; null while it answers.</summary>
@@ -75,7 +75,7 @@ public sealed record NodeView(NodeAddress Address)
     public static readonly TimeSpan CopiesApart = TimeSpan.FromSeconds(30);
 
     /// <summary>How the last probe failed; null after an answer.</summary>
-    public Evidence? Evidence { get; init; }
+    public ProbeFailure? ProbeFailure { get; init; }
 
     /// <summary>The last failure in words.</summary>
     public string Detail { get; init; } = "";
@@ -98,8 +98,8 @@ public sealed record NodeView(NodeAddress Address)
     /// <summary>Whether it answers and has said what it is.</summary>
     public bool IsOnline => Condition == NodeCondition.Online && Info is not null;
 
-    /// <summary>Whether it answers at present: not one that has missed a beat, is loading, or answers others but not us (Denied).</summary>
-    public bool IsAnswering => IsOnline && FailingSince is null && Evidence is null;
+    /// <summary>Whether it answers at present: not one that has missed a beat, is loading, or answers others but not us (AuthRefused).</summary>
+    public bool IsAnswering => IsOnline && FailingSince is null && ProbeFailure is null;
 
     /// <summary>Whether it answers, and what it has said of itself holds for after its last failure: it may have been restarted.</summary>
     public bool IsInOrder => IsAnswering && InfoAsked > LastFailedAt;
@@ -111,7 +111,7 @@ public sealed record NodeView(NodeAddress Address)
     public bool IsReplica => IsOnline && Info!.Role == NodeRole.Replica;
 
     /// <summary>Whether the last probe came back with nothing at all from there, not even a refusal: the fault may as well be this monitor's.</summary>
-    public bool IsOutOfSight => Evidence is RedisFailover.Evidence.Silent or RedisFailover.Evidence.Unreachable or RedisFailover.Evidence.Local;
+    public bool IsOutOfSight => ProbeFailure is RedisFailover.ProbeFailure.Silent or RedisFailover.ProbeFailure.Unreachable or RedisFailover.ProbeFailure.Local;
 
     internal NodeView Answered(TimeSpan at, TimeSpan latency) => this with
     {
@@ -123,7 +123,7 @@ public sealed record NodeView(NodeAddress Address)
         AnsweredAt = at,
         LoadingSince = null,
         BusySince = null,
-        Evidence = null,
+        ProbeFailure = null,
         Detail = "",
         Latency = latency,
     };
@@ -166,7 +166,7 @@ public sealed record NodeView(NodeAddress Address)
 
     internal NodeView Failed(NodeFailed failure, FailoverPolicy policy)
     {
-        if (failure.Evidence == RedisFailover.Evidence.Denied)
+        if (failure.ProbeFailure == RedisFailover.ProbeFailure.AuthRefused)
         {
             // It lives, whatever failed before: only what it would say of itself is not known.
             return this with
@@ -177,12 +177,12 @@ public sealed record NodeView(NodeAddress Address)
                 GoneSince = null,
                 LoadingSince = null,
                 BusySince = null,
-                Evidence = failure.Evidence,
+                ProbeFailure = failure.ProbeFailure,
                 Detail = failure.Detail,
             };
         }
 
-        if (failure.Evidence == RedisFailover.Evidence.Busy)
+        if (failure.ProbeFailure == RedisFailover.ProbeFailure.Busy)
         {
             // It lives and keeps what it has; when it serves again nobody knows: time decides, not the number of probes.
             return this with
@@ -193,17 +193,17 @@ public sealed record NodeView(NodeAddress Address)
                 LastFailedAt = failure.At,
                 LoadingSince = null,
                 BusySince = BusySince ?? failure.At,
-                Evidence = failure.Evidence,
+                ProbeFailure = failure.ProbeFailure,
                 Detail = failure.Detail,
             };
         }
 
-        if (failure.Evidence is RedisFailover.Evidence.Nonsense or RedisFailover.Evidence.Local)
+        if (failure.ProbeFailure is RedisFailover.ProbeFailure.NotRedis or RedisFailover.ProbeFailure.Local)
         {
-            return this with { Evidence = failure.Evidence, Detail = failure.Detail };
+            return this with { ProbeFailure = failure.ProbeFailure, Detail = failure.Detail };
         }
 
-        if (failure.Evidence == RedisFailover.Evidence.Loading)
+        if (failure.ProbeFailure == RedisFailover.ProbeFailure.Loading)
         {
             // It lives, and will serve when it is done: time decides, not the number of probes.
             TimeSpan since = LoadingSince ?? failure.At;
@@ -215,7 +215,7 @@ public sealed record NodeView(NodeAddress Address)
                 GoneSince = GoneSince ?? failure.At,
                 LastFailedAt = failure.At,
                 LoadingSince = since,
-                Evidence = failure.Evidence,
+                ProbeFailure = failure.ProbeFailure,
                 Detail = failure.Detail,
                 Condition = stuck ? NodeCondition.Unavailable : Condition,
                 OnlineSince = stuck ? null : OnlineSince,
@@ -227,12 +227,12 @@ public sealed record NodeView(NodeAddress Address)
         {
             Failures = failures,
             FailingSince = FailingSince ?? failure.At,
-            GoneSince = GoneSince ?? (failure.Evidence == RedisFailover.Evidence.Silent ? AnsweredAt : null) ?? failure.At,
+            GoneSince = GoneSince ?? (failure.ProbeFailure == RedisFailover.ProbeFailure.Silent ? AnsweredAt : null) ?? failure.At,
             LastFailedAt = failure.At,
             // Silence may be a part of the loading, or of being busy.
-            LoadingSince = failure.Evidence == RedisFailover.Evidence.Silent ? LoadingSince : null,
-            BusySince = failure.Evidence == RedisFailover.Evidence.Silent ? BusySince : null,
-            Evidence = failure.Evidence,
+            LoadingSince = failure.ProbeFailure == RedisFailover.ProbeFailure.Silent ? LoadingSince : null,
+            BusySince = failure.ProbeFailure == RedisFailover.ProbeFailure.Silent ? BusySince : null,
+            ProbeFailure = failure.ProbeFailure,
             Detail = failure.Detail,
             Condition = failures >= policy.MaxFailures ? NodeCondition.Unavailable : Condition,
             OnlineSince = failures >= policy.MaxFailures ? null : OnlineSince,

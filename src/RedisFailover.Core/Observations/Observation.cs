@@ -3,7 +3,7 @@ using System.Collections.Immutable;
 namespace RedisFailover;
 
 /// <summary>How a probe of a node failed. The kinds differ in what they prove.</summary>
-public enum Evidence
+public enum ProbeFailure
 {
     /// <summary>Nothing listens at the port: the process is gone.</summary>
     Refused,
@@ -21,10 +21,10 @@ public enum Evidence
     Loading,
 
     /// <summary>It refuses our credentials. A fault of our configuration, never a reason to fail over.</summary>
-    Denied,
+    AuthRefused,
 
     /// <summary>What answers does not speak as Redis does. A fault of the configuration, never a reason to fail over.</summary>
-    Nonsense,
+    NotRedis,
 
     /// <summary>
     /// This monitor's own fault: the name does not resolve, there is no route, no port or file handle left, or it may not connect.
@@ -56,9 +56,9 @@ public sealed record NodeBeat(TimeSpan At, NodeAddress Node, TimeSpan Latency) :
 /// <summary>One probe of a node failed.</summary>
 /// <param name="At">When.</param>
 /// <param name="Node">The node.</param>
-/// <param name="Evidence">How.</param>
+/// <param name="ProbeFailure">How.</param>
 /// <param name="Detail">The error in words, without secrets.</param>
-public sealed record NodeFailed(TimeSpan At, NodeAddress Node, Evidence Evidence, string Detail) : Observation(At);
+public sealed record NodeFailed(TimeSpan At, NodeAddress Node, ProbeFailure ProbeFailure, string Detail) : Observation(At);
 
 /// <summary>Another monitor is here: its ephemeral znode was seen. What it sees is not known yet.</summary>
 public sealed record MonitorCame(TimeSpan At, string MonitorId) : Observation(At);

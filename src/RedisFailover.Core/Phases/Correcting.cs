@@ -9,7 +9,7 @@ internal static class Correcting
     internal static (ImmutableArray<FailoverAction> Actions, ImmutableArray<Problem> Problems) Of(Assessment a)
     {
         ImmutableArray<NodeAssessment> wrong = [.. a.Configured.Where(n => n.Address != a.Topology.Master
-            && n is { IsOnline: true, View.Evidence: null } && n.Has(HeardSince.Term) && !Follows(n, a.Topology.Master!))];
+            && n is { IsOnline: true, View.ProbeFailure: null } && n.Has(HeardSince.Term) && !Follows(n, a.Topology.Master!))];
         ImmutableArray<NodeAssessment> foreign = [.. wrong.Where(n => n is { IsInOrder: true, IsForeign: true })];
         // Nobody is told to follow a master that fails, or that has not said what it has since it failed: it may have lost everything.
         bool waits = !a.Master.IsCurrent && wrong.Any(n => n is { IsInOrder: true, IsForeign: false });
@@ -53,7 +53,7 @@ internal static class Correcting
             ? new Follow(node.Address, a.Master.Address)
             : new Demote(node.Address, a.Master.Address, CutsClients: !handedOver, handedOver ? null : Returned(a, node))
             {
-                MinReplicas = WriteSafety.AfterOffice(a, node.Info!),
+                MinReplicas = WriteSafety.AfterServing(a, node.Info!),
             };
     }
 

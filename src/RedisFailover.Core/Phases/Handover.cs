@@ -13,9 +13,9 @@ internal static class Handover
     {
         string reason = a.Verdict.Reason;
         trouble = reason;
-        if (a.View.GaveUpAt is { } gaveUp && a.Now < gaveUp + a.Policy.ReliefInterval)
+        if (a.View.GaveUpAt is { } gaveUp && a.Now < gaveUp + a.Policy.HandoverInterval)
         {
-            trouble = $"{reason}; to replace it has failed, and is tried again {a.Policy.ReliefInterval.TotalSeconds:0} s later";
+            trouble = $"{reason}; to replace it has failed, and is tried again {a.Policy.HandoverInterval.TotalSeconds:0} s later";
             return null;
         }
 
@@ -79,6 +79,6 @@ internal static class Handover
     /// handover that failed. Of these, the last that has passed.
     /// </summary>
     private static TimeSpan WantedSince(Assessment a)
-        => new[] { a.View.VotesHeardAt, a.Master.View.ShutsDownSince, a.Master.View.RefusesWritesSince + a.Policy.MisconfTimeout, a.View.GaveUpAt + a.Policy.ReliefInterval }
+        => new[] { a.View.VotesHeardAt, a.Master.View.ShutsDownSince, a.Master.View.RefusesWritesSince + a.Policy.MisconfTimeout, a.View.GaveUpAt + a.Policy.HandoverInterval }
             .Max(at => at is { } time && time <= a.Now ? time : TimeSpan.Zero);
 }

@@ -24,7 +24,7 @@ internal static class Installing
         // must not wait for a successor if this monitor dies in between.
         PlanBuilder plan = PlanBuilder.Because(reason)
             .Do(planned && a.From is { IsMaster: true, View.FailingSince: null } old
-                ? [new Demote(old.Address, promoted.Address, CutsClients: false) { MinReplicas = WriteSafety.AfterOffice(a, old.Info!) }]
+                ? [new Demote(old.Address, promoted.Address, CutsClients: false) { MinReplicas = WriteSafety.AfterServing(a, old.Info!) }]
                 : [])
             .Do(new PublishTopology(next, a.View.Version, record, ClearsWish: a.View.ManualFailover is not null)
             {

@@ -14,7 +14,7 @@ internal static class Isolating
     /// lost their link to a process that is gone: they need not be asked again before one of them is promoted. The others are asked.
     /// </summary>
     internal static IEnumerable<FailoverAction> AtTheBeginning(Assessment intent)
-        => intent.Nodes.Where(n => n.IsOnline && n.Address != intent.From!.Address && !(n.HasLostItsLink && intent.From.View.Evidence == Evidence.Refused))
+        => intent.Nodes.Where(n => n.IsOnline && n.Address != intent.From!.Address && !(n.HasLostItsLink && intent.From.View.ProbeFailure == ProbeFailure.Refused))
             .Select(Question);
 
     /// <summary>Whoever has to be detached, or asked, before a candidate is chosen.</summary>

@@ -13,7 +13,7 @@ internal static class Resigning
         => DeadlineWithoutMaster(a) + (a.View.IsBlind ? TimeSpan.Zero : a.Policy.ViewLifetime);
 
     /// <summary>The same where the master is missing, and every moment counts.</summary>
-    internal static TimeSpan? DeadlineWithoutMaster(Assessment a) => a.View.OutseenSince + a.Policy.SightPatience;
+    internal static TimeSpan? DeadlineWithoutMaster(Assessment a) => a.View.OutseenSince + a.Policy.ReachabilityPatience;
 
     /// <summary>Giving up the lead, when it is due; null when it is not.</summary>
     internal static PlanBuilder? When(Assessment a, TimeSpan? deadline)

@@ -28,7 +28,7 @@ internal static class Restoring
         }
 
         // What it takes before this is written would be lost if another monitor installed the one that was promoted after all.
-        var resumption = new ResumeWrites(from.Address, from.Info!.PausesWritesAlone ? null : WriteSafety.AfterOffice(a, from.Info));
+        var resumption = new ResumeWrites(from.Address, from.Info!.PausesWritesAlone ? null : WriteSafety.AfterServing(a, from.Info));
         return a.Progress.Inherited || next.Epoch != a.Topology.Epoch
             ? PlanBuilder.Because(reason).Do(publication with { Afterwards = resumption })
             : PlanBuilder.Because(reason).Do(publication, resumption);

@@ -122,7 +122,7 @@ internal static class Serving
     /// <summary>While the master fails but is not judged: ask the replicas about their links, so that a verdict needs no further round.</summary>
     private static (ImmutableArray<FailoverAction> Questions, TimeSpan? WakeAt) Suspicion(Assessment a)
     {
-        if (a.Master.View is not { FailingSince: { } since, Evidence: not (Evidence.Silent or Evidence.Loading) })
+        if (a.Master.View is not { FailingSince: { } since, ProbeFailure: not (ProbeFailure.Silent or ProbeFailure.Loading) })
         {
             return ([], null);
         }

@@ -103,7 +103,7 @@ internal static class WriteSafety
         => a.Policy.WriteSafety == WriteSafetyMode.None || a.Topology.WriteQuorum?.Replicas.Contains(node) == true;
 
     /// <summary>The min-replicas-to-write that a node gets when it is no longer master; null: it was not touched.</summary>
-    internal static int? AfterOffice(Assessment a, NodeInfo info)
+    internal static int? AfterServing(Assessment a, NodeInfo info)
         => a.Policy.WriteSafety == WriteSafetyMode.Replicated ? a.Topology.WriteQuorum?.Before.Count ?? 0
             : info.PausesWritesAlone ? null
             : info.MinReplicas is { Count: < PauseWrites.RefusingMinReplicas } own ? own.Count

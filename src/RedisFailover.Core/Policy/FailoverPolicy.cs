@@ -143,7 +143,7 @@ public sealed record FailoverPolicy
     public TimeSpan ReturnPatience => SilenceLimit > LoadingTimeout ? SilenceLimit : LoadingTimeout;
 
     /// <summary>How long the decider waits before it tries again to relieve a master that was not relieved in time.</summary>
-    public TimeSpan ReliefInterval => 10 * SwitchoverTimeout;
+    public TimeSpan HandoverInterval => 10 * SwitchoverTimeout;
 
     /// <summary>How long an action that failed waits until it is tried again. 250 ms.</summary>
     public TimeSpan RetryDelay { get; init; } = TimeSpan.FromMilliseconds(250);
@@ -160,7 +160,7 @@ public sealed record FailoverPolicy
     /// How long another monitor has to reach more nodes than the leader before the leader gives up: two probes, because the phases
     /// of two monitors' probes differ by up to half a one.
     /// </summary>
-    public TimeSpan SightPatience => 2 * ProbeTimeout;
+    public TimeSpan ReachabilityPatience => 2 * ProbeTimeout;
 
     /// <summary>Silence is judged after max-failures probes that each had their full time: <c>MaxFailures x ProbeTimeout</c>.</summary>
     public TimeSpan SilenceLimit => MaxFailures * ProbeTimeout;

@@ -58,7 +58,7 @@ public static partial class ProblemRules
 
     /// <summary>A port that refuses, or a connection that is closed, is an answer of the node's own machine.</summary>
     private static bool IsOutOfReach(NodeView node)
-        => node is { Condition: NodeCondition.Unavailable, Evidence: not (Evidence.Refused or Evidence.Closed or Evidence.Loading) };
+        => node is { Condition: NodeCondition.Unavailable, ProbeFailure: not (ProbeFailure.Refused or ProbeFailure.Closed or ProbeFailure.Loading) };
 
     /// <summary>Whether the decider tells what is found here already: by its code, where that says enough.</summary>
     private static bool IsTheSame(Problem found, Problem decided)
@@ -94,7 +94,7 @@ public static partial class ProblemRules
             : [];
 
     private static IEnumerable<Problem> MasterThatCannotBeAsked(Facts f)
-        => f.Master is { Evidence: Evidence.Denied or Evidence.Nonsense } master
+        => f.Master is { ProbeFailure: ProbeFailure.AuthRefused or ProbeFailure.NotRedis } master
             ? [Problem.Of(MasterNotWatched, $"the monitors cannot ask master {master.Address}: {master.Detail}; no switchover works, and a failover only once it is dead", master.Address)]
             : [];
 
@@ -104,7 +104,7 @@ public static partial class ProblemRules
             : [];
 
     private static IEnumerable<Problem> MasterThatCannotSave(Facts f)
-        => f.Master is { IsMaster: true, Evidence: null, RefusesWritesSince: { } since, Info: { } info } master
+        => f.Master is { IsMaster: true, ProbeFailure: null, RefusesWritesSince: { } since, Info: { } info } master
             ? [Problem.Of(
                 MasterMisconf,
                 $"master {master.Address} refuses writes: {(info.AppendFailed ? "it cannot write its append-only file" : "its last save failed")} (MISCONF)",
@@ -148,7 +148,7 @@ public static partial class ProblemRules
     private static IEnumerable<Problem> Readiness(Facts f)
     {
         if (f.View.IsPaused(f.Now) || f.Topology.State != TopologyState.Ok || f.Readiness is not { Possible: false } not || f.View.LiveMonitors < f.Policy.RequiredMonitors
-            || f.Master is { Evidence: Evidence.Denied or Evidence.Nonsense })
+            || f.Master is { ProbeFailure: ProbeFailure.AuthRefused or ProbeFailure.NotRedis })
         {
             yield break;
         }
@@ -173,11 +173,11 @@ public static partial class ProblemRules
             : [];
 
     private static IEnumerable<Problem> NodesAway(Facts f)
-        => f.Others.Where(n => n is { Condition: NodeCondition.Unavailable, Evidence: not (Evidence.Denied or Evidence.Nonsense) })
+        => f.Others.Where(n => n is { Condition: NodeCondition.Unavailable, ProbeFailure: not (ProbeFailure.AuthRefused or ProbeFailure.NotRedis) })
             .Select(n => Problem.Of(NodeUnavailable, $"{n.Address} is unavailable ({n.Detail})", n.Address) with { From = n.GoneSince });
 
     private static IEnumerable<Problem> NodesThatCannotBeAsked(Facts f)
-        => f.Others.Where(n => n.Evidence is Evidence.Denied or Evidence.Nonsense)
+        => f.Others.Where(n => n.ProbeFailure is ProbeFailure.AuthRefused or ProbeFailure.NotRedis)
             .Select(n => Problem.Of(NodeNotWatched, $"the monitors cannot ask {n.Address}: {n.Detail}", n.Address));
 
     private static IEnumerable<Problem> Disagreement(Facts f)

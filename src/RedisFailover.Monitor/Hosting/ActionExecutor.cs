@@ -16,7 +16,7 @@ internal sealed class ActionExecutor(
     ConcurrentDictionary<NodeAddress, NodeProber> nodes,
     TopologyStore store,
     RequestInbox inbox,
-    Abstention abstention,
+    ElectionBackoff abstention,
     ChannelWriter<Observation> observations,
     MonotonicClock clock,
     ILogger logger,

@@ -17,7 +17,7 @@ internal static class LogSetup
     /// <param name="level">The least important level that is written; may be changed while it is.</param>
     internal static Logger Console(MonitorOptions options, LoggingLevelSwitch level)
         => Configuration(options, level)
-            .WriteTo.Sink(new PatientSink(
+            .WriteTo.Sink(new DelayedLogSink(
                 new LoggerConfiguration().MinimumLevel.Verbose().WriteTo.Console(Formatter(options)).CreateLogger(), options.Id, TimeProvider.System))
             .CreateLogger();
 

@@ -146,7 +146,7 @@ internal sealed class MonitorService : BackgroundService
             IsAlive = () => _coordinator is not { } turning || turning.SinceTurn < Stuck,
         });
         var registry = new MonitorRegistry(zooKeeper, keeper, _paths, _options.Id, _observations.Writer, _clock, _logger);
-        var abstention = new Abstention(policy, _clock, _logger);
+        var abstention = new ElectionBackoff(policy, _clock, _logger);
         var config = new ConfigStore(zooKeeper, _paths, _options.Id, _clock, _options.FaultOf);
         using var inbox = new RequestInbox(zooKeeper, _paths, _observations.Writer, _clock);
         var executor = new ActionExecutor(
@@ -242,7 +242,7 @@ internal sealed class MonitorService : BackgroundService
             transitions.RunAsync(ending.Token),
             TurnAsync(coordinator, ending.Token),
             new LeaseProblems(keeper, registry, problems, _options.Id).WatchAsync(_clock, ending.Token),
-            Wakefulness.WatchAsync(_clock, _logger, ending.Token),
+            PauseDetector.WatchAsync(_clock, _logger, ending.Token),
             registry.PublishAsync(ending.Token),
             registry.WatchPresenceAsync(ending.Token),
             register.WatchAsync(ending.Token),
@@ -363,7 +363,7 @@ internal sealed class MonitorService : BackgroundService
         ProblemStore problems,
         MemberRegister register,
         LeaseKeeper keeper,
-        Abstention abstention,
+        ElectionBackoff abstention,
         CancellationToken cancellationToken)
     {
         var election = new LeaderElection(keeper, new LeaderElectionOptions

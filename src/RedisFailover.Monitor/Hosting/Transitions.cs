@@ -210,9 +210,9 @@ internal sealed class Transitions(ILogger logger, string id)
 
     private void Tell(NodeView before, NodeView after, ClusterView view, TimeSpan now)
     {
-        if (after.Evidence is Evidence.Denied or Evidence.Nonsense)
+        if (after.ProbeFailure is ProbeFailure.AuthRefused or ProbeFailure.NotRedis)
         {
-            if (before.Evidence != after.Evidence || before.Detail != after.Detail)
+            if (before.ProbeFailure != after.ProbeFailure || before.Detail != after.Detail)
             {
                 Log.NodeMisconfigured(logger, after.Address, after.Detail);
             }
@@ -221,7 +221,7 @@ internal sealed class Transitions(ILogger logger, string id)
         {
             double millis = (now - (after.GoneSince ?? now)).TotalMilliseconds;
             // It answers: no failure is counted, its time is up.
-            if (after.Evidence == Evidence.Loading)
+            if (after.ProbeFailure == ProbeFailure.Loading)
             {
                 Log.NodeLoadsTooLong(logger, after.Address, after.Detail, millis);
             }
@@ -234,7 +234,7 @@ internal sealed class Transitions(ILogger logger, string id)
         {
             Log.NodeOnline(logger, after.Address, Role(info), info.Keys, info.Offset, info.Version);
         }
-        else if (after.Evidence is Evidence.Loading or Evidence.Busy && before.Evidence != after.Evidence)
+        else if (after.ProbeFailure is ProbeFailure.Loading or ProbeFailure.Busy && before.ProbeFailure != after.ProbeFailure)
         {
             Log.NodeServesNobody(logger, after.Address, after.Detail);
         }

@@ -25,9 +25,9 @@ internal sealed class Heartbeat(
     /// <summary>
     /// Beats until the connection ends, the node is silent for too long, or says what makes watching it useless; returns which.
     /// </summary>
-    internal async Task<(Evidence Evidence, string Detail)> RunAsync(CancellationToken cancellationToken)
+    internal async Task<(ProbeFailure ProbeFailure, string Detail)> RunAsync(CancellationToken cancellationToken)
     {
-        TaskCompletionSource<(Evidence, string)> fault = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        TaskCompletionSource<(ProbeFailure, string)> fault = new(TaskCreationOptions.RunContinuationsAsynchronously);
         TimeSpan interval = policy.ProbeTimeout / 2;
         TimeSpan nextInfo = clock.Now;
         TimeSpan nextBeat = clock.Now;
@@ -84,17 +84,17 @@ internal sealed class Heartbeat(
             {
                 missed++;
                 string detail = $"no answer for {missed * policy.ProbeTimeout.TotalMilliseconds:0} ms";
-                observations.TryWrite(new NodeFailed(clock.Now, node, Evidence.Silent, detail));
+                observations.TryWrite(new NodeFailed(clock.Now, node, ProbeFailure.Silent, detail));
                 if (missed >= policy.MaxFailures)
                 {
-                    return (Evidence.Silent, detail);
+                    return (ProbeFailure.Silent, detail);
                 }
             }
         }
     }
 
     private async Task BeatOnceAsync(
-        bool askInfo, Task learning, TaskCompletionSource<(Evidence, string)> fault, CancellationToken cancellationToken)
+        bool askInfo, Task learning, TaskCompletionSource<(ProbeFailure, string)> fault, CancellationToken cancellationToken)
     {
         TimeSpan asked = clock.Now;
         try
@@ -107,15 +107,15 @@ internal sealed class Heartbeat(
             await learning;
             if (reply.IsErrorOf("LOADING"))
             {
-                IsOccupied(Evidence.Loading, "it is loading its data set");
+                IsOccupied(ProbeFailure.Loading, "it is loading its data set");
             }
             else if (reply.IsErrorOf("BUSY "))
             {
-                IsOccupied(Evidence.Busy, "it is busy with a script or module and serves nobody (BUSY)");
+                IsOccupied(ProbeFailure.Busy, "it is busy with a script or module and serves nobody (BUSY)");
             }
             else if (reply.IsErrorOf("NOAUTH") || reply.IsErrorOf("WRONGPASS") || (askInfo && reply.IsErrorOf("NOPERM")))
             {
-                fault.TrySetResult((Evidence.Denied, $"it refuses our credentials ({reply.Text})"));
+                fault.TrySetResult((ProbeFailure.AuthRefused, $"it refuses our credentials ({reply.Text})"));
             }
             else if (askInfo)
             {
@@ -134,7 +134,7 @@ internal sealed class Heartbeat(
         }
         catch (FormatException e)
         {
-            fault.TrySetResult((Evidence.Nonsense, e.Message));
+            fault.TrySetResult((ProbeFailure.NotRedis, e.Message));
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
@@ -143,18 +143,18 @@ internal sealed class Heartbeat(
     }
 
     private async Task InformAsync(
-        RespValue reply, TimeSpan asked, TimeSpan latency, TaskCompletionSource<(Evidence, string)> fault, CancellationToken cancellationToken)
+        RespValue reply, TimeSpan asked, TimeSpan latency, TaskCompletionSource<(ProbeFailure, string)> fault, CancellationToken cancellationToken)
     {
         if (reply.IsError)
         {
-            fault.TrySetResult((Evidence.Nonsense, $"it refuses INFO ({reply.Text})"));
+            fault.TrySetResult((ProbeFailure.NotRedis, $"it refuses INFO ({reply.Text})"));
             return;
         }
 
         NodeInfo info = await said.ReadAsync(reply, cancellationToken);
         if (info.Loading)
         {
-            IsOccupied(Evidence.Loading, "it is loading its data set");
+            IsOccupied(ProbeFailure.Loading, "it is loading its data set");
             return;
         }
 
@@ -168,7 +168,7 @@ internal sealed class Heartbeat(
         observations.TryWrite(new NodeAnswered(clock.Now, asked, node, info, latency));
     }
 
-    private void IsOccupied(Evidence evidence, string detail)
+    private void IsOccupied(ProbeFailure evidence, string detail)
     {
         _isOccupied = true;
         observations.TryWrite(new NodeFailed(clock.Now, node, evidence, detail));

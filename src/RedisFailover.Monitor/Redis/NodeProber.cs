@@ -131,7 +131,7 @@ internal sealed class NodeProber : IAsyncDisposable
         (_, NodeInfo? info, TimeSpan asked) = await CommandAsync([], cancellationToken);
         if (info is { Loading: true })
         {
-            Report(new NodeFailed(_clock.Now, _node, Evidence.Loading, "it is loading its data set"));
+            Report(new NodeFailed(_clock.Now, _node, ProbeFailure.Loading, "it is loading its data set"));
         }
         else if (info is not null)
         {
@@ -213,18 +213,18 @@ internal sealed class NodeProber : IAsyncDisposable
             while (true)
             {
                 TimeSpan begun = _clock.Now;
-                (Evidence evidence, string detail) = await SessionAsync(cancellationToken);
-                if (evidence == Evidence.Denied)
+                (ProbeFailure evidence, string detail) = await SessionAsync(cancellationToken);
+                if (evidence == ProbeFailure.AuthRefused)
                 {
                     refusal = (_clock.Now + Refuses, detail);
                 }
-                else if (evidence == Evidence.Closed && begun < refusal.Until && _clock.Now - begun < _policy.ProbeTimeout)
+                else if (evidence == ProbeFailure.Closed && begun < refusal.Until && _clock.Now - begun < _policy.ProbeTimeout)
                 {
                     // It serves those who are connected: wrong credentials are no more of a reason to replace it.
-                    (evidence, detail) = (Evidence.Denied, refusal.Detail);
+                    (evidence, detail) = (ProbeFailure.AuthRefused, refusal.Detail);
                 }
 
-                bool counted = evidence is not (Evidence.Silent or Evidence.Loading);
+                bool counted = evidence is not (ProbeFailure.Silent or ProbeFailure.Loading);
                 if (counted)
                 {
                     Report(new NodeFailed(_clock.Now, _node, evidence, detail));
@@ -235,20 +235,20 @@ internal sealed class NodeProber : IAsyncDisposable
                 // meant), then ever more slowly.
                 // A node that accepts connections only to close them (maxclients, a proxy without a server) is no better than one
                 // that refuses them.
-                refusals = evidence is Evidence.Refused or Evidence.Unreachable || (evidence == Evidence.Closed && _clock.Now - begun < _policy.ProbeTimeout)
+                refusals = evidence is ProbeFailure.Refused or ProbeFailure.Unreachable || (evidence == ProbeFailure.Closed && _clock.Now - begun < _policy.ProbeTimeout)
                     ? refusals + 1
                     : 0;
                 TimeSpan retry = evidence switch
                 {
-                    Evidence.Denied or Evidence.Nonsense => TimeSpan.FromSeconds(1),
-                    Evidence.Local => OurFault,
+                    ProbeFailure.AuthRefused or ProbeFailure.NotRedis => TimeSpan.FromSeconds(1),
+                    ProbeFailure.Local => OurFault,
                     _ => Retry.After(refusals - _policy.MaxFailures),
                 };
-                if (evidence == Evidence.Closed && refusals < _policy.MaxFailures && _policy.NodeStrategy != NodeStrategy.Consensus && _isLeading?.Invoke() == false)
+                if (evidence == ProbeFailure.Closed && refusals < _policy.MaxFailures && _policy.NodeStrategy != NodeStrategy.Consensus && _isLeading?.Invoke() == false)
                 {
                     await Task.Delay(LeaderFirst, _clock.Provider, cancellationToken);
                 }
-                else if (evidence is Evidence.Closed or Evidence.Refused && refusals < _policy.MaxFailures)
+                else if (evidence is ProbeFailure.Closed or ProbeFailure.Refused && refusals < _policy.MaxFailures)
                 {
                     await Task.Yield();
                 }
@@ -265,7 +265,7 @@ internal sealed class NodeProber : IAsyncDisposable
     }
 
     /// <summary>One connection from its making to its end, and how it ended.</summary>
-    private async Task<(Evidence Evidence, string Detail)> SessionAsync(CancellationToken cancellationToken)
+    private async Task<(ProbeFailure ProbeFailure, string Detail)> SessionAsync(CancellationToken cancellationToken)
     {
         RedisConnection? connection;
         Dialed dialed;
@@ -276,13 +276,13 @@ internal sealed class NodeProber : IAsyncDisposable
         }
         catch (AuthenticationException e)
         {
-            return (Evidence.Denied, $"no TLS with it: {Words.Quoted(e.Message)}");
+            return (ProbeFailure.AuthRefused, $"no TLS with it: {Words.Quoted(e.Message)}");
         }
 
         if (connection is null)
         {
-            Evidence evidence = Classify(dialed.Fault);
-            if (evidence == Evidence.Silent)
+            ProbeFailure evidence = Classify(dialed.Fault);
+            if (evidence == ProbeFailure.Silent)
             {
                 Report(new NodeFailed(_clock.Now, _node, evidence, dialed.Detail));
             }
@@ -312,13 +312,13 @@ internal sealed class NodeProber : IAsyncDisposable
     }
 
     /// <summary>During a rotation there are two passwords, of which a node accepts one or the other.</summary>
-    private async Task<(Evidence Evidence, string Detail)?> LogInAsync(RedisConnection connection, CancellationToken cancellationToken)
+    private async Task<(ProbeFailure ProbeFailure, string Detail)?> LogInAsync(RedisConnection connection, CancellationToken cancellationToken)
     {
-        (Evidence Evidence, string Detail)? outcome = null;
+        (ProbeFailure ProbeFailure, string Detail)? outcome = null;
         foreach (string[] login in _credentials.Commands)
         {
             outcome = await LogInAsync(connection, login, cancellationToken);
-            if (outcome is not { Evidence: Evidence.Denied })
+            if (outcome is not { ProbeFailure: ProbeFailure.AuthRefused })
             {
                 return outcome;
             }
@@ -328,7 +328,7 @@ internal sealed class NodeProber : IAsyncDisposable
     }
 
     /// <summary>Null when the node accepts our credentials or does not answer at all, which the heartbeat will tell.</summary>
-    private async Task<(Evidence Evidence, string Detail)?> LogInAsync(RedisConnection connection, string[] login, CancellationToken cancellationToken)
+    private async Task<(ProbeFailure ProbeFailure, string Detail)?> LogInAsync(RedisConnection connection, string[] login, CancellationToken cancellationToken)
     {
         // Whether it asks replicas for a password as well.
         Task<RespValue> before = connection.SendAsync("PING");
@@ -341,7 +341,7 @@ internal sealed class NodeProber : IAsyncDisposable
             return value.IsError && !value.Text!.Contains("without any password", StringComparison.Ordinal)
                 && !value.Text.Contains("no password is set", StringComparison.Ordinal)
                 && !value.IsErrorOf("LOADING")
-                    ? (Evidence.Denied, $"it refuses our credentials ({value.Text.Split(' ')[0]})")
+                    ? (ProbeFailure.AuthRefused, $"it refuses our credentials ({value.Text.Split(' ')[0]})")
                     : null;
         }
         catch (TimeoutException)
@@ -357,15 +357,15 @@ internal sealed class NodeProber : IAsyncDisposable
     private void Report(Observation observation) => _observations.TryWrite(observation);
 
     /// <summary>What the end of a connection tells.</summary>
-    internal static (Evidence Evidence, string Detail) End(Exception reason) => reason switch
+    internal static (ProbeFailure ProbeFailure, string Detail) End(Exception reason) => reason switch
     {
-        RedisRefusedException => (Evidence.Denied, reason.Message),
-        IOException { InnerException: RedisRefusedException refused } => (Evidence.Denied, refused.Message),
-        RedisProtocolException => (Evidence.Nonsense, reason.Message),
-        IOException { InnerException: RedisProtocolException protocol } => (Evidence.Nonsense, protocol.Message),
+        RedisRefusedException => (ProbeFailure.AuthRefused, reason.Message),
+        IOException { InnerException: RedisRefusedException refused } => (ProbeFailure.AuthRefused, refused.Message),
+        RedisProtocolException => (ProbeFailure.NotRedis, reason.Message),
+        IOException { InnerException: RedisProtocolException protocol } => (ProbeFailure.NotRedis, protocol.Message),
         // With TLS 1.3 a node that does not accept our certificate says so only after the handshake.
-        _ when Refused(reason) is { } refusal => (Evidence.Denied, $"it does not accept our certificate: {Words.Quoted(refusal)}"),
-        _ => (Evidence.Closed, "connection closed by the node"),
+        _ when Refused(reason) is { } refusal => (ProbeFailure.AuthRefused, $"it does not accept our certificate: {Words.Quoted(refusal)}"),
+        _ => (ProbeFailure.Closed, "connection closed by the node"),
     };
 
     private static string? Refused(Exception? reason)
@@ -373,12 +373,12 @@ internal sealed class NodeProber : IAsyncDisposable
             : reason.Message.Contains("alert", StringComparison.OrdinalIgnoreCase) && reason.Message.Contains("SSL", StringComparison.OrdinalIgnoreCase) ? reason.Message
             : Refused(reason.InnerException);
 
-    private static Evidence Classify(DialFault fault) => fault switch
+    private static ProbeFailure Classify(DialFault fault) => fault switch
     {
-        DialFault.Refused => Evidence.Refused,
-        DialFault.Closed => Evidence.Closed,
-        DialFault.Silent => Evidence.Silent,
-        DialFault.Unreachable => Evidence.Unreachable,
-        _ => Evidence.Local,
+        DialFault.Refused => ProbeFailure.Refused,
+        DialFault.Closed => ProbeFailure.Closed,
+        DialFault.Silent => ProbeFailure.Silent,
+        DialFault.Unreachable => ProbeFailure.Unreachable,
+        _ => ProbeFailure.Local,
     };
 }

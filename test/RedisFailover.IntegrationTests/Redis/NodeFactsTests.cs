@@ -21,8 +21,8 @@ public sealed class NodeFactsTests
         await using RedisWire script = await redis.ConnectAsync();
         Task<RedisReply> running = script.CommandAsync(["EVAL", "while true do end", "0"]);
 
-        NodeFailed busy = await watched.UntilAsync<NodeFailed>("it is busy", failed => failed.Evidence == Evidence.Busy);
-        NodeFailed still = await watched.UntilAsync<NodeFailed>("it is busy still", failed => failed.Evidence == Evidence.Busy && failed != busy);
+        NodeFailed busy = await watched.UntilAsync<NodeFailed>("it is busy", failed => failed.ProbeFailure == ProbeFailure.Busy);
+        NodeFailed still = await watched.UntilAsync<NodeFailed>("it is busy still", failed => failed.ProbeFailure == ProbeFailure.Busy && failed != busy);
         Assert.That(watched.View, Has.Property("Condition").EqualTo(NodeCondition.Online).And.Property("Failures").Zero);
         Assert.That(watched.View.BusySince, Is.EqualTo(busy.At).And.LessThan(still.At));
 
@@ -48,9 +48,9 @@ public sealed class NodeFactsTests
             await watched.UntilAsync<NodeFailed>("it goes on saying so", _ => true);
         }
 
-        string[] told = [.. watched.Seen.Skip(before - 1).OfType<NodeFailed>().Select(f => $"{f.Evidence}: {f.Detail}").Distinct()];
+        string[] told = [.. watched.Seen.Skip(before - 1).OfType<NodeFailed>().Select(f => $"{f.ProbeFailure}: {f.Detail}").Distinct()];
         Assert.That(told, Has.Length.EqualTo(1), string.Join('\n', told));
-        Assert.That(told[0], Does.StartWith("Denied: it refuses the connection: DENIED Redis is running in protected mode"));
+        Assert.That(told[0], Does.StartWith("AuthRefused: it refuses the connection: DENIED Redis is running in protected mode"));
     }
 
     [Test]

@@ -43,12 +43,12 @@ public sealed class ClusterViewTests
         ClusterView view = new ClusterView().Apply(new NodeAnswered(Ms, Ms, A, Master("1"), Ms), Policy);
         for (int second = 1; second <= 5; second++)
         {
-            view = view.Apply(new NodeFailed(TimeSpan.FromSeconds(second), A, Evidence.Loading, ""), Policy)
-                .Apply(new NodeFailed(TimeSpan.FromSeconds(second + 0.5), A, Evidence.Silent, ""), Policy);
+            view = view.Apply(new NodeFailed(TimeSpan.FromSeconds(second), A, ProbeFailure.Loading, ""), Policy)
+                .Apply(new NodeFailed(TimeSpan.FromSeconds(second + 0.5), A, ProbeFailure.Silent, ""), Policy);
             Assert.That(view.Node(A).Condition, Is.EqualTo(NodeCondition.Online));
         }
 
-        view = view.Apply(new NodeFailed(TimeSpan.FromSeconds(6), A, Evidence.Loading, ""), Policy);
+        view = view.Apply(new NodeFailed(TimeSpan.FromSeconds(6), A, ProbeFailure.Loading, ""), Policy);
         Assert.That(view.Node(A).Condition, Is.EqualTo(NodeCondition.Unavailable));
         view = view.Apply(new NodeAnswered(TimeSpan.FromSeconds(7), TimeSpan.FromSeconds(7), A, Master("1"), Ms), Policy);
         Assert.That((view.Node(A).Condition, view.Node(A).LoadingSince), Is.EqualTo((NodeCondition.Online, (TimeSpan?)null)));
@@ -59,7 +59,7 @@ public sealed class ClusterViewTests
     {
         ClusterView view = new ClusterView().Apply(new NodeAnswered(Ms, Ms, A, Master("1"), Ms), Policy);
         Assert.That(view.Report().Available.ContainsKey(A));
-        view = view.Apply(new NodeFailed(2 * Ms, A, Evidence.Denied, ""), Policy);
+        view = view.Apply(new NodeFailed(2 * Ms, A, ProbeFailure.AuthRefused, ""), Policy);
         Assert.That((view.Report().Available.IsEmpty, view.Report().Unavailable.IsEmpty), Is.EqualTo((true, true)));
     }
 
@@ -67,17 +67,17 @@ public sealed class ClusterViewTests
     public void A_node_that_refuses_our_password_lives_and_nothing_is_counted_against_it()
     {
         ClusterView view = new ClusterView().Apply(new NodeAnswered(Ms, Ms, A, Master("1"), Ms), Policy)
-            .Apply(new NodeFailed(2 * Ms, A, Evidence.Closed, ""), Policy)
-            .Apply(new NodeFailed(3 * Ms, A, Evidence.Denied, ""), Policy);
+            .Apply(new NodeFailed(2 * Ms, A, ProbeFailure.Closed, ""), Policy)
+            .Apply(new NodeFailed(3 * Ms, A, ProbeFailure.AuthRefused, ""), Policy);
         Assert.That((view.Node(A).Failures, view.Node(A).FailingSince, view.Node(A).GoneSince, view.Node(A).Condition), Is.EqualTo((0, (TimeSpan?)null, (TimeSpan?)null, NodeCondition.Online)));
 
         for (int i = 0; i < Policy.MaxFailures; i++)
         {
-            view = view.Apply(new NodeFailed((9000 + i) * Ms, A, Evidence.Refused, ""), Policy);
+            view = view.Apply(new NodeFailed((9000 + i) * Ms, A, ProbeFailure.Refused, ""), Policy);
         }
 
         Assert.That((view.Node(A).Condition, view.Node(A).GoneSince), Is.EqualTo((NodeCondition.Unavailable, (TimeSpan?)(9000 * Ms))), "gone since it refuses, not since it was closed");
-        view = view.Apply(new NodeFailed(9010 * Ms, A, Evidence.Denied, ""), Policy);
+        view = view.Apply(new NodeFailed(9010 * Ms, A, ProbeFailure.AuthRefused, ""), Policy);
         Assert.That((view.Node(A).Condition, view.Report().Unavailable.IsEmpty), Is.EqualTo((NodeCondition.Unknown, true)), "no vote against it");
     }
 

@@ -95,7 +95,7 @@ public sealed class ConfigRequestTests
         Assert.That(policy.Nodes, Is.EqualTo(new[] { s_a, s_c, s_d }));
         ClusterView after = view.Apply(new ActionFinished(Second(2), publication, Version: 0) { WrittenConfig = publication.Next }, s_policy).WithNodesOf(policy);
         Assert.That(after.Nodes.Keys, Is.EqualTo(new[] { s_a, s_c, s_d }));
-        Assert.That(after.Apply(new NodeFailed(Second(3), s_b, Evidence.Closed, "late"), policy).Nodes.Keys, Has.No.Member(s_b), "the last words of a node that left");
+        Assert.That(after.Apply(new NodeFailed(Second(3), s_b, ProbeFailure.Closed, "late"), policy).Nodes.Keys, Has.No.Member(s_b), "the last words of a node that left");
         PublishTopology topology = FailoverDecider.Decide(after, policy, Second(3)).Actions.OfType<PublishTopology>().Single();
         Assert.That(topology.Next.Members, Has.No.Member(s_b));
         Assert.That((topology.Next.Unavailable.ToArray(), topology.Next.Zones[s_d]), Is.EqualTo((new[] { s_d }, "z")));
@@ -201,7 +201,7 @@ public sealed class ConfigRequestTests
     }
 
     private static ClusterView Failed(ClusterView view, NodeAddress node, int times, TimeSpan at)
-        => Enumerable.Range(0, times).Aggregate(view, (v, _) => v.Apply(new NodeFailed(at, node, Evidence.Refused, "connection refused"), s_policy));
+        => Enumerable.Range(0, times).Aggregate(view, (v, _) => v.Apply(new NodeFailed(at, node, ProbeFailure.Refused, "connection refused"), s_policy));
 
     private static NodeInfo Replica(string run) => new()
     {

@@ -36,8 +36,8 @@ public sealed class HistoryTests
         ClusterView view = View(Led(1, A), (A, Master("A", "X")), (B, Replica("B", "X", A)));
         for (int i = 1; i <= 3; i++)
         {
-            view = view.Apply(new NodeFailed((11 + i) * Ms, C, Evidence.Refused, "refused"), Policy)
-                .Apply(new NodeFailed((10 + (i * 1000)) * Ms, A, Evidence.Silent, "silent"), Policy);
+            view = view.Apply(new NodeFailed((11 + i) * Ms, C, ProbeFailure.Refused, "refused"), Policy)
+                .Apply(new NodeFailed((10 + (i * 1000)) * Ms, A, ProbeFailure.Silent, "silent"), Policy);
         }
 
         Assert.That((view.Node(A).GoneSince, view.Node(A).FailingSince), Is.EqualTo((10 * Ms, 1010 * Ms)));
@@ -207,7 +207,7 @@ public sealed class HistoryTests
 
         for (int missed = 0; missed < policy.MaxFailures; missed++)
         {
-            view = view.Apply(new NodeFailed(TimeSpan.FromSeconds(60), C, Evidence.Silent, ""), policy);
+            view = view.Apply(new NodeFailed(TimeSpan.FromSeconds(60), C, ProbeFailure.Silent, ""), policy);
         }
 
         view = view.Apply(new NodeAnswered(TimeSpan.FromSeconds(61), TimeSpan.FromSeconds(61), C, Replica("C", "X", A), 1 * Ms), policy);
@@ -230,8 +230,8 @@ public sealed class HistoryTests
     public void That_the_master_refuses_the_monitors_password_is_said_where_an_operator_looks_and_is_no_reason_to_fail_over()
     {
         ClusterView view = View(Led(1, A), (A, Master("A", "X")), (B, Replica("B", "X", A)))
-            .Apply(new NodeFailed(20 * Ms, A, Evidence.Closed, ""), Policy)
-            .Apply(new NodeFailed(21 * Ms, A, Evidence.Denied, "it refuses our credentials (WRONGPASS)"), Policy);
+            .Apply(new NodeFailed(20 * Ms, A, ProbeFailure.Closed, ""), Policy)
+            .Apply(new NodeFailed(21 * Ms, A, ProbeFailure.AuthRefused, "it refuses our credentials (WRONGPASS)"), Policy);
         const string Unwatched = "the monitors cannot watch master a:1: it refuses our credentials (WRONGPASS); no switchover can take place, and no failover unless it stops answering altogether";
         Readiness readiness = ReadinessCheck.Of(view, Policy, 22 * Ms)!;
         Assert.That((readiness.Possible, readiness.Reason), Is.EqualTo((false, Unwatched)));

@@ -36,12 +36,12 @@ public sealed class ProblemRulesTests
     [Test]
     public void A_node_that_refuses_our_password_is_told_as_such()
         => Assert.That(
-            Codes(Well().With(R2, n => n with { Evidence = Evidence.Denied, Detail = "WRONGPASS" })), Is.EqualTo(new[] { NodeNotWatched }));
+            Codes(Well().With(R2, n => n with { ProbeFailure = ProbeFailure.AuthRefused, Detail = "WRONGPASS" })), Is.EqualTo(new[] { NodeNotWatched }));
 
     [Test]
     public void A_master_that_refuses_our_password_is_critical()
     {
-        Problem problem = Found(Well().With(R1, n => n with { Evidence = Evidence.Denied, Detail = "WRONGPASS" })).Single();
+        Problem problem = Found(Well().With(R1, n => n with { ProbeFailure = ProbeFailure.AuthRefused, Detail = "WRONGPASS" })).Single();
 
         Assert.That((problem.Code, problem.Severity), Is.EqualTo((MasterNotWatched, ProblemSeverity.Critical)));
     }
@@ -109,10 +109,10 @@ public sealed class ProblemRulesTests
 
     private static Decision Decided(Problem problem) => new Decision([], null, "r") with { Problems = [problem] };
 
-    private static NodeView Silent(NodeView node) => Gone(node) with { Evidence = Evidence.Silent };
+    private static NodeView Silent(NodeView node) => Gone(node) with { ProbeFailure = ProbeFailure.Silent };
 
     private static NodeView Gone(NodeView node)
-        => node with { Condition = NodeCondition.Unavailable, Evidence = Evidence.Refused, Detail = "connection refused", FailingSince = Now, GoneSince = Now };
+        => node with { Condition = NodeCondition.Unavailable, ProbeFailure = ProbeFailure.Refused, Detail = "connection refused", FailingSince = Now, GoneSince = Now };
 
     private static ClusterView Well()
     {

@@ -137,6 +137,6 @@ internal static class Befalling
     {
         FailoverPolicy policy = new() { Nodes = [.. view.Nodes.Keys] };
         return Enumerable.Range(0, policy.MaxFailures).Aggregate(
-            view, (v, i) => v.Apply(new NodeFailed(TimeSpan.FromSeconds(at + i), node, Evidence.Silent, "no answer"), policy));
+            view, (v, i) => v.Apply(new NodeFailed(TimeSpan.FromSeconds(at + i), node, ProbeFailure.Silent, "no answer"), policy));
     }
 }

@@ -36,7 +36,7 @@ public sealed class WriteSafetyTests
             .Apply(new NodeAnswered(10 * Ms, 10 * Ms, C, Replica("run-of-c"), Ms), Policy);
         for (int i = 0; i < Policy.MaxFailures; i++)
         {
-            view = view.Apply(new NodeFailed((11 + i) * Ms, A, Evidence.Refused, "connection refused"), Policy);
+            view = view.Apply(new NodeFailed((11 + i) * Ms, A, ProbeFailure.Refused, "connection refused"), Policy);
         }
 
         Topology intent = Published(view, TimeSpan.FromSeconds(10));

@@ -18,7 +18,7 @@ public sealed class CoordinatorTests
         var clock = new MonotonicClock(time);
         var observations = Channel.CreateUnbounded<Observation>();
         var policy = new FailoverPolicy { Nodes = [new NodeAddress("a", 1), new NodeAddress("b", 1)] };
-        var abstention = new Abstention(policy, clock, NullLogger.Instance);
+        var abstention = new ElectionBackoff(policy, clock, NullLogger.Instance);
         var executor = new ActionExecutor([], null!, null!, abstention, observations.Writer, clock, NullLogger.Instance);
         var coordinator = new Coordinator(policy, executor, observations, clock, new Transitions(NullLogger.Instance, "m1"));
         using var stop = new CancellationTokenSource();
@@ -47,7 +47,7 @@ public sealed class CoordinatorTests
         var observations = Channel.CreateUnbounded<Observation>();
         var policy = new FailoverPolicy { Nodes = [new NodeAddress("a", 1)] };
         var executor = new ActionExecutor(
-            [], null!, null!, new Abstention(policy, clock, NullLogger.Instance), observations.Writer, clock, NullLogger.Instance);
+            [], null!, null!, new ElectionBackoff(policy, clock, NullLogger.Instance), observations.Writer, clock, NullLogger.Instance);
         var coordinator = new Coordinator(policy, executor, observations, clock, new Transitions(NullLogger.Instance, "m1")) { Leadership = next };
         using var stop = new CancellationTokenSource();
         Task running = coordinator.RunAsync(stop.Token);
@@ -73,7 +73,7 @@ public sealed class CoordinatorTests
         var observations = Channel.CreateUnbounded<Observation>();
         NodeAddress a = new("a", 1), b = new("b", 1);
         var policy = new FailoverPolicy { Nodes = [a, b] };
-        var executor = new ActionExecutor([], null!, null!, new Abstention(policy, clock, log), observations.Writer, clock, log);
+        var executor = new ActionExecutor([], null!, null!, new ElectionBackoff(policy, clock, log), observations.Writer, clock, log);
         var coordinator = new Coordinator(policy, executor, observations, clock, transitions) { Leadership = lead };
         using var stop = new CancellationTokenSource();
         Task running = Task.WhenAll(coordinator.RunAsync(stop.Token), transitions.RunAsync(stop.Token));
@@ -84,7 +84,7 @@ public sealed class CoordinatorTests
         observations.Writer.TryWrite(new TopologyRead(clock.Now, 7, known, null, 0, Synced: true));
         for (int i = 0; i < 3; i++)
         {
-            observations.Writer.TryWrite(new NodeFailed(clock.Now, a, Evidence.Refused, "connection refused"));
+            observations.Writer.TryWrite(new NodeFailed(clock.Now, a, ProbeFailure.Refused, "connection refused"));
         }
 
         await Waiting.Until(() => coordinator.View.Node(a).Condition == NodeCondition.Unavailable && log.Entries.Any(e => e.Text.Contains("is unavailable", StringComparison.Ordinal)));
@@ -104,7 +104,7 @@ public sealed class CoordinatorTests
         var observations = Channel.CreateUnbounded<Observation>();
         NodeAddress a = new("a", 1), b = new("b", 1);
         var policy = new FailoverPolicy { Nodes = [a, b], RequiredMonitors = 2 };
-        var executor = new ActionExecutor([], null!, null!, new Abstention(policy, clock, NullLogger.Instance), observations.Writer, clock, NullLogger.Instance);
+        var executor = new ActionExecutor([], null!, null!, new ElectionBackoff(policy, clock, NullLogger.Instance), observations.Writer, clock, NullLogger.Instance);
         var coordinator = new Coordinator(policy, executor, observations, clock, new Transitions(NullLogger.Instance, "m1"));
         var reports = new ConcurrentQueue<MonitorReport>();
         coordinator.ReportChanged += (report, _) => reports.Enqueue(report);
@@ -116,11 +116,11 @@ public sealed class CoordinatorTests
         observations.Writer.TryWrite(new TopologyRead(clock.Now, 7, known, null, 0, Synced: true));
         await Waiting.Until(() => coordinator.View.TopologyKnown);
         time.Advance(TimeSpan.FromMilliseconds(600));
-        observations.Writer.TryWrite(new NodeFailed(clock.Now, b, Evidence.Refused, "connection refused"));
+        observations.Writer.TryWrite(new NodeFailed(clock.Now, b, ProbeFailure.Refused, "connection refused"));
         await Waiting.Until(() => coordinator.View.Node(b).Failures == 1);
         Assert.That(reports.Select(r => r.Attention), Is.All.Null);
         time.Advance(TimeSpan.FromMilliseconds(600));
-        observations.Writer.TryWrite(new NodeFailed(clock.Now, b, Evidence.Refused, "connection refused"));
+        observations.Writer.TryWrite(new NodeFailed(clock.Now, b, ProbeFailure.Refused, "connection refused"));
         await Waiting.Until(() => reports.Any(r => r.Attention is not null));
         Assert.That(MonitorReport.Parse(reports.Last().Write()).Attention, Does.Contain("1 monitor is here, 2 are required"));
 

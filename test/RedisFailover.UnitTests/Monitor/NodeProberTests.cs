@@ -26,7 +26,7 @@ public sealed class NodeProberTests
         NodeFailed failed = await NextAsync<NodeFailed>();
         Assert.Multiple(() =>
         {
-            Assert.That(failed.Evidence, Is.EqualTo(Evidence.Denied));
+            Assert.That(failed.ProbeFailure, Is.EqualTo(ProbeFailure.AuthRefused));
             Assert.That(failed.Detail, Does.Not.Contain("s3cret"));
         });
     }
@@ -52,17 +52,17 @@ public sealed class NodeProberTests
             }
 
             NodeFailed failed = await NextAsync<NodeFailed>();
-            Assert.That((failed.Evidence, failed.Detail), Is.EqualTo((Evidence.Denied, "it takes no more connections (maxclients), so that the monitors cannot watch it")));
+            Assert.That((failed.ProbeFailure, failed.Detail), Is.EqualTo((ProbeFailure.AuthRefused, "it takes no more connections (maxclients), so that the monitors cannot watch it")));
             await _time.AdvanceUntil(TimeSpan.FromMilliseconds(100), node.Pending);
         }
     }
 
-    [TestCase("-DENIED Redis is running in protected mode because of this. In this mode more.\r\n", Evidence.Denied,
+    [TestCase("-DENIED Redis is running in protected mode because of this. In this mode more.\r\n", ProbeFailure.AuthRefused,
         "it refuses the connection: DENIED Redis is running in protected mode because of this")]
-    [TestCase("-ERR server is going away\r\n", Evidence.Denied, "it refuses the connection: ERR server is going away")]
-    [TestCase("HTTP/1.1 400 Bad Request\r\n", Evidence.Nonsense, "it does not answer as Redis does: it says 'HTTP/1.1 400 Bad Request'")]
-    [TestCase("\u0015\u0003\u0003\r\n", Evidence.Nonsense, "it does not answer as Redis does: a reply that begins with the byte 21")]
-    public async Task What_a_node_says_before_it_is_asked_is_shown(string first, Evidence evidence, string detail)
+    [TestCase("-ERR server is going away\r\n", ProbeFailure.AuthRefused, "it refuses the connection: ERR server is going away")]
+    [TestCase("HTTP/1.1 400 Bad Request\r\n", ProbeFailure.NotRedis, "it does not answer as Redis does: it says 'HTTP/1.1 400 Bad Request'")]
+    [TestCase("\u0015\u0003\u0003\r\n", ProbeFailure.NotRedis, "it does not answer as Redis does: a reply that begins with the byte 21")]
+    public async Task What_a_node_says_before_it_is_asked_is_shown(string first, ProbeFailure evidence, string detail)
     {
         using var node = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
         node.Start();
@@ -85,9 +85,9 @@ public sealed class NodeProberTests
         await using NodeProber prober = Probe(node, null);
 
         // The prober's own question, which also tells that there is a connection.
-        Assert.That((await NextAsync<Observation>()) is NodeFailed { Evidence: Evidence.Loading });
+        Assert.That((await NextAsync<Observation>()) is NodeFailed { ProbeFailure: ProbeFailure.Loading });
         await prober.InspectAsync(default).WithinDeadline();
-        Assert.That((await NextAsync<Observation>()) is NodeFailed { Evidence: Evidence.Loading });
+        Assert.That((await NextAsync<Observation>()) is NodeFailed { ProbeFailure: ProbeFailure.Loading });
     }
 
     [Test]

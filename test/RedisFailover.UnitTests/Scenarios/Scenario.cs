@@ -226,9 +226,16 @@ internal sealed class Scenario
             "is" => new Tick(_now),
             "answers" => new NodeAnswered(_now, _now, node, Says(node), TimeSpan.FromMilliseconds(1)),
             "beats" => new NodeBeat(_now, node, TimeSpan.FromMilliseconds(1)),
-            _ => new NodeFailed(_now, node, Enum.Parse<Evidence>(verb, ignoreCase: true), $"{verb}"),
+            _ => new NodeFailed(_now, node, Failure(verb), $"{verb}"),
         });
     }
+
+    private static ProbeFailure Failure(string verb) => verb switch
+    {
+        "denied" => ProbeFailure.AuthRefused,
+        "nonsense" => ProbeFailure.NotRedis,
+        _ => Enum.Parse<ProbeFailure>(verb, ignoreCase: true),
+    };
 
     private static NodeInfo Info(NodeAddress node, NodeInfo? before, string[] words)
     {

@@ -90,9 +90,14 @@ internal sealed partial class Ledger
             Require(Server!.History.Any(h => h.Epoch >= epoch), $"{node.Name} was promoted in epoch {epoch}, and the history knows no such epoch");
         }
 
+        NodeAddress? before = null;
         foreach ((long epoch, NodeAddress master) in _masters.OrderBy(m => m.Key))
         {
-            Require(Server!.History.Any(h => h.Epoch == epoch && h.To == master), $"{master} was in office in epoch {epoch}, which is not in the history");
+            // A switchover that was taken over has a new epoch, and the old master for as long as it lasts.
+            Require(
+                master == before || Server!.History.Any(h => h.Epoch == epoch && h.To == master),
+                $"{master} was in office in epoch {epoch}, which is not in the history");
+            before = master;
         }
     }
 

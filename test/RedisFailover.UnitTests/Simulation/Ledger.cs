@@ -158,7 +158,7 @@ internal sealed partial class Ledger(World world, Network network, Configuration
             CheckCandidate(monitor, Node(promote.Node));
             CheckSinglePromotion(monitor, Node(promote.Node));
             Require(
-                monitor.View.Node(promote.Node).Evidence is not (Evidence.Denied or Evidence.Nonsense),
+                monitor.View.Node(promote.Node).ProbeFailure is not (ProbeFailure.AuthRefused or ProbeFailure.NotRedis),
                 $"{monitor.Name} promotes {promote.Node}, which refuses it, by what it said before");
             Require(
                 promote.Despite is not null || !IsNeverPromoted(Node(promote.Node)),

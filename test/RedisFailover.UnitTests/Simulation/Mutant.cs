@@ -138,13 +138,13 @@ internal sealed record Mutant(string Name)
     };
 
     private static (ClusterView, Observation) DeniedIsDead(ClusterView view, Observation observation)
-        => (view, observation is NodeFailed { Evidence: Evidence.Denied } denied ? denied with { Evidence = Evidence.Refused } : observation);
+        => (view, observation is NodeFailed { ProbeFailure: ProbeFailure.AuthRefused } denied ? denied with { ProbeFailure = ProbeFailure.Refused } : observation);
 
     private static (ClusterView, Observation) BackByHeartbeat(ClusterView view, Observation observation)
-        => (observation is NodeBeat beat && view.Node(beat.Node) is { Info: not null, Evidence: Evidence.Loading or Evidence.Closed or Evidence.Refused } node ? With(view, node with { Evidence = Evidence.Silent }) : view, observation);
+        => (observation is NodeBeat beat && view.Node(beat.Node) is { Info: not null, ProbeFailure: ProbeFailure.Loading or ProbeFailure.Closed or ProbeFailure.Refused } node ? With(view, node with { ProbeFailure = ProbeFailure.Silent }) : view, observation);
 
     private static ClusterView DeniedIsWell(ClusterView view)
-        => With(view, [.. view.Nodes.Values.Where(n => n is { Evidence: Evidence.Denied, Info: not null }).Select(n => n with { Condition = NodeCondition.Online, Evidence = null, InfoAsked = view.LeadingSince + TimeSpan.FromDays(1) })]);
+        => With(view, [.. view.Nodes.Values.Where(n => n is { ProbeFailure: ProbeFailure.AuthRefused, Info: not null }).Select(n => n with { Condition = NodeCondition.Online, ProbeFailure = null, InfoAsked = view.LeadingSince + TimeSpan.FromDays(1) })]);
 
     private static ClusterView OneHistory(ClusterView view) => view.Topology is { IsChangingMaster: true, Identity: { } lost }
         ? With(view, [.. view.Nodes.Values.Where(n => n.Info is { } info && info.SharesHistoryWith(lost)).Select(n => n with { Info = n.Info! with { ReplicationId = lost.ReplicationId } })])

@@ -101,11 +101,11 @@ internal sealed partial class SimulatedMonitor
         }
     }
 
-    /// <summary>After giving up the lead it stands back for a while, longer each time, or until it sees more; see Abstention.</summary>
+    /// <summary>After giving up the lead it stands back for a while, longer each time, or until it sees more; see ElectionBackoff.</summary>
     private void Abstain()
     {
         bool again = _abstainedAt is { } at && Clock - at < TimeSpan.FromMinutes(5);
-        _abstention = again ? TimeSpan.FromTicks(Math.Min(2 * _abstention.Ticks, 60 * World.Second)) : Policy.SightPatience;
+        _abstention = again ? TimeSpan.FromTicks(Math.Min(2 * _abstention.Ticks, 60 * World.Second)) : Policy.ReachabilityPatience;
         _abstainedAt = Clock;
         _saw = Reached();
         _abstains = true;

@@ -34,20 +34,20 @@ internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis n
         _begun = monitor.Clock.Ticks;
         connection.Connect(
             () => Ready(connection),
-            () => End(connection, Evidence.Refused, "connection refused"),
-            () => End(connection, Evidence.Closed, "connection closed by the node"),
+            () => End(connection, ProbeFailure.Refused, "connection refused"),
+            () => End(connection, ProbeFailure.Closed, "connection closed by the node"),
             () =>
             {
                 _fullUntil = monitor.Clock.Ticks + IsFull;
-                End(connection, Evidence.Denied, Full);
+                End(connection, ProbeFailure.AuthRefused, Full);
             });
         monitor.After(Timeout, () =>
         {
             if (_connection == connection && !_isReady)
             {
                 string detail = $"no connection within {_policy.ProbeTimeout.TotalMilliseconds:0} ms";
-                Failed(Evidence.Silent, detail);
-                End(connection, Evidence.Silent, detail);
+                Failed(ProbeFailure.Silent, detail);
+                End(connection, ProbeFailure.Silent, detail);
             }
         });
     }
@@ -109,7 +109,7 @@ internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis n
     {
         if (info.Loading)
         {
-            Failed(Evidence.Loading, "it is loading its data set");
+            Failed(ProbeFailure.Loading, "it is loading its data set");
         }
         else
         {
@@ -168,10 +168,10 @@ internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis n
         {
             _missed++;
             string detail = $"no answer for {_missed * _policy.ProbeTimeout.TotalMilliseconds:0} ms";
-            Failed(Evidence.Silent, detail);
+            Failed(ProbeFailure.Silent, detail);
             if (_missed >= _policy.MaxFailures)
             {
-                End(connection, Evidence.Silent, detail);
+                End(connection, ProbeFailure.Silent, detail);
                 return;
             }
         }
@@ -193,11 +193,11 @@ internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis n
                 _isLoading = loading && !denied;
                 if (denied)
                 {
-                    End(connection, Evidence.Denied, "it refuses our credentials (NOPERM)");
+                    End(connection, ProbeFailure.AuthRefused, "it refuses our credentials (NOPERM)");
                 }
                 else if (loading)
                 {
-                    Failed(Evidence.Loading, "it is loading its data set");
+                    Failed(ProbeFailure.Loading, "it is loading its data set");
                 }
                 else if (info is not null)
                 {
@@ -211,16 +211,16 @@ internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis n
         });
     }
 
-    private void End(NodeConnection connection, Evidence evidence, string detail)
+    private void End(NodeConnection connection, ProbeFailure evidence, string detail)
     {
         if (_connection != connection)
         {
             return;
         }
 
-        if (evidence == Evidence.Closed && _begun < _fullUntil && monitor.Clock.Ticks - _begun < Timeout)
+        if (evidence == ProbeFailure.Closed && _begun < _fullUntil && monitor.Clock.Ticks - _begun < Timeout)
         {
-            (evidence, detail) = (Evidence.Denied, Full);
+            (evidence, detail) = (ProbeFailure.AuthRefused, Full);
         }
 
         connection.Abandon();
@@ -233,18 +233,18 @@ internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis n
             one.Failed(detail);
         }
 
-        if (evidence is not Evidence.Silent)
+        if (evidence is not ProbeFailure.Silent)
         {
             Failed(evidence, detail);
         }
 
-        _refusals = evidence is Evidence.Refused ? _refusals + 1 : 0;
+        _refusals = evidence is ProbeFailure.Refused ? _refusals + 1 : 0;
         _retry = _refusals <= _policy.MaxFailures ? FirstRetry : Math.Min(_retry * 2, LongestRetry);
-        bool atOnce = evidence == Evidence.Closed || (evidence == Evidence.Refused && _refusals < _policy.MaxFailures);
-        monitor.After(atOnce ? 0 : evidence == Evidence.Denied ? World.Second : _retry, Start);
+        bool atOnce = evidence == ProbeFailure.Closed || (evidence == ProbeFailure.Refused && _refusals < _policy.MaxFailures);
+        monitor.After(atOnce ? 0 : evidence == ProbeFailure.AuthRefused ? World.Second : _retry, Start);
     }
 
-    private void Failed(Evidence evidence, string detail) => monitor.Observe(new NodeFailed(monitor.Clock, node.Address, evidence, detail));
+    private void Failed(ProbeFailure evidence, string detail) => monitor.Observe(new NodeFailed(monitor.Clock, node.Address, evidence, detail));
 
     private sealed class Waiting(Action<string> failed)
     {

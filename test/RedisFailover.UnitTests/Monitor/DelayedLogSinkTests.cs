@@ -10,13 +10,13 @@ using Serilog.Parsing;
 namespace RedisFailover.UnitTests.Monitor;
 
 [TestFixture]
-public sealed class PatientSinkTests
+public sealed class DelayedLogSinkTests
 {
     [Test]
     public async Task Events_are_written_in_their_order_and_with_their_own_time_when_the_log_ends()
     {
         var written = new Written();
-        var sink = new PatientSink(new LoggerConfiguration().WriteTo.Sink(written).CreateLogger(), "m1", TimeProvider.System);
+        var sink = new DelayedLogSink(new LoggerConfiguration().WriteTo.Sink(written).CreateLogger(), "m1", TimeProvider.System);
         LogEvent[] events = [.. Enumerable.Range(1, 100).Select(Event)];
         foreach (LogEvent one in events)
         {
@@ -32,7 +32,7 @@ public sealed class PatientSinkTests
     {
         var written = new Written();
         var time = new ManualTime();
-        var sink = new PatientSink(new LoggerConfiguration().WriteTo.Sink(written).CreateLogger(), "m1", time);
+        var sink = new DelayedLogSink(new LoggerConfiguration().WriteTo.Sink(written).CreateLogger(), "m1", time);
         for (int i = 1; i <= 10_007; i++)
         {
             sink.Emit(Event(i));

@@ -5,14 +5,14 @@ using RedisFailover.Monitor.Hosting;
 namespace RedisFailover.UnitTests.Monitor;
 
 [TestFixture]
-public sealed class RehearsalTests
+public sealed class WarmupTests
 {
     /// <summary>A play that gets stuck half-way would leave the rest to be compiled in the first real failover, and nobody would notice.</summary>
     [Test]
     public async Task The_rehearsal_is_played_to_its_end()
     {
         Assert.That(
-            await Rehearsal.RunAsync(NullLogger.Instance, TimeProvider.System),
+            await Warmup.RunAsync(NullLogger.Instance, TimeProvider.System),
             Is.EqualTo(new[] { "Adopted", "Switchover", "Failover", "Inspect", "Detach", "Promote", "Demote" }));
     }
 }

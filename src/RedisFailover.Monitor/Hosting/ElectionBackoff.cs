@@ -6,7 +6,7 @@ namespace RedisFailover.Monitor.Hosting;
 /// After this monitor gave up its lead it does not stand for election for a while, twice as long each time, or until it reaches
 /// more nodes again. So two monitors that see badly do not pass the lead to and fro.
 /// </summary>
-internal sealed class Abstention(FailoverPolicy policy, MonotonicClock clock, ILogger logger)
+internal sealed class ElectionBackoff(FailoverPolicy policy, MonotonicClock clock, ILogger logger)
 {
     private static readonly TimeSpan Longest = TimeSpan.FromMinutes(1);
 
@@ -41,7 +41,7 @@ internal sealed class Abstention(FailoverPolicy policy, MonotonicClock clock, IL
         {
             TimeSpan now = clock.Now;
             bool again = _begun > TimeSpan.MinValue && now - _begun < Forgiven;
-            _length = !again ? policy.SightPatience : 2 * _length < Longest ? 2 * _length : Longest;
+            _length = !again ? policy.ReachabilityPatience : 2 * _length < Longest ? 2 * _length : Longest;
             _begun = now;
             _saw = _sees;
             _better = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);

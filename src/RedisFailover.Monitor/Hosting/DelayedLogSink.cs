@@ -10,7 +10,7 @@ namespace RedisFailover.Monitor.Hosting;
 /// events come within milliseconds in every monitor, and writing them takes processor time from the failover itself. Nor does anything
 /// wait where standard output is not read: what cannot be kept then is counted, and the count is told.
 /// </summary>
-internal sealed class PatientSink : ILogEventSink, IAsyncDisposable
+internal sealed class DelayedLogSink : ILogEventSink, IAsyncDisposable
 {
     /// <summary>So many events wait at most, some megabytes.</summary>
     private const int Most = 10_000;
@@ -25,7 +25,7 @@ internal sealed class PatientSink : ILogEventSink, IAsyncDisposable
     private readonly Task _writing;
     private long _lost;
 
-    internal PatientSink(Logger target, string monitorId, TimeProvider time)
+    internal DelayedLogSink(Logger target, string monitorId, TimeProvider time)
     {
         (_target, _monitorId, _time) = (target, monitorId, time);
         _events = Channel.CreateBounded<LogEvent>(

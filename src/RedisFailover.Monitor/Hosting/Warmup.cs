@@ -16,7 +16,7 @@ namespace RedisFailover.Monitor.Hosting;
 /// the commands to a node and its loss through a prober, on a loopback socket; and throws the outcome away: .NET compiles code when
 /// it first runs, and that shall not be in the middle of the first real failover.
 /// </summary>
-internal static partial class Rehearsal
+internal static partial class Warmup
 {
     [GeneratedRegex(@"\*\d+\r\n")]
     private static partial Regex CommandStart();
@@ -124,7 +124,7 @@ internal static partial class Rehearsal
         dead = nodes[1];
         for (int i = 0; i < policy.MaxFailures; i++)
         {
-            Observe(new NodeFailed(now, dead, Evidence.Refused, "rehearsal"));
+            Observe(new NodeFailed(now, dead, ProbeFailure.Refused, "rehearsal"));
         }
 
         Observe(Answer(nodes[0]));

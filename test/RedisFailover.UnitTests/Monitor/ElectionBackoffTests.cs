@@ -7,7 +7,7 @@ namespace RedisFailover.UnitTests.Monitor;
 
 [TestFixture]
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
-public sealed class AbstentionTests
+public sealed class ElectionBackoffTests
 {
     private readonly ManualTime _time = new();
 
@@ -17,7 +17,7 @@ public sealed class AbstentionTests
     [Test]
     public async Task It_lasts_for_two_probes_and_twice_as_long_each_time_and_a_minute_at_most()
     {
-        Abstention abstention = New();
+        ElectionBackoff abstention = New();
         foreach (int seconds in (int[])[2, 4, 8, 16, 32, 60, 60])
         {
             abstention.Begin();
@@ -39,7 +39,7 @@ public sealed class AbstentionTests
     [Test]
     public async Task It_ends_when_more_nodes_answer_than_at_the_resignation()
     {
-        Abstention abstention = New();
+        ElectionBackoff abstention = New();
         abstention.Sees(1);
         abstention.Begin();
         abstention.Sees(0);
@@ -54,12 +54,12 @@ public sealed class AbstentionTests
     [Test]
     public async Task It_ends_when_the_lead_may_not_be_free()
     {
-        Abstention abstention = New();
+        ElectionBackoff abstention = New();
         abstention.Begin();
         Task waiting = abstention.WaitAsync(default);
         abstention.Revoke();
         await waiting.WithinDeadline();
     }
 
-    private Abstention New() => new(new FailoverPolicy { Nodes = [] }, new MonotonicClock(_time), NullLogger.Instance);
+    private ElectionBackoff New() => new(new FailoverPolicy { Nodes = [] }, new MonotonicClock(_time), NullLogger.Instance);
 }
