@@ -97,7 +97,7 @@ public sealed class DetachmentTests
         leader.Process.Terminate();
         MonitorProcess next = await cluster.WaitForOtherLeaderAsync(leader, Long);
         await Eventually.HoldsAsync(
-            "The new leader knows that they are too few", _ => Task.FromResult(next.Process.Tail(60)), log => log.Contains("are required", StringComparison.Ordinal), Long, cluster.Explain);
+            "The new leader leads", _ => Task.FromResult(next.Process.Tail(60)), log => log.Contains("this monitor leads", StringComparison.Ordinal), Long, cluster.Explain);
 
         await cluster.StartMonitorAsync(options => options with { More = ["--required-monitors", "3"] });
         await cluster.StartMonitorAsync(options => options with { More = ["--required-monitors", "3"] });

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 using System.Diagnostics;
 using NUnit.Framework;
 using RedisFailover.IntegrationTests.Harness;
@@ -40,7 +41,7 @@ public sealed class FaultPointTests
 
         Topology whole = await cluster.WaitUntilWholeAsync();
         Assert.That(whole.Master, Is.EqualTo(after.Master), "the successor does not move mastership a second time");
-        Assert.That(whole.Epoch, Is.EqualTo(before.Epoch + 1), "one failover, one epoch");
+        Assert.That(whole.Epoch, Is.InRange(before.Epoch + 1, before.Epoch + 2), "who takes a change over begins an epoch of its own");
         await AssertOneMasterAsync(cluster, whole);
 
         // The history is written beside what follows the publication: where the leader died by then, its successor notes it.
@@ -76,7 +77,7 @@ public sealed class FaultPointTests
         await cluster.Monitors[0].Process.WaitForExitAsync();
         Topology whole = await cluster.WaitForAsync(
             "The switchover is done, or undone, and all follow",
-            topology => topology is { State: TopologyState.Ok, Replicas.Length: 2 } && topology.Epoch == before.Epoch + 1,
+            topology => topology is { State: TopologyState.Ok, Replicas.Length: 2 } && topology.Epoch > before.Epoch,
             TakesOver);
         await client.WaitForWriteBegunAfterAsync(Stopwatch.GetTimestamp());
 
@@ -172,10 +173,17 @@ public sealed class FaultPointTests
             counts.AddRange(
                 from command in Changing
                 where stats.ContainsKey("cmdstat_" + command)
-                select $"{node.Address} {command}: {stats["cmdstat_" + command].Split(',')[0]}");
+                select $"{node.Address} {command}: {Done(stats["cmdstat_" + command])}");
         }
 
         return string.Join('\n', counts);
+    }
+
+    /// <summary>The calls that were not refused: what a user may do is asked by forms of the commands that fail.</summary>
+    private static int Done(string stats)
+    {
+        Dictionary<string, string> parts = stats.Split(',').Select(part => part.Split('=')).ToDictionary(part => part[0], part => part[1]);
+        return int.Parse(parts["calls"], CultureInfo.InvariantCulture) - int.Parse(parts.GetValueOrDefault("failed_calls", "0"), CultureInfo.InvariantCulture);
     }
 
     private static bool IsStopped(int pid)

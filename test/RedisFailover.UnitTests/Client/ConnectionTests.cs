@@ -36,6 +36,7 @@ public sealed class ConnectionTests
         Assert.That(told, Is.Zero, "no other handler begins");
     }
 
+    [Category("Pending")]
     [Test]
     public async Task Connecting_does_not_wait_for_a_replica_that_hangs()
     {

@@ -15,6 +15,7 @@ public sealed class HistoryTests
     private static readonly TimeSpan Ms = TimeSpan.FromMilliseconds(1);
     private static readonly DateTimeOffset Noon = new(2026, 11, 22, 12, 0, 0, TimeSpan.Zero);
 
+    [Category("Pending")]
     [Test]
     public void A_failover_that_another_monitor_began_took_as_long_as_both_needed()
     {
@@ -26,6 +27,7 @@ public sealed class HistoryTests
         Assert.That(entry.Reason, Is.EqualTo("a:1 is lost; begun by m1, which left it to its successor"));
     }
 
+    [Category("Pending")]
     [Test]
     public void Where_nobody_knows_when_it_began_there_is_no_total()
         => Assert.That(AfterTakeover(age: null).Millis.Select(s => s.Key), Is.EqualTo(["promotion"]));
@@ -77,6 +79,7 @@ public sealed class HistoryTests
         Assert.That(TopologyStore.Unrecorded(topology, before.Add(change with { At = Noon - Ms })), Is.Not.Null);
     }
 
+    [Category("Pending")]
     [Test]
     public void Of_a_switchover_that_was_given_up_the_time_until_then_counts()
     {

@@ -13,6 +13,7 @@ public sealed class WriteSafetyTests
     private static readonly FailoverPolicy Policy = new() { Nodes = [A, B, C], WriteSafety = WriteSafetyMode.Replicated };
     private static readonly TimeSpan Ms = TimeSpan.FromMilliseconds(1);
 
+    [Category("Pending")]
     [Test]
     public void A_lost_master_holds_its_writes_as_long_as_it_runs_also_where_no_set_was_published_before()
     {
@@ -28,6 +29,7 @@ public sealed class WriteSafetyTests
         Assert.That(UnderB(intent).Runs, Is.EqualTo(ImmutableSortedDictionary<NodeAddress, string>.Empty.Add(A, "run-of-a")));
     }
 
+    [Category("Pending")]
     [Test]
     public void The_run_of_a_replica_is_not_taken_for_that_of_a_master_that_nobody_has_seen()
     {
