@@ -102,7 +102,7 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
         ConfigurationOptions configuration = NodeConfiguration.Of(nodes.Options);
         NodeConfiguration.LeadToMaster(configuration, nodes.Options, new MasterTunnel(nodes, evenFenced: true));
         configuration.SharedSubscriptionConnection = false;
-        ConnectionMultiplexer multiplexer = await ConnectionMultiplexer.ConnectAsync(configuration).ConfigureAwait(false);
+        ConnectionMultiplexer multiplexer = await CancellableConnect.Async(configuration, _closing.Token).ConfigureAwait(false);
         nodes.Observers.Attach(multiplexer);
         multiplexer.ConnectionFailed += (_, failed) => Lost(failed.ConnectionType);
         multiplexer.ConnectionRestored += (_, restored) => Restored(restored.ConnectionType);

@@ -200,7 +200,7 @@ internal sealed class NodeLink : IAsyncDisposable
         long since = _options.TimeProvider.GetTimestamp();
         try
         {
-            ConnectionMultiplexer multiplexer = await ConnectionMultiplexer.ConnectAsync(configuration).ConfigureAwait(false);
+            ConnectionMultiplexer multiplexer = await CancellableConnect.Async(configuration, closing).ConfigureAwait(false);
             var live = new LiveNode(Address, multiplexer, configuration.Tunnel is null ? null : found);
             try
             {

@@ -36,7 +36,6 @@ public sealed class ConnectionTests
         Assert.That(told, Is.Zero, "no other handler begins");
     }
 
-    [Category("Pending")]
     [Test]
     public async Task Connecting_does_not_wait_for_a_replica_that_hangs()
     {
