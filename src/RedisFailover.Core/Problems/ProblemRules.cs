@@ -42,7 +42,7 @@ public static partial class ProblemRules
         ArgumentNullException.ThrowIfNull(view);
         ArgumentNullException.ThrowIfNull(policy);
         ImmutableArray<Problem>.Builder found = ImmutableArray.CreateBuilder<Problem>();
-        if (policy.Nodes.Length > 1 && policy.Nodes.All(n => IsOutOfReach(view.Node(n))))
+        if (policy.Nodes.Length > 1 && policy.Nodes.All(n => StaysOutOfSight(view.Node(n), policy)))
         {
             NodeView first = policy.Nodes.Select(view.Node).MinBy(n => n.FailingSince ?? TimeSpan.MaxValue)!;
             found.Add(Problem.OfMonitors(MonitorsBlind, $"{id} reaches none of the {policy.Nodes.Length} nodes ({first.Detail})", id));
@@ -56,9 +56,9 @@ public static partial class ProblemRules
         return found.ToImmutable();
     }
 
-    /// <summary>A port that refuses, or a connection that is closed, is an answer of the node's own machine.</summary>
-    private static bool IsOutOfReach(NodeView node)
-        => node is { Condition: NodeCondition.Unavailable, ProbeFailure: not (ProbeFailure.Refused or ProbeFailure.Closed or ProbeFailure.Loading) };
+    /// <summary>Whether it is out of sight for good: not for a probe that was late. What this monitor itself lacks is not counted in probes.</summary>
+    private static bool StaysOutOfSight(NodeView node, FailoverPolicy policy)
+        => node.IsOutOfSight && (node.ProbeFailure == ProbeFailure.Local || node.Failures >= policy.MaxFailures);
 
     /// <summary>Whether the decider tells what is found here already: by its code, where that says enough.</summary>
     private static bool IsTheSame(Problem found, Problem decided)

@@ -112,7 +112,7 @@ public sealed class ProblemRulesTests
     private static NodeView Silent(NodeView node) => Gone(node) with { ProbeFailure = ProbeFailure.Silent };
 
     private static NodeView Gone(NodeView node)
-        => node with { Condition = NodeCondition.Unavailable, ProbeFailure = ProbeFailure.Refused, Detail = "connection refused", FailingSince = Now, GoneSince = Now };
+        => node with { Condition = NodeCondition.Unavailable, ProbeFailure = ProbeFailure.Refused, Failures = Policy.MaxFailures, Detail = "connection refused", FailingSince = Now, GoneSince = Now };
 
     private static ClusterView Well()
     {
