@@ -15,7 +15,6 @@ public sealed class HistoryTests
     private static readonly TimeSpan Ms = TimeSpan.FromMilliseconds(1);
     private static readonly DateTimeOffset Noon = new(2026, 11, 22, 12, 0, 0, TimeSpan.Zero);
 
-    [Category("Pending")]
     [Test]
     public void A_failover_that_another_monitor_began_took_as_long_as_both_needed()
     {
@@ -27,7 +26,6 @@ public sealed class HistoryTests
         Assert.That(entry.Reason, Is.EqualTo("a:1 is lost; begun by m1, which left it to its successor"));
     }
 
-    [Category("Pending")]
     [Test]
     public void Where_nobody_knows_when_it_began_there_is_no_total()
         => Assert.That(AfterTakeover(age: null).Millis.Select(s => s.Key), Is.EqualTo(["promotion"]));
@@ -79,13 +77,13 @@ public sealed class HistoryTests
         Assert.That(TopologyStore.Unrecorded(topology, before.Add(change with { At = Noon - Ms })), Is.Not.Null);
     }
 
-    [Category("Pending")]
     [Test]
     public void Of_a_switchover_that_was_given_up_the_time_until_then_counts()
     {
         Topology during = Led(2, A) with { State = TopologyState.SwitchingOver, Intent = new FailoverIntent(A, B), Identity = new MasterIdentity("A", "X", null, 100, HasData: true) };
 
-        HistoryEntry entry = Decide(during, (A, Master("A", "X")), (B, Replica("B", "X", A))).OfType<PublishTopology>().Single().Record!;
+        ClusterView view = WithAnEpochOfItsOwn(View(during, (A, Master("A", "X")), (B, Replica("B", "X", A))));
+        HistoryEntry entry = FailoverDecider.Decide(view, Policy, 21 * Ms).Actions.OfType<PublishTopology>().Single().Record!;
         Assert.That((entry.Kind, entry.Millis.Select(s => s.Key).LastOrDefault()), Is.EqualTo((HistoryKind.Restored, "wait")));
     }
 
@@ -295,13 +293,21 @@ public sealed class HistoryTests
             Replicas = [B, C],
             Members = [A, B, C],
             Identity = new MasterIdentity("A", "X", null, 100, HasData: true),
-            Intent = new FailoverIntent(A, null),
+            Intent = new FailoverIntent(A, null) { Occasion = "a:1 is lost" },
         };
         ClusterView view = new ClusterView { Nodes = Policy.Nodes.ToImmutableSortedDictionary(n => n, n => new NodeView(n)) }
             .Apply(new LeadershipGained(Ms, 2), Policy)
-            .Apply(new TopologyRead(2 * Ms, 3, intent, null, 1, Synced: true) { ChangeAge = age }, Policy)
+            .Apply(new TopologyRead(2 * Ms, 3, intent, null, 1, Synced: true) { ChangeAge = age }, Policy);
+        view = WithAnEpochOfItsOwn(view)
             .Apply(new ActionFinished(10 * Ms, new Promote(B), Info: Master("B", "Y") with { PreviousReplicationId = "X", PreviousHistoryEnd = 101 }), Policy);
         return FailoverDecider.Decide(view, Policy, 11 * Ms).Actions.OfType<PublishTopology>().Single().Record!;
+    }
+
+    /// <summary>Whoever takes a change over writes it down under an epoch of its own before it goes on.</summary>
+    private static ClusterView WithAnEpochOfItsOwn(ClusterView view)
+    {
+        ImmutableArray<FailoverAction> actions = FailoverDecider.Decide(view, Policy, 3 * Ms).Actions;
+        return view.Start(actions, 3 * Ms).Apply(new ActionFinished(4 * Ms, actions.OfType<PublishTopology>().Single(), Version: 4), Policy);
     }
 
     private static ImmutableArray<FailoverAction> Decide(Topology topology, params (NodeAddress Node, NodeInfo Says)[] nodes)

@@ -13,7 +13,6 @@ public sealed class WriteSafetyTests
     private static readonly FailoverPolicy Policy = new() { Nodes = [A, B, C], WriteSafety = WriteSafetyMode.Replicated };
     private static readonly TimeSpan Ms = TimeSpan.FromMilliseconds(1);
 
-    [Category("Pending")]
     [Test]
     public void A_lost_master_holds_its_writes_as_long_as_it_runs_also_where_no_set_was_published_before()
     {
@@ -29,7 +28,6 @@ public sealed class WriteSafetyTests
         Assert.That(UnderB(intent).Runs, Is.EqualTo(ImmutableSortedDictionary<NodeAddress, string>.Empty.Add(A, "run-of-a")));
     }
 
-    [Category("Pending")]
     [Test]
     public void The_run_of_a_replica_is_not_taken_for_that_of_a_master_that_nobody_has_seen()
     {
@@ -73,9 +71,16 @@ public sealed class WriteSafetyTests
 
     /// <summary>What is published when b was promoted.</summary>
     private static WriteQuorum UnderB(Topology intent) => Published(
-        Led(intent).Apply(
+        WithAnEpochOfItsOwn(Led(intent)).Apply(
             new ActionFinished(10 * Ms, new Promote(B), Info: Master("run-of-b") with { ReplicationId = "Y", PreviousReplicationId = "X", PreviousHistoryEnd = 101 }), Policy),
         11 * Ms).WriteQuorum!;
+
+    /// <summary>Whoever takes a change over writes it down under an epoch of its own before it goes on.</summary>
+    private static ClusterView WithAnEpochOfItsOwn(ClusterView view)
+    {
+        ImmutableArray<FailoverAction> actions = FailoverDecider.Decide(view, Policy, 3 * Ms).Actions;
+        return view.Start(actions, 3 * Ms).Apply(new ActionFinished(4 * Ms, actions.OfType<PublishTopology>().Single(), Version: 4), Policy);
+    }
 
     private static Topology Published(ClusterView view, TimeSpan now)
         => FailoverDecider.Decide(view, Policy, now).Actions.OfType<PublishTopology>().Single().Next;
