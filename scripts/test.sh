@@ -65,6 +65,7 @@ if ((quick)); then
   run_tests IntegrationTests "$filter&TestCategory=Quick" "${arguments[@]}"
 else
   dotnet build -c Release "$ROOT/redis-failover-zk.sln" -v quiet
+  compile_ahead
   for project in "${PROJECTS[@]}"; do
     [[ ! -d $ROOT/test/RedisFailover.$project ]] || run_tests "$project" "$filter" "${arguments[@]}"
   done
