@@ -187,12 +187,11 @@ internal sealed class NodeLink : IAsyncDisposable
     {
         // A refused port is told in the time of a round trip, without an exception, and all addresses of a name are tried.
         Dialed dialed = await _owner.Dialer.ConnectAsync(Address.Host, Address.Port, Deadline, closing).ConfigureAwait(false);
-        if (dialed.Socket is not { } socket)
+        if (dialed is not { Socket: { } socket, EndPoint: { } found })
         {
             return (null, dialed.Detail);
         }
 
-        var found = (IPEndPoint)socket.RemoteEndPoint!;
         socket.Dispose();
         ConfigurationOptions configuration = NodeConfiguration.Of(_options, Address, found, Deadline);
         var attempt = new TaskCompletionSource<Exception?>(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -33,7 +33,13 @@ internal enum DialFault
 /// <param name="Socket">The connected socket; null where there is none.</param>
 /// <param name="Fault">Why there is none.</param>
 /// <param name="Detail">The same in words.</param>
-internal readonly record struct Dialed(Socket? Socket, DialFault Fault, string Detail);
+internal readonly record struct Dialed(Socket? Socket, DialFault Fault, string Detail)
+{
+    /// <summary>
+    /// To where it is connected; null where it is not. The socket itself does not tell once the other side has closed the connection.
+    /// </summary>
+    internal IPEndPoint? EndPoint { get; init; }
+}
 
 /// <summary>
 /// Connects to a host by name. All its addresses are tried side by side, each a moment after the one before (RFC 8305), within one
@@ -71,13 +77,13 @@ internal sealed class TcpDialer(HostAddresses names, TimeProvider time)
             return new Dialed(null, DialFault.Local, $"its host name was not resolved within {within.TotalMilliseconds:0} ms");
         }
 
-        (Socket? socket, List<(DialFault Fault, string Detail)> faults) = addresses.Length == 1
+        (Dialed won, List<(DialFault Fault, string Detail)> faults) = addresses.Length == 1
             ? await OneAsync(addresses[0], port, either.Token).ConfigureAwait(false)
             : await RaceAsync(addresses, port, either.Token).ConfigureAwait(false);
-        if (socket is not null)
+        if (won.EndPoint is { } endPoint)
         {
-            names.Prefer(host, ((IPEndPoint)socket.RemoteEndPoint!).Address);
-            return new Dialed(socket, DialFault.None, "");
+            names.Prefer(host, endPoint.Address);
+            return won;
         }
 
         cancellationToken.ThrowIfCancellationRequested();
@@ -101,14 +107,14 @@ internal sealed class TcpDialer(HostAddresses names, TimeProvider time)
         return faults[0];
     }
 
-    private static async Task<(Socket? Socket, List<(DialFault, string)> Faults)> OneAsync(
+    private static async Task<(Dialed Won, List<(DialFault, string)> Faults)> OneAsync(
         IPAddress address, int port, CancellationToken cancellationToken)
     {
-        (Socket? socket, DialFault fault, string detail) = await AttemptAsync(address, port, cancellationToken).ConfigureAwait(false);
-        return (socket, [(fault, detail)]);
+        Dialed dialed = await AttemptAsync(address, port, cancellationToken).ConfigureAwait(false);
+        return (dialed, [(dialed.Fault, dialed.Detail)]);
     }
 
-    private async Task<(Socket? Socket, List<(DialFault, string)> Faults)> RaceAsync(
+    private async Task<(Dialed Won, List<(DialFault, string)> Faults)> RaceAsync(
         ImmutableArray<IPAddress> addresses, int port, CancellationToken cancellationToken)
     {
         using var won = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
@@ -129,18 +135,18 @@ internal sealed class TcpDialer(HostAddresses names, TimeProvider time)
             }
 
             running.Remove(any);
-            (Socket? socket, DialFault fault, string detail) = await any.ConfigureAwait(false);
-            if (socket is not null)
+            Dialed dialed = await any.ConfigureAwait(false);
+            if (dialed.Socket is not null)
             {
                 await won.CancelAsync().ConfigureAwait(false);
                 await DropAsync(running).ConfigureAwait(false);
-                return (socket, faults);
+                return (dialed, faults);
             }
 
-            faults.Add((fault, detail));
+            faults.Add((dialed.Fault, dialed.Detail));
         }
 
-        return (null, faults);
+        return (default, faults);
     }
 
     /// <summary>The first attempt that has ended; null where it is time to begin with the next address.</summary>
@@ -183,7 +189,7 @@ internal sealed class TcpDialer(HostAddresses names, TimeProvider time)
         (SocketError error, bool atOnce) = await ConnectAsync(socket, endPoint, cancellationToken).ConfigureAwait(false);
         if (error == SocketError.Success)
         {
-            return new Dialed(socket, DialFault.None, "");
+            return new Dialed(socket, DialFault.None, "") { EndPoint = endPoint };
         }
 
         socket.Dispose();

@@ -23,7 +23,7 @@ public sealed class TcpDialerTests
         var names = new HostAddresses(TimeProvider.System, (_, _) => Task.FromResult<IPAddress[]>([s_first, s_second]));
 
         Dialed dialed = await new TcpDialer(names, TimeProvider.System).ConnectAsync("redis", deaf.Port, s_long, default).WithinDeadline();
-        Assert.That((dialed.Socket?.RemoteEndPoint as IPEndPoint)?.Address, Is.EqualTo(s_second), dialed.Detail);
+        Assert.That(dialed.EndPoint, Is.EqualTo(new IPEndPoint(s_second, deaf.Port)), dialed.Detail);
         dialed.Socket!.Dispose();
         Assert.That((await names.FindAsync("redis", default)).Addresses[0], Is.EqualTo(s_second));
     }
