@@ -3,7 +3,7 @@ using System.CommandLine;
 
 namespace RedisFailover.Cli.Commands;
 
-/// <summary>nodes add, remove and tag: the cluster's Redis nodes are changed while everything runs.</summary>
+/// <summary>nodes add, remove, tag and adopt: the cluster's Redis nodes are changed while everything runs.</summary>
 internal static class NodeChangeCommands
 {
     private static readonly ImmutableSortedDictionary<NodeAddress, NodeTags> NoTags = ImmutableSortedDictionary<NodeAddress, NodeTags>.Empty;
@@ -37,6 +37,17 @@ internal static class NodeChangeCommands
         return ChangeRequest.Create(
             new Command("tag", "Tag a node: never promoted, never read from, its zone, its place in the order of promotion") { node, tags },
             parsed => new ChangeNodes([], [], NoTags.Add(Addresses([parsed.GetValue(node)!])[0], Tags(parsed.GetValue(tags)!))));
+    }
+
+    internal static Command Adopt()
+    {
+        Argument<string> node = new("host:port") { Description = "The node, as redis-failover check names it (foreign-data)" };
+        Option<bool> discard = new("--discard-its-data") { Description = "Throw away what it holds: it becomes a replica and copies the master. Required" };
+        return ChangeRequest.Create(
+            new Command("adopt", "Take in a node that is left alone because it holds somebody else's data; these are lost") { node, discard },
+            parsed => parsed.GetValue(discard)
+                ? new AdoptNode(Addresses([parsed.GetValue(node)!])[0], DiscardsItsData: true)
+                : throw new CliException("nodes adopt throws away what the node holds; say --discard-its-data if it may be", CommandLine.WrongUsage));
     }
 
     private static Argument<string[]> Several(string description) => new("host:port") { Description = description, Arity = ArgumentArity.OneOrMore };

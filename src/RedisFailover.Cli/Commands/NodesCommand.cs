@@ -6,9 +6,9 @@ namespace RedisFailover.Cli.Commands;
 /// <summary>nodes list: the nodes of the cluster, one line each.</summary>
 internal static class NodesCommand
 {
-    internal static Command Create() => new("nodes", "List, add, remove and tag the Redis nodes of the cluster, without a restart and without a failover")
+    internal static Command Create() => new("nodes", "List, add, remove, tag and adopt the Redis nodes of the cluster, without a restart and without a failover")
     {
-        List(), NodeChangeCommands.Add(), NodeChangeCommands.Remove(), NodeChangeCommands.Tag(),
+        List(), NodeChangeCommands.Add(), NodeChangeCommands.Remove(), NodeChangeCommands.Tag(), NodeChangeCommands.Adopt(),
     };
 
     /// <summary>Every node of the topology with its role: the master, the replicas, those that are not used.</summary>

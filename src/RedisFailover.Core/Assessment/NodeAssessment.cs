@@ -50,6 +50,12 @@ internal sealed class NodeAssessment
     /// <summary>Whether it is somebody else's: it holds data, shares no history, and <see cref="ForeignSigns"/> speak against it.</summary>
     internal bool IsForeign => Lineage == Lineage.Foreign;
 
+    /// <summary>Whether an operator has given up what it holds, so that it may be made a replica though it is somebody else's.</summary>
+    internal bool IsAdopted => NodeAdoption.IsOrdered(_all, this);
+
+    /// <summary>Whether nothing is written to it: it is somebody else's, and no operator has given up what it holds.</summary>
+    internal bool IsLeftAlone => IsForeign && !IsAdopted;
+
     /// <summary>Why it counts as somebody else's; null where it is ours.</summary>
     internal string? ForeignSign => IsForeign ? ForeignSigns.Of(_all, this) : null;
 

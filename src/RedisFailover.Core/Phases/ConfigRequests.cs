@@ -69,6 +69,7 @@ internal static class ConfigRequests
             ResumeFailover => config.Pause is null ? Outcome.Nothing("failover is not paused")
                 : new Outcome(config with { Pause = null }, HistoryKind.Resumed, $"failover is on again, as {by} asked"),
             ChangeNodes nodes => NodeChanges.Apply(nodes, by, config, a),
+            AdoptNode adoption => NodeAdoption.Apply(adoption, by, config, a),
             ChangeSettings settings => Changed(settings, by, config, a.View.ConfigVersion),
             _ => throw new ArgumentOutOfRangeException(nameof(change), change, "A change that is not carried out."),
         };

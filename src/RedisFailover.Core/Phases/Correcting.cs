@@ -10,9 +10,9 @@ internal static class Correcting
     {
         ImmutableArray<NodeAssessment> wrong = [.. a.Configured.Where(n => n.Address != a.Topology.Master
             && n is { IsOnline: true, View.ProbeFailure: null } && n.Has(HeardSince.Term) && !Follows(n, a.Topology.Master!))];
-        ImmutableArray<NodeAssessment> foreign = [.. wrong.Where(n => n is { IsInOrder: true, IsForeign: true })];
+        ImmutableArray<NodeAssessment> foreign = [.. wrong.Where(n => n is { IsInOrder: true, IsLeftAlone: true })];
         // Nobody is told to follow a master that fails, or that has not said what it has since it failed: it may have lost everything.
-        bool waits = !a.Master.IsCurrent && wrong.Any(n => n is { IsInOrder: true, IsForeign: false });
+        bool waits = !a.Master.IsCurrent && wrong.Any(n => n is { IsInOrder: true, IsLeftAlone: false });
         ImmutableArray<FailoverAction> actions =
         [
             .. wrong.Select(n => Correction(a, n)).OfType<FailoverAction>(),
@@ -43,7 +43,7 @@ internal static class Correcting
             return new Inspect(node.Address);
         }
 
-        if (node.IsForeign || !a.Master.IsCurrent)
+        if (node.IsLeftAlone || !a.Master.IsCurrent)
         {
             return null;
         }
@@ -62,19 +62,20 @@ internal static class Correcting
             ? Problem.Of(ProblemCatalogue.NeedsOperator, $"{node} takes writes as well, which will be lost: it cannot be made a replica ({failure})", node)
             : null;
 
-    private static ImmutableArray<Problem> LeftAlone(Assessment a, ImmutableArray<NodeAssessment> foreign)
-        => foreign.IsEmpty ? []
-            : [Problem.Of(
-                ProblemCatalogue.ForeignData,
-                $"left alone, because following {a.Topology.Master} would wipe data that were never this cluster's: "
-                    + $"{string.Join(", ", foreign.Select(n => $"{n.Address} ({n.Described})"))}; empty the node, or take it out of the configuration",
-                foreign.Select(n => n.Address))];
+    private static IEnumerable<Problem> LeftAlone(Assessment a, ImmutableArray<NodeAssessment> foreign) => foreign.Select(n => Problem.Of(
+        ProblemCatalogue.ForeignData,
+        $"{n.Address} holds somebody else's data and is left alone: {n.ForeignSign} ({n.Described}); following {a.Topology.Master} would wipe them",
+        n.Address) with
+    {
+        Advice = $"If its data may be thrown away: redis-failover nodes adopt {n.Address} --discard-its-data. Else correct the address, or take it out of the nodes.",
+    });
 
     /// <summary>What to note of it: how much is lost, or that nobody can tell. An empty node that was not the master before has nothing to lose.</summary>
     private static HistoryEntry? Returned(Assessment a, NodeAssessment returning)
     {
         NodeInfo info = returning.Info!;
-        if (info.Keys == 0 && a.Topology.LastChange?.From != returning.Address)
+        // What an operator has given up was never this cluster's, and the history has the order.
+        if (returning.IsForeign || (info.Keys == 0 && a.Topology.LastChange?.From != returning.Address))
         {
             return null;
         }

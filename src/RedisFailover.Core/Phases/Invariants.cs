@@ -22,7 +22,7 @@ public static class Invariants
         ("the epoch never falls", (a, d) => Published(d).All(p => p.Next.Epoch >= a.Topology.Epoch)),
         ("another master is in a later epoch", (a, d) => Published(d).All(p => IsSameMaster(a, p.Next) || p.Next.Epoch > a.Topology.Epoch)),
         ("a node with foreign data is never written to, except by order",
-            (a, d) => d.Actions.All(x => x is Inspect or Promote { Despite: not null } || x.On is not { } node || node == a.OldMasterAddress || !a.Node(node).IsForeign)),
+            (a, d) => d.Actions.All(x => x is Inspect or Promote { Despite: not null } || x.On is not { } node || node == a.OldMasterAddress || !a.Node(node).IsLeftAlone)),
         ("K + needed > n", (_, d) => Published(d).All(p => p.Next.WriteQuorum is not { } set || set.Quorum + set.Needed > set.Replicas.Length)),
     ];
 

@@ -54,7 +54,7 @@ internal static class NodeLists
         {
             string? before = a.Topology.Remarks.GetValueOrDefault(node.Address);
             string? remark = node.CannotBeWatched ? $"it cannot be watched: {node.View.Detail}"
-                : node is { IsOnline: true, View.ProbeFailure: null, IsForeign: true } ? $"left alone, because it is somebody else's: {node.ForeignSign} ({node.Described})"
+                : node is { IsOnline: true, View.ProbeFailure: null, IsLeftAlone: true } ? $"left alone, because it is somebody else's: {node.ForeignSign} ({node.Described})"
                 // What a leader who has only just started does not know yet stays as it was.
                 : node.Info is null ? before
                 : null;

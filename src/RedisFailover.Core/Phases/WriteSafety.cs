@@ -148,13 +148,13 @@ internal static class WriteSafety
             : (quorum with { Replicas = wanted }, [.. Questions(a, behind).Union(asked)]);
     }
 
-    private static bool IsHere(NodeAssessment node) => node is { IsOnline: true, IsForeign: false };
+    private static bool IsHere(NodeAssessment node) => node is { IsOnline: true, IsLeftAlone: false };
 
     private static bool IsAttached(Assessment a, NodeAssessment node) => a.Master.Info!.Attached.Contains(node.Address);
 
     /// <summary>One with data that were never this cluster's never held anything of it, and would be missing for ever: at every failover, and where K grows.</summary>
     private static bool Stays(Assessment a, NodeAssessment node)
-        => IsAttached(a, node) || (node.IsConfigured && node is not { IsCurrent: true, IsForeign: true } && (IsHere(node) || !node.IsVotedOut));
+        => IsAttached(a, node) || (node.IsConfigured && node is not { IsCurrent: true, IsLeftAlone: true } && (IsHere(node) || !node.IsVotedOut));
 
     /// <summary>It has all that the master named; what the master named before this one was away is not all that it may have acknowledged since.</summary>
     private static bool HasAll(Assessment a, NodeAssessment node) => node.IsReplica && node.Info!.MasterAddress == a.Master.Address && !node.Info.SyncInProgress

@@ -97,7 +97,7 @@ public static class ProblemCatalogue
 
     /// <summary>A node holds other people's data: it is left alone.</summary>
     public static ProblemCode ForeignData { get; } = new(
-        "foreign-data", Critical, "If its data may be thrown away: stop it, delete its files, start it empty. Else correct the address.");
+        "foreign-data", Critical, "If its data may be thrown away: redis-failover nodes adopt HOST:PORT --discard-its-data. Else correct the address.");
 
     /// <summary>One server answers under two of the configured names.</summary>
     public static ProblemCode SameServerTwice { get; } = new(

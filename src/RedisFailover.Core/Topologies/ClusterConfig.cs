@@ -23,6 +23,12 @@ public sealed record ClusterConfig
     /// <summary>Settings by their name ("max-failures"), as they would stand on the command line.</summary>
     public ImmutableSortedDictionary<string, string> Settings { get; init; } = NoSettings;
 
+    /// <summary>
+    /// Nodes with somebody else's data that an operator has given up (nodes adopt), each with the run id of the server that held them:
+    /// another one that comes up at the address is not meant.
+    /// </summary>
+    public ImmutableSortedDictionary<NodeAddress, string> Adopted { get; init; } = ImmutableSortedDictionary<NodeAddress, string>.Empty;
+
     /// <summary>While it is there and not over, nothing is promoted, demoted or repointed; null: failover is on.</summary>
     public FailoverPause? Pause { get; init; }
 
@@ -38,13 +44,13 @@ public sealed record ClusterConfig
     /// <summary>The entry of a node; null where it has none.</summary>
     public ConfiguredNode? Node(NodeAddress address) => Nodes.FirstOrDefault(n => n.Node == address);
 
-    /// <summary>Whether both say the same to a monitor: who wrote it and when is left out.</summary>
+    /// <summary>Whether a monitor has the same settings by both: who wrote it and when, and what concerns a leader alone, is left out.</summary>
     public bool SaysTheSameAs(ClusterConfig? other)
         => other is not null && Pause == other.Pause && Nodes.AsSpan().SequenceEqual(other.Nodes.AsSpan()) && Settings.SequenceEqual(other.Settings);
 
     /// <summary>Compares by content, lists included.</summary>
     public bool Equals(ClusterConfig? other)
-        => SaysTheSameAs(other) && ChangedAt == other!.ChangedAt && ChangedBy == other.ChangedBy && Reason == other.Reason;
+        => SaysTheSameAs(other) && ChangedAt == other!.ChangedAt && ChangedBy == other.ChangedBy && Reason == other.Reason && Adopted.SequenceEqual(other.Adopted);
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(ChangedAt, ChangedBy, Reason, Pause, Nodes.Length, Settings.Count);

@@ -28,6 +28,9 @@ public static class ClusterConfigJson
                 Until = Json.Time(pause, "until", What),
             }
             : null,
+        Adopted = Json.Object(root, "adopted", What) is { } adopted
+            ? adopted.EnumerateObject().ToImmutableSortedDictionary(n => Address(n.Name, "adopted"), n => Json.Text(adopted, n.Name, What) ?? "")
+            : ImmutableSortedDictionary<NodeAddress, string>.Empty,
         ChangedAt = Json.Time(root, "changedAt", What) ?? default,
         ChangedBy = Json.Text(root, "changedBy", What) ?? "",
         Reason = Json.Text(root, "reason", What) ?? "",
@@ -43,15 +46,17 @@ public static class ClusterConfigJson
         ImmutableArray<ConfiguredNode>.Builder entries = ImmutableArray.CreateBuilder<ConfiguredNode>();
         foreach (JsonProperty node in nodes.EnumerateObject())
         {
-            NodeAddress address = NodeAddress.TryParse(node.Name, out NodeAddress? named)
-                ? named
-                : throw new FormatException($"{What}: \"nodes\" holds '{Words.Quoted(node.Name)}', which is not host:port.");
+            NodeAddress address = Address(node.Name, "nodes");
             entries.Add(node.Value.ValueKind == JsonValueKind.Object ? NodeTags.Read(node.Value, What).On(new ConfiguredNode(address))
                 : throw Json.Wrong(What, node.Name, node.Value, "an object"));
         }
 
         return entries.DrainToImmutable();
     }
+
+    private static NodeAddress Address(string name, string field) => NodeAddress.TryParse(name, out NodeAddress? address)
+        ? address
+        : throw new FormatException($"{What}: \"{field}\" holds '{Words.Quoted(name)}', which is not host:port.");
 
     /// <summary>Writes it as UTF-8, indented.</summary>
     public static byte[] Write(ClusterConfig config)
@@ -80,6 +85,17 @@ public static class ClusterConfigJson
                 foreach ((string name, string value) in config.Settings)
                 {
                     writer.WriteString(name, value);
+                }
+
+                writer.WriteEndObject();
+            }
+
+            if (!config.Adopted.IsEmpty)
+            {
+                writer.WriteStartObject("adopted");
+                foreach ((NodeAddress node, string run) in config.Adopted)
+                {
+                    writer.WriteString(node.ToString(), run);
                 }
 
                 writer.WriteEndObject();

@@ -8,7 +8,7 @@ namespace RedisFailover;
 public abstract record ConfigChange
 {
     /// <summary>The kinds of requests that hold one.</summary>
-    public static ImmutableArray<string> Kinds { get; } = ["pause", "resume", "nodes", "config"];
+    public static ImmutableArray<string> Kinds { get; } = ["pause", "resume", "nodes", "adopt", "config"];
 
     /// <summary>The request's kind.</summary>
     public abstract string Kind { get; }
@@ -20,6 +20,8 @@ public abstract record ConfigChange
         "pause" => ReadPause(root, what),
         "resume" => new ResumeFailover(),
         "nodes" => ReadNodes(root, what),
+        "adopt" => new AdoptNode(
+            Json.Address(root, "node", what) ?? throw new FormatException($"{what} has no \"node\"."), Json.Flag(root, "discardItsData", what)),
         _ => new ChangeSettings(
             Json.Object(root, "settings", what) is { } settings
                 ? settings.EnumerateObject().ToImmutableSortedDictionary(s => s.Name, s => Json.Text(settings, s.Name, what), StringComparer.Ordinal)
@@ -120,6 +122,21 @@ public sealed record ChangeNodes(
         }
 
         writer.WriteEndObject();
+    }
+}
+
+/// <summary>Take in a node that is left alone because it holds somebody else's data.</summary>
+/// <param name="Node">The node.</param>
+/// <param name="DiscardsItsData">Whether what it holds may be thrown away; refused without.</param>
+public sealed record AdoptNode(NodeAddress Node, bool DiscardsItsData) : ConfigChange
+{
+    /// <inheritdoc/>
+    public override string Kind => "adopt";
+
+    internal override void Write(Utf8JsonWriter writer)
+    {
+        writer.WriteString("node", Node.ToString());
+        writer.WriteBoolean("discardItsData", DiscardsItsData);
     }
 }
 

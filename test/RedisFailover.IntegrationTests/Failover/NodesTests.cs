@@ -80,6 +80,7 @@ public sealed class NodesTests
     }
 
     [TestCase("nodes", "add", "nonsense", "'nonsense' is not a node address; allowed: ")]
+    [TestCase("nodes", "adopt", "127.0.0.1:1", "nodes adopt throws away what the node holds; say --discard-its-data if it may be")]
     [TestCase("nodes", "tag", "127.0.0.1:1 zone=a/b", "the tag 'zone=a/b' is not allowed; allowed: never-promote")]
     public async Task What_is_wrong_is_said_before_anybody_is_asked(string command, string verb, string arguments, string words)
     {

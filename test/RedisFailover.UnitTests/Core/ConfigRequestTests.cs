@@ -145,6 +145,7 @@ public sealed class ConfigRequestTests
             Nodes = [new ConfiguredNode(s_b) { NeverPromote = true, Zone = "z" }, new ConfiguredNode(s_a) { NeverRead = true, Priority = 0 }],
             Settings = ClusterConfig.NoSettings.Add("max-lag", "1"),
             Pause = new FailoverPause { By = "ann", Note = "x", Since = DateTimeOffset.UnixEpoch, Until = DateTimeOffset.UnixEpoch.AddHours(1) },
+            Adopted = ImmutableSortedDictionary<NodeAddress, string>.Empty.Add(s_c, "run"),
             ChangedAt = DateTimeOffset.UnixEpoch,
             ChangedBy = "m1",
             Reason = "why",
@@ -154,6 +155,7 @@ public sealed class ConfigRequestTests
         [
             new PauseFailover(TimeSpan.FromSeconds(90)) { Note = "n" }, new PauseFailover(null), new ResumeFailover(),
             new ChangeNodes([s_d], [s_b], s_noTags.Add(s_a, new NodeTags { NeverPromote = false, Zone = "", Priority = -1 })),
+            new AdoptNode(s_b, DiscardsItsData: true), new AdoptNode(s_b, DiscardsItsData: false),
             new ChangeSettings(ImmutableSortedDictionary<string, string?>.Empty.Add("a", "1").Add("b", null)) { ExpectedVersion = 2 },
         ];
         foreach (ConfigChange change in changes)

@@ -23,6 +23,7 @@ internal sealed class Scenario
     private string? _wish;
     private readonly List<OperatorRequest> _requests = [];
     private int _requested;
+    private int _configVersion = -1;
     private string _lastReason = "";
     private string _lastWarning = "";
 
@@ -81,6 +82,14 @@ internal sealed class Scenario
                 break;
             case "request":
                 _requests.Add(Request(words[1..]));
+                Observe(new RequestsSeen(_now, [.. _requests]));
+                break;
+            case "adopt":
+                _requests.Add(new OperatorRequest(string.Create(CultureInfo.InvariantCulture, $"request-{++_requested}"))
+                {
+                    By = "ann",
+                    Change = new AdoptNode(NodeAddress.Parse(words[1]), DiscardsItsData: words is [_, _, "discard"]),
+                });
                 Observe(new RequestsSeen(_now, [.. _requests]));
                 break;
             case "znode":
@@ -339,6 +348,13 @@ internal sealed class Scenario
             case RefuseWish { Request: { } step }:
                 Answered(step);
                 break;
+            case AnswerRequest answer:
+                Answered(answer.Step);
+                break;
+            case PublishConfig config:
+                Answered(config.Request);
+                Observe(new ActionFinished(_now, action, Version: ++_configVersion) { WrittenConfig = config.Next });
+                return;
             case RefuseWish:
                 _wish = null;
                 break;
