@@ -135,7 +135,7 @@ compile_ahead() {
       return 0
     }
   done
-  export REDIS_FAILOVER_PROGRAMS=$folder
+  export COMPILED_PROGRAMS=$folder
 }
 
 # ---- Processes, all of which end with the script ------------------------------------------------------------------------------

@@ -83,10 +83,10 @@ public static class Programs
     private static InvalidOperationException Missing(string what)
         => new($"{what} is not installed on this machine: run scripts/install-dependencies.sh (as root, or with sudo), then the tests again.");
 
-    /// <summary>In $REDIS_FAILOVER_PROGRAMS (scripts/test.sh compiles them ahead of time there), or as it was built with these tests.</summary>
+    /// <summary>In $COMPILED_PROGRAMS (scripts/test.sh compiles them ahead of time there), or as it was built with these tests.</summary>
     private static string Built(string project, string file)
     {
-        if (Given("REDIS_FAILOVER_PROGRAMS") is { } folder && Path.Combine(folder, project, file) is var ahead && File.Exists(ahead))
+        if (Given("COMPILED_PROGRAMS") is { } folder && Path.Combine(folder, project, file) is var ahead && File.Exists(ahead))
         {
             return ahead;
         }
