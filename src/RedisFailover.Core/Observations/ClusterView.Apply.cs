@@ -79,6 +79,8 @@ public sealed partial record ClusterView
             OutseenSince = null,
             GaveUpAt = null,
             Failed = Failed.Clear(),
+            // What the replicas said was asked for other purposes: a request is heard once they have answered the new leader.
+            WishedAt = o.At,
         },
         // Nor does one that leads no longer follow what the others see.
         LeadershipLost => this with

@@ -84,7 +84,7 @@ public sealed partial record ClusterView
     /// <summary>The same as it was written: by this one is known from another. Null for nothing.</summary>
     public string? Wish => ManualFailover ?? Request?.Wish;
 
-    /// <summary>When that was first seen.</summary>
+    /// <summary>When that was first seen, or when this monitor was elected, whichever is later.</summary>
     public TimeSpan WishedAt { get; init; }
 
     /// <summary>

@@ -37,9 +37,13 @@ internal static class HoldingWrites
     private static string? WhyGiveUp(Assessment a, NodeAssessment from, NodeAssessment target, string? lacks)
         => a.FailureOf(new PauseWrites(from.Address, a.Policy.PauseLimit)) is { } failure ? $"{from.Address} could not be made to hold its writes: {failure}"
             : a.Progress.Inherited && !from.IsVotedOut ? "the monitor that led it is gone"
-            : a.Topology.Intent!.Forced && target.CanBePromoted && a.FailureOf(new Promote(target.Address)) is null
-                && a.Now < a.Progress.StartedAt + Timeout(a) + a.Policy.ProbeTimeout ? null
+            : a.Topology.Intent!.Forced && target.CanBePromoted && a.FailureOf(new Promote(target.Address)) is null ? IsOverdue(a)
             : lacks;
+
+    /// <summary>What the target lacks was forgiven when the operator forced it: only time ends that.</summary>
+    private static string? IsOverdue(Assessment a)
+        => a.Progress.StartedAt + Timeout(a) + a.Policy.ProbeTimeout is var limit && a.Now < limit ? null
+            : $"it was not done within {(limit - a.Progress.StartedAt).TotalMilliseconds:0} ms";
 
     private static PlanBuilder Hold(Assessment a, NodeAssessment from, NodeAssessment target)
     {

@@ -13,7 +13,7 @@ public sealed class FaultPointTests
 {
     /// <summary>Commands that change a node's role, settings or clients: what a leader sends and nobody else here.</summary>
     private static readonly string[] Changing =
-        ["replicaof", "slaveof", "config|set", "config|rewrite", "client|pause", "client|unpause", "client|kill", "multi", "set", "del", "flushall", "shutdown", "debug"];
+        ["replicaof", "slaveof", "config|set", "config|rewrite", "client|pause", "client|unpause", "client|kill", "exec", "set", "del", "flushall", "shutdown", "debug"];
 
     private static readonly TimeSpan TakesOver = TimeSpan.FromSeconds(30);
 

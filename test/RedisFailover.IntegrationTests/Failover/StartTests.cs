@@ -46,7 +46,9 @@ public sealed class StartTests
         await cluster.WaitUntilWholeAsync();
         foreach (RedisServer redis in cluster.Redis)
         {
-            Assert.That(monitor.Process.Log.Count(Says($"{redis.Address} is unavailable")), Is.EqualTo(1), monitor.Process.Tail());
+            // Once as what this monitor sees, and in the leader's log as a problem, where it lasts.
+            int said = monitor.Process.Log.Where(line => !line.Contains("PROBLEM", StringComparison.Ordinal)).Count(Says($"{redis.Address} is unavailable"));
+            Assert.That(said, Is.EqualTo(1), monitor.Process.Tail());
         }
     }
 
