@@ -26,6 +26,12 @@ public sealed record FailoverStatus
     /// <summary>Whether writes are held because ZooKeeper was not heard of: <see cref="WhenDisconnected.FenceWrites"/>.</summary>
     public required bool Fenced { get; init; }
 
+    /// <summary>
+    /// Why the topology in ZooKeeper is not followed, as the end of a sentence; null where it is. It belongs to another incarnation of the store, and
+    /// its master does not answer as master of the data that this client knows. If it may have taken over, writes are held.
+    /// </summary>
+    public string? NotFollowed { get; init; }
+
     /// <summary>How long ago ZooKeeper was last heard of; null for never, after a start from <see cref="FailoverOptions.TopologyCacheFile"/>.</summary>
     public required TimeSpan? SinceZooKeeperContact { get; init; }
 
@@ -42,5 +48,6 @@ public sealed record FailoverStatus
     public override string ToString()
         => $"epoch {Topology.Epoch} {Topology.State}, master {Topology.Master?.ToString() ?? "none"}, replicas [{string.Join(' ', Topology.Replicas)}], "
             + $"takes writes {TakesWrites}, takes reads {TakesReads}, fenced {Fenced}, ZooKeeper heard of {(SinceZooKeeperContact is { } ago ? $"{ago.TotalMilliseconds:0} ms ago" : "never")}"
+            + (NotFollowed is null ? "" : $", the topology in ZooKeeper is not followed: {NotFollowed}")
             + (Unreachable.IsEmpty ? "" : $", not connected: {string.Join("; ", Unreachable)}");
 }

@@ -47,6 +47,22 @@ internal static partial class Log
         "Subscriptions to {Channels} channels stood still for {Millis:0} ms, from {From} to {To}: what was published meanwhile was missed")]
     public static partial void SubscriptionsStoodStill(ILogger logger, double millis, int channels, string from, NodeAddress to);
 
+    [LoggerMessage(15, LogLevel.Warning,
+        "The topology in ZooKeeper is of another incarnation ({Incarnation}, epoch {Epoch}) and not followed: {Reason}. "
+            + "That of epoch {Known}, master {Master}, stays in force; it is tried again")]
+    public static partial void IncarnationNotFollowed(ILogger logger, string? incarnation, long epoch, string reason, long known, string master);
+
+    [LoggerMessage(16, LogLevel.Warning,
+        "ZooKeeper's data were lost or put back: incarnation {Incarnation} is followed from epoch {Epoch} on (known before: epoch {Known}); "
+            + "{Master} answers as master of the same data")]
+    public static partial void IncarnationFollowed(ILogger logger, string? incarnation, long epoch, long known, NodeAddress master);
+
+    [LoggerMessage(17, LogLevel.Warning, "The topology in ZooKeeper (epoch {Epoch}) is of incarnation {Incarnation}, which was left: refused")]
+    public static partial void FormerIncarnationRefused(ILogger logger, string? incarnation, long epoch);
+
+    [LoggerMessage(18, LogLevel.Warning, "Writes are held until it is clear who is master of these data: {Held}")]
+    public static partial void HeldForIncarnation(ILogger logger, bool held);
+
     [LoggerMessage(9, LogLevel.Error, "A handler of TopologyChanged failed; the others and later changes are not affected")]
     public static partial void HandlerFailed(ILogger logger, Exception failure);
 }

@@ -186,9 +186,13 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, RetryCategory re
         }
 
         Measures.Count(Measures.NotApplied, nodes.Options);
-        Topology topology = nodes.Current.Topology;
+        Snapshot current = nodes.Current;
+        Topology topology = current.Topology;
         string wanted = kind == CommandClass.Write || _needsMaster ? "master" : "node to read from";
-        string state = nodes.Current.Fenced ? "writes are held while ZooKeeper cannot be reached" : topology.Master is { } master ? $"{master} is master at epoch {topology.Epoch} and could not take it{Unreachable(master)}" : $"there is no master (epoch {topology.Epoch})";
+        string state = current.Hold.HasFlag(WriteHold.ZooKeeperSilent) ? "writes are held while ZooKeeper cannot be reached"
+            : current.Hold != WriteHold.None ? $"writes are held: the topology in ZooKeeper is not followed, as {nodes.NotFollowed}"
+            : topology.Master is { } master ? $"{master} is master at epoch {topology.Epoch} and could not take it{Unreachable(master)}"
+            : $"there is no master (epoch {topology.Epoch})";
         string last = _lastFailure is null ? "" : $"; {_lastNode!.Address} said: {_lastFailure.Message}";
         return new NotAppliedException(
             $"No {wanted} took the call within {nodes.Options.WriteWait.TotalMilliseconds:0} ms: {state}{last}. It was not applied.", _lastNode?.Address, _lastFailure);

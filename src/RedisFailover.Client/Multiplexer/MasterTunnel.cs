@@ -93,7 +93,7 @@ internal sealed class MasterTunnel : Tunnel
         {
             foreach ((Socket socket, LiveNode node) in _sockets)
             {
-                if (_nodes.IsClosed || (master is null ? current.Fenced && !_evenFenced : IsElsewhere(node, master)))
+                if (_nodes.IsClosed || (master is null ? current.Hold != WriteHold.None && !_evenFenced : IsElsewhere(node, master)))
                 {
                     socket.Dispose();
                 }

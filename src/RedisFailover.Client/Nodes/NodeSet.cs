@@ -17,9 +17,9 @@ internal sealed class NodeSet : IAsyncDisposable
     private readonly CancellationTokenSource _closing = new();
     private readonly ILogger _logger;
     private readonly ReplicaLag? _lag;
-    private Topology _topology = Topology.None;
+    private readonly TopologyOrder _order = new();
     private Learning? _learning;
-    private bool _fenced;
+    private WriteHold _hold;
     private int _defaultDatabase;
     private Snapshot _current;
     private Activity? _outage;
@@ -49,25 +49,46 @@ internal sealed class NodeSet : IAsyncDisposable
 
     public TcpDialer Dialer { get; }
 
+    /// <summary>The data that this client works with.</summary>
+    public KnownData Known { get; } = new();
+
     public NodeObservers Observers { get; } = new();
 
     public Snapshot Current => Volatile.Read(ref _current);
 
+    /// <summary>Why the topology in ZooKeeper is not followed, as the end of a sentence; null where it is.</summary>
+    public string? NotFollowed { get; set; }
+
     /// <summary>Whether the connection has been disposed: no snapshot comes any more.</summary>
     public bool IsClosed => _closing.IsCancellationRequested;
 
-    /// <summary>Takes a topology over; false when it is older than the one in force, and refused.</summary>
+    /// <summary>Where a topology stands towards the one in force.</summary>
+    public TopologyPlace PlaceOf(Topology topology)
+    {
+        lock (_gate)
+        {
+            return _order.PlaceOf(topology);
+        }
+    }
+
+    /// <summary>Takes a topology over; false when it may not follow the one in force, and nothing has changed.</summary>
     public bool Apply(Topology topology)
+    {
+        bool follows = PlaceOf(topology) == TopologyPlace.Next;
+        if (follows)
+        {
+            Adopt(topology);
+        }
+
+        return follows;
+    }
+
+    /// <summary>Takes over a topology that may follow the one in force, or whose master was found to hold the same data.</summary>
+    public void Adopt(Topology topology)
     {
         List<NodeLink> lost;
         lock (_gate)
         {
-            if (topology.Epoch < _topology.Epoch)
-            {
-                Log.LowerEpochRefused(_logger, topology.Epoch, _topology.Epoch);
-                return false;
-            }
-
             HashSet<NodeAddress> wanted = [.. topology.Replicas];
             if (topology.Master is not null)
             {
@@ -80,7 +101,9 @@ internal sealed class NodeSet : IAsyncDisposable
                 wanted.UnionWith(_links.Keys);
             }
 
-            _topology = topology;
+            _order.Take(topology);
+            Known.Add(topology.Identity);
+            _hold &= ~WriteHold.OtherIncarnation;
             foreach (NodeAddress address in wanted.Where(address => !_links.ContainsKey(address)))
             {
                 _links.Add(address, new NodeLink(address, this, _logger, Rebuild));
@@ -102,21 +125,23 @@ internal sealed class NodeSet : IAsyncDisposable
             link.Close();
             _ = RetireAsync(link);
         }
-
-        return true;
     }
 
-    /// <summary>Holds writes, or lets them go on.</summary>
-    public void Fence(bool held)
+    /// <summary>Holds writes for that reason, or no longer.</summary>
+    /// <returns>Whether that was not so before.</returns>
+    public bool Hold(WriteHold reason, bool held)
     {
         lock (_gate)
         {
-            if (_fenced != held)
+            WriteHold next = held ? _hold | reason : _hold & ~reason;
+            if (next == _hold)
             {
-                _fenced = held;
-                Log.Fenced(_logger, held);
-                Swap();
+                return false;
             }
+
+            _hold = next;
+            Swap();
+            return true;
         }
     }
 
@@ -238,7 +263,8 @@ internal sealed class NodeSet : IAsyncDisposable
 
     private void Swap()
     {
-        LiveNode? master = _topology.Master is { } address ? Linked(address) : null;
+        Topology topology = _order.Current;
+        LiveNode? master = topology.Master is { } address ? Linked(address) : null;
         if (_learning is { } learning && learning.Node != master)
         {
             learning.Cancellation.Cancel();
@@ -252,13 +278,13 @@ internal sealed class NodeSet : IAsyncDisposable
         }
 
         // A topology that names one twice names one node.
-        LiveNode[] replicas = [.. _topology.Replicas.Distinct().Where(n => !_topology.NeverRead.Contains(n)).Select(Linked).OfType<LiveNode>()];
+        LiveNode[] replicas = [.. topology.Replicas.Distinct().Where(n => !topology.NeverRead.Contains(n)).Select(Linked).OfType<LiveNode>()];
         if (Options is { Zone: { } zone, PreferNode: null })
         {
-            Array.ForEach(replicas, node => node.IsPreferred = _topology.Zones.GetValueOrDefault(node.Address) == zone);
+            Array.ForEach(replicas, node => node.IsPreferred = topology.Zones.GetValueOrDefault(node.Address) == zone);
         }
 
-        var next = new Snapshot(_topology, master, replicas, Options.ReadFrom, _lag?.Fresh(replicas), _fenced);
+        var next = new Snapshot(topology, master, replicas, Options.ReadFrom, _lag?.Fresh(replicas), _hold);
         Snapshot previous = _current;
         if (ReferenceEquals(next.Topology, previous.Topology) && next.SameNodes(previous))
         {
@@ -269,7 +295,7 @@ internal sealed class NodeSet : IAsyncDisposable
         previous.Supersede();
         if (next.Master is { } taking)
         {
-            Traces.End(Interlocked.Exchange(ref _outage, null), taking.Address, _topology.Epoch);
+            Traces.End(Interlocked.Exchange(ref _outage, null), taking.Address, topology.Epoch);
         }
         else if (previous.Master is { } former && !_closing.IsCancellationRequested)
         {

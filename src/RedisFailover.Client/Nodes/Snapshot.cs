@@ -2,6 +2,20 @@ using StackExchange.Redis;
 
 namespace RedisFailover.Client;
 
+/// <summary>Why writes are held although the master may be connected.</summary>
+[Flags]
+internal enum WriteHold
+{
+    /// <summary>They are not.</summary>
+    None = 0,
+
+    /// <summary>ZooKeeper cannot be reached: <see cref="WhenDisconnected.FenceWrites"/>.</summary>
+    ZooKeeperSilent = 1,
+
+    /// <summary>A topology of another incarnation names another master of our data, and whether it is that is not known yet.</summary>
+    OtherIncarnation = 2,
+}
+
 /// <summary>
 /// What every call looks at, once: the topology and the nodes that are connected. Immutable; replaced as a whole.
 /// </summary>
@@ -19,13 +33,13 @@ internal sealed class Snapshot
     /// <param name="replicas">The replicas that are connected.</param>
     /// <param name="readFrom">Which of them answer reads.</param>
     /// <param name="fresh">Those of the replicas whose lag is within bounds; null for all.</param>
-    /// <param name="fenced">Whether writes are held.</param>
-    public Snapshot(Topology topology, LiveNode? master, LiveNode[] replicas, ReadFrom readFrom, LiveNode[]? fresh = null, bool fenced = false)
+    /// <param name="hold">Why writes are held.</param>
+    public Snapshot(Topology topology, LiveNode? master, LiveNode[] replicas, ReadFrom readFrom, LiveNode[]? fresh = null, WriteHold hold = WriteHold.None)
     {
         Topology = topology;
         ConnectedMaster = master;
-        Master = fenced ? null : master;
-        Fenced = fenced;
+        Master = hold == WriteHold.None ? master : null;
+        Hold = hold;
         Replicas = replicas;
         _replicaReaders = Preferred(fresh ?? replicas);
         _readers = Readers(readFrom, fresh ?? replicas);
@@ -39,8 +53,8 @@ internal sealed class Snapshot
     /// <summary>The same, also while writes are held.</summary>
     public LiveNode? ConnectedMaster { get; }
 
-    /// <summary>Whether writes are held because ZooKeeper cannot be reached.</summary>
-    public bool Fenced { get; }
+    /// <summary>Why writes are held.</summary>
+    public WriteHold Hold { get; }
 
     /// <summary>The replicas that are connected.</summary>
     public LiveNode[] Replicas { get; }
@@ -79,7 +93,7 @@ internal sealed class Snapshot
     public void Supersede() => _superseded.TrySetResult();
 
     public bool SameNodes(Snapshot other)
-        => Master == other.Master && ConnectedMaster == other.ConnectedMaster && Fenced == other.Fenced && Replicas.AsSpan().SequenceEqual(other.Replicas)
+        => Master == other.Master && ConnectedMaster == other.ConnectedMaster && Hold == other.Hold && Replicas.AsSpan().SequenceEqual(other.Replicas)
             && _readers.AsSpan().SequenceEqual(other._readers) && _replicaReaders.AsSpan().SequenceEqual(other._replicaReaders);
 
     private static LiveNode? InTurn(LiveNode[] nodes) => nodes.Length switch
@@ -107,7 +121,7 @@ internal sealed class Snapshot
         LiveNode[] master = ConnectedMaster is null ? [] : [ConnectedMaster];
         return readFrom switch
         {
-            ReadFrom.Master => Fenced ? [] : master,
+            ReadFrom.Master => Hold == WriteHold.None ? master : [],
             ReadFrom.Replica => _replicaReaders,
             ReadFrom.Nearest => [.. Preferred([.. fresh, .. master]).OrderBy(node => node.Latency).Take(1)],
             _ => _replicaReaders.Length > 0 ? _replicaReaders : master,

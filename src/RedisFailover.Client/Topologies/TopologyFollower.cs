@@ -13,6 +13,8 @@ internal sealed class TopologyFollower : IAsyncDisposable
     private readonly Task _following;
     private readonly Task _fencing;
     private readonly TopologyCache? _cache;
+    private readonly IncarnationCheck _check;
+    private string? _refused;
 
     public TopologyFollower(ITopologySource source, NodeSet nodes, ILogger logger)
     {
@@ -20,6 +22,7 @@ internal sealed class TopologyFollower : IAsyncDisposable
         _nodes = nodes;
         _logger = logger;
         _cache = nodes.Options.TopologyCacheFile is { } file ? new TopologyCache(file, logger) : null;
+        _check = new IncarnationCheck(nodes, logger, InForce);
         _following = Task.Run(FollowAsync);
         _ = Task.Run(() => TellAsync(_closing.Token));
         _fencing = nodes.Options.WhenDisconnected == WhenDisconnected.FenceWrites ? Task.Run(FenceAsync) : Task.CompletedTask;
@@ -36,6 +39,7 @@ internal sealed class TopologyFollower : IAsyncDisposable
 
         // Not for a handler that is running: it may be the one that disposes the connection, and waits for it.
         await Task.WhenAll(_following, _fencing).ConfigureAwait(false);
+        await _check.PauseAsync().ConfigureAwait(false);
         if (_cache is not null)
         {
             await _cache.DisposeAsync().ConfigureAwait(false);
@@ -51,13 +55,7 @@ internal sealed class TopologyFollower : IAsyncDisposable
         {
             await foreach (Topology topology in _source.TopologiesAsync(_closing.Token).ConfigureAwait(false))
             {
-                if (_nodes.Apply(topology))
-                {
-                    Log.TopologyApplied(_logger, topology.Epoch, topology.State, topology.Master?.ToString() ?? "none", topology.Replicas.Length, topology.Reason);
-                    Measures.Count(Measures.Topologies, _nodes.Options);
-                    _first.TrySetResult();
-                    _cache?.Keep(topology);
-                }
+                await TakeAsync(topology).ConfigureAwait(false);
             }
         }
         catch (OperationCanceledException) when (_closing.IsCancellationRequested)
@@ -68,6 +66,45 @@ internal sealed class TopologyFollower : IAsyncDisposable
             _first.TrySetException(failure);
             throw;
         }
+    }
+
+    private async ValueTask TakeAsync(Topology topology)
+    {
+        // What the check finds must not overtake what is decided here.
+        await _check.PauseAsync().ConfigureAwait(false);
+        switch (_nodes.PlaceOf(topology))
+        {
+            case TopologyPlace.Next:
+                _check.Clear();
+                _nodes.Adopt(topology);
+                InForce(topology);
+                break;
+            case TopologyPlace.NewIncarnation:
+                _check.Put(topology);
+                break;
+            case TopologyPlace.FormerIncarnation:
+                if (_refused != topology.Incarnation)
+                {
+                    Log.FormerIncarnationRefused(_logger, topology.Incarnation, topology.Epoch);
+                    _refused = topology.Incarnation;
+                }
+
+                break;
+            default:
+                Log.LowerEpochRefused(_logger, topology.Epoch, _nodes.Current.Topology.Epoch);
+                break;
+        }
+
+        _check.Resume();
+    }
+
+    /// <summary>Tells of a topology that has just been taken over, and keeps it.</summary>
+    private void InForce(Topology topology)
+    {
+        Log.TopologyApplied(_logger, topology.Epoch, topology.State, topology.Master?.ToString() ?? "none", topology.Replicas.Length, topology.Reason);
+        Measures.Count(Measures.Topologies, _nodes.Options);
+        _first.TrySetResult();
+        _cache?.Keep(_nodes.Current.Topology);
     }
 
     /// <summary>Puts the topology of the cache file in force; false when there is none.</summary>
@@ -95,7 +132,12 @@ internal sealed class TopologyFollower : IAsyncDisposable
                 TimeSpan look = timeout / 40;
 
                 // Early by the pause between two looks rather than late.
-                _nodes.Fence(_source.SinceLastContact is not { } silence || silence > (timeout / 2) - look);
+                bool held = _source.SinceLastContact is not { } silence || silence > (timeout / 2) - look;
+                if (_nodes.Hold(WriteHold.ZooKeeperSilent, held))
+                {
+                    Log.Fenced(_logger, held);
+                }
+
                 await Task.Delay(look, time, _closing.Token).ConfigureAwait(false);
             }
         }

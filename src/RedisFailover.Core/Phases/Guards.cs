@@ -117,7 +117,7 @@ internal static class Guards
             : $"the topology is written again as the leading monitor knows it: {fault}";
         // Clients that know later epochs, or writes later than those of a store that was put back, follow what stands above both.
         Topology again = a.View.StoreWentBack
-            ? memory with { Epoch = a.NextEpoch, Incarnation = null, Reason = reason }
+            ? memory.AsNewIncarnation() with { Epoch = a.NextEpoch, Reason = reason }
             : memory with { Epoch = Math.Max(memory.Epoch, a.View.LastEpoch), Reason = reason };
         var record = new HistoryEntry
         {

@@ -98,6 +98,13 @@ internal static class Json
         return addresses.DrainToImmutable();
     }
 
+    internal static ImmutableArray<string> Texts(JsonElement parent, string field, string what)
+        => !parent.TryGetProperty(field, out JsonElement value) || value.ValueKind == JsonValueKind.Null
+            ? []
+            : value.ValueKind == JsonValueKind.Array && value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String)
+                ? [.. value.EnumerateArray().Select(item => item.GetString()!)]
+                : throw Wrong(what, field, value, "a list of strings");
+
     /// <summary>An ISO 8601 time; null where there is none.</summary>
     internal static DateTimeOffset? Time(JsonElement parent, string field, string what)
         => Text(parent, field, what) is not { } text ? null

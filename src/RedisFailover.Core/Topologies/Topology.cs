@@ -27,6 +27,9 @@ public enum TopologyState
 /// </summary>
 public sealed record Topology
 {
+    /// <summary>A process that lived through more losses of the store than these has been restarted since.</summary>
+    private const int MaxFormerIncarnations = 8;
+
     /// <summary>The topology before the first was written: epoch 0, no nodes, no master.</summary>
     public static Topology None { get; } = new();
 
@@ -47,6 +50,12 @@ public sealed record Topology
     /// compared within one only; a leader that finds the store lost or put back begins a new one. Null as older monitors wrote it.
     /// </summary>
     public string? Incarnation { get; init; }
+
+    /// <summary>
+    /// The incarnations that this one went on from, the latest last, by the leader that lived through the loss of the store: who is left from them
+    /// belongs to this cluster. Empty where nobody did.
+    /// </summary>
+    public ImmutableArray<string> FormerIncarnations { get; init; } = [];
 
     /// <summary>What is being done about the master.</summary>
     public TopologyState State { get; init; } = TopologyState.NoMaster;
@@ -110,12 +119,19 @@ public sealed record Topology
         return known.IsEmpty || nodes.Any(known.Contains);
     }
 
+    /// <summary>The same in a store that was lost or put back; who writes it gives the new incarnation its id.</summary>
+    public Topology AsNewIncarnation() => Incarnation is not { } former ? this : this with
+    {
+        Incarnation = null, FormerIncarnations = [.. FormerIncarnations.Append(former).TakeLast(MaxFormerIncarnations)],
+    };
+
     /// <summary>Compares by content, lists included.</summary>
     public bool Equals(Topology? other)
         => other is not null
             && Master == other.Master
             && Epoch == other.Epoch
             && Incarnation == other.Incarnation
+            && FormerIncarnations.AsSpan().SequenceEqual(other.FormerIncarnations.AsSpan())
             && State == other.State
             && Reason == other.Reason
             && Waiting == other.Waiting

@@ -39,6 +39,7 @@ public static class TopologyJson
             Unavailable = Json.Addresses(root, "unavailable", What),
             Epoch = Json.Number(root, "epoch", What),
             Incarnation = Json.Text(root, "incarnation", What),
+            FormerIncarnations = Json.Texts(root, "formerIncarnations", What),
             State = State(root, master),
             Reason = Json.Text(root, "reason", What) ?? "",
             Waiting = Waiting(root),
@@ -124,6 +125,17 @@ public static class TopologyJson
             if (topology.Incarnation is { } incarnation)
             {
                 writer.WriteString("incarnation", incarnation);
+            }
+
+            if (!topology.FormerIncarnations.IsEmpty)
+            {
+                writer.WriteStartArray("formerIncarnations");
+                foreach (string former in topology.FormerIncarnations)
+                {
+                    writer.WriteStringValue(former);
+                }
+
+                writer.WriteEndArray();
             }
 
             writer.WriteString("state", Name(topology.State));

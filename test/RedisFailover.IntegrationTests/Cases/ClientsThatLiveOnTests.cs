@@ -10,7 +10,6 @@ namespace RedisFailover.IntegrationTests.Cases;
 public sealed class ClientsThatLiveOnTests
 {
     [Test]
-    [Category("Pending")]
     public async Task When_ZooKeepers_data_are_lost_and_the_monitors_restarted_a_client_follows_the_new_incarnation()
     {
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 2, OwnZooKeeper = true });
@@ -45,7 +44,6 @@ public sealed class ClientsThatLiveOnTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task A_connection_that_only_publishes_is_cut_by_a_switchover_instead_of_talking_to_nobody()
     {
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 1 });

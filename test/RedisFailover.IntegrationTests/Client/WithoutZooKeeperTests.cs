@@ -17,7 +17,7 @@ public sealed class WithoutZooKeeperTests
         IDatabase database = redis.Connection.GetDatabase();
         await database.StringSetAsync("key", 1);
         redis.Topology.SinceLastContact = TimeSpan.FromSeconds(5);
-        await Eventually.HoldsAsync("writes are held", () => redis.Connection.Nodes.Current.Fenced);
+        await Eventually.HoldsAsync("writes are held", () => redis.Connection.Nodes.Current.Hold.HasFlag(WriteHold.ZooKeeperSilent));
         Task<bool> waiting = database.StringSetAsync("key", 3);
         Assert.That((int)await database.StringGetAsync("key"), Is.EqualTo(1));
         Assert.That(waiting.IsCompleted, Is.False);
@@ -33,9 +33,9 @@ public sealed class WithoutZooKeeperTests
             replicas: 0, new FailoverOptions { WhenDisconnected = WhenDisconnected.FenceWrites }, granted: TimeSpan.FromSeconds(60));
         redis.Topology.SinceLastContact = TimeSpan.FromSeconds(25);
         await Eventually.HoldsAsync("it looked again", () => redis.Topology.TimesAsked > 3);
-        Assert.That(redis.Connection.Nodes.Current.Fenced, Is.False);
+        Assert.That(redis.Connection.Nodes.Current.Hold.HasFlag(WriteHold.ZooKeeperSilent), Is.False);
         redis.Topology.SinceLastContact = TimeSpan.FromSeconds(31);
-        await Eventually.HoldsAsync("writes are held", () => redis.Connection.Nodes.Current.Fenced);
+        await Eventually.HoldsAsync("writes are held", () => redis.Connection.Nodes.Current.Hold.HasFlag(WriteHold.ZooKeeperSilent));
     }
 
     [Test]

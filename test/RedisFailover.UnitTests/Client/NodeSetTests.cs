@@ -78,7 +78,7 @@ public sealed class NodeSetTests
     {
         await using var nodes = new NodeSet(new FailoverOptions { WriteWait = TimeSpan.FromMilliseconds(30) }, NullLogger.Instance);
         nodes.Apply(new Topology { Epoch = 4, Master = s_a, State = TopologyState.Ok });
-        nodes.Fence(held: true);
+        nodes.Hold(WriteHold.ZooKeeperSilent, held: true);
         IDatabase database = new FailoverDatabase(nodes, -1, null);
         Assert.That(() => database.StringSet("key", 1), Throws.TypeOf<NotAppliedException>().With.Message.Contains("writes are held while ZooKeeper cannot be reached"));
     }

@@ -1,0 +1,75 @@
+using System.Net;
+using System.Runtime.CompilerServices;
+using RedisFailover.Shared;
+using StackExchange.Redis;
+
+namespace RedisFailover.Client;
+
+/// <summary>
+/// What a node says of its role and of the data that it holds (INFO), on a connection of its own: the application's may not ask that, and the node
+/// need not be one of the topology in force.
+/// </summary>
+internal static class NodeQuestion
+{
+    /// <summary>Null when it does not answer in time.</summary>
+    /// <param name="nodes">Says what to connect with.</param>
+    /// <param name="node">The node.</param>
+    /// <param name="described">Its data set as its topology describes it: believed where the node's ACL denies INFO.</param>
+    /// <param name="within">For everything.</param>
+    /// <param name="cancellation">Stops the waiting.</param>
+    public static async Task<NodeInfo?> AskAsync(NodeSet nodes, NodeAddress node, MasterIdentity? described, TimeSpan within, CancellationToken cancellation)
+    {
+        try
+        {
+            return await AskAsync(nodes, node, described, within).WaitAsync(within, nodes.Options.TimeProvider, cancellation).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            return null;
+        }
+    }
+
+    private static async Task<NodeInfo?> AskAsync(NodeSet nodes, NodeAddress node, MasterIdentity? described, TimeSpan within)
+    {
+        try
+        {
+            Dialed dialed = await nodes.Dialer.ConnectAsync(node.Host, node.Port, within, CancellationToken.None).ConfigureAwait(false);
+            if (dialed.Socket is not { } socket)
+            {
+                return null;
+            }
+
+            var found = (IPEndPoint)socket.RemoteEndPoint!;
+            socket.Dispose();
+            ConfigurationOptions configuration = NodeConfiguration.Of(nodes.Options, node, found, within);
+            configuration.AllowAdmin = true;
+            ConnectionMultiplexer multiplexer = await ConnectionMultiplexer.ConnectAsync(configuration).ConfigureAwait(false);
+            await using ConfiguredAsyncDisposable closing = multiplexer.ConfigureAwait(false);
+            return await InfoAsync(multiplexer.GetServer(multiplexer.GetEndPoints()[0]), described).ConfigureAwait(false);
+        }
+#pragma warning disable CA1031 // Whatever it is, a mistake in ConfigureNode too: what it holds is not known.
+        catch (Exception)
+#pragma warning restore CA1031
+        {
+            return null;
+        }
+    }
+
+    private static async Task<NodeInfo?> InfoAsync(IServer server, MasterIdentity? described)
+    {
+        try
+        {
+            return NodeInfo.Parse(await server.InfoRawAsync().ConfigureAwait(false) ?? "");
+        }
+        catch (Exception denied) when (described is not null && denied is RedisServerException or RedisCommandException)
+        {
+            return new NodeInfo
+            {
+                Role = server.IsReplica ? NodeRole.Replica : NodeRole.Master,
+                RunId = described.RunId,
+                ReplicationId = described.ReplicationId,
+                PreviousReplicationId = described.PreviousReplicationId,
+            };
+        }
+    }
+}

@@ -1,0 +1,116 @@
+using Microsoft.Extensions.Logging;
+using RedisFailover.Shared;
+
+namespace RedisFailover.Client;
+
+/// <summary>
+/// A topology of another incarnation of the store: its master and the one in force are asked what data they hold, until it may be followed or
+/// another topology takes its place. Meanwhile what was known stays in force.
+/// </summary>
+internal sealed class IncarnationCheck(NodeSet nodes, ILogger logger, Action<Topology> followed)
+{
+    /// <summary>A master that hangs must not keep the other from being heard.</summary>
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(2);
+
+    /// <summary>While writes wait for it.</summary>
+    private static readonly Backoff s_urgent = new(TimeSpan.FromMilliseconds(32), TimeSpan.FromMilliseconds(500));
+
+    private static readonly Backoff s_calm = new(TimeSpan.FromMilliseconds(100), TimeSpan.FromSeconds(5));
+
+    private Topology? _topology;
+    private (string? Incarnation, string Reason) _told;
+    private CancellationTokenSource _pausing = new();
+    private Task _checking = Task.CompletedTask;
+
+    /// <summary>Stops asking: once it returns nothing is taken over from here.</summary>
+    public async ValueTask PauseAsync()
+    {
+        await _pausing.CancelAsync().ConfigureAwait(false);
+        await _checking.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        _pausing.Dispose();
+        _pausing = new CancellationTokenSource();
+    }
+
+    /// <summary>The topology to be checked from now on, unless it is older than the one that is; while paused.</summary>
+    public void Put(Topology topology)
+    {
+        if (_topology is not { } before || before.Incarnation != topology.Incarnation || before.Epoch <= topology.Epoch)
+        {
+            _topology = topology;
+        }
+    }
+
+    /// <summary>Nothing is to be checked any more: another topology was taken over; while paused.</summary>
+    public void Clear()
+    {
+        _topology = null;
+        nodes.NotFollowed = null;
+    }
+
+    /// <summary>Goes on after a pause.</summary>
+    public void Resume()
+    {
+        if (_topology is { } topology)
+        {
+            CancellationToken pausing = _pausing.Token;
+            _checking = Task.Run(() => CheckAsync(topology, pausing));
+        }
+    }
+
+    private async Task CheckAsync(Topology topology, CancellationToken cancellation)
+    {
+        for (int refused = 0; ; refused++)
+        {
+            Snapshot current = nodes.Current;
+            Topology inForce = current.Topology;
+            Task<NodeInfo?> serving = AskAsync(inForce, cancellation);
+            NodeInfo? named = await AskAsync(topology, cancellation).ConfigureAwait(false);
+            NodeInfo? served = await serving.ConfigureAwait(false);
+            nodes.Known.Add(served is { Role: NodeRole.Master } ? served.Identity : null);
+            IncarnationVerdict verdict = nodes.Known.Judge(topology, named, inForce, served);
+            cancellation.ThrowIfCancellationRequested();
+            if (verdict.Followed)
+            {
+                Follow(topology, inForce);
+                return;
+            }
+
+            Tell(topology, inForce, verdict);
+            using var enough = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+            Task pause = Task.Delay((verdict.HoldsWrites ? s_urgent : s_calm).Spread(refused), nodes.Options.TimeProvider, enough.Token);
+
+            // Or until a connection is lost or made, which may be that master's.
+            await Task.WhenAny(pause, current.Superseded).ConfigureAwait(false);
+            await enough.CancelAsync().ConfigureAwait(false);
+            cancellation.ThrowIfCancellationRequested();
+        }
+    }
+
+    private async Task<NodeInfo?> AskAsync(Topology topology, CancellationToken cancellation)
+        => topology.Master is { } master
+            ? await NodeQuestion.AskAsync(nodes, master, topology.Identity, s_patience, cancellation).ConfigureAwait(false)
+            : null;
+
+    private void Follow(Topology topology, Topology before)
+    {
+        Clear();
+        nodes.Adopt(topology);
+        Log.IncarnationFollowed(logger, topology.Incarnation, topology.Epoch, before.Epoch, topology.Master!);
+        followed(topology);
+    }
+
+    private void Tell(Topology topology, Topology inForce, IncarnationVerdict verdict)
+    {
+        nodes.NotFollowed = verdict.Reason;
+        if (_told != (topology.Incarnation, verdict.Reason))
+        {
+            _told = (topology.Incarnation, verdict.Reason);
+            Log.IncarnationNotFollowed(logger, topology.Incarnation, topology.Epoch, verdict.Reason, inForce.Epoch, inForce.Master?.ToString() ?? "none");
+        }
+
+        if (nodes.Hold(WriteHold.OtherIncarnation, verdict.HoldsWrites))
+        {
+            Log.HeldForIncarnation(logger, verdict.HoldsWrites);
+        }
+    }
+}
