@@ -23,8 +23,10 @@ internal static class Texts
             { } bytes => string.Create(CultureInfo.InvariantCulture, $", possible loss {bytes} bytes"),
         };
         string took = change.Millis is [.., { Key: "total" } total] ? string.Create(CultureInfo.InvariantCulture, $" in {total.Value:0.0} ms") : "";
-        // A pause, other nodes or settings concern no master.
-        string masters = change is { From: null, To: null } ? "" : $" {change.From?.ToString() ?? "none"} -> {change.To?.ToString() ?? "none"}";
+        // A pause, other nodes or settings concern no master; where it stays one is named.
+        string masters = change is { From: null, To: null } ? ""
+            : change.From == change.To || change is { From: null, Kind: HistoryKind.Overwritten or HistoryKind.Renewed } ? $" {change.To}"
+            : $" {change.From?.ToString() ?? "none"} -> {change.To?.ToString() ?? "none"}";
         return $"{Utc(change.At)} {HistoryJson.Name(change.Kind)}{masters}{took}{loss}: {change.Reason}";
     }
 

@@ -48,17 +48,20 @@ internal static class NodesCommand
 
             foreach ((NodeAddress node, string role) in Of(state.Topology))
             {
-                string promoted = state.Topology.NeverPromoted.Contains(node) ? ", never promoted" : "";
                 string down = Texts.List(Unreached(state, node)) is { Length: > 0 } monitors ? $", not reached by {monitors}" : "";
-                string tags = state.Config?.Node(node)?.Tags is { Length: > 0 } given ? $", {given}" : "";
+                string tags = NodeTexts.Tags(state, node) is { Length: > 0 } given ? $", {given}" : "";
                 string remark = state.Topology.Remarks.GetValueOrDefault(node) is { } text ? $": {text}" : "";
-                await output.WriteLineAsync($"{node,-24} {role}{promoted}{tags}{down}{remark}");
+                await output.WriteLineAsync($"{node,-24} {role}{Standing(state, node)}{tags}{down}{remark}");
             }
 
             return CommandLine.Done;
         });
         return command;
     }
+
+    private static string Standing(ClusterState state, NodeAddress node)
+        => state.LeadersView?.Nodes.GetValueOrDefault(node) is { Link.Length: > 0 } report
+            ? $", link {NodeTexts.Link(report, state.Topology)}, lag {NodeTexts.Lag(report, TimeProvider.System.GetUtcNow())}" : "";
 
     private static IEnumerable<string> Unreached(ClusterState state, NodeAddress node)
         => state.Monitors.Where(m => m.Value.Unavailable.Contains(node)).Select(m => m.Key);
@@ -76,6 +79,11 @@ internal static class NodesCommand
             writer.WriteString("zone", state.Topology.Zones.GetValueOrDefault(node));
             writer.WritePropertyName("priority");
             writer.WriteRawValue(state.Config?.Node(node)?.Priority?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "null");
+            NodeReport? report = state.LeadersView?.Nodes.GetValueOrDefault(node);
+            writer.WriteString("link", report is { Link.Length: > 0 } ? report.Link : null);
+            Number(writer, "lagBytes", report?.LagBytes);
+            Number(writer, "lagSeconds", report?.LagSeconds);
+            writer.WriteString("since", report?.Since is { } since ? Texts.Utc(since) : null);
             writer.WriteStartArray("notReachedBy");
             foreach (string monitor in Unreached(state, node))
             {
@@ -89,4 +97,16 @@ internal static class NodesCommand
 
         writer.WriteEndArray();
     });
+
+    private static void Number(System.Text.Json.Utf8JsonWriter writer, string name, long? number)
+    {
+        if (number is { } value)
+        {
+            writer.WriteNumber(name, value);
+        }
+        else
+        {
+            writer.WriteNull(name);
+        }
+    }
 }

@@ -40,7 +40,7 @@ internal static class StatusCommand
         ImmutableArray<Problem> problems = ClusterProblems.Of(state);
         PrintProblems(problems, now, output);
         PrintSummary(state, problems, output);
-        PrintTable(state, output);
+        PrintTable(state, now, output);
     }
 
     /// <summary>What is wrong, since when, and what to do; nothing where nothing is.</summary>
@@ -118,24 +118,29 @@ internal static class StatusCommand
     private static bool IsSaid(string text, ImmutableArray<Problem> problems)
         => text.Length > 0 && problems.Any(p => p.Message.Contains(text, StringComparison.Ordinal));
 
-    private static void PrintTable(ClusterState state, TextWriter output)
+    private static void PrintTable(ClusterState state, DateTimeOffset now, TextWriter output)
     {
-        Topology topology = state.Topology;
         output.WriteLine();
-        Table table = new Table().Border(TableBorder.Simple).AddColumns("node", "role");
+        Table table = new Table().Border(TableBorder.Simple).AddColumns("node", "role", "link", "lag", "since", "tags");
         foreach (string id in state.Monitors.Keys)
         {
             table.AddColumn(new TableColumn(new Text($"seen by {id}")).RightAligned());
         }
 
-        foreach ((NodeAddress node, string role) in NodesCommand.Of(topology))
+        foreach ((NodeAddress node, string role) in NodesCommand.Of(state.Topology))
         {
-            table.AddRow([new Text(node.ToString()), new Text(topology.NeverPromoted.Contains(node) ? $"{role}, never promoted" : role), .. state.Monitors.Values.Select(monitor => new Text(Seen(monitor, node)))]);
+            NodeReport? report = state.LeadersView?.Nodes.GetValueOrDefault(node);
+            string[] cells =
+            [
+                node.ToString(), role, NodeTexts.Link(report, state.Topology), NodeTexts.Lag(report, now), NodeTexts.Since(report, now), NodeTexts.Tags(state, node),
+                .. state.Monitors.Values.Select(monitor => Seen(monitor, node)),
+            ];
+            table.AddRow([.. cells.Select(cell => new Text(cell))]);
         }
 
         IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(output), Ansi = AnsiSupport.No });
         // A pipe has no width: nothing is to be broken into two lines there.
-        console.Profile.Width = Math.Max(console.Profile.Width, 60 + (24 * state.Monitors.Count));
+        console.Profile.Width = Math.Max(console.Profile.Width, 140 + (24 * state.Monitors.Count));
         console.Write(table);
     }
 

@@ -79,6 +79,9 @@ internal enum Unfitness
 
     /// <summary>Its link to the master is down.</summary>
     LinkDown,
+
+    /// <summary>The monitors may not make it a master.</summary>
+    RightsMissing,
 }
 
 /// <summary>One reason for which a node may not become master, and for which purposes it counts.</summary>
@@ -109,7 +112,10 @@ internal static class CandidateRules
             : $"its data are not the master's (replication id {Short(n.Info.ReplicationId)}, the master's was {Short(lost.ReplicationId)})"),
         new(Unfitness.PromotionFailed, Purpose.Any, (s, n) => s.All.View.Failed.TryGetValue(new Promote(n.Address), out (TimeSpan RetryAt, string Failure) failed)
             && failed.RetryAt > s.All.Now ? $"its promotion failed: {failed.Failure}" : null),
+        // In a failover it is tried all the same: the right may have been given since it was asked for.
+        new(Unfitness.RightsMissing, Purpose.Any & ~Purpose.Failover, (_, n) => n.LacksRightToPromote ? Forbidden(n, NodeRights.ChangeRole) : null),
         new(Unfitness.NoBetter, Purpose.Handover | Purpose.Replacement, (_, n) => Reservation(n)),
+        new(Unfitness.NoBetter, Purpose.Replacement, (s, n) => WouldLackReplicas(s.All, n)),
         new(Unfitness.TooFarBehind, Purpose.Failover | Purpose.Readiness | Purpose.Replacement, TooFarBehind),
         new(Unfitness.LostMaster, Purpose.Failover, (s, n) => n.IsMaster && n.Address == s.All.From?.Address ? "it is the master that is replaced" : null),
         new(Unfitness.Hanging, Purpose.Handover | Purpose.Switchover, (s, n) => Hanging(n, s.AskedAt, s.All.Now)),
@@ -117,11 +123,42 @@ internal static class CandidateRules
     ];
 
     /// <summary>
-    /// Why another node with equally much data is better, or null: most monitors cannot reach it, or it would refuse writes. A living
-    /// master is not replaced by such a node.
+    /// Why another node with equally much data is better, or null: most monitors cannot reach it, they may not promote it, or it would refuse
+    /// writes. A living master is not replaced by such a node.
     /// </summary>
     internal static string? Reservation(NodeAssessment node)
-        => node.IsVotedOut ? node.Votes.ToString() : node.Info is { RefusesWrites: true } ? "it cannot save and would refuse writes" : null;
+        => node.IsVotedOut ? node.Votes.ToString()
+            : node.LacksRightToPromote ? Forbidden(node, NodeRights.ChangeRole)
+            : WouldRefuseWrites(node) is { } why ? $"{why} and would refuse writes"
+            : null;
+
+    /// <summary>Why it would refuse writes as a master, whatever follows it; null where it would take them.</summary>
+    internal static string? WouldRefuseWrites(NodeAssessment node) => node.Info switch
+    {
+        { RefusesWrites: true } => "it cannot save",
+        { IsOutOfMemory: true } => "it has no memory left (maxmemory, noeviction)",
+        _ => null,
+    };
+
+    /// <summary>
+    /// Why it would refuse writes for want of replicas, in the place of a master that is gone; null where it would not, or where the monitors
+    /// set the number themselves.
+    /// </summary>
+    internal static string? WouldLackReplicas(Assessment a, NodeAssessment node)
+    {
+        if (a.Policy.WriteSafety != WriteSafetyMode.None || node.Info?.MinReplicas is not { Count: > 0 and var demanded })
+        {
+            return null;
+        }
+
+        int left = a.Configured.Count(n => n.Address != node.Address && n.Address != a.OldMasterAddress && n is { IsReplica: true, IsAnswering: true, IsForeign: false });
+        return left >= demanded ? null
+            : $"its min-replicas-to-write is {demanded}, and {Words.Count(left, "replica", "replicas")} would be left";
+    }
+
+    /// <summary>Which of these commands the monitors may not run on a node, in words.</summary>
+    internal static string Forbidden(NodeAssessment node, NodeRights rights)
+        => $"the monitors may not run {string.Join(" and ", NodeRight.Commands(node.Info!.MissingRights & rights))} on it";
 
     /// <summary>Why a node that was asked at that time counts as one that hangs; null where it has answered.</summary>
     internal static string? Hanging(NodeAssessment node, TimeSpan askedAt, TimeSpan now)

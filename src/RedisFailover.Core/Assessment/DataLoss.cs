@@ -13,7 +13,7 @@ internal static class DataLoss
             Epoch = epoch,
             From = master.Address,
             To = master.Address,
-            Reason = $"master {master.Address} was restarted and stays in office: {text}",
+            Reason = $"master {master.Address} was restarted and stays the master: {text}",
             BytesBehind = bytes,
         };
 

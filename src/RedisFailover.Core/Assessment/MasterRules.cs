@@ -62,6 +62,15 @@ internal static class MasterRules
             ? $"the monitors cannot watch master {master.Address}: {master.View.Detail}; no switchover can take place, and no failover unless it stops answering altogether"
             : null;
 
+    /// <summary>Why a living master cannot be made to hand over: the monitors lack a right on it. Null where they have all.</summary>
+    internal static string? Commandable(NodeAssessment master)
+    {
+        NodeRights needed = NodeRights.ChangeRole | (master.Info is { PausesWritesAlone: false } ? NodeRights.ChangeSettings : NodeRights.HoldWrites);
+        return master.Info is { } info && (info.MissingRights & needed) != NodeRights.None
+            ? $"master {master.Address} cannot hand over: {CandidateRules.Forbidden(master, needed)}"
+            : null;
+    }
+
     private static Finding? LostRole(Assessment a)
         => a.Master.IsReplica && a.Master.Has(HeardSince.Term) ? $"master {a.Master.Address} says that it is a replica of {a.Master.Info!.MasterAddress}" : null;
 

@@ -85,6 +85,9 @@ internal sealed class NodeAssessment
     /// <summary>Whether it could be made master at all, whatever it lacks.</summary>
     internal bool CanBePromoted => IsAnswering && !Info!.Loading;
 
+    /// <summary>Whether the monitors may not make it a master, as far as they know.</summary>
+    internal bool LacksRightToPromote => Info is { MissingRights: var missing } && missing.HasFlag(NodeRights.ChangeRole);
+
     /// <summary>Whether it has answered for stable-time without a break.</summary>
     internal bool IsStable => View.OnlineSince is { } since && _all.Now - since >= _all.Policy.StableTime;
 

@@ -17,8 +17,13 @@ internal sealed class Screening
         All = all;
         Purpose = purpose;
         AskedAt = askedAt;
-        // While the master is there its own word is later than the topology's.
-        Lost = purpose is Purpose.Handover or Purpose.Switchover or Purpose.Replacement ? Histories.LastKnownIdentity(all) : all.Topology.Identity;
+        // While the master is there its own word is later than the topology's; readiness goes by what a failover would begin with.
+        Lost = purpose switch
+        {
+            Purpose.Handover or Purpose.Switchover or Purpose.Replacement => Histories.LastKnownIdentity(all),
+            Purpose.Readiness when all.Topology.Master is not null => Histories.OfTheLastRun(all) ?? Histories.LastKnownIdentity(all),
+            _ => all.Topology.Identity,
+        };
     }
 
     internal Assessment All { get; }

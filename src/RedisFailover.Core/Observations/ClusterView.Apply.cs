@@ -135,7 +135,7 @@ public sealed partial record ClusterView
         return this with
         {
             Nodes = Nodes.SetItems(names.Where(n => n != one).Select(n => KeyValuePair.Create(
-                n, new NodeView(n) { ProbeFailure = ProbeFailure.NotRedis, Detail = $"it is the same server as {one}, by its run id: leave one of the two names out of the configuration" }))),
+                n, new NodeView(n) { ProbeFailure = ProbeFailure.NotRedis, SameServerAs = one, Detail = $"it is the same server as {one}, by its run id" }))),
         };
     }
 

@@ -82,6 +82,15 @@ public sealed record NodeInfo
     /// <summary>Whether it refuses writes, as a master, with MISCONF.</summary>
     public bool RefusesWrites => AppendFailed || (SaveFailed && StopsWritesOnSaveError);
 
+    /// <summary>With more clients than this their list is too long to ask for.</summary>
+    public const int MostClientsSearched = 10_000;
+
+    /// <summary>The clients that are connected to it (connected_clients), replicas aside.</summary>
+    public int ConnectedClients { get; init; }
+
+    /// <summary>Whether its memory is full and it evicts nothing (maxmemory with noeviction): as a master it refuses writes with OOM.</summary>
+    public bool IsOutOfMemory { get; init; }
+
     /// <summary>
     /// Of a master: the replicas whose copy is complete and that follow, as it knows them; in the spelling of the configuration
     /// where the monitor could tell.
@@ -285,6 +294,9 @@ public sealed record NodeInfo
             Keys = keys,
             SaveFailed = fields.GetValueOrDefault("rdb_last_bgsave_status") == "err",
             AppendFailed = fields.GetValueOrDefault("aof_last_write_status") == "err" && Whole("aof_enabled", 0) != 0,
+            IsOutOfMemory = Whole("maxmemory", 0) is > 0 and var most && Whole("used_memory", 0) >= most
+                && fields.GetValueOrDefault("maxmemory_policy") is null or "noeviction",
+            ConnectedClients = (int)Math.Clamp(Whole("connected_clients", 0), 0, int.MaxValue),
             ConnectedReplicas = (int)Whole("connected_slaves", 0),
             Replicas = replicas.ToImmutable(),
             Attached = [.. replicas.Where(r => r.IsOnline).Select(r => r.Replica)],
@@ -321,8 +333,8 @@ public sealed record NodeInfo
 
     private static bool IsWanted(ReadOnlySpan<char> name) => name is "role" or "run_id" or "redis_version" or "loading"
         or "rdb_last_bgsave_status" or "aof_enabled" or "aof_last_write_status" or "redis_mode" or "valkey_version" or "uptime_in_seconds" or "rdb_last_load_keys_loaded"
-        or "rdb_last_save_time" or "shutdown_in_milliseconds" or "sync_full" or "min_slaves_good_slaves"
-        or "connected_slaves" or "second_repl_offset" || name.StartsWith("master_") || name.StartsWith("slave_");
+        or "rdb_last_save_time" or "used_memory" or "maxmemory" or "maxmemory_policy" or "shutdown_in_milliseconds" or "sync_full" or "min_slaves_good_slaves"
+        or "connected_slaves" or "connected_clients" or "second_repl_offset" || name.StartsWith("master_") || name.StartsWith("slave_");
 
     private static long KeysOf(ReadOnlySpan<char> keyspace)
     {

@@ -53,6 +53,12 @@ public sealed record NodeView(NodeAddress Address)
     /// <summary>Since when it has said that it is shutting down; null when it does not.</summary>
     public TimeSpan? ShutsDownSince { get; init; }
 
+    /// <summary>Since when it has had its present role and master; null while it has shown no other.</summary>
+    public TimeSpan? RoleSince { get; init; }
+
+    /// <summary>The name under which the same server is watched; null where it is no other's.</summary>
+    public NodeAddress? SameServerAs { get; init; }
+
     /// <summary>Whether the process that answers ran already when the one before it at this address last answered: it was not restarted, but is another server.</summary>
     public bool RanBesideFormer { get; init; }
 
@@ -89,6 +95,9 @@ public sealed record NodeView(NodeAddress Address)
     /// <summary>What it last said before it was restarted; null when it was not, since this monitor watches it.</summary>
     public NodeInfo? BeforeRestart { get; init; }
 
+    /// <summary>What it last said as a master, where it has become a replica since without a restart; null otherwise.</summary>
+    public NodeInfo? AsMaster { get; init; }
+
     /// <summary>Whether it turned from a replica into a master without a restart: somebody told it to.</summary>
     public bool WasPromoted { get; init; }
 
@@ -124,6 +133,7 @@ public sealed record NodeView(NodeAddress Address)
         LoadingSince = null,
         BusySince = null,
         ProbeFailure = null,
+        SameServerAs = null,
         Detail = "",
         Latency = latency,
     };
@@ -138,8 +148,10 @@ public sealed record NodeView(NodeAddress Address)
         // Another run id: it was away, if only for milliseconds.
         OnlineSince = Info is { } before && before.RunId != info.RunId && asked > OnlineSince ? asked : OnlineSince,
         BeforeRestart = Info is { } last && last.RunId != info.RunId ? last : BeforeRestart,
+        AsMaster = info.Role == NodeRole.Master || Info is not { } earlier || earlier.RunId != info.RunId ? null : earlier.Role == NodeRole.Master ? earlier : AsMaster,
         WasPromoted = info.Role == NodeRole.Master && Info is { } former && former.RunId == info.RunId
             && (WasPromoted || former.Role == NodeRole.Replica),
+        RoleSince = Info is { } was && (was.Role, was.MasterAddress) != (info.Role, info.MasterAddress) ? asked : RoleSince,
         RefusesWritesSince = info.RefusesWrites ? RefusesWritesSince ?? asked : null,
         ShutsDownSince = info.ShutsDownIn is null ? null : ShutsDownSince ?? asked,
         RanBesideFormer = Info is not { } known ? RanBesideFormer : known.RunId == info.RunId ? RanBesideFormer : asked - InfoAsked + ClockSlack < info.Uptime,

@@ -8,6 +8,9 @@ namespace RedisFailover;
 /// <param name="Offset">The offset that it acknowledged last, in bytes.</param>
 public sealed record ReplicaLink(NodeAddress Replica, string State, long Offset)
 {
+    /// <summary>Seconds since it last told how far it is (lag); null where the master does not say.</summary>
+    public int? Lag { get; init; }
+
     /// <summary>Whether its copy is complete and it follows.</summary>
     public bool IsOnline => State == "online";
 
@@ -18,6 +21,7 @@ public sealed record ReplicaLink(NodeAddress Replica, string State, long Offset)
         string state = "";
         int port = 0;
         long offset = 0;
+        int? lag = null;
         foreach (Range part in text.Split(','))
         {
             ReadOnlySpan<char> setting = text[part].Trim();
@@ -37,8 +41,12 @@ public sealed record ReplicaLink(NodeAddress Replica, string State, long Offset)
             {
                 _ = long.TryParse(setting[7..], NumberStyles.None, CultureInfo.InvariantCulture, out offset);
             }
+            else if (setting.StartsWith("lag=") && int.TryParse(setting[4..], NumberStyles.None, CultureInfo.InvariantCulture, out int seconds))
+            {
+                lag = seconds;
+            }
         }
 
-        return host.Length > 0 && port > 0 ? new ReplicaLink(new NodeAddress(host, port), state, offset) : null;
+        return host.Length > 0 && port > 0 ? new ReplicaLink(new NodeAddress(host, port), state, offset) { Lag = lag } : null;
     }
 }

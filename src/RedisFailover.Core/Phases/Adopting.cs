@@ -49,8 +49,13 @@ internal static class Adopting
         return withData.Length > 1 ? Ambiguous(a, "several masters hold data", withData)
             : !orphans.IsEmpty ? Ambiguous(a, "a master stands beside replicas with data of another one that does not answer", [.. withData, .. orphans])
             : withData.Length == 1 ? Adopt(a, withData[0], $"{withData[0].Address} is the master: it alone holds data")
-            : Adopt(a, masters[0], $"{masters[0].Address} is the master: all nodes are empty, it is the first of those that answer");
+            : Adopt(a, masters[0], $"{masters[0].Address} is the master: {AllEmpty(a, online)}");
     }
+
+    private static string AllEmpty(Assessment a, ImmutableArray<NodeAssessment> online)
+        => online.Length == a.Configured.Length
+            ? "all nodes are empty, it is the first of those that answer"
+            : $"it is the first of those that answer, which are empty; {string.Join(", ", a.Configured.Except(online).Select(n => n.Address))} did not answer";
 
     private static NodeAssessment? Chosen(Assessment a, ImmutableArray<NodeAssessment> online)
         => a.View.Asked?.Target is { } named ? online.FirstOrDefault(n => n.Address == named && n.IsMaster) : null;

@@ -86,9 +86,9 @@ internal static class Correcting
             ? "was made a master by somebody (REPLICAOF NO ONE) and is made a replica again" : "came back as a master and is made a replica";
         string lost = bytes switch
         {
-            null when info.Keys == 0 => $"it was restarted and is empty: whatever it took as the master that never reached {master} is lost, how much is not known",
-            null => $"it was restarted meanwhile ({info.Keys} keys): whatever it took that never reached {master} is lost, how much is not known",
-            0 => $"all of its replication stream had reached {master}: nothing is known to be lost",
+            null when info.Keys == 0 => $"it was restarted and is empty; it may have taken writes that {master} never got (amount unknown)",
+            null => $"it was restarted meanwhile ({info.Keys} keys) and may have taken writes that {master} never got (amount unknown)",
+            0 => $"{master} had got all that it took",
             _ => $"{bytes} bytes of its replication stream never reached {master} and are lost",
         };
         return new HistoryEntry

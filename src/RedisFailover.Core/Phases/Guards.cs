@@ -121,7 +121,7 @@ internal static class Guards
             : memory with { Epoch = Math.Max(memory.Epoch, a.View.LastEpoch), Reason = reason };
         var record = new HistoryEntry
         {
-            Kind = a.View.StoreWentBack ? HistoryKind.Renewed : HistoryKind.Overwritten, Epoch = again.Epoch, From = memory.Master, To = memory.Master, Reason = reason,
+            Kind = a.View.StoreWentBack ? HistoryKind.Renewed : HistoryKind.Overwritten, Epoch = again.Epoch, To = memory.Master, Reason = reason,
         };
         return PlanBuilder.Because(reason)
             .Do(new PublishTopology(again, a.View.Version, record))

@@ -20,6 +20,12 @@ internal static class Handover
         }
 
         bool handsOver = a.Verdict.Remedy == Remedy.HandOver;
+        if (handsOver && MasterRules.Commandable(a.Master) is { } forbidden)
+        {
+            trouble = $"{reason}; it stays, because {forbidden}";
+            return null;
+        }
+
         TimeSpan since = WantedSince(a);
         if (handsOver && Questions(a, since) is { } questions)
         {

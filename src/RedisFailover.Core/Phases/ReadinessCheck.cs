@@ -6,7 +6,11 @@ namespace RedisFailover;
 public static class ReadinessCheck
 {
     /// <summary>The answer; null when no master is named, or another monitor leads.</summary>
-    public static Readiness? Of(ClusterView view, FailoverPolicy policy, TimeSpan now)
+    /// <param name="view">All that the monitor knows.</param>
+    /// <param name="policy">What it goes by.</param>
+    /// <param name="now">The time on its monotonic clock.</param>
+    /// <param name="lease">What keeps it from carrying anything out; null where it has its lease.</param>
+    public static Readiness? Of(ClusterView view, FailoverPolicy policy, TimeSpan now, Problem? lease = null)
     {
         ArgumentNullException.ThrowIfNull(view);
         ArgumentNullException.ThrowIfNull(policy);
@@ -20,26 +24,38 @@ public static class ReadinessCheck
         string remarks = string.Join("; ", screening.Unfit.Select(u => u.ToString()).Concat(AfterOthers(screening)));
         string others = remarks.Length > 0 ? $" ({remarks})" : "";
         ImmutableArray<NodeAddress> candidates = [.. screening.Fit.Select(n => n.Address).Order()];
-        string? objection = Objection(screening, others);
-        return new Readiness(objection is null, candidates, objection ?? $"{string.Join(", ", candidates)} could take over{others}; {Witnesses(a)}")
+        (ProblemCode Code, string Why)? objection = lease is not null ? (lease.Code, lease.Message) : Objection(screening, others);
+        return new Readiness(objection is null, candidates, objection?.Why ?? $"{string.Join(", ", candidates)} could take over{others}; {Witnesses(a)}")
         {
             LiveMonitors = view.LiveMonitors,
+            Hindrance = objection?.Code,
         };
     }
 
-    /// <summary>Why no failover would take place, in the order in which a failover would find it; null where it would.</summary>
-    private static string? Objection(Screening screening, string others)
+    /// <summary>Why no failover would take place, or what it would be worth, in the order in which it would be found; null where it would work.</summary>
+    private static (ProblemCode Code, string Why)? Objection(Screening screening, string others)
     {
         Assessment a = screening.All;
-        return MasterRules.Unmonitored(a.Master) is { } unmonitored ? unmonitored
+        return MasterRules.Unmonitored(a.Master) is { } unmonitored ? (ProblemCatalogue.MasterNotWatched, unmonitored)
             : a.View.LiveMonitors < a.Policy.RequiredMonitors
-                ? $"{Words.Count(a.View.LiveMonitors, "monitor is", "monitors are")} alive, {a.Policy.RequiredMonitors} are required"
-            : a.View.IsPaused(a.Now) ? a.View.Config!.Pause!.ToString()
-            : Serving.HeldBackUntil(a) is not null ? $"the last one was less than failover-interval ({a.Policy.FailoverInterval.TotalMilliseconds:0} ms) ago{others}"
-            : screening.Fit is not [var best, ..] ? $"nobody could take over{others}"
+                ? (ProblemCatalogue.TooFewMonitors, $"{Words.Count(a.View.LiveMonitors, "monitor is", "monitors are")} alive, {a.Policy.RequiredMonitors} are required")
+            : a.View.IsPaused(a.Now) ? (ProblemCatalogue.Paused, a.View.Config!.Pause!.ToString())
+            : Serving.HeldBackUntil(a) is not null
+                ? (ProblemCatalogue.FailoverHeldBack, $"the last one was less than failover-interval ({a.Policy.FailoverInterval.TotalMilliseconds:0} ms) ago{others}")
+            : screening.Fit is not [var best, ..] ? (ProblemCatalogue.NoCandidate, $"nobody could take over{others}")
             // As if all were asked now: answers are a second old at most.
-            : WriteHolders.Missing(a, best, Purpose.Readiness) is { } missing ? missing
-            : screening.Fit.All(n => n.Info!.RefusesWrites) ? $"{best.Address} would take over and refuse writes, because it cannot save{others}"
+            : WriteHolders.Missing(a, best, Purpose.Readiness) is { } missing ? (ProblemCatalogue.FailoverHeldBack, missing)
+            : RefusedWrites(screening) is { } refused ? (refused.Code, $"{best.Address} would take over and refuse writes: {refused.Why}{others}")
+            : null;
+    }
+
+    /// <summary>Why the next master would refuse writes, where each of the candidates would; null where one would take them.</summary>
+    private static (ProblemCode Code, string Why)? RefusedWrites(Screening screening)
+    {
+        NodeAssessment best = screening.Fit[0];
+        return screening.Fit.Any(n => CandidateRules.WouldRefuseWrites(n) is null && CandidateRules.WouldLackReplicas(screening.All, n) is null) ? null
+            : CandidateRules.WouldRefuseWrites(best) is { } why ? (ProblemCatalogue.CandidateRefusesWrites, why)
+            : CandidateRules.WouldLackReplicas(screening.All, best) is { } lacking ? (ProblemCatalogue.MinReplicasUnmet, lacking)
             : null;
     }
 

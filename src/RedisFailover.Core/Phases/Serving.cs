@@ -14,7 +14,7 @@ internal static class Serving
         return (a.Verdict.Remedy switch
         {
             Remedy.FailOver => LeftToOthers(a) ?? HeldBack(a) ?? FailOver(a),
-            Remedy.FailOverAtOnce => FailOver(a),
+            Remedy.FailOverAtOnce => OthersHandover.Decide(a) ?? FailOver(a),
             Remedy.HandOver or Remedy.FailOverIfSomebodyIsFit => Handover.Decide(a, out trouble),
             _ => null,
         })
@@ -116,7 +116,7 @@ internal static class Serving
     private static Problem? NotConfigured(Assessment a)
         => a.Master.IsConfigured ? null : Problem.Of(
             ProblemCatalogue.NeedsOperator,
-            $"the master {a.Master.Address} is not among the configured nodes; it stays in office until it is lost or replaced by a switchover",
+            $"the master {a.Master.Address} is not among the configured nodes; it stays the master until it is lost or replaced by a switchover",
             a.Master.Address);
 
     /// <summary>While the master fails but is not judged: ask the replicas about their links, so that a verdict needs no further round.</summary>

@@ -79,7 +79,7 @@ internal static class SwitchoverRequests
             ?? (target == a.Master.Address ? $"{target} is the master already"
                 : target is not null && !a.IsConfigured(target) ? $"{Words.Quoted(target.ToString())} is not among the configured nodes; there are {string.Join(", ", a.Policy.Nodes)}"
                 // It would not obey either: the switchover would begin, only to be undone at its deadline.
-                : MasterRules.Unmonitored(a.Master));
+                : MasterRules.Unmonitored(a.Master) ?? MasterRules.Commandable(a.Master));
 
     private static IEnumerable<NodeAssessment> Asked(Assessment a, NodeAddress? target)
         => (target is null ? a.Configured : [a.Node(target)]).Where(n => n.Address != a.Master.Address);

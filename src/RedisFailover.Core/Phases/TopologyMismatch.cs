@@ -18,7 +18,7 @@ internal static class TopologyMismatch
         {
             if (WhatShows(a, node) is { } evidence)
             {
-                string reason = $"the topology names {named} as the master, though {evidence}: somebody else wrote it; {node.Address} is in office, as before";
+                string reason = $"the topology names {named} as the master, though {evidence}: somebody else wrote it; {node.Address} stays the master";
                 Topology next = NodeLists.WithMaster(a, node, reason) with { Epoch = a.NextEpoch };
                 var record = new HistoryEntry { Kind = HistoryKind.Restored, Epoch = next.Epoch, From = node.Address, To = node.Address, Reason = reason };
                 return PlanBuilder.Because(reason)

@@ -42,6 +42,13 @@ public static class ProblemCatalogue
     public static ProblemCode MasterMisconf { get; } = new(
         "master-misconf", Critical, "Make room on its disk, or correct its permissions. After misconf-timeout a fit replica takes over.");
 
+    /// <summary>The master refuses writes since its memory is full (OOM).</summary>
+    public static ProblemCode MasterOutOfMemory { get; } = new(
+        "master-out-of-memory", Critical, "Raise maxmemory on all nodes, set an eviction policy, or delete keys. A failover does not help.")
+    {
+        Patience = TimeSpan.FromSeconds(2),
+    };
+
     /// <summary>The master has, or a new one would have, fewer replicas in step than it demands, and refuses writes.</summary>
     public static ProblemCode MinReplicasUnmet { get; } = new(
         "min-replicas-unmet", Critical, "Bring the replicas back, or lower min-replicas-to-write on the nodes.");
@@ -55,6 +62,10 @@ public static class ProblemCatalogue
     /// <summary>Nobody could take over.</summary>
     public static ProblemCode NoCandidate { get; } = new(
         "no-candidate", Critical, "Make one replica fit: redis-failover check says what each of them lacks.");
+
+    /// <summary>A failover would take place, and the new master would refuse writes.</summary>
+    public static ProblemCode CandidateRefusesWrites { get; } = new(
+        "candidate-refuses-writes", Critical, "Make room on the replica: on its disk where it cannot save, maxmemory where its memory is full.");
 
     /// <summary>A failover would not take place for another reason than the candidates.</summary>
     public static ProblemCode FailoverHeldBack { get; } = new(
@@ -115,9 +126,9 @@ public static class ProblemCatalogue
     public static ProblemCode WriteQuorumUnmet { get; } = new(
         "write-quorum-unmet", Critical, "Bring the replicas back, or lower write-quorum.");
 
-    /// <summary>The fence at a node could not be set: a former leader's connections were not ended there.</summary>
+    /// <summary>The fence at a node cannot be set: a former leader's connections are not found among so many.</summary>
     public static ProblemCode FenceNotSet { get; } = new(
-        "fence-not-set", Warning, "Give the monitors' ACL user client|list, client|kill and client|setname on that node.");
+        "fence-not-set", Warning, "Connect fewer clients to that node. Until then the lease alone keeps a former leader from acting.");
 
     /// <summary>Somebody else manages the same Redis nodes: another cluster's monitors, or a Sentinel.</summary>
     public static ProblemCode ForeignController { get; } = new(
@@ -199,8 +210,8 @@ public static class ProblemCatalogue
     /// <summary>All of them, in the order of docs/problems.md.</summary>
     public static ImmutableArray<ProblemCode> All { get; } =
     [
-        MasterUnreachable, NoMaster, ChangeStalled, MasterNotWatched, MasterLoading, MasterBusy, MasterMisconf, MinReplicasUnmet, TopologyOverwritten,
-        NoCandidate, FailoverHeldBack, NodeUnavailable, NodeNotWatched, ReplicaLinkDown, ReplicaStale, ReplicationRefused, FullCopyRepeats,
+        MasterUnreachable, NoMaster, ChangeStalled, MasterNotWatched, MasterLoading, MasterBusy, MasterMisconf, MasterOutOfMemory, MinReplicasUnmet, TopologyOverwritten,
+        NoCandidate, CandidateRefusesWrites, FailoverHeldBack, NodeUnavailable, NodeNotWatched, ReplicaLinkDown, ReplicaStale, ReplicationRefused, FullCopyRepeats,
         RoleNotPersisted, RightsMissing, ForeignData, SameServerTwice, VersionsDiffer, UnsupportedMode, WriteQuorumUnmet, FenceNotSet, ForeignController,
         NoLeader, TooFewMonitors, MonitorMissing, MonitorsBlind, MonitorIdTaken, NotOurCluster, MonitorsDisagree, StrayZnode, LeaseNotHeld,
         ZooKeeperSlow, ZooKeeperUnreachable, ClockDiffers, HttpUnavailable, ZnodeUnreadable, StoreRenewed, Paused, NeedsOperator,

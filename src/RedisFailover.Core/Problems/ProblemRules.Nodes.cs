@@ -8,7 +8,7 @@ public static partial class ProblemRules
 {
     private static readonly ImmutableArray<Func<Facts, IEnumerable<Problem>>> OfTheNodes =
     [
-        BusyMaster, RightsLacking, LinksDown, OldData, LinksRefused, CopiesThatRepeat, RolesNotKept, VersionsThatDiffer, OtherControllers, OtherModes,
+        BusyMaster, TwoNames, RightsLacking, WithoutFence, LinksDown, OldData, LinksRefused, CopiesThatRepeat, RolesNotKept, VersionsThatDiffer, OtherControllers, OtherModes,
     ];
 
     /// <summary>Those whose word is of the present, the master too.</summary>
@@ -26,12 +26,25 @@ public static partial class ProblemRules
                 master.Address) with { From = since }]
             : [];
 
+    private static IEnumerable<Problem> TwoNames(Facts f)
+        => f.Policy.Nodes.Select(f.View.Node).Where(n => n.SameServerAs is not null).Select(n => Problem.Of(
+            SameServerTwice, $"{n.Address} and {n.SameServerAs} are one server (the same run id): it is used as {n.SameServerAs} alone", n.Address));
+
+    /// <summary>Nodes on which the same is missing are one problem.</summary>
     private static IEnumerable<Problem> RightsLacking(Facts f)
-        => Speaking(f).Where(n => n.Info!.MissingRights != NodeRights.None).Select(n =>
-            Problem.Of(RightsMissing, $"the monitors may not run {string.Join(", ", NodeRight.Commands(n.Info!.MissingRights))} on {n.Address}", n.Address) with
+        => Speaking(f).Where(n => n.Info!.MissingRights != NodeRights.None).GroupBy(n => n.Info!.MissingRights).Select(g =>
+            Problem.Of(RightsMissing, $"the monitors may not run {string.Join(", ", NodeRight.Commands(g.Key))} on {Named(g)}", g.Select(n => n.Address)) with
             {
-                Severity = n.Info!.MissingRights.HasFlag(NodeRights.ChangeRole) ? ProblemSeverity.Critical : ProblemSeverity.Warning,
+                Severity = g.Key.HasFlag(NodeRights.ChangeRole) ? ProblemSeverity.Critical : ProblemSeverity.Warning,
             });
+
+    private static IEnumerable<Problem> WithoutFence(Facts f)
+        => Speaking(f).Where(n => n.Info!.ConnectedClients > NodeInfo.MostClientsSearched).Select(n => Problem.Of(
+            FenceNotSet,
+            $"{n.Address} has {n.Info!.ConnectedClients} clients, too many to look for a former leader's connections (more than {NodeInfo.MostClientsSearched})",
+            n.Address));
+
+    private static string Named(IEnumerable<NodeView> nodes) => string.Join(", ", nodes.Select(n => n.Address));
 
     private static IEnumerable<Problem> LinksDown(Facts f)
         => WithoutLink(f).Where(n => !n.Info!.SyncInProgress).Select(n =>
@@ -63,8 +76,8 @@ public static partial class ProblemRules
     }
 
     private static IEnumerable<Problem> RolesNotKept(Facts f)
-        => Speaking(f).Where(n => n.Info!.RoleNotKept is not null)
-            .Select(n => Problem.Of(RoleNotPersisted, $"{n.Address} cannot keep its role over a restart: {n.Info!.RoleNotKept}", n.Address));
+        => Speaking(f).Where(n => n.Info!.RoleNotKept is not null).GroupBy(n => n.Info!.RoleNotKept).Select(g => Problem.Of(
+            RoleNotPersisted, $"{Named(g)} cannot keep {(g.Count() == 1 ? "its role" : "their roles")} over a restart: {g.Key}", g.Select(n => n.Address)));
 
     private static IEnumerable<Problem> VersionsThatDiffer(Facts f)
     {

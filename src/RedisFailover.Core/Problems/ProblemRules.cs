@@ -11,7 +11,7 @@ public static partial class ProblemRules
 {
     private static readonly ImmutableArray<Func<Facts, IEnumerable<Problem>>> OfTheCluster =
     [
-        WithoutMaster, ChangeThatLasts, UnreachableMaster, MasterThatCannotBeAsked, LoadingMaster, MasterThatCannotSave, ReplicasDemanded,
+        WithoutMaster, ChangeThatLasts, UnreachableMaster, MasterThatCannotBeAsked, LoadingMaster, MasterThatCannotSave, MasterWithoutMemory, ReplicasDemanded,
         ConfigThatCannotBeRead, Readiness, TooFew, MonitorsAway, Renewal, NodesAway, NodesThatCannotBeAsked, Disagreement,
     ];
 
@@ -90,7 +90,7 @@ public static partial class ProblemRules
 
     private static IEnumerable<Problem> UnreachableMaster(Facts f)
         => f is { Topology.State: TopologyState.Ok, Master: { Condition: NodeCondition.Unavailable } master }
-            ? [Problem.Of(MasterUnreachable, $"the leading monitor cannot reach master {master.Address} ({master.Detail})", master.Address) with { From = master.GoneSince }]
+            ? [Problem.Of(MasterUnreachable, $"the leading monitor cannot reach master {master.Address} ({master.Detail})", master.Address)]
             : [];
 
     private static IEnumerable<Problem> MasterThatCannotBeAsked(Facts f)
@@ -111,51 +111,38 @@ public static partial class ProblemRules
                 master.Address) with { From = since }]
             : [];
 
-    /// <summary>Now, or after a failover: then only where the monitors do not set min-replicas-to-write themselves.</summary>
-    private static IEnumerable<Problem> ReplicasDemanded(Facts f)
-    {
-        if (f.Topology.State != TopologyState.Ok || f.Master is not { IsMaster: true, IsAnswering: true, Info: { } info } master)
-        {
-            yield break;
-        }
+    private static IEnumerable<Problem> MasterWithoutMemory(Facts f)
+        => f.Master is { IsMaster: true, IsAnswering: true, Info.IsOutOfMemory: true } master
+            ? [Problem.Of(MasterOutOfMemory, $"master {master.Address} refuses writes: its memory is full and it evicts nothing (OOM)", master.Address)]
+            : [];
 
-        if (info.MinReplicas is { Count: > 0 } demanded && (info.GoodReplicas ?? info.Attached.Length) < demanded.Count)
-        {
-            yield return Problem.Of(
+    private static IEnumerable<Problem> ReplicasDemanded(Facts f)
+        => f is { Topology.State: TopologyState.Ok, Master: { IsMaster: true, IsAnswering: true, Info: { MinReplicas: { Count: > 0 } demanded } info } master }
+            && (info.GoodReplicas ?? info.Attached.Length) is var good && good < demanded.Count
+            ? [Problem.Of(
                 MinReplicasUnmet,
-                $"master {master.Address} refuses writes: {Words.Count(info.GoodReplicas ?? info.Attached.Length, "replica is", "replicas are")} in step, min-replicas-to-write is {demanded.Count}",
-                master.Address);
-        }
-        else if (f.Policy.WriteSafety == WriteSafetyMode.None && f.Readiness is { Candidates: { IsEmpty: false } candidates })
-        {
-            int left = candidates.Length - 1;
-            ImmutableArray<NodeView> refusing = [.. candidates.Select(f.View.Node).Where(n => n.Info?.MinReplicas?.Count > left)];
-            if (refusing.Length == candidates.Length)
-            {
-                yield return Problem.Of(
-                    MinReplicasUnmet,
-                    $"{string.Join(", ", refusing.Select(n => n.Address))} would take over and refuse writes: min-replicas-to-write is "
-                        + $"{refusing.Min(n => n.Info!.MinReplicas!.Count)}, and {Words.Count(left, "replica", "replicas")} would be left",
-                    refusing.Select(n => n.Address));
-            }
-        }
-    }
+                $"master {master.Address} refuses writes: {Words.Count(good, "replica is", "replicas are")} in step, min-replicas-to-write is {demanded.Count}",
+                master.Address)]
+            : [];
 
     private static IEnumerable<Problem> ConfigThatCannotBeRead(Facts f)
         => f.View is { ConfigFault: { } fault, Config: null }
             ? [Problem.Of(ZnodeUnreadable, $"the znode config cannot be read, and the monitors go by their own files: {fault}")] : [];
 
+    /// <summary>What stands in the way of a failover, by the failover's own judgement. What has a rule of its own is told by that.</summary>
     private static IEnumerable<Problem> Readiness(Facts f)
     {
-        if (f.View.IsPaused(f.Now) || f.Topology.State != TopologyState.Ok || f.Readiness is not { Possible: false } not || f.View.LiveMonitors < f.Policy.RequiredMonitors
-            || f.Master is { ProbeFailure: ProbeFailure.AuthRefused or ProbeFailure.NotRedis })
+        if (f.Topology.State != TopologyState.Ok || f.Readiness is not { Possible: false, Hindrance: { } code } not)
         {
-            yield break;
+            return [];
         }
 
-        yield return not.Candidates.IsEmpty
-            ? Problem.Of(NoCandidate, $"if master {f.Topology.Master} were lost now, {not.Reason}", f.Policy.Nodes.Where(n => n != f.Topology.Master))
-            : Problem.Of(FailoverHeldBack, $"no failover would take place now: {not.Reason}");
+        IEnumerable<NodeAddress> replicas = f.Policy.Nodes.Where(n => n != f.Topology.Master);
+        return code == NoCandidate ? [Problem.Of(NoCandidate, $"if master {f.Topology.Master} were lost now, {not.Reason}", replicas)]
+            : code == FailoverHeldBack ? [Problem.Of(FailoverHeldBack, $"no failover would take place now: {not.Reason}")]
+            // Where the master itself is short of replicas that is said already.
+            : code == CandidateRefusesWrites || (code == MinReplicasUnmet && !ReplicasDemanded(f).Any()) ? [Problem.Of(code, not.Reason, not.Candidates)]
+            : [];
     }
 
     private static IEnumerable<Problem> TooFew(Facts f)
@@ -174,10 +161,20 @@ public static partial class ProblemRules
 
     private static IEnumerable<Problem> NodesAway(Facts f)
         => f.Others.Where(n => n is { Condition: NodeCondition.Unavailable, ProbeFailure: not (ProbeFailure.AuthRefused or ProbeFailure.NotRedis) })
-            .Select(n => Problem.Of(NodeUnavailable, $"{n.Address} is unavailable ({n.Detail})", n.Address) with { From = n.GoneSince });
+            .Select(n => Problem.Of(NodeUnavailable, $"{n.Address} is unavailable ({n.Detail})", n.Address) with
+            {
+                From = n.GoneSince,
+                Advice = n.ProbeFailure switch
+                {
+                    ProbeFailure.Busy => "End its script: SCRIPT KILL; one that has written ends with SHUTDOWN NOSAVE alone.",
+                    ProbeFailure.Loading => "Wait until it has loaded its data.",
+                    ProbeFailure.Local => "Look at the leading monitor's host: its name server, routes and limits.",
+                    _ => NodeUnavailable.Advice,
+                },
+            });
 
     private static IEnumerable<Problem> NodesThatCannotBeAsked(Facts f)
-        => f.Others.Where(n => n.ProbeFailure is ProbeFailure.AuthRefused or ProbeFailure.NotRedis)
+        => f.Others.Where(n => n is { ProbeFailure: ProbeFailure.AuthRefused or ProbeFailure.NotRedis, SameServerAs: null })
             .Select(n => Problem.Of(NodeNotWatched, $"the monitors cannot ask {n.Address}: {n.Detail}", n.Address));
 
     private static IEnumerable<Problem> Disagreement(Facts f)

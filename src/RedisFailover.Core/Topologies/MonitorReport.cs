@@ -29,6 +29,9 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
     /// <summary>Whether the monitor reaches no node at all: then what it says of them tells of itself, and counts for nothing.</summary>
     public bool IsBlind { get; init; }
 
+    /// <summary>Of the leading monitor: how each node stands; empty from the others.</summary>
+    public ImmutableSortedDictionary<NodeAddress, NodeReport> Nodes { get; init; } = ImmutableSortedDictionary<NodeAddress, NodeReport>.Empty;
+
     /// <summary>No opinion on any node.</summary>
     public static MonitorReport None { get; } = new(ImmutableSortedDictionary<NodeAddress, double>.Empty, []);
 
@@ -39,6 +42,7 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
         return ConfigVersion == other.ConfigVersion && IsBlind == other.IsBlind
             && Readiness.SayTheSame(Failover, other.Failover) && Words.SameButForNumbers(Attention, other.Attention)
             && Problem.SayTheSame(Problems, other.Problems)
+            && Nodes.Count == other.Nodes.Count && Nodes.All(n => other.Nodes.TryGetValue(n.Key, out NodeReport? there) && n.Value.SaysTheSameAs(there))
             && Unavailable.SetEquals(other.Unavailable) && Available.Keys.SequenceEqual(other.Available.Keys);
     }
 
@@ -70,6 +74,10 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
             Attention = Json.Text(root, "attention", What),
             IsBlind = root.TryGetProperty("blind", out _) && Json.Flag(root, "blind", What),
             Problems = root.TryGetProperty("problems", out JsonElement problems) ? ProblemJson.Parse(problems, What) : [],
+            Nodes = Json.Object(root, "nodes", What) is { } reports
+                ? reports.EnumerateObject().Where(n => NodeAddress.TryParse(n.Name, out _) && n.Value.ValueKind == JsonValueKind.Object)
+                    .ToImmutableSortedDictionary(n => NodeAddress.Parse(n.Name), n => NodeReport.Read(n.Value, What))
+                : ImmutableSortedDictionary<NodeAddress, NodeReport>.Empty,
             ConfigVersion = root.TryGetProperty("configVersion", out _) ? (int)Json.Number(root, "configVersion", What) : -1,
         };
     }
@@ -112,6 +120,18 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
             {
                 writer.WritePropertyName("problems");
                 ProblemJson.Write(writer, Problems);
+            }
+
+            if (!Nodes.IsEmpty)
+            {
+                writer.WriteStartObject("nodes");
+                foreach ((NodeAddress node, NodeReport report) in Nodes)
+                {
+                    writer.WritePropertyName(node.ToString());
+                    report.Write(writer);
+                }
+
+                writer.WriteEndObject();
             }
 
             if (ConfigVersion >= 0)

@@ -11,6 +11,9 @@ public sealed record Readiness(bool Possible, ImmutableArray<NodeAddress> Candid
     /// <summary>How many monitors were alive; 0 where it was read from a znode, whose words say it.</summary>
     public int LiveMonitors { get; init; }
 
+    /// <summary>Of what kind the hindrance is, for the list of problems; null where none is, or where it was read from a znode.</summary>
+    public ProblemCode? Hindrance { get; init; }
+
     /// <summary>Whether both say the same; figures in the reason are left out, but for the number of monitors.</summary>
     internal static bool SayTheSame(Readiness? one, Readiness? other)
         => one == other || (one is not null && other is not null && one.Possible == other.Possible && one.LiveMonitors == other.LiveMonitors

@@ -20,6 +20,9 @@ internal sealed class Coordinator(
     /// <summary>What has not changed is told again so often: who is alive is known by the heartbeats.</summary>
     private static readonly TimeSpan ReportsAnew = TimeSpan.FromSeconds(60);
 
+    /// <summary>How far a replica is behind is told so often, where that has changed at all.</summary>
+    private static readonly TimeSpan FiguresAnew = TimeSpan.FromSeconds(5);
+
     /// <summary>For how long something has to need an operator before the others are told.</summary>
     private static readonly TimeSpan LastingAttention = TimeSpan.FromSeconds(1);
 
@@ -172,7 +175,7 @@ internal sealed class Coordinator(
         string? attention = view.Term is null ? null : decision.Warning;
         _attention = Words.SameButForNumbers(_attention.Words, attention) ? _attention with { Words = attention } : (attention, now);
 
-        Readiness? readiness = ReadinessCheck.Of(view, _policy, now);
+        Readiness? readiness = ReadinessCheck.Of(view, _policy, now, Problems?.Raised(ProblemCatalogue.LeaseNotHeld));
         Problems?.See(view, readiness, decision, now);
 
         // Latencies are refreshed now and then; a change of opinion goes out at once.
@@ -181,8 +184,11 @@ internal sealed class Coordinator(
             Failover = readiness,
             Attention = now - _attention.Since >= LastingAttention ? _attention.Words : null,
             Problems = Problems?.Own ?? [],
+            Nodes = view.Term is null ? MonitorReport.None.Nodes : NodeReports.Of(view, _policy, now, clock.Provider.GetUtcNow()),
         };
-        if (_reportedAt == TimeSpan.MinValue || !report.SaysTheSameAs(_report) || now - _reportedAt > ReportsAnew)
+        TimeSpan anew = report.Nodes.Values.Select(n => (n.LagBytes, n.LagSeconds)).SequenceEqual(_report.Nodes.Values.Select(n => (n.LagBytes, n.LagSeconds)))
+            ? ReportsAnew : FiguresAnew;
+        if (_reportedAt == TimeSpan.MinValue || !report.SaysTheSameAs(_report) || now - _reportedAt > anew)
         {
             bool urgent = report.Unavailable.Except(_report.Unavailable).Any(n => view.VotesDecide(n, _policy));
             _report = report;

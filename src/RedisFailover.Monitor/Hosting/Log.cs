@@ -60,11 +60,11 @@ internal static partial class Log
     [LoggerMessage(30, LogLevel.Information, "{Node} answers: {Role}, {Keys} keys, offset {Offset}, Redis {Version}")]
     internal static partial void NodeOnline(ILogger logger, NodeAddress node, string role, long keys, long offset, string version);
 
-    [LoggerMessage(31, LogLevel.Warning, "{Node} is unavailable: {Failures} failures in a row since {Millis:0} ms, the last: {Detail}")]
-    internal static partial void NodeUnavailable(ILogger logger, NodeAddress node, int failures, double millis, string detail);
+    [LoggerMessage(EventId = 31, Message = "{Node} is unavailable: {Failures} failures in a row within {Millis:0} ms, the last: {Detail}")]
+    internal static partial void NodeUnavailable(ILogger logger, LogLevel level, NodeAddress node, int failures, double millis, string detail);
 
-    [LoggerMessage(35, LogLevel.Warning, "{Node} is unavailable: {Detail}, since {Millis:0} ms")]
-    internal static partial void NodeLoadsTooLong(ILogger logger, NodeAddress node, string detail, double millis);
+    [LoggerMessage(EventId = 35, Message = "{Node} is unavailable: {Detail}, for {Millis:0} ms now")]
+    internal static partial void NodeLoadsTooLong(ILogger logger, LogLevel level, NodeAddress node, string detail, double millis);
 
     [LoggerMessage(32, LogLevel.Debug, "{Node} fails: {Detail}")]
     internal static partial void NodeFails(ILogger logger, NodeAddress node, string detail);
@@ -72,7 +72,7 @@ internal static partial class Log
     [LoggerMessage(33, LogLevel.Error, "{Node} cannot be watched, no failover because of that: {Detail}")]
     internal static partial void NodeMisconfigured(ILogger logger, NodeAddress node, string detail);
 
-    [LoggerMessage(36, LogLevel.Warning, "{Node} is loading or busy: {Detail}")]
+    [LoggerMessage(36, LogLevel.Warning, "{Node} serves nobody: {Detail}")]
     internal static partial void NodeServesNobody(ILogger logger, NodeAddress node, string detail);
 
     [LoggerMessage(EventId = 37, Message = "{Node} lost its link to {Master}")]

@@ -161,6 +161,7 @@ internal sealed class MonitorService : BackgroundService
         using var admission = new ClusterAdmission(policy.Nodes);
         admission.Excluded = topology => TellOfExclusion(topology, problems, outsider);
         registry.Admission = admission;
+        registry.ClockCompared = problem => problems.Set(ProblemCatalogue.ClockDiffers, problem);
         registry.IdTaken = taken => outsider.Set(
             ProblemCatalogue.MonitorIdTaken,
             taken is null ? null : Problem.OfMonitors(

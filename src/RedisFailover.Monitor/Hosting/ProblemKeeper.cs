@@ -47,6 +47,9 @@ internal sealed class ProblemKeeper(string id, FailoverPolicy first, MonotonicCl
         }
     }
 
+    /// <summary>What a part of this monitor has set; null where it has not.</summary>
+    internal Problem? Raised(ProblemCode code) => _raised.GetValueOrDefault(code);
+
     /// <summary>What the leader before had told, read at the start of a term: what lasts keeps its beginning. From any thread.</summary>
     internal void Inherit(int term, ImmutableArray<Problem> problems)
     {

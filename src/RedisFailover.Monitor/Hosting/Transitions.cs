@@ -220,14 +220,16 @@ internal sealed class Transitions(ILogger logger, string id)
         else if (after.Condition == NodeCondition.Unavailable && before.Condition != NodeCondition.Unavailable)
         {
             double millis = (now - (after.GoneSince ?? now)).TotalMilliseconds;
+            // The leader tells it as a problem, or as the loss of the master.
+            LogLevel level = view.Term is null ? LogLevel.Warning : LogLevel.Debug;
             // It answers: no failure is counted, its time is up.
             if (after.ProbeFailure == ProbeFailure.Loading)
             {
-                Log.NodeLoadsTooLong(logger, after.Address, after.Detail, millis);
+                Log.NodeLoadsTooLong(logger, level, after.Address, after.Detail, millis);
             }
             else
             {
-                Log.NodeUnavailable(logger, after.Address, after.Failures, millis, after.Detail);
+                Log.NodeUnavailable(logger, level, after.Address, after.Failures, millis, after.Detail);
             }
         }
         else if (after.Condition == NodeCondition.Online && before.Condition != NodeCondition.Online && after.Info is { } info)

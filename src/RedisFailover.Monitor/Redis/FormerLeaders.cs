@@ -10,7 +10,7 @@ namespace RedisFailover.Monitor.Redis;
 internal static class FormerLeaders
 {
     /// <summary>With more clients than this their list is too long to ask for, and the lease has to do.</summary>
-    internal const int MostClients = 10_000;
+    internal const int MostClients = NodeInfo.MostClientsSearched;
 
     /// <summary>
     /// Names this connection, and ends those of the same cluster's other leaders. What the node does not allow is left undone.

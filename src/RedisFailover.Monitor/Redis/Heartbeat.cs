@@ -111,7 +111,7 @@ internal sealed class Heartbeat(
             }
             else if (reply.IsErrorOf("BUSY "))
             {
-                IsOccupied(ProbeFailure.Busy, "it is busy with a script or module and serves nobody (BUSY)");
+                IsOccupied(ProbeFailure.Busy, "it is busy with a script or module (BUSY)");
             }
             else if (reply.IsErrorOf("NOAUTH") || reply.IsErrorOf("WRONGPASS") || (askInfo && reply.IsErrorOf("NOPERM")))
             {

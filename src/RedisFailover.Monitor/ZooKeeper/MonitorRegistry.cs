@@ -39,6 +39,9 @@ internal sealed partial class MonitorRegistry(
     /// <summary>Told of the id that another living monitor has; null when it is ours.</summary>
     internal Action<string?>? IdTaken { get; set; }
 
+    /// <summary>Told, with each write, how this host's wall clock differs from ZooKeeper's; null where it does not.</summary>
+    internal Action<Problem?>? ClockCompared { get; set; }
+
     /// <summary>Whether another living monitor has this id: then this one neither votes nor leads.</summary>
     internal bool IsIdTaken { get; private set; }
 
@@ -94,7 +97,9 @@ internal sealed partial class MonitorRegistry(
                     report = await LatestAfterPauseAsync(report, ended.Token);
                 }
 
-                await session.SetDataAsync(paths.Monitor(id), report.Write(), -1, cancellationToken);
+                DateTimeOffset sent = clock.Provider.GetUtcNow();
+                ZnodeStat written = await session.SetDataAsync(paths.Monitor(id), report.Write(), -1, cancellationToken);
+                ClockCompared?.Invoke(ClockCheck.Compare(id, sent, clock.Provider.GetUtcNow(), DateTimeOffset.FromUnixTimeMilliseconds(written.ModifiedAt)));
             }
             catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
             {

@@ -63,6 +63,97 @@ public sealed class ProblemRulesTests
     }
 
     [Test]
+    public void A_replica_that_is_never_promoted_is_in_step_all_the_same()
+    {
+        var demanding = new MinReplicas(1, 10);
+        ClusterView view = Well().With(R2, n => n with { Info = n.Info! with { MinReplicas = demanding } })
+            .With(R3, n => n with { Info = n.Info! with { MinReplicas = demanding, Priority = 0 } });
+
+        Assert.That(Found(view), Is.Empty);
+    }
+
+    [Test]
+    public void Readiness_goes_by_the_masters_last_word_and_not_by_the_topologys()
+    {
+        ClusterView view = Well().With(R1, n => n with { Info = n.Info! with { Offset = 5000 } })
+            .With(R2, n => n with { Info = n.Info! with { LinkUp = false } }).With(R3, n => n with { Info = n.Info! with { LinkUp = false } });
+        FailoverPolicy strict = Policy with { MaxLag = 1000 };
+
+        Readiness readiness = ReadinessCheck.Of(view, strict, Now)!;
+
+        Assert.That((readiness.Possible, readiness.Reason), Is.EqualTo((false,
+            "nobody could take over (r:2: it lacks 4900 bytes, more than max-lag (1000); r:3: it lacks 4900 bytes, more than max-lag (1000))")));
+        Assert.That(Found(view, strict).Select(p => p.Code), Does.Contain(NoCandidate));
+    }
+
+    [Test]
+    public void Nodes_that_the_monitors_may_not_promote_are_no_candidates_and_told_as_one_problem()
+    {
+        ClusterView view = Well().With(R2, n => n with { Info = n.Info! with { MissingRights = NodeRights.ChangeRole } })
+            .With(R3, n => n with { Info = n.Info! with { MissingRights = NodeRights.ChangeRole } });
+
+        ImmutableArray<Problem> found = Found(view);
+
+        Assert.That(found.Select(p => p.Code), Is.EquivalentTo(new[] { NoCandidate, RightsMissing }));
+        Assert.That(found.First(p => p.Code == RightsMissing).Subjects, Is.EqualTo(new[] { "r:2", "r:3" }));
+        Assert.That(ReadinessCheck.Of(view, Policy, Now)!.Reason, Does.Contain("r:2: the monitors may not run replicaof on it"));
+    }
+
+    [Test]
+    public void Where_all_candidates_memory_is_full_a_failover_is_said_to_be_worth_nothing()
+    {
+        ClusterView view = Well().With(R2, Full);
+        Assert.That(Found(view), Is.Empty, "another one takes writes");
+
+        Problem problem = Found(view.With(R3, Full)).Single();
+
+        Assert.That((problem.Code, problem.Severity), Is.EqualTo((CandidateRefusesWrites, ProblemSeverity.Critical)));
+        Assert.That(problem.Message, Does.StartWith("r:2 would take over and refuse writes: it has no memory left"));
+        Assert.That(Codes(Well().With(R1, Full)), Is.EqualTo(new[] { MasterOutOfMemory }));
+    }
+
+    [Test]
+    public void A_leader_without_a_lease_would_carry_out_no_failover()
+    {
+        Problem lease = Problem.OfMonitors(LeaseNotHeld, "m1 leads and has had no lease for 9 s", "m1");
+
+        Readiness readiness = ReadinessCheck.Of(Well(), Policy, Now, lease)!;
+
+        Assert.That((readiness.Possible, readiness.Reason), Is.EqualTo((false, lease.Message)));
+        Assert.That(ProblemRules.OfCluster(Well(), Policy, Now, readiness, new Decision([], null, "well")), Is.Empty, "the monitor tells it itself");
+    }
+
+    [Test]
+    public void One_server_under_two_names_and_a_node_with_too_many_clients_are_told()
+    {
+        ClusterView twice = Well().With(R3, n => new NodeView(n.Address) { ProbeFailure = ProbeFailure.NotRedis, SameServerAs = R2, Detail = "it is the same server as r:2" });
+        Assert.That(Codes(twice), Is.EqualTo(new[] { SameServerTwice }));
+        Assert.That(Codes(Well().With(R1, n => n with { Info = n.Info! with { ConnectedClients = 10_001 } })), Is.EqualTo(new[] { FenceNotSet }));
+    }
+
+    [Test]
+    public void How_the_nodes_stand_is_reported_with_lag_link_and_since_when()
+    {
+        ClusterView view = Well()
+            .With(R1, n => n with { Info = n.Info! with { Offset = 1000, Replicas = [new ReplicaLink(R2, "online", 900) { Lag = 1 }] } })
+            .With(R3, n => n with { LinkDownSince = Now - TimeSpan.FromSeconds(40), Info = n.Info! with { LinkUp = false } });
+        DateTimeOffset wall = DateTimeOffset.UnixEpoch.AddDays(1);
+
+        ImmutableSortedDictionary<NodeAddress, NodeReport> nodes = NodeReports.Of(view, Policy, Now, wall);
+        MonitorReport read = MonitorReport.Parse((MonitorReport.None with { Nodes = nodes }).Write());
+
+        Assert.Multiple(() =>
+        {
+            Assert.That((nodes[R1].Role, nodes[R1].Link, nodes[R1].LagBytes), Is.EqualTo(("master", "", (long?)null)));
+            Assert.That((nodes[R2].Link, nodes[R2].LagBytes, nodes[R2].LagSeconds), Is.EqualTo(("up", (long?)100, (int?)1)));
+            Assert.That((nodes[R3].Link, nodes[R3].LagBytes, nodes[R3].Since), Is.EqualTo(("down", (long?)900, (DateTimeOffset?)wall.AddSeconds(-40))));
+            Assert.That(read.Nodes, Is.EquivalentTo(nodes));
+            Assert.That(read.SaysTheSameAs(MonitorReport.None with { Nodes = nodes.SetItem(R2, nodes[R2] with { LagBytes = 120 }) }), "in step all the same");
+            Assert.That(read.SaysTheSameAs(MonitorReport.None with { Nodes = nodes.SetItem(R2, nodes[R2] with { LagBytes = 1 << 20 }) }), Is.False);
+        });
+    }
+
+    [Test]
     public void Too_few_monitors_are_told_once_and_not_as_a_failover_that_is_held_back()
         => Assert.That(Found(Well(), Policy with { RequiredMonitors = 2 }).Select(p => p.Code), Is.EqualTo(new[] { TooFewMonitors }));
 
@@ -108,6 +199,8 @@ public sealed class ProblemRulesTests
         => ProblemRules.OfCluster(view, policy ?? Policy, Now, ReadinessCheck.Of(view, policy ?? Policy, Now), new Decision([], null, "well"));
 
     private static Decision Decided(Problem problem) => new Decision([], null, "r") with { Problems = [problem] };
+
+    private static NodeView Full(NodeView node) => node with { Info = node.Info! with { IsOutOfMemory = true } };
 
     private static NodeView Silent(NodeView node) => Gone(node) with { ProbeFailure = ProbeFailure.Silent };
 

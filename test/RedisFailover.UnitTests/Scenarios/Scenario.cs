@@ -279,6 +279,11 @@ internal sealed class Scenario
                 ["min", var min] => info with { MinReplicas = new MinReplicas(int.Parse(min, CultureInfo.InvariantCulture), 10) },
                 ["saves", var saves] => info with { SaveFailed = saves == "fail", StopsWritesOnSaveError = true },
                 ["appends", var appends] => info with { AppendFailed = appends == "fail" },
+                ["lacks", var commands] => info with
+                {
+                    MissingRights = NodeRight.All.Where(r => commands.Split(',').Contains(r.Command)).Aggregate(NodeRights.None, (missing, r) => missing | r.Right),
+                },
+                ["memory", var memory] => info with { IsOutOfMemory = memory == "full" },
                 ["priority", var priority] => info with { Priority = int.Parse(priority, CultureInfo.InvariantCulture) },
                 _ => throw new FormatException($"nothing is known of '{word}'"),
             };
