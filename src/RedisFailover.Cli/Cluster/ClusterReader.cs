@@ -333,7 +333,7 @@ internal sealed class ClusterReader : IAsyncDisposable
             Text("id"),
             Text("host"),
             root.TryGetProperty("pid", out JsonElement pid) && pid.ValueKind == JsonValueKind.Number ? pid.GetInt64() : 0,
-            Text("since"));
+            DateTimeOffset.TryParse(Text("since"), System.Globalization.CultureInfo.InvariantCulture, out DateTimeOffset since) ? Texts.Utc(since) : Text("since"));
 
         string Text(string field) => root.TryGetProperty(field, out JsonElement value) ? value.ToString() : "";
     }

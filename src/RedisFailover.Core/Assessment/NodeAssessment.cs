@@ -85,6 +85,14 @@ internal sealed class NodeAssessment
     /// <summary>Whether it could be made master at all, whatever it lacks.</summary>
     internal bool CanBePromoted => IsAnswering && !Info!.Loading;
 
+    /// <summary>Of a node that is offered for nothing, why: "is unavailable", "is not usable as a replica (its link is down)".</summary>
+    internal string WhyNotInUse => this is { IsAnswering: true, Info: { } info, IsVotedOut: false }
+        ? $"is not usable as a replica ({(info.Role == NodeRole.Master ? "it says that it is a master"
+            : info.SyncInProgress ? "it is receiving a full copy"
+            : info.LinkUp ? "it follows another" : "its link is down")})"
+        : Contact is Contact.Busy or Contact.Loading ? $"serves nobody ({View.Detail})"
+        : "is unavailable";
+
     /// <summary>Whether the monitors may not make it a master, as far as they know.</summary>
     internal bool LacksRightToPromote => Info is { MissingRights: var missing } && missing.HasFlag(NodeRights.ChangeRole);
 

@@ -294,7 +294,7 @@ public sealed record NodeInfo
             Keys = keys,
             SaveFailed = fields.GetValueOrDefault("rdb_last_bgsave_status") == "err",
             AppendFailed = fields.GetValueOrDefault("aof_last_write_status") == "err" && Whole("aof_enabled", 0) != 0,
-            IsOutOfMemory = Whole("maxmemory", 0) is > 0 and var most && Whole("used_memory", 0) >= most
+            IsOutOfMemory = Whole("maxmemory", 0) is > 0 and var most && Whole("used_memory", 0) - Whole("mem_not_counted_for_evict", 0) >= most
                 && fields.GetValueOrDefault("maxmemory_policy") is null or "noeviction",
             ConnectedClients = (int)Math.Clamp(Whole("connected_clients", 0), 0, int.MaxValue),
             ConnectedReplicas = (int)Whole("connected_slaves", 0),
@@ -333,7 +333,7 @@ public sealed record NodeInfo
 
     private static bool IsWanted(ReadOnlySpan<char> name) => name is "role" or "run_id" or "redis_version" or "loading"
         or "rdb_last_bgsave_status" or "aof_enabled" or "aof_last_write_status" or "redis_mode" or "valkey_version" or "uptime_in_seconds" or "rdb_last_load_keys_loaded"
-        or "rdb_last_save_time" or "used_memory" or "maxmemory" or "maxmemory_policy" or "shutdown_in_milliseconds" or "sync_full" or "min_slaves_good_slaves"
+        or "rdb_last_save_time" or "used_memory" or "mem_not_counted_for_evict" or "maxmemory" or "maxmemory_policy" or "shutdown_in_milliseconds" or "sync_full" or "min_slaves_good_slaves"
         or "connected_slaves" or "connected_clients" or "second_repl_offset" || name.StartsWith("master_") || name.StartsWith("slave_");
 
     private static long KeysOf(ReadOnlySpan<char> keyspace)

@@ -70,7 +70,8 @@ internal static class Installing
             return null;
         }
 
-        long behind = Math.Max(0, LastOffset(a, lost) - common);
+        // A master that held no key lost none, whatever else its stream was made of.
+        long behind = lost.HasData ? Math.Max(0, LastOffset(a, lost) - common) : 0;
         // What a master took after a restart is not known where the new one goes by what was before: that is no "nothing lost".
         return behind == 0 && a.From is { Run: RunState.Restarted, Info: { Role: NodeRole.Master, Keys: > 0 } } old && !old.Has(HeardSince.Loss) ? null : behind;
     }

@@ -28,7 +28,7 @@ internal static class SwitchoverRequests
         }
 
         string reason = $"request rejected: {why}";
-        return PlanBuilder.Because(reason).Do(Refusal(a.View.Wish!, a.View.Request, a.Topology, reason)).ReportReason(ProblemCatalogue.NeedsOperator);
+        return PlanBuilder.Because(reason).Do(Refusal(a.View.Wish!, a.View.Request, a.Topology, why)).ReportReason(ProblemCatalogue.NeedsOperator);
     }
 
     /// <summary>While a switchover runs, every request but its own is told so at once.</summary>
@@ -39,7 +39,7 @@ internal static class SwitchoverRequests
             yield break;
         }
 
-        string reason = $"request rejected: a switchover{(intent.Target is { } target ? $" to {target}" : "")} is under way already";
+        string reason = $"a switchover{(intent.Target is { } target ? $" to {target}" : "")} is under way already";
         foreach (OperatorRequest request in a.View.Requests.Where(r => r.Id != intent.Request))
         {
             yield return Refusal(request.Wish, request, a.Topology, reason);

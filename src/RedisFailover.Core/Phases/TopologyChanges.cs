@@ -8,7 +8,7 @@ internal static class TopologyChanges
         Topology before = a.Topology;
         string[] parts =
         [
-            .. next.Unavailable.Except(before.Unavailable).Select(n => WhyNotUsable(a.Node(n))),
+            .. next.Unavailable.Except(before.Unavailable).Select(n => $"{n} {a.Node(n).WhyNotInUse}"),
             .. next.Replicas.Except(before.Replicas).Select(n => $"{n} is available as a replica"),
             .. before.Replicas.Concat(before.Unavailable).Except(next.Replicas).Except(next.Unavailable).Select(n => $"{n} is no longer configured"),
             .. next.Remarks.Except(before.Remarks).Select(r => $"{r.Key}: {r.Value}"),
@@ -17,13 +17,6 @@ internal static class TopologyChanges
         ];
         return parts.Length > 0 ? string.Join("; ", parts) : $"details of master {next.Master} updated (run id, replication id, data)";
     }
-
-    private static string WhyNotUsable(NodeAssessment node)
-        => node is { IsAnswering: true, Info: { } info, IsVotedOut: false }
-            ? $"{node.Address} is not usable as a replica ({(info.Role == NodeRole.Master ? "it says that it is a master"
-                : info.SyncInProgress ? "it is receiving a full copy"
-                : info.LinkUp ? "it follows another" : "its link is down")})"
-            : $"{node.Address} is unavailable";
 
     private static string Quorum(WriteQuorum? quorum)
         => quorum is { } safe

@@ -33,7 +33,8 @@ public static partial class ProblemRules
 
         var facts = new Facts(view, policy, now, topology, topology.Master is { } master ? view.Node(master) : null, readiness, decision);
         ImmutableArray<Problem> found = [.. OfTheCluster.Concat(OfTheNodes).SelectMany(rule => rule(facts))];
-        return [.. found, .. decision.Problems.Where(p => !found.Any(f => IsTheSame(f, p)))];
+        found = [.. found, .. decision.Problems.Where(p => !found.Any(f => IsTheSame(f, p)))];
+        return [.. found, .. NodesNotInUse(facts, found)];
     }
 
     /// <summary>Of any monitor: what is the matter with itself.</summary>
@@ -161,17 +162,31 @@ public static partial class ProblemRules
 
     private static IEnumerable<Problem> NodesAway(Facts f)
         => f.Others.Where(n => n is { Condition: NodeCondition.Unavailable, ProbeFailure: not (ProbeFailure.AuthRefused or ProbeFailure.NotRedis) })
-            .Select(n => Problem.Of(NodeUnavailable, $"{n.Address} is unavailable ({n.Detail})", n.Address) with
-            {
-                From = n.GoneSince,
-                Advice = n.ProbeFailure switch
-                {
-                    ProbeFailure.Busy => "End its script: SCRIPT KILL; one that has written ends with SHUTDOWN NOSAVE alone.",
-                    ProbeFailure.Loading => "Wait until it has loaded its data.",
-                    ProbeFailure.Local => "Look at the leading monitor's host: its name server, routes and limits.",
-                    _ => NodeUnavailable.Advice,
-                },
-            });
+            .Select(n => Problem.Of(NodeUnavailable, $"{n.Address} is unavailable ({n.Detail})", n.Address) with { From = n.GoneSince, Advice = ForOneThatIsAway(n) });
+
+    /// <summary>Nodes that answer and serve no reads all the same, for a reason that no other rule tells.</summary>
+    private static IEnumerable<Problem> NodesNotInUse(Facts f, ImmutableArray<Problem> told)
+    {
+        if (f.Topology is not { State: TopologyState.Ok, Master: { } master })
+        {
+            return [];
+        }
+
+        var a = Assessment.Of(f.View, f.Policy, f.Now);
+        return f.Topology.Unavailable.Where(n => f.Policy.Nodes.Contains(n) && n != master && !told.Any(p => p.Subjects.Contains(n.ToString()) && p.Code != NoCandidate))
+            .Select(a.Node)
+            .Where(n => n.Info is not null || n.Contact is Contact.Busy or Contact.Loading)
+            .Select(n => Problem.Of(NodeUnavailable, $"{n.Address} {n.WhyNotInUse}", n.Address) with { Advice = ForOneThatIsAway(n.View) });
+    }
+
+    private static string ForOneThatIsAway(NodeView node) => node.ProbeFailure switch
+    {
+        ProbeFailure.Busy => "End its script: SCRIPT KILL; one that has written ends with SHUTDOWN NOSAVE alone.",
+        ProbeFailure.Loading => "Wait until it has loaded its data.",
+        ProbeFailure.Local => "Look at the leading monitor's host: its name server, routes and limits.",
+        null => "Wait for its copy or its new role; if it stays, see the node's own log.",
+        _ => NodeUnavailable.Advice,
+    };
 
     private static IEnumerable<Problem> NodesThatCannotBeAsked(Facts f)
         => f.Others.Where(n => n is { ProbeFailure: ProbeFailure.AuthRefused or ProbeFailure.NotRedis, SameServerAs: null })

@@ -84,15 +84,15 @@ internal static partial class Log
     [LoggerMessage(34, LogLevel.Debug, "{Node} changed from {Before} to {After}")]
     internal static partial void NodeRoleChanged(ILogger logger, NodeAddress node, string before, string after);
 
-    [LoggerMessage(EventId = 40, Message = "topology of epoch {Epoch}: {State}, master {Master}, replicas [{Replicas}], unavailable [{Unavailable}], by {By}: {Reason}")]
+    [LoggerMessage(EventId = 40, Message = "topology of epoch {Epoch}: {State}, master {Master}, by {By}: {Reason}; replicas [{Replicas}], unavailable [{Unavailable}]")]
     internal static partial void TopologyChanged(
-        ILogger logger, LogLevel level, long epoch, string state, string master, string replicas, string unavailable, string by, string reason);
+        ILogger logger, LogLevel level, long epoch, string state, string master, string by, string reason, string replicas, string unavailable);
 
     [LoggerMessage(41, LogLevel.Error, "the topology znode is not followed: {Fault}")]
     internal static partial void TopologyNotUsable(ILogger logger, string fault);
 
-    [LoggerMessage(42, LogLevel.Information, "an operator asks for a failover to {Wish}")]
-    internal static partial void OperatorWish(ILogger logger, string wish);
+    [LoggerMessage(EventId = 42, Message = "an operator asks for a switchover to {Wish}")]
+    internal static partial void OperatorWish(ILogger logger, LogLevel level, string wish);
 
     [LoggerMessage(43, LogLevel.Warning, "somebody else has written the topology while this monitor leads: version {Version}, epoch {Epoch}, master {Master}, by {By}; this monitor goes by it as it stands")]
     internal static partial void ForeignTopology(ILogger logger, int version, long epoch, string master, string by);
@@ -118,7 +118,7 @@ internal static partial class Log
             HistoryKind.Demoted => (entry.BytesBehind == 0 ? LogLevel.Information : LogLevel.Warning, "DEMOTED"),
             HistoryKind.Overwritten => (LogLevel.Warning, "TOPOLOGY PUT RIGHT"),
             HistoryKind.Renewed => (LogLevel.Warning, "STORE RENEWED"),
-            HistoryKind.Refused => (LogLevel.Information, "REFUSED"),
+            HistoryKind.Refused => (LogLevel.Information, "REQUEST REJECTED"),
             HistoryKind.Paused => (LogLevel.Warning, "PAUSE WRITTEN"),
             HistoryKind.Resumed => (LogLevel.Warning, "PAUSE ENDED"),
             HistoryKind.Nodes => (LogLevel.Information, "NODES CHANGED"),
@@ -134,15 +134,15 @@ internal static partial class Log
         using IDisposable? steps = entry.Millis.IsEmpty ? null
             : logger.BeginScope(new Dictionary<string, object> { ["Steps"] = entry.Millis.ToDictionary(s => s.Key, s => Math.Round(s.Value, 2)) });
         string millis = entry.Millis is [.., { Key: "total" } total] ? string.Create(CultureInfo.InvariantCulture, $" in {total.Value:0.0} ms") : "";
-        string change = entry.To is null || entry.Kind is HistoryKind.Restarted or HistoryKind.Restored or HistoryKind.Overwritten or HistoryKind.Renewed ? "" : $": {entry.From?.ToString() ?? "none"} -> {entry.To}";
-        // Why a master was lost stands in the line with which the failover began.
-        string reason = entry.Kind == HistoryKind.Failover ? "" : $": {entry.Reason}";
+        string change = entry.To is null || entry.Kind is HistoryKind.Restarted or HistoryKind.Restored or HistoryKind.Overwritten or HistoryKind.Renewed or HistoryKind.Demoted ? "" : $": {entry.From?.ToString() ?? "none"} -> {entry.To}";
+        // Why stands in the line with which the change began.
+        string reason = entry.Kind == HistoryKind.Failover || (entry.Kind == HistoryKind.Switchover && !entry.Millis.IsEmpty) ? "" : $": {entry.Reason}";
         string loss = Loss(entry);
         Changed(logger, level, what, entry.Epoch, change, millis, loss, reason);
     }
 
     private static string Loss(HistoryEntry entry)
-        => entry.Kind is not (HistoryKind.Failover or HistoryKind.Switchover or HistoryKind.Demoted or HistoryKind.Restarted) ? "" : entry.BytesBehind switch
+        => entry.Kind is not (HistoryKind.Failover or HistoryKind.Switchover or HistoryKind.Restarted) ? "" : entry.BytesBehind switch
         {
             null => entry.Kind == HistoryKind.Restarted ? "; may lack writes (amount unknown)"
                 : $"; {entry.From} may have taken writes that {entry.To?.ToString() ?? "nobody else"} never got (amount unknown)",

@@ -87,7 +87,7 @@ internal sealed class Transitions(ILogger logger, string id)
 
         if (after.Wish is { } wish && before.Wish != wish && IsNew(before, after))
         {
-            Log.OperatorWish(logger, wish == ZnodePaths.AnyReplica ? "any replica" : Words.Quoted(wish));
+            Log.OperatorWish(logger, after.Term is null ? LogLevel.Debug : LogLevel.Information, wish == ZnodePaths.AnyReplica ? "any replica" : Words.Quoted(wish));
         }
 
         TellOfConfig(before, after);
@@ -116,7 +116,7 @@ internal sealed class Transitions(ILogger logger, string id)
             string master = topology.Master?.ToString() ?? "none";
             string replicas = string.Join(' ', topology.Replicas);
             string unavailable = string.Join(' ', topology.Unavailable);
-            Log.TopologyChanged(logger, level, topology.Epoch, state, master, replicas, unavailable, by, topology.Reason);
+            Log.TopologyChanged(logger, level, topology.Epoch, state, master, by, topology.Reason, replicas, unavailable);
         }
 
         _knownTerm = after is { Term: { } term, TopologyKnown: true } ? term : after.Term is null ? null : _knownTerm;

@@ -163,7 +163,7 @@ public sealed class ReadinessTests
         }
 
         string connection = server.ConnectionString + cluster.ZnodePath;
-        await Eventually.HoldsAsync("It would work", ct => CheckAsync(connection, ct), word => word.WouldWork, TimeSpan.FromSeconds(40), cluster.Explain);
+        await Eventually.HoldsAsync("It would work", ct => CheckAsync(connection, ct), word => word.WouldWork, TimeSpan.FromSeconds(90), cluster.Explain);
         slow.Set(new LinkState(true, true, TimeSpan.FromMilliseconds(1100)));
         await Task.Delay(TimeSpan.FromSeconds(8));
         Word word = await CheckAsync(connection, default);

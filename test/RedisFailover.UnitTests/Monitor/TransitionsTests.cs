@@ -152,10 +152,10 @@ public sealed class TransitionsTests
         ClusterView both = asked with { ManualFailover = "c:1" };
         Assert.Multiple(() =>
         {
-            Assert.That(Told(Follower, asked).Single().Text, Is.EqualTo("an operator asks for a failover to b:1"));
-            Assert.That(Told(asked, both).Single().Text, Is.EqualTo("an operator asks for a failover to c:1"));
+            Assert.That(Told(Follower, asked).Single().Text, Is.EqualTo("an operator asks for a switchover to b:1"));
+            Assert.That(Told(asked, both).Single().Text, Is.EqualTo("an operator asks for a switchover to c:1"));
             Assert.That(Told(both, asked), Is.Empty, "who does not lead does not know whether it was answered");
-            Assert.That(Told(Leader with { Requests = [request], ManualFailover = "c:1" }, Leader with { Requests = [request] }).Single().Text, Is.EqualTo("an operator asks for a failover to b:1"));
+            Assert.That(Told(Leader with { Requests = [request], ManualFailover = "c:1" }, Leader with { Requests = [request] }).Single().Text, Is.EqualTo("an operator asks for a switchover to b:1"));
             Assert.That(Told(Leader, Leader with { Requests = [new OperatorRequest("request-2") { Fault = "it is no JSON" }] }), Is.Empty, "it asks for nothing that anybody knows");
         });
     }
