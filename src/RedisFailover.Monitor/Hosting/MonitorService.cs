@@ -181,7 +181,19 @@ internal sealed class MonitorService : BackgroundService
         var names = new NodeNames(policy.Nodes, _clock.Provider);
         var credentials = new RedisCredentials(_options.Username, _options.Password, _options.PasswordFile) { Tls = security.RedisTls };
         var fault = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        var clients = new ClientNames(_options.ZnodePath, _options.Id, _candidate);
+        var clients = new ClientNames(_options.ZnodePath, _options.Id, _candidate)
+        {
+            Lead = () => coordinator.Leadership is { } lead ? (lead.Term, lead.Lease.IsHeld) : null,
+        };
+        void LearnIncarnation(Topology? topology)
+        {
+            if (clients.Learn(topology))
+            {
+                RenameConnections();
+            }
+        }
+
+        store.Seen = LearnIncarnation;
         void Watch(NodeAddress node)
         {
             var prober = new NodeProber(
@@ -226,6 +238,7 @@ internal sealed class MonitorService : BackgroundService
         {
             TopologyRead read = TopologyStore.Interpret(_clock.Now, _clock.Provider.GetUtcNow(), znode, synced: false);
             admission.See(read.Topology);
+            LearnIncarnation(read.Topology);
             _observations.Writer.TryWrite(read);
         });
         await using WatchedValue shared = zooKeeper.Watch(_paths.Config);
@@ -380,6 +393,7 @@ internal sealed class MonitorService : BackgroundService
             await abstention.WaitAsync(cancellationToken);
             Leadership leadership = await election.CampaignAsync(cancellationToken);
             coordinator.Leadership = leadership;
+            RenameConnections();
             _observations.Writer.TryWrite(new LeadershipGained(_clock.Now, leadership.Term));
             try
             {
@@ -399,6 +413,15 @@ internal sealed class MonitorService : BackgroundService
             }
 
             cancellationToken.ThrowIfCancellationRequested();
+        }
+    }
+
+    /// <summary>On every node that is reached, side by side: with a lead that begins this is the fence.</summary>
+    private void RenameConnections()
+    {
+        foreach (NodeProber prober in _probers.Values)
+        {
+            prober.Rename();
         }
     }
 

@@ -4,8 +4,8 @@ namespace RedisFailover.Monitor.Redis;
 
 /// <summary>
 /// Fencing at the node itself. The lease is looked at when a command is sent; a leader that freezes between that look and the sending
-/// would send it when it wakes. So each leader names its connections after its term, and ends those of every other term before its
-/// own first command: what a former leader sends on them when it wakes reaches nobody.
+/// would send it when it wakes. So each leader names its connections after its term. At once, on every node that it reaches, and in any case
+/// before its first command there, it ends those of every other leader: what one sends on them when it wakes reaches nobody.
 /// </summary>
 internal static class FormerLeaders
 {
@@ -16,9 +16,8 @@ internal static class FormerLeaders
     /// Names this connection, and ends those of the same cluster's other leaders. What the node does not allow is left undone.
     /// </summary>
     /// <exception cref="IOException">The connection ended.</exception>
-    internal static async Task EndAsync(RedisConnection connection, ClientNames names, int term)
+    internal static async Task EndAsync(RedisConnection connection, ClientNames names, string name)
     {
-        string name = names.Leader(term);
         Task<RespValue> named = connection.SendAsync("CLIENT", "SETNAME", name);
         string? list = await ListAsync(connection, MostClients);
         await named;

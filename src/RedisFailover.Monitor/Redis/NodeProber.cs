@@ -43,7 +43,7 @@ internal sealed class NodeProber : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _running;
     private RedisConnection? _connection;
-    private (RedisConnection Connection, int Term, Task Ending)? _fence;
+    private (RedisConnection Connection, string Name, Task Ending)? _fence;
 
     internal NodeProber(
         NodeAddress node, RedisCredentials credentials, FailoverPolicy policy, NodeNames names, ChannelWriter<Observation> observations,
@@ -90,18 +90,31 @@ internal sealed class NodeProber : IAsyncDisposable
     internal Task? EndFormerLeaders(int term, CancellationToken cancellationToken)
     {
         RedisConnection connection = Volatile.Read(ref _connection) ?? throw new IOException($"there is no connection to {_node}");
+        string name = _clients.Leader(term);
         lock (_gate)
         {
-            if (_fence is { } fence && fence.Connection == connection && fence.Term == term
+            if (_fence is { } fence && fence.Connection == connection && fence.Name == name
                 && (!fence.Ending.IsCompleted || fence.Ending.IsCompletedSuccessfully))
             {
                 return fence.Ending.IsCompletedSuccessfully ? null : fence.Ending;
             }
 
-            Task ending = FormerLeaders.EndAsync(connection, _clients, term)
+            Task ending = FormerLeaders.EndAsync(connection, _clients, name)
                 .WaitAsync(_policy.ProbeTimeout, _clock.Provider, cancellationToken);
-            _fence = (connection, term, ending);
+            _fence = (connection, name, ending);
             return ending;
+        }
+    }
+
+    /// <summary>
+    /// Names the connection anew: this monitor has begun to lead, which ends former leaders' connections, or has learned of which incarnation
+    /// the store is. Whoever sends a command waits for the fence by itself.
+    /// </summary>
+    internal void Rename()
+    {
+        if (Volatile.Read(ref _connection) is { } connection)
+        {
+            Name(connection);
         }
     }
 
@@ -300,7 +313,7 @@ internal sealed class NodeProber : IAsyncDisposable
             Volatile.Write(ref _connection, connection);
             try
             {
-                _ = connection.SendAsync("CLIENT", "SETNAME", _clients.Monitor);
+                Name(connection);
                 var heartbeat = new Heartbeat(_node, connection, _said, _policy, _observations, _clock, _isLeading);
                 return await heartbeat.RunAsync(cancellationToken);
             }
@@ -351,6 +364,39 @@ internal sealed class NodeProber : IAsyncDisposable
         catch (IOException e)
         {
             return End(e);
+        }
+    }
+
+    private void Name(RedisConnection connection)
+    {
+        // One that leads must not be named as if it did not: the next leader's fence would pass it over.
+        lock (_gate)
+        {
+            switch (_clients.Lead?.Invoke())
+            {
+                case null:
+                    _ = connection.SendAsync("CLIENT", "SETNAME", _clients.Monitor);
+                    _fence = null;
+                    break;
+                case { MayAct: true, Term: var term }:
+                    _ = FenceAsync(term);
+                    break;
+                default:
+                    // Its next command names it anew.
+                    break;
+            }
+        }
+    }
+
+    private async Task FenceAsync(int term)
+    {
+        try
+        {
+            await (EndFormerLeaders(term, _stop.Token) ?? Task.CompletedTask);
+        }
+        catch (Exception e) when (e is IOException or TimeoutException or OperationCanceledException)
+        {
+            // The next command tries it again.
         }
     }
 

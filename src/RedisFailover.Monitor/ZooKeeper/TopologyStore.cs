@@ -17,6 +17,9 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
     /// <summary>Ends when the entry before is written or given up: they stand in the order in which things happened, also where one waits for the readers.</summary>
     private Task _lastEntry = Task.CompletedTask;
 
+    /// <summary>Told of each topology that the leader reads or has written, before it can act by it.</summary>
+    internal Action<Topology>? Seen { get; set; }
+
     /// <summary>
     /// What the znode holds now: read after a sync, so that nothing that was acknowledged before is missed. A change of master that its
     /// leader published and did not live to note in the history is noted now.
@@ -28,9 +31,13 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
         Znode? nodes = await GetAsync(session, paths.Nodes, cancellationToken);
         Znode? history = await GetAsync(session, paths.History, cancellationToken);
         TopologyRead read = Interpret(clock.Now, clock.Provider.GetUtcNow(), nodes, synced: true) with { LastEpoch = LastEpoch(history) };
-        if (read.Topology is { } topology && Unrecorded(topology, Entries(history)) is not null)
+        if (read.Topology is { } topology)
         {
-            _ = RecordMissingAsync(leadership, topology, cancellationToken);
+            Seen?.Invoke(topology);
+            if (Unrecorded(topology, Entries(history)) is not null)
+            {
+                _ = RecordMissingAsync(leadership, topology, cancellationToken);
+            }
         }
 
         return read;
@@ -120,6 +127,7 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
             }
         }
 
+        Seen?.Invoke(topology);
         if (publication.Record is { } record)
         {
             double millis = (clock.Now - begun).TotalMilliseconds;

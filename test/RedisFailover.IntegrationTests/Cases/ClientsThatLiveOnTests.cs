@@ -44,6 +44,29 @@ public sealed class ClientsThatLiveOnTests
     }
 
     [Test]
+    public async Task When_ZooKeepers_data_are_lost_under_living_monitors_a_client_goes_on_through_the_next_failover()
+    {
+        await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 2, OwnZooKeeper = true });
+        Topology before = await cluster.WaitUntilWholeAsync();
+        await using WritingClient client = await WritingClient.StartAsync(cluster);
+        await client.WaitForWritesAsync(20);
+        await cluster.ZooKeeper.Servers[0].KillAndWipeAsync();
+        await cluster.ZooKeeper.Servers[0].StartAsync();
+        Topology renewed = await cluster.WaitUntilWholeAsync(TimeSpan.FromSeconds(60));
+        Assert.Multiple(() =>
+        {
+            Assert.That(renewed.Epoch, Is.GreaterThan(before.Epoch));
+            Assert.That(renewed.Incarnation, Is.Not.EqualTo(before.Incarnation));
+            Assert.That(renewed.FormerIncarnations, Is.EqualTo(new[] { before.Incarnation }));
+        });
+        RedisServer lost = cluster.Node(renewed.Master!);
+        await lost.KillAsync();
+        Topology after = await cluster.WaitForOtherMasterAsync(renewed.Master!, TimeSpan.FromSeconds(60));
+        await client.WaitForWriteBegunAfterAsync(System.Diagnostics.Stopwatch.GetTimestamp());
+        Assert.That(client.Topology, Has.Property("Incarnation").EqualTo(after.Incarnation).And.Property("Master").EqualTo(after.Master));
+    }
+
+    [Test]
     public async Task A_connection_that_only_publishes_is_cut_by_a_switchover_instead_of_talking_to_nobody()
     {
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 1 });

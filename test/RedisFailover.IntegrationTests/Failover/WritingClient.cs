@@ -40,6 +40,9 @@ internal sealed class WritingClient : IAsyncDisposable
     internal static async Task<WritingClient> StartAsync(Cluster cluster)
         => new(await FailoverConnection.ConnectAsync(cluster.ConnectionString, new FailoverOptions { Password = cluster.Options.RedisOptions.Password }), cluster);
 
+    /// <summary>What it follows.</summary>
+    internal Topology Topology => _connection.Topology;
+
     /// <summary>Waits for so many acknowledged writes more.</summary>
     internal Task WaitForWritesAsync(int more)
     {

@@ -81,7 +81,8 @@ public sealed class RegistrationTests
     [Test]
     public void The_incarnation_is_read_as_written_and_kept_where_an_older_monitor_leaves_it_out()
     {
-        Assert.That(TopologyJson.Parse(TopologyJson.Write(Known)).Incarnation, Is.EqualTo("one"));
+        Topology written = TopologyJson.Parse(TopologyJson.Write(Known with { FormerIncarnations = ["zero"] }));
+        Assert.That((written.Incarnation, written.FormerIncarnations.Single()), Is.EqualTo(("one", "zero")));
         ClusterView view = new ClusterView().Apply(new TopologyRead(default, 3, Known, null, 4, false), Policy)
             .Apply(new TopologyRead(default, 4, Known with { Epoch = 5, Incarnation = null }, null, 5, false), Policy);
         Assert.That((view.Topology!.Epoch, view.Topology.Incarnation), Is.EqualTo((5, "one")));
@@ -113,6 +114,7 @@ public sealed class RegistrationTests
         PublishTopology again = decision.Actions.OfType<PublishTopology>().Single();
 
         Assert.That((again.Next.Epoch, again.Next.Incarnation, again.Next.Master, again.Record!.Kind), Is.EqualTo((5, (string?)null, A, HistoryKind.Renewed)));
+        Assert.That(again.Next.FormerIncarnations, Is.EqualTo(new[] { "one" }));
     }
 
     /// <summary>Led by this monitor since the first second, in good order.</summary>

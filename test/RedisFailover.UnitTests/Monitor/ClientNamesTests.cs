@@ -38,8 +38,7 @@ public sealed class ClientNamesTests
     [Test]
     public void Who_else_manages_a_node_is_known_by_its_connections()
     {
-        var elsewhere = new ClientNames("/redis_failover", "m1", "m1/a") { Incarnation = "b" };
-        var here = new ClientNames("/redis_failover", "m1", "m1/a") { Incarnation = "a" };
+        ClientNames elsewhere = Of("b"), here = Of("a");
         string list = $"""
             id=3 addr=10.0.0.1:1 name={here.Leader(7)}
             id=4 addr=10.0.0.2:1 name={here.Monitor}
@@ -49,13 +48,48 @@ public sealed class ClientNamesTests
             id=8 addr=10.0.0.5:2 name=sentinel-3c1e5a2b-pubsub
             id=9 addr=10.0.0.6:1 name={elsewhere.Leader(7)}
             id=10 addr=10.0.0.7:1 name=app
+            id=11 addr=10.0.0.8:1 name={elsewhere.Monitor}
             """;
         Assert.That(here.Foreign(list).Select(c => (c.Kind, c.Address)), Is.EqualTo(new[]
         {
             (ControllerKind.Leader, "10.0.0.3:1"), (ControllerKind.Monitor, "10.0.0.4:1"), (ControllerKind.Sentinel, "10.0.0.5:1"),
-            (ControllerKind.Leader, "10.0.0.6:1"),
+            (ControllerKind.Leader, "10.0.0.6:1"), (ControllerKind.Monitor, "10.0.0.8:1"),
         }));
         Assert.That(here.FormerLeaders(list, here.Leader(8)), Is.EqualTo(new[] { "3" }));
+    }
+
+    [Test]
+    public void Leaders_of_the_stores_before_are_former_leaders_and_another_ensembles_is_none()
+    {
+        ClientNames other = Of("other"), before = Of("one"), restarted = new("/redis_failover", "m2", "m2/b");
+        ClientNames now = Of("one");
+        Assert.That(now.Learn(new Topology { Incarnation = "two" }), "the store was lost while this monitor lived");
+        ClientNames told = Of("two", "one");
+        string list = $"""
+            id=1 name={before.Leader(9)} idle=0
+            id=2 name={other.Leader(9)} idle=1
+            id=3 name={other.Leader(8)} idle=2
+            id=4 name={now.Leader(1)} idle=0
+            """;
+        Assert.Multiple(() =>
+        {
+            Assert.That(now.FormerLeaders(list, now.Leader(2)), Is.EqualTo(new[] { "1", "3", "4" }));
+            Assert.That(told.FormerLeaders(list, told.Leader(2)), Is.EqualTo(new[] { "1", "3", "4" }));
+            Assert.That(restarted.FormerLeaders(list, restarted.Leader(1)), Is.EqualTo(new[] { "3" }), "in a store without a topology nobody is known but by silence");
+            Assert.That(restarted.Foreign(list), Is.Empty);
+        });
+    }
+
+    [Test]
+    public void The_name_changes_with_the_incarnation_alone()
+    {
+        ClientNames names = new("/redis_failover", "m1", "m1/a");
+        string unknown = names.Leader(1);
+        Assert.That(names.Learn(null), Is.False);
+        Assert.That(names.Learn(new Topology { Epoch = 1 }), Is.False, "an older monitor wrote it");
+        Assert.That(names.Learn(new Topology { Incarnation = "one" }), Is.True);
+        Assert.That(names.Learn(new Topology { Incarnation = "one", Epoch = 2 }), Is.False);
+        Assert.That(names.Leader(1), Is.Not.EqualTo(unknown));
     }
 
     [Test]
@@ -64,5 +98,12 @@ public sealed class ClientNamesTests
         var odd = new ClientNames("/with ünusual names", "host name:ü", "c");
         Assert.That(odd.Leader(1), Does.Match("^[!-~]+$"));
         Assert.That(odd.Monitor, Does.Match("^[!-~]+$"));
+    }
+
+    private static ClientNames Of(string incarnation, params string[] former)
+    {
+        var names = new ClientNames("/redis_failover", "m1", "m1/a");
+        names.Learn(new Topology { Incarnation = incarnation, FormerIncarnations = [.. former] });
+        return names;
     }
 }
