@@ -207,7 +207,12 @@ public sealed class FaultPointTests
 
         internal static async Task<Stage> StartAsync(string faultPoint, bool writes)
         {
-            Stage stage = new(await Cluster.StartAsync(new ClusterOptions { Monitors = 0 }));
+            // A request is refused for a replica that has not answered the successor within the time of a probe: a busy machine needs more of it.
+            Stage stage = new(await Cluster.StartAsync(new ClusterOptions
+            {
+                Monitors = 0,
+                MonitorOptions = new MonitorOptions { SessionTimeout = TimeSpan.FromSeconds(2), ProbeTimeout = TimeSpan.FromSeconds(1) },
+            }));
             try
             {
                 await stage.Cluster.StartMonitorAsync(
