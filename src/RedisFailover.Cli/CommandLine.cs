@@ -26,6 +26,7 @@ internal static class CommandLine
         NodesCommand.Create(),
         MonitorsCommand.Create(),
         LoadCommand.Create(),
+        CompletionCommand.Create(),
     };
 
     internal static async Task<int> RunAsync(string[] args, TextWriter output, TextWriter errors, CancellationToken ct)
