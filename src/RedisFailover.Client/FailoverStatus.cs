@@ -27,8 +27,8 @@ public sealed record FailoverStatus
     public required bool Fenced { get; init; }
 
     /// <summary>
-    /// Why the topology in ZooKeeper is not followed, as the end of a sentence; null where it is. It belongs to another incarnation of the store, and
-    /// its master does not answer as master of the data that this client knows. If it may have taken over, writes are held.
+    /// Why the topology in ZooKeeper is not followed, as the end of a sentence; null where it is. It belongs to another incarnation of the
+    /// store, and its master does not answer as master of the data that this client knows. If it may have taken over, writes are held.
     /// </summary>
     public string? NotFollowed { get; init; }
 

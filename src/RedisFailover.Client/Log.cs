@@ -50,14 +50,16 @@ internal static partial class Log
     [LoggerMessage(15, LogLevel.Warning,
         "The topology in ZooKeeper is of another incarnation ({Incarnation}, epoch {Epoch}) and not followed: {Reason}. "
             + "That of epoch {Known}, master {Master}, stays in force; it is tried again")]
-    public static partial void IncarnationNotFollowed(ILogger logger, string? incarnation, long epoch, string reason, long known, string master);
+    public static partial void IncarnationNotFollowed(
+        ILogger logger, string? incarnation, long epoch, string reason, long known, string master);
 
     [LoggerMessage(16, LogLevel.Warning,
-        "ZooKeeper's data were lost or put back: incarnation {Incarnation} is followed from epoch {Epoch} on (known before: epoch {Known}); "
-            + "{Master} answers as master of the same data")]
+        "ZooKeeper's data were lost or put back: incarnation {Incarnation} is followed from epoch {Epoch} on "
+            + "(known before: epoch {Known}); {Master} answers as master of the same data")]
     public static partial void IncarnationFollowed(ILogger logger, string? incarnation, long epoch, long known, NodeAddress master);
 
-    [LoggerMessage(17, LogLevel.Warning, "The topology in ZooKeeper (epoch {Epoch}) is of incarnation {Incarnation}, which was left: refused")]
+    [LoggerMessage(17, LogLevel.Warning,
+        "The topology in ZooKeeper (epoch {Epoch}) is of incarnation {Incarnation}, which was left: refused")]
     public static partial void FormerIncarnationRefused(ILogger logger, string? incarnation, long epoch);
 
     [LoggerMessage(18, LogLevel.Warning, "Writes are held until it is clear who is master of these data: {Held}")]

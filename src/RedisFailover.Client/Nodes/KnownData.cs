@@ -53,7 +53,9 @@ internal sealed class KnownData
         bool isElsewhere = next.Master != inForce.Master;
         if (named is not { Role: NodeRole.Master })
         {
-            string reason = next.Master is not { } master ? "it names no master" : $"{master} {(named is null ? "does not answer" : "answers as a replica")}";
+            string reason = next.Master is not { } master ? "it names no master"
+                : named is null ? $"{master} does not answer"
+                : $"{master} answers as a replica";
             return new IncarnationVerdict(false, isElsewhere && isClaimed, reason);
         }
 
@@ -62,10 +64,13 @@ internal sealed class KnownData
             return new IncarnationVerdict(true, false, "");
         }
 
-        // A node that went on with what our master has left behind lacks all that was written since.
-        return !Knows(named.Identity)
-            ? new IncarnationVerdict(false, false, $"{next.Master} holds other data (replication id {named.ReplicationId})")
-            : new IncarnationVerdict(false, true, $"{inForce.Master} answers as master too and {next.Master} does not continue its history");
+        if (!Knows(named.Identity))
+        {
+            return new IncarnationVerdict(false, false, $"{next.Master} holds other data (replication id {named.ReplicationId})");
+        }
+
+        // It lacks what was written since the two parted; and the one that is written to may be demoted at any moment.
+        return new IncarnationVerdict(false, true, $"{inForce.Master} is master as well, and {next.Master} does not continue its history");
     }
 
     private bool HoldsWhatIsServed(NodeInfo named, NodeInfo? serving) => serving switch

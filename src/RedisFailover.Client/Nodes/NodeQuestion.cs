@@ -1,4 +1,3 @@
-using System.Net;
 using System.Runtime.CompilerServices;
 using RedisFailover.Shared;
 using StackExchange.Redis;
@@ -6,8 +5,8 @@ using StackExchange.Redis;
 namespace RedisFailover.Client;
 
 /// <summary>
-/// What a node says of its role and of the data that it holds (INFO), on a connection of its own: the application's may not ask that, and the node
-/// need not be one of the topology in force.
+/// What a node says of its role and of the data that it holds (INFO), on a connection of its own: the application's may not ask that,
+/// and the node need not be one of the topology in force.
 /// </summary>
 internal static class NodeQuestion
 {
@@ -17,11 +16,13 @@ internal static class NodeQuestion
     /// <param name="described">Its data set as its topology describes it: believed where the node's ACL denies INFO.</param>
     /// <param name="within">For everything.</param>
     /// <param name="cancellation">Stops the waiting.</param>
-    public static async Task<NodeInfo?> AskAsync(NodeSet nodes, NodeAddress node, MasterIdentity? described, TimeSpan within, CancellationToken cancellation)
+    public static async Task<NodeInfo?> AskAsync(
+        NodeSet nodes, NodeAddress node, MasterIdentity? described, TimeSpan within, CancellationToken cancellation)
     {
         try
         {
-            return await AskAsync(nodes, node, described, within).WaitAsync(within, nodes.Options.TimeProvider, cancellation).ConfigureAwait(false);
+            Task<NodeInfo?> asking = AskAsync(nodes, node, described, within);
+            return await asking.WaitAsync(within, nodes.Options.TimeProvider, cancellation).ConfigureAwait(false);
         }
         catch (TimeoutException)
         {
@@ -34,12 +35,11 @@ internal static class NodeQuestion
         try
         {
             Dialed dialed = await nodes.Dialer.ConnectAsync(node.Host, node.Port, within, CancellationToken.None).ConfigureAwait(false);
-            if (dialed.Socket is not { } socket)
+            if (dialed is not { Socket: { } socket, EndPoint: { } found })
             {
                 return null;
             }
 
-            var found = (IPEndPoint)socket.RemoteEndPoint!;
             socket.Dispose();
             ConfigurationOptions configuration = NodeConfiguration.Of(nodes.Options, node, found, within);
             configuration.AllowAdmin = true;

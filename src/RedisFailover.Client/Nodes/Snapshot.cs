@@ -34,7 +34,8 @@ internal sealed class Snapshot
     /// <param name="readFrom">Which of them answer reads.</param>
     /// <param name="fresh">Those of the replicas whose lag is within bounds; null for all.</param>
     /// <param name="hold">Why writes are held.</param>
-    public Snapshot(Topology topology, LiveNode? master, LiveNode[] replicas, ReadFrom readFrom, LiveNode[]? fresh = null, WriteHold hold = WriteHold.None)
+    public Snapshot(
+        Topology topology, LiveNode? master, LiveNode[] replicas, ReadFrom readFrom, LiveNode[]? fresh = null, WriteHold hold = WriteHold.None)
     {
         Topology = topology;
         ConnectedMaster = master;
@@ -93,7 +94,8 @@ internal sealed class Snapshot
     public void Supersede() => _superseded.TrySetResult();
 
     public bool SameNodes(Snapshot other)
-        => Master == other.Master && ConnectedMaster == other.ConnectedMaster && Hold == other.Hold && Replicas.AsSpan().SequenceEqual(other.Replicas)
+        => Master == other.Master && ConnectedMaster == other.ConnectedMaster && Hold == other.Hold
+            && Replicas.AsSpan().SequenceEqual(other.Replicas)
             && _readers.AsSpan().SequenceEqual(other._readers) && _replicaReaders.AsSpan().SequenceEqual(other._replicaReaders);
 
     private static LiveNode? InTurn(LiveNode[] nodes) => nodes.Length switch

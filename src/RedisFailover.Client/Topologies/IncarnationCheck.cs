@@ -4,10 +4,10 @@ using RedisFailover.Shared;
 namespace RedisFailover.Client;
 
 /// <summary>
-/// A topology of another incarnation of the store: its master and the one in force are asked what data they hold, until it may be followed or
-/// another topology takes its place. Meanwhile what was known stays in force.
+/// Asks whether a topology of another incarnation of the store may be followed: its master and the one in force are asked what data they
+/// hold, until that is so or another topology takes its place. Meanwhile what was known stays in force.
 /// </summary>
-internal sealed class IncarnationCheck(NodeSet nodes, ILogger logger, Action<Topology> followed)
+internal sealed class IncarnationCheck(NodeSet nodes, ILogger logger, Action<Topology> followed) : IAsyncDisposable
 {
     /// <summary>A master that hangs must not keep the other from being heard.</summary>
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(2);
@@ -55,6 +55,13 @@ internal sealed class IncarnationCheck(NodeSet nodes, ILogger logger, Action<Top
             CancellationToken pausing = _pausing.Token;
             _checking = Task.Run(() => CheckAsync(topology, pausing));
         }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await PauseAsync().ConfigureAwait(false);
+        _pausing.Dispose();
     }
 
     private async Task CheckAsync(Topology topology, CancellationToken cancellation)
@@ -105,7 +112,8 @@ internal sealed class IncarnationCheck(NodeSet nodes, ILogger logger, Action<Top
         if (_told != (topology.Incarnation, verdict.Reason))
         {
             _told = (topology.Incarnation, verdict.Reason);
-            Log.IncarnationNotFollowed(logger, topology.Incarnation, topology.Epoch, verdict.Reason, inForce.Epoch, inForce.Master?.ToString() ?? "none");
+            string master = inForce.Master?.ToString() ?? "none";
+            Log.IncarnationNotFollowed(logger, topology.Incarnation, topology.Epoch, verdict.Reason, inForce.Epoch, master);
         }
 
         if (nodes.Hold(WriteHold.OtherIncarnation, verdict.HoldsWrites))

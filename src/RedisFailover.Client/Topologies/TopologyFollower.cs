@@ -39,7 +39,7 @@ internal sealed class TopologyFollower : IAsyncDisposable
 
         // Not for a handler that is running: it may be the one that disposes the connection, and waits for it.
         await Task.WhenAll(_following, _fencing).ConfigureAwait(false);
-        await _check.PauseAsync().ConfigureAwait(false);
+        await _check.DisposeAsync().ConfigureAwait(false);
         if (_cache is not null)
         {
             await _cache.DisposeAsync().ConfigureAwait(false);
@@ -101,7 +101,8 @@ internal sealed class TopologyFollower : IAsyncDisposable
     /// <summary>Tells of a topology that has just been taken over, and keeps it.</summary>
     private void InForce(Topology topology)
     {
-        Log.TopologyApplied(_logger, topology.Epoch, topology.State, topology.Master?.ToString() ?? "none", topology.Replicas.Length, topology.Reason);
+        string master = topology.Master?.ToString() ?? "none";
+        Log.TopologyApplied(_logger, topology.Epoch, topology.State, master, topology.Replicas.Length, topology.Reason);
         Measures.Count(Measures.Topologies, _nodes.Options);
         _first.TrySetResult();
         _cache?.Keep(_nodes.Current.Topology);

@@ -144,7 +144,8 @@ public sealed partial record ClusterView
     private ClusterView Read(TopologyRead found)
     {
         // A monitor of an older release leaves it out.
-        TopologyRead read = found.Topology is { Incarnation: null } bare && Topology is { Incarnation: not null } kept && bare.Epoch >= LastEpoch
+        TopologyRead read = found.Topology is { Incarnation: null } bare && Topology is { Incarnation: not null } kept
+            && bare.Epoch >= LastEpoch
             ? found with { Topology = bare with { Incarnation = kept.Incarnation, FormerIncarnations = kept.FormerIncarnations } }
             : found;
         if (Term is not null && !read.Synced)

@@ -43,7 +43,9 @@ internal sealed class ClientNames(string root, string monitor, string candidate)
     internal string Leader(int term)
         => string.Create(CultureInfo.InvariantCulture, $"{LeaderPrefix}{_cluster}:{term}:{IncarnationTag}:{Hash(candidate)}");
 
-    /// <summary>The incarnation as the topology names it, and those that it went on from; what was known before was this cluster's as well.</summary>
+    /// <summary>
+    /// The incarnation as the topology names it, and those that it went on from; what was known before was this cluster's as well.
+    /// </summary>
     /// <returns>Whether that changes the names.</returns>
     internal bool Learn(Topology? topology)
     {
@@ -62,8 +64,8 @@ internal sealed class ClientNames(string root, string monitor, string candidate)
     }
 
     /// <summary>
-    /// The ids of the connections of this cluster's other leaders, in the reply to CLIENT LIST. A leader of an incarnation that is not known
-    /// is either one of a store that was lost, and silent, or leads another ensemble's cluster under the same path, and beats.
+    /// The ids of the connections of this cluster's other leaders, in the reply to CLIENT LIST. A leader of an incarnation that is not
+    /// known is either one of a store that was lost, and silent, or another ensemble's under the same path, and beats.
     /// </summary>
     internal IEnumerable<string> FormerLeaders(string list, string mine)
         => from client in Parse(list)
@@ -93,14 +95,14 @@ internal sealed class ClientNames(string root, string monitor, string candidate)
     }
 
     /// <summary>
-    /// The ids of the connections of applications that do not follow the topology by themselves, in the reply to CLIENT LIST: none
-    /// of replicas,
-    /// a master, monitors or this product's client.
+    /// The ids of the connections of applications that do not follow the topology by themselves, in the reply to CLIENT LIST: none of
+    /// replicas, a master, monitors or this product's client.
     /// </summary>
     internal static IEnumerable<string> Applications(string list)
         => from client in Parse(list)
            where !client.Flags.AsSpan().ContainsAny("SMO") && client.Name != OurClient
-               && !client.Name.StartsWith(LeaderPrefix, StringComparison.Ordinal) && !client.Name.StartsWith(MonitorPrefix, StringComparison.Ordinal)
+               && !client.Name.StartsWith(LeaderPrefix, StringComparison.Ordinal)
+               && !client.Name.StartsWith(MonitorPrefix, StringComparison.Ordinal)
                && !client.Name.StartsWith("sentinel-", StringComparison.Ordinal)
            select client.Id;
 
@@ -126,7 +128,8 @@ internal sealed class ClientNames(string root, string monitor, string candidate)
             if (Value(fields, "id=") is { } id)
             {
                 _ = int.TryParse(Value(fields, "idle="), NumberStyles.None, CultureInfo.InvariantCulture, out int idle);
-                yield return new Client(id, Value(fields, "name=") ?? "", Value(fields, "addr=") ?? "", Value(fields, "flags=") ?? "", idle);
+                yield return new Client(
+                    id, Value(fields, "name=") ?? "", Value(fields, "addr=") ?? "", Value(fields, "flags=") ?? "", idle);
             }
         }
     }

@@ -4,8 +4,8 @@ namespace RedisFailover.Monitor.Redis;
 
 /// <summary>
 /// Fencing at the node itself. The lease is looked at when a command is sent; a leader that freezes between that look and the sending
-/// would send it when it wakes. So each leader names its connections after its term. At once, on every node that it reaches, and in any case
-/// before its first command there, it ends those of every other leader: what one sends on them when it wakes reaches nobody.
+/// would send it when it wakes. So each leader names its connections after its term. On every node that it reaches, at once and in any
+/// case before its first command, it ends those of other leaders: what one sends on them when it wakes reaches nobody.
 /// </summary>
 internal static class FormerLeaders
 {

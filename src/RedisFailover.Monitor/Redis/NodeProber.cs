@@ -53,7 +53,7 @@ internal sealed class NodeProber : IAsyncDisposable
         _credentials = credentials;
         _policy = policy;
         _clients = clients ?? new ClientNames(ZnodePaths.DefaultRoot, "", "");
-        _said = new NodeInfoReader(policy, names, _clients, credentials.Tls is not null);
+        _said = new NodeInfoReader(policy, names, _clients);
         _dialer = new TcpDialer(names.Hosts, clock.Provider);
         _observations = observations;
         _clock = clock;
@@ -82,9 +82,8 @@ internal sealed class NodeProber : IAsyncDisposable
     }
 
     /// <summary>
-    /// Makes sure, once for each connection and term, that no former leader's connection to this node is left (<see
-    /// cref="FormerLeaders"/>).
-    /// Returns null where that is so already.
+    /// Makes sure, once for each connection and name, that no former leader's connection to this node is left
+    /// (<see cref="FormerLeaders"/>). Returns null where that is so already.
     /// </summary>
     /// <exception cref="IOException">There is no connection, or it ended.</exception>
     internal Task? EndFormerLeaders(int term, CancellationToken cancellationToken)
@@ -107,8 +106,8 @@ internal sealed class NodeProber : IAsyncDisposable
     }
 
     /// <summary>
-    /// Names the connection anew: this monitor has begun to lead, which ends former leaders' connections, or has learned of which incarnation
-    /// the store is. Whoever sends a command waits for the fence by itself.
+    /// Names the connection anew: this monitor has begun to lead, which ends former leaders' connections, or has learned the incarnation.
+    /// Nobody waits for it here: whoever sends a command waits for the fence by itself.
     /// </summary>
     internal void Rename()
     {
@@ -123,9 +122,6 @@ internal sealed class NodeProber : IAsyncDisposable
 
     /// <summary>What min-replicas-to-write and min-replicas-max-lag have just been set to.</summary>
     internal void Learned(MinReplicas set) => _said.Learned(set);
-
-    /// <summary>What min-replicas-to-write alone has just been set to; both settings as they are known now.</summary>
-    internal MinReplicas LearnedCount(int count) => _said.LearnedCount(count);
 
     /// <summary>Sends MULTI … EXEC in one go, the last command before EXEC being INFO, and waits for the replies.</summary>
     /// <returns>All replies; what INFO said, null when it did not.</returns>

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using NUnit.Framework;
 using RedisFailover.IntegrationTests.Failover;
 using RedisFailover.IntegrationTests.Harness;
@@ -76,10 +77,10 @@ public sealed class ClientsThatLiveOnTests
         await publisher.CommandAsync(["PUBLISH", "channel", "before"]);
         await subscriber.CommandAsync(["SUBSCRIBE", "channel"]);
         await SwitchOverAsync(cluster, 1);
-        Assert.That(async () => await PublishUntilCutAsync(publisher), Throws.InstanceOf<IOException>().Or.InstanceOf<System.Net.Sockets.SocketException>());
+        Assert.That(async () => await PublishUntilCutAsync(publisher), Throws.InstanceOf<IOException>().Or.InstanceOf<SocketException>());
         using CancellationTokenSource deadline = new(TimeSpan.FromSeconds(10));
         Assert.That(
-            async () => await ReadUntilCutAsync(subscriber, deadline.Token), Throws.InstanceOf<IOException>().Or.InstanceOf<System.Net.Sockets.SocketException>());
+            async () => await ReadUntilCutAsync(subscriber, deadline.Token), Throws.InstanceOf<IOException>().Or.InstanceOf<SocketException>());
     }
 
     private static async Task ReadUntilCutAsync(RedisWire wire, CancellationToken ct)

@@ -39,7 +39,8 @@ public sealed class FenceTests
         frozen.Freeze();
         await cluster.ZooKeeper.Servers[0].KillAndWipeAsync();
         await cluster.ZooKeeper.Servers[0].StartAsync();
-        await Eventually.HoldsAsync("It is silent", _ => ConnectionsAsync(cluster), all => all.Intersect(before).All(c => c.IdleSeconds >= 2));
+        await Eventually.HoldsAsync(
+            "It is silent", _ => ConnectionsAsync(cluster), all => all.Intersect(before).All(c => c.IdleSeconds >= 2));
         await cluster.StartMonitorAsync();
         await Eventually.HoldsAsync(
             "Its connections are ended", _ => ConnectionsAsync(cluster), all => !all.Intersect(before).Any(), explain: cluster.Explain);
@@ -64,7 +65,8 @@ public sealed class FenceTests
             string list = (await node.CommandAsync("CLIENT", "LIST")).Text!;
             found.AddRange(
                 from line in list.Split('\n')
-                let fields = line.Split(' ').Select(field => field.Split('=', 2)).Where(f => f.Length == 2).ToDictionary(f => f[0], f => f[1])
+                let fields = line.Split(' ').Select(field => field.Split('=', 2)).Where(f => f.Length == 2)
+                    .ToDictionary(f => f[0], f => f[1])
                 where fields.GetValueOrDefault("name", "").StartsWith("redis-failover-leader:", StringComparison.Ordinal)
                 select new Connection(node.Address, fields["id"], fields["name"])
                 {

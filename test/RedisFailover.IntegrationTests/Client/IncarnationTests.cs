@@ -6,7 +6,7 @@ using StackExchange.Redis;
 
 namespace RedisFailover.IntegrationTests.Client;
 
-/// <summary>ZooKeeper's data are lost or put back while the client lives on; the topologies are published by hand, the nodes are real.</summary>
+/// <summary>ZooKeeper's data are lost or put back while the client lives on. Topologies are published by hand, the nodes are real.</summary>
 [TestFixture]
 [Parallelizable(ParallelScope.All)]
 public sealed class IncarnationTests
@@ -62,12 +62,12 @@ public sealed class IncarnationTests
         using var log = new KeptLog();
         await using ReplicatedRedis redis = await StartAsync(log);
         RedisServer next = redis.Servers[1];
-        // What the monitors saw when they promoted it; then it was frozen, and this client never heard of it.
+        // As the monitors saw it when they promoted it.
         await next.CommandAsync("REPLICAOF", "NO", "ONE");
-        NodeInfo promoted = NodeInfo.Parse((await next.CommandAsync("INFO")).Text!);
+        MasterIdentity promoted = await IdentityAsync(next);
         next.Freeze();
-        redis.Topology.Publish(Of("two", 1, next) with { Identity = promoted.Identity });
-        await Eventually.HoldsAsync("writes are held", () => !redis.Connection.Status.TakesWrites && redis.Connection.Status.NotFollowed is not null);
+        redis.Topology.Publish(Of("two", 1, next) with { Identity = promoted });
+        await Eventually.HoldsAsync("writes are held", () => redis.Connection.Status is { TakesWrites: false, NotFollowed: not null });
         Task<bool> write = redis.Connection.GetDatabase().StringSetAsync("key", "held");
         Assert.That((await redis.Servers[0].CommandAsync("EXISTS", "key")).Text, Is.EqualTo("0"));
         next.Thaw();
@@ -82,7 +82,7 @@ public sealed class IncarnationTests
     {
         string file = Path.Combine(Directory.CreateTempSubdirectory("redis-failover-incarnation").FullName, "topology.json");
         await using ReplicatedRedis redis = await StartAsync(null);
-        Topology old = redis.Connection.Topology with { Epoch = 50, Identity = NodeInfo.Parse((await redis.Master.CommandAsync("INFO")).Text!).Identity };
+        Topology old = redis.Connection.Topology with { Epoch = 50, Identity = await IdentityAsync(redis.Master) };
         await File.WriteAllBytesAsync(file, TopologyJson.Write(old));
         var silent = new PublishedTopology();
         await using FailoverConnection connection = await FailoverConnection.ConnectAsync(
@@ -96,7 +96,7 @@ public sealed class IncarnationTests
     private static async Task<ReplicatedRedis> StartAsync(KeptLog? log)
     {
         ReplicatedRedis redis = await ReplicatedRedis.StartAsync(1, log is null ? null : new FailoverOptions { LoggerFactory = log });
-        redis.Topology.Publish(Of("one", 7, redis.Master, redis.Servers[1]) with { Identity = NodeInfo.Parse((await redis.Master.CommandAsync("INFO")).Text!).Identity });
+        redis.Topology.Publish(Of("one", 7, redis.Master, redis.Servers[1]) with { Identity = await IdentityAsync(redis.Master) });
         await InForceAsync(redis, "one", 7);
         return redis;
     }
@@ -106,6 +106,9 @@ public sealed class IncarnationTests
             $"epoch {epoch} of incarnation {incarnation} is in force",
             () => redis.Connection.Topology.Incarnation == incarnation && redis.Connection.Topology.Epoch == epoch,
             explain: () => redis.Connection.Status.ToString());
+
+    private static async Task<MasterIdentity> IdentityAsync(RedisServer server)
+        => NodeInfo.Parse((await server.CommandAsync("INFO")).Text!).Identity;
 
     private static async Task<int> ConnectionsAsync(RedisServer server)
         => int.Parse((await server.InfoAsync("stats"))["total_connections_received"], System.Globalization.CultureInfo.InvariantCulture);
@@ -138,7 +141,8 @@ public sealed class IncarnationTests
 
         public bool IsEnabled(LogLevel logLevel) => true;
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        public void Log<TState>(
+            LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
             lock (_events)
             {

@@ -8,7 +8,10 @@ namespace RedisFailover.UnitTests.Client;
 public sealed class KnownDataTests
 {
     private static readonly NodeAddress A = new("a", 1), B = new("b", 1);
-    private static readonly Topology InForce = new() { Epoch = 5, Incarnation = "one", Master = A, Replicas = [B], State = TopologyState.Ok };
+    private static readonly Topology InForce = new()
+    {
+        Epoch = 5, Incarnation = "one", Master = A, Replicas = [B], State = TopologyState.Ok,
+    };
 
     [Test]
     public void The_replica_that_went_on_with_our_masters_history_is_followed()
@@ -30,7 +33,7 @@ public sealed class KnownDataTests
     public void One_with_other_data_is_not_and_writes_go_on_where_they_went()
     {
         IncarnationVerdict verdict = Judge(B, Master("X1", "x"), Master("A1", "h1"));
-        Assert.That((verdict.Followed, verdict.HoldsWrites, verdict.Reason), Is.EqualTo((false, false, "b:1 holds other data (replication id x)")));
+        Assert.That(verdict, Is.EqualTo(new IncarnationVerdict(false, false, "b:1 holds other data (replication id x)")));
     }
 
     [Test]
@@ -50,14 +53,15 @@ public sealed class KnownDataTests
         Topology claims = Next(B) with { Identity = new MasterIdentity("B1", "h2", "h1", 7, true) };
         Assert.That(known.Judge(claims, named, InForce, null), Is.EqualTo(new IncarnationVerdict(false, true, reason)));
         Assert.That(known.Judge(Next(B), named, InForce, null), Is.EqualTo(new IncarnationVerdict(false, false, reason)));
-        Assert.That(known.Judge(claims with { Master = A }, named, InForce, null).HoldsWrites, Is.False, "it is the one that is written to");
+        IncarnationVerdict same = known.Judge(claims with { Master = A }, named, InForce, null);
+        Assert.That(same.HoldsWrites, Is.False, "it is the one that is written to");
     }
 
     [Test]
     public void A_topology_without_a_master_is_waited_with()
     {
-        IncarnationVerdict verdict = Known().Judge(
-            new Topology { Incarnation = "two", Identity = new MasterIdentity("A1", "h1", null, 7, true) }, null, InForce, Master("A1", "h1"));
+        var next = new Topology { Incarnation = "two", Identity = new MasterIdentity("A1", "h1", null, 7, true) };
+        IncarnationVerdict verdict = Known().Judge(next, null, InForce, Master("A1", "h1"));
         Assert.That(verdict, Is.EqualTo(new IncarnationVerdict(false, true, "it names no master")));
     }
 
@@ -69,7 +73,8 @@ public sealed class KnownDataTests
         Assert.That(known.Judge(Next(B), Master("", ""), InForce, null).Followed, Is.False);
     }
 
-    private static IncarnationVerdict Judge(NodeAddress master, NodeInfo? named, NodeInfo? serving) => Known().Judge(Next(master), named, InForce, serving);
+    private static IncarnationVerdict Judge(NodeAddress master, NodeInfo? named, NodeInfo? serving)
+        => Known().Judge(Next(master), named, InForce, serving);
 
     private static KnownData Known()
     {

@@ -55,5 +55,6 @@ public sealed class TopologyOrderTests
         Assert.That(order.PlaceOf(Of(1, "two")), Is.EqualTo(TopologyPlace.NewIncarnation));
     }
 
-    private static Topology Of(long epoch, string? incarnation) => new() { Epoch = epoch, Incarnation = incarnation, State = TopologyState.NoMaster };
+    private static Topology Of(long epoch, string? incarnation)
+        => new() { Epoch = epoch, Incarnation = incarnation, State = TopologyState.NoMaster };
 }

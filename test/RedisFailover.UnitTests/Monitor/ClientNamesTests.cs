@@ -75,7 +75,8 @@ public sealed class ClientNamesTests
         {
             Assert.That(now.FormerLeaders(list, now.Leader(2)), Is.EqualTo(new[] { "1", "3", "4" }));
             Assert.That(told.FormerLeaders(list, told.Leader(2)), Is.EqualTo(new[] { "1", "3", "4" }));
-            Assert.That(restarted.FormerLeaders(list, restarted.Leader(1)), Is.EqualTo(new[] { "3" }), "in a store without a topology nobody is known but by silence");
+            // In a store without a topology nobody is known but by silence.
+            Assert.That(restarted.FormerLeaders(list, restarted.Leader(1)), Is.EqualTo(new[] { "3" }));
             Assert.That(restarted.Foreign(list), Is.Empty);
         });
     }
