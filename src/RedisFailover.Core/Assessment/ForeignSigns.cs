@@ -4,22 +4,28 @@ namespace RedisFailover;
 internal sealed record ForeignSign(string Name, Func<Assessment, NodeAssessment, string?> Shows);
 
 /// <summary>
-/// Whose a server is that holds data without a common history. At an address that was never a member's it is somebody else's. At a member's it is
-/// ours, since an append-only file forgets the history, unless one of these signs speaks against it.
+/// Whose a server is that holds data without a common history. At an address that is no member's it is somebody else's. At a member's it
+/// is ours, since an append-only file forgets the history, unless one of these signs speaks against it; then the address is a member's no
+/// longer (<see cref="NodeLists"/>), so that a sign which passes, as a replica that reconnects, is not forgotten.
 /// </summary>
 internal static class ForeignSigns
 {
     internal static ForeignSign[] All { get; } =
     [
-        new("NoMember", (a, n) => a.Topology.Members.Contains(n.Address) ? null : "it was never a member"),
-        new("OwnReplicas", (a, n) => n.Info!.Replicas.Where(r => IsOutside(a, r.Replica)).Select(r => r.Replica).ToArray() is [_, ..] theirs
+        new("OwnReplicas", (a, n) => OwnReplicas(a, n) is [_, ..] theirs
             ? $"{string.Join(", ", theirs.AsEnumerable())} replicates from it and is not configured" : null),
-        new("FollowsAnother", (a, n) => n.Info is { Role: NodeRole.Replica, LinkUp: true, MasterAddress: { } master } && IsOutside(a, master)
+        new("FollowsAnother", (a, n) => n.Info is { Role: NodeRole.Replica, MasterAddress: { } master } && IsOutside(a, master)
             ? $"it replicates from {master}, which is not configured" : null),
         new("OtherController", (_, n) => n.Info!.Controllers is [var controller, ..] ? $"{Described(controller)} manages it" : null),
         new("RanAlready", (_, n) => n.View.RanBesideFormer ? "it ran already when the node known at this address still answered" : null),
         new("KeepsData", (_, n) => n is { View.BeforeRestart.Persists: false } and ({ Info.Persists: true } or { Info.LoadedKeys: > 0 })
             ? "it keeps its data on disk, and the node known at this address did not" : null),
+        // To a replica nobody writes: what was no copy and came from no disk was somebody else's.
+        new("CameWithData", (_, n) => n is { View.BeforeRestart: { Persists: false, Role: NodeRole.Replica }, IsMaster: true }
+            ? "it holds data of its own, and the node known at this address was a replica that keeps nothing on disk" : null),
+        new("OtherFile", (_, n) => n is { View.BeforeRestart.ConfigFile: { Length: > 0 } before, Info.ConfigFile: { Length: > 0 } file }
+            && file != before ? $"it was started from {Words.Quoted(file)}, and the node known at this address from {Words.Quoted(before)}" : null),
+        new("NoMember", (a, n) => a.Topology.Members.Contains(n.Address) ? null : "no member of this cluster is known at this address"),
     ];
 
     /// <summary>The first sign that a node without a common history is not ours; null where there is none.</summary>
@@ -27,6 +33,10 @@ internal static class ForeignSigns
 
     private static bool IsOutside(Assessment a, NodeAddress node)
         => !a.IsConfigured(node) && !a.Topology.Members.Contains(node) && node != NodeInfo.Nowhere;
+
+    /// <summary>Who copies it, but for those that copied the node known at this address too: a backup that is not managed, say.</summary>
+    private static NodeAddress[] OwnReplicas(Assessment a, NodeAssessment node)
+        => [.. node.Info!.Replicas.Select(r => r.Replica).Except(node.View.BeforeRestart?.Replicas.Select(r => r.Replica) ?? []).Where(r => IsOutside(a, r))];
 
     private static string Described(Controller controller)
         => controller.Kind == ControllerKind.Sentinel ? $"a Sentinel ({controller.Address})" : $"another cluster's monitor ({controller.Name})";

@@ -3,6 +3,9 @@ namespace RedisFailover;
 /// <summary>What is known of one node, judged: the only place that compares times, run ids and histories of a node.</summary>
 internal sealed class NodeAssessment
 {
+    /// <summary>A master sends something at least this often (repl-ping-replica-period is 10 s by default).</summary>
+    private static readonly TimeSpan LongestPing = TimeSpan.FromSeconds(12);
+
     private readonly Assessment _all;
 
     internal NodeAssessment(Assessment all, NodeView view)
@@ -80,6 +83,28 @@ internal sealed class NodeAssessment
     /// <summary>Whether it has said, since the master began to fail, that its link to it is down.</summary>
     internal bool HasLostItsLink => IsReplica && !Info!.LinkUp && Has(HeardSince.MasterFailure);
 
+    /// <summary>
+    /// Since when its data have been getting older than those of a master that goes on: it has no link, or nothing comes over it though the
+    /// master has more. Null where they have not.
+    /// </summary>
+    internal TimeSpan? BehindSince => MasterBeside is not { } master || !IsReplica ? null
+        : View.LinkDownSince is { } down ? down
+        : Info is { LinkUp: true, LinkSilentFor: { } silent } && silent >= LongestPing && Info.Offset < master.Offset ? View.InfoAsked - silent
+        : null;
+
+    /// <summary>Whether its data are older than max-replica-staleness, so that nobody should read them.</summary>
+    internal bool IsStale => _all.Policy.MaxReplicaStaleness is var limit && limit > TimeSpan.Zero && BehindSince is { } since && _all.Now - since >= limit;
+
+    /// <summary>
+    /// Whether following the master would cost it its data for nothing: it cannot read the full copy that it would get, and has no place to
+    /// go on from.
+    /// </summary>
+    internal bool CannotCopyMaster => MasterBeside is { } master && Info is { Keys: > 0 } info && !info.Software.CanRead(master.Software)
+        && !(IsReplica && info.MasterAddress == _all.Topology.Master) && !info.GoesOnUnder(master);
+
+    /// <summary>What the present master, another node than this one, has last said of itself; null where there is none that serves.</summary>
+    private NodeInfo? MasterBeside => _all.Topology.Master is { } master && master != Address && _all.Master.IsMaster ? _all.Master.Info : null;
+
     internal bool IsConfigured => _all.IsConfigured(Address);
 
     /// <summary>Whether it could be made master at all, whatever it lacks.</summary>
@@ -89,7 +114,8 @@ internal sealed class NodeAssessment
     internal string WhyNotInUse => this is { IsAnswering: true, Info: { } info, IsVotedOut: false }
         ? $"is not usable as a replica ({(info.Role == NodeRole.Master ? "it says that it is a master"
             : info.SyncInProgress ? "it is receiving a full copy"
-            : info.LinkUp ? "it follows another" : "its link is down")})"
+            : CannotCopyMaster ? "it cannot read a copy of the master and keeps its own data"
+            : !info.LinkUp ? "its link is down" : IsStale ? "nothing comes over its link" : "it follows another")})"
         : Contact is Contact.Busy or Contact.Loading ? $"serves nobody ({View.Detail})"
         : "is unavailable";
 

@@ -127,6 +127,9 @@ public sealed record NodeInfo
     /// <summary>The keys that it read from its RDB when it started (rdb_last_load_keys_loaded, Redis 7); 0 for none, or where it does not say.</summary>
     public long LoadedKeys { get; init; }
 
+    /// <summary>The configuration file that it was started from (config_file); "" for none.</summary>
+    public string ConfigFile { get; init; } = "";
+
     /// <summary>redis_mode: "standalone", "cluster" or "sentinel".</summary>
     public string Mode { get; init; } = "standalone";
 
@@ -158,6 +161,9 @@ public sealed record NodeInfo
     /// <summary>Of a replica without a link: for how long it has had none; null when it never had one, or has one.</summary>
     public TimeSpan? LinkDownFor { get; init; }
 
+    /// <summary>Of a replica with a link: since when nothing has come over it; null when it has none.</summary>
+    public TimeSpan? LinkSilentFor { get; init; }
+
     /// <summary>
     /// Of a replica without a link: what it is at (ROLE's word): "connect", "connecting", "handshake" or "sync". Empty when it is
     /// not known.
@@ -170,8 +176,23 @@ public sealed record NodeInfo
     /// </summary>
     public bool? HasMasterPassword { get; init; }
 
+    /// <summary>Of a replica without a link: as whom it logs in at a master (masteruser); null when it is not known.</summary>
+    public string? MasterUser { get; init; }
+
+    /// <summary>Of a replica without a link: whether it speaks TLS with a master (tls-replication); null when it is not known.</summary>
+    public bool? TlsReplication { get; init; }
+
+    /// <summary>Whether the monitors' own connection to it is by TLS: so is the port that a replica has to use.</summary>
+    public bool WatchedByTls { get; init; }
+
+    /// <summary>Of a master that has fewer replicas than it should: whom it has refused lately (ACL LOG, since Redis 6).</summary>
+    public ImmutableArray<AccessRefusal> Refusals { get; init; } = [];
+
     /// <summary>Whether it asks its clients, replicas among them, for a password; null when it is not known.</summary>
     public bool? AsksForPassword { get; init; }
+
+    /// <summary>From which offset on it can send what it took (repl_backlog_first_byte_offset); null where it keeps nothing.</summary>
+    public long? BacklogFrom { get; init; }
 
     /// <summary>The full copies that it has begun to send as a master since it was started (sync_full).</summary>
     public long FullCopies { get; init; }
@@ -228,6 +249,18 @@ public sealed record NodeInfo
             : ReplicationId == history ? Offset
             : PreviousReplicationId == history ? (PreviousHistoryEnd > 0 ? Math.Min(Offset, PreviousHistoryEnd - 1) : Offset)
             : null;
+    }
+
+    /// <summary>
+    /// Whether it would go on from where it stands under this master, without a full copy: it has nothing beyond what the master has, and
+    /// that still keeps the rest. A server asks for that by its present history alone.
+    /// </summary>
+    public bool GoesOnUnder(NodeInfo master)
+    {
+        ArgumentNullException.ThrowIfNull(master);
+        bool isInHistory = ReplicationId == master.ReplicationId
+            || (ReplicationId == master.PreviousReplicationId && Offset < master.PreviousHistoryEnd);
+        return isInHistory && Offset <= master.Offset && master.BacklogFrom <= Offset + 1;
     }
 
     /// <summary>Reads the text of INFO.</summary>
@@ -305,6 +338,7 @@ public sealed record NodeInfo
                 ? new ServerSoftware("valkey", valkey)
                 : new ServerSoftware("redis", fields.GetValueOrDefault("redis_version", "")),
             Mode = fields.GetValueOrDefault("redis_mode", "standalone"),
+            ConfigFile = fields.GetValueOrDefault("config_file", ""),
             AppendsOnly = Whole("aof_enabled", 0) != 0,
             LastSave = Whole("rdb_last_save_time", 0) is > 0 and < 100_000_000_000 and var saved
                 ? DateTimeOffset.FromUnixTimeSeconds(saved)
@@ -313,6 +347,12 @@ public sealed record NodeInfo
             HandsOverItself = fields.TryGetValue("master_failover_state", out string? handover) && handover != "no-failover",
             LinkDownFor = Whole("master_link_down_since_seconds", -1) is >= 0 and < int.MaxValue and var down
                 ? TimeSpan.FromSeconds(down)
+                : null,
+            LinkSilentFor = Whole("master_last_io_seconds_ago", -1) is >= 0 and < int.MaxValue and var silent
+                ? TimeSpan.FromSeconds(silent)
+                : null,
+            BacklogFrom = Whole("repl_backlog_active", 0) != 0 && Whole("repl_backlog_first_byte_offset", 0) is > 0 and var first
+                ? first
                 : null,
             FullCopies = Whole("sync_full", 0),
             LoadedKeys = Whole("rdb_last_load_keys_loaded", 0),
@@ -332,8 +372,11 @@ public sealed record NodeInfo
     }
 
     private static bool IsWanted(ReadOnlySpan<char> name) => name is "role" or "run_id" or "redis_version" or "loading"
-        or "rdb_last_bgsave_status" or "aof_enabled" or "aof_last_write_status" or "redis_mode" or "valkey_version" or "uptime_in_seconds" or "rdb_last_load_keys_loaded"
-        or "rdb_last_save_time" or "used_memory" or "mem_not_counted_for_evict" or "maxmemory" or "maxmemory_policy" or "shutdown_in_milliseconds" or "sync_full" or "min_slaves_good_slaves"
+        or "rdb_last_bgsave_status" or "aof_enabled" or "aof_last_write_status" or "redis_mode" or "config_file"
+        or "valkey_version" or "uptime_in_seconds" or "rdb_last_load_keys_loaded" or "rdb_last_save_time"
+        or "used_memory" or "mem_not_counted_for_evict" or "maxmemory" or "maxmemory_policy"
+        or "shutdown_in_milliseconds" or "sync_full" or "min_slaves_good_slaves"
+        or "repl_backlog_active" or "repl_backlog_first_byte_offset"
         or "connected_slaves" or "connected_clients" or "second_repl_offset" || name.StartsWith("master_") || name.StartsWith("slave_");
 
     private static long KeysOf(ReadOnlySpan<char> keyspace)

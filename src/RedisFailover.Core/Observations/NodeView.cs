@@ -98,6 +98,9 @@ public sealed record NodeView(NodeAddress Address)
     /// <summary>What it last said as a master, where it has become a replica since without a restart; null otherwise.</summary>
     public NodeInfo? AsMaster { get; init; }
 
+    /// <summary>Since when the process that answers has been known, away or not; null before its first answer.</summary>
+    public TimeSpan? RunSince { get; init; }
+
     /// <summary>Whether it turned from a replica into a master without a restart: somebody told it to.</summary>
     public bool WasPromoted { get; init; }
 
@@ -147,6 +150,7 @@ public sealed record NodeView(NodeAddress Address)
         InfoAsked = asked,
         // Another run id: it was away, if only for milliseconds.
         OnlineSince = Info is { } before && before.RunId != info.RunId && asked > OnlineSince ? asked : OnlineSince,
+        RunSince = Info?.RunId == info.RunId ? RunSince : asked,
         BeforeRestart = Info is { } last && last.RunId != info.RunId ? last : BeforeRestart,
         AsMaster = info.Role == NodeRole.Master || Info is not { } earlier || earlier.RunId != info.RunId ? null : earlier.Role == NodeRole.Master ? earlier : AsMaster,
         WasPromoted = info.Role == NodeRole.Master && Info is { } former && former.RunId == info.RunId

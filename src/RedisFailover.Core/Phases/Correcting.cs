@@ -5,8 +5,11 @@ namespace RedisFailover;
 /// <summary>The nodes beside the current master are put right: who follows nobody, somebody else, or believes to be a master itself.</summary>
 internal static class Correcting
 {
+    /// <summary>Redis tries to reach its master once a second, Sentinel its nodes likewise.</summary>
+    private static readonly TimeSpan StrangersPatience = TimeSpan.FromSeconds(2);
+
     /// <summary>What each node other than the master must be told, and what cannot be told without harm.</summary>
-    internal static (ImmutableArray<FailoverAction> Actions, ImmutableArray<Problem> Problems) Of(Assessment a)
+    internal static (ImmutableArray<FailoverAction> Actions, ImmutableArray<Problem> Problems, TimeSpan? WakeAt) Of(Assessment a)
     {
         ImmutableArray<NodeAssessment> wrong = [.. a.Configured.Where(n => n.Address != a.Topology.Master
             && n is { IsOnline: true, View.ProbeFailure: null } && n.Has(HeardSince.Term) && !Follows(n, a.Topology.Master!))];
@@ -18,7 +21,10 @@ internal static class Correcting
             .. wrong.Select(n => Correction(a, n)).OfType<FailoverAction>(),
             .. waits && a.Master.IsAnswering ? new[] { new Inspect(a.Master.Address) } : [],
         ];
-        return (actions, [.. actions.OfType<Demote>().Select(d => Stubborn(a, d.Node)).OfType<Problem>(), .. LeftAlone(a, foreign)]);
+        return (
+            actions,
+            [.. actions.OfType<Demote>().Select(d => Stubborn(a, d.Node)).OfType<Problem>(), .. LeftAlone(a, foreign)],
+            wrong.Select(n => JudgedAt(a, n)).Where(at => at > a.Now).Min());
     }
 
     /// <summary>
@@ -35,6 +41,16 @@ internal static class Correcting
 
     private static bool Follows(NodeAssessment node, NodeAddress master) => node.Info!.Role == NodeRole.Replica && node.Info.MasterAddress == master;
 
+    /// <summary>
+    /// When it is known whose the data of a master are that shares no history with ours: replicas and Sentinels of another cluster come back a
+    /// moment after it. Null where that need not be waited for: the server was started from the same file as the one before it.
+    /// </summary>
+    private static TimeSpan? JudgedAt(Assessment a, NodeAssessment node)
+        => node is { IsMaster: true, Lineage: Lineage.Diverged }
+            && !(node.View.BeforeRestart?.ConfigFile is { Length: > 0 } file && file == node.Info!.ConfigFile)
+            ? (node.View.RunSince ?? a.Now) + StrangersPatience
+            : null;
+
     private static FailoverAction? Correction(Assessment a, NodeAssessment node)
     {
         // A heartbeat alone brought it back: what it is and how far it came meanwhile it has not said yet.
@@ -46,6 +62,17 @@ internal static class Correcting
         if (node.IsLeftAlone || !a.Master.IsCurrent)
         {
             return null;
+        }
+
+        if (JudgedAt(a, node) is { } judged && !node.WasAskedSince(judged))
+        {
+            return a.Now < judged ? null : new Inspect(node.Address);
+        }
+
+        if (node.CannotCopyMaster)
+        {
+            // As a replica of nobody it keeps what it has, and takes no writes that would be lost.
+            return node.IsMaster ? new Detach(node.Address) : null;
         }
 
         bool handedOver = HandedOver(a, node);

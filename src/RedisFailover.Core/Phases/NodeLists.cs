@@ -38,8 +38,14 @@ internal static class NodeLists
         return topology.Master is null ? topology : topology with { Remarks = RemarksOf(a, usable[false]) };
     }
 
-    /// <summary>A node that an operator has removed is no member any more: should it be added again with other data, these are not wiped.</summary>
+    /// <summary>
+    /// A node that an operator has removed is no member any more: should it be added again with other data, these are not wiped. Nor is one
+    /// under whose address somebody else's server has come up: that stays theirs, whatever speaks for it later.
+    /// </summary>
     private static bool Stays(Assessment a, NodeAddress member)
+        => !(a.Node(member) is { IsInOrder: true, IsForeign: true } && a.IsConfigured(member)) && IsKept(a, member);
+
+    private static bool IsKept(Assessment a, NodeAddress member)
         => !a.Policy.NodesAreShared || a.IsConfigured(member) || member == a.Topology.Intent?.From;
 
     private static bool IsNeverPromoted(Assessment a, NodeAssessment node)
@@ -85,7 +91,8 @@ internal static class NodeLists
 
         // Its demotion is on its way, unless that has failed.
         return (node.IsOnline && Correcting.HandedOver(a, node) && Correcting.DemotionFailure(a, node.Address) is null)
-            || (info.Role == NodeRole.Replica && node.Contact is not (Contact.Loading or Contact.Busy or Contact.NotRedis) && IsReadable(a, info));
+            || (info.Role == NodeRole.Replica && node.Contact is not (Contact.Loading or Contact.Busy or Contact.NotRedis)
+                && node is { IsStale: false, CannotCopyMaster: false } && IsReadable(a, info));
     }
 
     private static bool FollowsAnother(Assessment a, NodeInfo info)

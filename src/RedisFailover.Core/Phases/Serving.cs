@@ -69,7 +69,7 @@ internal static class Serving
     private static PlanBuilder Keep(Assessment a, string trouble)
     {
         (ImmutableArray<NodeAssessment> awaited, TimeSpan? patience) = Histories.MayHaveMore(a);
-        (ImmutableArray<FailoverAction> corrections, ImmutableArray<Problem> wrong) = Correcting.Of(a);
+        (ImmutableArray<FailoverAction> corrections, ImmutableArray<Problem> wrong, TimeSpan? judgedAt) = Correcting.Of(a);
         (WriteQuorum? quorum, ImmutableArray<FailoverAction> safeguards, Problem? weakness) = WriteSafety.Maintain(a);
         // Who is not known to all as a possible holder of writes is not let near them yet, and who may have more than the master is not told to copy it.
         PlanBuilder plan = PlanBuilder.Because("all is well")
@@ -80,7 +80,8 @@ internal static class Serving
         Topology seen = a.View.IsBlind ? a.Topology : NodeLists.Of(a, a.Topology);
         Publish(a, plan, (awaited.IsEmpty ? Refreshed(a, seen) : seen) with { WriteQuorum = quorum, Waiting = null });
         (ImmutableArray<FailoverAction> questions, TimeSpan? wakeAt) = Suspicion(a);
-        plan.First([.. questions, .. awaited.Where(n => n.IsAnswering).Select(n => new Inspect(n.Address))]).WakeBy(wakeAt).WakeBy(awaited.IsEmpty ? null : patience).WakeBy(a.Verdict.Until);
+        plan.First([.. questions, .. awaited.Where(n => n.IsAnswering).Select(n => new Inspect(n.Address))])
+            .WakeBy(wakeAt).WakeBy(awaited.IsEmpty ? null : patience).WakeBy(a.Verdict.Until).WakeBy(judgedAt);
         foreach (Problem? problem in (IEnumerable<Problem?>)
             [Less(a, awaited), trouble.Length > 0 ? Trouble(a, trouble) : null, NotConfigured(a), .. wrong, weakness, MonitorDisagreement.Of(a)])
         {

@@ -92,7 +92,7 @@ public static class ProblemCatalogue
 
     /// <summary>The master refuses a replica's replication.</summary>
     public static ProblemCode ReplicationRefused { get; } = new(
-        "replication-refused", Warning, "Set masteruser and masterauth on the replica to what the master accepts, also in its file.");
+        "replication-refused", Warning, "See the message. Mostly: masteruser and masterauth on the replica, or the user's rights on the master.");
 
     /// <summary>A replica begins a full copy again and again.</summary>
     public static ProblemCode FullCopyRepeats { get; } = new(

@@ -51,15 +51,17 @@ public static partial class ProblemRules
             Problem.Of(ReplicaLinkDown, $"replica {n.Address} has no link to master {n.Info!.MasterAddress}: its data get older", n.Address) with { From = n.LinkDownSince });
 
     private static IEnumerable<Problem> OldData(Facts f)
-        => f.Policy.MaxReplicaStaleness <= TimeSpan.Zero ? []
-            : WithoutLink(f).Where(n => n.LinkDownSince is { } since && f.Now - since >= f.Policy.MaxReplicaStaleness).Select(n =>
-                Problem.Of(ReplicaStale, $"the data of replica {n.Address} are older than max-replica-staleness ({Seconds(f.Policy.MaxReplicaStaleness)})", n.Address)
-                    with { From = n.LinkDownSince });
+        => f.Others.Select(n => f.Assessment.Node(n.Address)).Where(n => n is { IsAnswering: true, IsStale: true }).Select(n => Problem.Of(
+            ReplicaStale,
+            $"the data of replica {n.Address} are older than max-replica-staleness ({Seconds(f.Policy.MaxReplicaStaleness)}), and not offered for reads",
+            n.Address) with { From = n.BehindSince });
 
-    /// <summary>The replica would present no password to a master that asks for one.</summary>
     private static IEnumerable<Problem> LinksRefused(Facts f)
-        => WithoutLink(f).Where(n => n.Info!.HasMasterPassword == false && f.Master!.Info!.AsksForPassword == true).Select(n =>
-            Problem.Of(ReplicationRefused, $"replica {n.Address} has no masterauth, and master {f.Master!.Address} asks for a password", n.Address) with { From = n.LinkDownSince });
+        => WithoutLink(f).Select(n => (Node: n, Refusal: ReplicationRefusal.Of(f.Master!, n, f.Policy))).Where(n => n.Refusal is not null).Select(n => Problem.Of(
+            ReplicationRefused, $"master {f.Master!.Address} refuses the replication of {n.Node.Address}: {n.Refusal!.Why}", n.Node.Address) with
+        {
+            From = n.Node.LinkDownSince, Advice = n.Refusal.Advice,
+        });
 
     /// <summary>More than one copy for each replica and another: some replica begins again and again.</summary>
     private static IEnumerable<Problem> CopiesThatRepeat(Facts f)
@@ -86,8 +88,13 @@ public static partial class ProblemRules
         if (!older.IsEmpty)
         {
             IEnumerable<string> versions = speaking.Select(n => $"{n.Address} {n.Info!.Software.Name} {n.Info.Software.Version}");
+            NodeAddress[] apart = [.. f.Policy.Nodes.Where(n => f.Assessment.Node(n) is { IsInOrder: true, CannotCopyMaster: true })];
+            string kept = apart.Length == 0 ? ""
+                : $"; {string.Join(", ", apart.AsEnumerable())} cannot copy master {f.Topology.Master} and keeps its own data, unused";
             yield return Problem.Of(
-                VersionsDiffer, $"{string.Join(", ", older.Select(n => n.Address))} cannot read a full copy of a newer node ({string.Join(", ", versions)})", older.Select(n => n.Address));
+                VersionsDiffer,
+                $"{string.Join(", ", older.Select(n => n.Address))} cannot read a full copy of a newer node ({string.Join(", ", versions)}){kept}",
+                older.Select(n => n.Address));
         }
     }
 

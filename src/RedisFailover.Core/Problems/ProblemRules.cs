@@ -193,12 +193,14 @@ public static partial class ProblemRules
             .Select(n => Problem.Of(NodeNotWatched, $"the monitors cannot ask {n.Address}: {n.Detail}", n.Address));
 
     private static IEnumerable<Problem> Disagreement(Facts f)
-        => MonitorDisagreement.Of(Assessment.Of(f.View, f.Policy, f.Now)) is { } difference ? [difference] : [];
+        => MonitorDisagreement.Of(f.Assessment) is { } difference ? [difference] : [];
 
     private static string Seconds(TimeSpan time) => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{time.TotalSeconds:0.###} s");
 
     private sealed record Facts(ClusterView View, FailoverPolicy Policy, TimeSpan Now, Topology Topology, NodeView? Master, Readiness? Readiness, Decision Decision)
     {
+        internal Assessment Assessment { get; } = Assessment.Of(View, Policy, Now);
+
         /// <summary>The configured nodes but for the master, and for one that is being replaced.</summary>
         internal IEnumerable<NodeView> Others => Policy.Nodes.Where(n => n != Master?.Address && n != Topology.Intent?.From).Select(View.Node);
     }

@@ -16,6 +16,9 @@ internal sealed class Heartbeat(
     /// <summary>What INFO leaves out changes when an operator changes it.</summary>
     private static readonly TimeSpan LearnInterval = TimeSpan.FromSeconds(10);
 
+    /// <summary>Who else manages a node comes back a moment after it: till then no data are overwritten that nobody knows.</summary>
+    private static readonly TimeSpan FirstLearnInterval = TimeSpan.FromSeconds(1.5);
+
     /// <summary>What is sent between two INFO.</summary>
     private string[] _ping = ["PING"];
 
@@ -34,7 +37,7 @@ internal sealed class Heartbeat(
         TimeSpan silenceBegins = clock.At(connection.LastReply);
         int missed = 0;
         Task learning = said.LearnAsync(connection, listsClients: true);
-        TimeSpan nextLearn = clock.Now + LearnInterval;
+        TimeSpan nextLearn = clock.Now + FirstLearnInterval;
         while (true)
         {
             TimeSpan now = clock.Now;

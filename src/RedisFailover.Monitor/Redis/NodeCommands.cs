@@ -210,12 +210,19 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
         Task<(RespValue[], NodeInfo?, TimeSpan)> answers = Prober(action.On!).CommandAsync(commands, cancellationToken);
         faultPoint?.Reached(FaultPoint.Sent, action);
         (RespValue[] replies, NodeInfo? info, TimeSpan asked) = await answers;
+        info = info is null ? null : Learned(action.On!, info, commands, replies);
         // CLIENT UNPAUSE came with Redis 6.2; before it a pause ends by itself.
         // What is set beside a change of role is best effort.
         string? failure = replies.Where((r, i) => r.IsError && commands[i][^1] != "UNPAUSE" && (commands[i][0] != "CONFIG" || action is SetMinReplicas)).Select(r => r.Text).FirstOrDefault()
             ?? (verify is null ? null : info is null ? "it refuses INFO" : verify(info));
         return new ActionFinished(clock.Now, action, failure, info) { Asked = asked };
     }
+
+    /// <summary>The min-replicas-to-write that was set beside is true of its answer: INFO does not tell it.</summary>
+    private NodeInfo Learned(NodeAddress node, NodeInfo info, IReadOnlyList<string[]> commands, RespValue[] replies)
+        => commands.Zip(replies).FirstOrDefault(c => WritePause.IsSetMinReplicas(c.First) && !c.Second.IsError).First is [.., var count]
+            ? info with { MinReplicas = Prober(node).LearnedCount(int.Parse(count, CultureInfo.InvariantCulture)), MinReplicasBefore = null }
+            : info;
 
     private NodeProber Prober(NodeAddress node)
         => nodes.GetValueOrDefault(node) ?? throw new IOException($"{node} is not watched");

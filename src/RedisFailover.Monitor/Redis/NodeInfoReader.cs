@@ -7,7 +7,7 @@ namespace RedisFailover.Monitor.Redis;
 /// Reads what a node says of itself: INFO, and what INFO leaves out (settings, rights, other controllers), which is asked for on each new
 /// connection and now and then.
 /// </summary>
-internal sealed class NodeInfoReader(FailoverPolicy policy, NodeNames names, ClientNames clients)
+internal sealed class NodeInfoReader(FailoverPolicy policy, NodeNames names, ClientNames clients, bool usesTls = false)
 {
     /// <summary>A list of more clients than this costs the node more than the knowledge is worth.</summary>
     private const int MostClients = 1000;
@@ -15,6 +15,8 @@ internal sealed class NodeInfoReader(FailoverPolicy policy, NodeNames names, Cli
     private readonly Lock _gate = new();
     private bool _isOld;
     private bool _linkIsDown;
+    private bool _lacksReplicas;
+    private bool _mayReadAclLog = true;
 
     /// <summary>What INFO leaves out, as last heard: only these fields of it are used.</summary>
     private NodeInfo _known = new() { Role = NodeRole.Master, RunId = "" };
@@ -34,6 +36,7 @@ internal sealed class NodeInfoReader(FailoverPolicy policy, NodeNames names, Cli
         NodeInfo said = NodeInfo.Parse(reply.Text ?? "");
         _isOld = !said.PausesWritesAlone;
         _linkIsDown = said is { Role: NodeRole.Replica, LinkUp: false, IsDetached: false };
+        _lacksReplicas = said is { Role: NodeRole.Master } && said.Attached.Length < policy.Nodes.Length - 1;
         NodeInfo info = With(said);
         if (!info.Replicas.IsEmpty)
         {
@@ -106,12 +109,14 @@ internal sealed class NodeInfoReader(FailoverPolicy policy, NodeNames names, Cli
 
     /// <summary>
     /// Asks, before INFO, for what may change from one INFO to the next: min-replicas-to-write where that is managed (before 6.2 every
-    /// switchover touches it), and why a replica has no link.
+    /// switchover touches it), and why a replica has no link, which its master knows better than itself.
     /// </summary>
     /// <exception cref="IOException">The connection ended.</exception>
     internal async Task LearnBesideInfoAsync(RedisConnection connection)
     {
-        Task link = _linkIsDown ? LearnLinkAsync(connection) : Task.CompletedTask;
+        Task link = _linkIsDown ? LearnLinkAsync(connection)
+            : _lacksReplicas && _mayReadAclLog ? LearnRefusalsAsync(connection)
+            : Task.CompletedTask;
         if (_isOld || policy.WriteSafety == WriteSafetyMode.Replicated)
         {
             await AskMinReplicasAsync(connection);
@@ -122,6 +127,14 @@ internal sealed class NodeInfoReader(FailoverPolicy policy, NodeNames names, Cli
 
     /// <summary>What min-replicas-to-write and min-replicas-max-lag have just been set to.</summary>
     internal void Learned(MinReplicas set) => Learn(known => known with { MinReplicas = set, MinReplicasBefore = null });
+
+    /// <summary>What min-replicas-to-write alone has just been set to; both settings as they are known now.</summary>
+    internal MinReplicas LearnedCount(int count)
+    {
+        MinReplicas set = new(count, Known().MinReplicas?.MaxLag ?? MinReplicas.Default.MaxLag);
+        Learned(set);
+        return set;
+    }
 
     /// <summary>Whether it writes its role into its file; the reply to CONFIG REWRITE.</summary>
     internal void LearnedRewrite(RespValue reply) => Learn(known => known with { RoleNotKept = reply.IsError ? reply.Text : null });
@@ -141,10 +154,29 @@ internal sealed class NodeInfoReader(FailoverPolicy policy, NodeNames names, Cli
     private async Task LearnLinkAsync(RedisConnection connection)
     {
         Task<RespValue> role = connection.SendAsync("ROLE");
+        Task<RespValue> masterUser = connection.SendAsync("CONFIG", "GET", "masteruser");
+        Task<RespValue> tls = connection.SendAsync("CONFIG", "GET", "tls-replication");
         // Of the password nothing but that there is one is looked at.
         string? password = Setting(await connection.SendAsync("CONFIG", "GET", "masterauth"));
         string state = await role is { Kind: RespKind.Array, Items: [{ Text: "slave" }, _, _, { Text: { } word }, ..] } ? word : "";
-        Learn(known => known with { LinkState = state, HasMasterPassword = password is null ? null : password.Length > 0 });
+        string? user = Setting(await masterUser);
+        bool? speaksTls = Setting(await tls) is { } set ? set == "yes" : null;
+        Learn(known => known with
+        {
+            LinkState = state,
+            HasMasterPassword = password is null ? null : password.Length > 0,
+            MasterUser = user is { Length: 0 } ? "default" : user,
+            TlsReplication = speaksTls,
+        });
+    }
+
+    private async Task LearnRefusalsAsync(RedisConnection connection)
+    {
+        RespValue log = await connection.SendAsync("ACL", "LOG", "20");
+        // Each time that this is refused would be a line in that log itself.
+        _mayReadAclLog = !log.IsError;
+        ImmutableArray<AccessRefusal> refusals = AclLog.Recent(log);
+        Learn(known => known with { Refusals = refusals });
     }
 
     private async Task AskMinReplicasAsync(RedisConnection connection)
@@ -171,6 +203,10 @@ internal sealed class NodeInfoReader(FailoverPolicy policy, NodeNames names, Cli
             AsksForPassword = known.AsksForPassword,
             LinkState = _linkIsDown ? known.LinkState : "",
             HasMasterPassword = _linkIsDown ? known.HasMasterPassword : null,
+            MasterUser = _linkIsDown ? known.MasterUser : null,
+            TlsReplication = _linkIsDown ? known.TlsReplication : null,
+            WatchedByTls = usesTls,
+            Refusals = _lacksReplicas ? known.Refusals : [],
             RoleNotKept = known.RoleNotKept,
             MissingRights = known.MissingRights,
             Controllers = known.Controllers,

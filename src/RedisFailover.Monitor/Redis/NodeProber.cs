@@ -53,7 +53,7 @@ internal sealed class NodeProber : IAsyncDisposable
         _credentials = credentials;
         _policy = policy;
         _clients = clients ?? new ClientNames(ZnodePaths.DefaultRoot, "", "");
-        _said = new NodeInfoReader(policy, names, _clients);
+        _said = new NodeInfoReader(policy, names, _clients, credentials.Tls is not null);
         _dialer = new TcpDialer(names.Hosts, clock.Provider);
         _observations = observations;
         _clock = clock;
@@ -122,6 +122,9 @@ internal sealed class NodeProber : IAsyncDisposable
 
     /// <summary>What min-replicas-to-write and min-replicas-max-lag have just been set to.</summary>
     internal void Learned(MinReplicas set) => _said.Learned(set);
+
+    /// <summary>What min-replicas-to-write alone has just been set to; both settings as they are known now.</summary>
+    internal MinReplicas LearnedCount(int count) => _said.LearnedCount(count);
 
     /// <summary>Sends MULTI … EXEC in one go, the last command before EXEC being INFO, and waits for the replies.</summary>
     /// <returns>All replies; what INFO said, null when it did not.</returns>

@@ -51,5 +51,8 @@ internal static class WritePause
     /// <summary>The name that every version knows.</summary>
     internal static string[] SetMinReplicas(int count) => ["CONFIG", "SET", "min-slaves-to-write", count.ToString(CultureInfo.InvariantCulture)];
 
+    /// <summary>Whether it is such a command.</summary>
+    internal static bool IsSetMinReplicas(string[] command) => command is ["CONFIG", "SET", "min-slaves-to-write", _];
+
     private static string Millis(PauseWrites pause) => pause.For.TotalMilliseconds.ToString("0", CultureInfo.InvariantCulture);
 }

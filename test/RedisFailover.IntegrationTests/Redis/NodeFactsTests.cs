@@ -120,6 +120,28 @@ public sealed class NodeFactsTests
     }
 
     [Test]
+    public async Task Whom_a_master_refuses_is_known_where_it_lacks_replicas()
+    {
+        await using RedisServer master = await RedisServer.StartAsync();
+        await master.CommandAsync("ACL", "SETUSER", "repl", "on", ">right", "+ping", "+replconf");
+        await using RedisServer replica = await RedisServer.StartAsync();
+        await replica.CommandAsync("CONFIG", "SET", "masteruser", "repl");
+        await replica.CommandAsync("CONFIG", "SET", "masterauth", "wrong");
+        await replica.CommandAsync("REPLICAOF", "127.0.0.1", master.Port.ToString(CultureInfo.InvariantCulture));
+        await using var one = new Watched(
+            master.Address, policy: new FailoverPolicy { Nodes = [master.Address, replica.Address], ProbeTimeout = TimeSpan.FromMilliseconds(300) });
+        await using var other = new Watched(replica.Address);
+
+        await one.SaysAsync("it refuses the login", info => info.Refusals.Contains(new AccessRefusal("repl", null, "127.0.0.1")));
+        await replica.CommandAsync("CONFIG", "SET", "masterauth", "right");
+        await one.SaysAsync("it refuses PSYNC", info => info.Refusals.Contains(new AccessRefusal("repl", "psync", "127.0.0.1")));
+        Assert.That((await other.SaysAsync("it says as whom", info => info.MasterUser is not null)).MasterUser, Is.EqualTo("repl"));
+
+        await master.CommandAsync("ACL", "SETUSER", "repl", "+psync");
+        await one.SaysAsync("it refuses nobody", info => info.Attached.Length == 1 && info.Refusals.IsEmpty);
+    }
+
+    [Test]
     public async Task A_node_that_cannot_write_its_role_says_so_once_it_was_asked_to()
     {
         await using RedisServer redis = await RedisServer.StartAsync();

@@ -173,7 +173,7 @@ public sealed class HistoryTests
     {
         ClusterView view = View(Led(1, A), (A, Master("A", "X")), (C, Master("C", "Q") with { Keys = 900 }));
         Topology published = FailoverDecider.Decide(view, Policy, 21 * Ms).Actions.OfType<PublishTopology>().Single().Next;
-        Assert.That(published.Remarks[C], Is.EqualTo("left alone, because it is somebody else's: it was never a member (a master, 900 keys, offset 100)"));
+        Assert.That(published.Remarks[C], Is.EqualTo("left alone, because it is somebody else's: no member of this cluster is known at this address (a master, 900 keys, offset 100)"));
 
         // Its figures are no news.
         view = View(published, (A, Master("A", "X")), (C, Master("C", "Q") with { Keys = 901 }));

@@ -33,6 +33,48 @@ public sealed class ProblemRulesTests
         Assert.That(Codes(Well().With(R2, n => n with { Info = n.Info! with { LinkUp = false, SyncInProgress = true } })), Does.Not.Contain(ReplicaLinkDown));
     });
 
+    [TestCase("password", "it asks for a password, and the replica has no masterauth")]
+    [TestCase("login", "wrong password, or no such user or one that is switched off: 'repl'")]
+    [TestCase("psync", "its user 'repl' may not run psync")]
+    [TestCase("elsewhere", null)]
+    [TestCase("somebody", null)]
+    [TestCase("tls", "its port asks for TLS, and the replica does not speak it")]
+    [TestCase("plain", "the replica speaks TLS, and the master's port does not")]
+    [TestCase("version", "the replica (redis 6.2.16) cannot read a full copy of redis 7.0.15")]
+    [TestCase("network", null)]
+    public void Why_the_master_refuses_a_replica_is_told_where_the_nodes_say_it(string cause, string? words)
+    {
+        FailoverPolicy policy = Policy with { Nodes = [R1, R2, new NodeAddress("10.0.0.3", 1)] };
+        ClusterView view = Well()
+            .With(R1, n => n with { Info = Master(n.Info!, cause) })
+            .With(R2, n => n with { Info = Replica(n.Info! with { LinkUp = false }, cause) });
+
+        Problem[] told = [.. Found(view, policy).Where(p => p.Code == ReplicationRefused)];
+
+        Assert.That(told.Select(p => p.Message), Is.EqualTo(words is null ? [] : new[] { $"master r:1 refuses the replication of r:2: {words}" }));
+
+        static NodeInfo Master(NodeInfo info, string cause) => cause switch
+        {
+            "password" => info with { AsksForPassword = true },
+            "login" => info with { Refusals = [new AccessRefusal("repl", null, "10.9.9.9")] },
+            "psync" => info with { Refusals = [new AccessRefusal("repl", "psync", "r")] },
+            "elsewhere" => info with { Refusals = [new AccessRefusal("repl", null, "10.0.0.3")] },
+            "somebody" => info with { Refusals = [new AccessRefusal("app", null, "r")] },
+            "tls" => info with { WatchedByTls = true },
+            "version" => info with { Software = new ServerSoftware("redis", "7.0.15") },
+            _ => info,
+        };
+
+        static NodeInfo Replica(NodeInfo info, string cause) => cause switch
+        {
+            "password" => info with { HasMasterPassword = false },
+            "tls" => info with { TlsReplication = false },
+            "plain" => info with { TlsReplication = true },
+            "version" => info with { Software = new ServerSoftware("redis", "6.2.16") },
+            _ => info with { MasterUser = "repl" },
+        };
+    }
+
     [Test]
     public void A_node_that_refuses_our_password_is_told_as_such()
         => Assert.That(

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net.Sockets;
 using System.Text;
 using System.Threading.Channels;
@@ -75,6 +76,22 @@ public sealed class WritePauseTests
         }
 
         Assert.That(info.MinReplicasBefore, Is.EqualTo(1));
+    }
+
+    [Test]
+    public async Task What_a_leader_that_saw_only_the_raised_setting_has_put_back_is_known_at_once()
+    {
+        using var redis = new OldRedis();
+        var clock = new MonotonicClock(TimeProvider.System);
+        var observations = Channel.CreateUnbounded<Observation>();
+        await using NodeProber prober = await StartAsync(redis, clock, observations);
+        prober.Learned(new MinReplicas(PauseWrites.RefusingMinReplicas, 10));
+        NodeCommands commands = new(new ConcurrentDictionary<NodeAddress, NodeProber> { [redis.Address] = prober }, clock);
+
+        ActionFinished resumed = await commands.RunAsync(new ResumeWrites(redis.Address, 2), 1, () => true, default).WithinDeadline();
+
+        Assert.That((resumed.Failure, resumed.Info?.MinReplicas, resumed.Info?.MinReplicasBefore), Is.EqualTo(((string?)null, new MinReplicas(2, 10), (int?)null)));
+        Assert.That(redis.MinReplicas, Is.EqualTo(2));
     }
 
     [TestCase("5.0.14", false)]

@@ -137,6 +137,7 @@ internal sealed class Scenario
         ["strategy", var s] => policy with { NodeStrategy = Enum.Parse<NodeStrategy>(s, ignoreCase: true) },
         ["among-equals", var s] => policy with { FailoverStrategy = Enum.Parse<FailoverStrategy>(s, ignoreCase: true) },
         ["loading-timeout", var t] => policy with { LoadingTimeout = Millis(t) },
+        ["max-staleness", var t] => policy with { MaxReplicaStaleness = Millis(t) },
         ["misconf-timeout", var t] => policy with { MisconfTimeout = Millis(t) },
         ["stable-time", var t] => policy with { StableTime = Millis(t) },
         ["failover-interval", var t] => policy with { FailoverInterval = Millis(t) },
@@ -248,7 +249,7 @@ internal sealed class Scenario
 
     private static NodeInfo Info(NodeAddress node, NodeInfo? before, string[] words)
     {
-        NodeInfo info = before ?? new NodeInfo { Role = NodeRole.Master, RunId = $"? {node}", Version = "7.0.15", MinReplicas = MinReplicas.Default };
+        NodeInfo info = before ?? new NodeInfo { Role = NodeRole.Master, RunId = $"? {node}", ConfigFile = $"{node}.conf", Version = "7.0.15", MinReplicas = MinReplicas.Default };
         foreach (string word in words)
         {
             string[] setting = word.Split('=');
@@ -258,6 +259,7 @@ internal sealed class Scenario
                 ["replica"] => info with { Role = NodeRole.Replica, LinkUp = true },
                 ["of", var master] => info with { MasterAddress = NodeAddress.Parse(master) },
                 ["link", var link] => info with { LinkUp = link == "up" },
+                ["silent", var seconds] => info with { LinkSilentFor = TimeSpan.FromSeconds(int.Parse(seconds, CultureInfo.InvariantCulture)) },
                 ["sync", var sync] => info with { SyncInProgress = sync == "yes" },
                 ["copy", var copy] => info with { CopyBrokeOff = copy == "broken" },
                 ["disk", var disk] => info with { SavePoints = disk == "yes" ? "3600 1" : "" },
@@ -268,12 +270,15 @@ internal sealed class Scenario
                 ["copied-by", var replica] => info with { Replicas = [new ReplicaLink(NodeAddress.Parse(replica), "online", 0)] },
                 ["managed-by", var name] => info with { Controllers = [new Controller(name == "sentinel" ? ControllerKind.Sentinel : ControllerKind.Leader, name, "x:1")] },
                 ["stale-reads", var stale] => info with { ServesStaleData = stale == "yes" },
+                ["file", var file] => info with { ConfigFile = file },
                 ["run", var run] => info with { RunId = run },
                 ["repl", var id] => info with { ReplicationId = id },
                 ["prev", var id] => info with { PreviousReplicationId = id },
                 ["end", var end] => info with { PreviousHistoryEnd = long.Parse(end, CultureInfo.InvariantCulture) },
                 ["offset", var offset] => info with { Offset = long.Parse(offset, CultureInfo.InvariantCulture) },
                 ["keys", var keys] => info with { Keys = long.Parse(keys, CultureInfo.InvariantCulture) },
+                ["redis", var version] => info with { Software = new ServerSoftware("redis", version) },
+                ["backlog", var from] => info with { BacklogFrom = long.Parse(from, CultureInfo.InvariantCulture) },
                 ["version", var version] => info with { Version = version },
                 ["min", "unknown"] => info with { MinReplicas = null },
                 ["min", var min] => info with { MinReplicas = new MinReplicas(int.Parse(min, CultureInfo.InvariantCulture), 10) },
@@ -342,13 +347,20 @@ internal sealed class Scenario
                 };
                 break;
             case Detach detach:
-                info = _world[detach.Node] = _world[detach.Node] with { MasterAddress = NodeInfo.Nowhere, LinkUp = false, SyncInProgress = false };
+                info = _world[detach.Node] = _world[detach.Node] with
+                {
+                    Role = _view.Node(detach.Node).IsMaster ? NodeRole.Replica : _world[detach.Node].Role, MasterAddress = NodeInfo.Nowhere, LinkUp = false, SyncInProgress = false,
+                };
                 break;
             case Follow follow:
                 info = Attach(follow.Node, follow.Master);
                 break;
             case Demote demote:
-                info = Attach(demote.Node, demote.Master);
+                Attach(demote.Node, demote.Master);
+                info = Set(demote.Node, demote.MinReplicas);
+                break;
+            case ResumeWrites resume:
+                info = Set(resume.Node, resume.MinReplicas);
                 break;
             case RefuseWish { Request: { } step }:
                 Answered(step);
@@ -385,6 +397,13 @@ internal sealed class Scenario
             _requests.RemoveAll(r => r.Id == step.Request.Id);
             _output.Append(CultureInfo.InvariantCulture, $"    answered {step.Request.Id}: {answer.Outcome.ToString().ToLowerInvariant()}, master {answer.Master?.ToString() ?? "none"}\n");
         }
+    }
+
+    private NodeInfo Set(NodeAddress node, int? minReplicas)
+    {
+        NodeInfo info = _world[node];
+        _world[node] = minReplicas is { } count ? info with { MinReplicas = (info.MinReplicas ?? MinReplicas.Default) with { Count = count } } : info;
+        return Says(node);
     }
 
     private NodeInfo Attach(NodeAddress node, NodeAddress master) => _world[node] = _world[node] with
