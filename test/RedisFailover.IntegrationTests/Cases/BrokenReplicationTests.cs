@@ -9,7 +9,6 @@ namespace RedisFailover.IntegrationTests.Cases;
 public sealed class BrokenReplicationTests
 {
     [Test]
-    [Category("Pending")]
     public async Task Replicas_without_a_link_are_told_and_not_offered_for_reads_once_they_are_stale()
     {
         ClusterOptions options = Told.Calm("--max-replica-staleness", "2000") with
@@ -18,6 +17,8 @@ public sealed class BrokenReplicationTests
         };
         await using Cluster cluster = await Cluster.StartAsync(options);
         Topology before = await cluster.WaitUntilWholeAsync();
+        // Not empty ones: these are not read from at once, as the master is not empty.
+        await cluster.SetDataAsync();
         foreach (RedisServer replica in cluster.Redis.Skip(1))
         {
             cluster.Proxies[0].CutOff(replica.Process.Pid);
@@ -38,7 +39,6 @@ public sealed class BrokenReplicationTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task A_former_master_that_cannot_log_in_at_the_new_one_is_told_by_name_and_why()
     {
         await using Cluster cluster = await Cluster.StartAsync(
@@ -55,7 +55,6 @@ public sealed class BrokenReplicationTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task A_node_that_cannot_write_its_file_is_told_when_it_first_fails()
     {
         Needs.Root();

@@ -10,7 +10,6 @@ namespace RedisFailover.IntegrationTests.Cases;
 public sealed class ForeignDataTests
 {
     [Test]
-    [Category("Pending")]
     public async Task Another_clusters_master_under_a_members_address_keeps_its_data_until_an_operator_gives_it_up()
     {
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 1, Proxies = true });
