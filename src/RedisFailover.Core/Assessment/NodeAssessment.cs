@@ -85,10 +85,10 @@ internal sealed class NodeAssessment
 
     /// <summary>
     /// Since when its data have been getting older than those of a master that goes on: it has no link, or nothing comes over it though the
-    /// master has more. Null where they have not.
+    /// master has more. Before that was master, or was back, it took no writes. Null where they have not.
     /// </summary>
-    internal TimeSpan? BehindSince => MasterBeside is not { } master || !IsReplica ? null
-        : View.LinkDownSince is { } down ? down
+    internal TimeSpan? BehindSince => MasterBeside is not { Info: { } master, View: var view } || !IsReplica ? null
+        : View.LinkDownSince is { } down ? new[] { down, view.RoleSince, view.BeforeRestart is null ? null : view.RunSince }.Max()
         : Info is { LinkUp: true, LinkSilentFor: { } silent } && silent >= LongestPing && Info.Offset < master.Offset ? View.InfoAsked - silent
         : null;
 
@@ -99,11 +99,12 @@ internal sealed class NodeAssessment
     /// Whether following the master would cost it its data for nothing: it cannot read the full copy that it would get, and has no place to
     /// go on from.
     /// </summary>
-    internal bool CannotCopyMaster => MasterBeside is { } master && Info is { Keys: > 0 } info && !info.Software.CanRead(master.Software)
+    internal bool CannotCopyMaster => MasterBeside is { Info: { } master } && Info is { Keys: > 0 } info && !info.Software.CanRead(master.Software)
         && !(IsReplica && info.MasterAddress == _all.Topology.Master) && !info.GoesOnUnder(master);
 
-    /// <summary>What the present master, another node than this one, has last said of itself; null where there is none that serves.</summary>
-    private NodeInfo? MasterBeside => _all.Topology.Master is { } master && master != Address && _all.Master.IsMaster ? _all.Master.Info : null;
+    /// <summary>The present master, another node than this one; null where there is none that may take writes.</summary>
+    private NodeAssessment? MasterBeside => _all.Topology.Master is { } master && master != Address
+        && _all.Master is { IsMaster: true, Contact: Contact.Answering or Contact.Failing } serving ? serving : null;
 
     internal bool IsConfigured => _all.IsConfigured(Address);
 

@@ -62,7 +62,7 @@ public sealed record NodeView(NodeAddress Address)
     /// <summary>Whether the process that answers ran already when the one before it at this address last answered: it was not restarted, but is another server.</summary>
     public bool RanBesideFormer { get; init; }
 
-    /// <summary>Of a replica that is to follow somebody: since when it has had no link to its master; null when it has one.</summary>
+    /// <summary>Of a replica: since when it has had no link to its master, or has followed nobody; null when it has one.</summary>
     public TimeSpan? LinkDownSince { get; init; }
 
     /// <summary>
@@ -159,7 +159,7 @@ public sealed record NodeView(NodeAddress Address)
         RefusesWritesSince = info.RefusesWrites ? RefusesWritesSince ?? asked : null,
         ShutsDownSince = info.ShutsDownIn is null ? null : ShutsDownSince ?? asked,
         RanBesideFormer = Info is not { } known ? RanBesideFormer : known.RunId == info.RunId ? RanBesideFormer : asked - InfoAsked + ClockSlack < info.Uptime,
-        LinkDownSince = info is not { Role: NodeRole.Replica, LinkUp: false } || info.IsDetached ? null
+        LinkDownSince = info is not { Role: NodeRole.Replica, LinkUp: false } ? null
             : Info is { } then && then.MasterAddress == info.MasterAddress && LinkDownSince is { } since ? since
             : asked - (info.LinkDownFor ?? TimeSpan.Zero),
     }).Copying(Info, asked);
