@@ -81,9 +81,10 @@ internal sealed class ClusterReader : IAsyncDisposable
         Dictionary<string, ReadOnlyMemory<byte>> monitors = [];
         foreach (string id in await ChildrenAsync(Paths.Monitors, ct))
         {
-            if (await ReadAsync(Paths.Monitor(id), ct) is { } monitor)
+            // One that no session holds is no monitor: the leader tells of it.
+            if (await ZnodeAsync(Paths.Monitor(id), ct) is { Stat.EphemeralOwner: not 0 } monitor)
             {
-                monitors.Add(id, monitor);
+                monitors.Add(id, monitor.Data);
             }
         }
 
