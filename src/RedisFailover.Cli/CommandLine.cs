@@ -1,5 +1,6 @@
 using System.CommandLine;
 using RedisFailover.Cli.Commands;
+using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Cli;
 
@@ -60,6 +61,11 @@ internal static class CommandLine
         {
             await errors.WriteLineAsync($"redis-failover: {e.Message}");
             return e.ExitCode;
+        }
+        catch (ZooKeeperException e)
+        {
+            await errors.WriteLineAsync($"redis-failover: ZooKeeper: {e.Message}");
+            return Failed;
         }
         catch (OperationCanceledException) when (ct.IsCancellationRequested)
         {

@@ -11,6 +11,7 @@ internal sealed class ClusterReader : IAsyncDisposable
 {
     private static readonly ZnodePaths Paths = new("");
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(300);
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(20);
     private readonly ZooKeeperConnectionString _connection;
     private readonly TimeSpan _timeout;
     private ZooKeeperSession? _session;
@@ -58,7 +59,9 @@ internal sealed class ClusterReader : IAsyncDisposable
         ZooKeeperConnectionString connection, TimeSpan timeout, CancellationToken ct, Exception? inner = null)
     {
         ZooKeeperDiagnosis diagnosis = await ZooKeeperDiagnosis.OfAsync(connection, ct);
-        return new CliException($"ZooKeeper did not answer within {timeout.TotalSeconds:0.###} s: {diagnosis.Text}", inner: inner);
+        return new CliException(
+            diagnosis.IsHopeless ? $"ZooKeeper cannot be reached: {diagnosis.Text}" : $"ZooKeeper did not answer within {timeout.TotalSeconds:0.###} s: {diagnosis.Text}",
+            inner: inner);
     }
 
     internal static CliException NoTopology(ZooKeeperConnectionString connection)
@@ -287,17 +290,25 @@ internal sealed class ClusterReader : IAsyncDisposable
         }
     }
 
+    /// <summary>A read whose connection was lost is asked again, as long as there is time; a write is not.</summary>
     private async Task<T> BoundedAsync<T>(Func<CancellationToken, Task<T>> call, CancellationToken ct)
     {
         using CancellationTokenSource deadline = CancellationTokenSource.CreateLinkedTokenSource(ct);
         deadline.CancelAfter(_timeout);
-        try
+        while (true)
         {
-            return await call(deadline.Token);
-        }
-        catch (OperationCanceledException e) when (!ct.IsCancellationRequested)
-        {
-            throw await UnreachableAsync(_connection, _timeout, ct, e);
+            try
+            {
+                return await call(deadline.Token);
+            }
+            catch (OperationCanceledException e) when (!ct.IsCancellationRequested)
+            {
+                throw await UnreachableAsync(_connection, _timeout, ct, e);
+            }
+            catch (ZooKeeperException e) when (e is { Code: ZooKeeperErrorCode.ConnectionLoss, MayHaveBeenApplied: false } && !deadline.IsCancellationRequested)
+            {
+                await Task.Delay(Pause, TimeProvider.System, CancellationToken.None);
+            }
         }
     }
 
