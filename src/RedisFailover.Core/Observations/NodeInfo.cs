@@ -88,8 +88,17 @@ public sealed record NodeInfo
     /// <summary>The clients that are connected to it (connected_clients), replicas aside.</summary>
     public int ConnectedClients { get; init; }
 
-    /// <summary>Whether its memory is full and it evicts nothing (maxmemory with noeviction): as a master it refuses writes with OOM.</summary>
-    public bool IsOutOfMemory { get; init; }
+    /// <summary>With fewer bytes left than this the next writes are refused.</summary>
+    public const int LeastMemory = 1 << 16;
+
+    /// <summary>The bytes that it may still take, where it evicts nothing (maxmemory with noeviction); null where nothing bounds it.</summary>
+    public long? MemoryLeft { get; init; }
+
+    /// <summary>How many commands it has refused with OOM since it was started (errorstat_OOM, since 6.2).</summary>
+    public long OutOfMemoryErrors { get; init; }
+
+    /// <summary>Whether its memory is full: as a master it refuses writes with OOM.</summary>
+    public bool IsOutOfMemory => MemoryLeft < LeastMemory;
 
     /// <summary>
     /// Of a master: the replicas whose copy is complete and that follow, as it knows them; in the spelling of the configuration
@@ -327,8 +336,10 @@ public sealed record NodeInfo
             Keys = keys,
             SaveFailed = fields.GetValueOrDefault("rdb_last_bgsave_status") == "err",
             AppendFailed = fields.GetValueOrDefault("aof_last_write_status") == "err" && Whole("aof_enabled", 0) != 0,
-            IsOutOfMemory = Whole("maxmemory", 0) is > 0 and var most && Whole("used_memory", 0) - Whole("mem_not_counted_for_evict", 0) >= most
-                && fields.GetValueOrDefault("maxmemory_policy") is null or "noeviction",
+            MemoryLeft = Whole("maxmemory", 0) is > 0 and var most && fields.GetValueOrDefault("maxmemory_policy") is null or "noeviction"
+                ? most - Whole("used_memory", 0) + Whole("mem_not_counted_for_evict", 0)
+                : null,
+            OutOfMemoryErrors = fields.TryGetValue("errorstat_OOM", out string? errors) && long.TryParse(errors.AsSpan(errors.IndexOf('=') + 1), out long refused) ? refused : 0,
             ConnectedClients = (int)Math.Clamp(Whole("connected_clients", 0), 0, int.MaxValue),
             ConnectedReplicas = (int)Whole("connected_slaves", 0),
             Replicas = replicas.ToImmutable(),
@@ -374,7 +385,7 @@ public sealed record NodeInfo
     private static bool IsWanted(ReadOnlySpan<char> name) => name is "role" or "run_id" or "redis_version" or "loading"
         or "rdb_last_bgsave_status" or "aof_enabled" or "aof_last_write_status" or "redis_mode" or "config_file"
         or "valkey_version" or "uptime_in_seconds" or "rdb_last_load_keys_loaded" or "rdb_last_save_time"
-        or "used_memory" or "mem_not_counted_for_evict" or "maxmemory" or "maxmemory_policy"
+        or "used_memory" or "mem_not_counted_for_evict" or "maxmemory" or "maxmemory_policy" or "errorstat_OOM"
         or "shutdown_in_milliseconds" or "sync_full" or "min_slaves_good_slaves"
         or "repl_backlog_active" or "repl_backlog_first_byte_offset"
         or "connected_slaves" or "connected_clients" or "second_repl_offset" || name.StartsWith("master_") || name.StartsWith("slave_");

@@ -53,6 +53,9 @@ public sealed record NodeView(NodeAddress Address)
     /// <summary>Since when it has said that it is shutting down; null when it does not.</summary>
     public TimeSpan? ShutsDownSince { get; init; }
 
+    /// <summary>When it was last seen to have refused commands with OOM; null when it was not.</summary>
+    public TimeSpan? OutOfMemoryAt { get; init; }
+
     /// <summary>Since when it has had its present role and master; null while it has shown no other.</summary>
     public TimeSpan? RoleSince { get; init; }
 
@@ -155,6 +158,7 @@ public sealed record NodeView(NodeAddress Address)
         AsMaster = info.Role == NodeRole.Master || Info is not { } earlier || earlier.RunId != info.RunId ? null : earlier.Role == NodeRole.Master ? earlier : AsMaster,
         WasPromoted = info.Role == NodeRole.Master && Info is { } former && former.RunId == info.RunId
             && (WasPromoted || former.Role == NodeRole.Replica),
+        OutOfMemoryAt = Info is { } lately && lately.RunId == info.RunId && info.OutOfMemoryErrors > lately.OutOfMemoryErrors ? asked : OutOfMemoryAt,
         RoleSince = Info is { } was && (was.Role, was.MasterAddress) != (info.Role, info.MasterAddress) ? asked : RoleSince,
         RefusesWritesSince = info.RefusesWrites ? RefusesWritesSince ?? asked : null,
         ShutsDownSince = info.ShutsDownIn is null ? null : ShutsDownSince ?? asked,

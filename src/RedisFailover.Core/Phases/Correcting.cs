@@ -64,6 +64,12 @@ internal static class Correcting
             return null;
         }
 
+        // It has just turned master, and the master may have handed over to it by Redis' own FAILOVER: its word of before tells nothing.
+        if (node is { IsMaster: true, View.WasPromoted: true } && a.Master.View.InfoAsked < node.View.RoleSince)
+        {
+            return new Inspect(a.Master.Address);
+        }
+
         if (JudgedAt(a, node) is { } judged && !node.WasAskedSince(judged))
         {
             return a.Now < judged ? null : new Inspect(node.Address);

@@ -15,6 +15,9 @@ public static partial class ProblemRules
         ConfigThatCannotBeRead, Readiness, TooFew, MonitorsAway, Renewal, NodesAway, NodesThatCannotBeAsked, Disagreement,
     ];
 
+    /// <summary>A master that has refused writes for want of memory so short a time ago does so still.</summary>
+    private static readonly TimeSpan RefusalsApart = TimeSpan.FromSeconds(10);
+
     /// <summary>Of the leading monitor: all problems of the cluster that it knows of.</summary>
     /// <param name="view">All that it knows.</param>
     /// <param name="policy">What it goes by.</param>
@@ -113,7 +116,8 @@ public static partial class ProblemRules
             : [];
 
     private static IEnumerable<Problem> MasterWithoutMemory(Facts f)
-        => f.Master is { IsMaster: true, IsAnswering: true, Info.IsOutOfMemory: true } master
+        => f.Master is { IsMaster: true, IsAnswering: true, Info.MemoryLeft: not null } master
+            && (master.Info!.IsOutOfMemory || f.Now - master.OutOfMemoryAt < RefusalsApart)
             ? [Problem.Of(MasterOutOfMemory, $"master {master.Address} refuses writes: its memory is full and it evicts nothing (OOM)", master.Address)]
             : [];
 
@@ -183,6 +187,7 @@ public static partial class ProblemRules
     {
         ProbeFailure.Busy => "End its script: SCRIPT KILL; one that has written ends with SHUTDOWN NOSAVE alone.",
         ProbeFailure.Loading => "Wait until it has loaded its data.",
+        ProbeFailure.Silent => "It hangs, or the network loses its packets: look at its process (frozen, paused, swapping) and its host.",
         ProbeFailure.Local => "Look at the leading monitor's host: its name server, routes and limits.",
         null => "Wait for its copy or its new role; if it stays, see the node's own log.",
         _ => NodeUnavailable.Advice,

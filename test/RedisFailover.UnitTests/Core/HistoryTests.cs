@@ -142,6 +142,8 @@ public sealed class HistoryTests
         NodeInfo replica = Replica("B", "X", A);
         NodeInfo byHand = Master("B", "Z") with { Offset = 130, PreviousReplicationId = "X", PreviousHistoryEnd = 101 };
         ClusterView view = View(Led(1, A), (A, Master("A", "X")), (B, replica)).Apply(new NodeAnswered(20 * Ms, 20 * Ms, B, byHand, Ms), Policy);
+        Assert.That(FailoverDecider.Decide(view, Policy, 21 * Ms).Actions.OfType<Demote>(), Is.Empty, "the master may have handed over to it");
+        view = view.Apply(new NodeAnswered(21 * Ms, 21 * Ms, A, Master("A", "X"), Ms), Policy);
 
         HistoryEntry entry = FailoverDecider.Decide(view, Policy, 21 * Ms).Actions.OfType<Demote>().Single().Record!;
         Assert.That(entry.Reason, Does.StartWith("b:1 was made a master by somebody (REPLICAOF NO ONE) and is made a replica again; 30 bytes"));
@@ -162,7 +164,8 @@ public sealed class HistoryTests
         Assert.That(wiped.Reason, Does.Contain("it was restarted and is empty").And.Contain("(amount unknown)"));
         Assert.That(wiped.BytesBehind, Is.Null);
         // It had been a replica itself, and was promoted by the monitors: nobody did that by hand.
-        ClusterView view = View(topology, (A, Replica("A", "X", B)), (B, promoted)).Apply(new NodeAnswered(12 * Ms, 12 * Ms, A, Master("A", "X"), Ms), Policy);
+        ClusterView view = View(topology, (A, Replica("A", "X", B)), (B, promoted)).Apply(new NodeAnswered(12 * Ms, 12 * Ms, A, Master("A", "X"), Ms), Policy)
+            .Apply(new NodeAnswered(13 * Ms, 13 * Ms, B, promoted, Ms), Policy);
         HistoryEntry intact = FailoverDecider.Decide(view, Policy, 21 * Ms).Actions.OfType<Demote>().Single().Record!;
         Assert.That(intact.Reason, Does.StartWith("a:1 came back as a master and is made a replica"));
         Assert.That((intact.BytesBehind, intact.Reason.Contains("b:1 had got all that it took", StringComparison.Ordinal)), Is.EqualTo((0L, true)));

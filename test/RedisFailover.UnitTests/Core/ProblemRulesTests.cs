@@ -152,6 +152,8 @@ public sealed class ProblemRulesTests
         Assert.That((problem.Code, problem.Severity), Is.EqualTo((CandidateRefusesWrites, ProblemSeverity.Critical)));
         Assert.That(problem.Message, Does.StartWith("r:2 would take over and refuse writes: it has no memory left"));
         Assert.That(Codes(Well().With(R1, Full)), Is.EqualTo(new[] { MasterOutOfMemory }));
+        ClusterView refusing = Well().With(R1, n => n with { OutOfMemoryAt = Now - TimeSpan.FromSeconds(3), Info = n.Info! with { MemoryLeft = 1 << 20 } });
+        Assert.That(Codes(refusing), Is.EqualTo(new[] { MasterOutOfMemory }), "what is left is too little for what is written");
     }
 
     [Test]
@@ -242,7 +244,7 @@ public sealed class ProblemRulesTests
 
     private static Decision Decided(Problem problem) => new Decision([], null, "r") with { Problems = [problem] };
 
-    private static NodeView Full(NodeView node) => node with { Info = node.Info! with { IsOutOfMemory = true } };
+    private static NodeView Full(NodeView node) => node with { Info = node.Info! with { MemoryLeft = 0 } };
 
     private static NodeView Silent(NodeView node) => Gone(node) with { ProbeFailure = ProbeFailure.Silent };
 

@@ -288,7 +288,7 @@ internal sealed class Scenario
                 {
                     MissingRights = NodeRight.All.Where(r => commands.Split(',').Contains(r.Command)).Aggregate(NodeRights.None, (missing, r) => missing | r.Right),
                 },
-                ["memory", var memory] => info with { IsOutOfMemory = memory == "full" },
+                ["memory", var memory] => info with { MemoryLeft = memory == "full" ? 0 : null },
                 ["priority", var priority] => info with { Priority = int.Parse(priority, CultureInfo.InvariantCulture) },
                 _ => throw new FormatException($"nothing is known of '{word}'"),
             };
