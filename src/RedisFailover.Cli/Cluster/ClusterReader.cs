@@ -6,7 +6,9 @@ using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Cli.Cluster;
 
-/// <summary>One session with the ensemble, for a command that looks and is done. Every call is bounded in time and fails in one line.</summary>
+/// <summary>
+/// One session with the ensemble, for a command that looks and is done. Every call is bounded in time and fails in one line.
+/// </summary>
 internal sealed class ClusterReader : IAsyncDisposable
 {
     private static readonly ZnodePaths Paths = new("");
@@ -33,7 +35,10 @@ internal sealed class ClusterReader : IAsyncDisposable
         return reader;
     }
 
-    /// <summary>What takes long is looked into: it fails at once where nothing can come of waiting, and says what it waits for where something can.</summary>
+    /// <summary>
+    /// What takes long is looked into: it fails at once where nothing can come of waiting, and says what it waits for where something
+    /// can.
+    /// </summary>
     /// <exception cref="CliException">Every server refuses, is unknown, or is no ZooKeeper.</exception>
     internal static async Task<T> NotSilentAsync<T>(Task<T> connecting, ZooKeeperConnectionString connection, TextWriter errors, CancellationToken ct)
     {

@@ -68,7 +68,8 @@ internal static class StatusCommand
         output.WriteLine($"master   {topology.Master?.ToString() ?? "none"}");
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"state    {TopologyJson.Name(topology.State)}, epoch {topology.Epoch}"));
         // What a problem or the last change says already is not said again.
-        string reason = IsSaid(topology.Reason, problems) ? "see above" : topology.LastChange is { Reason: { Length: > 0 } last } && topology.Reason.EndsWith(last, StringComparison.Ordinal) ? "see last" : topology.Reason;
+        string reason = IsSaid(topology.Reason, problems) ? "see above"
+            : topology.LastChange is { Reason: { Length: > 0 } last } && topology.Reason.EndsWith(last, StringComparison.Ordinal) ? "see last" : topology.Reason;
         output.WriteLine($"reason   {reason} ({Texts.Utc(topology.ChangedAt)}, by {(topology.ChangedBy.Length > 0 ? topology.ChangedBy : "an unknown writer")})");
         output.WriteLine(
             state.Leader is { } leader ? $"leader   {leader.Id} (host {leader.Host}, pid {leader.Pid}, since {leader.Since})"

@@ -87,7 +87,9 @@ internal enum Unfitness
 /// <summary>One reason for which a node may not become master, and for which purposes it counts.</summary>
 internal sealed record CandidateRule(Unfitness Code, Purpose Purposes, Func<Screening, NodeAssessment, string?> Why);
 
-/// <summary>Who may take over: one table for failover, switchover, handover and readiness. The first rule that objects gives the reason.</summary>
+/// <summary>
+/// Who may take over: one table for failover, switchover, handover and readiness. The first rule that objects gives the reason.
+/// </summary>
 internal static class CandidateRules
 {
     internal static CandidateRule[] All { get; } =
@@ -123,7 +125,8 @@ internal static class CandidateRules
     ];
 
     /// <summary>
-    /// Why another node with equally much data is better, or null: most monitors cannot reach it, they may not promote it, or it would refuse
+    /// Why another node with equally much data is better, or null: most monitors cannot reach it, they may not promote it, or it would
+    /// refuse
     /// writes. A living master is not replaced by such a node.
     /// </summary>
     internal static string? Reservation(NodeAssessment node)
@@ -141,7 +144,8 @@ internal static class CandidateRules
     };
 
     /// <summary>
-    /// Why it would refuse writes for want of replicas, in the place of a master that is gone; null where it would not, or where the monitors
+    /// Why it would refuse writes for want of replicas, in the place of a master that is gone; null where it would not, or where the
+    /// monitors
     /// set the number themselves.
     /// </summary>
     internal static string? WouldLackReplicas(Assessment a, NodeAssessment node)
@@ -168,7 +172,9 @@ internal static class CandidateRules
 
     private static bool IsNotFinal(NodeAssessment node) => node.IsOnline && !node.OffsetIsFinal;
 
-    /// <summary>What the master took after it was last asked is not known, so this sees a lasting lag, not that of the last moment.</summary>
+    /// <summary>
+    /// What the master took after it was last asked is not known, so this sees a lasting lag, not that of the last moment.
+    /// </summary>
     private static string? TooFarBehind(Screening s, NodeAssessment node)
         => s.Lost is { } lost && node.Info is { } info && lost.Offset - (info.CommonOffset(lost) ?? info.Offset) is var lacking && lacking > s.All.Policy.MaxLag
             ? $"it lacks {lacking} bytes, more than max-lag ({s.All.Policy.MaxLag})"

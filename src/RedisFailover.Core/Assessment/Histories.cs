@@ -5,18 +5,23 @@ namespace RedisFailover;
 /// <summary>Who has how much of the master's data, as their replication histories tell.</summary>
 internal static class Histories
 {
-    /// <summary>What the master of the topology held: by its own last word, unless it was restarted since the topology was written.</summary>
+    /// <summary>
+    /// What the master of the topology held: by its own last word, unless it was restarted since the topology was written.
+    /// </summary>
     internal static MasterIdentity? LastKnownIdentity(Assessment a) => LastKnownIdentity(a.Master, a.Topology.Identity);
 
     /// <summary>
-    /// Whether a node has come at least as far in the master's history as the master was known to be. Then its number of keys proves nothing:
+    /// Whether a node has come at least as far in the master's history as the master was known to be. Then its number of keys proves
+    /// nothing:
     /// what it holds is what the master held, be that no key at all.
     /// </summary>
     internal static bool HasAllThatIsKnownOf(NodeInfo node, MasterIdentity master) => !node.CopyBrokeOff && node.CommonOffset(master) >= master.Offset;
 
     /// <summary>
-    /// A node (a replica, or one that was restarted as a master) with data of the master as it was that the restarted one does not have. From a snapshot a
-    /// master continues the history from where the snapshot was taken (second_repl_offset); a replica beyond that would be wiped down to it.
+    /// A node (a replica, or one that was restarted as a master) with data of the master as it was that the restarted one does not
+    /// have. From a snapshot a
+    /// master continues the history from where the snapshot was taken (second_repl_offset); a replica beyond that would be wiped down
+    /// to it.
     /// </summary>
     internal static NodeAssessment? NodeWithMore(Assessment a, MasterIdentity known, NodeAssessment restarted)
     {
@@ -34,7 +39,8 @@ internal static class Histories
     }
 
     /// <summary>
-    /// What the master became when it was restarted, where it went on as that, nobody who is here has more, and somebody has copied it: that one has
+    /// What the master became when it was restarted, where it went on as that, nobody who is here has more, and somebody has copied it:
+    /// that one has
     /// all that was taken since, which those who know only what was before have not. Null elsewhere.
     /// </summary>
     internal static MasterIdentity? OfTheLastRun(Assessment a)
@@ -45,7 +51,8 @@ internal static class Histories
                 : null;
 
     /// <summary>
-    /// Who may have what a restarted master no longer has, but has not said yet what it has since, and until when that is waited for. How far the
+    /// Who may have what a restarted master no longer has, but has not said yet what it has since, and until when that is waited for.
+    /// How far the
     /// master had come when it ended nobody knows: its last answer is up to a second older.
     /// </summary>
     internal static (ImmutableArray<NodeAssessment> Awaited, TimeSpan? Until) MayHaveMore(Assessment a)

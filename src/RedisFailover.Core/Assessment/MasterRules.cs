@@ -12,7 +12,8 @@ internal sealed record Finding(string Reason, TimeSpan? Until = null)
 internal sealed record MasterRule(MasterStatus Status, Remedy Remedy, Func<Assessment, Finding?> Test);
 
 /// <summary>
-/// When a master is lost, by the word of more than one witness, and when it is only in trouble. The first rule that holds is the verdict, so
+/// When a master is lost, by the word of more than one witness, and when it is only in trouble. The first rule that holds is the
+/// verdict, so
 /// the order is part of it: the master's own word comes before the votes, which may be from before it was restarted.
 /// </summary>
 internal static class MasterRules
@@ -54,7 +55,8 @@ internal static class MasterRules
     }
 
     /// <summary>
-    /// Why the monitors learn nothing of the master, or null. It lives, so nothing follows from that: a death is still seen, by the port; that it has
+    /// Why the monitors learn nothing of the master, or null. It lives, so nothing follows from that: a death is still seen, by the
+    /// port; that it has
     /// lost its role, its data or the will to write is not.
     /// </summary>
     internal static string? Unmonitored(NodeAssessment master)
@@ -90,7 +92,8 @@ internal static class MasterRules
             : null;
 
     /// <summary>
-    /// While this monitor reached no node nothing could be decided, and now the master is another process: what would have been done then is done
+    /// While this monitor reached no node nothing could be decided, and now the master is another process: what would have been done
+    /// then is done
     /// now. It goes on where nobody has more.
     /// </summary>
     private static Finding? RestartedOutOfSight(Assessment a)
@@ -120,7 +123,9 @@ internal static class MasterRules
 
     private static bool AnswersHere(NodeAssessment master) => master is { IsMaster: true, IsAnswering: true } && master.Has(HeardSince.Term);
 
-    /// <summary>Not one that has only just come: the others may be slower to see it, at a first start or the end of a disturbance.</summary>
+    /// <summary>
+    /// Not one that has only just come: the others may be slower to see it, at a first start or the end of a disturbance.
+    /// </summary>
     private static Finding? Outvoted(Assessment a)
         => a.Master.IsVotedOut && AnswersHere(a.Master) && !(a.Now < a.Master.View.OnlineSince + a.Policy.ReachabilityPatience)
             ? $"master {a.Master.Address} has to go: {a.Master.Votes}, though it answers this one"

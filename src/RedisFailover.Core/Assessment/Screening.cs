@@ -72,8 +72,10 @@ internal sealed class Screening
     }
 
     /// <summary>
-    /// The best first: who has most of what the lost master had; then who has most at all, of what it took after it had parted from that master.
-    /// Nothing comes before the data. Then those without a reservation, the stable ones, by the strategy, and by address for a result that is always the same.
+    /// The best first: who has most of what the lost master had; then who has most at all, of what it took after it had parted from
+    /// that master.
+    /// Nothing comes before the data. Then those without a reservation, the stable ones, by the strategy, and by address for a result
+    /// that is always the same.
     /// </summary>
     private ImmutableArray<NodeAssessment> Ranked(IEnumerable<NodeAssessment> fit)
     {

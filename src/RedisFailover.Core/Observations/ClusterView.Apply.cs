@@ -206,7 +206,9 @@ public sealed partial record ClusterView
             : view with { Progress = null };
     }
 
-    /// <summary>What a watch tells a leader late, from before its own write, is no news. A znode that is lost is written again by the leader.</summary>
+    /// <summary>
+    /// What a watch tells a leader late, from before its own write, is no news. A znode that is lost is written again by the leader.
+    /// </summary>
     private ClusterView Read(ConfigRead read)
         => Term is not null && !read.Synced && read.Config is not null && read.Version < ConfigVersion ? this
             : this with

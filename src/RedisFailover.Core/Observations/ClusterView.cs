@@ -45,7 +45,9 @@ public sealed partial record ClusterView
     /// <summary>Why the content of <c>R/nodes</c> is not readable now; null when it is.</summary>
     public string? TopologyFault { get; init; }
 
-    /// <summary>Whether the store is older than what this monitor knows, or empty: ZooKeeper's data were lost, or put back from a backup.</summary>
+    /// <summary>
+    /// Whether the store is older than what this monitor knows, or empty: ZooKeeper's data were lost, or put back from a backup.
+    /// </summary>
     public bool StoreWentBack { get; init; }
 
     /// <summary>The highest epoch seen anywhere.</summary>
@@ -69,7 +71,9 @@ public sealed partial record ClusterView
     /// <summary>Why the content of <c>R/config</c> is not readable now, or that it is lost; null when it is as it should be.</summary>
     public string? ConfigFault { get; init; }
 
-    /// <summary>When the pause in <see cref="Config"/> ends by itself, on the monotonic clock; null: not by itself, or there is none.</summary>
+    /// <summary>
+    /// When the pause in <see cref="Config"/> ends by itself, on the monotonic clock; null: not by itself, or there is none.
+    /// </summary>
     public TimeSpan? PauseEndsAt { get; init; }
 
     /// <summary>Whether an operator has switched failover off, and that is not over.</summary>
@@ -149,7 +153,9 @@ public sealed partial record ClusterView
     /// <summary>Whether this leader still waits for the registered monitors that are missing.</summary>
     public bool WaitsForRegistered { get; init; }
 
-    /// <summary>The monitors that count, though they are not here: those awaited, and for a while the registered ones. None while another leads.</summary>
+    /// <summary>
+    /// The monitors that count, though they are not here: those awaited, and for a while the registered ones. None while another leads.
+    /// </summary>
     public ImmutableSortedSet<string> MissingVoters => Term is null ? []
         : [.. Awaited.Keys.Concat(WaitsForRegistered ? Registered : []).Where(m => !OtherMonitors.ContainsKey(m))];
 
@@ -159,7 +165,9 @@ public sealed partial record ClusterView
     /// <summary>What is known of a node; a view without any knowledge when it was never heard of.</summary>
     public NodeView Node(NodeAddress address) => Nodes.GetValueOrDefault(address) ?? new NodeView(address);
 
-    /// <summary>Only the nodes that this policy, the topology or a change of master has to do with; those that were never heard of among them.</summary>
+    /// <summary>
+    /// Only the nodes that this policy, the topology or a change of master has to do with; those that were never heard of among them.
+    /// </summary>
     public ClusterView WithNodesOf(FailoverPolicy policy)
     {
         ArgumentNullException.ThrowIfNull(policy);
@@ -169,7 +177,8 @@ public sealed partial record ClusterView
     }
 
     /// <summary>
-    /// Whether nothing at all comes back from any node. That tells more of this monitor than of the nodes: its word on any of them counts for nothing.
+    /// Whether nothing at all comes back from any node. That tells more of this monitor than of the nodes: its word on any of them
+    /// counts for nothing.
     /// </summary>
     public bool IsBlind => !Nodes.IsEmpty && Nodes.Values.All(n => n.IsOutOfSight);
 

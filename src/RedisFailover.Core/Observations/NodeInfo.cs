@@ -50,7 +50,8 @@ public sealed record NodeInfo
     public bool LinkUp { get; init; }
 
     /// <summary>
-    /// Of a replica: whether a full copy broke off when it had given up its place in the stream already. Its offset is from before, and its data may be
+    /// Of a replica: whether a full copy broke off when it had given up its place in the stream already. Its offset is from before, and
+    /// its data may be
     /// gone.
     /// </summary>
     public bool CopyBrokeOff { get; init; }
@@ -91,7 +92,9 @@ public sealed record NodeInfo
     /// <summary>With fewer bytes left than this the next writes are refused.</summary>
     public const int LeastMemory = 1 << 16;
 
-    /// <summary>The bytes that it may still take, where it evicts nothing (maxmemory with noeviction); null where nothing bounds it.</summary>
+    /// <summary>
+    /// The bytes that it may still take, where it evicts nothing (maxmemory with noeviction); null where nothing bounds it.
+    /// </summary>
     public long? MemoryLeft { get; init; }
 
     /// <summary>How many commands it has refused with OOM since it was started (errorstat_OOM, since 6.2).</summary>
@@ -133,7 +136,9 @@ public sealed record NodeInfo
     /// <summary>For how long it has been running (uptime_in_seconds).</summary>
     public TimeSpan Uptime { get; init; }
 
-    /// <summary>The keys that it read from its RDB when it started (rdb_last_load_keys_loaded, Redis 7); 0 for none, or where it does not say.</summary>
+    /// <summary>
+    /// The keys that it read from its RDB when it started (rdb_last_load_keys_loaded, Redis 7); 0 for none, or where it does not say.
+    /// </summary>
     public long LoadedKeys { get; init; }
 
     /// <summary>The configuration file that it was started from (config_file); "" for none.</summary>

@@ -62,7 +62,10 @@ public sealed record NodeView(NodeAddress Address)
     /// <summary>The name under which the same server is watched; null where it is no other's.</summary>
     public NodeAddress? SameServerAs { get; init; }
 
-    /// <summary>Whether the process that answers ran already when the one before it at this address last answered: it was not restarted, but is another server.</summary>
+    /// <summary>
+    /// Whether the process that answers ran already when the one before it at this address last answered: it was not restarted, but is
+    /// another server.
+    /// </summary>
     public bool RanBesideFormer { get; init; }
 
     /// <summary>Of a replica: since when it has had no link to its master, or has followed nobody; null when it has one.</summary>
@@ -113,7 +116,9 @@ public sealed record NodeView(NodeAddress Address)
     /// <summary>Whether it answers and has said what it is.</summary>
     public bool IsOnline => Condition == NodeCondition.Online && Info is not null;
 
-    /// <summary>Whether it answers at present: not one that has missed a beat, is loading, or answers others but not us (AuthRefused).</summary>
+    /// <summary>
+    /// Whether it answers at present: not one that has missed a beat, is loading, or answers others but not us (AuthRefused).
+    /// </summary>
     public bool IsAnswering => IsOnline && FailingSince is null && ProbeFailure is null;
 
     /// <summary>Whether it answers, and what it has said of itself holds for after its last failure: it may have been restarted.</summary>
@@ -125,7 +130,9 @@ public sealed record NodeView(NodeAddress Address)
     /// <summary>Whether it answers as a replica.</summary>
     public bool IsReplica => IsOnline && Info!.Role == NodeRole.Replica;
 
-    /// <summary>Whether the last probe came back with nothing at all from there, not even a refusal: the fault may as well be this monitor's.</summary>
+    /// <summary>
+    /// Whether the last probe came back with nothing at all from there, not even a refusal: the fault may as well be this monitor's.
+    /// </summary>
     public bool IsOutOfSight => ProbeFailure is RedisFailover.ProbeFailure.Silent or RedisFailover.ProbeFailure.Unreachable or RedisFailover.ProbeFailure.Local;
 
     internal NodeView Answered(TimeSpan at, TimeSpan latency) => this with

@@ -8,7 +8,9 @@ namespace RedisFailover;
 /// </summary>
 internal static class ConfigRequests
 {
-    /// <summary>What to do about <c>R/config</c> now; null for nothing, and while what failed has to wait: no failover waits for it.</summary>
+    /// <summary>
+    /// What to do about <c>R/config</c> now; null for nothing, and while what failed has to wait: no failover waits for it.
+    /// </summary>
     internal static PlanBuilder? Decide(Assessment a)
         => (Restored(a.View) ?? Ended(a) ?? Asked(a)) is { } plan && plan.Actions.All(x => !a.View.Running.Contains(x) && a.RetryOf(x) is null) ? plan : null;
 

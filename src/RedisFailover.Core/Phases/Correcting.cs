@@ -2,7 +2,9 @@ using System.Collections.Immutable;
 
 namespace RedisFailover;
 
-/// <summary>The nodes beside the current master are put right: who follows nobody, somebody else, or believes to be a master itself.</summary>
+/// <summary>
+/// The nodes beside the current master are put right: who follows nobody, somebody else, or believes to be a master itself.
+/// </summary>
 internal static class Correcting
 {
     /// <summary>Redis tries to reach its master once a second, Sentinel its nodes likewise.</summary>
@@ -42,7 +44,8 @@ internal static class Correcting
     private static bool Follows(NodeAssessment node, NodeAddress master) => node.Info!.Role == NodeRole.Replica && node.Info.MasterAddress == master;
 
     /// <summary>
-    /// When it is known whose the data of a master are that shares no history with ours: replicas and Sentinels of another cluster come back a
+    /// When it is known whose the data of a master are that shares no history with ours: replicas and Sentinels of another cluster come
+    /// back a
     /// moment after it. Null where that need not be waited for: the server was started from the same file as the one before it.
     /// </summary>
     private static TimeSpan? JudgedAt(Assessment a, NodeAssessment node)
@@ -103,7 +106,9 @@ internal static class Correcting
         Advice = $"If its data may be thrown away: redis-failover nodes adopt {n.Address} --discard-its-data. Else correct the address, or take it out of the nodes.",
     });
 
-    /// <summary>What to note of it: how much is lost, or that nobody can tell. An empty node that was not the master before has nothing to lose.</summary>
+    /// <summary>
+    /// What to note of it: how much is lost, or that nobody can tell. An empty node that was not the master before has nothing to lose.
+    /// </summary>
     private static HistoryEntry? Returned(Assessment a, NodeAssessment returning)
     {
         NodeInfo info = returning.Info!;

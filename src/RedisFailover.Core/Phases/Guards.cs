@@ -5,7 +5,9 @@ namespace RedisFailover;
 /// <summary>A reason for which nothing is decided yet, or something else comes first.</summary>
 internal sealed record Guard(string Name, Func<Assessment, PlanBuilder?> Test);
 
-/// <summary>What has to be in order before a phase decides anything. The first guard that objects has the word; the order is the documentation.</summary>
+/// <summary>
+/// What has to be in order before a phase decides anything. The first guard that objects has the word; the order is the documentation.
+/// </summary>
 internal static class Guards
 {
     internal static Guard[] All { get; } =
@@ -41,7 +43,8 @@ internal static class Guards
     }
 
     /// <summary>
-    /// The master is lost and ZooKeeper cannot be reached, so that nothing can begin: that is said instead. A leader that has its lease still
+    /// The master is lost and ZooKeeper cannot be reached, so that nothing can begin: that is said instead. A leader that has its lease
+    /// still
     /// keeps the replicas from the master, which may come back with nothing.
     /// </summary>
     private static PlanBuilder? ZooKeeperLost(Assessment a)

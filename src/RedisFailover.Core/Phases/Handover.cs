@@ -8,7 +8,9 @@ namespace RedisFailover;
 /// </summary>
 internal static class Handover
 {
-    /// <summary>The handover, or what has to be known before; null when the master stays, and then <paramref name="trouble"/> says why.</summary>
+    /// <summary>
+    /// The handover, or what has to be known before; null when the master stays, and then <paramref name="trouble"/> says why.
+    /// </summary>
     internal static PlanBuilder? Decide(Assessment a, out string trouble)
     {
         string reason = a.Verdict.Reason;
@@ -54,7 +56,8 @@ internal static class Handover
     }
 
     /// <summary>
-    /// Before a living master holds its writes for a replica, the replicas are asked once more: one that hangs would let it hold them until the
+    /// Before a living master holds its writes for a replica, the replicas are asked once more: one that hangs would let it hold them
+    /// until the
     /// deadline, for nothing. Who answers is asked; each has the time of a probe.
     /// </summary>
     internal static ImmutableArray<FailoverAction> Unheard(Assessment a, IEnumerable<NodeAssessment> nodes, TimeSpan since)
@@ -81,7 +84,8 @@ internal static class Handover
     }
 
     /// <summary>
-    /// The moment from which the master is to be replaced: the last vote, or the end of the time that it was given to save, or to wait after a
+    /// The moment from which the master is to be replaced: the last vote, or the end of the time that it was given to save, or to wait
+    /// after a
     /// handover that failed. Of these, the last that has passed.
     /// </summary>
     private static TimeSpan WantedSince(Assessment a)

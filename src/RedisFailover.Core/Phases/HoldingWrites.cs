@@ -7,7 +7,8 @@ internal static class HoldingWrites
     private static readonly TimeSpan PauseOfOldVersions = TimeSpan.FromMilliseconds(250);
 
     /// <summary>
-    /// The next step; null where it fails and cannot be undone, because the old master was voted out: then it is replaced as one that is lost.
+    /// The next step; null where it fails and cannot be undone, because the old master was voted out: then it is replaced as one that
+    /// is lost.
     /// </summary>
     internal static PlanBuilder? Decide(Assessment a, NodeAssessment from)
     {

@@ -32,7 +32,9 @@ public static class ReadinessCheck
         };
     }
 
-    /// <summary>Why no failover would take place, or what it would be worth, in the order in which it would be found; null where it would work.</summary>
+    /// <summary>
+    /// Why no failover would take place, or what it would be worth, in the order in which it would be found; null where it would work.
+    /// </summary>
     private static (ProblemCode Code, string Why)? Objection(Screening screening, string others)
     {
         Assessment a = screening.All;

@@ -5,7 +5,9 @@ namespace RedisFailover;
 /// <summary>The master serves: it is watched, operators' requests are heard, the other nodes are put right.</summary>
 internal static class Serving
 {
-    /// <summary>For how long a replica that still believes in its link is asked again at once while the master fails; and how often later.</summary>
+    /// <summary>
+    /// For how long a replica that still believes in its link is asked again at once while the master fails; and how often later.
+    /// </summary>
     private static readonly TimeSpan FirstSuspicion = TimeSpan.FromMilliseconds(20), LaterSuspicion = TimeSpan.FromMilliseconds(50);
 
     internal static PlanBuilder Decide(Assessment a)
@@ -38,7 +40,9 @@ internal static class Serving
         _ => ProblemCatalogue.MasterUnreachable,
     };
 
-    /// <summary>To announce a failover that only another monitor can carry out would take the master from those who still reach it.</summary>
+    /// <summary>
+    /// To announce a failover that only another monitor can carry out would take the master from those who still reach it.
+    /// </summary>
     private static PlanBuilder? LeftToOthers(Assessment a)
         => Resigning.DeadlineWithoutMaster(a) is not { } deadline || a.Nodes.Any(n => n.IsReplica) ? null
             : Resigning.When(a, deadline) ?? PlanBuilder.Because($"{a.Verdict.Reason}; left to a monitor that reaches more nodes than this one").WakeBy(deadline);
@@ -120,7 +124,9 @@ internal static class Serving
             $"the master {a.Master.Address} is not among the configured nodes; it stays the master until it is lost or replaced by a switchover",
             a.Master.Address);
 
-    /// <summary>While the master fails but is not judged: ask the replicas about their links, so that a verdict needs no further round.</summary>
+    /// <summary>
+    /// While the master fails but is not judged: ask the replicas about their links, so that a verdict needs no further round.
+    /// </summary>
     private static (ImmutableArray<FailoverAction> Questions, TimeSpan? WakeAt) Suspicion(Assessment a)
     {
         if (a.Master.View is not { FailingSince: { } since, ProbeFailure: not (ProbeFailure.Silent or ProbeFailure.Loading) })

@@ -1,6 +1,8 @@
 namespace RedisFailover;
 
-/// <summary>What operators ask for: a switchover begins, or the request is refused with the reason; and what is answered when a change ends.</summary>
+/// <summary>
+/// What operators ask for: a switchover begins, or the request is refused with the reason; and what is answered when a change ends.
+/// </summary>
 internal static class SwitchoverRequests
 {
     /// <summary>How often the replicas are asked while a request waits for one to be in step.</summary>

@@ -6,7 +6,9 @@ namespace RedisFailover;
 /// </summary>
 internal static class TopologyMismatch
 {
-    /// <summary>The real master put back into the topology; null where the topology names it, or no other node shows that it is the one.</summary>
+    /// <summary>
+    /// The real master put back into the topology; null where the topology names it, or no other node shows that it is the one.
+    /// </summary>
     internal static PlanBuilder? Decide(Assessment a)
     {
         if (a.Topology is not { State: TopologyState.Ok, Master: { } named })

@@ -7,23 +7,29 @@ namespace RedisFailover;
 /// replicas stops taking writes by itself.
 /// </summary>
 /// <remarks>
-/// <para><b>What is published.</b> <c>R/nodes</c> holds K and a set R of n nodes: those that may hold an acknowledged write. Claim, at every
+/// <para><b>What is published.</b> <c>R/nodes</c> holds K and a set R of n nodes: those that may hold an acknowledged write. Claim, at
+/// every
 /// instant: <i>every write that WAIT K has acknowledged is held by at least min(K, n) members of R</i>. Then any n - K + 1 of them (one at
 /// least) include a holder, because K + (n - K + 1) > n; and whoever has the highest offset of one history among them has all that they
 /// have. So a master is replaced only while n - K + 1 members of R answer whose data the candidate has. If n is less than K, each member
 /// holds every such write, and one is enough.</para>
 /// <para><b>Growing is always safe and comes first.</b> A larger R makes more nodes necessary, never fewer, and the new member need not hold anything
-/// (K holders are in R as before). Only where n was less than K, so that each member holds everything, one more would be taken for one that does too:
-/// it counts as absent until it has had all that the master had. A write can be acknowledged by a node only once that node is attached to the master. Therefore a node
+/// (K holders are in R as before). Only where n was less than K, so that each member holds everything, one more would be taken for one
+/// that does too:
+/// it counts as absent until it has had all that the master had. A write can be acknowledged by a node only once that node is attached
+/// to the master. Therefore a node
 /// is in the published R before this monitor lets it follow the master, and every configured node that answers is in R whatever it follows.
 /// </para>
 /// <para><b>Shrinking is safe when those who stay have everything.</b> A member x leaves R when the master itself does not list it
-/// as attached and the monitors, the leading one among them, find it unavailable (or it says that its data were never this cluster's), and every member that stays has reached the offset that the
-/// master named in that same answer. Whatever x has ever acknowledged lies below that offset, so each member of the smaller set holds all of it, and later writes are
+/// as attached and the monitors, the leading one among them, find it unavailable (or it says that its data were never this cluster's),
+/// and every member that stays has reached the offset that the
+/// master named in that same answer. Whatever x has ever acknowledged lies below that offset, so each member of the smaller set holds
+/// all of it, and later writes are
 /// acknowledged by attached nodes, which are in R. The last member never leaves: when no replica is left, no write can be
 /// acknowledged by WAIT any more, and the one that was last in R has all that were.</para>
 /// <para><b>A new master</b> b was in R, or held all that the reachable quorum held. Its R is every other configured node. Of the K holders of a
-/// write at most one, b, is left out, and the old master, which holds every write of its own time, is in. Where there were fewer than K, only those
+/// write at most one, b, is left out, and the old master, which holds every write of its own time, is in. Where there were fewer than
+/// K, only those
 /// that were in R count, and the others once they have had everything, as above.</para>
 /// <para><b>min-replicas-to-write</b> is a fence, not a part of the proof: with m of it a master cut off with fewer than m replicas refuses writes
 /// after min-replicas-max-lag. The m that is published is never more than the master's own: lowered in the znode first and on the master
@@ -32,12 +38,14 @@ namespace RedisFailover;
 /// older snapshot even shows the same history. So the set names the run id of each member; one that shows another counts as absent until it
 /// has had all that the master had, or until all others have: then it is as if it had left the set and come back, and need not hold anything.</para>
 /// <para><b>A member without anything</b> (of no history that the lost master knew, empty or at offset 0, and still in the run that the set names) has never
-/// been this master's replica in that run and never acknowledged anything: whoever is promoted has all that it has. So a node that is still waiting for its
+/// been this master's replica in that run and never acknowledged anything: whoever is promoted has all that it has. So a node that is
+/// still waiting for its
 /// first copy stands in nobody's way. One that was started from its append-only file is not empty, but has taken no stream yet.</para>
 /// <para><b>An empty member of the same history</b>, still in the run that the set names, is judged by its offset as others are: what it acknowledged in that
 /// run lies below it. It may have been started from the snapshot of a first copy, when there was nothing yet. Where its run is not known, it does not count.</para>
 /// <para><b>Outside the claim:</b> Redis lets WAIT count any replica that is attached. One that is not configured is not in R. One that had left R,
-/// attaches by itself, acknowledges and is lost again together with the master before the next INFO of the master (1 s) is not in R either; nor does
+/// attaches by itself, acknowledges and is lost again together with the master before the next INFO of the master (1 s) is not in R
+/// either; nor does
 /// anybody know of what a new member acknowledged and lost in a run that ended before it was first seen.</para>
 /// <para>The idea, that the set known to the coordination service is always such that any acknowledged write is found in any sufficiently
 /// large part of it, and the order of changes that follows, are those of Patroni's quorum commit, whose set PostgreSQL itself enforces.</para>
@@ -113,7 +121,9 @@ internal static class WriteSafety
     internal static int? ToPutBack(NodeInfo? from)
         => from is { PausesWritesAlone: false, MinReplicas: { Count: > 0 and < PauseWrites.RefusingMinReplicas } own } ? own.Count : null;
 
-    /// <summary>The min-replicas-to-write that a node is promoted with: its replicas are not there yet, and writes shall not wait for them.</summary>
+    /// <summary>
+    /// The min-replicas-to-write that a node is promoted with: its replicas are not there yet, and writes shall not wait for them.
+    /// </summary>
     internal static int? AtPromotion(Assessment a, NodeAssessment node)
         => a.Policy.WriteSafety == WriteSafetyMode.Replicated && node.Info?.MinReplicas is not { Count: 0 } ? 0 : null;
 
@@ -152,17 +162,23 @@ internal static class WriteSafety
 
     private static bool IsAttached(Assessment a, NodeAssessment node) => a.Master.Info!.Attached.Contains(node.Address);
 
-    /// <summary>One with data that were never this cluster's never held anything of it, and would be missing for ever: at every failover, and where K grows.</summary>
+    /// <summary>
+    /// One with data that were never this cluster's never held anything of it, and would be missing for ever: at every failover, and
+    /// where K grows.
+    /// </summary>
     private static bool Stays(Assessment a, NodeAssessment node)
         => IsAttached(a, node) || (node.IsConfigured && node is not { IsCurrent: true, IsLeftAlone: true } && (IsHere(node) || !node.IsVotedOut));
 
-    /// <summary>It has all that the master named; what the master named before this one was away is not all that it may have acknowledged since.</summary>
+    /// <summary>
+    /// It has all that the master named; what the master named before this one was away is not all that it may have acknowledged since.
+    /// </summary>
     private static bool HasAll(Assessment a, NodeAssessment node) => node.IsReplica && node.Info!.MasterAddress == a.Master.Address && !node.Info.SyncInProgress
         && node.Info.ReplicationId == a.Master.Info!.ReplicationId && node.Info.Offset >= a.Master.Info.Offset
         && a.MasterWasHeardSinceReturnOf(node);
 
     /// <summary>
-    /// A restarted member whose loss can no longer matter, because all the others have everything that the master had when it was back: it stays
+    /// A restarted member whose loss can no longer matter, because all the others have everything that the master had when it was back:
+    /// it stays
     /// as a new member would come. Whatever it acknowledges in its new run, it holds in that.
     /// </summary>
     private static (WriteQuorum Quorum, ImmutableArray<FailoverAction> Questions) Rejoined(Assessment a, WriteQuorum quorum, ImmutableArray<NodeAddress> members)
@@ -191,7 +207,9 @@ internal static class WriteSafety
         => before.Replicas.Length >= before.Quorum ? quorum
             : quorum with { Runs = quorum.Runs.SetItems(members.Except(before.Replicas).Select(n => KeyValuePair.Create(n, WriteQuorum.Unproven))) };
 
-    /// <summary>A new member need not hold anything, whatever its run; one that was restarted gets its new run when it has everything.</summary>
+    /// <summary>
+    /// A new member need not hold anything, whatever its run; one that was restarted gets its new run when it has everything.
+    /// </summary>
     private static WriteQuorum WithRuns(
         Assessment a, WriteQuorum quorum, ImmutableArray<NodeAddress> members, Func<Assessment, NodeAssessment, bool> hasAll) => quorum with
     {

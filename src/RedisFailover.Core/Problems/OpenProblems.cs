@@ -20,7 +20,9 @@ public sealed record OpenProblems
     /// <summary>No problem.</summary>
     public static OpenProblems None { get; } = new([]);
 
-    /// <summary>Those that are told, the worst first, then in the order of the catalogue; each with its <see cref="Problem.Since"/>.</summary>
+    /// <summary>
+    /// Those that are told, the worst first, then in the order of the catalogue; each with its <see cref="Problem.Since"/>.
+    /// </summary>
     public ImmutableArray<Problem> Told => [.. InOrder(_entries.Where(e => e.IsTold).Select(e => e.Problem))];
 
     /// <summary>The list as another leader left it: what lasts keeps its beginning and is not told again.</summary>

@@ -20,7 +20,9 @@ public sealed record Problem(ProblemCode Code, ImmutableArray<string> Subjects, 
     /// <summary>Since when, in UTC; null until whoever keeps the list has added it.</summary>
     public DateTimeOffset? Since { get; init; }
 
-    /// <summary>Since when, on the monotonic clock of the monitor that found it; null: since it was first found. Not written anywhere.</summary>
+    /// <summary>
+    /// Since when, on the monotonic clock of the monitor that found it; null: since it was first found. Not written anywhere.
+    /// </summary>
     public TimeSpan? From { get; init; }
 
     /// <summary>A problem of some nodes.</summary>

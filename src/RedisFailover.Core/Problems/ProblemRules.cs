@@ -60,7 +60,9 @@ public static partial class ProblemRules
         return found.ToImmutable();
     }
 
-    /// <summary>Whether it is out of sight for good: not for a probe that was late. What this monitor itself lacks is not counted in probes.</summary>
+    /// <summary>
+    /// Whether it is out of sight for good: not for a probe that was late. What this monitor itself lacks is not counted in probes.
+    /// </summary>
     private static bool StaysOutOfSight(NodeView node, FailoverPolicy policy)
         => node.IsOutOfSight && (node.ProbeFailure == ProbeFailure.Local || node.Failures >= policy.MaxFailures);
 
@@ -134,7 +136,9 @@ public static partial class ProblemRules
         => f.View is { ConfigFault: { } fault, Config: null }
             ? [Problem.Of(ZnodeUnreadable, $"the znode config cannot be read, and the monitors go by their own files: {fault}")] : [];
 
-    /// <summary>What stands in the way of a failover, by the failover's own judgement. What has a rule of its own is told by that.</summary>
+    /// <summary>
+    /// What stands in the way of a failover, by the failover's own judgement. What has a rule of its own is told by that.
+    /// </summary>
     private static IEnumerable<Problem> Readiness(Facts f)
     {
         if (f.Topology.State != TopologyState.Ok || f.Readiness is not { Possible: false, Hindrance: { } code } not)

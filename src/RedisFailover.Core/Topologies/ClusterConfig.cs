@@ -15,7 +15,8 @@ public sealed record ClusterConfig
     public static ClusterConfig Empty { get; } = new();
 
     /// <summary>
-    /// The nodes, in their order; empty until an operator first changes them. Till then each monitor goes by the nodes of its own file, from then
+    /// The nodes, in their order; empty until an operator first changes them. Till then each monitor goes by the nodes of its own file,
+    /// from then
     /// on by these alone.
     /// </summary>
     public ImmutableArray<ConfiguredNode> Nodes { get; init; } = [];
@@ -44,7 +45,9 @@ public sealed record ClusterConfig
     /// <summary>The entry of a node; null where it has none.</summary>
     public ConfiguredNode? Node(NodeAddress address) => Nodes.FirstOrDefault(n => n.Node == address);
 
-    /// <summary>Whether a monitor has the same settings by both: who wrote it and when, and what concerns a leader alone, is left out.</summary>
+    /// <summary>
+    /// Whether a monitor has the same settings by both: who wrote it and when, and what concerns a leader alone, is left out.
+    /// </summary>
     public bool SaysTheSameAs(ClusterConfig? other)
         => other is not null && Pause == other.Pause && Nodes.AsSpan().SequenceEqual(other.Nodes.AsSpan()) && Settings.SequenceEqual(other.Settings);
 
@@ -69,7 +72,10 @@ public sealed record ConfiguredNode(NodeAddress Node)
     /// <summary>Where it stands, in the operator's own words: clients of the same zone prefer it for reads. Default null.</summary>
     public string? Zone { get; init; }
 
-    /// <summary>In place of its own replica-priority: of replicas with equally much data the lowest is promoted, 0 never. Default null, 0 to 1000.</summary>
+    /// <summary>
+    /// In place of its own replica-priority: of replicas with equally much data the lowest is promoted, 0 never. Default null, 0 to
+    /// 1000.
+    /// </summary>
     public int? Priority { get; init; }
 
     /// <summary>Its tags as they are written: "never-promote zone=a priority=10"; "" for none.</summary>

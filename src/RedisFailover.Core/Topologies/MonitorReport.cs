@@ -17,7 +17,10 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
     /// <summary>Of the leading monitor: whether a failover would work now; null from the others.</summary>
     public Readiness? Failover { get; init; }
 
-    /// <summary>Of the leading monitor: what an operator has to look after, once it has lasted for a second; null for nothing, and from the others.</summary>
+    /// <summary>
+    /// Of the leading monitor: what an operator has to look after, once it has lasted for a second; null for nothing, and from the
+    /// others.
+    /// </summary>
     public string? Attention { get; init; }
 
     /// <summary>What is the matter with the monitor itself, the worst first; the cluster's problems stand in <c>R/problems</c>.</summary>

@@ -11,7 +11,9 @@ public sealed record NodeReport
     /// <summary>"master", "replica", or "unknown" before it has said.</summary>
     public string Role { get; init; } = "unknown";
 
-    /// <summary>Of a replica, its link to its master: "up", "down", "copying" (a full copy), "detached" (it follows nobody); empty of others.</summary>
+    /// <summary>
+    /// Of a replica, its link to its master: "up", "down", "copying" (a full copy), "detached" (it follows nobody); empty of others.
+    /// </summary>
     public string Link { get; init; } = "";
 
     /// <summary>Of a replica: the master that it follows; null where it follows none.</summary>
@@ -23,7 +25,9 @@ public sealed record NodeReport
     /// <summary>Of a replica with a link: the seconds since the master last heard how far it is; null where that cannot be told.</summary>
     public int? LagSeconds { get; init; }
 
-    /// <summary>Since when it has been as it is (role, link, or away), by the leading monitor's wall clock; null where that is not known.</summary>
+    /// <summary>
+    /// Since when it has been as it is (role, link, or away), by the leading monitor's wall clock; null where that is not known.
+    /// </summary>
     public DateTimeOffset? Since { get; init; }
 
     /// <summary>"redis 7.0.15".</summary>

@@ -12,7 +12,8 @@ internal sealed class Coordinator(
     FailoverPolicy seed, ActionExecutor executor, Channel<Observation> observations, MonotonicClock clock, Transitions transitions)
 {
     /// <summary>
-    /// A leader looks for what the others might be told no more often: in a failover observations come by the dozen, each is acted upon at once,
+    /// A leader looks for what the others might be told no more often: in a failover observations come by the dozen, each is acted upon
+    /// at once,
     /// and nobody waits for what it tells. The next beat of any node brings what was left out.
     /// </summary>
     private static readonly TimeSpan LeaderReports = TimeSpan.FromMilliseconds(50);
@@ -69,7 +70,9 @@ internal sealed class Coordinator(
     /// <summary>What this monitor goes by under a configuration of the cluster; null: its own file, whatever that says.</summary>
     internal Func<ClusterConfig, FailoverPolicy>? PolicyUnder { get; set; }
 
-    /// <summary>Told, before anything is decided by it, what this monitor goes by from now on, and which nodes that has to do with.</summary>
+    /// <summary>
+    /// Told, before anything is decided by it, what this monitor goes by from now on, and which nodes that has to do with.
+    /// </summary>
     internal Action<FailoverPolicy, IReadOnlyCollection<NodeAddress>>? PolicyChanged { get; set; }
 
     /// <summary>The lead under which actions are carried out; null while another monitor leads.</summary>
@@ -126,7 +129,8 @@ internal sealed class Coordinator(
     }
 
     /// <summary>
-    /// A leader that was frozen and is woken decides by what it saw before: while its lease has run out nothing of that would be done, and so
+    /// A leader that was frozen and is woken decides by what it saw before: while its lease has run out nothing of that would be done,
+    /// and so
     /// nothing is begun, nor said to be. Whoever has the lease again decides anew.
     /// </summary>
     private Decision WithLease(Decision decision, int? term, TimeSpan now)

@@ -288,7 +288,9 @@ internal sealed class MonitorService : BackgroundService
         }
     }
 
-    /// <summary>A file of this monitor may contradict what holds for all: then its own settings hold, with the cluster's nodes, and it is said.</summary>
+    /// <summary>
+    /// A file of this monitor may contradict what holds for all: then its own settings hold, with the cluster's nodes, and it is said.
+    /// </summary>
     private FailoverPolicy PolicyUnder(ClusterConfig config)
     {
         try

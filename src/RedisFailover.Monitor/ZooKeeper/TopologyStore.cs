@@ -14,7 +14,10 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
     /// </summary>
     private static readonly TimeSpan ReadersFirst = TimeSpan.FromMilliseconds(25);
 
-    /// <summary>Ends when the entry before is written or given up: they stand in the order in which things happened, also where one waits for the readers.</summary>
+    /// <summary>
+    /// Ends when the entry before is written or given up: they stand in the order in which things happened, also where one waits for
+    /// the readers.
+    /// </summary>
     private Task _lastEntry = Task.CompletedTask;
 
     /// <summary>Told of each topology that the leader reads or has written, before it can act by it.</summary>
@@ -138,7 +141,9 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
         return (results[0].Stat?.Version ?? 0, topology);
     }
 
-    /// <summary>With who and when; an intent also with the time of the first failure, the end of a change with what the history will say of it.</summary>
+    /// <summary>
+    /// With who and when; an intent also with the time of the first failure, the end of a change with what the history will say of it.
+    /// </summary>
     private Topology Signed(PublishTopology publication)
     {
         DateTimeOffset now = clock.Provider.GetUtcNow();

@@ -87,7 +87,9 @@ public sealed class BlindMonitorsTests
             cluster.Explain);
     }
 
-    /// <summary>The topology stays as it is and clients go on, for longer than a failover would take to begin; the blindness is told.</summary>
+    /// <summary>
+    /// The topology stays as it is and clients go on, for longer than a failover would take to begin; the blindness is told.
+    /// </summary>
     private static async Task StaysAsync(Stage stage)
     {
         Cluster cluster = stage.Cluster;

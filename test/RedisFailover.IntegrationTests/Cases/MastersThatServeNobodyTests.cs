@@ -13,7 +13,6 @@ public sealed class MastersThatServeNobodyTests
     private static readonly RedisServerOptions QuicklyBusy = new() { ConfLines = ["lua-time-limit 200"] };
 
     [Test]
-    [Category("Pending")]
     public async Task A_master_whose_script_never_ends_is_told_at_once_and_replaced_when_its_time_is_up()
     {
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm("--busy-timeout", "6000") with { Monitors = 1, RedisOptions = QuicklyBusy });
@@ -38,7 +37,6 @@ public sealed class MastersThatServeNobodyTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task A_script_that_ends_in_time_is_no_reason_for_a_failover()
     {
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 1, RedisOptions = QuicklyBusy });
@@ -55,7 +53,6 @@ public sealed class MastersThatServeNobodyTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task A_master_that_shuts_down_and_waits_for_a_replica_that_lags_hands_over_to_the_one_that_has_everything()
     {
         Needs.Redis("7.0", "Waiting for replicas before the end");

@@ -13,7 +13,6 @@ public sealed class ReadinessTests
     private static readonly ImmutableArray<string> AllRights = ["reset", "on", ">secret", "~*", "&*", "+@all"];
 
     [Test]
-    [Category("Pending")]
     public async Task Replicas_that_lack_more_than_is_allowed_are_told_before_and_none_takes_over_then()
     {
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm("--max-lag", "1000000") with { Monitors = 1 });
@@ -36,7 +35,6 @@ public sealed class ReadinessTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task Replicas_that_have_all_though_their_link_is_down_are_said_to_be_fit_and_one_takes_over()
     {
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 1 });
@@ -53,7 +51,6 @@ public sealed class ReadinessTests
 
     [TestCase("-replicaof")]
     [TestCase("-slaveof")]
-    [Category("Pending")]
     public async Task One_of_the_two_names_of_REPLICAOF_is_enough(string denied)
     {
         await using Cluster cluster = await StartWithRightsAsync(denied);
@@ -65,7 +62,6 @@ public sealed class ReadinessTests
 
     [TestCase("-replicaof -slaveof", "replicaof", false)]
     [TestCase("-client|pause", "client|pause", true)]
-    [Category("Pending")]
     public async Task Without_a_right_that_it_needs_that_is_told_before_and_a_switchover_is_refused_before_anything_is_announced(
         string denied, string named, bool failoverWorks)
     {
@@ -87,7 +83,6 @@ public sealed class ReadinessTests
     [TestCase("-config|set")]
     [TestCase("-config|rewrite")]
     [TestCase("-client|kill")]
-    [Category("Pending")]
     public async Task A_right_that_only_something_lesser_needs_is_told_and_a_failover_works(string denied)
     {
         await using Cluster cluster = await StartWithRightsAsync(denied);
@@ -101,7 +96,6 @@ public sealed class ReadinessTests
 
     [TestCase("-ping")]
     [TestCase("-role")]
-    [Category("Pending")]
     public async Task What_a_failover_can_do_without_is_not_asked_for(string denied)
     {
         await using Cluster cluster = await StartWithRightsAsync(denied);
@@ -113,7 +107,6 @@ public sealed class ReadinessTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task A_node_that_may_no_longer_be_asked_is_told_and_is_no_candidate()
     {
         await using Cluster cluster = await StartWithRightsAsync("-xadd");
@@ -130,7 +123,6 @@ public sealed class ReadinessTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task That_the_promoted_node_would_refuse_writes_is_told_before_and_while_it_lasts()
     {
         await using Cluster cluster = await Cluster.StartAsync(
@@ -150,7 +142,6 @@ public sealed class ReadinessTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task A_ZooKeeper_that_takes_seconds_for_a_write_either_allows_a_failover_or_is_told()
     {
         await using ZooKeeperServer server = await ZooKeeperServer.StartAsync();

@@ -11,7 +11,6 @@ namespace RedisFailover.IntegrationTests.Cases;
 public sealed class WordsTests
 {
     [Test]
-    [Category("Pending")]
     public async Task What_a_node_in_protected_mode_said_is_shown_and_published_and_told_once()
     {
         Needs.Machines();
@@ -33,7 +32,6 @@ public sealed class WordsTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task Redis_own_FAILOVER_is_told_as_a_handover_without_loss()
     {
         Needs.Redis("6.2", "FAILOVER");
@@ -54,7 +52,6 @@ public sealed class WordsTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task Requests_that_are_refused_do_not_push_the_failovers_out_of_the_history()
     {
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 1, Redis = 2 });
@@ -76,7 +73,6 @@ public sealed class WordsTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task Somebody_elses_write_of_the_topology_stands_in_the_history_as_what_it_is_with_its_real_time()
     {
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 1 });
@@ -90,7 +86,6 @@ public sealed class WordsTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task SIGHUP_does_not_end_the_leading_monitor()
     {
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 1, Redis = 2 });
@@ -104,7 +99,6 @@ public sealed class WordsTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task Every_line_of_the_log_has_its_time_in_UTC_with_a_Z()
     {
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 1, Redis = 1 });
@@ -113,7 +107,6 @@ public sealed class WordsTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task Without_a_master_status_ends_with_1_and_all_replicas_gone_is_a_problem()
     {
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 1, Redis = 2 });
@@ -134,7 +127,6 @@ public sealed class WordsTests
     [TestCase("127.0.0.1:{free}", "refused")]
     [TestCase("no-such-host.invalid:2181", "no-such-host.invalid")]
     [TestCase("127.0.0.1:{redis}", "ZooKeeper")]
-    [Category("Pending")]
     public async Task The_tool_says_at_once_what_is_wrong_with_the_address_of_ZooKeeper(string address, string named)
     {
         await using RedisServer redis = await RedisServer.StartAsync();
@@ -148,7 +140,6 @@ public sealed class WordsTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task A_name_of_an_address_is_refused_with_the_nodes_that_there_are()
     {
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 1, Redis = 2 });
@@ -160,7 +151,6 @@ public sealed class WordsTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task A_key_that_stands_twice_in_the_configuration_is_refused()
     {
         using TemporaryDirectory folder = new("twice");
@@ -171,7 +161,6 @@ public sealed class WordsTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task A_new_cluster_with_a_node_that_is_down_is_not_said_to_be_all_empty()
     {
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 0, Redis = 2 });
@@ -182,7 +171,6 @@ public sealed class WordsTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task A_taken_port_for_HTTP_is_one_line_and_the_monitor_works_on()
     {
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 0, Redis = 2 });

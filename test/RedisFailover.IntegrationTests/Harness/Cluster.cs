@@ -145,7 +145,9 @@ public sealed partial class Cluster : IAsyncDisposable
             within,
             ct);
 
-    /// <summary>Waits until every monitor that was started has said that it reaches every node: one may be slower than the others.</summary>
+    /// <summary>
+    /// Waits until every monitor that was started has said that it reaches every node: one may be slower than the others.
+    /// </summary>
     public async Task WaitForAllViewsAsync(CancellationToken ct = default)
     {
         foreach (MonitorProcess monitor in _monitors)

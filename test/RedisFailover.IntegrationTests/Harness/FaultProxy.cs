@@ -61,7 +61,9 @@ public sealed class FaultProxy : IAsyncDisposable
     /// <summary>Makes a port of a machine's loopback device known by the same number here.</summary>
     public static FaultProxy StartInto(Machine machine, int port) => new(new NodeAddress("127.0.0.1", port), port, machine.NewSocket);
 
-    /// <summary>Another server is behind it from now on: what an address that changes hands is. What is connected stays connected.</summary>
+    /// <summary>
+    /// Another server is behind it from now on: what an address that changes hands is. What is connected stays connected.
+    /// </summary>
     public void Retarget(NodeAddress target) => Volatile.Write(ref _target, target);
 
     /// <summary>Connections stay open; bytes flow as <paramref name="state"/> says, from now on. New connections are accepted.</summary>

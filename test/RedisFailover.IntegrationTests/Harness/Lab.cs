@@ -165,7 +165,9 @@ internal sealed class Holder : IAsyncDisposable
         }
     }
 
-    /// <summary>A socket belongs to the namespace in which it was made, whoever uses it then: it is made by a thread that goes there and ends.</summary>
+    /// <summary>
+    /// A socket belongs to the namespace in which it was made, whoever uses it then: it is made by a thread that goes there and ends.
+    /// </summary>
     internal Socket NewSocket()
     {
         Socket? socket = null;

@@ -21,7 +21,10 @@ public static class Programs
 
     public static string ZooKeeperCli => ZooKeeperHome is { } home ? Path.Combine(home, "bin", "zkCli.sh") : Find("zkCli.sh", ZooKeeperFolders) ?? throw Missing("zkCli.sh (it comes with zookeeper)");
 
-    /// <summary>$ZOOKEEPER_CLASSPATH, or what lies in $ZOOKEEPER_HOME, or Debian's jar (its manifest names the others), or the lib folder of an unpacked ZooKeeper.</summary>
+    /// <summary>
+    /// $ZOOKEEPER_CLASSPATH, or what lies in $ZOOKEEPER_HOME, or Debian's jar (its manifest names the others), or the lib folder of an
+    /// unpacked ZooKeeper.
+    /// </summary>
     public static string ZooKeeperClassPath
     {
         get
@@ -56,7 +59,9 @@ public static class Programs
 
     public static string WebSample => Built(Path.Combine("Samples", "Web"), "RedisFailover.Samples.Web.dll");
 
-    /// <summary>The dotnet host that runs us, else the one on the PATH. (The built executables need DOTNET_ROOT where .NET is elsewhere.)</summary>
+    /// <summary>
+    /// The dotnet host that runs us, else the one on the PATH. (The built executables need DOTNET_ROOT where .NET is elsewhere.)
+    /// </summary>
     public static string Dotnet
         => Given("DOTNET_HOST_PATH") is { } host ? host
             : Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet" ? Environment.ProcessPath!

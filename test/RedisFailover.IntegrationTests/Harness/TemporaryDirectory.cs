@@ -2,7 +2,9 @@ using System.Globalization;
 
 namespace RedisFailover.IntegrationTests.Harness;
 
-/// <summary>A directory of its own for one server. What runs that were killed left behind is swept when the next run makes its first.</summary>
+/// <summary>
+/// A directory of its own for one server. What runs that were killed left behind is swept when the next run makes its first.
+/// </summary>
 public sealed class TemporaryDirectory : IDisposable
 {
     private const string Prefix = "redis-failover-test-";

@@ -27,7 +27,9 @@ public sealed record ZooKeeperServerOptions
     internal ImmutableArray<(int Quorum, int Election)> Peers { get; init; } = [];
 }
 
-/// <summary>A real ZooKeeper server, alone or one of an ensemble. Its data survive <see cref="KillAsync"/> and <see cref="StopAsync"/>.</summary>
+/// <summary>
+/// A real ZooKeeper server, alone or one of an ensemble. Its data survive <see cref="KillAsync"/> and <see cref="StopAsync"/>.
+/// </summary>
 public sealed class ZooKeeperServer : IAsyncDisposable
 {
     private const string Loaded = "PrepRequestProcessor (sid:0) started";
@@ -91,7 +93,10 @@ public sealed class ZooKeeperServer : IAsyncDisposable
         await Process.WaitForExitAsync(ct);
     }
 
-    /// <summary>Kills it and deletes all its data, as an operator who starts over does. The next <see cref="StartAsync(CancellationToken)"/> finds nothing.</summary>
+    /// <summary>
+    /// Kills it and deletes all its data, as an operator who starts over does. The next <see cref="StartAsync(CancellationToken)"/>
+    /// finds nothing.
+    /// </summary>
     public async Task KillAndWipeAsync(CancellationToken ct = default)
     {
         await KillAsync(ct);
@@ -174,7 +179,8 @@ public sealed class ZooKeeperServer : IAsyncDisposable
 
     /// <summary>
     /// ZooKeeper 3.8 has a bug: a standalone server to which anybody connects while it loads its data stops listening and stays so. We do
-    /// not ask before its log says that it has loaded them; when somebody else did (a monitor that tries again and again), it is started anew.
+    /// not ask before its log says that it has loaded them; when somebody else did (a monitor that tries again and again), it is
+    /// started anew.
     /// </summary>
     internal async Task WaitUntilServingAsync(CancellationToken ct)
     {

@@ -93,7 +93,9 @@ public sealed class TcpDialerTests
         Assert.That(dialed.Fault, Is.EqualTo(DialFault.Local), dialed.Detail);
     }
 
-    /// <summary>Listens and never accepts, its queue full: what connects to it gets no answer, as behind a wall that swallows packets.</summary>
+    /// <summary>
+    /// Listens and never accepts, its queue full: what connects to it gets no answer, as behind a wall that swallows packets.
+    /// </summary>
     private sealed class Deaf : IDisposable
     {
         private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);

@@ -7,7 +7,9 @@ namespace RedisFailover.UnitTests.Monitor;
 [TestFixture]
 public sealed class WarmupTests
 {
-    /// <summary>A play that gets stuck half-way would leave the rest to be compiled in the first real failover, and nobody would notice.</summary>
+    /// <summary>
+    /// A play that gets stuck half-way would leave the rest to be compiled in the first real failover, and nobody would notice.
+    /// </summary>
     [Test]
     public async Task The_rehearsal_is_played_to_its_end()
     {

@@ -6,7 +6,9 @@ namespace RedisFailover.UnitTests.Simulation;
 /// </summary>
 internal sealed class Configuration(World world, FailoverPolicy policy)
 {
-    /// <summary>What was configured before may be in force for so long: publications are on their way, monitors are not restarted yet.</summary>
+    /// <summary>
+    /// What was configured before may be in force for so long: publications are on their way, monitors are not restarted yet.
+    /// </summary>
     private const long Long = 10 * World.Second;
 
     private int _least;

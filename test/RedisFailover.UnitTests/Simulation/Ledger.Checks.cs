@@ -48,7 +48,9 @@ internal sealed partial class Ledger
         }
     }
 
-    /// <summary>No failover from a master that has been well, and well seen by so many monitors that those who are not are no majority.</summary>
+    /// <summary>
+    /// No failover from a master that has been well, and well seen by so many monitors that those who are not are no majority.
+    /// </summary>
     private void CheckNeed(SimulatedMonitor leader, SimulatedRedis master)
     {
         if (configuration.Policy.NodeStrategy == NodeStrategy.Single || !master.IsWell(Long) || !master.IsMaster || master.IsLoading || world.Now - master.ChangedAt < Long || !Server!.IsWell(Long))
@@ -82,7 +84,9 @@ internal sealed partial class Ledger
             $"{master} is in office in epoch {after.Epoch} after {from}, and the history says {record?.Kind} of epoch {record?.Epoch} from {record?.From} to {record?.To}");
     }
 
-    /// <summary>In the end: what was promoted in an epoch stands in the history with that epoch, or what became of it with a later one.</summary>
+    /// <summary>
+    /// In the end: what was promoted in an epoch stands in the history with that epoch, or what became of it with a later one.
+    /// </summary>
     internal void CheckHistory()
     {
         foreach ((long epoch, SimulatedRedis node, int _) in _promotions)
@@ -138,8 +142,10 @@ internal sealed partial class Ledger
     }
 
     /// <summary>
-    /// A node that was promoted has every write that so many replicas had acknowledged, and may be promoted at all; unless an operator forced it.
-    /// A master that was itself restarted and goes on may have lost some: no failover is to blame for that, and they are not missed any more.
+    /// A node that was promoted has every write that so many replicas had acknowledged, and may be promoted at all; unless an operator
+    /// forced it.
+    /// A master that was itself restarted and goes on may have lost some: no failover is to blame for that, and they are not missed any
+    /// more.
     /// </summary>
     private void CheckOffice(Topology before, Topology after, SimulatedRedis node)
     {

@@ -2,7 +2,9 @@ using Moment = global::RedisFailover.ZooKeeper.Moment;
 
 namespace RedisFailover.UnitTests.Simulation;
 
-/// <summary>Carries out what was decided, with the semantics of ActionExecutor and NodeCommands: the lease first, then what can be sent at once.</summary>
+/// <summary>
+/// Carries out what was decided, with the semantics of ActionExecutor and NodeCommands: the lease first, then what can be sent at once.
+/// </summary>
 internal sealed partial class SimulatedMonitor
 {
     private void Begin(FailoverAction action)

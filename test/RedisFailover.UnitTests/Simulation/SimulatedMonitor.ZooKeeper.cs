@@ -101,7 +101,9 @@ internal sealed partial class SimulatedMonitor
         }
     }
 
-    /// <summary>After giving up the lead it stands back for a while, longer each time, or until it sees more; see ElectionBackoff.</summary>
+    /// <summary>
+    /// After giving up the lead it stands back for a while, longer each time, or until it sees more; see ElectionBackoff.
+    /// </summary>
     private void Abstain()
     {
         bool again = _abstainedAt is { } at && Clock - at < TimeSpan.FromMinutes(5);

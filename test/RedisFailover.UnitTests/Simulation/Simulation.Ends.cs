@@ -54,7 +54,9 @@ internal sealed partial class Simulation
         return !topology.Reason.Contains("an operator has to choose", StringComparison.Ordinal) && !topology.Reason.Contains("alone may hold a write", StringComparison.Ordinal) && _nodes.Any(n => n.IsUp && (n.IsLoading || n.IsSyncing || CanRule(n, topology)));
     }
 
-    /// <summary>Why no operator should have to choose; null where one has to. All nodes are up and reached, and have been for some time.</summary>
+    /// <summary>
+    /// Why no operator should have to choose; null where one has to. All nodes are up and reached, and have been for some time.
+    /// </summary>
     private string? Needless(Topology topology)
     {
         if (topology is not { State: TopologyState.FailingOver, Intent.From: { } from, Identity: { } lost } || _nodes.Any(n => !n.IsWell(Patience / 2) || n.IsRefusing))
@@ -103,8 +105,10 @@ internal sealed partial class Simulation
     private bool IsFit(SimulatedRedis node) => node.IsWell(2 * Relieved) && node.IsLinked && !node.IsLoading && !node.IsRefusing && _world.Now - node.RefusedAt > Relieved && _world.Now - node.ChangedAt > Relieved / 4;
 
     /// <summary>
-    /// A master was killed while nothing else is amiss but that nodes refuse the monitors: another takes over in time, unless those that refuse
-    /// are needed to know where acknowledged writes are; and unless it refused them itself and was restarted meanwhile: nobody knows whose data its replicas
+    /// A master was killed while nothing else is amiss but that nodes refuse the monitors: another takes over in time, unless those
+    /// that refuse
+    /// are needed to know where acknowledged writes are; and unless it refused them itself and was restarted meanwhile: nobody knows
+    /// whose data its replicas
     /// have copied then, and an operator has to choose.
     /// </summary>
     private void Expect(SimulatedRedis master)
@@ -178,7 +182,9 @@ internal sealed partial class Simulation
             : null;
     }
 
-    /// <summary>With write safety: every replica is known as a possible holder of writes, and the master is fenced. Null when it is so.</summary>
+    /// <summary>
+    /// With write safety: every replica is known as a possible holder of writes, and the master is fenced. Null when it is so.
+    /// </summary>
     private string? Unsafe(Topology topology)
     {
         // An operator may have forced a node whose data were never this cluster's: then the others' are not.
