@@ -14,8 +14,7 @@ internal static class ForeignSigns
     [
         new("OwnReplicas", (a, n) => OwnReplicas(a, n) is [_, ..] theirs
             ? $"{string.Join(", ", theirs.AsEnumerable())} replicates from it and is not configured" : null),
-        new("FollowsAnother", (a, n) => n.Info is { Role: NodeRole.Replica, MasterAddress: { } master } && IsOutside(a, master)
-            ? $"it replicates from {master}, which is not configured" : null),
+        new("FollowsAnother", (a, n) => FollowsAnother(a, n) ? $"it replicates from {n.Info!.MasterAddress}, which is not configured" : null),
         new("OtherController", (_, n) => n.Info!.Controllers is [var controller, ..] ? $"{Described(controller)} manages it" : null),
         new("RanAlready", (_, n) => n.View.RanBesideFormer ? "it ran already when the node known at this address still answered" : null),
         new("KeepsData", (_, n) => n is { View.BeforeRestart.Persists: false } and ({ Info.Persists: true } or { Info.LoadedKeys: > 0 })
@@ -30,6 +29,10 @@ internal static class ForeignSigns
 
     /// <summary>The first sign that a node without a common history is not ours; null where there is none.</summary>
     internal static string? Of(Assessment a, NodeAssessment node) => All.Select(s => s.Shows(a, node)).FirstOrDefault(s => s is not null);
+
+    /// <summary>Whether it follows a master that is none of ours. One that is only just started has no link yet.</summary>
+    internal static bool FollowsAnother(Assessment a, NodeAssessment node)
+        => node.Info is { Role: NodeRole.Replica, MasterAddress: { } master } && IsOutside(a, master);
 
     private static bool IsOutside(Assessment a, NodeAddress node)
         => !a.IsConfigured(node) && !a.Topology.Members.Contains(node) && node != NodeInfo.Nowhere;

@@ -64,7 +64,7 @@ internal sealed class NodeAssessment
 
     internal Lineage Lineage => Info is not { } info ? Lineage.Unknown
         : _all.Topology.Identity is { } identity && info.SharesHistoryWith(identity) ? Lineage.Same
-        : info.Keys > 0 && ForeignSigns.Of(_all, this) is not null ? Lineage.Foreign
+        : IsOfAnother(info) ? Lineage.Foreign
         : _all.Topology.Identity is null ? Lineage.Unknown
         : info.Keys == 0 ? Lineage.Empty : Lineage.Diverged;
 
@@ -134,6 +134,10 @@ internal sealed class NodeAssessment
 
     /// <summary>Whether it was asked at this time or later.</summary>
     internal bool WasAskedSince(TimeSpan time) => View.InfoAsked >= time;
+
+    /// <summary>One without a key has nothing to lose, unless it is getting what another cluster's master has.</summary>
+    private bool IsOfAnother(NodeInfo info) => info.Keys > 0 ? ForeignSigns.Of(_all, this) is not null
+        : (info.LinkUp || info.SyncInProgress) && ForeignSigns.FollowsAnother(_all, this);
 
     private static Contact ContactOf(NodeView node) => node.ProbeFailure switch
     {

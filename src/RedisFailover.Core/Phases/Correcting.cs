@@ -44,15 +44,17 @@ internal static class Correcting
     private static bool Follows(NodeAssessment node, NodeAddress master) => node.Info!.Role == NodeRole.Replica && node.Info.MasterAddress == master;
 
     /// <summary>
-    /// When it is known whose the data of a master are that shares no history with ours: replicas and Sentinels of another cluster come
-    /// back a
-    /// moment after it. Null where that need not be waited for: the server was started from the same file as the one before it.
+    /// When it is known whose a server is that may be another cluster's: its replicas, its master and Sentinels come back a moment after it.
+    /// Null where that need not be waited for: it was started from the same file as the one before it.
     /// </summary>
     private static TimeSpan? JudgedAt(Assessment a, NodeAssessment node)
-        => node is { IsMaster: true, Lineage: Lineage.Diverged }
-            && !(node.View.BeforeRestart?.ConfigFile is { Length: > 0 } file && file == node.Info!.ConfigFile)
+        => MayBeAnothers(a, node) && !(node.View.BeforeRestart?.ConfigFile is { Length: > 0 } file && file == node.Info!.ConfigFile)
             ? (node.View.RunSince ?? a.Now) + StrangersPatience
             : null;
+
+    /// <summary>A master with data that are not known, or an empty replica of an unknown master, which may not have reached that yet.</summary>
+    private static bool MayBeAnothers(Assessment a, NodeAssessment node)
+        => node.IsMaster ? node.Lineage == Lineage.Diverged : node.Lineage == Lineage.Empty && ForeignSigns.FollowsAnother(a, node);
 
     private static FailoverAction? Correction(Assessment a, NodeAssessment node)
     {
@@ -100,7 +102,9 @@ internal static class Correcting
 
     private static IEnumerable<Problem> LeftAlone(Assessment a, ImmutableArray<NodeAssessment> foreign) => foreign.Select(n => Problem.Of(
         ProblemCatalogue.ForeignData,
-        $"{n.Address} holds somebody else's data and is left alone: {n.ForeignSign} ({n.Described}); following {a.Topology.Master} would wipe them",
+        n.Info!.Keys == 0
+            ? $"{n.Address} is somebody else's and is left alone: {n.ForeignSign} ({n.Described})"
+            : $"{n.Address} holds somebody else's data and is left alone: {n.ForeignSign} ({n.Described}); following {a.Topology.Master} would wipe them",
         n.Address) with
     {
         Advice = $"If its data may be thrown away: redis-failover nodes adopt {n.Address} --discard-its-data. Else correct the address, or take it out of the nodes.",
