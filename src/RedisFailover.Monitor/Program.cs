@@ -31,8 +31,9 @@ if (options is null)
 var level = new Serilog.Core.LoggingLevelSwitch(options.LogLevel);
 await using Serilog.Core.Logger log = LogSetup.Console(options, level);
 using var loggers = new SerilogLoggerFactory(log);
+MonitorService? running = null;
 using IDisposable hangup = Hangup.Handle(
-    () => OptionSources.Read(args, Environment.GetEnvironmentVariables(), out _), level, loggers.CreateLogger("RedisFailover.Monitor"));
+    () => OptionSources.Read(args, Environment.GetEnvironmentVariables(), out _), level, loggers.CreateLogger("RedisFailover.Monitor"), read => running?.Take(read));
 using (var quiet = new SerilogLoggerFactory(LogSetup.Quiet(options)))
 {
     await Warmup.RunAsync(quiet.CreateLogger("RedisFailover.Warmup"), TimeProvider.System);
@@ -65,6 +66,7 @@ using IHost host = builder.Build();
 MonitorService monitor = host.Services.GetRequiredService<MonitorService>();
 using var metrics = new MonitorMetrics(monitor);
 monitor.Turned = metrics.Turned;
+running = monitor;
 using MeterProvider? collector = Environment.GetEnvironmentVariable("OTEL_EXPORTER_OTLP_ENDPOINT") is { Length: > 0 }
     ? Sdk.CreateMeterProviderBuilder().AddMeter(MonitorMetrics.MeterName).AddOtlpExporter().Build()
     : null;

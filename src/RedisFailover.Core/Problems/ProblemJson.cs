@@ -51,23 +51,39 @@ public static class ProblemJson
         writer.WriteStartArray();
         foreach (Problem problem in problems)
         {
-            writer.WriteStartObject();
-            writer.WriteString("code", problem.Code.Name);
-            writer.WriteString("severity", Name(problem.Severity));
-            writer.WriteString("since", problem.Since?.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture));
-            writer.WriteStartArray("subjects");
-            foreach (string subject in problem.Subjects)
-            {
-                writer.WriteStringValue(subject);
-            }
-
-            writer.WriteEndArray();
-            writer.WriteString("message", problem.Message);
-            writer.WriteString("advice", problem.Advice);
-            writer.WriteEndObject();
+            Write(writer, problem, cluster: null);
         }
 
         writer.WriteEndArray();
+    }
+
+    /// <summary>Writes one as a JSON object at the writer's place.</summary>
+    /// <param name="writer">The writer.</param>
+    /// <param name="problem">The problem.</param>
+    /// <param name="cluster">Whose it is, where several clusters stand in one list; null: that is not said.</param>
+    public static void Write(Utf8JsonWriter writer, Problem problem, string? cluster)
+    {
+        ArgumentNullException.ThrowIfNull(writer);
+        ArgumentNullException.ThrowIfNull(problem);
+        writer.WriteStartObject();
+        if (cluster is not null)
+        {
+            writer.WriteString("cluster", cluster);
+        }
+
+        writer.WriteString("code", problem.Code.Name);
+        writer.WriteString("severity", Name(problem.Severity));
+        writer.WriteString("since", problem.Since?.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture));
+        writer.WriteStartArray("subjects");
+        foreach (string subject in problem.Subjects)
+        {
+            writer.WriteStringValue(subject);
+        }
+
+        writer.WriteEndArray();
+        writer.WriteString("message", problem.Message);
+        writer.WriteString("advice", problem.Advice);
+        writer.WriteEndObject();
     }
 
     /// <summary>"warning" or "critical".</summary>

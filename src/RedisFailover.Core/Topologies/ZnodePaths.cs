@@ -52,6 +52,12 @@ public sealed record ZnodePaths(string Root)
     /// <summary>The parent of what monitors tell that are not taken for this cluster's (persistent).</summary>
     public string Outsiders => Root + "/outsiders";
 
+    /// <summary>The parent of clusters that have one root in common: each child whose config names nodes is one (persistent).</summary>
+    public string Clusters => Root + "/clusters";
+
+    /// <summary>The znodes of one of the clusters below <see cref="Clusters"/>.</summary>
+    public ZnodePaths Cluster(string name) => new(Clusters + "/" + name);
+
     /// <summary>One registered monitor (persistent).</summary>
     public string Member(string id) => Members + "/" + id;
 

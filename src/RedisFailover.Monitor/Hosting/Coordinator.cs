@@ -43,7 +43,7 @@ internal sealed class Coordinator(
     private TimeSpan? _alarmAt;
     private NodeAddress? _needed;
     private volatile Leadership? _leadership;
-    private long _turnedAt;
+    private long _turnedAt = clock.Now.Ticks;
     private long _turns;
 
     /// <summary>Told of each turn: what was known before it, and after.</summary>

@@ -36,6 +36,24 @@ internal static partial class Log
     [LoggerMessage(8, LogLevel.Critical, "monitor {Id} cannot go on and ends with exit code 1, so that another one leads: {Kind}: {Failure}")]
     internal static partial void Failed(ILogger logger, string id, string kind, string failure, Exception? defect);
 
+    [LoggerMessage(90, LogLevel.Information, "cluster {Name} is monitored from now on, its znodes below {Path}: {Nodes}")]
+    internal static partial void ClusterBegins(ILogger logger, string name, string path, string nodes);
+
+    [LoggerMessage(91, LogLevel.Warning, "cluster {Name} is no longer monitored here: its configuration is gone; its nodes and znodes stay as they are")]
+    internal static partial void ClusterEnds(ILogger logger, string name);
+
+    [LoggerMessage(92, LogLevel.Error, "cluster {Name} failed here and begins anew in {Seconds:0} s; the other clusters go on: {Kind}: {Failure}")]
+    internal static partial void ClusterFailed(ILogger logger, string name, string kind, string failure, double seconds, Exception defect);
+
+    [LoggerMessage(93, LogLevel.Error, "cluster {Name} cannot be monitored: {Fault}")]
+    internal static partial void ClusterNotUsable(ILogger logger, string name, string fault);
+
+    [LoggerMessage(94, LogLevel.Information, "the lead of this cluster goes to monitor {Id}, so that the leads are spread over the monitors")]
+    internal static partial void LeadHandedOver(ILogger logger, string id);
+
+    [LoggerMessage(95, LogLevel.Warning, "the configuration of cluster {Name} is not in ZooKeeper any more, which has lost its data: it is written again")]
+    internal static partial void ClusterRestored(ILogger logger, string name);
+
     [LoggerMessage(11, LogLevel.Warning, "ZooKeeper is not reachable from here: this monitor replaces no master until it is; clients go on with what they know")]
     internal static partial void ZooKeeperGone(ILogger logger);
 

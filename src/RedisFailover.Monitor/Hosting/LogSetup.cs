@@ -34,9 +34,17 @@ internal static class LogSetup
         => options.LogFormat == LogFormat.Json
             ? new UtcFormatter(new JsonFormatter(renderMessage: true), longest: null)
             : new UtcFormatter(
-                new MessageTemplateTextFormatter(
-                    "{Timestamp:yyyy-MM-dd'T'HH:mm:ss.fff'Z'} {Level:u3} [{MonitorId}] {Message:lj}{NewLine}{Exception}", CultureInfo.InvariantCulture),
-                UtcFormatter.LongestLine);
+                new WithCluster(Text("[{MonitorId}]"), Text($"[{{MonitorId}} {{{ClusterLogger.Property}}}]")), UtcFormatter.LongestLine);
+
+    private static MessageTemplateTextFormatter Text(string from) => new(
+        $"{{Timestamp:yyyy-MM-dd'T'HH:mm:ss.fff'Z'}} {{Level:u3}} {from} {{Message:lj}}{{NewLine}}{{Exception}}", CultureInfo.InvariantCulture);
+
+    /// <summary>Where a process has several clusters, the events of each name it.</summary>
+    private sealed class WithCluster(ITextFormatter without, ITextFormatter with) : ITextFormatter
+    {
+        public void Format(LogEvent logEvent, TextWriter output)
+            => (logEvent.Properties.ContainsKey(ClusterLogger.Property) ? with : without).Format(logEvent, output);
+    }
 
     private sealed class Nowhere(ITextFormatter formatter) : ILogEventSink
     {

@@ -1,13 +1,49 @@
 using System.Text.Json.Serialization;
+using RedisFailover.Monitor.Options;
 
 namespace RedisFailover.Monitor.Hosting;
 
 /// <summary>The content of <c>R/leader</c>.</summary>
 internal sealed record LeaderZnode(string Id, string Host, int Pid, DateTime Since);
 
-/// <summary>The answer of <c>/health</c>.</summary>
+/// <summary>The answer of <c>/health</c>: of the cluster, where the process has one; of several the worst, and each of them.</summary>
 internal sealed record MonitorHealth(
-    string Id, string Version, bool ZooKeeperConnected, bool Leads, int LiveMonitors, long Epoch, string State, string? Master);
+    string Id, string Version, bool ZooKeeperConnected, bool Leads, int LiveMonitors, long Epoch, string State, string? Master)
+{
+    /// <summary>Each cluster by its name; left out where the process has one cluster by its command line.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public SortedDictionary<string, ClusterHealth>? Clusters { get; init; }
+
+    internal static MonitorHealth Of(MonitorOptions options, bool connected, ClusterMonitor[] clusters)
+    {
+        var all = new SortedDictionary<string, ClusterHealth>(clusters.ToDictionary(c => c.Name, c => ClusterHealth.Of(c.View)), StringComparer.Ordinal);
+        ClusterHealth worst = all.Values.FirstOrDefault(c => c.State != TopologyJson.Name(TopologyState.Ok))
+            ?? all.Values.FirstOrDefault() ?? ClusterHealth.Of(null);
+        return new MonitorHealth(
+            options.Id,
+            MonitorService.Version,
+            connected,
+            all.Values.Any(c => c.Leads),
+            worst.LiveMonitors,
+            worst.Epoch,
+            worst.State,
+            worst.Master)
+        {
+            Clusters = options.HasMany ? all : null,
+        };
+    }
+}
+
+/// <summary>One cluster in the answer of <c>/health</c>.</summary>
+internal sealed record ClusterHealth(bool Leads, int LiveMonitors, long Epoch, string State, string? Master)
+{
+    internal static ClusterHealth Of(ClusterView? view) => new(
+        view?.Term is not null,
+        view?.LiveMonitors ?? 0,
+        view?.Topology?.Epoch ?? 0,
+        TopologyJson.Name(view?.Topology?.State ?? TopologyState.NoMaster),
+        view?.Topology?.Master?.ToString());
+}
 
 /// <summary>The JSON that the monitor writes beside the topology.</summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]

@@ -40,12 +40,13 @@ internal sealed class MonitorMetrics : IDisposable
         Gauge("redis_failover_leading", "Whether this monitor leads.", view => One(view.Term is null ? 0 : 1));
         Gauge("redis_failover_monitors", "Live monitors; told by the leading one.",
             view => view.Term is null ? [] : One(view.LiveMonitors));
-        Gauge("redis_failover_zookeeper_connected", "Whether ZooKeeper answers.", _ => One(_monitor.ZooKeeper?.IsConnected == true ? 1 : 0));
-        Gauge("redis_failover_problem", "1 for each open problem: the cluster's by the leading monitor, each monitor's own.", _ => Problems());
+        _meter.CreateObservableGauge(
+            "redis_failover_zookeeper_connected", () => One(_monitor.ZooKeeper?.IsConnected == true ? 1 : 0), null, "Whether ZooKeeper answers.");
+        GaugeOf("redis_failover_problem", "1 for each open problem: the cluster's by the leading monitor, each monitor's own.", Problems);
     }
 
     /// <summary>Told by the coordinator of each of its turns.</summary>
-    internal void Turned(ClusterView before, ClusterView after)
+    internal void Turned(string cluster, ClusterView before, ClusterView after)
     {
         if (after.Topology?.LastChange is not { } change || before.Topology is not { } known || known.LastChange == change)
         {
@@ -53,10 +54,11 @@ internal sealed class MonitorMetrics : IDisposable
         }
 
         string kind = change.Kind.ToString().ToLowerInvariant();
-        _changes.Add(1, new KeyValuePair<string, object?>("kind", kind));
+        _changes.Add(1, Cluster(cluster), new KeyValuePair<string, object?>("kind", kind));
         foreach ((string step, double millis) in change.Millis)
         {
-            _steps.Record(millis / 1000, new KeyValuePair<string, object?>("step", step), new KeyValuePair<string, object?>("kind", kind));
+            _steps.Record(
+                millis / 1000, Cluster(cluster), new KeyValuePair<string, object?>("step", step), new KeyValuePair<string, object?>("kind", kind));
         }
     }
 
@@ -64,7 +66,17 @@ internal sealed class MonitorMetrics : IDisposable
     public void Dispose() => _meter.Dispose();
 
     private void Gauge(string name, string description, Func<ClusterView, IEnumerable<Measurement<double>>> measure)
-        => _meter.CreateObservableGauge(name, () => _monitor.View is { } view ? measure(view) : [], null, description);
+        => GaugeOf(name, description, cluster => measure(cluster.View));
+
+    private void GaugeOf(string name, string description, Func<ClusterMonitor, IEnumerable<Measurement<double>>> measure)
+        => _meter.CreateObservableGauge(
+            name,
+            () => _monitor.Clusters.SelectMany(cluster => measure(cluster).Select(
+                one => new Measurement<double>(one.Value, [Cluster(cluster.Name), .. one.Tags]))),
+            null,
+            description);
+
+    private static KeyValuePair<string, object?> Cluster(string name) => new("cluster", name);
 
     private static IEnumerable<Measurement<double>> One(double value) => [new Measurement<double>(value)];
 
@@ -94,8 +106,8 @@ internal sealed class MonitorMetrics : IDisposable
         => view.OtherMonitors.Values.Count(report => report.Unavailable.Contains(node.Address))
             + (node.Condition == NodeCondition.Unavailable ? 1 : 0);
 
-    private IEnumerable<Measurement<double>> Problems()
-        => (_monitor.Problems is { } problems ? problems.Own.Concat(problems.Cluster) : []).Select(problem => new Measurement<double>(
+    private static IEnumerable<Measurement<double>> Problems(ClusterMonitor cluster)
+        => cluster.Problems.Own.Concat(cluster.Problems.Cluster).Select(problem => new Measurement<double>(
             1,
             new KeyValuePair<string, object?>("code", problem.Code.Name),
             new KeyValuePair<string, object?>("severity", ProblemJson.Name(problem.Severity)),

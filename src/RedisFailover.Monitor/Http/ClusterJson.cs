@@ -10,7 +10,7 @@ internal static class ClusterJson
 {
     internal static readonly JsonWriterOptions Options = new() { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    internal static void Names(Utf8JsonWriter json, string[] names)
+    internal static void Names(Utf8JsonWriter json, IEnumerable<string> names)
     {
         json.WriteStartArray();
         foreach (string name in names)
@@ -52,10 +52,27 @@ internal static class ClusterJson
     }
 
     /// <summary>The cluster's, and after them this monitor's own that are not among them.</summary>
-    internal static void Problems(Utf8JsonWriter json, ClusterReading? reading, ImmutableArray<Problem> own)
+    internal static void Problems(Utf8JsonWriter json, ClusterReading? reading, ImmutableArray<Problem> own) => ProblemJson.Write(json, All(reading, own));
+
+    /// <summary>The problems of several clusters, each with its cluster's name.</summary>
+    internal static void Problems(Utf8JsonWriter json, IEnumerable<(string? Cluster, ClusterReading? Reading, ImmutableArray<Problem> Own)> clusters)
+    {
+        json.WriteStartArray();
+        foreach ((string? name, ClusterReading? reading, ImmutableArray<Problem> own) in clusters)
+        {
+            foreach (Problem problem in All(reading, own))
+            {
+                ProblemJson.Write(json, problem, name);
+            }
+        }
+
+        json.WriteEndArray();
+    }
+
+    private static ImmutableArray<Problem> All(ClusterReading? reading, ImmutableArray<Problem> own)
     {
         ImmutableArray<Problem> cluster = Parse(reading?.Problems);
-        ProblemJson.Write(json, [.. cluster, .. own.Where(problem => !cluster.Any(problem.IsSameAs))]);
+        return [.. cluster, .. own.Where(problem => !cluster.Any(problem.IsSameAs))];
     }
 
     /// <summary>A znode that holds JSON; as a text where somebody mangled it.</summary>

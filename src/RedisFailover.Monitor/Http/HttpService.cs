@@ -50,14 +50,23 @@ internal sealed class HttpService(MonitorOptions options, MonitorService monitor
         try
         {
             await web.StartAsync(cancellationToken);
-            monitor.Problems?.Set(ProblemCatalogue.HttpUnavailable, null);
+            Tell(null);
             return true;
         }
         catch (Exception e) when (e is IOException or System.Net.Sockets.SocketException)
         {
-            monitor.Problems?.Set(ProblemCatalogue.HttpUnavailable, Problem.OfMonitors(
+            Tell(Problem.OfMonitors(
                 ProblemCatalogue.HttpUnavailable, $"{options.Id} cannot answer HTTP on {address}: {Words.Quoted(e.Message)}", options.Id));
             return false;
+        }
+    }
+
+    /// <summary>In each cluster: it is the problem of this process.</summary>
+    private void Tell(Problem? problem)
+    {
+        foreach (ClusterMonitor cluster in monitor.Clusters)
+        {
+            cluster.Problems.Set(ProblemCatalogue.HttpUnavailable, problem);
         }
     }
 
@@ -69,7 +78,7 @@ internal sealed class HttpService(MonitorOptions options, MonitorService monitor
         builder.Services.AddOpenTelemetry().WithMetrics(metrics => metrics.AddMeter(MonitorMetrics.MeterName).AddPrometheusExporter());
         WebApplication web = builder.Build();
         web.Use(new Token(options.HttpToken).CheckAsync);
-        new Routes(options, monitor, new ClusterReadings(monitor, new ZnodePaths(options.ZnodePath), time)).Map(web);
+        new Routes(monitor, time).Map(web);
         web.MapPrometheusScrapingEndpoint("/metrics");
         return web;
     }

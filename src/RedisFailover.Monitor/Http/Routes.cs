@@ -1,19 +1,18 @@
+using System.Collections.Concurrent;
 using System.Text.Json;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using RedisFailover.Monitor.Hosting;
-using RedisFailover.Monitor.Options;
 
 namespace RedisFailover.Monitor.Http;
 
 /// <summary>What is answered under which path; docs/operations.md tells it to people.</summary>
-internal sealed class Routes(MonitorOptions options, MonitorService monitor, ClusterReadings readings)
+internal sealed class Routes(MonitorService monitor, TimeProvider time)
 {
     private const string Json = "application/json; charset=utf-8";
 
-    /// <summary>The name of the cluster that this monitor watches: the last part of its path in ZooKeeper.</summary>
-    private readonly string _name = options.ZnodePath[(options.ZnodePath.LastIndexOf('/') + 1)..];
+    private readonly ConcurrentDictionary<string, ClusterReadings> _readings = new(StringComparer.Ordinal);
 
     internal void Map(IEndpointRouteBuilder web)
     {
@@ -21,7 +20,8 @@ internal sealed class Routes(MonitorOptions options, MonitorService monitor, Clu
         web.MapGet("/health/live", LiveAsync);
         web.MapGet("/health/ready", ReadyAsync);
         web.MapGet("/problems", ProblemsAsync);
-        web.MapGet("/clusters", context => WriteAsync(context, StatusCodes.Status200OK, json => ClusterJson.Names(json, [_name])));
+        web.MapGet("/clusters", context => WriteAsync(
+            context, StatusCodes.Status200OK, json => ClusterJson.Names(json, monitor.Clusters.Select(c => c.Name))));
         web.MapGet("/clusters/{name}", ClusterAsync);
         web.MapGet("/clusters/{name}/history", HistoryAsync);
         web.MapGet("/clusters/{name}/nodes/{node}/master", MasterAsync);
@@ -43,41 +43,45 @@ internal sealed class Routes(MonitorOptions options, MonitorService monitor, Clu
             ? TextAsync(context, StatusCodes.Status503ServiceUnavailable, "failed")
             : TextAsync(context, StatusCodes.Status200OK, "ok");
 
-    /// <summary>Whether this monitor can do its work: ZooKeeper answers, and the topology is known.</summary>
+    /// <summary>Whether this monitor can do its work: ZooKeeper answers, and each topology is known.</summary>
     private Task ReadyAsync(HttpContext context)
     {
+        ClusterMonitor[] clusters = [.. monitor.Clusters];
         string? lacks = monitor.ZooKeeper?.IsConnected != true ? "ZooKeeper cannot be reached"
-            : monitor.View?.Topology is null ? "the topology is not known yet" : null;
+            : clusters.FirstOrDefault(c => c.View.Topology is null) is not { } unknown ? null
+            : clusters.Length == 1 ? "the topology is not known yet" : $"the topology of {unknown.Name} is not known yet";
         return TextAsync(context, lacks is null ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable, lacks ?? "ok");
     }
 
-    /// <summary>The cluster's problems, as the leading monitor tells them, and this monitor's own.</summary>
+    /// <summary>The clusters' problems, as the leading monitors tell them, and this monitor's own.</summary>
     private async Task ProblemsAsync(HttpContext context)
     {
-        ClusterReading? reading = await readings.NowAsync();
-        await WriteAsync(context, StatusCodes.Status200OK, json => ClusterJson.Problems(json, reading, monitor.Problems?.Own ?? []));
+        ClusterMonitor[] clusters = [.. monitor.Clusters];
+        ClusterReading?[] readings = await Task.WhenAll(clusters.Select(ReadingAsync));
+        var all = clusters.Zip(readings, (cluster, reading) => (monitor.HasMany ? cluster.Name : null, reading, cluster.Problems.Own));
+        await WriteAsync(context, StatusCodes.Status200OK, json => ClusterJson.Problems(json, all));
     }
 
     private async Task ClusterAsync(HttpContext context)
     {
-        if (!await IsOursAsync(context))
+        if (await FindAsync(context) is not { } cluster)
         {
             return;
         }
 
-        ClusterReading? reading = await readings.NowAsync();
+        ClusterReading? reading = await ReadingAsync(cluster);
         await WriteAsync(
-            context, StatusCodes.Status200OK, json => ClusterJson.Cluster(json, _name, monitor.View, reading, monitor.Problems?.Own ?? []));
+            context, StatusCodes.Status200OK, json => ClusterJson.Cluster(json, cluster.Name, cluster.View, reading, cluster.Problems.Own));
     }
 
     private async Task HistoryAsync(HttpContext context)
     {
-        if (!await IsOursAsync(context))
+        if (await FindAsync(context) is not { } cluster)
         {
             return;
         }
 
-        if (await readings.NowAsync() is { } reading)
+        if (await ReadingAsync(cluster) is { } reading)
         {
             await WriteAsync(context, StatusCodes.Status200OK, json => ClusterJson.Raw(json, reading.History));
         }
@@ -103,7 +107,7 @@ internal sealed class Routes(MonitorOptions options, MonitorService monitor, Clu
 
     private async Task CheckAsync(HttpContext context, Func<ClusterView, NodeAddress, (bool Yes, string Why)> ask)
     {
-        if (!await IsOursAsync(context))
+        if (await FindAsync(context) is not { } cluster)
         {
             return;
         }
@@ -115,20 +119,27 @@ internal sealed class Routes(MonitorOptions options, MonitorService monitor, Clu
             return;
         }
 
-        (bool yes, string why) = monitor.View is { } view ? ask(view, node) : (false, "the monitor has just started");
+        (bool yes, string why) = ask(cluster.View, node);
         await TextAsync(context, yes ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable, why);
     }
 
-    private async Task<bool> IsOursAsync(HttpContext context)
+    /// <summary>The cluster that the path names; null where there is none, which is answered then.</summary>
+    private async Task<ClusterMonitor?> FindAsync(HttpContext context)
     {
-        if ((string)context.Request.RouteValues["name"]! == _name)
+        if (monitor.Find((string)context.Request.RouteValues["name"]!) is { } cluster)
         {
-            return true;
+            return cluster;
         }
 
-        await TextAsync(context, StatusCodes.Status404NotFound, $"There is no such cluster; there is {_name}.");
-        return false;
+        await TextAsync(
+            context, StatusCodes.Status404NotFound, $"There is no such cluster; there is {string.Join(", ", monitor.Clusters.Select(c => c.Name))}.");
+        return null;
     }
+
+    private Task<ClusterReading?> ReadingAsync(ClusterMonitor cluster)
+        => _readings.GetOrAdd(
+            cluster.Options.ZnodePath, static (path, of) => new ClusterReadings(of.Monitor, new ZnodePaths(path), of.Time), (Monitor: monitor, Time: time))
+            .NowAsync();
 
     private static Task TextAsync(HttpContext context, int status, string text)
     {

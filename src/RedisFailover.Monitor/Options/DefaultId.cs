@@ -13,36 +13,43 @@ internal static class DefaultId
 {
     private const int MostOnOneHost = 100;
 
-    private static readonly Dictionary<string, (string Id, Socket? Held)> Taken = new(StringComparer.Ordinal);
+    private static readonly Dictionary<string, (string Id, Socket[] Held)> Taken = new(StringComparer.Ordinal);
 
     /// <summary>This process' id among the monitors of a cluster.</summary>
-    /// <param name="znodePath">The cluster's root in ZooKeeper.</param>
-    internal static string Of(string znodePath)
+    /// <param name="znodePaths">The cluster's root in ZooKeeper; of several clusters all of them, and first what they have in common.</param>
+    internal static string Of(params string[] znodePaths)
     {
+        string znodePath = znodePaths[0];
         lock (Taken)
         {
-            if (!Taken.TryGetValue(znodePath, out (string Id, Socket? Held) taken))
+            if (!Taken.TryGetValue(znodePath, out (string Id, Socket[] Held) taken))
             {
-                Taken[znodePath] = taken = Take(znodePath);
+                Taken[znodePath] = taken = Take([.. znodePaths.Distinct()]);
             }
 
             return taken.Id;
         }
     }
 
-    private static (string Id, Socket? Held) Take(string znodePath)
+    private static (string Id, Socket[] Held) Take(string[] znodePaths)
     {
         string host = Host();
         for (int number = 1; number <= MostOnOneHost && OperatingSystem.IsLinux(); number++)
         {
             string id = number == 1 ? host : string.Create(CultureInfo.InvariantCulture, $"{host}-{number}");
-            if (Hold($"redis-failover-monitor{znodePath}/{number}") is { } held)
+            Socket?[] held = [.. znodePaths.Select(path => Hold($"redis-failover-monitor{path}/{number}"))];
+            if (!held.Contains(null))
             {
-                return (id, held);
+                return (id, [.. held.OfType<Socket>()]);
+            }
+
+            foreach (Socket? part in held)
+            {
+                part?.Dispose();
             }
         }
 
-        return (string.Create(CultureInfo.InvariantCulture, $"{host}-pid{Environment.ProcessId}"), null);
+        return (string.Create(CultureInfo.InvariantCulture, $"{host}-pid{Environment.ProcessId}"), []);
     }
 
     /// <summary>A name that one process on this host can have, without a file: a socket in Linux' abstract namespace.</summary>

@@ -32,6 +32,18 @@ internal sealed record MonitorOptions
     /// <summary>The root of this cluster's znodes.</summary>
     internal string ZnodePath { get; init; } = "";
 
+    /// <summary>The cluster's name: the last part of its path in ZooKeeper, unless it was given one.</summary>
+    internal string Name { get => field ?? ZnodePath[(ZnodePath.LastIndexOf('/') + 1)..]; init; }
+
+    /// <summary>The clusters of this process, each with all that holds for it; this one alone, unless several were given.</summary>
+    internal ImmutableArray<MonitorOptions> Clusters { get => field.IsDefault ? FindsClusters ? [] : [this] : field; init; }
+
+    /// <summary>Whether the clusters are those that stand below <see cref="ZnodePath"/>, and come and go while the process runs.</summary>
+    internal bool FindsClusters { get; init; }
+
+    /// <summary>Whether the process may have several clusters.</summary>
+    internal bool HasMany => FindsClusters || !ReferenceEquals(Clusters[0], this);
+
     /// <summary>Redis' ACL user; null: the default user.</summary>
     internal string? Username { get; init; }
 
@@ -144,8 +156,12 @@ internal sealed record MonitorOptions
             given.Remove("never-promote");
         }
 
-        return new OptionBinder(given).Bind();
+        return new OptionBinder(given).Bind() with { Name = Name };
     }
+
+    /// <summary>Whether a monitor that runs with the one has nothing to begin anew for the other.</summary>
+    internal bool IsSameClusterAs(MonitorOptions other)
+        => Given.Count == other.Given.Count && Given.All(g => other.Given.GetValueOrDefault(g.Key)?.Value == g.Value.Value);
 
     /// <summary>Why a configuration of the cluster cannot hold here, in one line; null where it can.</summary>
     internal string? FaultOf(ClusterConfig config)
@@ -190,7 +206,8 @@ internal sealed record MonitorOptions
 
     /// <summary>Without the password.</summary>
     public override string ToString()
-        => $"write-safety {WriteSafety.ToString().ToLowerInvariant()}, nodes {string.Join(',', Nodes)}, ZooKeeper {ZooKeeper}, "
+        => HasMany ? $"{(FindsClusters ? "the clusters" : $"clusters {string.Join(',', Clusters.Select(c => c.Name))}")} below {ZnodePath}, ZooKeeper {ZooKeeper}"
+            : $"write-safety {WriteSafety.ToString().ToLowerInvariant()}, nodes {string.Join(',', Nodes)}, ZooKeeper {ZooKeeper}, "
             + $"znodes below {ZnodePath}, node-strategy {NodeStrategy.ToString().ToLowerInvariant()}, "
             + $"silence is judged after {MaxFailures} x {ProbeTimeout.TotalMilliseconds:0} ms";
 }

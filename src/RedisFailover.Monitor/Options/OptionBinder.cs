@@ -8,7 +8,20 @@ internal sealed class OptionBinder(IReadOnlyDictionary<string, GivenOption> give
     /// <exception cref="OptionException">A setting is missing, wrong, or does not go with another.</exception>
     internal MonitorOptions Bind()
     {
+        if (given.TryGetValue(ClusterBinder.Clusters, out GivenOption? clusters))
+        {
+            return new ClusterBinder(given, clusters).Bind();
+        }
+
         Require("nodes", "the Redis nodes, as in --nodes 10.0.0.1:6379,10.0.0.2:6379");
+        return BindAll(options => DefaultId.Of(options.ZnodePath));
+    }
+
+    /// <summary>Whatever was given, nodes or not.</summary>
+    /// <param name="id">The monitor's name where none was given.</param>
+    /// <exception cref="OptionException">A setting is missing, wrong, or does not go with another.</exception>
+    internal MonitorOptions BindAll(Func<MonitorOptions, string> id)
+    {
         Require("zkservers", "the ZooKeeper servers, as in --zkservers zk1:2181,zk2:2181,zk3:2181");
         MonitorOptions options = MonitorOptions.Nothing;
         foreach (Setting setting in Settings.All)
@@ -26,7 +39,7 @@ internal sealed class OptionBinder(IReadOnlyDictionary<string, GivenOption> give
             options = options with { Lease = options.SessionTimeout / 2 };
         }
 
-        options = given.ContainsKey("id") ? options : options with { Id = DefaultId.Of(options.ZnodePath) };
+        options = given.ContainsKey("id") ? options : options with { Id = id(options) };
         Check(options);
         return options;
     }
@@ -43,7 +56,10 @@ internal sealed class OptionBinder(IReadOnlyDictionary<string, GivenOption> give
             throw given["lease"].Wrong($"at most half of session-timeout ({options.SessionTimeout.TotalMilliseconds:0} ms)");
         }
 
-        CheckWriteSafety(options);
+        if (!options.Nodes.IsEmpty)
+        {
+            CheckWriteSafety(options);
+        }
     }
 
     /// <summary>

@@ -15,6 +15,9 @@ internal static class OptionSources
     /// <summary>Variables of that prefix that are no settings: where redis-failover finds ZooKeeper, and the fault point.</summary>
     private static readonly string[] Others = [Prefix + "ZK", Prefix + "USER", ConfigVariable, Hosting.FaultPoint.Variable];
 
+    /// <summary>How a file is read: with comments and trailing commas.</summary>
+    internal static readonly JsonDocumentOptions Relaxed = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
+
     private const string Config = "config";
 
     private const string ConfigVariable = Prefix + "CONFIG";
@@ -121,8 +124,7 @@ internal static class OptionSources
         try
         {
             using FileStream stream = System.IO.File.OpenRead(config.Value);
-            using JsonDocument document = JsonDocument.Parse(
-                stream, new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true });
+            using JsonDocument document = JsonDocument.Parse(stream, Relaxed);
             if (document.RootElement.ValueKind != JsonValueKind.Object)
             {
                 throw config.Wrong("a file that holds a JSON object");
@@ -144,7 +146,8 @@ internal static class OptionSources
                     throw new OptionException($"'{property.Name}' in {config.Value}: {name} stands there twice; allowed: once");
                 }
 
-                options.Add(new GivenOption(name, Text(property, config), $"{config.Value}, \"{property.Name}\""));
+                options.Add(new GivenOption(
+                    name, name == ClusterBinder.Clusters ? Raw(property) : Text(property, config.Value), $"{config.Value}, \"{property.Name}\""));
             }
 
             return options;
@@ -159,13 +162,20 @@ internal static class OptionSources
         }
     }
 
-    private static string Text(JsonProperty property, GivenOption config) => property.Value.ValueKind switch
+    /// <summary>At most so much of what was given that a message stays one line.</summary>
+    internal static string Shortened(string text)
+        => text.ReplaceLineEndings(" ") is { Length: > 60 } line ? line[..60] + "…" : text.ReplaceLineEndings(" ");
+
+    private static string Raw(JsonProperty property) => property.Value.ValueKind == JsonValueKind.String ? property.Value.GetString()! : property.Value.GetRawText();
+
+    /// <summary>A value as it would stand on the command line.</summary>
+    internal static string Text(JsonProperty property, string source) => property.Value.ValueKind switch
     {
         JsonValueKind.String => property.Value.GetString()!,
         JsonValueKind.Number => property.Value.GetRawText(),
         JsonValueKind.Array => string.Join(
             ',', property.Value.EnumerateArray().Select(e => e.ValueKind == JsonValueKind.String ? e.GetString() : e.GetRawText())),
         _ => throw new OptionException(
-            $"'{property.Name}' in {config.Value} is {property.Value.GetRawText()}; allowed: a string, a number or a list"),
+            $"'{property.Name}' in {source} is {Shortened(property.Value.GetRawText())}; allowed: a string, a number or a list"),
     };
 }

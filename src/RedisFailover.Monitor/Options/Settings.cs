@@ -28,7 +28,16 @@ internal static class Settings
         Text("znode-path", "path", SettingTexts.PathAllowed, (o, given) => o with { ZnodePath = SettingTexts.Path(given) },
             ZnodePaths.DefaultRoot) with
         {
-            Description = "The root of this cluster's znodes. Several clusters share one ensemble under one root each.",
+            Description = "The root of this cluster's znodes. Several clusters share one ensemble under one root each. "
+                + "With clusters: the root that they have in common.",
+        },
+        Text("clusters", ClusterBinder.All, ClusterBinder.Allowed, (o, _) => o) with
+        {
+            DefaultText = "one: that of nodes",
+            Description = "Several clusters in one process, in place of nodes. A list in the file: each has a name, nodes, and what it needs of the settings "
+                + "for a cluster, of password, username, tls and znode-path (by default ZNODE-PATH/clusters/NAME). Or all: each child of ZNODE-PATH/clusters whose "
+                + "config names nodes, whenever it comes or goes. What stands beside it holds for all clusters. A list is read again at SIGHUP.",
+            Schema = ClusterBinder.Schema,
         },
         Text("password-file", "file", "a readable file", (o, given) => o with
         {

@@ -123,7 +123,8 @@ internal sealed partial class MonitorRegistry(
         }
     }
 
-    private async Task LeaveAsync(ZooKeeperSession session, CancellationToken cancellationToken)
+    /// <summary>Gives up our place in that session.</summary>
+    internal async Task LeaveAsync(ZooKeeperSession session, CancellationToken cancellationToken)
     {
         lock (_gate)
         {

@@ -59,6 +59,11 @@ internal sealed class OutsiderNote(ZooKeeperClient zooKeeper, ZnodePaths paths, 
         }
     }
 
+    /// <summary>Takes the znode away.</summary>
+    /// <exception cref="ZooKeeperException">It is not known whether it is gone.</exception>
+    internal async Task RemoveAsync(CancellationToken cancellationToken)
+        => await WriteAsync(await zooKeeper.GetSessionAsync(cancellationToken), [], cancellationToken);
+
     private async Task WriteAsync(ZooKeeperSession session, ImmutableArray<Problem> note, CancellationToken cancellationToken)
     {
         try

@@ -10,10 +10,17 @@ namespace RedisFailover.Monitor.ZooKeeper;
 /// Who may do what with the znodes, where the monitors have credentials: monitors everything, clients read, operators make requests. It
 /// follows the file of the credentials, and puts right what was made before there were any.
 /// </summary>
-internal sealed class ZnodeRights(SecuritySettings security, ZnodePaths paths, TimeProvider time, ILogger logger)
+/// <param name="security">The credentials, and whom they let near.</param>
+/// <param name="home">Where the process' heartbeat stands: of its one cluster, or above those of several.</param>
+/// <param name="time">The source of time.</param>
+/// <param name="logger">The log.</param>
+internal sealed class ZnodeRights(SecuritySettings security, ZnodePaths home, TimeProvider time, ILogger logger)
 {
     /// <summary>How soon a new file of credentials is taken over.</summary>
     private static readonly TimeSpan Looking = TimeSpan.FromSeconds(1);
+
+    private readonly Lock _gate = new();
+    private ImmutableArray<ZnodePaths> _clusters = [];
 
     /// <summary>The monitors' credentials as the file holds them now.</summary>
     internal ImmutableArray<ZooKeeperAuth> Credentials
@@ -22,10 +29,28 @@ internal sealed class ZnodeRights(SecuritySettings security, ZnodePaths paths, T
     private IEnumerable<ZnodeAcl> Monitors
         => security.ZooKeeperAuth is { } file ? Users(file).Select(u => ZnodeAcl.Digest(u.User, u.Password)) : [];
 
+    /// <summary>The znodes of this cluster, too, have rights from now on.</summary>
+    internal void Cover(ZnodePaths cluster)
+    {
+        lock (_gate)
+        {
+            _clusters = _clusters.Add(cluster);
+        }
+    }
+
+    /// <summary>They are no longer this process' business.</summary>
+    internal void Uncover(ZnodePaths cluster)
+    {
+        lock (_gate)
+        {
+            _clusters = _clusters.Remove(cluster);
+        }
+    }
+
     /// <summary>The rights of a znode; empty: it is open to all.</summary>
     internal ImmutableArray<ZnodeAcl> Of(string path)
     {
-        if (security.ZooKeeperAuth is null || !(path == paths.Root || path.StartsWith(paths.Root + "/", StringComparison.Ordinal)))
+        if (security.ZooKeeperAuth is null || Owning(path) is not { } paths)
         {
             return [];
         }
@@ -43,6 +68,10 @@ internal sealed class ZnodeRights(SecuritySettings security, ZnodePaths paths, T
         ];
     }
 
+    /// <summary>Whose the znode is: of the clusters the one with the longest root, as one may lie below another's; null: nobody's here.</summary>
+    private ZnodePaths? Owning(string path)
+        => _clusters.Add(home).Where(p => path == p.Root || path.StartsWith(p.Root + "/", StringComparison.Ordinal)).MaxBy(p => p.Root.Length);
+
     /// <summary>Puts the rights of all znodes right, now and whenever the file of the credentials changes.</summary>
     internal async Task KeepAsync(ZooKeeperClient zooKeeper, CancellationToken cancellationToken)
     {
@@ -52,6 +81,7 @@ internal sealed class ZnodeRights(SecuritySettings security, ZnodePaths paths, T
         }
 
         ImmutableArray<string> applied = [];
+        ImmutableHashSet<ZnodePaths> done = [];
         ImmutableArray<string> shown = file.Lines;
         while (true)
         {
@@ -64,24 +94,25 @@ internal sealed class ZnodeRights(SecuritySettings security, ZnodePaths paths, T
                 shown = lines;
             }
 
-            if (!lines.SequenceEqual(applied))
+            (applied, done) = lines.SequenceEqual(applied) ? (applied, done.Intersect(_clusters)) : (lines, []);
+            try
             {
-                try
+                foreach (ZnodePaths cluster in _clusters.Where(c => !done.Contains(c)))
                 {
-                    await ApplyAsync(await zooKeeper.GetSessionAsync(cancellationToken), paths.Root, cancellationToken);
-                    applied = lines;
+                    await ApplyAsync(await zooKeeper.GetSessionAsync(cancellationToken), cluster, cancellationToken);
+                    done = done.Add(cluster);
                 }
-                catch (ZooKeeperException e)
-                {
-                    Log.RightsNotSet(logger, e.Message);
-                }
+            }
+            catch (ZooKeeperException e)
+            {
+                Log.RightsNotSet(logger, e.Message);
             }
 
             await Task.Delay(Looking, time, cancellationToken);
         }
     }
 
-    private async Task ApplyAsync(ZooKeeperSession session, string path, CancellationToken cancellationToken)
+    private async Task ApplyAsync(ZooKeeperSession session, ZnodePaths paths, CancellationToken cancellationToken)
     {
         await session.EnsurePathAsync(paths.Requests, cancellationToken);
         byte[] monitors = RequestRights.Write(Monitors);
@@ -90,7 +121,7 @@ internal sealed class ZnodeRights(SecuritySettings security, ZnodePaths paths, T
             await session.SetDataAsync(paths.Requests, monitors, -1, cancellationToken);
         }
 
-        await ApplyBelowAsync(session, path, cancellationToken);
+        await ApplyBelowAsync(session, paths.Root, cancellationToken);
     }
 
     private async Task ApplyBelowAsync(ZooKeeperSession session, string path, CancellationToken cancellationToken)
@@ -103,8 +134,8 @@ internal sealed class ZnodeRights(SecuritySettings security, ZnodePaths paths, T
                 await session.SetAclAsync(path, rights, -1, cancellationToken);
             }
 
-            // Requests are their makers' and the monitors'.
-            foreach (string child in path == paths.Requests ? [] : (await session.GetChildrenAsync(path, null, cancellationToken)).Names)
+            // Requests are their makers' and the monitors'; what is below clusters is put right cluster by cluster.
+            foreach (string child in Owning(path) is { } paths && (path == paths.Requests || path == paths.Clusters) ? [] : (await session.GetChildrenAsync(path, null, cancellationToken)).Names)
             {
                 await ApplyBelowAsync(session, $"{path}/{child}", cancellationToken);
             }

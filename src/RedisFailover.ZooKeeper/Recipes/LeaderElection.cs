@@ -24,6 +24,15 @@ public sealed record LeaderElectionOptions
 
     /// <summary>Completes when this process may stand for election in that session; asked before each attempt. Default: at once.</summary>
     public Func<ZooKeeperSession, CancellationToken, Task>? Admission { get; init; }
+
+    /// <summary>
+    /// How long an empty term is left to others who should rather have it; asked once for each. A silent leader is replaced without regard to this.
+    /// Default: not at all.
+    /// </summary>
+    public Func<TimeSpan>? Deference { get; init; }
+
+    /// <summary>Asked before each beat, on the beats' own thread: false when what acts by this lead has stopped to work, which ends it. Default: it works.</summary>
+    public Func<bool>? IsAlive { get; init; }
 }
 
 /// <summary>
@@ -45,6 +54,9 @@ public sealed class LeaderElection
 
     /// <summary>The heartbeat that was taken for silent and was not, and the version that it was known by.</summary>
     private (string? Path, int Version) _mistaken;
+
+    /// <summary>The empty term that was left to others already.</summary>
+    private int _deferred = -1;
 
     /// <summary>What undoes a campaign that was cancelled, or a lead given up: it must not undo the next one, which finds the same znode.</summary>
     private Task _withdrawal = Task.CompletedTask;
@@ -137,7 +149,9 @@ public sealed class LeaderElection
 
         if (holder.IsVacant || (holder.Heartbeat is null && leader is null))
         {
-            return await StandAsync(heart, term, leader, null, cancellationToken).ConfigureAwait(false);
+            return await IsTakenByAnotherAsync(term.Stat.Version, news.Come, cancellationToken).ConfigureAwait(false)
+                ? null
+                : await StandAsync(heart, term, leader, null, cancellationToken).ConfigureAwait(false);
         }
 
         if (holder.Heartbeat is null)
@@ -151,6 +165,22 @@ public sealed class LeaderElection
         return await WaitForSilenceAsync(session, (holder.Heartbeat, unseen), news.Come, cancellationToken).ConfigureAwait(false) is { } silent
             ? await StandAsync(heart, term, leader, silent, cancellationToken).ConfigureAwait(false)
             : null;
+    }
+
+    /// <summary>Leaves an empty term to others for a moment, where they should rather have it; true as soon as there is something new about it.</summary>
+    private async Task<bool> IsTakenByAnotherAsync(int term, Task news, CancellationToken cancellationToken)
+    {
+        if (_deferred == term || _options.Deference?.Invoke() is not { } wait || wait <= TimeSpan.Zero)
+        {
+            return false;
+        }
+
+        _deferred = term;
+        using var over = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        Task first = await Task.WhenAny(news, Task.Delay(wait, _client.Time, over.Token)).ConfigureAwait(false);
+        await over.CancelAsync().ConfigureAwait(false);
+        cancellationToken.ThrowIfCancellationRequested();
+        return first == news;
     }
 
     /// <summary>

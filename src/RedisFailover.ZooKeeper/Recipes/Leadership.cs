@@ -53,6 +53,9 @@ public sealed class Leadership : IAsyncDisposable
 
     internal string CandidateId => _options.CandidateId;
 
+    /// <summary>Whether what acts by it works.</summary>
+    internal bool IsAlive => _options.IsAlive?.Invoke() != false;
+
     internal bool IsOver => Volatile.Read(ref _over) != 0;
 
     /// <summary>Goes through only while nobody else was elected. Put it first into every multi, or use <see cref="CommitAsync"/>.</summary>

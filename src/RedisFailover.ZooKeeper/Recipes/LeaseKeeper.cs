@@ -302,6 +302,7 @@ public sealed class LeaseKeeper
             TimeSpan length = TimeToBeat(heart);
             heart.NextAt = _client.Time.GetTimestamp() + (long)(LeaseRules.BeatEvery(length).TotalSeconds * _client.Time.TimestampFrequency);
             ResignToTheQuicker(length);
+            EndTheDead();
             if (_options.IsAlive?.Invoke() != false && MayBeat(heart))
             {
                 _ = BeatAsync(heart);
@@ -331,6 +332,24 @@ public sealed class LeaseKeeper
                 lead.Ended(string.Create(
                     CultureInfo.InvariantCulture,
                     $"its writes take {write.TotalMilliseconds:0} ms, longer than the lease, those of {quicker.Owner} {quicker.Write.TotalMilliseconds:0} ms"));
+            }
+        }
+    }
+
+    /// <summary>A lead by which nobody acts any more is given up, so that another one does; the other leads go on.</summary>
+    private void EndTheDead()
+    {
+        ImmutableArray<Leadership> leads;
+        lock (_gate)
+        {
+            leads = _leads;
+        }
+
+        foreach (Leadership lead in leads)
+        {
+            if (!lead.IsAlive)
+            {
+                lead.Ended("nothing is decided by it any more");
             }
         }
     }

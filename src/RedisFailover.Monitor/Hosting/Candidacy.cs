@@ -1,0 +1,101 @@
+using System.Text.Json;
+using System.Threading.Channels;
+using RedisFailover.Monitor.Options;
+using RedisFailover.Monitor.ZooKeeper;
+using RedisFailover.ZooKeeper;
+
+namespace RedisFailover.Monitor.Hosting;
+
+/// <summary>Stands for election in one cluster, leads until the lead is lost, stands again; gives the lead up at once when it is to end.</summary>
+internal sealed class Candidacy(MonitorOptions options, SharedParts shared, string candidate, Coordinator coordinator, ChannelWriter<Observation> observations)
+{
+    private readonly ZnodePaths _paths = new(options.ZnodePath);
+
+    /// <summary>This monitor's place among the others.</summary>
+    internal required MonitorRegistry Registry { get; init; }
+
+    /// <summary>The registered monitors, which a leader tends.</summary>
+    internal required MemberRegister Register { get; init; }
+
+    /// <summary>The cluster's problems, which a leader writes.</summary>
+    internal required ProblemStore Problems { get; init; }
+
+    /// <summary>When not to stand, after a lead was given up.</summary>
+    internal required ElectionBackoff Backoff { get; init; }
+
+    /// <summary>Told when a lead begins, before anything is done by it.</summary>
+    internal required Action Begins { get; init; }
+
+    /// <summary>Which monitor should lead, where there are several clusters.</summary>
+    internal required LeadSpread Spread { get; init; }
+
+    internal async Task RunAsync(CancellationToken cancellationToken)
+    {
+        var election = new LeaderElection(shared.Keeper, new LeaderElectionOptions
+        {
+            LeaderPath = _paths.Leader,
+            TermPath = _paths.Term,
+            CandidateId = candidate,
+            LeaderData = LeaderData,
+            Admission = AdmittedAsync,
+            Deference = shared.HasMany ? () => Spread.Deference() : null,
+            IsAlive = shared.HasMany ? () => coordinator.SinceTurn < SharedParts.Stuck : null,
+        });
+        while (true)
+        {
+            await Backoff.WaitAsync(cancellationToken);
+            Leadership leadership = await election.CampaignAsync(cancellationToken);
+            coordinator.Leadership = leadership;
+            Begins();
+            observations.TryWrite(new LeadershipGained(shared.Clock.Now, leadership.Term));
+            try
+            {
+                using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, leadership.Lost);
+                Registry.IsLeading = true;
+                await Task.WhenAll(
+                    Registry.WatchViewsAsync(either.Token),
+                    Problems.WriteAsync(leadership, either.Token),
+                    Register.TendAsync(leadership, options.MonitorAbsence, either.Token),
+                    shared.HasMany ? Spread.WatchAsync(leadership, either.Token) : Task.CompletedTask);
+            }
+            finally
+            {
+                Registry.IsLeading = false;
+                coordinator.Leadership = null;
+                observations.TryWrite(new LeadershipLost(shared.Clock.Now));
+                await ResignAsync(leadership);
+            }
+
+            cancellationToken.ThrowIfCancellationRequested();
+        }
+    }
+
+    /// <summary>A cluster whose coordinator stands still is led by nobody here.</summary>
+    private async Task AdmittedAsync(ZooKeeperSession session, CancellationToken cancellationToken)
+    {
+        while (shared.HasMany && coordinator.SinceTurn >= SharedParts.Stuck)
+        {
+            await Task.Delay(SharedParts.Stuck / 4, shared.Clock.Provider, cancellationToken);
+        }
+
+        await Registry.EnteredAsync(session, cancellationToken);
+    }
+
+    private async Task ResignAsync(Leadership leadership)
+    {
+        using var farewell = new CancellationTokenSource(SharedParts.Farewell, shared.Clock.Provider);
+        try
+        {
+            await leadership.ResignAsync(farewell.Token);
+        }
+        catch (Exception e) when (e is ZooKeeperException or OperationCanceledException)
+        {
+            // The znode goes with the session.
+        }
+
+        await leadership.DisposeAsync();
+    }
+
+    private ReadOnlyMemory<byte> LeaderData() => JsonSerializer.SerializeToUtf8Bytes(
+        new LeaderZnode(options.Id, Environment.MachineName, Environment.ProcessId, shared.Clock.Provider.GetUtcNow().UtcDateTime), MonitorJson.Default.LeaderZnode);
+}

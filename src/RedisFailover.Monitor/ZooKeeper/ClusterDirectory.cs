@@ -1,0 +1,176 @@
+using System.Collections.Immutable;
+using System.Threading.Channels;
+using Microsoft.Extensions.Logging;
+using RedisFailover.Monitor.Hosting;
+using RedisFailover.Monitor.Options;
+using RedisFailover.ZooKeeper;
+
+namespace RedisFailover.Monitor.ZooKeeper;
+
+/// <summary>
+/// The clusters below one root, <c>R/clusters</c>: each child whose <c>config</c> names nodes is one, from when that is written until it is deleted. A
+/// store that has lost everything deletes nothing: what was there is written again.
+/// </summary>
+internal sealed class ClusterDirectory(MonitorOptions process, ZooKeeperClient zooKeeper, ClusterSet clusters, TimeProvider time, ILogger logger)
+{
+    private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
+
+    private readonly ZnodePaths _root = new(process.ZnodePath);
+    private readonly Channel<bool> _changed = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly Dictionary<string, WatchedValue> _configs = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, (MonitorOptions Options, ClusterConfig Config)> _known = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string> _faults = new(StringComparer.Ordinal);
+
+    /// <summary>When <c>R/clusters</c> was created: another time is another store.</summary>
+    private long? _store;
+
+    /// <summary>Keeps the clusters as ZooKeeper has them.</summary>
+    internal async Task RunAsync(CancellationToken cancellationToken)
+    {
+        await using WatchedChildren names = zooKeeper.WatchChildren(_root.Clusters);
+        names.Changed += _ => _changed.Writer.TryWrite(true);
+        _changed.Writer.TryWrite(true);
+        try
+        {
+            while (await _changed.Reader.ReadAsync(cancellationToken))
+            {
+                try
+                {
+                    await LookAsync(await zooKeeper.GetSessionAsync(cancellationToken), cancellationToken);
+                }
+                catch (ZooKeeperException)
+                {
+                    await Task.Delay(RetryDelay, time, cancellationToken);
+                    _changed.Writer.TryWrite(true);
+                }
+            }
+        }
+        finally
+        {
+            await Task.WhenAll(_configs.Values.Select(c => c.DisposeAsync().AsTask()));
+        }
+    }
+
+    private async Task LookAsync(ZooKeeperSession session, CancellationToken cancellationToken)
+    {
+        ZnodeStat? parent = await session.ExistsAsync(_root.Clusters, cancellationToken: cancellationToken);
+        if (parent?.CreatedZxid != _store && _known.Count > 0)
+        {
+            await RestoreAsync(session, cancellationToken);
+            parent = await session.ExistsAsync(_root.Clusters, cancellationToken: cancellationToken);
+        }
+
+        if (parent is null)
+        {
+            await session.EnsurePathAsync(_root.Clusters, cancellationToken);
+            parent = await session.ExistsAsync(_root.Clusters, cancellationToken: cancellationToken);
+        }
+
+        _store = parent?.CreatedZxid;
+        ImmutableArray<string> names = (await session.GetChildrenAsync(_root.Clusters, null, cancellationToken)).Names;
+        await FollowAsync(names);
+        foreach (string name in names)
+        {
+            See(name, await ConfigAsync(session, name, cancellationToken));
+        }
+
+        foreach (string gone in _known.Keys.Except(names).ToArray())
+        {
+            _known.Remove(gone);
+        }
+
+        await clusters.ChangeAsync([.. _known.Values.Select(k => k.Options)]);
+    }
+
+    /// <summary>Follows the configuration of each, for as long as it is there.</summary>
+    private async Task FollowAsync(ImmutableArray<string> names)
+    {
+        foreach (string gone in _configs.Keys.Except(names).ToArray())
+        {
+            _configs.Remove(gone, out WatchedValue? left);
+            await left!.DisposeAsync();
+        }
+
+        foreach (string name in names.Where(n => !_configs.ContainsKey(n)))
+        {
+            _configs[name] = zooKeeper.Watch(_root.Cluster(name).Config);
+            _configs[name].Changed += _ => _changed.Writer.TryWrite(true);
+        }
+    }
+
+    /// <summary>What the configuration of a cluster says; the nodes of one that is monitored are its own business.</summary>
+    private void See(string name, ReadOnlyMemory<byte>? data)
+    {
+        if (data is null)
+        {
+            _known.Remove(name);
+            _faults.Remove(name);
+            return;
+        }
+
+        try
+        {
+            ClusterConfig config = ClusterConfigJson.Parse(data.Value);
+            if (config.Nodes.IsEmpty)
+            {
+                _known.Remove(name);
+                return;
+            }
+
+            MonitorOptions options = _known.TryGetValue(name, out (MonitorOptions Options, ClusterConfig Config) known) ? known.Options : Begin(name, config);
+            _known[name] = (options, config);
+            _faults.Remove(name);
+        }
+        catch (Exception e) when (e is FormatException or OptionException)
+        {
+            // One that is monitored goes on by what was known before.
+            if (_faults.GetValueOrDefault(name) != e.Message)
+            {
+                _faults[name] = e.Message;
+                Log.ClusterNotUsable(logger, name, e.Message);
+            }
+        }
+    }
+
+    private MonitorOptions Begin(string name, ClusterConfig config)
+    {
+        string path = _root.Cluster(name).Config;
+        SettingTexts.Id(new GivenOption("clusters", name, _root.Clusters));
+        MonitorOptions options = ClusterBinder.One(process, name, new Dictionary<string, GivenOption>(StringComparer.Ordinal)
+        {
+            ["nodes"] = new("nodes", string.Join(',', config.Nodes.Select(n => n.Node)), path),
+        });
+        _ = options.Under(config);
+        return ClusterBinder.FaultBeside(options, _known.Values.Select(k => k.Options).ToArray()) is { } fault ? throw new OptionException(fault) : options;
+    }
+
+    private async Task<ReadOnlyMemory<byte>?> ConfigAsync(ZooKeeperSession session, string name, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return (await session.GetDataAsync(_root.Cluster(name).Config, null, cancellationToken)).Data;
+        }
+        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
+        {
+            return null;
+        }
+    }
+
+    private async Task RestoreAsync(ZooKeeperSession session, CancellationToken cancellationToken)
+    {
+        foreach ((string name, (_, ClusterConfig config)) in _known)
+        {
+            try
+            {
+                await session.EnsurePathAsync(_root.Cluster(name).Root, cancellationToken);
+                await session.CreateAsync(
+                    _root.Cluster(name).Config, ClusterConfigJson.Write(config), CreateMode.Persistent, default, cancellationToken);
+                Log.ClusterRestored(logger, name);
+            }
+            catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NodeExists)
+            {
+                // Another monitor was quicker.
+            }
+        }
+    }
+}
