@@ -20,6 +20,12 @@ internal sealed class CommonOptions(string waitOption = "--timeout", double wait
         HelpName = "h:p,h:p/path",
     };
 
+    internal Option<string?> ClusterName { get; } = new("--cluster")
+    {
+        Description = "One of the clusters below the root of --zk: the one whose znodes are below ROOT/clusters/NAME",
+        HelpName = "name",
+    };
+
     internal Option<TimeSpan?> Timeout { get; } = Durations.Option(
         waitOption, "How long to wait for ZooKeeper and for the cluster", TimeSpan.FromSeconds(wait), TimeSpan.FromMilliseconds(100), TimeSpan.FromHours(1));
 
@@ -28,6 +34,7 @@ internal sealed class CommonOptions(string waitOption = "--timeout", double wait
     internal Command AddTo(Command command)
     {
         command.Add(ZooKeeper);
+        command.Add(ClusterName);
         command.Add(Timeout);
         command.Add(Json);
         return command;
@@ -47,15 +54,25 @@ internal sealed class CommonOptions(string waitOption = "--timeout", double wait
         {
             string connection = text.StartsWith('@') ? FirstLine(text[1..]) : text;
             ZooKeeperConnectionString parsedConnection = ZooKeeperConnectionString.Parse(connection);
-            return parsedConnection.Chroot.Length > 0
+            parsedConnection = parsedConnection.Chroot.Length > 0
                 ? parsedConnection
                 : ZooKeeperConnectionString.Parse(connection.TrimEnd('/') + ZnodePaths.DefaultRoot);
+            return parsed.GetValue(ClusterName) is { } cluster
+                ? ZooKeeperConnectionString.Parse(parsedConnection + new ZnodePaths("").Cluster(NameOf(cluster)).Root)
+                : parsedConnection;
         }
         catch (Exception e) when (e is FormatException or IOException or UnauthorizedAccessException)
         {
             throw new CliException($"{source}: {e.Message}", CommandLine.WrongUsage, e);
         }
     }
+
+    /// <summary>The name of a cluster, which is a part of a path.</summary>
+    internal static string NameOf(string cluster)
+        => cluster.Length is > 0 and <= 100 && cluster.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.') && cluster.Trim('.').Length > 0
+            ? cluster
+            : throw new CliException(
+                $"'{Words.Quoted(cluster)}' is no name of a cluster; allowed: 1 to 100 letters, digits and _ - .", CommandLine.WrongUsage);
 
     /// <summary>The first line that is neither empty nor a comment.</summary>
     private static string FirstLine(string path)

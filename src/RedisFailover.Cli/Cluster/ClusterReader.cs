@@ -11,11 +11,11 @@ namespace RedisFailover.Cli.Cluster;
 /// </summary>
 internal sealed class ClusterReader : IAsyncDisposable
 {
-    private static readonly ZnodePaths Paths = new("");
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(300);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(20);
     private readonly ZooKeeperConnectionString _connection;
     private readonly TimeSpan _timeout;
+    private readonly ZnodePaths _paths = new("");
     private ZooKeeperSession? _session;
 
     private ClusterReader(ZooKeeperConnectionString connection, TimeSpan timeout)
@@ -24,7 +24,43 @@ internal sealed class ClusterReader : IAsyncDisposable
         _timeout = timeout;
     }
 
+    /// <summary>A cluster below the root of another reader, by the same session, which that one disposes of.</summary>
+    private ClusterReader(ClusterReader root, string name)
+        : this(root._connection, root._timeout)
+    {
+        (_session, _paths) = (root._session, root._paths.Cluster(name));
+    }
+
     private ZooKeeperSession Session => _session!;
+
+    /// <summary>The cluster of that name below this root; this one is disposed of, not that.</summary>
+    internal ClusterReader Below(string name) => new(this, name);
+
+    /// <summary>The clusters below this root, sorted; none where it is a cluster's own.</summary>
+    internal async Task<ImmutableArray<string>> ClustersAsync(CancellationToken ct)
+        => (await ChildrenAsync(_paths.Clusters, ct)).Sort(StringComparer.Ordinal);
+
+    /// <summary>Whether a monitor has written a topology here.</summary>
+    internal async Task<bool> HasTopologyAsync(CancellationToken ct) => await ZnodeAsync(_paths.Nodes, ct) is not null;
+
+    /// <summary>What holds for all monitors of this cluster, and its version; where nothing was written, nothing and -1.</summary>
+    internal async Task<(ClusterConfig Config, int Version)> ConfigAsync(CancellationToken ct)
+        => await ZnodeAsync(_paths.Config, ct) is { } znode ? (Parsed(ClusterConfigJson.Parse, znode.Data), znode.Stat.Version) : (ClusterConfig.Empty, -1);
+
+    /// <summary>Writes the configuration of this cluster in place of that version; false where it is another by now.</summary>
+    internal async Task<bool> WriteConfigAsync(ClusterConfig config, int version, CancellationToken ct)
+        => await ChangedAsync(version < 0 ? ZooKeeperErrorCode.NodeExists : ZooKeeperErrorCode.BadVersion, async token =>
+        {
+            if (version < 0)
+            {
+                await Session.EnsurePathAsync(_paths.Root, token);
+                await Session.CreateAsync(_paths.Config, ClusterConfigJson.Write(config), CreateMode.Persistent, default, token);
+            }
+            else
+            {
+                await Session.SetDataAsync(_paths.Config, ClusterConfigJson.Write(config), version, token);
+            }
+        }, ct);
 
     internal static async Task<ClusterReader> ConnectAsync(
         ZooKeeperConnectionString connection, TimeSpan timeout, TextWriter errors, CancellationToken ct)
@@ -70,7 +106,7 @@ internal sealed class ClusterReader : IAsyncDisposable
     }
 
     internal static CliException NoTopology(ZooKeeperConnectionString connection)
-        => new($"there is no topology at {connection.Chroot}{Paths.Nodes}: no monitor has written one yet, or the path is another (--zk).");
+        => new($"there is no topology at {connection.Chroot}/nodes: no monitor has written one yet, or the path is another (--zk).");
 
     internal static Topology ParseTopology(ReadOnlyMemory<byte> json) => Parsed(TopologyJson.Parse, json);
 
@@ -80,49 +116,49 @@ internal sealed class ClusterReader : IAsyncDisposable
         await BoundedAsync(
             async token =>
             {
-                await Session.SyncAsync(Paths.Nodes, token);
+                await Session.SyncAsync(_paths.Nodes, token);
                 return true;
             },
             ct);
-        ReadOnlyMemory<byte> nodes = await ReadAsync(Paths.Nodes, ct) ?? throw NoTopology(_connection);
-        ReadOnlyMemory<byte>? leader = await ReadAsync(Paths.Leader, ct);
+        ReadOnlyMemory<byte> nodes = await ReadAsync(_paths.Nodes, ct) ?? throw NoTopology(_connection);
+        ReadOnlyMemory<byte>? leader = await ReadAsync(_paths.Leader, ct);
         Dictionary<string, ReadOnlyMemory<byte>> monitors = [];
-        foreach (string id in await ChildrenAsync(Paths.Monitors, ct))
+        foreach (string id in await ChildrenAsync(_paths.Monitors, ct))
         {
             // One that no session holds is no monitor: the leader tells of it.
-            if (await ZnodeAsync(Paths.Monitor(id), ct) is { Stat.EphemeralOwner: not 0 } monitor)
+            if (await ZnodeAsync(_paths.Monitor(id), ct) is { Stat.EphemeralOwner: not 0 } monitor)
             {
                 monitors.Add(id, monitor.Data);
             }
         }
 
         List<Problem> outsiders = [];
-        foreach (string name in await ChildrenAsync(Paths.Outsiders, ct))
+        foreach (string name in await ChildrenAsync(_paths.Outsiders, ct))
         {
-            outsiders.AddRange(await ReadAsync(Paths.Outsider(name), ct) is { } outsider ? ParsedProblems(outsider) : []);
+            outsiders.AddRange(await ReadAsync(_paths.Outsider(name), ct) is { } outsider ? ParsedProblems(outsider) : []);
         }
 
-        Znode? config = await ZnodeAsync(Paths.Config, ct);
+        Znode? config = await ZnodeAsync(_paths.Config, ct);
         // What somebody mangled is said, and the rest is shown: it is looked at when something is amiss.
         var unreadable = ImmutableArray.CreateBuilder<string>();
-        LeaderInfo? leads = leader is { } json ? Readable(ParseLeader, json, Paths.Leader) : null;
+        LeaderInfo? leads = leader is { } json ? Readable(ParseLeader, json, _paths.Leader) : null;
         return new ClusterState
         {
             Topology = ParseTopology(nodes),
             TopologyJson = nodes,
             Leader = leads,
             LeaderJson = leader,
-            Monitors = monitors.Select(monitor => KeyValuePair.Create(monitor.Key, Readable(MonitorReport.Parse, monitor.Value, Paths.Monitor(monitor.Key))!))
+            Monitors = monitors.Select(monitor => KeyValuePair.Create(monitor.Key, Readable(MonitorReport.Parse, monitor.Value, _paths.Monitor(monitor.Key))!))
                 .Where(monitor => monitor.Value is not null).ToImmutableSortedDictionary(),
             MonitorsJson = monitors.ToImmutableSortedDictionary(),
-            Config = config is null ? null : Readable(ClusterConfigJson.Parse, config.Data, Paths.Config),
+            Config = config is null ? null : Readable(ClusterConfigJson.Parse, config.Data, _paths.Config),
             ConfigJson = config?.Data,
             ConfigVersion = config?.Stat.Version ?? -1,
             Unreadable = unreadable.ToImmutable(),
-            Problems = await ReadAsync(Paths.Problems, ct) is { } problems ? ParsedProblems(problems) : null,
+            Problems = await ReadAsync(_paths.Problems, ct) is { } problems ? ParsedProblems(problems) : null,
             Outsiders = [.. outsiders],
-            Members = (await ChildrenAsync(Paths.Members, ct)).Sort(StringComparer.Ordinal),
-            Wish = await ReadAsync(Paths.ManualFailover, ct) is { } wish ? Encoding.UTF8.GetString(wish.Span) : null,
+            Members = (await ChildrenAsync(_paths.Members, ct)).Sort(StringComparer.Ordinal),
+            Wish = await ReadAsync(_paths.ManualFailover, ct) is { } wish ? Encoding.UTF8.GetString(wish.Span) : null,
         };
 
         T? Readable<T>(Func<ReadOnlyMemory<byte>, T> parse, ReadOnlyMemory<byte> json, string path)
@@ -145,7 +181,7 @@ internal sealed class ClusterReader : IAsyncDisposable
     {
         try
         {
-            return await ReadAsync(Paths.History, ct) is { } history ? HistoryJson.Parse(history) : [];
+            return await ReadAsync(_paths.History, ct) is { } history ? HistoryJson.Parse(history) : [];
         }
         catch (FormatException)
         {
@@ -161,9 +197,9 @@ internal sealed class ClusterReader : IAsyncDisposable
             string path = await BoundedAsync(
                 async token =>
                 {
-                    await Session.EnsurePathAsync(Paths.Requests, token);
-                    ImmutableArray<ZnodeAcl> rights = ZooKeeperAccess.AuthFile is null ? default : await RequestRights.ForRequestAsync(Session, Paths.Requests, token);
-                    return await Session.CreateAsync(Paths.RequestPrefix, request.Write(), CreateMode.PersistentSequential, rights, token);
+                    await Session.EnsurePathAsync(_paths.Requests, token);
+                    ImmutableArray<ZnodeAcl> rights = ZooKeeperAccess.AuthFile is null ? default : await RequestRights.ForRequestAsync(Session, _paths.Requests, token);
+                    return await Session.CreateAsync(_paths.RequestPrefix, request.Write(), CreateMode.PersistentSequential, rights, token);
                 },
                 ct);
             return path[(path.LastIndexOf('/') + 1)..];
@@ -171,7 +207,7 @@ internal sealed class ClusterReader : IAsyncDisposable
         catch (ZooKeeperException e) when (e.Code is ZooKeeperErrorCode.NoAuth or ZooKeeperErrorCode.InvalidAcl)
         {
             throw new CliException(
-                $"no right to make requests at {_connection.Chroot}{Paths.Requests}: give an operator's user:password in the file that "
+                $"no right to make requests at {_connection.Chroot}{_paths.Requests}: give an operator's user:password in the file that "
                 + $"{ZooKeeperAccess.Variables[0].Variable} names (monitors: --zk-operators).", CommandLine.Refused, e);
         }
     }
@@ -181,7 +217,7 @@ internal sealed class ClusterReader : IAsyncDisposable
     {
         try
         {
-            Znode znode = await BoundedAsync(token => Session.GetDataAsync(Paths.Request(id), cancellationToken: token).AsTask(), ct);
+            Znode znode = await BoundedAsync(token => Session.GetDataAsync(_paths.Request(id), cancellationToken: token).AsTask(), ct);
             return OperatorRequest.Parse(id, znode.Data, znode.Stat.Version);
         }
         catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
@@ -199,7 +235,7 @@ internal sealed class ClusterReader : IAsyncDisposable
             TaskCompletionSource changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
             try
             {
-                Znode znode = await Session.GetDataAsync(Paths.Request(id), _ => changed.TrySetResult(), ct);
+                Znode znode = await Session.GetDataAsync(_paths.Request(id), _ => changed.TrySetResult(), ct);
                 if (OperatorRequest.Parse(id, znode.Data, znode.Stat.Version).Answer is { } answer)
                 {
                     return answer;
@@ -218,7 +254,7 @@ internal sealed class ClusterReader : IAsyncDisposable
     internal async Task<ImmutableArray<OperatorRequest>> PendingRequestsAsync(CancellationToken ct)
     {
         ImmutableArray<OperatorRequest>.Builder pending = ImmutableArray.CreateBuilder<OperatorRequest>();
-        foreach (string id in (await ChildrenAsync(Paths.Requests, ct)).Sort(StringComparer.Ordinal))
+        foreach (string id in (await ChildrenAsync(_paths.Requests, ct)).Sort(StringComparer.Ordinal))
         {
             if (await RequestAsync(id, ct) is { Answer: null, IsSwitchover: true } request)
             {
@@ -237,7 +273,7 @@ internal sealed class ClusterReader : IAsyncDisposable
             return await BoundedAsync(
                 async token =>
                 {
-                    await Session.DeleteAsync(Paths.Request(request.Id), request.Version, token);
+                    await Session.DeleteAsync(_paths.Request(request.Id), request.Version, token);
                     return true;
                 },
                 ct);
@@ -249,23 +285,8 @@ internal sealed class ClusterReader : IAsyncDisposable
     }
 
     /// <summary>Takes a monitor off the register; false when it is not on it.</summary>
-    internal async Task<bool> ForgetAsync(string id, CancellationToken ct)
-    {
-        try
-        {
-            return await BoundedAsync(
-                async token =>
-                {
-                    await Session.DeleteAsync(Paths.Member(id), cancellationToken: token);
-                    return true;
-                },
-                ct);
-        }
-        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
-        {
-            return false;
-        }
-    }
+    internal Task<bool> ForgetAsync(string id, CancellationToken ct)
+        => ChangedAsync(ZooKeeperErrorCode.NoNode, token => Session.DeleteAsync(_paths.Member(id), cancellationToken: token), ct);
 
     public ValueTask DisposeAsync() => _session?.DisposeAsync() ?? ValueTask.CompletedTask;
 
@@ -292,6 +313,31 @@ internal sealed class ClusterReader : IAsyncDisposable
         catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
         {
             return [];
+        }
+    }
+
+    /// <summary>Whether the change was made; not where the server answers that there is nothing to change.</summary>
+    private async Task<bool> ChangedAsync(ZooKeeperErrorCode already, Func<CancellationToken, Task> change, CancellationToken ct)
+    {
+        try
+        {
+            return await BoundedAsync(
+                async token =>
+                {
+                    await change(token);
+                    return true;
+                },
+                ct);
+        }
+        catch (ZooKeeperException e) when (e.Code == already)
+        {
+            return false;
+        }
+        catch (ZooKeeperException e) when (e.Code is ZooKeeperErrorCode.NoAuth or ZooKeeperErrorCode.InvalidAcl)
+        {
+            throw new CliException(
+                $"no right to do that at {_connection.Chroot}{_paths.Root}: give the monitors' user:password in the file that "
+                + $"{ZooKeeperAccess.Variables[0].Variable} names.", CommandLine.Refused, e);
         }
     }
 

@@ -11,6 +11,9 @@ internal static class ChangeRequest
 {
     private static readonly JsonSerializerOptions Relaxed = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
+    /// <summary>Who asks, for the history.</summary>
+    internal static string Operator => string.Create(CultureInfo.InvariantCulture, $"{Environment.UserName}@{Environment.MachineName}");
+
     /// <summary>Makes a command that asks for a change.</summary>
     internal static Command Create(Command command, Func<ParseResult, ConfigChange> change)
     {
@@ -32,7 +35,7 @@ internal static class ChangeRequest
             new OperatorRequest("")
             {
                 Change = change,
-                By = string.Create(CultureInfo.InvariantCulture, $"{Environment.UserName}@{Environment.MachineName}"),
+                By = Operator,
                 At = TimeProvider.System.GetUtcNow(),
             },
             ct);

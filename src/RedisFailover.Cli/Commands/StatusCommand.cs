@@ -12,13 +12,18 @@ internal static class StatusCommand
     internal static Command Create()
     {
         CommonOptions common = new();
-        Command command = common.AddTo(new Command("status", "Show problems, the master, the replicas, the leading monitor and what each monitor sees"));
+        Command command = common.AddTo(new Command("status", "Show problems, the master, the replicas, the leading monitor and what each monitor sees; of several clusters below one root a line each"));
         command.SetAction(async (parsed, ct) =>
         {
             await using ClusterReader reader = await ClusterReader.ConnectAsync(
                 common.ConnectionOf(parsed), common.TimeoutOf(parsed), parsed.InvocationConfiguration.Error, ct);
-            ClusterState state = await reader.ReadAsync(ct);
             TextWriter output = parsed.InvocationConfiguration.Output;
+            if (await reader.ClustersAsync(ct) is { IsEmpty: false } clusters && !await reader.HasTopologyAsync(ct))
+            {
+                return await ClustersCommand.PrintAsync(reader, clusters, parsed.GetValue(common.Json), output, ct);
+            }
+
+            ClusterState state = await reader.ReadAsync(ct);
             if (parsed.GetValue(common.Json))
             {
                 await output.WriteLineAsync(Json(state));

@@ -162,6 +162,9 @@ internal sealed class ClusterMonitor
         _outsider.KeepAsync(ending),
         _inbox.RunAsync(ending),
         _candidacy.RunAsync(ending),
+        .. _shared.HasMany
+            ? [new SecondHeartbeat(_shared.Keeper, _paths.Heartbeats).KeepAsync(() => IsTurning, ending)]
+            : Array.Empty<Task>(),
     ];
 
     private Coordinator NewCoordinator(FailoverPolicy policy, ElectionBackoff backoff)

@@ -39,7 +39,7 @@ internal static partial class Log
     [LoggerMessage(90, LogLevel.Information, "cluster {Name} is monitored from now on, its znodes below {Path}: {Nodes}")]
     internal static partial void ClusterBegins(ILogger logger, string name, string path, string nodes);
 
-    [LoggerMessage(91, LogLevel.Warning, "cluster {Name} is no longer monitored here: its configuration is gone; its nodes and znodes stay as they are")]
+    [LoggerMessage(91, LogLevel.Warning, "cluster {Name} is no longer monitored here, as its configuration names it no more; its nodes and znodes stay as they are")]
     internal static partial void ClusterEnds(ILogger logger, string name);
 
     [LoggerMessage(92, LogLevel.Error, "cluster {Name} failed here and begins anew in {Seconds:0} s; the other clusters go on: {Kind}: {Failure}")]

@@ -8,8 +8,8 @@ using RedisFailover.ZooKeeper;
 namespace RedisFailover.Monitor.ZooKeeper;
 
 /// <summary>
-/// The clusters below one root, <c>R/clusters</c>: each child whose <c>config</c> names nodes is one, from when that is written until it is deleted. A
-/// store that has lost everything deletes nothing: what was there is written again.
+/// The clusters below one root, <c>R/clusters</c>: each child whose <c>config</c> names nodes is one, until that names none or the child is deleted. A
+/// configuration that is missing says nothing: its leader writes it again, and so does everybody here where the store has lost all.
 /// </summary>
 internal sealed class ClusterDirectory(MonitorOptions process, ZooKeeperClient zooKeeper, ClusterSet clusters, TimeProvider time, ILogger logger)
 {
@@ -103,7 +103,6 @@ internal sealed class ClusterDirectory(MonitorOptions process, ZooKeeperClient z
     {
         if (data is null)
         {
-            _known.Remove(name);
             _faults.Remove(name);
             return;
         }

@@ -12,6 +12,9 @@ internal sealed record Sighting(string Path, long Session, int Version, string O
     /// <summary>When the reply came that told of this version first, by the monotonic clock: the watch's event says nothing of a version.</summary>
     internal required long SeenAt { get; init; }
 
+    /// <summary>Whether its owner beats elsewhere, and here only for those who look here.</summary>
+    internal bool IsSecond { get; init; }
+
     /// <summary>Whether this side has seen it change.</summary>
     internal bool HasChanged { get; init; }
 
@@ -70,6 +73,7 @@ internal sealed class HeartbeatWatch : IAsyncDisposable
             data?.Write ?? before?.Write ?? TimeSpan.Zero)
         {
             SeenAt = at,
+            IsSecond = data?.Home is not null,
             HasChanged = before is not null,
         });
         last.Next.TrySetResult();

@@ -67,6 +67,15 @@ public sealed class LeaseKeeper
 
     internal ZooKeeperClient Client => _client;
 
+    internal string Owner => _options.Owner;
+
+    internal string HeartbeatsPath => _options.HeartbeatsPath;
+
+    internal bool IsAlive => _options.IsAlive?.Invoke() != false;
+
+    /// <summary>The path of this process' heartbeat; null while there is none.</summary>
+    internal string? HeartbeatPath => _heart?.Path;
+
     private TimeSpan Now => _client.Time.GetElapsedTime(_start);
 
     /// <summary>All others whose heartbeats are there.</summary>

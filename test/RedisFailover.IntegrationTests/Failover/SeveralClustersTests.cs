@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 using NUnit.Framework;
 using RedisFailover.IntegrationTests.Harness;
+using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.IntegrationTests.Failover;
 
@@ -74,13 +75,84 @@ public sealed class SeveralClustersTests
         await AddAsync(clusters, "sessions");
         await clusters.WaitUntilWholeAsync("sessions");
 
-        await (await clusters.SessionAsync()).DeleteAsync(clusters.Paths("sessions").Config);
+        await (await clusters.SessionAsync()).SetDataAsync(clusters.Paths("sessions").Config, ClusterConfigJson.Write(ClusterConfig.Empty));
         await Eventually.HoldsAsync("nobody leads sessions",
             async ct => await (await clusters.SessionAsync(ct)).ExistsAsync(clusters.Paths("sessions").Leader, cancellationToken: ct) is null,
             gone => gone, explain: clusters.Explain);
         await clusters.Node("orders", orders.Master!).KillAsync();
 
         await clusters.WaitForAsync("orders", "the replica is master", t => t.State == TopologyState.Ok && t.Master == orders.Replicas[0]);
+    }
+
+    [Test]
+    public async Task A_monitor_of_one_cluster_and_one_of_several_hear_each_other_and_take_over_from_each_other()
+    {
+        await using SeveralClusters clusters = await SeveralClusters.StartAsync("orders", "sessions");
+        clusters.Write("orders", "sessions");
+        MonitorProcess several = await clusters.StartMonitorAsync();
+        Topology orders = await clusters.WaitUntilWholeAsync("orders");
+        await using MonitorProcess one = await clusters.StartMonitorOfOneAsync("orders", "one");
+        await HeartbeatsAsync(clusters, "orders", 2);
+        Assert.That(await clusters.LeaderAsync("orders"), Is.EqualTo("m1"));
+
+        await several.KillAsync();
+        await Eventually.HoldsAsync("the other one leads", ct => clusters.LeaderAsync("orders", ct), id => id == "one", explain: clusters.Explain);
+        await clusters.Node("orders", orders.Master!).KillAsync();
+        await clusters.WaitForAsync("orders", "the replica is master", t => t.State == TopologyState.Ok && t.Master == orders.Replicas[0]);
+
+        await several.RestartAsync();
+        await HeartbeatsAsync(clusters, "orders", 2);
+        await one.KillAsync();
+        await Eventually.HoldsAsync("the first one leads again", ct => clusters.LeaderAsync("orders", ct), id => id == "m1", explain: clusters.Explain);
+        await HeartbeatsAsync(clusters, "orders", 0);
+    }
+
+    [Test]
+    public async Task The_tool_adds_lists_and_removes_clusters_and_shows_one_by_its_name()
+    {
+        await using SeveralClusters clusters = await SeveralClusters.StartAsync("orders", "sessions");
+        await clusters.StartMonitorAsync("--clusters", "all");
+        foreach (string name in new[] { "orders", "sessions" })
+        {
+            CliResult added = await CliAsync(clusters, "clusters", "add", name, "--nodes", string.Join(',', clusters.Addresses(name)));
+            Assert.That(added.ExitCode, Is.Zero, added.ToString());
+            await clusters.WaitUntilWholeAsync(name);
+        }
+
+        CliResult all = await CliAsync(clusters, "status");
+        CliResult one = await CliAsync(clusters, "status", "--cluster", "orders");
+        CliResult twice = await CliAsync(clusters, "clusters", "add", "third", "--nodes", clusters.Addresses("orders")[0].ToString());
+        CliResult wrong = await CliAsync(clusters, "status", "--cluster", "a/b");
+        CliResult removed = await CliAsync(clusters, "clusters", "remove", "sessions");
+        await Eventually.HoldsAsync("nobody leads sessions",
+            async ct => await (await clusters.SessionAsync(ct)).ExistsAsync(clusters.Paths("sessions").Leader, cancellationToken: ct) is null,
+            gone => gone, explain: clusters.Explain);
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(all.ExitCode, Is.Zero, all.ToString());
+            Assert.That(all.Output, Does.Match("(?m)^orders +ok +1 ").And.Match("(?m)^sessions +ok +1 "));
+            Assert.That(one.Output, Does.Contain("state    ok, epoch 1"), one.ToString());
+            Assert.That((twice.ExitCode, twice.Errors), Is.EqualTo((3, $"redis-failover: {clusters.Addresses("orders")[0]} is a node of cluster orders: a node is in one cluster only.")));
+            Assert.That((wrong.ExitCode, wrong.Errors.Contains("allowed: 1 to 100 letters", StringComparison.Ordinal)), Is.EqualTo((2, true)), wrong.ToString());
+            Assert.That(removed.ExitCode, Is.Zero, removed.ToString());
+        });
+    }
+
+    [Test]
+    public async Task A_cluster_whose_configuration_cannot_be_used_is_told_of_and_touches_no_other()
+    {
+        await using SeveralClusters clusters = await SeveralClusters.StartAsync("orders");
+        MonitorProcess monitor = await clusters.StartMonitorAsync("--clusters", "all");
+        ZooKeeperSession session = await clusters.SessionAsync();
+        await session.EnsurePathAsync(clusters.Paths("broken").Root);
+        await session.CreateAsync(clusters.Paths("broken").Config, Encoding.UTF8.GetBytes("{ not json"));
+        await AddAsync(clusters, "orders");
+
+        await clusters.WaitUntilWholeAsync("orders");
+
+        await Eventually.HoldsAsync("it is told",
+            () => monitor.Process.Output.Any(line => line.Contains("cluster broken cannot be monitored: ", StringComparison.Ordinal)), explain: clusters.Explain);
     }
 
     [Test]
@@ -106,9 +178,18 @@ public sealed class SeveralClustersTests
     private static async Task<int> TermAsync(SeveralClusters clusters, string name)
         => (await (await clusters.SessionAsync()).GetDataAsync(clusters.Paths(name).Term)).Stat.Version;
 
+    private static Task<CliResult> CliAsync(SeveralClusters clusters, params string[] words)
+        => CliProcess.RunAsync([.. words, "--zk", clusters.ConnectionString]);
+
+    private static Task HeartbeatsAsync(SeveralClusters clusters, string name, int number)
+        => Eventually.HoldsAsync(
+            $"{number} heartbeats at {name}",
+            async ct => (await (await clusters.SessionAsync(ct)).GetChildrenAsync(clusters.Paths(name).Heartbeats, cancellationToken: ct)).Names.Length,
+            found => found == number, explain: clusters.Explain);
+
     private static async Task AddAsync(SeveralClusters clusters, string name)
     {
-        var session = await clusters.SessionAsync();
+        ZooKeeperSession session = await clusters.SessionAsync();
         await session.EnsurePathAsync(clusters.Paths(name).Root);
         await session.CreateAsync(clusters.Paths(name).Config, ClusterConfigJson.Write(
             new ClusterConfig { Nodes = [.. clusters.Addresses(name).Select(a => new ConfiguredNode(a))] }));

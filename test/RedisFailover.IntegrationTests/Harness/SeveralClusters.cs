@@ -78,6 +78,17 @@ public sealed class SeveralClusters : IAsyncDisposable
         return monitor;
     }
 
+    /// <summary>A monitor of one of the clusters alone, by its nodes and its path; the caller disposes of it.</summary>
+    public Task<MonitorProcess> StartMonitorOfOneAsync(string name, string id) => MonitorProcess.StartAsync(new MonitorOptions
+    {
+        Id = id,
+        Nodes = Addresses(name),
+        ZooKeepers = _zooKeeper.ConnectionString,
+        ZnodePath = Paths(name).Root,
+        SessionTimeout = TimeSpan.FromSeconds(2),
+        ProbeTimeout = TimeSpan.FromMilliseconds(300),
+    });
+
     public RedisServer Node(string name, NodeAddress address) => _redis[name].Single(r => r.Address == address);
 
     public ImmutableArray<NodeAddress> Addresses(string name) => [.. _redis[name].Select(r => r.Address)];

@@ -1,0 +1,167 @@
+using System.Collections.Immutable;
+using System.CommandLine;
+using System.Globalization;
+using RedisFailover.Cli.Cluster;
+
+namespace RedisFailover.Cli.Commands;
+
+/// <summary>clusters list, add and remove: those below one root, which monitors with <c>--clusters all</c> take over as they come and go.</summary>
+internal static class ClustersCommand
+{
+    internal static Command Create() => new("clusters", "Several clusters below one root") { List(), Add(), Remove() };
+
+    /// <summary>One line for each cluster, or its whole state as JSON; the exit code says whether each has a master.</summary>
+    internal static async Task<int> PrintAsync(
+        ClusterReader root, ImmutableArray<string> names, bool json, TextWriter output, CancellationToken ct)
+    {
+        List<(string Name, ClusterState? State)> clusters = [];
+        foreach (string name in names)
+        {
+            ClusterReader cluster = root.Below(name);
+            clusters.Add((name, await cluster.HasTopologyAsync(ct) ? await cluster.ReadAsync(ct) : null));
+        }
+
+        if (json)
+        {
+            await output.WriteLineAsync(Json(clusters));
+        }
+        else
+        {
+            int width = Math.Max("cluster".Length, names.Max(n => n.Length));
+            await output.WriteLineAsync($"{"cluster".PadRight(width)}  {"state",-14}  epoch  {"master",-21}  {"replicas",-8}  {"leader",-12}  problems");
+            foreach ((string name, ClusterState? state) in clusters)
+            {
+                await output.WriteLineAsync(Line(name.PadRight(width), state));
+            }
+        }
+
+        return clusters.All(c => c.State?.Topology.Master is not null) ? CommandLine.Done : CommandLine.Failed;
+    }
+
+    private static string Line(string name, ClusterState? state)
+    {
+        if (state is null)
+        {
+            return $"{name}  no monitor has written a topology yet";
+        }
+
+        ImmutableArray<Problem> problems = ClusterProblems.Of(state);
+        string told = problems.IsEmpty ? "none" : string.Join(", ", problems.Select(p => p.Code.Name).Distinct());
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"{name}  {TopologyJson.Name(state.Topology.State),-14}  {state.Topology.Epoch,5}  {state.Topology.Master?.ToString() ?? "none",-21}  "
+            + $"{state.Topology.Replicas.Length,-8}  {state.Leader?.Id ?? "none",-12}  {told}");
+    }
+
+    private static string Json(List<(string Name, ClusterState? State)> clusters) => StatusJson.Text(writer =>
+    {
+        writer.WriteStartObject();
+        writer.WriteStartObject("clusters");
+        foreach ((string name, ClusterState? state) in clusters)
+        {
+            StatusJson.Raw(writer, name, state is null ? default(ReadOnlyMemory<byte>?) : System.Text.Encoding.UTF8.GetBytes(StatusJson.Of(state)));
+        }
+
+        writer.WriteEndObject();
+        writer.WriteEndObject();
+    });
+
+    private static Command List()
+    {
+        CommonOptions common = new();
+        Command command = common.AddTo(new Command("list", "List the clusters below the root of --zk, a line each"));
+        command.SetAction(async (parsed, ct) =>
+        {
+            await using ClusterReader reader = await ConnectAsync(common, parsed, ct);
+            ImmutableArray<string> names = await reader.ClustersAsync(ct);
+            return names.IsEmpty
+                ? throw new CliException($"there are no clusters below {common.ConnectionOf(parsed).Chroot}/clusters: redis-failover clusters add NAME --nodes h:p,h:p")
+                : await PrintAsync(reader, names, parsed.GetValue(common.Json), parsed.InvocationConfiguration.Output, ct);
+        });
+        return command;
+    }
+
+    private static Command Add()
+    {
+        CommonOptions common = new();
+        Argument<string> name = Name();
+        Option<string> nodes = new("--nodes") { Description = "Its Redis nodes, master and replicas", HelpName = "h:p,h:p", Required = true };
+        Command command = common.AddTo(new Command("add", "Have a cluster monitored, by all monitors that run with --clusters all below this root") { name, nodes });
+        command.SetAction(async (parsed, ct) =>
+        {
+            string given = CommonOptions.NameOf(parsed.GetValue(name)!);
+            ImmutableArray<NodeAddress> addresses = Addresses(parsed.GetValue(nodes)!);
+            await using ClusterReader reader = await ConnectAsync(common, parsed, ct);
+            foreach (string other in (await reader.ClustersAsync(ct)).Remove(given))
+            {
+                if ((await reader.Below(other).ConfigAsync(ct)).Config.Nodes.FirstOrDefault(n => addresses.Contains(n.Node)) is { } shared)
+                {
+                    throw new CliException($"{shared.Node} is a node of cluster {other}: a node is in one cluster only.", CommandLine.Refused);
+                }
+            }
+
+            (ClusterConfig before, int version) = await reader.Below(given).ConfigAsync(ct);
+            ClusterConfig config = Changed(before, [.. addresses.Select(a => new ConfiguredNode(a))], "added");
+            if (!before.Nodes.IsEmpty || !await reader.Below(given).WriteConfigAsync(config, version, ct))
+            {
+                throw new CliException(
+                    $"there is a cluster {given} already: redis-failover nodes add --cluster {given} changes its nodes.", CommandLine.Refused);
+            }
+
+            await parsed.InvocationConfiguration.Output.WriteLineAsync($"done: cluster {given} is to be monitored, with {string.Join(", ", addresses)}");
+            return CommandLine.Done;
+        });
+        return command;
+    }
+
+    private static Command Remove()
+    {
+        CommonOptions common = new();
+        Argument<string> name = Name();
+        Command command = common.AddTo(new Command("remove", "Have a cluster monitored no longer; its nodes and its other znodes stay as they are") { name });
+        command.SetAction(async (parsed, ct) =>
+        {
+            string given = CommonOptions.NameOf(parsed.GetValue(name)!);
+            await using ClusterReader reader = await ConnectAsync(common, parsed, ct);
+            (ClusterConfig before, int version) = await reader.Below(given).ConfigAsync(ct);
+            if (before.Nodes.IsEmpty || !await reader.Below(given).WriteConfigAsync(Changed(before, [], "removed"), version, ct))
+            {
+                ImmutableArray<string> names = await reader.ClustersAsync(ct);
+                throw new CliException(
+                    $"no cluster {given} is monitored here; there {(names.IsEmpty ? "is none" : $"are {Texts.List(names)}")}.", CommandLine.Refused);
+            }
+
+            await parsed.InvocationConfiguration.Output.WriteLineAsync(
+                $"done: cluster {given} is monitored no longer: nobody replaces its master. Its clients go on with what {given}/nodes says");
+            return CommandLine.Done;
+        });
+        return command;
+    }
+
+    private static ClusterConfig Changed(ClusterConfig before, ImmutableArray<ConfiguredNode> nodes, string what) => before with
+    {
+        Nodes = nodes,
+        ChangedAt = TimeProvider.System.GetUtcNow(),
+        ChangedBy = ChangeRequest.Operator,
+        Reason = $"cluster {what} by {ChangeRequest.Operator}",
+    };
+
+    private static Argument<string> Name() => new("name") { Description = "The cluster's name: its znodes are below ROOT/clusters/NAME" };
+
+    private static Task<ClusterReader> ConnectAsync(CommonOptions common, ParseResult parsed, CancellationToken ct)
+        => ClusterReader.ConnectAsync(common.ConnectionOf(parsed), common.TimeoutOf(parsed), parsed.InvocationConfiguration.Error, ct);
+
+    private static ImmutableArray<NodeAddress> Addresses(string text)
+    {
+        try
+        {
+            ImmutableArray<NodeAddress> nodes = [.. text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(NodeAddress.Parse)];
+            return nodes.Length > 0 && nodes.Distinct().Count() == nodes.Length ? nodes
+                : throw new CliException($"--nodes is '{text}'; allowed: host:port, by commas, each once.", CommandLine.WrongUsage);
+        }
+        catch (FormatException e)
+        {
+            throw new CliException($"--nodes: {e.Message}", CommandLine.WrongUsage, e);
+        }
+    }
+}
