@@ -31,7 +31,8 @@ public sealed class SeveralClustersTests
         Topology untouched = await clusters.TopologyAsync("sessions");
         Assert.That((untouched.Master, untouched.Epoch, untouched.ChangedAt), Is.EqualTo((sessions.Master, sessions.Epoch, sessions.ChangedAt)));
         Assert.That(await clusters.LeaderAsync("sessions"), Is.EqualTo(leader));
-        Assert.That(monitor.Process.Output.Any(line => line.Contains("[m1 orders]", StringComparison.Ordinal)), clusters.Explain());
+        await Eventually.HoldsAsync("the log names the cluster",
+            () => monitor.Process.Output.Any(line => line.Contains("[m1 orders]", StringComparison.Ordinal)), explain: clusters.Explain);
 
         using HttpClient http = new() { BaseAddress = new Uri($"http://127.0.0.1:{port}/") };
         Assert.That(JsonSerializer.Deserialize<string[]>(await http.GetStringAsync("clusters")), Is.EqualTo(new[] { "orders", "sessions" }));
