@@ -85,7 +85,7 @@ failover() {
       sleep 0.1
     done
     [[ -n $total ]] || die "no failover of c$c was seen"
-    slowest=$(awk -v a="$total" -v b="$slowest" 'BEGIN { print a > b ? a : b }')
+    slowest=$(awk -v a="$total" -v b="$slowest" 'BEGIN { print (a > b ? a : b) }')
   done
   echo "$slowest"
 }

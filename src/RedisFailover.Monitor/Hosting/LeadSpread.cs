@@ -17,7 +17,7 @@ internal sealed class LeadSpread(MonitorOptions options, SharedParts shared, Fun
     /// <summary>How long an empty term is left to the favourite, which takes it within milliseconds.</summary>
     private static readonly TimeSpan Left = TimeSpan.FromMilliseconds(100);
 
-    private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(3);
 
     /// <summary>How long everything has to be quiet, and the favourite the same, before a lead is handed over.</summary>
     private static readonly TimeSpan Quiet = TimeSpan.FromSeconds(15);

@@ -168,7 +168,9 @@ internal sealed partial class MonitorRegistry
                     view.Listen();
                 }
 
-                if (await Task.WhenAny(next, Task.Delay(SilenceInterval, clock.Provider, cancellationToken)) == next)
+                // Nobody falls silent where nobody else is.
+                TimeSpan look = watched.Count > 0 ? SilenceInterval : Timeout.InfiniteTimeSpan;
+                if (await Task.WhenAny(next, Task.Delay(look, clock.Provider, cancellationToken)) == next)
                 {
                     await next;
                     next = changes.MoveNextAsync().AsTask();
