@@ -97,6 +97,7 @@ for ((c = 0; c <= clusters; c++)); do
 done
 sleep 5
 monitor 0 0
+sleep 10
 alone=$(failover 0 0)
 kill "$watching"
 wait "$watching" || true

@@ -5,7 +5,7 @@ using RedisFailover.Cli.Cluster;
 
 namespace RedisFailover.Cli.Commands;
 
-/// <summary>clusters list, add and remove: those below one root, which monitors with <c>--clusters all</c> take over as they come and go.</summary>
+/// <summary>clusters list, add and remove: those below one root, which monitors with <c>--clusters all</c> watch.</summary>
 internal static class ClustersCommand
 {
     internal static Command Create() => new("clusters", "Several clusters below one root") { List(), Add(), Remove() };
@@ -28,7 +28,8 @@ internal static class ClustersCommand
         else
         {
             int width = Math.Max("cluster".Length, names.Max(n => n.Length));
-            await output.WriteLineAsync($"{"cluster".PadRight(width)}  {"state",-14}  epoch  {"master",-21}  {"replicas",-8}  {"leader",-12}  problems");
+            await output.WriteLineAsync(
+                $"{"cluster".PadRight(width)}  {"state",-14}  epoch  {"master",-21}  {"replicas",-8}  {"leader",-12}  problems");
             foreach ((string name, ClusterState? state) in clusters)
             {
                 await output.WriteLineAsync(Line(name.PadRight(width), state));
@@ -49,7 +50,8 @@ internal static class ClustersCommand
         string told = problems.IsEmpty ? "none" : string.Join(", ", problems.Select(p => p.Code.Name).Distinct());
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"{name}  {TopologyJson.Name(state.Topology.State),-14}  {state.Topology.Epoch,5}  {state.Topology.Master?.ToString() ?? "none",-21}  "
+            $"{name}  {TopologyJson.Name(state.Topology.State),-14}  {state.Topology.Epoch,5}  "
+            + $"{state.Topology.Master?.ToString() ?? "none",-21}  "
             + $"{state.Topology.Replicas.Length,-8}  {state.Leader?.Id ?? "none",-12}  {told}");
     }
 
@@ -59,7 +61,8 @@ internal static class ClustersCommand
         writer.WriteStartObject("clusters");
         foreach ((string name, ClusterState? state) in clusters)
         {
-            StatusJson.Raw(writer, name, state is null ? default(ReadOnlyMemory<byte>?) : System.Text.Encoding.UTF8.GetBytes(StatusJson.Of(state)));
+            StatusJson.Raw(writer, name,
+                state is null ? default(ReadOnlyMemory<byte>?) : System.Text.Encoding.UTF8.GetBytes(StatusJson.Of(state)));
         }
 
         writer.WriteEndObject();
@@ -75,7 +78,9 @@ internal static class ClustersCommand
             await using ClusterReader reader = await ConnectAsync(common, parsed, ct);
             ImmutableArray<string> names = await reader.ClustersAsync(ct);
             return names.IsEmpty
-                ? throw new CliException($"there are no clusters below {common.ConnectionOf(parsed).Chroot}/clusters: redis-failover clusters add NAME --nodes h:p,h:p")
+                ? throw new CliException(
+                    $"there are no clusters below {common.ConnectionOf(parsed).Chroot}/clusters: "
+                    + "redis-failover clusters add NAME --nodes h:p,h:p")
                 : await PrintAsync(reader, names, parsed.GetValue(common.Json), parsed.InvocationConfiguration.Output, ct);
         });
         return command;
@@ -85,8 +90,14 @@ internal static class ClustersCommand
     {
         CommonOptions common = new();
         Argument<string> name = Name();
-        Option<string> nodes = new("--nodes") { Description = "Its Redis nodes, master and replicas", HelpName = "h:p,h:p", Required = true };
-        Command command = common.AddTo(new Command("add", "Have a cluster monitored, by all monitors that run with --clusters all below this root") { name, nodes });
+        Option<string> nodes = new("--nodes")
+        {
+            Description = "Its Redis nodes, master and replicas", HelpName = "h:p,h:p", Required = true,
+        };
+        Command command = common.AddTo(new Command("add", "Have a cluster monitored, by all monitors with --clusters all below this root")
+        {
+            name, nodes,
+        });
         command.SetAction(async (parsed, ct) =>
         {
             string given = CommonOptions.NameOf(parsed.GetValue(name)!);
@@ -96,7 +107,8 @@ internal static class ClustersCommand
             {
                 if ((await reader.Below(other).ConfigAsync(ct)).Config.Nodes.FirstOrDefault(n => addresses.Contains(n.Node)) is { } shared)
                 {
-                    throw new CliException($"{shared.Node} is a node of cluster {other}: a node is in one cluster only.", CommandLine.Refused);
+                    throw new CliException(
+                        $"{shared.Node} is a node of cluster {other}: a node is in one cluster only.", CommandLine.Refused);
                 }
             }
 
@@ -105,10 +117,12 @@ internal static class ClustersCommand
             if (!before.Nodes.IsEmpty || !await reader.Below(given).WriteConfigAsync(config, version, ct))
             {
                 throw new CliException(
-                    $"there is a cluster {given} already: redis-failover nodes add --cluster {given} changes its nodes.", CommandLine.Refused);
+                    $"there is a cluster {given} already: redis-failover nodes add --cluster {given} changes its nodes.",
+                    CommandLine.Refused);
             }
 
-            await parsed.InvocationConfiguration.Output.WriteLineAsync($"done: cluster {given} is to be monitored, with {string.Join(", ", addresses)}");
+            await parsed.InvocationConfiguration.Output.WriteLineAsync(
+                $"done: cluster {given} is to be monitored, with {string.Join(", ", addresses)}");
             return CommandLine.Done;
         });
         return command;
@@ -118,7 +132,10 @@ internal static class ClustersCommand
     {
         CommonOptions common = new();
         Argument<string> name = Name();
-        Command command = common.AddTo(new Command("remove", "Have a cluster monitored no longer; its nodes and its other znodes stay as they are") { name });
+        Command command = common.AddTo(new Command("remove", "Have a cluster monitored no longer; its nodes and znodes stay as they are")
+        {
+            name,
+        });
         command.SetAction(async (parsed, ct) =>
         {
             string given = CommonOptions.NameOf(parsed.GetValue(name)!);
@@ -128,11 +145,13 @@ internal static class ClustersCommand
             {
                 ImmutableArray<string> names = await reader.ClustersAsync(ct);
                 throw new CliException(
-                    $"no cluster {given} is monitored here; there {(names.IsEmpty ? "is none" : $"are {Texts.List(names)}")}.", CommandLine.Refused);
+                    $"no cluster {given} is monitored here; there {(names.IsEmpty ? "is none" : $"are {Texts.List(names)}")}.",
+                    CommandLine.Refused);
             }
 
             await parsed.InvocationConfiguration.Output.WriteLineAsync(
-                $"done: cluster {given} is monitored no longer: nobody replaces its master. Its clients go on with what {given}/nodes says");
+                $"done: cluster {given} is monitored no longer: nobody replaces its master. "
+                + $"Its clients go on with what {given}/nodes says");
             return CommandLine.Done;
         });
         return command;
@@ -155,7 +174,8 @@ internal static class ClustersCommand
     {
         try
         {
-            ImmutableArray<NodeAddress> nodes = [.. text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(NodeAddress.Parse)];
+            ImmutableArray<NodeAddress> nodes = [.. text
+                .Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(NodeAddress.Parse)];
             return nodes.Length > 0 && nodes.Distinct().Count() == nodes.Length ? nodes
                 : throw new CliException($"--nodes is '{text}'; allowed: host:port, by commas, each once.", CommandLine.WrongUsage);
         }

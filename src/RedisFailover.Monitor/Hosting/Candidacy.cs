@@ -6,8 +6,9 @@ using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Monitor.Hosting;
 
-/// <summary>Stands for election in one cluster, leads until the lead is lost, stands again; gives the lead up at once when it is to end.</summary>
-internal sealed class Candidacy(MonitorOptions options, SharedParts shared, string candidate, Coordinator coordinator, ChannelWriter<Observation> observations)
+/// <summary>Stands for election in one cluster, leads until that is lost, stands again; gives up at once when it is to end.</summary>
+internal sealed class Candidacy(
+    MonitorOptions options, SharedParts shared, string candidate, Coordinator coordinator, ChannelWriter<Observation> observations)
 {
     private readonly ZnodePaths _paths = new(options.ZnodePath);
 
@@ -97,5 +98,6 @@ internal sealed class Candidacy(MonitorOptions options, SharedParts shared, stri
     }
 
     private ReadOnlyMemory<byte> LeaderData() => JsonSerializer.SerializeToUtf8Bytes(
-        new LeaderZnode(options.Id, Environment.MachineName, Environment.ProcessId, shared.Clock.Provider.GetUtcNow().UtcDateTime), MonitorJson.Default.LeaderZnode);
+        new LeaderZnode(options.Id, Environment.MachineName, Environment.ProcessId, shared.Clock.Provider.GetUtcNow().UtcDateTime),
+        MonitorJson.Default.LeaderZnode);
 }

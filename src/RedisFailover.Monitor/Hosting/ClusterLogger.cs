@@ -18,7 +18,8 @@ internal sealed class ClusterLogger(ILogger inner, string name) : ILogger
     public bool IsEnabled(LogLevel logLevel) => inner.IsEnabled(logLevel);
 
     /// <inheritdoc/>
-    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+    public void Log<TState>(
+        LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
         using IDisposable? scope = inner.BeginScope(_cluster);
         inner.Log(logLevel, eventId, state, exception, formatter);

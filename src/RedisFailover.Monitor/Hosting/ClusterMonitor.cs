@@ -14,7 +14,8 @@ internal sealed class ClusterMonitor
 {
     private static readonly TimeSpan TopologySettles = TimeSpan.FromMilliseconds(25);
 
-    private readonly Channel<Observation> _observations = Channel.CreateUnbounded<Observation>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly Channel<Observation> _observations = Channel.CreateUnbounded<Observation>(
+        new UnboundedChannelOptions { SingleReader = true });
     private readonly MonitorOptions _options;
     private readonly SharedParts _shared;
     private readonly ILogger _logger;
@@ -134,7 +135,7 @@ internal sealed class ClusterMonitor
         }
     }
 
-    /// <summary>The cluster is no longer this process' business, while its session lives on: takes away what would go with the session.</summary>
+    /// <summary>The cluster is no longer this process' business, whose session lives on: takes away what would go with that.</summary>
     internal async Task WithdrawAsync()
     {
         using var farewell = new CancellationTokenSource(SharedParts.Farewell, _shared.Clock.Provider);
@@ -199,7 +200,9 @@ internal sealed class ClusterMonitor
         _observations.Writer.TryWrite(read);
     }
 
-    /// <summary>A file of this monitor may contradict what holds for all: then its own settings hold, with the cluster's nodes, and it is said.</summary>
+    /// <summary>
+    /// A file of this monitor may contradict what holds for all: then its own settings hold, with the cluster's nodes, and it is said.
+    /// </summary>
     private FailoverPolicy PolicyUnder(ClusterConfig config)
     {
         try
@@ -245,7 +248,8 @@ internal sealed class ClusterMonitor
             ProblemCatalogue.MonitorIdTaken,
             taken is null ? null : Problem.OfMonitors(
                 ProblemCatalogue.MonitorIdTaken,
-                $"another living monitor has the id {taken}: the one on {Environment.MachineName}, pid {Environment.ProcessId}, neither leads nor votes",
+                $"another living monitor has the id {taken}: the one on {Environment.MachineName}, pid {Environment.ProcessId}, "
+                    + "neither leads nor votes",
                 taken));
 
     /// <summary>What this monitor tells from outside, as its view does not count; null: no longer.</summary>
@@ -253,8 +257,8 @@ internal sealed class ClusterMonitor
     {
         Problem? problem = topology is null ? null : Problem.OfMonitors(
             ProblemCatalogue.NotOurCluster,
-            $"none of the nodes of monitor {_options.Id} ({string.Join(", ", _options.Nodes)}) is a member of the topology at {_options.ZnodePath} "
-                + $"(its master: {topology.Master?.ToString() ?? "none"}): it neither leads nor votes",
+            $"none of the nodes of monitor {_options.Id} ({string.Join(", ", _options.Nodes)}) is a member of the topology at "
+                + $"{_options.ZnodePath} (its master: {topology.Master?.ToString() ?? "none"}): it neither leads nor votes",
             _options.Id);
         Problems.Set(ProblemCatalogue.NotOurCluster, problem);
         _outsider.Set(ProblemCatalogue.NotOurCluster, problem);
@@ -271,5 +275,6 @@ internal sealed class ClusterMonitor
 
     /// <summary>What the operator wrote; an empty znode asks for any replica.</summary>
     private static string? WishIn(Znode? znode)
-        => znode is null ? null : System.Text.Encoding.UTF8.GetString(znode.Data.Span).Trim() is { Length: > 0 } text ? text : ZnodePaths.AnyReplica;
+        => znode is null ? null
+            : System.Text.Encoding.UTF8.GetString(znode.Data.Span).Trim() is { Length: > 0 } text ? text : ZnodePaths.AnyReplica;
 }

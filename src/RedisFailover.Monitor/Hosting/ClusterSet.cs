@@ -28,7 +28,7 @@ internal sealed class ClusterSet(SharedParts shared, ILogger logger)
     /// <summary>The cluster of that name; null where there is none.</summary>
     internal ClusterMonitor? Find(string name) => Volatile.Read(ref _entries).GetValueOrDefault(name)?.Monitor;
 
-    /// <summary>Monitors exactly these from now on: those that are new begin, those that are gone or changed end, the rest goes on untouched.</summary>
+    /// <summary>Monitors exactly these from now on: new ones begin, those gone or changed end, the rest goes on untouched.</summary>
     internal async Task ChangeAsync(IReadOnlyCollection<MonitorOptions> wanted)
     {
         List<Task> endings = [];

@@ -8,11 +8,12 @@ using RedisFailover.ZooKeeper;
 namespace RedisFailover.Monitor.Hosting;
 
 /// <summary>
-/// Spreads the leads of several clusters over the monitors. For each cluster one of the living monitors is the favourite, by a hash of both names: all
-/// of them find the same one, and each is it for its share. An empty term is left to it for a moment, and a leader that is not the favourite hands
-/// over in a quiet hour. A leader that died is replaced by whoever is first.
+/// Spreads the leads of several clusters over the monitors. For each cluster one of the living monitors is the favourite, by a hash of
+/// both names: all of them find the same one. An empty term is left to it for a moment, and a leader that is not the favourite hands over
+/// when all is quiet. A leader that died is replaced by whoever is first.
 /// </summary>
-internal sealed class LeadSpread(MonitorOptions options, SharedParts shared, Func<(ClusterView View, FailoverPolicy Policy)> know, ILogger logger)
+internal sealed class LeadSpread(
+    MonitorOptions options, SharedParts shared, Func<(ClusterView View, FailoverPolicy Policy)> know, ILogger logger)
 {
     /// <summary>How long an empty term is left to the favourite, which takes it within milliseconds.</summary>
     private static readonly TimeSpan Left = TimeSpan.FromMilliseconds(100);

@@ -92,7 +92,8 @@ internal sealed class NodeProbers : IAsyncDisposable
         }
     }
 
-    private void Leave(NodeAddress node) => _ = _all.TryRemove(node, out NodeProber? left) ? left.DisposeAsync().AsTask() : Task.CompletedTask;
+    private void Leave(NodeAddress node)
+        => _ = _all.TryRemove(node, out NodeProber? left) ? left.DisposeAsync().AsTask() : Task.CompletedTask;
 
     private static (TimeSpan Timeout, int Failures, NodeStrategy Strategy, WriteSafetyMode Safety) WhatTheyGoBy(FailoverPolicy policy)
         => (policy.ProbeTimeout, policy.MaxFailures, policy.NodeStrategy, policy.WriteSafety);

@@ -5,8 +5,8 @@ using System.Text.Json.Nodes;
 namespace RedisFailover.Monitor.Options;
 
 /// <summary>
-/// The setting <c>clusters</c>: a list in the file, or the word <c>all</c> for those that stand in ZooKeeper. What is given beside it holds for
-/// all clusters; what a cluster says itself wins over that.
+/// The setting <c>clusters</c>: a list in the file, or the word <c>all</c> for those that stand in ZooKeeper. What is given beside it holds
+/// for all clusters; what a cluster says itself wins over that.
 /// </summary>
 internal sealed class ClusterBinder(IReadOnlyDictionary<string, GivenOption> given, GivenOption clusters)
 {
@@ -90,7 +90,9 @@ internal sealed class ClusterBinder(IReadOnlyDictionary<string, GivenOption> giv
         };
         return new JsonObject
         {
-            ["anyOf"] = new JsonArray(new JsonObject { ["const"] = All }, new JsonObject { ["type"] = "array", ["items"] = cluster, ["minItems"] = 1 }),
+            ["anyOf"] = new JsonArray(
+                new JsonObject { ["const"] = All },
+                new JsonObject { ["type"] = "array", ["items"] = cluster, ["minItems"] = 1 }),
         };
     }
 
@@ -106,7 +108,8 @@ internal sealed class ClusterBinder(IReadOnlyDictionary<string, GivenOption> giv
         List<(string, Dictionary<string, GivenOption>)> entries = [];
         foreach (JsonElement item in list.EnumerateArray())
         {
-            if (item.ValueKind != JsonValueKind.Object || !item.TryGetProperty(NameKey, out JsonElement named) || named.ValueKind != JsonValueKind.String)
+            if (item.ValueKind != JsonValueKind.Object || !item.TryGetProperty(NameKey, out JsonElement named)
+                || named.ValueKind != JsonValueKind.String)
             {
                 throw (clusters with { Value = OptionSources.Shortened(item.GetRawText()) }).Wrong("objects with a name and nodes");
             }

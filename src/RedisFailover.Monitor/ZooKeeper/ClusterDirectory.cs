@@ -8,15 +8,17 @@ using RedisFailover.ZooKeeper;
 namespace RedisFailover.Monitor.ZooKeeper;
 
 /// <summary>
-/// The clusters below one root, <c>R/clusters</c>: each child whose <c>config</c> names nodes is one, until that names none or the child is deleted. A
-/// configuration that is missing says nothing: its leader writes it again, and so does everybody here where the store has lost all.
+/// The clusters below one root, <c>R/clusters</c>: each child whose <c>config</c> names nodes is one, until that names none or the child
+/// is deleted. A configuration that is missing says nothing: its leader writes it again, as this does where the store has lost all.
 /// </summary>
-internal sealed class ClusterDirectory(MonitorOptions process, ZooKeeperClient zooKeeper, ClusterSet clusters, TimeProvider time, ILogger logger)
+internal sealed class ClusterDirectory(
+    MonitorOptions process, ZooKeeperClient zooKeeper, ClusterSet clusters, TimeProvider time, ILogger logger)
 {
     private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
 
     private readonly ZnodePaths _root = new(process.ZnodePath);
-    private readonly Channel<bool> _changed = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly Channel<bool> _changed = Channel.CreateBounded<bool>(
+        new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly Dictionary<string, WatchedValue> _configs = new(StringComparer.Ordinal);
     private readonly Dictionary<string, (MonitorOptions Options, ClusterConfig Config)> _known = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> _faults = new(StringComparer.Ordinal);
@@ -116,7 +118,8 @@ internal sealed class ClusterDirectory(MonitorOptions process, ZooKeeperClient z
                 return;
             }
 
-            MonitorOptions options = _known.TryGetValue(name, out (MonitorOptions Options, ClusterConfig Config) known) ? known.Options : Begin(name, config);
+            MonitorOptions options = _known.TryGetValue(name, out (MonitorOptions Options, ClusterConfig Config) known)
+                ? known.Options : Begin(name, config);
             _known[name] = (options, config);
             _faults.Remove(name);
         }
@@ -140,7 +143,8 @@ internal sealed class ClusterDirectory(MonitorOptions process, ZooKeeperClient z
             ["nodes"] = new("nodes", string.Join(',', config.Nodes.Select(n => n.Node)), path),
         });
         _ = options.Under(config);
-        return ClusterBinder.FaultBeside(options, _known.Values.Select(k => k.Options).ToArray()) is { } fault ? throw new OptionException(fault) : options;
+        return ClusterBinder.FaultBeside(options, _known.Values.Select(k => k.Options).ToArray()) is { } fault
+            ? throw new OptionException(fault) : options;
     }
 
     private async Task<ReadOnlyMemory<byte>?> ConfigAsync(ZooKeeperSession session, string name, CancellationToken cancellationToken)

@@ -6,8 +6,8 @@ using System.Security.Cryptography;
 namespace RedisFailover.ZooKeeper;
 
 /// <summary>
-/// Another heartbeat of the same process, beside the election's znodes, for those who look for heartbeats there and not where the first one is: it is
-/// there while such a process beats there. It shows that its owner is alive, and nothing more: leases are bounded by the first one alone.
+/// Another heartbeat of the same process, beside the election's znodes, for those who look for heartbeats there and not where the first
+/// one is, and while such a process beats there. It shows that its owner is alive, and nothing more: leases go by the first one alone.
 /// </summary>
 /// <param name="keeper">The first heartbeat.</param>
 /// <param name="heartbeatsPath">The parent of the heartbeats there.</param>
@@ -116,5 +116,6 @@ public sealed class SecondHeartbeat(LeaseKeeper keeper, string heartbeatsPath)
         return new HeartbeatData(keeper.Owner, status.Length, status.Write, keeper.HeartbeatPath ?? keeper.HeartbeatsPath).ToBytes();
     }
 
-    private string Prefix(ZooKeeperSession session) => string.Create(CultureInfo.InvariantCulture, $"{keeper.Owner}-{session.SessionId:x}-");
+    private string Prefix(ZooKeeperSession session)
+        => string.Create(CultureInfo.InvariantCulture, $"{keeper.Owner}-{session.SessionId:x}-");
 }
