@@ -5,7 +5,8 @@ using RedisFailover.ZooKeeper;
 namespace RedisFailover.Cli;
 
 /// <summary>The options that every command has, and what they have in common.</summary>
-/// <param name="waitOption">The name of the option that bounds the waiting; another one where <c>--timeout</c> means something else.</param>
+/// <param name="waitOption">The name of the option that bounds the waiting; another one where <c>--timeout</c> means something
+/// else.</param>
 /// <param name="wait">Its default, in seconds.</param>
 internal sealed class CommonOptions(string waitOption = "--timeout", double wait = 5)
 {

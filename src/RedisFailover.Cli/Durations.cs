@@ -3,7 +3,9 @@ using System.Globalization;
 
 namespace RedisFailover.Cli;
 
-/// <summary>How a length of time is given to any option of this tool: 500ms, 2s, 1.5s, 2m, 1h; a bare number is of the option's own unit.</summary>
+/// <summary>
+/// How a length of time is given to any option of this tool: 500ms, 2s, 1.5s, 2m, 1h; a bare number is of the option's own unit.
+/// </summary>
 internal static class Durations
 {
     private static readonly (string Suffix, TimeSpan Unit)[] Units =
@@ -11,7 +13,9 @@ internal static class Durations
         ("ms", TimeSpan.FromMilliseconds(1)), ("s", TimeSpan.FromSeconds(1)), ("m", TimeSpan.FromMinutes(1)), ("h", TimeSpan.FromHours(1)), ("d", TimeSpan.FromDays(1)),
     ];
 
-    /// <summary>An option that takes a length of time within bounds, with an error that names it, what was given and what is allowed.</summary>
+    /// <summary>
+    /// An option that takes a length of time within bounds, with an error that names it, what was given and what is allowed.
+    /// </summary>
     internal static Option<TimeSpan?> Option(string name, string description, TimeSpan? initial, TimeSpan least, TimeSpan most, string bare = "s")
     {
         string allowed = $"{Text(least)} to {Text(most)}";

@@ -14,7 +14,9 @@ internal sealed class FailoverConnector(
     private readonly Lock _gate = new();
     private Task<FailoverConnection>? _connecting;
 
-    /// <summary>Blocks, for ConnectTimeout at most, while it is not connected: what builds its pipeline before the host starts needs it then.</summary>
+    /// <summary>
+    /// Blocks, for ConnectTimeout at most, while it is not connected: what builds its pipeline before the host starts needs it then.
+    /// </summary>
     public FailoverConnection Connection
     {
         get

@@ -17,13 +17,17 @@ public static class RedisFailoverServices
     public const string HealthCheckName = "redis-failover";
 
     /// <summary>
-    /// Adds a <see cref="FailoverConnection"/>, <see cref="IConnectionMultiplexer"/>, <see cref="IDatabase"/> and <see cref="ISubscriber"/> as
-    /// singletons, and a health check named <see cref="HealthCheckName"/>. The settings are validated, and the connection made, when the host
-    /// starts, or when one of them is asked for before that; a host whose settings are wrong, or that finds no cluster within ConnectTimeout,
+    /// Adds a <see cref="FailoverConnection"/>, <see cref="IConnectionMultiplexer"/>, <see cref="IDatabase"/> and
+    /// <see cref="ISubscriber"/> as
+    /// singletons, and a health check named <see cref="HealthCheckName"/>. The settings are validated, and the connection made, when the
+    /// host
+    /// starts, or when one of them is asked for before that; a host whose settings are wrong, or that finds no cluster within
+    /// ConnectTimeout,
     /// does not start and says why.
     /// </summary>
     /// <param name="services">The host's services.</param>
-    /// <param name="configuration">The section that holds <see cref="RedisFailoverSettings"/>; a key that is none of them is an error.</param>
+    /// <param name="configuration">The section that holds <see cref="RedisFailoverSettings"/>; a key that is none of them is an
+    /// error.</param>
     /// <param name="change">Changes what cannot stand in a configuration: ConfigureNode, PreferNode. Null for nothing.</param>
     public static IServiceCollection AddRedisFailover(
         this IServiceCollection services, IConfiguration configuration, Func<FailoverOptions, FailoverOptions>? change = null)
@@ -48,7 +52,8 @@ public static class RedisFailoverServices
     /// </summary>
     /// <param name="services">The host's services.</param>
     /// <param name="name">The key.</param>
-    /// <param name="configuration">The section that holds <see cref="RedisFailoverSettings"/>; a key that is none of them is an error.</param>
+    /// <param name="configuration">The section that holds <see cref="RedisFailoverSettings"/>; a key that is none of them is an
+    /// error.</param>
     /// <param name="change">Changes what cannot stand in a configuration: ConfigureNode, PreferNode. Null for nothing.</param>
     public static IServiceCollection AddRedisFailover(
         this IServiceCollection services, string name, IConfiguration configuration, Func<FailoverOptions, FailoverOptions>? change = null)

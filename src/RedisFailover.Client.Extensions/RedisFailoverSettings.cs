@@ -6,7 +6,10 @@ namespace RedisFailover.Client.Extensions;
 /// </summary>
 public sealed class RedisFailoverSettings
 {
-    /// <summary>The ZooKeeper servers and the root of the cluster: "zk1:2181,zk2:2181,zk3:2181/redis_failover". The one setting that must be given.</summary>
+    /// <summary>
+    /// The ZooKeeper servers and the root of the cluster: "zk1:2181,zk2:2181,zk3:2181/redis_failover". The one setting that must be
+    /// given.
+    /// </summary>
     public string? ZooKeeper { get; set; }
 
     /// <inheritdoc cref="FailoverOptions.User"/>
@@ -55,11 +58,15 @@ public sealed class RedisFailoverSettings
     /// <inheritdoc cref="FailoverOptions.TopologyCacheFile"/>
     public string? TopologyCacheFile { get; set; }
 
-    /// <summary>Where this application runs: nodes that <see cref="Zones"/> puts there are preferred for reads, or, without Zones, those whose tag says so
+    /// <summary>Where this application runs: nodes that <see cref="Zones"/> puts there are preferred for reads, or, without Zones, those
+    /// whose tag says so
     /// (<see cref="FailoverOptions.Zone"/>). Default null: no preference.</summary>
     public string? Zone { get; set; }
 
-    /// <summary>The zone of each node, by its zone's name: { "a": ["redis1:6379"], "b": ["redis2:6379", "redis3:6379"] }. Nodes that are not named are in no zone.</summary>
+    /// <summary>
+    /// The zone of each node, by its zone's name: { "a": ["redis1:6379"], "b": ["redis2:6379", "redis3:6379"] }. Nodes that are not named
+    /// are in no zone.
+    /// </summary>
     public Dictionary<string, string[]> Zones { get; set; } = [];
 
     /// <summary>The settings as the client's options; what is not set keeps its default.</summary>

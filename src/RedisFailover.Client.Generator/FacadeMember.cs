@@ -17,7 +17,9 @@ internal enum Shape
     Direct,
 }
 
-/// <summary>One method of the interface, as text: no symbol outlives the transform, or incremental builds would hold on to compilations.</summary>
+/// <summary>
+/// One method of the interface, as text: no symbol outlives the transform, or incremental builds would hold on to compilations.
+/// </summary>
 internal sealed class FacadeMember
 {
     private static readonly SymbolDisplayFormat s_type = SymbolDisplayFormat.FullyQualifiedFormat;

@@ -83,7 +83,8 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
     /// <param name="zooKeeper">The ZooKeeper servers and the root of the cluster: "zk1:2181,zk2:2181,zk3:2181/redis_failover".</param>
     /// <param name="options">Null for the defaults.</param>
     /// <param name="cancellationToken">Gives up.</param>
-    /// <exception cref="FailoverConnectException">ZooKeeper did not answer, the topology does not exist, or no node can be reached; the message says which.</exception>
+    /// <exception cref="FailoverConnectException">ZooKeeper did not answer, the topology does not exist, or no node can be reached; the
+    /// message says which.</exception>
     /// <exception cref="FormatException">The connection string is malformed.</exception>
     /// <exception cref="ArgumentException">An option is out of range; the message names it.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
@@ -108,7 +109,8 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
     public ISubscriber GetSubscriber() => Own().GetSubscriber();
 
     /// <summary>
-    /// The connection as libraries take it: IDistributedCache, SignalR, Hangfire, OpenTelemetry and the like work on it unmodified, also across a
+    /// The connection as libraries take it: IDistributedCache, SignalR, Hangfire, OpenTelemetry and the like work on it unmodified, also
+    /// across a
     /// failover. Each call gives a new lease: to close or dispose it ends the lease and its subscriptions, never the connection.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The connection is disposed.</exception>
@@ -119,8 +121,10 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
     }
 
     /// <summary>
-    /// Options for what wants options or the class ConnectionMultiplexer itself: one connection that is led to whichever node is master. Its
-    /// calls wait while there is none; it reads from the master alone, and a switchover may show it READONLY. Dispose it before this connection.
+    /// Options for what wants options or the class ConnectionMultiplexer itself: one connection that is led to whichever node is master.
+    /// Its
+    /// calls wait while there is none; it reads from the master alone, and a switchover may show it READONLY. Dispose it before this
+    /// connection.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The connection is disposed.</exception>
     public ConfigurationOptions ConfigurationOptions()
@@ -131,7 +135,8 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
     }
 
     /// <summary>
-    /// Makes options that a library hands over lead to whichever node is master, as <see cref="ConfigurationOptions"/> does. User and password
+    /// Makes options that a library hands over lead to whichever node is master, as <see cref="ConfigurationOptions"/> does. User and
+    /// password
     /// that are set there already stay.
     /// </summary>
     /// <param name="options">Its end points, time-outs and whatever the leading depends on are replaced.</param>
@@ -150,7 +155,8 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
     /// </summary>
     /// <param name="target">The node to become master; null lets the monitors choose.</param>
     /// <param name="cancellationToken">
-    /// Stops the waiting and takes the request back; a switchover that is under way goes on. Without monitors nobody answers: give a deadline.
+    /// Stops the waiting and takes the request back; a switchover that is under way goes on. Without monitors nobody answers: give a
+    /// deadline.
     /// </param>
     /// <returns>The topology with the new master.</returns>
     /// <exception cref="InvalidOperationException">The monitors refused it, or have undone it; the message says why.</exception>
@@ -215,7 +221,10 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
         await _nodes.DisposeAsync().ConfigureAwait(false);
     }
 
-    /// <summary>The same for owners that cannot await, such as a container that is disposed with <c>using</c>; blocks, 5 s at most, until it is done.</summary>
+    /// <summary>
+    /// The same for owners that cannot await, such as a container that is disposed with <c>using</c>; blocks, 5 s at most, until it is
+    /// done.
+    /// </summary>
     public void Dispose()
     {
         Task disposing = DisposeAsync().AsTask();
@@ -284,7 +293,9 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
         }
     }
 
-    /// <summary>Until each node was tried; a node that hangs is waited for no longer than a moment once the one that matters is connected.</summary>
+    /// <summary>
+    /// Until each node was tried; a node that hangs is waited for no longer than a moment once the one that matters is connected.
+    /// </summary>
     private async Task NodesTriedAsync(FailoverOptions options, CancellationToken cancellationToken)
     {
         Task tried = _nodes.FirstAttempts();

@@ -5,7 +5,9 @@ using StackExchange.Redis;
 
 namespace RedisFailover.Client;
 
-/// <summary>How a <see cref="FailoverConnection"/> behaves. Every setting has a default that suits most; change them with <c>with</c>.</summary>
+/// <summary>
+/// How a <see cref="FailoverConnection"/> behaves. Every setting has a default that suits most; change them with <c>with</c>.
+/// </summary>
 public sealed record FailoverOptions
 {
     /// <summary>The Redis ACL user. Default null: the user "default".</summary>
@@ -26,13 +28,18 @@ public sealed record FailoverOptions
     /// <summary>TLS to Redis. Default null: none, or what <see cref="ConfigureNode"/> says.</summary>
     public TlsSettings? Tls { get; init; }
 
-    /// <summary>A file with "user:password" (digest) for ZooKeeper, one a line, read again at each connection. Default null: none.</summary>
+    /// <summary>
+    /// A file with "user:password" (digest) for ZooKeeper, one a line, read again at each connection. Default null: none.
+    /// </summary>
     public string? ZooKeeperAuthFile { get; init; }
 
     /// <summary>TLS to ZooKeeper. Default null: none.</summary>
     public TlsSettings? ZooKeeperTls { get; init; }
 
-    /// <summary>Where this application runs: replicas whose tag names the same zone are preferred for reads. Default null; <see cref="PreferNode"/> wins.</summary>
+    /// <summary>
+    /// Where this application runs: replicas whose tag names the same zone are preferred for reads. Default null;
+    /// <see cref="PreferNode"/> wins.
+    /// </summary>
     public string? Zone { get; init; }
 
     /// <summary>
@@ -106,7 +113,10 @@ public sealed record FailoverOptions
     /// <summary>The source of time. Default <see cref="TimeProvider.System"/>; tests give their own.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 
-    /// <summary>Whether figures and traces (<see cref="FailoverDiagnostics"/>) tell of it. False for the <see cref="Warmup"/>, which nobody shall take for real.</summary>
+    /// <summary>
+    /// Whether figures and traces (<see cref="FailoverDiagnostics"/>) tell of it. False for the <see cref="Warmup"/>, which nobody shall
+    /// take for real.
+    /// </summary>
     internal bool IsTold { get; init; } = true;
 
     /// <summary>Every setting but the password.</summary>
@@ -115,7 +125,8 @@ public sealed record FailoverOptions
             + $"ReadFrom {ReadFrom}, MaxReplicaLag {MaxReplicaLag?.ToString("c") ?? "any"}, RetryAmbiguous {RetryAmbiguous}, WhenDisconnected {WhenDisconnected}, password {(Password is null ? "none" : "given")}";
 
     /// <summary>Throws when a setting is out of range.</summary>
-    /// <exception cref="ArgumentException">Settings are wrong; the message names each on a line, with what was given and what is allowed.</exception>
+    /// <exception cref="ArgumentException">Settings are wrong; the message names each on a line, with what was given and what is
+    /// allowed.</exception>
     internal FailoverOptions Validate()
     {
         string[] problems = [.. Problems("FailoverOptions.")];

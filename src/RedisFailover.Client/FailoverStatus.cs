@@ -32,7 +32,9 @@ public sealed record FailoverStatus
     /// </summary>
     public string? NotFollowed { get; init; }
 
-    /// <summary>How long ago ZooKeeper was last heard of; null for never, after a start from <see cref="FailoverOptions.TopologyCacheFile"/>.</summary>
+    /// <summary>
+    /// How long ago ZooKeeper was last heard of; null for never, after a start from <see cref="FailoverOptions.TopologyCacheFile"/>.
+    /// </summary>
     public required TimeSpan? SinceZooKeeperContact { get; init; }
 
     /// <summary>The timeout of the ZooKeeper session as it was granted.</summary>
@@ -41,7 +43,9 @@ public sealed record FailoverStatus
     /// <summary>The nodes of the topology that are not connected, each with the reason.</summary>
     public ImmutableArray<UnreachableNode> Unreachable { get; init; } = [];
 
-    /// <summary>Whether ZooKeeper was heard of within <see cref="SessionTimeout"/>: else this client may not learn of a change of master.</summary>
+    /// <summary>
+    /// Whether ZooKeeper was heard of within <see cref="SessionTimeout"/>: else this client may not learn of a change of master.
+    /// </summary>
     public bool FollowsZooKeeper => SinceZooKeeperContact is { } silence && silence <= SessionTimeout;
 
     /// <summary>One line for people.</summary>

@@ -14,7 +14,9 @@ public sealed record TlsSettings
     /// <summary>Its private key. Default null: in <see cref="CertFile"/>.</summary>
     public string? KeyFile { get; init; }
 
-    /// <summary>The name that servers must show in place of their host's; "*", with <see cref="CaFile"/> alone: any. Default null: the host's.</summary>
+    /// <summary>
+    /// The name that servers must show in place of their host's; "*", with <see cref="CaFile"/> alone: any. Default null: the host's.
+    /// </summary>
     public string? ServerName { get; init; }
 
     internal TlsFiles Files => field is { } known && known.Of == (CaFile, CertFile, KeyFile, ServerName) ? known

@@ -2,7 +2,9 @@ using Microsoft.Extensions.Logging;
 
 namespace RedisFailover.Client;
 
-/// <summary>The application's logger, whose failures are its own: a message that it cannot take is lost, and what was to be told of goes on.</summary>
+/// <summary>
+/// The application's logger, whose failures are its own: a message that it cannot take is lost, and what was to be told of goes on.
+/// </summary>
 internal sealed class ToleratedLogger(ILogger logger) : ILogger
 {
 #pragma warning disable CA1031 // Whatever it throws, there is nobody to tell.

@@ -18,7 +18,10 @@ public enum CreateMode
     /// <summary>Persistent; the server deletes it some time after its last child is gone. Servers from 3.5.3 on.</summary>
     Container = 4,
 
-    /// <summary>Persistent; the server deletes it when it has no children and was not written for its time to live. Servers from 3.5.3 on that enable it.</summary>
+    /// <summary>
+    /// Persistent; the server deletes it when it has no children and was not written for its time to live. Servers from 3.5.3 on that
+    /// enable it.
+    /// </summary>
     PersistentWithTtl = 5,
 
     /// <summary>As <see cref="PersistentWithTtl"/>, with a counter appended to the name.</summary>

@@ -43,14 +43,19 @@ public sealed record ZnodeAcl(ZnodePermissions Permissions, string Scheme, strin
     /// <summary>Everybody may read.</summary>
     public static ImmutableArray<ZnodeAcl> ReadOnly { get; } = [new(ZnodePermissions.Read, "world", "anyone")];
 
-    /// <summary>Whoever created it, with the credentials of the session, may do everything. A create without credentials fails with <see cref="ZooKeeperErrorCode.InvalidAcl"/>.</summary>
+    /// <summary>
+    /// Whoever created it, with the credentials of the session, may do everything. A create without credentials fails with
+    /// <see cref="ZooKeeperErrorCode.InvalidAcl"/>.
+    /// </summary>
     public static ImmutableArray<ZnodeAcl> CreatorAll { get; } = [new(ZnodePermissions.All, "auth", "")];
 
     /// <summary>An entry for a user of the digest scheme.</summary>
     /// <param name="user">The user's name, without a colon.</param>
     /// <param name="password">The user's password; only its hash becomes part of the entry.</param>
     /// <param name="permissions">What is allowed.</param>
-    /// <remarks>The id is <c>user:base64(sha1(user:password))</c>, as ZooKeeper's <c>DigestAuthenticationProvider.generateDigest</c> makes it.</remarks>
+    /// <remarks>
+    /// The id is <c>user:base64(sha1(user:password))</c>, as ZooKeeper's <c>DigestAuthenticationProvider.generateDigest</c> makes it.
+    /// </remarks>
     public static ZnodeAcl Digest(string user, string password, ZnodePermissions permissions = ZnodePermissions.All)
     {
         ArgumentNullException.ThrowIfNull(user);

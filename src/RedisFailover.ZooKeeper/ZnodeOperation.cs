@@ -45,7 +45,10 @@ public sealed record ZnodeOperation
     /// <summary>The access control list of a create; empty: the session's own (<see cref="ZooKeeperOptions.AclOf"/>).</summary>
     public ImmutableArray<ZnodeAcl> Acl { get; private init; } = [];
 
-    /// <summary>Goes through only if the znode exists with this version of its data. It compares nothing else: a re-created znode of the same version passes.</summary>
+    /// <summary>
+    /// Goes through only if the znode exists with this version of its data. It compares nothing else: a re-created znode of the same
+    /// version passes.
+    /// </summary>
     /// <param name="path">The znode.</param>
     /// <param name="version">The version expected; -1 asks for existence only.</param>
     /// <exception cref="ArgumentException">The path is malformed.</exception>
@@ -54,10 +57,12 @@ public sealed record ZnodeOperation
 
     /// <summary>Creates a znode.</summary>
     /// <param name="path">The znode; its parent must exist.</param>
-    /// <param name="data">Its data; all operations together at most about 1 MB. Not to be changed before <see cref="ZooKeeperSession.MultiAsync"/> was called.</param>
+    /// <param name="data">Its data; all operations together at most about 1 MB. Not to be changed before
+    /// <see cref="ZooKeeperSession.MultiAsync"/> was called.</param>
     /// <param name="mode">Its kind; the modes with a time to live are not possible inside a multi.</param>
     /// <param name="acl">Its access control list; default is <see cref="ZnodeAcl.Open"/>.</param>
-    /// <exception cref="ArgumentException">The path is malformed, the mode needs a time to live, or an entry of the list is null.</exception>
+    /// <exception cref="ArgumentException">The path is malformed, the mode needs a time to live, or an entry of the list is
+    /// null.</exception>
     public static ZnodeOperation Create(
         string path, ReadOnlyMemory<byte> data, CreateMode mode = CreateMode.Persistent, ImmutableArray<ZnodeAcl> acl = default)
     {
@@ -95,7 +100,8 @@ public sealed record ZnodeOperation
 /// <param name="Kind">Which operation.</param>
 /// <param name="Path">Create: the path of the new znode, with the counter of a sequential mode. Otherwise null.</param>
 /// <param name="Stat">
-/// SetData: the state after the write. Create of a <see cref="CreateMode.Container"/>: the new znode's state. Otherwise null: servers answer
+/// SetData: the state after the write. Create of a <see cref="CreateMode.Container"/>: the new znode's state. Otherwise null: servers
+/// answer
 /// the other creates of a multi with the path alone, checks and deletes with nothing.
 /// </param>
 public sealed record ZnodeOperationResult(ZnodeOperationKind Kind, string? Path, ZnodeStat? Stat);

@@ -101,8 +101,10 @@ public sealed class ZooKeeperClient : IAsyncDisposable
     /// <summary>The current session; waits while there is none.</summary>
     /// <param name="cancellationToken">Stops the waiting.</param>
     /// <exception cref="ZooKeeperException">
-    /// A server refused the credentials (<see cref="ZooKeeperErrorCode.AuthFailed"/>) while this waited, or something failed that is no matter
-    /// of servers and network (<see cref="ZooKeeperErrorCode.SystemError"/>, the message says what). The client goes on trying, once a second;
+    /// A server refused the credentials (<see cref="ZooKeeperErrorCode.AuthFailed"/>) while this waited, or something failed that is no
+    /// matter
+    /// of servers and network (<see cref="ZooKeeperErrorCode.SystemError"/>, the message says what). The client goes on trying, once a
+    /// second;
     /// the next call waits for the next attempt.
     /// </exception>
     /// <exception cref="ObjectDisposedException">The client is disposed.</exception>
@@ -147,7 +149,8 @@ public sealed class ZooKeeperClient : IAsyncDisposable
     public WatchedChildren WatchChildren(string path) => new(this, ZnodePath.Validate(path));
 
     /// <summary>
-    /// Closes the session, as <see cref="ZooKeeperSession.DisposeAsync"/> does. Then it waits, at most a third of the session timeout, until the
+    /// Closes the session, as <see cref="ZooKeeperSession.DisposeAsync"/> does. Then it waits, at most a third of the session timeout,
+    /// until the
     /// logger has all that was logged.
     /// </summary>
     public async ValueTask DisposeAsync()

@@ -13,7 +13,9 @@ public sealed record ZooKeeperHost(string Host, int Port)
     public override string ToString() => HostPort.Format(Host, Port);
 }
 
-/// <summary>The servers of an ensemble and the chroot, in ZooKeeper's own form: <c>zk1:2181,zk2:2181,[::1]:2181/redis_failover</c>.</summary>
+/// <summary>
+/// The servers of an ensemble and the chroot, in ZooKeeper's own form: <c>zk1:2181,zk2:2181,[::1]:2181/redis_failover</c>.
+/// </summary>
 public sealed record ZooKeeperConnectionString
 {
     private const int DefaultPort = 2181;

@@ -1,7 +1,8 @@
 namespace RedisFailover.ZooKeeper;
 
 /// <summary>
-/// Why an operation failed. Numbers and names are those of ZooKeeper's <c>KeeperException.Code</c>; <see cref="Closing"/> is the C client's.
+/// Why an operation failed. Numbers and names are those of ZooKeeper's <c>KeeperException.Code</c>; <see cref="Closing"/> is the C
+/// client's.
 /// A newer server may send a number that is not listed here: the cast value is kept.
 /// </summary>
 public enum ZooKeeperErrorCode
@@ -15,7 +16,9 @@ public enum ZooKeeperErrorCode
     /// <summary>In a multi: this operation was not looked at, because an earlier one failed.</summary>
     RuntimeInconsistency = -2,
 
-    /// <summary>The connection was lost before the reply. Whether a write was applied is unknown unless the exception says otherwise.</summary>
+    /// <summary>
+    /// The connection was lost before the reply. Whether a write was applied is unknown unless the exception says otherwise.
+    /// </summary>
     ConnectionLoss = -4,
 
     /// <summary>The request or the reply could not be encoded or decoded, or the request is larger than the server accepts.</summary>

@@ -1,6 +1,8 @@
 namespace RedisFailover.ZooKeeper;
 
-/// <summary>The one exception of failed ZooKeeper operations: says which operation, on which path, why, and whether it may have been applied.</summary>
+/// <summary>
+/// The one exception of failed ZooKeeper operations: says which operation, on which path, why, and whether it may have been applied.
+/// </summary>
 public sealed class ZooKeeperException : Exception
 {
     internal ZooKeeperException(
@@ -35,7 +37,10 @@ public sealed class ZooKeeperException : Exception
     /// </summary>
     public bool MayHaveBeenApplied { get; }
 
-    /// <summary>For a multi that the server refused: the index of the operation that failed, from 0; -1 for the fence of <see cref="Leadership.CommitAsync"/>. Otherwise null.</summary>
+    /// <summary>
+    /// For a multi that the server refused: the index of the operation that failed, from 0; -1 for the fence of
+    /// <see cref="Leadership.CommitAsync"/>. Otherwise null.
+    /// </summary>
     public int? FailedIndex { get; }
 
     private static string Describe(ZooKeeperErrorCode code, string operation, string? path, bool mayHaveBeenApplied, int? failedIndex, string? detail)

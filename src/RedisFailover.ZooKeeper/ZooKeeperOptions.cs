@@ -28,7 +28,9 @@ public sealed record ZooKeeperOptions
     /// </summary>
     public Func<ImmutableArray<ZooKeeperAuth>>? AuthSource { get; init; }
 
-    /// <summary>TLS that is asked for anew at every connection, in place of <see cref="Tls"/>: certificates may change. Default null.</summary>
+    /// <summary>
+    /// TLS that is asked for anew at every connection, in place of <see cref="Tls"/>: certificates may change. Default null.
+    /// </summary>
     public Func<ZooKeeperTls>? TlsSource { get; init; }
 
     /// <summary>
@@ -44,7 +46,8 @@ public sealed record ZooKeeperOptions
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 
     /// <summary>
-    /// Where the client tells of its transitions; null (default) for nowhere. Lines are written in order, on the thread pool, a moment after
+    /// Where the client tells of its transitions; null (default) for nowhere. Lines are written in order, on the thread pool, a moment
+    /// after
     /// what they tell of: a logger that blocks or throws holds up nothing. While it blocks, up to 1,024 lines wait for it; of more, their
     /// number is told.
     /// </summary>
@@ -115,7 +118,9 @@ public sealed record ZooKeeperTls
     /// <summary>The certificate that this client shows, with its private key; null (default) for none.</summary>
     public X509Certificate2? ClientCertificate { get; init; }
 
-    /// <summary>Whether the servers' certificates may carry any name, as long as one of the authorities vouches for them. Default false.</summary>
+    /// <summary>
+    /// Whether the servers' certificates may carry any name, as long as one of the authorities vouches for them. Default false.
+    /// </summary>
     public bool AcceptsAnyName { get; init; }
 
     /// <summary>The name that the servers' certificates must carry; null (default) for the host name of the connection string.</summary>

@@ -65,7 +65,9 @@ internal sealed class Network(bool namespaces)
         _cuts.Clear();
     }
 
-    /// <summary>Cuts each of these pairs, both ways, and returns what mends them. A pair that was cut twice is whole when both are mended.</summary>
+    /// <summary>
+    /// Cuts each of these pairs, both ways, and returns what mends them. A pair that was cut twice is whole when both are mended.
+    /// </summary>
     internal async Task<Func<Task>> CutAsync(IEnumerable<(Machine A, Machine B)> pairs)
     {
         (Machine, Machine)[] both = [.. pairs.Where(p => p.A != p.B).SelectMany(p => new[] { (p.A, p.B), (p.B, p.A) }).Distinct()];

@@ -4,7 +4,9 @@ using RedisFailover.IntegrationTests.Harness;
 
 namespace RedisFailover.EcosystemTests;
 
-/// <summary>Libraries that know nothing of failovers, on the client, while the master is lost: all of them at once, on real servers.</summary>
+/// <summary>
+/// Libraries that know nothing of failovers, on the client, while the master is lost: all of them at once, on real servers.
+/// </summary>
 [TestFixture]
 public sealed class AcrossFailoverTests
 {

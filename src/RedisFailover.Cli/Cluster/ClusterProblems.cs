@@ -2,7 +2,9 @@ using System.Collections.Immutable;
 
 namespace RedisFailover.Cli.Cluster;
 
-/// <summary>All problems of a cluster as the tool sees it: those that the leader keeps, each monitor's own, and what only an onlooker finds.</summary>
+/// <summary>
+/// All problems of a cluster as the tool sees it: those that the leader keeps, each monitor's own, and what only an onlooker finds.
+/// </summary>
 internal static class ClusterProblems
 {
     /// <summary>The worst first, each once.</summary>

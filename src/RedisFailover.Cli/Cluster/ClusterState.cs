@@ -5,7 +5,9 @@ namespace RedisFailover.Cli.Cluster;
 /// <summary>Who leads, as the znode <c>R/leader</c> says.</summary>
 internal sealed record LeaderInfo(string Id, string Host, long Pid, string Since);
 
-/// <summary>All that ZooKeeper holds about a cluster at one moment. The raw JSON is kept for <c>--json</c>: fields unknown here included.</summary>
+/// <summary>
+/// All that ZooKeeper holds about a cluster at one moment. The raw JSON is kept for <c>--json</c>: fields unknown here included.
+/// </summary>
 internal sealed record ClusterState
 {
     internal required Topology Topology { get; init; }
@@ -26,7 +28,9 @@ internal sealed record ClusterState
     /// <summary>What the leading monitor keeps in <c>R/problems</c>; null where there is no such list.</summary>
     internal ImmutableArray<Problem>? Problems { get; init; }
 
-    /// <summary>What monitors tell of themselves that are not taken for this cluster's: another has their id, or their nodes are others.</summary>
+    /// <summary>
+    /// What monitors tell of themselves that are not taken for this cluster's: another has their id, or their nodes are others.
+    /// </summary>
     internal ImmutableArray<Problem> Outsiders { get; init; } = [];
 
     /// <summary>The registered monitors, <c>R/members</c>: those of which a majority is counted.</summary>

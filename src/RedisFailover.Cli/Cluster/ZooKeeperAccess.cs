@@ -8,7 +8,8 @@ using RedisFailover.ZooKeeper;
 namespace RedisFailover.Cli.Cluster;
 
 /// <summary>
-/// How the tool shows itself to ZooKeeper: by the environment, so that no secret stands on a command line, and scripts need no more options.
+/// How the tool shows itself to ZooKeeper: by the environment, so that no secret stands on a command line, and scripts need no more
+/// options.
 /// </summary>
 internal static class ZooKeeperAccess
 {

@@ -6,7 +6,9 @@ using RedisFailover.Cli.Cluster;
 
 namespace RedisFailover.Cli.Commands;
 
-/// <summary>What <c>status --json</c> prints: the znodes as they are, fields unknown here included, and what the tool makes of them.</summary>
+/// <summary>
+/// What <c>status --json</c> prints: the znodes as they are, fields unknown here included, and what the tool makes of them.
+/// </summary>
 internal static class StatusJson
 {
     private static readonly JsonWriterOptions Indented = new() { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };

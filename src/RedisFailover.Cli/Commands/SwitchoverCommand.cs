@@ -167,7 +167,9 @@ internal static class SwitchoverCommand
         }
     }
 
-    /// <summary>The history's entry, which is written right after the topology and knows how long that took; null when it does not come.</summary>
+    /// <summary>
+    /// The history's entry, which is written right after the topology and knows how long that took; null when it does not come.
+    /// </summary>
     private static async Task<HistoryEntry?> StepsAsync(ClusterReader reader, ImmutableArray<HistoryEntry> before, RequestAnswer answer, CancellationToken ct)
     {
         long start = TimeProvider.System.GetTimestamp();

@@ -5,7 +5,9 @@ using StackExchange.Redis;
 
 namespace RedisFailover.Cli.Load;
 
-/// <summary>A kind of error: what failed, how, and the message of the first. Messages that differ in a time alone are of one kind.</summary>
+/// <summary>
+/// A kind of error: what failed, how, and the message of the first. Messages that differ in a time alone are of one kind.
+/// </summary>
 internal sealed partial record ErrorKind(string Operation, string Type, string Message)
 {
     private string Pattern => Times().Replace(Message, "ms");

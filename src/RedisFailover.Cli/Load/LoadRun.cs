@@ -7,7 +7,8 @@ namespace RedisFailover.Cli.Load;
 
 /// <summary>
 /// Drives writes and reads at a steady rate, whether or not earlier ones have been answered: a client that waits for each answer
-/// would hide how long an outage is. Each write adds a number of its own to a set, so that repeating one does no harm and what is missing can be counted.
+/// would hide how long an outage is. Each write adds a number of its own to a set, so that repeating one does no harm and what is missing
+/// can be counted.
 /// </summary>
 internal sealed class LoadRun(FailoverConnection connection, LoadOptions options, LoadLog log, TimeProvider time)
 {

@@ -35,7 +35,9 @@ internal sealed partial class FailoverDatabase : IDatabase
 
     public int Number => _db;
 
-    /// <summary>The lease that it was made by; one of its own where it comes from the connection, and another once somebody has closed that.</summary>
+    /// <summary>
+    /// The lease that it was made by; one of its own where it comes from the connection, and another once somebody has closed that.
+    /// </summary>
     public FailoverMultiplexer Lease
     {
         get

@@ -42,7 +42,9 @@ internal static class Failures
     /// <summary>EXEC was refused because a command before it was: nothing was applied.</summary>
     public static bool IsDiscarded(Exception failure) => failure is RedisServerException { Kind: RedisErrorKind.ExecAbort };
 
-    /// <summary>Whether a write without a reply may be sent again: the caller's own flags say so, or its category is among those that are.</summary>
+    /// <summary>
+    /// Whether a write without a reply may be sent again: the caller's own flags say so, or its category is among those that are.
+    /// </summary>
     public static bool MayRepeat(Exception failure, CommandFlags caller, RetryCategory repeated)
     {
         CommandFlags category = caller & CommandFlags.CommandRetryNever;

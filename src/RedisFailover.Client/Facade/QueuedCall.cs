@@ -2,7 +2,9 @@ using StackExchange.Redis;
 
 namespace RedisFailover.Client;
 
-/// <summary>A call of a batch or transaction: kept until it is sent, and its task, which outlives the node that it is first sent to.</summary>
+/// <summary>
+/// A call of a batch or transaction: kept until it is sent, and its task, which outlives the node that it is first sent to.
+/// </summary>
 internal abstract class QueuedCall
 {
     public abstract void Send(IDatabaseAsync target);

@@ -2,7 +2,9 @@ using StackExchange.Redis;
 
 namespace RedisFailover.Client;
 
-/// <summary>What batches and transactions share: calls are kept in their order until they are executed, on the master of that moment.</summary>
+/// <summary>
+/// What batches and transactions share: calls are kept in their order until they are executed, on the master of that moment.
+/// </summary>
 internal abstract partial class QueuedCalls(FailoverDatabase database, object? asyncState) : IRedisAsync
 {
     private protected readonly NodeSet _nodes = database.Nodes;

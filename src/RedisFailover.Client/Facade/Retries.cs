@@ -10,7 +10,10 @@ namespace RedisFailover.Client;
 /// the caller is told in the end. Its deadline, <see cref="FailoverOptions.WriteWait"/>, runs from the first failure, so that
 /// calls which succeed at once never look at a clock.
 /// </summary>
-/// <remarks>The loop is Polly's for single calls, see <see cref="RetryLoop"/>; a batch or transaction has one of its own, what it sends again changes.</remarks>
+/// <remarks>
+/// The loop is Polly's for single calls, see <see cref="RetryLoop"/>; a batch or transaction has one of its own, what it sends again
+/// changes.
+/// </remarks>
 internal sealed class Retries(NodeSet nodes, CommandClass kind, RetryCategory repeated = RetryCategory.None, CommandFlags flags = CommandFlags.None)
 {
     private static readonly Backoff s_backoff = new(TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(50));
@@ -76,7 +79,9 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, RetryCategory re
         return PauseAsync();
     }
 
-    /// <summary>Judges the failure of the last attempt: true when the call may be sent again, false when the failure is what the caller is to see.</summary>
+    /// <summary>
+    /// Judges the failure of the last attempt: true when the call may be sent again, false when the failure is what the caller is to see.
+    /// </summary>
     /// <exception cref="MayHaveBeenAppliedException">It was sent and its reply never came.</exception>
     /// <exception cref="NotAppliedException">The time is over.</exception>
     public bool IsRepeatable(Exception failure)

@@ -137,7 +137,10 @@ internal sealed class FailoverMultiplexer : IConnectionMultiplexer
         return sum;
     }
 
-    /// <summary>The master first, then the replicas; without those that the topology says are down. Whatever was configured: the topology is the configuration.</summary>
+    /// <summary>
+    /// The master first, then the replicas; without those that the topology says are down. Whatever was configured: the topology is the
+    /// configuration.
+    /// </summary>
     public EndPoint[] GetEndPoints(bool configuredOnly = false) => [.. Serving().Select(NodeConfiguration.EndPointOf)];
 
     public void Wait(Task task) => Waiting.For(task, _nodes.Options.OperationTimeout);

@@ -3,7 +3,9 @@ using StackExchange.Redis;
 
 namespace RedisFailover.Client;
 
-/// <summary>The ISubscriber of one lease, whose subscriptions it ends with the lease. Each handler hears its messages in their order.</summary>
+/// <summary>
+/// The ISubscriber of one lease, whose subscriptions it ends with the lease. Each handler hears its messages in their order.
+/// </summary>
 internal sealed class FailoverSubscriber(NodeSet nodes, FailoverMultiplexer owner) : ISubscriber
 {
     private readonly FailoverDatabase _database = new(nodes, -1, null, owner);

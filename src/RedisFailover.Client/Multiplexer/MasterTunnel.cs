@@ -6,7 +6,8 @@ using StackExchange.Redis.Configuration;
 namespace RedisFailover.Client;
 
 /// <summary>
-/// Leads a multiplexer with one made-up end point to whichever node is master: connecting waits until there is one, and a socket to any other is
+/// Leads a multiplexer with one made-up end point to whichever node is master: connecting waits until there is one, and a socket to any
+/// other is
 /// closed as soon as it is known. What lives in the multiplexer, its subscriptions and its waiting calls, lives through the failover.
 /// </summary>
 internal sealed class MasterTunnel : Tunnel
@@ -84,7 +85,8 @@ internal sealed class MasterTunnel : Tunnel
     }
 
     /// <summary>
-    /// Closes what leads elsewhere. While a change of master is only announced nothing is closed: in a switchover the old one answers still.
+    /// Closes what leads elsewhere. While a change of master is only announced nothing is closed: in a switchover the old one answers
+    /// still.
     /// </summary>
     private void Cut(Snapshot current)
     {

@@ -40,16 +40,24 @@ internal sealed class LiveNode
     /// <summary>Whether it was given up because it did not answer.</summary>
     public bool WasSilent { get; set; }
 
-    /// <summary>Completes, with the reason, when the connection is lost. A node that hangs loses no connection: see the watch in <see cref="NodeLink"/>.</summary>
+    /// <summary>
+    /// Completes, with the reason, when the connection is lost. A node that hangs loses no connection: see the watch in
+    /// <see cref="NodeLink"/>.
+    /// </summary>
     public Task<string> Broken => _broken.Task;
 
-    /// <summary>Whether its multiplexer lets writes through. It learns of a promotion only by ConfigureAsync, see <see cref="MasterRole"/>.</summary>
+    /// <summary>
+    /// Whether its multiplexer lets writes through. It learns of a promotion only by ConfigureAsync, see <see cref="MasterRole"/>.
+    /// </summary>
     public bool TakesWrites => !Server.IsReplica;
 
     /// <summary>Whether the application prefers to read from it: <see cref="FailoverOptions.PreferNode"/>.</summary>
     public bool IsPreferred { get; set; } = true;
 
-    /// <summary>It holds every write that had been acknowledged at this moment (a timestamp); 0 while that is not known. See <see cref="ReplicaLag"/>.</summary>
+    /// <summary>
+    /// It holds every write that had been acknowledged at this moment (a timestamp); 0 while that is not known. See
+    /// <see cref="ReplicaLag"/>.
+    /// </summary>
     public long FreshAsOf
     {
         get => Volatile.Read(ref _freshAsOf);
@@ -71,6 +79,8 @@ internal sealed class LiveNode
     /// <summary>How many replies have come: calls that were sent, but for those that still wait.</summary>
     public long Answered => Multiplexer.GetCounters().Interactive is var calls ? calls.OperationCount - calls.SentItemsAwaitingResponse : 0;
 
-    /// <summary>Ends its calls in flight. Not Dispose, which waits for a node that hangs; nor on this thread, on which their callers may continue.</summary>
+    /// <summary>
+    /// Ends its calls in flight. Not Dispose, which waits for a node that hangs; nor on this thread, on which their callers may continue.
+    /// </summary>
     public void Close() => _ = Task.Run(() => Multiplexer.Close(allowCommandsToComplete: false));
 }

@@ -29,7 +29,9 @@ internal static class NodeConfiguration
         return configuration;
     }
 
-    /// <summary>What every multiplexer has in common: the application's settings, and that nobody but the topology says who is master.</summary>
+    /// <summary>
+    /// What every multiplexer has in common: the application's settings, and that nobody but the topology says who is master.
+    /// </summary>
     public static ConfigurationOptions Of(FailoverOptions options)
     {
         var configuration = new ConfigurationOptions { ClientName = "redis-failover", Password = options.Password };

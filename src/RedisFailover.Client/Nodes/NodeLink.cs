@@ -93,7 +93,9 @@ internal sealed class NodeLink : IAsyncDisposable
         }
     }
 
-    /// <summary>One connection from its beginning to its end; false when there was none, or when it ended in a way that nobody foresaw.</summary>
+    /// <summary>
+    /// One connection from its beginning to its end; false when there was none, or when it ended in a way that nobody foresaw.
+    /// </summary>
     private async Task<bool> LiveAsync(CancellationToken closing)
     {
         LiveNode? live = null;
@@ -293,7 +295,9 @@ internal sealed class NodeLink : IAsyncDisposable
         }
     }
 
-    /// <summary>True when the ping has ended or the connection is broken; false when nothing at all was answered for OperationTimeout.</summary>
+    /// <summary>
+    /// True when the ping has ended or the connection is broken; false when nothing at all was answered for OperationTimeout.
+    /// </summary>
     private async Task<bool> AnswersAsync(LiveNode live, Task ping, CancellationToken closing)
     {
         TimeProvider time = _options.TimeProvider;

@@ -4,7 +4,9 @@ using System.Text;
 
 namespace RedisFailover.Client;
 
-/// <summary>A node of the <see cref="Warmup"/>: as much of a Redis server, on a port of the loopback device, as a multiplexer needs to connect.</summary>
+/// <summary>
+/// A node of the <see cref="Warmup"/>: as much of a Redis server, on a port of the loopback device, as a multiplexer needs to connect.
+/// </summary>
 internal sealed class WarmupNode : IAsyncDisposable
 {
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);

@@ -86,7 +86,10 @@ internal sealed class Assessment
         _ => against * 2 > voters,
     };
 
-    /// <summary>Whether the master has said, since this node was back, how far it has come: what it said before is not all that it may have acknowledged.</summary>
+    /// <summary>
+    /// Whether the master has said, since this node was back, how far it has come: what it said before is not all that it may have
+    /// acknowledged.
+    /// </summary>
     internal bool MasterWasHeardSinceReturnOf(NodeAssessment node)
         => Master.View.InfoAsked >= node.View.OnlineSince && Master.View.InfoAsked > node.View.LastFailedAt;
 

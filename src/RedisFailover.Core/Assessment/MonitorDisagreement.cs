@@ -2,7 +2,10 @@ using System.Collections.Immutable;
 
 namespace RedisFailover;
 
-/// <summary>Which monitors are configured with other nodes than this one, as far as their views tell: whoever leads makes the topology of its own list.</summary>
+/// <summary>
+/// Which monitors are configured with other nodes than this one, as far as their views tell: whoever leads makes the topology of its own
+/// list.
+/// </summary>
 internal static class MonitorDisagreement
 {
     internal static Problem? Of(Assessment a)

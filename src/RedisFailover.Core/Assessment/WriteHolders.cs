@@ -3,7 +3,8 @@ using System.Collections.Immutable;
 namespace RedisFailover;
 
 /// <summary>
-/// Write safety: whether enough of the nodes that may hold an acknowledged write are here, and a candidate has all that they have. The proof
+/// Write safety: whether enough of the nodes that may hold an acknowledged write are here, and a candidate has all that they have. The
+/// proof
 /// stands at <c>WriteSafety</c>.
 /// </summary>
 internal sealed class WriteHolders
@@ -24,7 +25,8 @@ internal sealed class WriteHolders
     private MasterIdentity? Lost => _all.Topology.Identity;
 
     /// <summary>
-    /// Why the lost master cannot be replaced by this node without possibly losing an acknowledged write; null when it can. For readiness, as
+    /// Why the lost master cannot be replaced by this node without possibly losing an acknowledged write; null when it can. For
+    /// readiness, as
     /// if everybody's answer were final.
     /// </summary>
     internal static string? Missing(Assessment a, NodeAssessment candidate, Purpose purpose)
@@ -76,7 +78,8 @@ internal sealed class WriteHolders
     private bool WasRestarted(NodeAssessment node) => _quorum.Runs.TryGetValue(node.Address, out string? run) && node.Info is { } info && info.RunId != run;
 
     /// <summary>
-    /// Whether the candidate has all that the other has of the lost master's data. What the other took after the two had parted counts for nothing:
+    /// Whether the candidate has all that the other has of the lost master's data. What the other took after the two had parted counts
+    /// for nothing:
     /// what was safe of it, the new master had by then. Where it is not known when that was, all that it has counts.
     /// </summary>
     private bool CandidateHasAllOf(NodeInfo info, MasterIdentity lost)

@@ -1,6 +1,8 @@
 namespace RedisFailover;
 
-/// <summary>How a failover begins: the intent is published before the first command, and the replicas are kept from the lost master.</summary>
+/// <summary>
+/// How a failover begins: the intent is published before the first command, and the replicas are kept from the lost master.
+/// </summary>
 internal static class Beginning
 {
     /// <summary>The intent to replace a master that is lost; also when it was just handing over.</summary>

@@ -1,8 +1,10 @@
 namespace RedisFailover;
 
 /// <summary>
-/// The master is being replaced: the intent stands in the znode. Where it is lost a replica is chosen (<see cref="Choosing"/>), where it lives it
-/// hands over (<see cref="HoldingWrites"/>, <see cref="CatchingUp"/>). Both end with <see cref="Installing"/> or <see cref="Restoring"/>. Every step
+/// The master is being replaced: the intent stands in the znode. Where it is lost a replica is chosen (<see cref="Choosing"/>), where it
+/// lives it
+/// hands over (<see cref="HoldingWrites"/>, <see cref="CatchingUp"/>). Both end with <see cref="Installing"/> or <see cref="Restoring"/>.
+/// Every step
 /// looks at what is, not at what this monitor remembers to have done, so that another leader can go on from any of them.
 /// </summary>
 internal static class ChangingMaster
@@ -16,7 +18,8 @@ internal static class ChangingMaster
             return PlanBuilder.Because("waiting for the promotion");
         }
 
-        // What another leader or a hand did is not known here: with write safety it stands only where this one could do it. Nobody writes to it yet.
+        // What another leader or a hand did is not known here: with write safety it stands only where this one could do it. Nobody writes
+        // to it yet.
         if (AlreadyPromoted(a) is { } promoted && (promoted.Address == a.Progress.Promoted || a.FailureOf(new Promote(promoted.Address)) is not null
             || WriteHolders.Missing(a, promoted, Purpose.Failover) is null))
         {
@@ -51,7 +54,10 @@ internal static class ChangingMaster
             && ((a.Progress.Inherited && CouldBePromoted(a, node)) || a.FailureOf(new Promote(node.Address)) is not null || IsFollowed(a, node))
             && a.Topology.Identity is { } lost && node.Info!.PreviousReplicationId == lost.ReplicationId;
 
-    /// <summary>Not one that may never be, nor a replica that was restarted and came back as a master by its own configuration: it shows the same history.</summary>
+    /// <summary>
+    /// Not one that may never be, nor a replica that was restarted and came back as a master by its own configuration: it shows the same
+    /// history.
+    /// </summary>
     private static bool CouldBePromoted(Assessment a, NodeAssessment node)
         => !a.Policy.NeverPromote.Contains(node.Address) && a.PriorityOf(node) > 0
             && (node.View.BeforeRestart is not { Role: NodeRole.Replica } || node.View.WasPromoted);

@@ -30,7 +30,9 @@ internal static class Choosing
         return plan.Actions.Any(x => x is Promote or Resign or PublishTopology { Next.IsChangingMaster: false }) ? plan : plan.First(Isolating.WithoutAChoice(a));
     }
 
-    /// <summary>A node that this monitor has never heard of yet is waited for until it is judged: it may be the one that has most.</summary>
+    /// <summary>
+    /// A node that this monitor has never heard of yet is waited for until it is judged: it may be the one that has most.
+    /// </summary>
     private static PlanBuilder? NotSeenYet(Assessment a)
     {
         TimeSpan patience = a.Progress.StartedAt + a.Policy.SilenceLimit;
@@ -79,7 +81,9 @@ internal static class Choosing
             ?? NobodyIsFit(a, screening.Objections);
     }
 
-    /// <summary>Nobody can take over, and the lost master is back with something: it goes on, or is left to an operator. Null where it is not.</summary>
+    /// <summary>
+    /// Nobody can take over, and the lost master is back with something: it goes on, or is left to an operator. Null where it is not.
+    /// </summary>
     private static PlanBuilder? LostMasterGoesOn(Assessment a, string unfit)
     {
         if (a.From is not { IsMaster: true, IsAnswering: true, IsForeign: false, Info: { } info } from || !from.Has(HeardSince.Change)
@@ -132,7 +136,9 @@ internal static class Choosing
                 + $"or go on with nothing, by redis-failover switchover {a.Policy.Nodes[0]} --force"
             : "";
 
-    /// <summary>Write safety: the best that answers may lack what was acknowledged. It is waited for, unless an operator forces it.</summary>
+    /// <summary>
+    /// Write safety: the best that answers may lack what was acknowledged. It is waited for, unless an operator forces it.
+    /// </summary>
     private static PlanBuilder Unsafe(Assessment a, NodeAssessment best, string missing)
     {
         if ((Forced(a) ?? (a.View.Asked is { Force: true, Target: null } ? best : null)) is { } forced)
@@ -141,7 +147,8 @@ internal static class Choosing
         }
 
         TimeSpan retry = a.Now + a.Policy.RetryDelay;
-        // Restarted, it may lack what it acknowledged last, and what a replica has that it lacks cannot be told: nobody but an operator can choose.
+        // Restarted, it may lack what it acknowledged last, and what a replica has that it lacks cannot be told: nobody but an operator
+        // can choose.
         if (a.From is { IsMaster: true, IsInOrder: true } back)
         {
             missing += $"; {back.Address} itself is back, restarted, with {back.Info!.Keys} keys";
@@ -152,12 +159,17 @@ internal static class Choosing
             : Wait(a, ProblemCatalogue.WriteQuorumUnmet, WriteHolders.Away(a, best), missing + Force, "no failover yet: ").WakeBy(retry);
     }
 
-    /// <summary>An operator who names a node while nobody is fit takes it as it is: in manual_failover, or with a request that says so.</summary>
+    /// <summary>
+    /// An operator who names a node while nobody is fit takes it as it is: in manual_failover, or with a request that says so.
+    /// </summary>
     private static NodeAssessment? Forced(Assessment a)
         => a.View.Asked is { Target: { } named } asked && (asked.Force || asked.IsManual)
             && a.Node(named) is { IsConfigured: true, CanBePromoted: true } node ? node : null;
 
-    /// <summary>Nothing can be done yet. The znode says so when it lasts: a moment later it may be otherwise, and would have to wait for the publication.</summary>
+    /// <summary>
+    /// Nothing can be done yet. The znode says so when it lasts: a moment later it may be otherwise, and would have to wait for the
+    /// publication.
+    /// </summary>
     private static PlanBuilder Wait(Assessment a, ProblemCode code, IEnumerable<NodeAddress> nodes, string why, string heading = "")
     {
         string reason = $"{a.Topology.Intent?.Occasion}; waiting, because {why}";

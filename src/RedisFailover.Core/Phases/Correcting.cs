@@ -44,7 +44,8 @@ internal static class Correcting
     private static bool Follows(NodeAssessment node, NodeAddress master) => node.Info!.Role == NodeRole.Replica && node.Info.MasterAddress == master;
 
     /// <summary>
-    /// When it is known whose a server is that may be another cluster's: its replicas, its master and Sentinels come back a moment after it.
+    /// When it is known whose a server is that may be another cluster's: its replicas, its master and Sentinels come back a moment after
+    /// it.
     /// Null where that need not be waited for: it was started from the same file as the one before it.
     /// </summary>
     private static TimeSpan? JudgedAt(Assessment a, NodeAssessment node)
@@ -52,7 +53,9 @@ internal static class Correcting
             ? (node.View.RunSince ?? a.Now) + StrangersPatience
             : null;
 
-    /// <summary>A master with data that are not known, or an empty replica of an unknown master, which may not have reached that yet.</summary>
+    /// <summary>
+    /// A master with data that are not known, or an empty replica of an unknown master, which may not have reached that yet.
+    /// </summary>
     private static bool MayBeAnothers(Assessment a, NodeAssessment node)
         => node.IsMaster ? node.Lineage == Lineage.Diverged : node.Lineage == Lineage.Empty && ForeignSigns.FollowsAnother(a, node);
 

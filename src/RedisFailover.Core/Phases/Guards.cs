@@ -55,7 +55,8 @@ internal static class Guards
         }
 
         ImmutableArray<FailoverAction> kept = a.View.Term is null ? [] : Isolating.WithoutDecision(a);
-        // A connection that is lost is mostly back in a moment; and one who was frozen finds both lost when he wakes, long after others have acted.
+        // A connection that is lost is mostly back in a moment; and one who was frozen finds both lost when he wakes, long after others
+        // have acted.
         TimeSpan patience = since + a.Policy.ProbeTimeout;
         return a.Now < patience
             ? PlanBuilder.Because($"{loss}; ZooKeeper, which cannot be reached from here, is waited for").Do(kept).WakeBy(patience)

@@ -3,7 +3,8 @@ using System.Collections.Immutable;
 namespace RedisFailover;
 
 /// <summary>
-/// Replicas are kept from a master that is lost: they follow nobody until it is clear whom they shall follow. Otherwise they would go back by
+/// Replicas are kept from a master that is lost: they follow nobody until it is clear whom they shall follow. Otherwise they would go
+/// back by
 /// themselves to one that returns, and copy what it has then, which may be nothing. One that only the monitors cannot reach would go on
 /// acknowledging writes that the next master may not have.
 /// </summary>
@@ -28,14 +29,16 @@ internal static class Isolating
         => a.Master.Contact == Contact.Loading ? Detached(Followers(a).Where(n => n.HasLostItsLink)) : [];
 
     /// <summary>
-    /// While the master is lost and no failover may begin yet: those that have lost their link to it by their own word lose nothing by it. The others
+    /// While the master is lost and no failover may begin yet: those that have lost their link to it by their own word lose nothing by
+    /// it. The others
     /// are left to a master that only the monitors cannot reach, unless it says itself that it is not what it was.
     /// </summary>
     internal static ImmutableArray<FailoverAction> WhileWaiting(Assessment a)
         => Detached(Followers(a).Where(n => a.Verdict.Remedy == Remedy.FailOverAtOnce || n.HasLostItsLink));
 
     /// <summary>
-    /// While nothing may be decided: replicas are kept from a master that is lost, and given back to one that is in order. Neither changes who is what.
+    /// While nothing may be decided: replicas are kept from a master that is lost, and given back to one that is in order. Neither
+    /// changes who is what.
     /// </summary>
     internal static ImmutableArray<FailoverAction> WithoutDecision(Assessment a)
     {
@@ -55,7 +58,9 @@ internal static class Isolating
             : WhileLoading(a);
     }
 
-    /// <summary>The lost master itself comes last, where it says that it is a replica now: whom it follows tells who was promoted by hand.</summary>
+    /// <summary>
+    /// The lost master itself comes last, where it says that it is a replica now: whom it follows tells who was promoted by hand.
+    /// </summary>
     private static ImmutableArray<FailoverAction> Due(Assessment a, Func<NodeAssessment, bool> isOpen)
     {
         ImmutableArray<FailoverAction> others = [.. a.Nodes
@@ -77,7 +82,10 @@ internal static class Isolating
     private static IEnumerable<NodeAssessment> Followers(Assessment a)
         => a.Nodes.Where(n => n.Address != a.Topology.Master && n.Info?.MasterAddress == a.Topology.Master && IsDue(n));
 
-    /// <summary>A replica that answers, is ours and follows somebody. What it said before this monitor led does not count: it may have been promoted since.</summary>
+    /// <summary>
+    /// A replica that answers, is ours and follows somebody. What it said before this monitor led does not count: it may have been
+    /// promoted since.
+    /// </summary>
     private static bool IsDue(NodeAssessment node)
         => node is { IsReplica: true, IsAnswering: true, Info.IsDetached: false, IsConfigured: true, IsForeign: false } && node.Has(HeardSince.Term);
 }

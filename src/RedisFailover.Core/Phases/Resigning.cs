@@ -1,12 +1,14 @@
 namespace RedisFailover;
 
 /// <summary>
-/// A leader that reaches fewer nodes than another monitor does cannot do what has to be done: it gives up its lead, so that another takes over.
+/// A leader that reaches fewer nodes than another monitor does cannot do what has to be done: it gives up its lead, so that another takes
+/// over.
 /// </summary>
 internal static class Resigning
 {
     /// <summary>
-    /// When the lead has to be given up if nothing changes until then; null while nobody reaches more. A crash is noticed by one monitor earlier
+    /// When the lead has to be given up if nothing changes until then; null while nobody reaches more. A crash is noticed by one monitor
+    /// earlier
     /// than by another, so the difference has to last; where nothing is amiss yet, for longer than a monitor that hangs stays on the list.
     /// </summary>
     internal static TimeSpan? Deadline(Assessment a)

@@ -75,7 +75,8 @@ internal static class Serving
         (ImmutableArray<NodeAssessment> awaited, TimeSpan? patience) = Histories.MayHaveMore(a);
         (ImmutableArray<FailoverAction> corrections, ImmutableArray<Problem> wrong, TimeSpan? judgedAt) = Correcting.Of(a);
         (WriteQuorum? quorum, ImmutableArray<FailoverAction> safeguards, Problem? weakness) = WriteSafety.Maintain(a);
-        // Who is not known to all as a possible holder of writes is not let near them yet, and who may have more than the master is not told to copy it.
+        // Who is not known to all as a possible holder of writes is not let near them yet, and who may have more than the master is not
+        // told to copy it.
         PlanBuilder plan = PlanBuilder.Because("all is well")
             .Do(corrections.Where(c => c is not (Follow or Demote) || (WriteSafety.MayAttach(a, c.On!) && awaited.All(n => n.Address != c.On))))
             .Do(Isolating.WhileLoading(a))

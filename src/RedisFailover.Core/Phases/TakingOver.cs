@@ -6,7 +6,9 @@ namespace RedisFailover;
 /// </summary>
 internal static class TakingOver
 {
-    /// <summary>The change in an epoch of this leader's own; null where it is that already. The replicas are kept from the old master meanwhile.</summary>
+    /// <summary>
+    /// The change in an epoch of this leader's own; null where it is that already. The replicas are kept from the old master meanwhile.
+    /// </summary>
     internal static PlanBuilder? Decide(Assessment a)
         => a.Progress.InheritedEpoch != a.Topology.Epoch ? null
             : PlanBuilder.Because(

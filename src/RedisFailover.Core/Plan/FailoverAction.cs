@@ -21,16 +21,23 @@ public sealed record ReadTopology : FailoverAction
 /// <param name="Next">What to write. The writer adds who and when.</param>
 /// <param name="ExpectedVersion">The version that it replaces; -1: it does not exist yet.</param>
 /// <param name="Record">An entry for <c>R/history</c>, or null.</param>
-/// <param name="ClearsWish">Whether the wish in <c>R/manual_failover</c> is removed in the same transaction: it is fulfilled, or refused by this.</param>
+/// <param name="ClearsWish">Whether the wish in <c>R/manual_failover</c> is removed in the same transaction: it is fulfilled, or refused
+/// by this.</param>
 public sealed record PublishTopology(Topology Next, int ExpectedVersion, HistoryEntry? Record = null, bool ClearsWish = false) : FailoverAction
 {
     /// <summary>The operator's request that is taken up or answered in the same transaction; null for none.</summary>
     public RequestStep? Request { get; init; }
 
-    /// <summary>What the master is told once this is written, and not before: as long as another may still be installed it takes no writes. Null for nothing.</summary>
+    /// <summary>
+    /// What the master is told once this is written, and not before: as long as another may still be installed it takes no writes. Null
+    /// for nothing.
+    /// </summary>
     public ResumeWrites? Afterwards { get; init; }
 
-    /// <summary>Of an intent: since when the old master is gone (<see cref="NodeView.GoneSince"/>), on the monotonic clock; null: with this decision.</summary>
+    /// <summary>
+    /// Of an intent: since when the old master is gone (<see cref="NodeView.GoneSince"/>), on the monotonic clock; null: with this
+    /// decision.
+    /// </summary>
     public TimeSpan? FailingSince { get; init; }
 
     /// <inheritdoc/>
@@ -60,7 +67,8 @@ public sealed record Inspect(NodeAddress Node) : FailoverAction
 
 /// <summary>REPLICAOF NO ONE, confirmed by the node's own word that it is a master now.</summary>
 /// <param name="Node">The node.</param>
-/// <param name="Despite">How it comes about that one is promoted that is not fit: for the history; null where it is. Two promotions of a node are the same.</param>
+/// <param name="Despite">How it comes about that one is promoted that is not fit: for the history; null where it is. Two promotions of a
+/// node are the same.</param>
 public sealed record Promote(NodeAddress Node, string? Despite = null) : FailoverAction
 {
     /// <summary>The min-replicas-to-write to set before; null: it is as it should be.</summary>
@@ -131,7 +139,8 @@ public sealed record Demote(NodeAddress Node, NodeAddress Master, bool CutsClien
 
 /// <summary>
 /// The old master of a switchover holds its clients' writes, and says what its offset is then. CLIENT PAUSE … WRITE; a Redis before
-/// 6.2 can only hold all commands, ours as well, and nothing lifts that: it is held for a short time, and refuses writes until told otherwise.
+/// 6.2 can only hold all commands, ours as well, and nothing lifts that: it is held for a short time, and refuses writes until told
+/// otherwise.
 /// </summary>
 /// <param name="Node">The node.</param>
 /// <param name="For">How long at most; it is lifted earlier by the monitors where they can.</param>
@@ -156,7 +165,8 @@ public sealed record PauseWrites(NodeAddress Node, TimeSpan For, bool HoldsAll =
 
 /// <summary>CLIENT UNPAUSE: a switchover was given up.</summary>
 /// <param name="Node">The node.</param>
-/// <param name="MinReplicas">The min-replicas-to-write to put back where a Redis before 6.2 was made to refuse writes; null: it was not touched.</param>
+/// <param name="MinReplicas">The min-replicas-to-write to put back where a Redis before 6.2 was made to refuse writes; null: it was not
+/// touched.</param>
 public sealed record ResumeWrites(NodeAddress Node, int? MinReplicas = null) : FailoverAction
 {
     /// <inheritdoc/>

@@ -17,7 +17,9 @@ public enum NodeStrategy
 #pragma warning restore CA1720
 }
 
-/// <summary>Which of several replicas with equally much data is promoted. One that is behind is never preferred to one that is not.</summary>
+/// <summary>
+/// Which of several replicas with equally much data is promoted. One that is behind is never preferred to one that is not.
+/// </summary>
 public enum FailoverStrategy
 {
     /// <summary>The most data, then replica-priority, then latency, then address.</summary>
@@ -40,7 +42,9 @@ public enum WriteSafetyMode
 /// <summary>What the decider goes by; the same for all monitors of a cluster.</summary>
 public sealed record FailoverPolicy
 {
-    /// <summary>The configured nodes, in the order of the configuration: on a first start with empty nodes the first becomes master.</summary>
+    /// <summary>
+    /// The configured nodes, in the order of the configuration: on a first start with empty nodes the first becomes master.
+    /// </summary>
     public required ImmutableArray<NodeAddress> Nodes { get; init; }
 
     /// <summary>Consecutive failures that make a node unavailable for a monitor. Default 3, at least 1.</summary>
@@ -85,13 +89,17 @@ public sealed record FailoverPolicy
     /// <summary>How long a master may answer BUSY (a script that does not end) until it is replaced. Default 15 s.</summary>
     public TimeSpan BusyTimeout { get; init; } = TimeSpan.FromSeconds(15);
 
-    /// <summary>A replica whose link to the master has been down for longer is not offered for reads. Default 10 s; 0: always offered.</summary>
+    /// <summary>
+    /// A replica whose link to the master has been down for longer is not offered for reads. Default 10 s; 0: always offered.
+    /// </summary>
     public TimeSpan MaxReplicaStaleness { get; init; } = TimeSpan.FromSeconds(10);
 
     /// <summary>After so long without its monitor a registration is forgotten. Default 24 h.</summary>
     public TimeSpan MonitorAbsence { get; init; } = TimeSpan.FromHours(24);
 
-    /// <summary>How long after an election registered monitors that are missing are waited for. Default 8 s: two session time-outs.</summary>
+    /// <summary>
+    /// How long after an election registered monitors that are missing are waited for. Default 8 s: two session time-outs.
+    /// </summary>
     public TimeSpan RegistrationWait { get; init; } = TimeSpan.FromSeconds(8);
 
     /// <summary>
@@ -100,7 +108,9 @@ public sealed record FailoverPolicy
     /// </summary>
     public TimeSpan StableTime { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>At least so long between two failovers; a master that is lost earlier is waited for. Default 0: every loss is answered at once.</summary>
+    /// <summary>
+    /// At least so long between two failovers; a master that is lost earlier is waited for. Default 0: every loss is answered at once.
+    /// </summary>
     public TimeSpan FailoverInterval { get; init; } = TimeSpan.Zero;
 
     /// <summary>A replica that is known to miss more bytes of the lost master's stream is not promoted. Default 64 MiB.</summary>
@@ -118,7 +128,9 @@ public sealed record FailoverPolicy
     /// <summary>In place of nodes' own replica-priority. Default none.</summary>
     public ImmutableSortedDictionary<NodeAddress, int> Priorities { get; init; } = ImmutableSortedDictionary<NodeAddress, int>.Empty;
 
-    /// <summary>Whether <see cref="Nodes"/> are those of <c>R/config</c>, which all monitors share. Default false: of this monitor's own file.</summary>
+    /// <summary>
+    /// Whether <see cref="Nodes"/> are those of <c>R/config</c>, which all monitors share. Default false: of this monitor's own file.
+    /// </summary>
     public bool NodesAreShared { get; init; }
 
     /// <summary>The nodes and tags of <c>R/config</c> in place of the file's, where it has any.</summary>

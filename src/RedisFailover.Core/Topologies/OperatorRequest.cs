@@ -41,7 +41,9 @@ public sealed record OperatorRequest(string Id)
     /// <summary>What became of it; null while it is pending.</summary>
     public RequestAnswer? Answer { get; init; }
 
-    /// <summary>The znode's version when it was read: an answer is given to this version only, so that there is never a second one.</summary>
+    /// <summary>
+    /// The znode's version when it was read: an answer is given to this version only, so that there is never a second one.
+    /// </summary>
     public int Version { get; init; }
 
     /// <summary>Why it cannot be read; null when it can. It is refused for this reason.</summary>
@@ -222,7 +224,10 @@ public enum RequestOutcome
 /// <param name="Epoch">The topology's epoch afterwards.</param>
 public sealed record RequestAnswer(RequestOutcome Outcome, string Reason, NodeAddress? Master, long Epoch)
 {
-    /// <summary>How long each step took, in milliseconds, in order. The publication, of which the answer is a part, is not among them: the history has it.</summary>
+    /// <summary>
+    /// How long each step took, in milliseconds, in order. The publication, of which the answer is a part, is not among them: the history
+    /// has it.
+    /// </summary>
     public ImmutableArray<KeyValuePair<string, double>> Millis { get; init; } = [];
 
     /// <summary>When, by the writer's wall clock (UTC); set by the writer.</summary>

@@ -25,7 +25,9 @@ public sealed record ZnodePaths(string Root)
     /// <summary>The parent of the monitors' views (persistent).</summary>
     public string Monitors => Root + "/monitors";
 
-    /// <summary>The parent of the monitors' heartbeats (persistent; each heartbeat is ephemeral, and its name is never used twice).</summary>
+    /// <summary>
+    /// The parent of the monitors' heartbeats (persistent; each heartbeat is ephemeral, and its name is never used twice).
+    /// </summary>
     public string Heartbeats => Root + "/heartbeats";
 
     /// <summary>An operator's wish: "host:port" or <see cref="AnyReplica"/> (persistent; deleted when done).</summary>

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using RedisFailover.Monitor.Options;
@@ -10,6 +11,7 @@ namespace RedisFailover.Monitor.Hosting;
 /// One cluster: its probers, coordinator, election and znodes, put together, and taken apart in an order that hands the lead over at once.
 /// What it shares with other clusters of the process is in <see cref="SharedParts"/>.
 /// </summary>
+[SuppressMessage("Design", "CA1001", Justification = "RunAsync, which is called once, disposes of them at its end.")]
 internal sealed class ClusterMonitor
 {
     private static readonly TimeSpan TopologySettles = TimeSpan.FromMilliseconds(25);

@@ -4,7 +4,9 @@ using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Monitor.Hosting;
 
-/// <summary>Tells what is wrong with the leases and with who is here: a slow ensemble, an id that two monitors have, stray znodes.</summary>
+/// <summary>
+/// Tells what is wrong with the leases and with who is here: a slow ensemble, an id that two monitors have, stray znodes.
+/// </summary>
 internal sealed class LeaseProblems(LeaseKeeper keeper, MonitorRegistry registry, ProblemKeeper problems, string id)
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);

@@ -5,7 +5,8 @@ using Serilog.Formatting;
 namespace RedisFailover.Monitor.Hosting;
 
 /// <summary>
-/// Writes times as UTC with a Z, so that lines of several machines can be compared, and no line longer than a terminal bears: what is cut off
+/// Writes times as UTC with a Z, so that lines of several machines can be compared, and no line longer than a terminal bears: what is cut
+/// off
 /// stands in the JSON log, in the znodes and in <c>redis-failover status</c>.
 /// </summary>
 /// <param name="inner">What formats an event, in its own time.</param>

@@ -96,7 +96,7 @@ internal sealed class ClusterBinder(IReadOnlyDictionary<string, GivenOption> giv
         };
     }
 
-    private IEnumerable<(string Name, Dictionary<string, GivenOption> Given)> Entries()
+    private List<(string Name, Dictionary<string, GivenOption> Given)> Entries()
     {
         using JsonDocument? document = Parse();
         if (document?.RootElement is not { ValueKind: JsonValueKind.Array } list || list.GetArrayLength() == 0)
@@ -105,7 +105,7 @@ internal sealed class ClusterBinder(IReadOnlyDictionary<string, GivenOption> giv
                 + "[{ \"name\": \"orders\", \"nodes\": [\"10.0.0.1:6379\"] }]");
         }
 
-        List<(string, Dictionary<string, GivenOption>)> entries = [];
+        List<(string Name, Dictionary<string, GivenOption> Given)> entries = [];
         foreach (JsonElement item in list.EnumerateArray())
         {
             if (item.ValueKind != JsonValueKind.Object || !item.TryGetProperty(NameKey, out JsonElement named)
@@ -115,7 +115,7 @@ internal sealed class ClusterBinder(IReadOnlyDictionary<string, GivenOption> giv
             }
 
             string name = SettingTexts.Id(clusters with { Value = named.GetString()! });
-            if (entries.Any(e => e.Item1 == name))
+            if (entries.Exists(e => e.Name == name))
             {
                 throw (clusters with { Value = name }).Wrong("each name once");
             }

@@ -16,7 +16,8 @@ internal static class DefaultId
     private static readonly Dictionary<string, (string Id, Socket[] Held)> Taken = new(StringComparer.Ordinal);
 
     /// <summary>This process' id among the monitors of a cluster.</summary>
-    /// <param name="znodePaths">The cluster's root in ZooKeeper; of several clusters all of them, and first what they have in common.</param>
+    /// <param name="znodePaths">The cluster's root in ZooKeeper; of several clusters all of them, and first what they have in
+    /// common.</param>
     internal static string Of(params string[] znodePaths)
     {
         string znodePath = znodePaths[0];

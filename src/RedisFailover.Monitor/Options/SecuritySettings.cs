@@ -100,7 +100,9 @@ internal sealed record SecuritySettings
         }
     }
 
-    /// <summary>"digest:user:hash", "x509:CN=…", "ip:10.0.0.0/8" or "world:anyone", by commas outside of a distinguished name by semicolons.</summary>
+    /// <summary>
+    /// "digest:user:hash", "x509:CN=…", "ip:10.0.0.0/8" or "world:anyone", by commas outside of a distinguished name by semicolons.
+    /// </summary>
     private static ImmutableArray<ZnodeAcl> Ids(GivenOption option, ZnodePermissions permissions)
         => [.. option.Value.Split(';', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(text =>
         {

@@ -14,7 +14,10 @@ internal sealed class RedisCredentials(string? username, string? password, strin
     /// <summary>How connections are secured; null: not at all.</summary>
     internal TlsFiles? Tls { get; init; }
 
-    /// <summary>The AUTH commands to try in this order: of several lines in the file the first that a node accepts counts. None without a password.</summary>
+    /// <summary>
+    /// The AUTH commands to try in this order: of several lines in the file the first that a node accepts counts. None without a
+    /// password.
+    /// </summary>
     internal IEnumerable<string[]> Commands => Passwords().Select(p => username is null ? (string[])["AUTH", p] : ["AUTH", username, p]);
 
     /// <summary>The AUTH command that is tried first, or null where there is no password.</summary>

@@ -2,7 +2,9 @@ using System.Net.Sockets;
 
 namespace RedisFailover.Monitor.Redis;
 
-/// <summary>A connected socket as a stream, for TLS: what is written goes out at once or not at all, as <see cref="RedisConnection"/> needs it.</summary>
+/// <summary>
+/// A connected socket as a stream, for TLS: what is written goes out at once or not at all, as <see cref="RedisConnection"/> needs it.
+/// </summary>
 internal sealed class SocketStream(Socket socket) : Stream
 {
     /// <inheritdoc/>

@@ -4,7 +4,9 @@ using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Monitor.ZooKeeper;
 
-/// <summary>Reads and writes <c>R/config</c>. Every write carries the leader's fencing token and the answer to the request that it fulfils.</summary>
+/// <summary>
+/// Reads and writes <c>R/config</c>. Every write carries the leader's fencing token and the answer to the request that it fulfils.
+/// </summary>
 /// <param name="zooKeeper">The client.</param>
 /// <param name="paths">The cluster's znodes.</param>
 /// <param name="monitorId">This monitor.</param>
@@ -49,7 +51,9 @@ internal sealed class ConfigStore(
         }
     }
 
-    /// <summary>Writes it if we still lead and nobody has changed it since it was read; settings that cannot hold are answered with the reason.</summary>
+    /// <summary>
+    /// Writes it if we still lead and nobody has changed it since it was read; settings that cannot hold are answered with the reason.
+    /// </summary>
     /// <returns>The znode's new version and what was written; null where it was refused.</returns>
     /// <exception cref="ZooKeeperException">It was not written, or its fate is not known.</exception>
     internal async Task<(int Version, ClusterConfig? Written)> PublishAsync(

@@ -5,7 +5,9 @@ using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Monitor.ZooKeeper;
 
-/// <summary>The operators' requests, <c>R/requests/…</c>: reports those that wait for an answer, and clears old answered ones away.</summary>
+/// <summary>
+/// The operators' requests, <c>R/requests/…</c>: reports those that wait for an answer, and clears old answered ones away.
+/// </summary>
 internal sealed class RequestInbox(ZooKeeperClient zooKeeper, ZnodePaths paths, ChannelWriter<Observation> observations, MonotonicClock clock) : IDisposable
 {
     /// <summary>How many answered requests are kept for people to look at.</summary>

@@ -68,7 +68,9 @@ internal sealed class ZnodeRights(SecuritySettings security, ZnodePaths home, Ti
         ];
     }
 
-    /// <summary>Whose the znode is: of the clusters the one with the longest root, as one may lie below another's; null: nobody's here.</summary>
+    /// <summary>
+    /// Whose the znode is: of the clusters the one with the longest root, as one may lie below another's; null: nobody's here.
+    /// </summary>
     private ZnodePaths? Owning(string path)
         => _clusters.Add(home).Where(p => path == p.Root || path.StartsWith(p.Root + "/", StringComparison.Ordinal)).MaxBy(p => p.Root.Length);
 

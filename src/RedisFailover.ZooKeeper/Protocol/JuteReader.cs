@@ -4,7 +4,10 @@ using System.Text;
 
 namespace RedisFailover.ZooKeeper;
 
-/// <summary>Reads jute's encoding from one whole frame. Anything that does not fit throws <see cref="InvalidDataException"/>: the connection is then given up.</summary>
+/// <summary>
+/// Reads jute's encoding from one whole frame. Anything that does not fit throws <see cref="InvalidDataException"/>: the connection is
+/// then given up.
+/// </summary>
 internal ref struct JuteReader(ReadOnlySpan<byte> frame)
 {
     private ReadOnlySpan<byte> _rest = frame;

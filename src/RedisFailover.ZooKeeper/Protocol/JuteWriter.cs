@@ -4,7 +4,9 @@ using System.Text;
 
 namespace RedisFailover.ZooKeeper;
 
-/// <summary>A growing buffer that frames are written into in jute's encoding: big-endian, strings and buffers preceded by their length.</summary>
+/// <summary>
+/// A growing buffer that frames are written into in jute's encoding: big-endian, strings and buffers preceded by their length.
+/// </summary>
 internal sealed class JuteWriter
 {
     private const int InitialBytes = 16 * 1024;
@@ -100,7 +102,9 @@ internal sealed class JuteWriter
         Length += 4 + written;
     }
 
-    /// <summary>The path of a create: "/" of a sequential one stands for a znode without a name in the root, which may be that of a chroot.</summary>
+    /// <summary>
+    /// The path of a create: "/" of a sequential one stands for a znode without a name in the root, which may be that of a chroot.
+    /// </summary>
     internal void Path(string chroot, string path, CreateMode mode)
     {
         if (chroot.Length > 0 && path.Length == 1 && CreateModes.IsSequential(mode))

@@ -20,7 +20,8 @@ internal sealed class Follower : IAsyncDisposable
     /// <summary>Starts.</summary>
     /// <param name="client">Whose sessions to use.</param>
     /// <param name="path">For sync and for the log.</param>
-    /// <param name="read">Reads with the watcher and publishes; the flag is true for the first successful read of a session, the token ends the waiting.</param>
+    /// <param name="read">Reads with the watcher and publishes; the flag is true for the first successful read of a session, the token
+    /// ends the waiting.</param>
     /// <param name="settle">How long to wait between an event and the read.</param>
     internal Follower(ZooKeeperClient client, string path, Func<ZooKeeperSession, Watcher, bool, CancellationToken, Task> read, TimeSpan settle = default)
     {

@@ -9,7 +9,9 @@ namespace RedisFailover.ZooKeeper;
 /// <param name="Write">The longest of its owner's recent writes.</param>
 internal sealed record Sighting(string Path, long Session, int Version, string Owner, TimeSpan Lease, TimeSpan Write)
 {
-    /// <summary>When the reply came that told of this version first, by the monotonic clock: the watch's event says nothing of a version.</summary>
+    /// <summary>
+    /// When the reply came that told of this version first, by the monotonic clock: the watch's event says nothing of a version.
+    /// </summary>
     internal required long SeenAt { get; init; }
 
     /// <summary>Whether its owner beats elsewhere, and here only for those who look here.</summary>
@@ -20,11 +22,15 @@ internal sealed record Sighting(string Path, long Session, int Version, string O
 
     internal bool IsGone => Version < 0;
 
-    /// <summary>Since when it has been the same, as far as this side can know: what it heard before its own last reconnect does not count.</summary>
+    /// <summary>
+    /// Since when it has been the same, as far as this side can know: what it heard before its own last reconnect does not count.
+    /// </summary>
     internal long SameSince(ZooKeeperSession session) => Math.Max(SeenAt, session.ConnectedAt);
 }
 
-/// <summary>Follows one heartbeat: every version that is read is stamped where the reply is read, before anything else is done with it.</summary>
+/// <summary>
+/// Follows one heartbeat: every version that is read is stamped where the reply is read, before anything else is done with it.
+/// </summary>
 internal sealed class HeartbeatWatch : IAsyncDisposable
 {
     private readonly string _path;

@@ -2,7 +2,9 @@ using System.Runtime.CompilerServices;
 
 namespace RedisFailover.ZooKeeper;
 
-/// <summary>The latest state of something in ZooKeeper: its reader replaces it by newer ones, followers may skip some but always end on the last.</summary>
+/// <summary>
+/// The latest state of something in ZooKeeper: its reader replaces it by newer ones, followers may skip some but always end on the last.
+/// </summary>
 /// <param name="zxid">The transaction that made a value what it is.</param>
 internal sealed class Latest<T>(Func<T, long> zxid)
     where T : class
@@ -47,7 +49,8 @@ internal sealed class Latest<T>(Func<T, long> zxid)
     }
 
     /// <summary>
-    /// Creating a session is a quorum write: its server has applied everything before it. If even so the value is older than what an earlier
+    /// Creating a session is a quorum write: its server has applied everything before it. If even so the value is older than what an
+    /// earlier
     /// session saw, the ensemble has lost its data.
     /// </summary>
     private bool IsNewer(T value, T before, bool firstOfSession)

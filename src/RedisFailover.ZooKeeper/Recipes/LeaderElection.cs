@@ -9,12 +9,14 @@ public sealed record LeaderElectionOptions
     public required string LeaderPath { get; init; }
 
     /// <summary>
-    /// The persistent znode that names the leader and its heartbeat, and whose version is the fencing token. Created when missing; never delete it.
+    /// The persistent znode that names the leader and its heartbeat, and whose version is the fencing token. Created when missing; never
+    /// delete it.
     /// </summary>
     public required string TermPath { get; init; }
 
     /// <summary>
-    /// This candidate; unique among all processes, past ones included, and per process start. A client has one candidate for a pair of paths:
+    /// This candidate; unique among all processes, past ones included, and per process start. A client has one candidate for a pair of
+    /// paths:
     /// a second one takes the first one's lead for an earlier one of its own.
     /// </summary>
     public required string CandidateId { get; init; }
@@ -26,19 +28,26 @@ public sealed record LeaderElectionOptions
     public Func<ZooKeeperSession, CancellationToken, Task>? Admission { get; init; }
 
     /// <summary>
-    /// How long an empty term is left to others who should rather have it; asked once for each. A silent leader is replaced without regard to this.
+    /// How long an empty term is left to others who should rather have it; asked once for each. A silent leader is replaced without
+    /// regard to this.
     /// Default: not at all.
     /// </summary>
     public Func<TimeSpan>? Deference { get; init; }
 
-    /// <summary>Asked before each beat, on the beats' own thread: false when what acts by this lead has stopped to work, which ends it. Default: it works.</summary>
+    /// <summary>
+    /// Asked before each beat, on the beats' own thread: false when what acts by this lead has stopped to work, which ends it. Default:
+    /// it works.
+    /// </summary>
     public Func<bool>? IsAlive { get; init; }
 }
 
 /// <summary>
-/// Elects one leader among a handful of candidates. There is one door: the term. If it is empty anybody stands at once; otherwise the leader
-/// that it names is replaced when its heartbeat was not seen to change for 1.25 of its lease. Either is one transaction that writes the term,
-/// the leader's ephemeral znode and the winner's own heartbeat, and that fails if the old leader's heartbeat has changed. A leader of an older
+/// Elects one leader among a handful of candidates. There is one door: the term. If it is empty anybody stands at once; otherwise the
+/// leader
+/// that it names is replaced when its heartbeat was not seen to change for 1.25 of its lease. Either is one transaction that writes the
+/// term,
+/// the leader's ephemeral znode and the winner's own heartbeat, and that fails if the old leader's heartbeat has changed. A leader of an
+/// older
 /// release names no heartbeat, and is left to its session.
 /// </summary>
 public sealed class LeaderElection
@@ -58,7 +67,9 @@ public sealed class LeaderElection
     /// <summary>The empty term that was left to others already.</summary>
     private int _deferred = -1;
 
-    /// <summary>What undoes a campaign that was cancelled, or a lead given up: it must not undo the next one, which finds the same znode.</summary>
+    /// <summary>
+    /// What undoes a campaign that was cancelled, or a lead given up: it must not undo the next one, which finds the same znode.
+    /// </summary>
     private Task _withdrawal = Task.CompletedTask;
 
     /// <summary>An election over the sessions of this client, with leases of the default length and heartbeats beside the term.</summary>
@@ -80,7 +91,8 @@ public sealed class LeaderElection
 
     /// <summary>Waits until this candidate leads, over any number of sessions.</summary>
     /// <param name="cancellationToken">Gives up; an attempt in flight that wins all the same is undone.</param>
-    /// <exception cref="ZooKeeperException">There is no session, for a reason that <see cref="ZooKeeperClient.GetSessionAsync"/> throws.</exception>
+    /// <exception cref="ZooKeeperException">There is no session, for a reason that <see cref="ZooKeeperClient.GetSessionAsync"/>
+    /// throws.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     /// <exception cref="ObjectDisposedException">The client is disposed.</exception>
     public async Task<Leadership> CampaignAsync(CancellationToken cancellationToken = default)
@@ -160,14 +172,17 @@ public sealed class LeaderElection
             return null;
         }
 
-        // A heartbeat that was gone before it was ever seen: with the leader's znode its session is over, and with that its lease as good as.
+        // A heartbeat that was gone before it was ever seen: with the leader's znode its session is over, and with that its lease as good
+        // as.
         TimeSpan unseen = leader is null && holder.Lease > TimeSpan.Zero ? holder.Lease : LeaseRules.Longest(session.SessionTimeout);
         return await WaitForSilenceAsync(session, (holder.Heartbeat, unseen), news.Come, cancellationToken).ConfigureAwait(false) is { } silent
             ? await StandAsync(heart, term, leader, silent, cancellationToken).ConfigureAwait(false)
             : null;
     }
 
-    /// <summary>Leaves an empty term to others for a moment, where they should rather have it; true as soon as there is something new about it.</summary>
+    /// <summary>
+    /// Leaves an empty term to others for a moment, where they should rather have it; true as soon as there is something new about it.
+    /// </summary>
     private async Task<bool> IsTakenByAnotherAsync(int term, Task news, CancellationToken cancellationToken)
     {
         if (_deferred == term || _options.Deference?.Invoke() is not { } wait || wait <= TimeSpan.Zero)
@@ -184,7 +199,8 @@ public sealed class LeaderElection
     }
 
     /// <summary>
-    /// Waits until the heartbeat was seen unchanged for so long that the lease that it publishes is over, by this side's monotonic clock alone.
+    /// Waits until the heartbeat was seen unchanged for so long that the lease that it publishes is over, by this side's monotonic clock
+    /// alone.
     /// Null as soon as there is something new about the term, or about the session.
     /// </summary>
     private async Task<Sighting?> WaitForSilenceAsync(
@@ -281,7 +297,10 @@ public sealed class LeaderElection
         }
     }
 
-    /// <summary>The campaign was cancelled while its multi was under way: if that wins all the same, the lead must not stay with somebody who does not know.</summary>
+    /// <summary>
+    /// The campaign was cancelled while its multi was under way: if that wins all the same, the lead must not stay with somebody who does
+    /// not know.
+    /// </summary>
     private async Task WithdrawAsync(Heart heart, Task attempt)
     {
         await attempt.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);

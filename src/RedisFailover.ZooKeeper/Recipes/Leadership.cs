@@ -3,7 +3,8 @@ using System.Collections.Immutable;
 namespace RedisFailover.ZooKeeper;
 
 /// <summary>
-/// A lead that was won: bound to one session and one term. Its <see cref="Lease"/> says whether to act now, its <see cref="Fence"/> makes sure
+/// A lead that was won: bound to one session and one term. Its <see cref="Lease"/> says whether to act now, its <see cref="Fence"/> makes
+/// sure
 /// that no write of a deposed leader gets through, <see cref="Lost"/> says when it is over for good.
 /// </summary>
 /// <remarks>
@@ -29,7 +30,8 @@ public sealed class Leadership : IAsyncDisposable
     /// <param name="term">The version of the term znode.</param>
     /// <param name="keeper">What renews it.</param>
     /// <param name="heart">The heartbeat by which it was won.</param>
-    /// <param name="withdrawing">Told of what empties the term in the end: no campaign of this candidate may go on before it is completed.</param>
+    /// <param name="withdrawing">Told of what empties the term in the end: no campaign of this candidate may go on before it is
+    /// completed.</param>
     internal Leadership(
         ZooKeeperClient client, ZooKeeperSession session, LeaderElectionOptions options, int term, LeaseKeeper? keeper = null, Heart? heart = null, Action<Task>? withdrawing = null)
     {
@@ -61,7 +63,10 @@ public sealed class Leadership : IAsyncDisposable
     /// <summary>Goes through only while nobody else was elected. Put it first into every multi, or use <see cref="CommitAsync"/>.</summary>
     public ZnodeOperation Fence { get; }
 
-    /// <summary>Cancelled once, when the leadership is over for good: session ended, term taken by another, or given up. The lease has ended before.</summary>
+    /// <summary>
+    /// Cancelled once, when the leadership is over for good: session ended, term taken by another, or given up. The lease has ended
+    /// before.
+    /// </summary>
     public CancellationToken Lost { get; }
 
     /// <summary>Applies the operations if nobody else was elected meanwhile. The lease is not renewed by that.</summary>
@@ -69,7 +74,8 @@ public sealed class Leadership : IAsyncDisposable
     /// <param name="cancellationToken">Stops the waiting; what was sent may be applied.</param>
     /// <returns>One result per operation given, the fence not counted.</returns>
     /// <exception cref="ZooKeeperException">
-    /// As <see cref="ZooKeeperSession.MultiAsync"/>, with <see cref="ZooKeeperException.FailedIndex"/> counted in the operations given; -1 is the
+    /// As <see cref="ZooKeeperSession.MultiAsync"/>, with <see cref="ZooKeeperException.FailedIndex"/> counted in the operations given;
+    /// -1 is the
     /// fence: another was elected (BadVersion), the term was deleted (NoNode), or the session is over; <see cref="Lost"/> is cancelled.
     /// </exception>
     public async Task<ImmutableArray<ZnodeOperationResult>> CommitAsync(
@@ -93,7 +99,9 @@ public sealed class Leadership : IAsyncDisposable
         }
     }
 
-    /// <summary>Gives up the lead: ends the lease, then empties the term and deletes the leader's znode, so that another stands at once.</summary>
+    /// <summary>
+    /// Gives up the lead: ends the lease, then empties the term and deletes the leader's znode, so that another stands at once.
+    /// </summary>
     /// <param name="cancellationToken">Stops the waiting; the term is emptied all the same.</param>
     /// <exception cref="ZooKeeperException">
     /// It is not known whether the term is empty. That is tried in the background until it is known, or the session has ended; this
@@ -102,7 +110,8 @@ public sealed class Leadership : IAsyncDisposable
     public Task ResignAsync(CancellationToken cancellationToken = default) => Resign().WaitAsync(cancellationToken);
 
     /// <summary>
-    /// Resigns if that is still due, and stops the renewal. Waits for the server's answer at most a third of the session timeout, and without a
+    /// Resigns if that is still due, and stops the renewal. Waits for the server's answer at most a third of the session timeout, and
+    /// without a
     /// connection not at all: the resignation then follows as soon as there is one.
     /// </summary>
     public async ValueTask DisposeAsync()
@@ -216,7 +225,9 @@ public sealed class Leadership : IAsyncDisposable
         }
     }
 
-    /// <summary>The lease ends at once; whether somebody took over or has only deleted the znode is found out for those who read the log.</summary>
+    /// <summary>
+    /// The lease ends at once; whether somebody took over or has only deleted the znode is found out for those who read the log.
+    /// </summary>
     private async Task EndDeletedAsync()
     {
         Lease.End();

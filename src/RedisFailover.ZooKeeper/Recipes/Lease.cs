@@ -2,7 +2,8 @@ namespace RedisFailover.ZooKeeper;
 
 /// <summary>
 /// Whether its holder may act at this moment. Held from the acknowledgement of a beat, a write of the holder's heartbeat that a quorum has
-/// taken, until the lease's length after that write was <em>sent</em>: others wait for longer after they have seen it. Never for more than half
+/// taken, until the lease's length after that write was <em>sent</em>: others wait for longer after they have seen it. Never for more
+/// than half
 /// the session timeout: when a reconnect brings a shorter one, half of that counts from then on. Nothing runs in the
 /// background to end it: <see cref="IsHeld"/> reads the clocks when it is asked, so a process that was paused finds the truth.
 /// </summary>
@@ -15,7 +16,8 @@ public sealed class Lease
     private volatile bool _over;
 
     /// <param name="time">The source of time.</param>
-    /// <param name="longest">Half the session timeout at this moment: a reconnect may have brought one shorter than when the lease was renewed.</param>
+    /// <param name="longest">Half the session timeout at this moment: a reconnect may have brought one shorter than when the lease was
+    /// renewed.</param>
     internal Lease(TimeProvider time, Func<TimeSpan> longest) => (_time, _longest) = (time, longest);
 
     /// <summary>True while the lease holds. False for good once the leadership is over; false for a while when renewals fail.</summary>

@@ -231,7 +231,9 @@ public sealed class LeaseKeeper
         }
     }
 
-    /// <summary>A name of its own for every attempt: a znode that was made and lost its reply is never taken for this one's beginning.</summary>
+    /// <summary>
+    /// A name of its own for every attempt: a znode that was made and lost its reply is never taken for this one's beginning.
+    /// </summary>
     private async Task<string> CreateAsync(ZooKeeperSession session)
     {
         string? unsure = null;
@@ -319,7 +321,9 @@ public sealed class LeaseKeeper
         }
     }
 
-    /// <summary>A lead whose lease cannot be kept is given up if another process writes twice as fast: its way to the servers is the better one.</summary>
+    /// <summary>
+    /// A lead whose lease cannot be kept is given up if another process writes twice as fast: its way to the servers is the better one.
+    /// </summary>
     private void ResignToTheQuicker(TimeSpan length)
     {
         ImmutableArray<Leadership> leads;
@@ -552,7 +556,9 @@ public sealed class LeaseKeeper
         }
     }
 
-    /// <summary>Somebody has deleted the heartbeat: everybody waits for its leases to end, and so they do. The next one has another name.</summary>
+    /// <summary>
+    /// Somebody has deleted the heartbeat: everybody waits for its leases to end, and so they do. The next one has another name.
+    /// </summary>
     private void Lose(Heart heart, ZooKeeperException failure)
     {
         ImmutableArray<Leadership> leads;

@@ -9,7 +9,9 @@ internal sealed class LeaseLength(TimeSpan least)
 {
     private const int Buckets = 10;
 
-    /// <summary>Below what was asked for no figure matters, and above it a length that changes with every beat would tell nobody anything.</summary>
+    /// <summary>
+    /// Below what was asked for no figure matters, and above it a length that changes with every beat would tell nobody anything.
+    /// </summary>
     private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(100);
 
     private readonly TimeSpan[] _longest = new TimeSpan[Buckets];
@@ -30,7 +32,9 @@ internal sealed class LeaseLength(TimeSpan least)
         _bucket[bucket % Buckets] = bucket;
     }
 
-    /// <summary>A lead ended by a takeover although its holder was beating all the time: the length was too short for this ensemble.</summary>
+    /// <summary>
+    /// A lead ended by a takeover although its holder was beating all the time: the length was too short for this ensemble.
+    /// </summary>
     internal void Deposed(TimeSpan now) => _deposedAt = now;
 
     /// <summary>The longest recent write; zero if there was none.</summary>

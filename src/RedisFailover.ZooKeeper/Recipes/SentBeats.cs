@@ -48,7 +48,9 @@ internal sealed class SentBeats(TimeProvider time)
     /// <summary>Its reply will not come: it may stand in the heartbeat.</summary>
     internal static void Lose(Beat beat) => beat.IsAwaited = false;
 
-    /// <summary>The beat by which a lease ends that this beat gave: itself, or a later one that publishes so much less that it ends sooner.</summary>
+    /// <summary>
+    /// The beat by which a lease ends that this beat gave: itself, or a later one that publishes so much less that it ends sooner.
+    /// </summary>
     internal Beat Bounding(Beat beat)
     {
         Beat bound = beat;

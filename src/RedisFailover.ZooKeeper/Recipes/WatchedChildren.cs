@@ -20,7 +20,9 @@ public sealed class WatchedChildren : IAsyncDisposable
         _follower = new Follower(client, path, ReadAsync);
     }
 
-    /// <summary>The names last read, sorted by their characters' codes; null if the parent did not exist then, or was not read yet.</summary>
+    /// <summary>
+    /// The names last read, sorted by their characters' codes; null if the parent did not exist then, or was not read yet.
+    /// </summary>
     public ImmutableArray<string>? Current => _latest.Value?.Names;
 
     /// <summary>True once the parent was read, or found missing.</summary>
@@ -29,7 +31,9 @@ public sealed class WatchedChildren : IAsyncDisposable
     /// <summary>Told of every new list, null for a missing parent, in order, on the thread pool.</summary>
     public event Action<ImmutableArray<string>?>? Changed;
 
-    /// <summary>The current list when it is known, then each newer one; null means that the parent does not exist. Ends by cancellation only.</summary>
+    /// <summary>
+    /// The current list when it is known, then each newer one; null means that the parent does not exist. Ends by cancellation only.
+    /// </summary>
     /// <param name="cancellationToken">Ends the enumeration with an <see cref="OperationCanceledException"/>.</param>
     public async IAsyncEnumerable<ImmutableArray<string>?> ChangesAsync(
         [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken = default)

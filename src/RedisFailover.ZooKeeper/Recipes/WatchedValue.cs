@@ -1,7 +1,8 @@
 namespace RedisFailover.ZooKeeper;
 
 /// <summary>
-/// The latest value of one znode, followed over reconnects and sessions. It delivers state, not events: values in between may be skipped, the
+/// The latest value of one znode, followed over reconnects and sessions. It delivers state, not events: values in between may be skipped,
+/// the
 /// last one never is, and it never goes back to an older one (by <see cref="ZnodeStat.ModifiedZxid"/>, which grows across re-creation too).
 /// Get one from <see cref="ZooKeeperClient.Watch"/>.
 /// </summary>
@@ -29,10 +30,14 @@ public sealed class WatchedValue : IAsyncDisposable
     /// <summary>True once the znode was read, or found missing.</summary>
     public bool IsRead => _latest.IsRead;
 
-    /// <summary>Told of every new value, null for a missing znode, in order, on the thread pool. Does not tell what was there before subscribing.</summary>
+    /// <summary>
+    /// Told of every new value, null for a missing znode, in order, on the thread pool. Does not tell what was there before subscribing.
+    /// </summary>
     public event Action<Znode?>? Changed;
 
-    /// <summary>The current value when it is known, then each newer one; null means that the znode does not exist. Ends by cancellation only.</summary>
+    /// <summary>
+    /// The current value when it is known, then each newer one; null means that the znode does not exist. Ends by cancellation only.
+    /// </summary>
     /// <param name="cancellationToken">Ends the enumeration with an <see cref="OperationCanceledException"/>.</param>
     public IAsyncEnumerable<Znode?> ChangesAsync(CancellationToken cancellationToken = default) => _latest.FollowAsync(cancellationToken);
 

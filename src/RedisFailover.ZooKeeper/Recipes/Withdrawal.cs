@@ -2,7 +2,8 @@ namespace RedisFailover.ZooKeeper;
 
 /// <summary>
 /// Empties the term of a candidate that no longer leads, and deletes the leader's znode with it: anybody may stand at once then. The
-/// heartbeat goes on, and nobody else can lead before this is done or the session has ended: so a lost reply is no reason to leave it at that.
+/// heartbeat goes on, and nobody else can lead before this is done or the session has ended: so a lost reply is no reason to leave it at
+/// that.
 /// </summary>
 internal static class Withdrawal
 {

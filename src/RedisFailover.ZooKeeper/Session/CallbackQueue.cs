@@ -3,7 +3,9 @@ using Microsoft.Extensions.Logging;
 
 namespace RedisFailover.ZooKeeper;
 
-/// <summary>Runs callbacks of users one after another on the thread pool, in the order of their posting, and never on the thread that posts.</summary>
+/// <summary>
+/// Runs callbacks of users one after another on the thread pool, in the order of their posting, and never on the thread that posts.
+/// </summary>
 internal sealed class CallbackQueue(ILogger logger) : IThreadPoolWorkItem
 {
     private readonly ConcurrentQueue<(Action<object?> Callback, object? State)> _queue = new();
@@ -30,7 +32,10 @@ internal sealed class CallbackQueue(ILogger logger) : IThreadPoolWorkItem
         }
     }
 
-    /// <summary>Cancels at once and lets what users have registered run on the thread pool. What one of them throws is logged like that of any other callback.</summary>
+    /// <summary>
+    /// Cancels at once and lets what users have registered run on the thread pool. What one of them throws is logged like that of any
+    /// other callback.
+    /// </summary>
     internal static async Task CancelAsync(CancellationTokenSource source, ILogger logger)
     {
         try

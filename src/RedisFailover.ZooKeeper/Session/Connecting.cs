@@ -62,7 +62,9 @@ internal sealed class SetWatchesRequest : Request<bool>
     private SetWatchesRequest(long relativeZxid)
         : base(OpCode.SetWatches) => _relativeZxid = relativeZxid;
 
-    /// <summary>As many requests as needed, each below the size given. All carry the same zxid: nothing between them can be missed.</summary>
+    /// <summary>
+    /// As many requests as needed, each below the size given. All carry the same zxid: nothing between them can be missed.
+    /// </summary>
     internal static List<SetWatchesRequest> For(WatchTable watches, long relativeZxid, int chunkBytes)
     {
         List<SetWatchesRequest> requests = [];

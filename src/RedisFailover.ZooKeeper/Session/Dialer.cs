@@ -32,7 +32,9 @@ internal sealed class Dialer
 
     internal int HostCount => _hosts.Length;
 
-    /// <summary>The first reconnect after 0 to 100 ms, then exponentially more with jitter, at most the least of 1 s, T/6 and what is given.</summary>
+    /// <summary>
+    /// The first reconnect after 0 to 100 ms, then exponentially more with jitter, at most the least of 1 s, T/6 and what is given.
+    /// </summary>
     internal static TimeSpan Backoff(int failures, TimeSpan sessionTimeout, TimeSpan? within = null)
     {
         TimeSpan longest = sessionTimeout / 6 < OneSecond ? sessionTimeout / 6 : OneSecond;
@@ -51,7 +53,8 @@ internal sealed class Dialer
     }
 
     /// <summary>
-    /// Connects to the host within the time given, shared among its addresses. Each time it begins with another of them: one that accepts and
+    /// Connects to the host within the time given, shared among its addresses. Each time it begins with another of them: one that accepts
+    /// and
     /// then does not serve must not stand before one that does.
     /// </summary>
     internal async Task<(Stream Stream, string Server)> OpenAsync(ZooKeeperHost host, TimeSpan within, CancellationToken cancellationToken)
@@ -102,7 +105,9 @@ internal sealed class Dialer
         }
     }
 
-    /// <summary>The system's resolver goes on when it is cancelled: a name server that is silent must hold up neither the next host nor the end.</summary>
+    /// <summary>
+    /// The system's resolver goes on when it is cancelled: a name server that is silent must hold up neither the next host nor the end.
+    /// </summary>
     private Task<IPAddress[]> ResolveAsync(string host, CancellationToken cancellationToken)
         => _resolve(host, cancellationToken).MayFailUnseen().WaitAsync(cancellationToken);
 

@@ -6,7 +6,8 @@ namespace RedisFailover.ZooKeeper;
 /// loop reads on.
 /// </summary>
 /// <remarks>
-/// Even so nobody can hold up the loop. Reading is a turn that one thread has at a time; it is counted in <c>_turn</c>, odd while users' code
+/// Even so nobody can hold up the loop. Reading is a turn that one thread has at a time; it is counted in <c>_turn</c>, odd while users'
+/// code
 /// runs. The <see cref="Watchdog"/> that finds the same odd number twice takes the turn away: a new thread reads on, the thread pool gets
 /// what is left to resume, and the old thread ends when that code lets it. For a while after that everything is resumed on the
 /// thread pool, so that code which blocks habitually costs 2 to 4 ms once a second and not every time.

@@ -53,7 +53,9 @@ internal abstract class Request(OpCode op)
         }
     }
 
-    /// <summary>For a write that has to wait until it can be sent: its caller may change the data as soon as the call has returned.</summary>
+    /// <summary>
+    /// For a write that has to wait until it can be sent: its caller may change the data as soon as the call has returned.
+    /// </summary>
     internal void KeepBody(JuteWriter scratch, string chroot)
     {
         scratch.Clear();
@@ -70,7 +72,9 @@ internal abstract class Request(OpCode op)
         }
     }
 
-    /// <summary>Called by the read loop with the reply. Registers the watch, unless nobody waits any more, and hands over to whoever does.</summary>
+    /// <summary>
+    /// Called by the read loop with the reply. Registers the watch, unless nobody waits any more, and hands over to whoever does.
+    /// </summary>
     internal abstract void Reply(in ReplyHeader header, ref JuteReader body, ZooKeeperSession session, Handoff handoff);
 
     /// <summary>Called instead of <see cref="Reply"/> when there will be none.</summary>
@@ -82,7 +86,8 @@ internal abstract class Request(OpCode op)
 }
 
 /// <summary>
-/// A request that is itself the source of the caller's <see cref="ValueTask{T}"/>. Two parties hold it: the awaiting caller and the reply FIFO.
+/// A request that is itself the source of the caller's <see cref="ValueTask{T}"/>. Two parties hold it: the awaiting caller and the reply
+/// FIFO.
 /// It goes back to its pool when both have let go, so that a cancelled request keeps its place in the FIFO. The caller resumes in
 /// <see cref="IThreadPoolWorkItem.Execute"/>, never where the outcome is found out.
 /// </summary>

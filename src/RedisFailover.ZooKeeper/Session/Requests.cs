@@ -18,7 +18,9 @@ internal abstract class WatchingRequest<T>(OpCode op) : Request<T>(op)
         writer.Bool(Watcher is not null);
     }
 
-    /// <summary>A cancelled read registers nothing: its event, should the server send one, finds nobody, and no reconnect sets it again.</summary>
+    /// <summary>
+    /// A cancelled read registers nothing: its event, should the server send one, finds nobody, and no reconnect sets it again.
+    /// </summary>
     protected sealed override void Accepted(ZooKeeperSession session)
     {
         if (SetOn is { } kind)

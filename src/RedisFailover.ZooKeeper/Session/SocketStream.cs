@@ -12,7 +12,9 @@ internal sealed class SocketStream(Socket socket) : Stream
 {
     private const int Forever = -1;
 
-    /// <summary>What comes soon after something has come or was sent comes within this time; to sleep and be woken would take a good part of it.</summary>
+    /// <summary>
+    /// What comes soon after something has come or was sent comes within this time; to sleep and be woken would take a good part of it.
+    /// </summary>
     private static readonly TimeSpan SpinTime = TimeSpan.FromMicroseconds(150);
 
     /// <summary>Not more threads of the process than this spin at a time, however many connections it has.</summary>

@@ -4,7 +4,9 @@ namespace RedisFailover.ZooKeeper;
 /// One thread of the process looks after all read loops: every 2 ms while there is something to do, not at all when all of them wait for
 /// their servers.
 /// </summary>
-/// <remarks>It is about threads of this process and no other time: the real clock, also under a test's <see cref="TimeProvider"/>.</remarks>
+/// <remarks>
+/// It is about threads of this process and no other time: the real clock, also under a test's <see cref="TimeProvider"/>.
+/// </remarks>
 internal static class Watchdog
 {
     private const int TickMilliseconds = 2;

@@ -52,7 +52,8 @@ public sealed partial class ZooKeeperSession
     /// <summary>Adds credentials to the session, now and on every connection to come.</summary>
     /// <param name="auth">The credentials.</param>
     /// <param name="cancellationToken">Stops the waiting; the credentials are added all the same.</param>
-    /// <exception cref="ZooKeeperException">AuthFailed: the server refused them, and the session is over. ConnectionLoss, SessionExpired.</exception>
+    /// <exception cref="ZooKeeperException">AuthFailed: the server refused them, and the session is over. ConnectionLoss,
+    /// SessionExpired.</exception>
     public async Task AddAuthAsync(ZooKeeperAuth auth, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(auth);
@@ -66,7 +67,8 @@ public sealed partial class ZooKeeperSession
 
     /// <summary>Who the server takes this session for: pairs of scheme and id. Servers from 3.7 on.</summary>
     /// <param name="cancellationToken">Stops the waiting.</param>
-    /// <exception cref="ZooKeeperException">Unimplemented on an older server, which closes the connection too. ConnectionLoss, SessionExpired.</exception>
+    /// <exception cref="ZooKeeperException">Unimplemented on an older server, which closes the connection too. ConnectionLoss,
+    /// SessionExpired.</exception>
     public Task<ImmutableArray<(string Scheme, string Id)>> WhoAmIAsync(CancellationToken cancellationToken = default)
         => Send(
             new PlainRequest<ImmutableArray<(string Scheme, string Id)>>(
@@ -92,7 +94,8 @@ public sealed partial class ZooKeeperSession
     /// </summary>
     /// <param name="path">The znode.</param>
     /// <param name="cancellationToken">Stops the waiting.</param>
-    /// <exception cref="ZooKeeperException">NoWatcher: there was none. Unimplemented on an older server. ConnectionLoss, SessionExpired.</exception>
+    /// <exception cref="ZooKeeperException">NoWatcher: there was none. Unimplemented on an older server. ConnectionLoss,
+    /// SessionExpired.</exception>
     public Task RemoveWatchesAsync(string path, CancellationToken cancellationToken = default)
     {
         const int any = 3;

@@ -17,7 +17,9 @@ public sealed partial class ZooKeeperSession
     /// <summary>What proves to a server that a connection belongs to this session. Never logged.</summary>
     internal ReadOnlyMemory<byte> Password => _password;
 
-    /// <summary>Set when this side has given the session up by itself: the servers may keep it, and its ephemeral znodes, for a while yet.</summary>
+    /// <summary>
+    /// Set when this side has given the session up by itself: the servers may keep it, and its ephemeral znodes, for a while yet.
+    /// </summary>
     internal FormerSession? LeftBehind { get; private set; }
 
     private TimeSpan LocalExpiry => _options.GivesUpAfter ?? SessionTimeout * 4 / 3;
@@ -70,7 +72,9 @@ public sealed partial class ZooKeeperSession
         return SessionId == 0 || backoff < left ? backoff : left > TimeSpan.Zero ? left : TimeSpan.Zero;
     }
 
-    /// <summary>Only a server can say that a session has expired. When none can be asked for 4/3 T it has: nobody will find it alive.</summary>
+    /// <summary>
+    /// Only a server can say that a session has expired. When none can be asked for 4/3 T it has: nobody will find it alive.
+    /// </summary>
     private bool GivenUp()
     {
         TimeSpan down = _time.GetElapsedTime(_lastContact.Monotonic);

@@ -2,7 +2,8 @@ using System.Collections.Immutable;
 
 namespace RedisFailover.ZooKeeper;
 
-/// <content>The operations. Each throws <see cref="ZooKeeperException"/>, or <see cref="OperationCanceledException"/> when its token is cancelled.</content>
+/// <content>The operations. Each throws <see cref="ZooKeeperException"/>, or <see cref="OperationCanceledException"/> when its token is
+/// cancelled.</content>
 public sealed partial class ZooKeeperSession
 {
     /// <summary>Creates a znode and returns its path, with the counter that a sequential mode appended.</summary>
@@ -11,8 +12,10 @@ public sealed partial class ZooKeeperSession
     /// <param name="mode">Its kind. For the modes with a time to live use <see cref="CreateWithTtlAsync"/>.</param>
     /// <param name="acl">Its access control list; default is <see cref="ZnodeAcl.Open"/>.</param>
     /// <param name="cancellationToken">Stops the waiting; a request that was sent may be applied.</param>
-    /// <exception cref="ZooKeeperException">NodeExists, NoNode (no parent), NoAuth, NoChildrenForEphemerals, InvalidAcl, ConnectionLoss, SessionExpired.</exception>
-    /// <exception cref="ArgumentException">The path is malformed, the mode needs a time to live, or an entry of the list is null.</exception>
+    /// <exception cref="ZooKeeperException">NodeExists, NoNode (no parent), NoAuth, NoChildrenForEphemerals, InvalidAcl, ConnectionLoss,
+    /// SessionExpired.</exception>
+    /// <exception cref="ArgumentException">The path is malformed, the mode needs a time to live, or an entry of the list is
+    /// null.</exception>
     public async Task<string> CreateAsync(
         string path,
         ReadOnlyMemory<byte> data,
@@ -35,7 +38,8 @@ public sealed partial class ZooKeeperSession
     /// <summary>As <see cref="CreateAsync"/>, and returns the new znode's state too (create2). Servers from 3.5 on.</summary>
     /// <inheritdoc cref="CreateAsync" path="/param"/>
     /// <exception cref="ZooKeeperException">As <see cref="CreateAsync"/>; Unimplemented on an older server.</exception>
-    /// <exception cref="ArgumentException">The path is malformed, the mode needs a time to live, or an entry of the list is null.</exception>
+    /// <exception cref="ArgumentException">The path is malformed, the mode needs a time to live, or an entry of the list is
+    /// null.</exception>
     public Task<CreatedZnode> CreateWithStatAsync(
         string path,
         ReadOnlyMemory<byte> data,
@@ -52,11 +56,14 @@ public sealed partial class ZooKeeperSession
     /// <param name="path">The znode; its parent must exist.</param>
     /// <param name="data">Its data, at most about 1 MB; copied before the call returns.</param>
     /// <param name="timeToLive">How long; from 1 ms to 2^40 - 1 ms, about 34.8 years; servers refuse more with BadArguments.</param>
-    /// <param name="mode"><see cref="CreateMode.PersistentWithTtl"/> (default) or <see cref="CreateMode.PersistentSequentialWithTtl"/>.</param>
+    /// <param name="mode"><see cref="CreateMode.PersistentWithTtl"/> (default) or
+    /// <see cref="CreateMode.PersistentSequentialWithTtl"/>.</param>
     /// <param name="acl">Its access control list; default is <see cref="ZnodeAcl.Open"/>.</param>
     /// <param name="cancellationToken">Stops the waiting; a request that was sent may be applied.</param>
-    /// <exception cref="ZooKeeperException">As <see cref="CreateAsync"/>; Unimplemented where the server does not enable it (zookeeper.extendedTypesEnabled).</exception>
-    /// <exception cref="ArgumentException">The path is malformed, the mode has no time to live, or an entry of the list is null.</exception>
+    /// <exception cref="ZooKeeperException">As <see cref="CreateAsync"/>; Unimplemented where the server does not enable it
+    /// (zookeeper.extendedTypesEnabled).</exception>
+    /// <exception cref="ArgumentException">The path is malformed, the mode has no time to live, or an entry of the list is
+    /// null.</exception>
     public Task<CreatedZnode> CreateWithTtlAsync(
         string path,
         ReadOnlyMemory<byte> data,
@@ -123,14 +130,16 @@ public sealed partial class ZooKeeperSession
     /// <param name="data">The new data, at most about 1 MB; copied before the call returns.</param>
     /// <param name="version">The version expected; -1 (default) for any.</param>
     /// <param name="cancellationToken">Stops the waiting; a request that was sent may be applied.</param>
-    /// <exception cref="ZooKeeperException">NoNode, BadVersion, NoAuth, MarshallingError (too large), ConnectionLoss, SessionExpired.</exception>
+    /// <exception cref="ZooKeeperException">NoNode, BadVersion, NoAuth, MarshallingError (too large), ConnectionLoss,
+    /// SessionExpired.</exception>
     public ValueTask<ZnodeStat> SetDataAsync(
         string path, ReadOnlyMemory<byte> data, int version = -1, CancellationToken cancellationToken = default)
         => Send(SetDataRequest.Rent(ZnodePath.Validate(path), data, version), cancellationToken);
 
     /// <summary>Lists a znode's children.</summary>
     /// <param name="path">The znode.</param>
-    /// <param name="watcher">Told once when a child is created or deleted or the znode itself is deleted; null (default) for no watch.</param>
+    /// <param name="watcher">Told once when a child is created or deleted or the znode itself is deleted; null (default) for no
+    /// watch.</param>
     /// <param name="cancellationToken">Stops the waiting. A read that was cancelled has set no watch: its callback is never told.</param>
     /// <exception cref="ZooKeeperException">NoNode, NoAuth, ConnectionLoss, SessionExpired.</exception>
     public Task<ZnodeChildren> GetChildrenAsync(
@@ -141,7 +150,8 @@ public sealed partial class ZooKeeperSession
     /// <param name="operations">What to do, in order; together at most about 1 MB. Their data are copied before the call returns.</param>
     /// <param name="cancellationToken">Stops the waiting; a request that was sent may be applied.</param>
     /// <returns>One result per operation; <see cref="ZnodeOperationResult"/> says what it holds for which.</returns>
-    /// <exception cref="ZooKeeperException">The code of the operation that failed, with its index; ConnectionLoss, SessionExpired.</exception>
+    /// <exception cref="ZooKeeperException">The code of the operation that failed, with its index; ConnectionLoss,
+    /// SessionExpired.</exception>
     /// <exception cref="ArgumentException">An operation is null.</exception>
     public Task<ImmutableArray<ZnodeOperationResult>> MultiAsync(
         ImmutableArray<ZnodeOperation> operations, CancellationToken cancellationToken = default)
@@ -157,14 +167,18 @@ public sealed partial class ZooKeeperSession
             : throw new ArgumentException($"Operation {missing} is null.", nameof(operations));
     }
 
-    /// <summary>Waits until the server of this connection has seen what the ensemble's leader had committed. The reads after it see that.</summary>
+    /// <summary>
+    /// Waits until the server of this connection has seen what the ensemble's leader had committed. The reads after it see that.
+    /// </summary>
     /// <param name="path">Any path; the servers do not look at it.</param>
     /// <param name="cancellationToken">Stops the waiting.</param>
     /// <exception cref="ZooKeeperException">ConnectionLoss, SessionExpired.</exception>
     public Task SyncAsync(string path, CancellationToken cancellationToken = default)
         => Send(SyncRequest(path), cancellationToken).AsTask();
 
-    /// <summary>Creates the znode and its parents as far as they are missing, the chroot included: persistent, empty, open to everybody.</summary>
+    /// <summary>
+    /// Creates the znode and its parents as far as they are missing, the chroot included: persistent, empty, open to everybody.
+    /// </summary>
     /// <param name="path">The znode; "/" for the chroot alone.</param>
     /// <param name="cancellationToken">Stops the waiting.</param>
     /// <exception cref="ZooKeeperException">NoAuth (it is missing and may not be created), ConnectionLoss, SessionExpired.</exception>

@@ -34,9 +34,11 @@ public enum ZooKeeperSessionState
 /// there is no connection waits for one, until the session ends; beyond 2^20 of them, or 64 MB to write, they fail with
 /// <see cref="ZooKeeperErrorCode.Throttled"/>. When a connection is lost, what was sent and not answered fails with
 /// <see cref="ZooKeeperErrorCode.ConnectionLoss"/>; nothing is sent twice. Cancelling a request stops the waiting, not the request: a write
-/// that was sent may be applied. Watch callbacks run one at a time and in order; one that blocks delays those after it. They and awaiting code
+/// that was sent may be applied. Watch callbacks run one at a time and in order; one that blocks delays those after it. They and awaiting
+/// code
 /// run on the thread that has just read for them, or on the thread pool. One of them that blocks holds up neither replies nor pings: from a
-/// thread that has not come back for 2 to 4 ms the reading is taken away. Each connection has one such thread. Pings, time limits and reconnects
+/// thread that has not come back for 2 to 4 ms the reading is taken away. Each connection has one such thread. Pings, time limits and
+/// reconnects
 /// run on the thread pool, though: so many that block at once as to starve it delay them, and the session may be lost.
 /// </remarks>
 public sealed partial class ZooKeeperSession : IAsyncDisposable
@@ -97,12 +99,15 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
     }
 
     /// <summary>
-    /// Cancelled once, when the session has expired, was closed, or had its credentials refused. Callbacks registered on it run on the thread pool, before or after
+    /// Cancelled once, when the session has expired, was closed, or had its credentials refused. Callbacks registered on it run on the
+    /// thread pool, before or after
     /// <see cref="StateChanged"/>, which waits for its turn.
     /// </summary>
     public CancellationToken Ended { get; }
 
-    /// <summary>How long ago the server last answered, anything. Pings count: this says nothing about the quorum (see <see cref="Lease"/>).</summary>
+    /// <summary>
+    /// How long ago the server last answered, anything. Pings count: this says nothing about the quorum (see <see cref="Lease"/>).
+    /// </summary>
     public TimeSpan SinceLastContact => LastContact.Elapsed(_time);
 
     internal Moment LastContact => Volatile.Read(ref _live)?.LastReceive ?? _lastContact;
@@ -131,7 +136,8 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
     /// <exception cref="ArgumentOutOfRangeException">The session timeout is out of range.</exception>
     /// <exception cref="ArgumentException">The connection, the source of time or one of the credentials is null.</exception>
     /// <exception cref="ZooKeeperException">
-    /// The server refused the credentials (<see cref="ZooKeeperErrorCode.AuthFailed"/>); or something failed that is no matter of servers and
+    /// The server refused the credentials (<see cref="ZooKeeperErrorCode.AuthFailed"/>); or something failed that is no matter of servers
+    /// and
     /// network (<see cref="ZooKeeperErrorCode.SystemError"/>, the message says what).
     /// </exception>
     /// <exception cref="OperationCanceledException">Cancelled before a server accepted the session.</exception>
@@ -168,8 +174,10 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
     }
 
     /// <summary>
-    /// Closes the session: the server deletes its ephemeral znodes at once. Waits for the server's confirmation at most a third of the session
-    /// timeout; without a connection it does not wait, and the server lets the session expire. Then it waits, at most as long again, until the
+    /// Closes the session: the server deletes its ephemeral znodes at once. Waits for the server's confirmation at most a third of the
+    /// session
+    /// timeout; without a connection it does not wait, and the server lets the session expire. Then it waits, at most as long again,
+    /// until the
     /// logger has all that was logged. Later calls wait for the first.
     /// </summary>
     public async ValueTask DisposeAsync()

@@ -11,7 +11,8 @@ namespace RedisFailover.Shared;
 /// <param name="caFile">The authorities to trust in place of the system's; null for the system's.</param>
 /// <param name="certFile">The certificate to show; null for none.</param>
 /// <param name="keyFile">Its private key; null where it is in the same file.</param>
-/// <param name="serverName">The name that servers must show in place of the host's; <see cref="AnyName"/>: whatever they show. Null: the host's.</param>
+/// <param name="serverName">The name that servers must show in place of the host's; <see cref="AnyName"/>: whatever they show. Null: the
+/// host's.</param>
 internal sealed class TlsFiles(string? caFile, string? certFile, string? keyFile, string? serverName)
 {
     /// <summary>In place of a name: only the authority is checked.</summary>
@@ -29,7 +30,9 @@ internal sealed class TlsFiles(string? caFile, string? certFile, string? keyFile
     /// <summary>The name that servers must show in place of the host's; null: the host's.</summary>
     internal string? Name => serverName == AnyName ? null : serverName;
 
-    /// <summary>The options for a connection to this host, by what the files hold now. While they cannot be read, what was read last holds.</summary>
+    /// <summary>
+    /// The options for a connection to this host, by what the files hold now. While they cannot be read, what was read last holds.
+    /// </summary>
     /// <exception cref="IOException">A file cannot be read, and never could.</exception>
     /// <exception cref="CryptographicException">A file holds no certificate or key, and never did.</exception>
     internal SslClientAuthenticationOptions For(string host)

@@ -7,7 +7,8 @@ namespace RedisFailover.Benchmarks.Client;
 
 /// <summary>
 /// From the moment when the topology's setData is sent until a write that waits for it is acknowledged by the new master, with so many
-/// clients that all wait, each with a ZooKeeper session and connections of its own, in so many processes. "watchers [count[xprocesses] ...]".
+/// clients that all wait, each with a ZooKeeper session and connections of its own, in so many processes. "watchers [count[xprocesses]
+/// ...]".
 /// </summary>
 internal static class Watchers
 {

@@ -52,7 +52,9 @@ internal sealed class RedisNodes : IAsyncDisposable
         return at;
     }
 
-    /// <summary>The struck node comes back as a replica of the new master; by our hand, so that a round does not wait for anybody's habits.</summary>
+    /// <summary>
+    /// The struck node comes back as a replica of the new master; by our hand, so that a round does not wait for anybody's habits.
+    /// </summary>
     internal async Task ReviveAsync(NodeAddress master, CancellationToken ct)
     {
         RedisServer struck = _struck!;

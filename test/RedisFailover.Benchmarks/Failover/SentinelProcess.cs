@@ -46,7 +46,9 @@ internal sealed class SentinelProcess : IAsyncDisposable
         return wire;
     }
 
-    /// <summary>The port of the master as this sentinel sees it, provided that it knows two other sentinels and two healthy replicas; else null.</summary>
+    /// <summary>
+    /// The port of the master as this sentinel sees it, provided that it knows two other sentinels and two healthy replicas; else null.
+    /// </summary>
     internal async Task<string?> HealthyMasterPortAsync(CancellationToken ct)
     {
         await using RedisWire wire = await RedisWire.ConnectAsync("127.0.0.1", Port, ct: ct);

@@ -99,7 +99,9 @@ internal sealed class Sentinels : IContender
         await _redis.DisposeAsync();
     }
 
-    /// <summary>All three see the same master in order: not always the one that they announced, at times they fail over once more.</summary>
+    /// <summary>
+    /// All three see the same master in order: not always the one that they announced, at times they fail over once more.
+    /// </summary>
     private async Task WaitUntilReadyAsync(CancellationToken ct)
     {
         string?[] ports = await Eventually.HoldsAsync(

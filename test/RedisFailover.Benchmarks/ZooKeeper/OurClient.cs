@@ -25,7 +25,9 @@ internal sealed class OurClient : IAsyncDisposable
 
     public ValueTask DisposeAsync() => _session.DisposeAsync();
 
-    /// <summary>Operations per second, p50 and p99 in microseconds (one in flight only), CPU microseconds and bytes per operation.</summary>
+    /// <summary>
+    /// Operations per second, p50 and p99 in microseconds (one in flight only), CPU microseconds and bytes per operation.
+    /// </summary>
     internal async Task<double[]> OperationsAsync(bool set, int inFlight, int count)
     {
         long[] ticks = new long[inFlight == 1 ? count : 0];
@@ -69,7 +71,9 @@ internal sealed class OurClient : IAsyncDisposable
         return await FromWriteAsync(count, async told => await watching.GetDataAsync(Path, _ => told.SetResult(Stopwatch.GetTimestamp())));
     }
 
-    /// <summary>From the call of setData until a <see cref="WatchedValue"/> of another session has the new data, read anew: p50 and p99.</summary>
+    /// <summary>
+    /// From the call of setData until a <see cref="WatchedValue"/> of another session has the new data, read anew: p50 and p99.
+    /// </summary>
     internal async Task<double[]> ValueAsync(int count)
     {
         await using var client = new ZooKeeperClient(_options);

@@ -162,7 +162,8 @@ internal static class ZooKeeperBenchmark
     private sealed record Measurement(string Name, string Command, int Count, string[] Units)
     {
         /// <summary>
-        /// With many in flight it depends on how the server's threads happen to meet, which makes a factor of two from one second to the next:
+        /// With many in flight it depends on how the server's threads happen to meet, which makes a factor of two from one second to the
+        /// next:
         /// only many short rounds have a median that another run has as well.
         /// </summary>
         internal int Times { get; init; } = 1;

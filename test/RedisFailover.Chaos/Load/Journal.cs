@@ -3,7 +3,9 @@ using System.Threading.Channels;
 
 namespace RedisFailover.Chaos.Load;
 
-/// <summary>One acknowledged write: its number, the port of the node that acknowledged it, when it was begun and when acknowledged (UTC).</summary>
+/// <summary>
+/// One acknowledged write: its number, the port of the node that acknowledged it, when it was begun and when acknowledged (UTC).
+/// </summary>
 internal readonly record struct Acknowledged(int Client, long Number, int Node, DateTime Begun, DateTime At)
 {
     internal string Key => KeyOf(Client, Number);

@@ -23,7 +23,9 @@ internal static class LoadProcess
     /// <summary>How long a bare connection may take for one write, and how long WAIT waits.</summary>
     internal static readonly TimeSpan WriteDeadline = TimeSpan.FromSeconds(2);
 
-    /// <summary>library|topology ZOOKEEPER, or sentinel ADDRESSES; then client number, journal, rate, replicas to wait for, serve|fence.</summary>
+    /// <summary>
+    /// library|topology ZOOKEEPER, or sentinel ADDRESSES; then client number, journal, rate, replicas to wait for, serve|fence.
+    /// </summary>
     internal static async Task<int> RunAsync(string[] arguments, CancellationToken ct)
     {
         int client = int.Parse(arguments[2], CultureInfo.InvariantCulture);

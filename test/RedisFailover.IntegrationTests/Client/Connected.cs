@@ -3,7 +3,9 @@ using RedisFailover.IntegrationTests.Harness;
 
 namespace RedisFailover.IntegrationTests.Client;
 
-/// <summary>A connection whose every node is connected: connecting itself waits for the others only for a moment once the master is.</summary>
+/// <summary>
+/// A connection whose every node is connected: connecting itself waits for the others only for a moment once the master is.
+/// </summary>
 internal static class Connected
 {
     public static async Task<FailoverConnection> ToAllAsync(ITopologySource topologies, FailoverOptions? options = null)

@@ -6,7 +6,9 @@ using StackExchange.Redis;
 
 namespace RedisFailover.IntegrationTests.Client;
 
-/// <summary>ZooKeeper's data are lost or put back while the client lives on. Topologies are published by hand, the nodes are real.</summary>
+/// <summary>
+/// ZooKeeper's data are lost or put back while the client lives on. Topologies are published by hand, the nodes are real.
+/// </summary>
 [TestFixture]
 [Parallelizable(ParallelScope.All)]
 public sealed class IncarnationTests

@@ -139,7 +139,8 @@ public sealed class RoutingTests
     }
 
     /// <summary>
-    /// Those that the test of every member leaves out: they send nothing of their own, or nothing that the servers count, or need something else
+    /// Those that the test of every member leaves out: they send nothing of their own, or nothing that the servers count, or need
+    /// something else
     /// than arguments. Batches and transactions, the rest of them, have tests of their own.
     /// </summary>
     [Test]

@@ -3,7 +3,9 @@ using RedisFailover.IntegrationTests.Harness;
 
 namespace RedisFailover.IntegrationTests.Failover;
 
-/// <summary>A leader that reaches ZooKeeper and not the nodes: the other monitors do not miss it, and only it can carry out a failover.</summary>
+/// <summary>
+/// A leader that reaches ZooKeeper and not the nodes: the other monitors do not miss it, and only it can carry out a failover.
+/// </summary>
 [TestFixture]
 [Parallelizable(ParallelScope.All)]
 public sealed class BlindLeaderTests

@@ -225,7 +225,10 @@ public sealed class DetachmentTests
         return cluster;
     }
 
-    /// <summary>It has had the time for several attempts, which Redis makes each second, to go back to the master that was restarted, and has its data.</summary>
+    /// <summary>
+    /// It has had the time for several attempts, which Redis makes each second, to go back to the master that was restarted, and has its
+    /// data.
+    /// </summary>
     private static async Task KeepsDataAsync(Cluster cluster, RedisServer redis)
     {
         await Eventually.HoldsAsync(

@@ -6,7 +6,9 @@ using RedisFailover.IntegrationTests.Harness;
 
 namespace RedisFailover.IntegrationTests.Failover;
 
-/// <summary>The leader dies or freezes at each step of a failover and of a switchover in turn; its successor has to make something whole of it.</summary>
+/// <summary>
+/// The leader dies or freezes at each step of a failover and of a switchover in turn; its successor has to make something whole of it.
+/// </summary>
 [TestFixture]
 [Parallelizable(ParallelScope.All)]
 public sealed class FaultPointTests
@@ -193,7 +195,9 @@ public sealed class FaultPointTests
         return stat[(stat.LastIndexOf(')') + 2)..].StartsWith('T');
     }
 
-    /// <summary>A whole cluster in which m1 leads and has the fault point; m2 is its successor. A client writes, where one is wanted.</summary>
+    /// <summary>
+    /// A whole cluster in which m1 leads and has the fault point; m2 is its successor. A client writes, where one is wanted.
+    /// </summary>
     private sealed class Stage : IAsyncDisposable
     {
         private Stage(Cluster cluster) => Cluster = cluster;
@@ -207,7 +211,8 @@ public sealed class FaultPointTests
 
         internal static async Task<Stage> StartAsync(string faultPoint, bool writes)
         {
-            // A request is refused for a replica that has not answered the successor within the time of a probe: a busy machine needs more of it.
+            // A request is refused for a replica that has not answered the successor within the time of a probe: a busy machine needs
+            // more of it.
             Stage stage = new(await Cluster.StartAsync(new ClusterOptions
             {
                 Monitors = 0,

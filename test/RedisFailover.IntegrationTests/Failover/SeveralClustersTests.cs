@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using System.Text;
 using System.Text.Json;
 using NUnit.Framework;
@@ -182,7 +181,7 @@ public sealed class SeveralClustersTests
     private static Task<CliResult> CliAsync(SeveralClusters clusters, params string[] words)
         => CliProcess.RunAsync([.. words, "--zk", clusters.ConnectionString]);
 
-    private static Task HeartbeatsAsync(SeveralClusters clusters, string name, int number)
+    private static Task<int> HeartbeatsAsync(SeveralClusters clusters, string name, int number)
         => Eventually.HoldsAsync(
             $"{number} heartbeats at {name}",
             async ct => (await (await clusters.SessionAsync(ct)).GetChildrenAsync(clusters.Paths(name).Heartbeats, cancellationToken: ct)).Names.Length,

@@ -162,7 +162,9 @@ public sealed class WriteSafetyTests
         }
     }
 
-    /// <summary>A write that WAIT 1 acknowledged is on redis 1 alone, which hangs; the master is dead, and redis 2 is there without it.</summary>
+    /// <summary>
+    /// A write that WAIT 1 acknowledged is on redis 1 alone, which hangs; the master is dead, and redis 2 is there without it.
+    /// </summary>
     private static async Task CutOffTheOnlyHolderAsync(Cluster cluster, string value)
     {
         RedisServer master = cluster.Redis[0];
@@ -195,7 +197,9 @@ public sealed class WriteSafetyTests
             cluster.Explain);
     }
 
-    /// <summary>Closes the master's links to its replicas, until one alone is attached: the one that listens there, while others are frozen.</summary>
+    /// <summary>
+    /// Closes the master's links to its replicas, until one alone is attached: the one that listens there, while others are frozen.
+    /// </summary>
     private static async Task LeaveAttachedAsync(RedisServer master, int port)
     {
         await master.CommandAsync("CLIENT", "KILL", "TYPE", "replica");

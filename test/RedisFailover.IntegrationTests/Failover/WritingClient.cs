@@ -6,7 +6,9 @@ using StackExchange.Redis;
 
 namespace RedisFailover.IntegrationTests.Failover;
 
-/// <summary>A client of the library that adds one number after the other to a set, a few hundred a second, and keeps those that were acknowledged.</summary>
+/// <summary>
+/// A client of the library that adds one number after the other to a set, a few hundred a second, and keeps those that were acknowledged.
+/// </summary>
 internal sealed class WritingClient : IAsyncDisposable
 {
     private const string Key = "written";

@@ -2,7 +2,9 @@ using System.Collections.Immutable;
 
 namespace RedisFailover.IntegrationTests.Harness;
 
-/// <summary>A reply of Redis: a text (null for nil), or items. Numbers are texts. An error is thrown instead (<see cref="RedisErrorException"/>).</summary>
+/// <summary>
+/// A reply of Redis: a text (null for nil), or items. Numbers are texts. An error is thrown instead (<see cref="RedisErrorException"/>).
+/// </summary>
 public sealed record RedisReply(string? Text, ImmutableArray<RedisReply> Items)
 {
     public RedisReply this[int index] => Items[index];

@@ -55,7 +55,8 @@ public sealed class EnsembleTests
             $"After the cut: old lease held until {heldUntil.TotalMilliseconds:0} ms, another elected at {electedAfter.TotalMilliseconds:0} ms.");
         Assert.That(heldUntil, Is.LessThan(electedAfter));
 
-        // L after the last beat that a quorum took, which was sent before the cut; what is more is a busy machine, or a lease that grew with it.
+        // L after the last beat that a quorum took, which was sent before the cut; what is more is a busy machine, or a lease that grew
+        // with it.
         Assert.That(heldUntil, Is.LessThanOrEqualTo(timeout / 2));
         await Eventually.HoldsAsync(
             "the cut-off follower answers the pings of an idle session after another was elected: they prove nothing",

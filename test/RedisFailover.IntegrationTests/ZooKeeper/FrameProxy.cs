@@ -7,7 +7,10 @@ using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.IntegrationTests.ZooKeeper;
 
-/// <summary>A proxy that knows ZooKeeper's frames: it can lose the reply to a certain request, cut frames to pieces, delay, reset, swallow everything.</summary>
+/// <summary>
+/// A proxy that knows ZooKeeper's frames: it can lose the reply to a certain request, cut frames to pieces, delay, reset, swallow
+/// everything.
+/// </summary>
 internal sealed class FrameProxy : IAsyncDisposable
 {
     private readonly int _targetPort;
@@ -40,7 +43,9 @@ internal sealed class FrameProxy : IAsyncDisposable
     /// <summary>How long each frame towards the client is held back.</summary>
     internal TimeSpan Delay { get; set; }
 
-    /// <summary>The next request of this kind reaches the server; its reply does not reach the client, whose connection is reset instead.</summary>
+    /// <summary>
+    /// The next request of this kind reaches the server; its reply does not reach the client, whose connection is reset instead.
+    /// </summary>
     /// <param name="op">The kind.</param>
     /// <param name="naming">What its bytes have to contain; null for any.</param>
     /// <returns>Completed when that has happened.</returns>

@@ -5,7 +5,9 @@ using static RedisFailover.IntegrationTests.ZooKeeper.RealServer;
 
 namespace RedisFailover.IntegrationTests.ZooKeeper;
 
-/// <summary>Many callers on one session while the connection fails in all manners; at the end every znode has the version that its writer counted.</summary>
+/// <summary>
+/// Many callers on one session while the connection fails in all manners; at the end every znode has the version that its writer counted.
+/// </summary>
 [TestFixture]
 public sealed class HammerTests
 {
@@ -172,7 +174,10 @@ public sealed class HammerTests
             }
         }
 
-        /// <summary>True if the write of unknown outcome was applied. Its request was before this read in the session's order: it cannot come later.</summary>
+        /// <summary>
+        /// True if the write of unknown outcome was applied. Its request was before this read in the session's order: it cannot come
+        /// later.
+        /// </summary>
         private async Task<bool> FindOutAsync()
         {
             long start = Stopwatch.GetTimestamp();

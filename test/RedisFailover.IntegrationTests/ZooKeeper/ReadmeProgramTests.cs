@@ -6,7 +6,9 @@ using static RedisFailover.IntegrationTests.ZooKeeper.RealServer;
 
 namespace RedisFailover.IntegrationTests.ZooKeeper;
 
-/// <summary>The program that docs/zookeeper-client.md begins with, compiled and run as a process of its own against the real server.</summary>
+/// <summary>
+/// The program that docs/zookeeper-client.md begins with, compiled and run as a process of its own against the real server.
+/// </summary>
 [TestFixture]
 public sealed class ReadmeProgramTests
 {

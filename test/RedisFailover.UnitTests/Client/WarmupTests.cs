@@ -16,7 +16,9 @@ public sealed class WarmupTests
         "waiting: 7 applied, 0 may have been",
     ];
 
-    /// <summary>A play that gets stuck half-way would leave the rest to be compiled in the first real failover, and nobody would notice.</summary>
+    /// <summary>
+    /// A play that gets stuck half-way would leave the rest to be compiled in the first real failover, and nobody would notice.
+    /// </summary>
     [Test]
     public async Task The_rehearsal_is_played_to_its_end() => Assert.That((await Warmup.RunAsync()).ToArray(), Is.EqualTo(s_whole));
 

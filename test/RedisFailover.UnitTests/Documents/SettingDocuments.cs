@@ -5,7 +5,9 @@ using RedisFailover.Monitor.Options;
 
 namespace RedisFailover.UnitTests.Documents;
 
-/// <summary>What is generated from the table of settings: the tables of docs/configuration.md and the schema of config/monitor.json.</summary>
+/// <summary>
+/// What is generated from the table of settings: the tables of docs/configuration.md and the schema of config/monitor.json.
+/// </summary>
 internal static class SettingDocuments
 {
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };

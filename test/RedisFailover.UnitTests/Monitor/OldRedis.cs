@@ -8,7 +8,8 @@ namespace RedisFailover.UnitTests.Monitor;
 
 /// <summary>
 /// A master as Redis 5 and 6.0 are, as far as a pause is concerned: CLIENT PAUSE knows no WRITE, stops the reading of commands from every
-/// connection, new ones included, and nothing lifts it; a transaction that has begun is carried out whole. Its time is the test's: <see cref="EndPause"/>.
+/// connection, new ones included, and nothing lifts it; a transaction that has begun is carried out whole. Its time is the test's:
+/// <see cref="EndPause"/>.
 /// </summary>
 internal sealed class OldRedis : IDisposable
 {

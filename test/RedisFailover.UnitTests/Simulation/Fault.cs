@@ -224,7 +224,8 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
                 Add(dice.Of(FaultKind.WishForAny, FaultKind.WishForAny, FaultKind.KillNode), soon, lasting);
                 break;
             case EmptyReturn:
-                // The second failover may have to wait, for its interval or because nobody else is fit; the master comes back meanwhile, empty.
+                // The second failover may have to wait, for its interval or because nobody else is fit; the master comes back meanwhile,
+                // empty.
                 Add(FaultKind.KillNode, 0, lasting);
                 Add(FaultKind.KillNode, dice.Between(World.Second, 3 * World.Second), dice.Between(World.Ms, 4 * World.Second), losesData: true);
                 break;

@@ -203,7 +203,8 @@ internal sealed partial class Ledger(World world, Network network, Configuration
     /// <summary>So many replicas as write safety asks for have a write.</summary>
     internal void Replicated(SimulatedRedis node, SimulatedClient.Write write, NodeAddress[] holders)
     {
-        // A node that had left the set and attached itself again is not in it before the master's next INFO is published: that is outside the claim.
+        // A node that had left the set and attached itself again is not in it before the master's next INFO is published: that is outside
+        // the claim.
         if (IsWriteSafe && Server!.Topology is { WriteQuorum: { } quorum } topology && (topology.Master ?? topology.Intent?.From) == node.Address
             && holders.Count(quorum.Replicas.Contains) >= Math.Min(Math.Max(quorum.Quorum, configuration.Claimed), quorum.Replicas.Length))
         {

@@ -75,7 +75,9 @@ internal sealed record FakeRequest(int Xid, OpCode Op, byte[] Body)
 /// <summary>What a client says first.</summary>
 internal sealed record FakeConnectRequest(long LastZxid, int TimeoutMs, long SessionId, byte[] Password);
 
-/// <summary>One connection as the server has it. Pings and goodbyes are answered by themselves; everything else waits for the script.</summary>
+/// <summary>
+/// One connection as the server has it. Pings and goodbyes are answered by themselves; everything else waits for the script.
+/// </summary>
 internal sealed class FakeConnection : IDisposable
 {
     private readonly TcpClient _client;

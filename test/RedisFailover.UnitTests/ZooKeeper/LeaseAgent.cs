@@ -3,7 +3,9 @@ using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.UnitTests.ZooKeeper;
 
-/// <summary>A process of the <see cref="LeaseSimulation"/>: beats, watches the leader's heartbeat, stands, ends its lead; by a clock of its own.</summary>
+/// <summary>
+/// A process of the <see cref="LeaseSimulation"/>: beats, watches the leader's heartbeat, stands, ends its lead; by a clock of its own.
+/// </summary>
 internal sealed class Agent
 {
     private readonly LeaseSimulation _world;

@@ -5,7 +5,8 @@ using RedisFailover.ZooKeeper;
 namespace RedisFailover.UnitTests.ZooKeeper;
 
 /// <summary>
-/// A ZooKeeper server in this process that keeps its word: znodes, versions, ephemerals, one-shot watches, transactions. A test may hold back
+/// A ZooKeeper server in this process that keeps its word: znodes, versions, ephemerals, one-shot watches, transactions. A test may hold
+/// back
 /// its replies, cut its connections and end its sessions, and read what was written, in order. It expires nothing by itself.
 /// </summary>
 internal sealed class ModelServer : IAsyncDisposable
@@ -31,7 +32,9 @@ internal sealed class ModelServer : IAsyncDisposable
     /// <summary>Asked before a request is carried out: what it returns is awaited first, and the requests behind it wait with it.</summary>
     internal Func<ModelRequest, Task>? Before { get; set; }
 
-    /// <summary>Asked before a reply is sent, with the session: what it returns is awaited first, and the replies behind it wait with it.</summary>
+    /// <summary>
+    /// Asked before a reply is sent, with the session: what it returns is awaited first, and the replies behind it wait with it.
+    /// </summary>
     internal Func<ModelRequest, Task>? BeforeReply { get; set; }
 
     /// <summary>All that was written, in order.</summary>

@@ -3,7 +3,9 @@ using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.UnitTests.ZooKeeper;
 
-/// <summary>Who no longer leads empties the term, whatever happens to the connection: nobody has to wait for a lease that has ended.</summary>
+/// <summary>
+/// Who no longer leads empties the term, whatever happens to the connection: nobody has to wait for a lease that has ended.
+/// </summary>
 [TestFixture]
 public sealed class WithdrawalTests
 {
