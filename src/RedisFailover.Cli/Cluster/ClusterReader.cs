@@ -206,11 +206,15 @@ internal sealed class ClusterReader : IAsyncDisposable
         }
         catch (ZooKeeperException e) when (e.Code is ZooKeeperErrorCode.NoAuth or ZooKeeperErrorCode.InvalidAcl)
         {
-            throw new CliException(
-                $"no right to make requests at {_connection.Chroot}{_paths.Requests}: give an operator's user:password in the file that "
-                + $"{ZooKeeperAccess.Variables[0].Variable} names (monitors: --zk-operators).", CommandLine.Refused, e);
+            throw NoRight(e);
         }
     }
+
+    private CliException NoRight(ZooKeeperException e) => new(
+        $"no right to make requests at {_connection.Chroot}{_paths.Requests}: give an operator's user:password in the file that "
+        + $"{ZooKeeperAccess.Variables[0].Variable} names (monitors: --zk-operators).",
+        CommandLine.Refused,
+        e);
 
     /// <summary>A request as it stands now; null when it is gone.</summary>
     internal async Task<OperatorRequest?> RequestAsync(string id, CancellationToken ct)
@@ -254,7 +258,17 @@ internal sealed class ClusterReader : IAsyncDisposable
     internal async Task<ImmutableArray<OperatorRequest>> PendingRequestsAsync(CancellationToken ct)
     {
         ImmutableArray<OperatorRequest>.Builder pending = ImmutableArray.CreateBuilder<OperatorRequest>();
-        foreach (string id in (await ChildrenAsync(_paths.Requests, ct)).Sort(StringComparer.Ordinal))
+        ImmutableArray<string> ids;
+        try
+        {
+            ids = await ChildrenAsync(_paths.Requests, ct);
+        }
+        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoAuth)
+        {
+            throw NoRight(e);
+        }
+
+        foreach (string id in ids.Sort(StringComparer.Ordinal))
         {
             if (await RequestAsync(id, ct) is { Answer: null, IsSwitchover: true } request)
             {

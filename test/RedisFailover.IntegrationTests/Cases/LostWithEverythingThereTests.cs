@@ -14,7 +14,6 @@ public sealed class LostWithEverythingThereTests
     [TestCase("DEL", "job")]
     [TestCase("FLUSHALL")]
     [TestCase("PEXPIRE", "job", "1")]
-    [Category("Pending")]
     public async Task A_queue_that_was_just_emptied_is_failed_over_like_any_other(params string[] emptied)
     {
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm());
@@ -34,7 +33,6 @@ public sealed class LostWithEverythingThereTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task When_all_come_back_from_their_files_as_replicas_of_each_other_the_last_master_with_data_goes_on()
     {
         await using Cluster cluster = await Cluster.StartAsync(AppendOnly);
@@ -50,7 +48,6 @@ public sealed class LostWithEverythingThereTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task A_cache_without_persistence_goes_on_at_once_with_the_first_when_all_were_restarted()
     {
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm());
@@ -64,7 +61,6 @@ public sealed class LostWithEverythingThereTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task Where_all_lost_what_they_should_have_kept_an_operator_decides()
     {
         await using Cluster cluster = await Cluster.StartAsync(AppendOnly);

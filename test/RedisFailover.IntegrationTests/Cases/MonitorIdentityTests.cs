@@ -10,7 +10,6 @@ namespace RedisFailover.IntegrationTests.Cases;
 public sealed class MonitorIdentityTests
 {
     [Test]
-    [Category("Pending")]
     public async Task Of_two_monitors_with_one_id_the_second_has_no_say_and_takes_the_place_when_the_first_is_killed()
     {
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 1, Proxies = true });
@@ -39,7 +38,6 @@ public sealed class MonitorIdentityTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task Without_an_id_each_monitor_has_one_of_its_own_that_it_keeps_over_a_restart()
     {
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 0 });
@@ -55,7 +53,6 @@ public sealed class MonitorIdentityTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task Another_clusters_monitor_on_our_path_touches_no_node_and_never_leads()
     {
         await using Cluster ours = await Cluster.StartAsync(Told.Calm() with { Monitors = 1 });
@@ -83,7 +80,6 @@ public sealed class MonitorIdentityTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task Znodes_that_somebody_left_among_the_monitors_have_no_vote()
     {
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 3 });
@@ -109,7 +105,6 @@ public sealed class MonitorIdentityTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task A_node_that_was_exchanged_for_another_is_watched_by_nobody_any_more()
     {
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 2 });
@@ -136,7 +131,6 @@ public sealed class MonitorIdentityTests
     }
 
     [Test]
-    [Category("Pending")]
     public async Task Two_clusters_over_the_same_nodes_are_told()
     {
         await using Cluster one = await Cluster.StartAsync(Told.Calm() with { Monitors = 1 });

@@ -36,7 +36,7 @@ public sealed class NodesTests
         Assert.That(tag.ExitCode, Is.Zero, tag.ToString());
         await cluster.WaitForAsync("The topology has the tags", t => t.NeverPromoted.IsEmpty && t.NeverRead.Contains(third.Address));
         CliResult list = await CliProcess.RunAsync(["nodes", "list", .. zk]);
-        Assert.That(list.Output, Does.Contain("replica, never-read zone=b priority=5"));
+        Assert.That(list.Output, Does.Contain("never-read zone=b priority=5"));
 
         // A monitor whose file does not name it goes by the cluster's own list, also when it has only just started.
         MonitorProcess restarted = cluster.Monitors[0];
