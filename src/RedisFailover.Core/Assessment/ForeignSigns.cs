@@ -17,10 +17,12 @@ internal static class ForeignSigns
         new("FollowsAnother", (a, n) => FollowsAnother(a, n) ? $"it replicates from {n.Info!.MasterAddress}, which is not configured" : null),
         new("OtherController", (_, n) => n.Info!.Controllers is [var controller, ..] ? $"{Described(controller)} manages it" : null),
         new("RanAlready", (_, n) => n.View.RanBesideFormer ? "it ran already when the node known at this address still answered" : null),
-        new("KeepsData", (_, n) => n is { View.BeforeRestart.Persists: false } and ({ Info.Persists: true } or { Info.LoadedKeys: > 0 })
+        // That it loaded a file tells nothing: a replica without a disk of its own keeps the file of its last full copy.
+        new("KeepsData", (_, n) => n is { View.BeforeRestart.Persists: false, Info.Persists: true }
             ? "it keeps its data on disk, and the node known at this address did not" : null),
         // To a replica nobody writes: what was no copy and came from no disk was somebody else's.
-        new("CameWithData", (_, n) => n is { View.BeforeRestart: { Persists: false, Role: NodeRole.Replica }, IsMaster: true }
+        new("CameWithData", (_, n) => n is { View.BeforeRestart: { Persists: false, Role: NodeRole.Replica } }
+            && n is { IsMaster: true, Info.LoadedKeys: 0 }
             ? "it holds data of its own, and the node known at this address was a replica that keeps nothing on disk" : null),
         new("OtherFile", (_, n) => n is { View.BeforeRestart.ConfigFile: { Length: > 0 } before, Info.ConfigFile: { Length: > 0 } file }
             && file != before ? $"it was started from {Words.Quoted(file)}, and the node known at this address from {Words.Quoted(before)}" : null),
