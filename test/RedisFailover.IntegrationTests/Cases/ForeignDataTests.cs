@@ -50,24 +50,6 @@ public sealed class ForeignDataTests
         await cluster.WaitUntilNotToldAsync("foreign-data");
     }
 
-    /// <summary>Each was a replica once, and has the file of a full copy from then, though it keeps nothing on disk.</summary>
-    [Test]
-    public async Task Nodes_of_a_cache_that_load_the_file_of_an_old_full_copy_are_ours()
-    {
-        await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 1 });
-        Topology now = await cluster.WaitUntilWholeAsync();
-        for (int round = 0; round < 4; round++)
-        {
-            RedisServer master = cluster.Node(now.Master!);
-            await master.CommandAsync("SET", "round", "1");
-            await cluster.WaitUntilWouldWorkAsync();
-            master.Kill();
-            await cluster.WaitForOtherMasterAsync(now.Master!);
-            await master.RestartAsync();
-            now = await cluster.WaitUntilWholeAsync();
-        }
-    }
-
     [Test]
     public async Task Our_own_former_master_with_an_append_only_file_is_taken_back_though_the_file_forgets_the_history()
     {
