@@ -106,7 +106,6 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
         ConnectionMultiplexer multiplexer = await CancellableConnect.Async(configuration, _closing.Token).ConfigureAwait(false);
         nodes.Observers.Attach(multiplexer);
         multiplexer.ConnectionFailed += (_, failed) => Lost(failed.ConnectionType);
-        multiplexer.ConnectionRestored += (_, restored) => Restored(restored.ConnectionType);
         lock (_gate)
         {
             _standsOn = nodes.Current.ConnectedMaster?.Address;
@@ -115,6 +114,7 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
         return multiplexer;
     }
 
+    /// <summary>Its return is looked for at once: the library tells of loss and return on other threads, in either order.</summary>
     private void Lost(ConnectionType type)
     {
         lock (_gate)
@@ -123,20 +123,11 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
             {
                 _still ??= (nodes.Options.TimeProvider.GetTimestamp(), _standsOn);
                 _standsOn = null;
+                if (_standing is null or { IsCompleted: true })
+                {
+                    _standing = StandAgainAsync();
+                }
             }
-        }
-    }
-
-    private void Restored(ConnectionType type)
-    {
-        lock (_gate)
-        {
-            if (type != ConnectionType.Subscription || _still is null || _standing is { IsCompleted: false })
-            {
-                return;
-            }
-
-            _standing = StandAgainAsync();
         }
     }
 
@@ -146,7 +137,7 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         try
         {
-            ISubscriber subscriber = Multiplexer!.GetSubscriber();
+            ISubscriber subscriber = (await _connecting!.ConfigureAwait(false)).GetSubscriber();
             while (true)
             {
                 // By the connection of the subscriptions, behind them.
