@@ -17,7 +17,7 @@ internal static class CancellableConnect
         {
             return await connecting.WaitAsync(cancellationToken).ConfigureAwait(false);
         }
-        catch (OperationCanceledException) when (!connecting.IsCompleted)
+        catch (OperationCanceledException)
         {
             _ = EndAsync(connecting);
             throw;
