@@ -4,7 +4,7 @@ namespace RedisFailover;
 internal static class DataLoss
 {
     /// <summary>
-    /// What to note of a master that was restarted and stays in office; null where it was not restarted, or nothing is known to be missing.
+    /// What to note of a master that was restarted and stays master; null where it was not restarted, or nothing is known to be missing.
     /// </summary>
     internal static HistoryEntry? OfMaster(NodeView master, MasterIdentity known, long epoch)
         => Of(master, known) is not (string text, var bytes) ? null : new HistoryEntry

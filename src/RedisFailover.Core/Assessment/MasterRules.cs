@@ -164,7 +164,7 @@ internal static class MasterRules
             ? $"master {a.Master.Address} has refused writes for {(a.Now - since).TotalSeconds:0} s, because {Cannot(a.Master.Info!)} (MISCONF)"
             : null;
 
-    /// <summary>Those that are here would reach a verdict; others that were here under the lead before are waited for.</summary>
+    /// <summary>Those that are here would reach a verdict; others that were here under the leader before are waited for.</summary>
     private static Finding? OtherMonitorsAreAwaited(Assessment a)
     {
         Votes votes = a.Master.Votes;
@@ -178,7 +178,7 @@ internal static class MasterRules
         TimeSpan wait = registered ? a.Policy.RegistrationWait : a.Policy.ViewLifetime;
         return new Finding(
             $"master {a.Master.Address} cannot be reached by {votes.Against} of {votes.Voters} monitors; {string.Join(" and ", missing)}, "
-                + $"which {(registered ? "are registered" : "were here under the lead before")}, are waited for, up to {wait.TotalMilliseconds:0} ms from the election",
+                + $"which {(registered ? "are registered" : "were here under the leader before")}, are waited for, up to {wait.TotalMilliseconds:0} ms from the election",
             a.View.LeadingSince + wait);
     }
 

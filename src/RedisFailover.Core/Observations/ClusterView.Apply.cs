@@ -108,7 +108,7 @@ public sealed partial record ClusterView
         _ => throw new ArgumentOutOfRangeException(nameof(observation), observation, "An observation that is not applied."),
     };
 
-    /// <summary>Who went away longer ago than a session time-out was not here under the lead before.</summary>
+    /// <summary>Who went away longer ago than a session time-out was not here under the leader before.</summary>
     private ImmutableDictionary<string, TimeSpan> AwaitedAt(TimeSpan at, FailoverPolicy policy)
         => Awaited.RemoveRange(Awaited.Where(m => m.Value <= at - policy.ViewLifetime).Select(m => m.Key));
 

@@ -17,7 +17,7 @@ public enum HistoryKind
     /// <summary>A living master handed over to another.</summary>
     Switchover,
 
-    /// <summary>A failover or switchover was given up and the master before it is back in office.</summary>
+    /// <summary>A failover or switchover was given up and the master before it is master again.</summary>
     Restored,
 
     /// <summary>An operator's wish was refused.</summary>
@@ -26,7 +26,7 @@ public enum HistoryKind
     /// <summary>A former master came back and was made a replica; its writes beyond the promoted replica's offset are gone.</summary>
     Demoted,
 
-    /// <summary>The master was restarted and stays in office, though it lacks some of what it held, or nobody can tell how much.</summary>
+    /// <summary>The master was restarted and stays master, though it lacks some of what it held, or nobody can tell how much.</summary>
     Restarted,
 
     /// <summary>Failover was switched off by an operator.</summary>

@@ -5,7 +5,7 @@ namespace RedisFailover;
 /// <summary>What the monitors are doing about the master. In the znode: "ok", "failing-over", "switching-over", "no-master".</summary>
 public enum TopologyState
 {
-    /// <summary>There is a master and it is in office.</summary>
+    /// <summary>There is a master, and it serves.</summary>
     Ok,
 
     /// <summary>The master was lost and a replica is being promoted: <see cref="Topology.Master"/> is null, writes wait.</summary>

@@ -182,7 +182,7 @@ public sealed class DetachmentTests
             cluster.Proxies[place].CutOff(monitor.Process.Pid);
         }
 
-        // A client on the old master's side of the cut goes on until long after the new one is in office.
+        // A client on the old master's side of the cut goes on until long after the new one serves.
         List<int> acknowledged = [];
         await using RedisWire client = await cluster.Redis[place].ConnectAsync();
         Topology? after = null;

@@ -81,7 +81,7 @@ internal sealed partial class Ledger
         Require(
             record is { Kind: HistoryKind.Adopted or HistoryKind.Failover or HistoryKind.Switchover or HistoryKind.Restored } && record.Epoch == after.Epoch && record.To == master && record.From == from
                 && (record.Kind != HistoryKind.Restored || from == master),
-            $"{master} is in office in epoch {after.Epoch} after {from}, and the history says {record?.Kind} of epoch {record?.Epoch} from {record?.From} to {record?.To}");
+            $"{master} is master in epoch {after.Epoch} after {from}, and the history says {record?.Kind} of epoch {record?.Epoch} from {record?.From} to {record?.To}");
     }
 
     /// <summary>
@@ -100,7 +100,7 @@ internal sealed partial class Ledger
             // A switchover that was taken over has a new epoch, and the old master for as long as it lasts.
             Require(
                 master == before || Server!.History.Any(h => h.Epoch == epoch && h.To == master),
-                $"{master} was in office in epoch {epoch}, which is not in the history");
+                $"{master} was master in epoch {epoch}, which is not in the history");
             before = master;
         }
     }
