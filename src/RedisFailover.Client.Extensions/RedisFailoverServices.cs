@@ -20,10 +20,8 @@ public static class RedisFailoverServices
     /// Adds a <see cref="FailoverConnection"/>, <see cref="IConnectionMultiplexer"/>, <see cref="IDatabase"/> and
     /// <see cref="ISubscriber"/> as
     /// singletons, and a health check named <see cref="HealthCheckName"/>. The settings are validated, and the connection made, when the
-    /// host
-    /// starts, or when one of them is asked for before that; a host whose settings are wrong, or that finds no cluster within
-    /// ConnectTimeout,
-    /// does not start and says why.
+    /// host starts, or when one of them is asked for before that; a host whose settings are wrong, or that finds no cluster within
+    /// ConnectTimeout, does not start and says why.
     /// </summary>
     /// <param name="services">The host's services.</param>
     /// <param name="configuration">The section that holds <see cref="RedisFailoverSettings"/>; a key that is none of them is an

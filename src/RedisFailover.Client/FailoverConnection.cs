@@ -110,8 +110,7 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
 
     /// <summary>
     /// The connection as libraries take it: IDistributedCache, SignalR, Hangfire, OpenTelemetry and the like work on it unmodified, also
-    /// across a
-    /// failover. Each call gives a new lease: to close or dispose it ends the lease and its subscriptions, never the connection.
+    /// across a failover. Each call gives a new lease: to close or dispose it ends the lease and its subscriptions, never the connection.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The connection is disposed.</exception>
     public IConnectionMultiplexer AsMultiplexer()
@@ -122,8 +121,7 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
 
     /// <summary>
     /// Options for what wants options or the class ConnectionMultiplexer itself: one connection that is led to whichever node is master.
-    /// Its
-    /// calls wait while there is none; it reads from the master alone, and a switchover may show it READONLY. Dispose it before this
+    /// Its calls wait while there is none; it reads from the master alone, and a switchover may show it READONLY. Dispose it before this
     /// connection.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The connection is disposed.</exception>
@@ -136,8 +134,7 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
 
     /// <summary>
     /// Makes options that a library hands over lead to whichever node is master, as <see cref="ConfigurationOptions"/> does. User and
-    /// password
-    /// that are set there already stay.
+    /// password that are set there already stay.
     /// </summary>
     /// <param name="options">Its end points, time-outs and whatever the leading depends on are replaced.</param>
     /// <exception cref="ObjectDisposedException">The connection is disposed.</exception>

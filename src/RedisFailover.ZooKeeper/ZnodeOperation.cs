@@ -101,7 +101,6 @@ public sealed record ZnodeOperation
 /// <param name="Path">Create: the path of the new znode, with the counter of a sequential mode. Otherwise null.</param>
 /// <param name="Stat">
 /// SetData: the state after the write. Create of a <see cref="CreateMode.Container"/>: the new znode's state. Otherwise null: servers
-/// answer
-/// the other creates of a multi with the path alone, checks and deletes with nothing.
+/// answer the other creates of a multi with the path alone, checks and deletes with nothing.
 /// </param>
 public sealed record ZnodeOperationResult(ZnodeOperationKind Kind, string? Path, ZnodeStat? Stat);

@@ -102,10 +102,8 @@ public sealed class ZooKeeperClient : IAsyncDisposable
     /// <param name="cancellationToken">Stops the waiting.</param>
     /// <exception cref="ZooKeeperException">
     /// A server refused the credentials (<see cref="ZooKeeperErrorCode.AuthFailed"/>) while this waited, or something failed that is no
-    /// matter
-    /// of servers and network (<see cref="ZooKeeperErrorCode.SystemError"/>, the message says what). The client goes on trying, once a
-    /// second;
-    /// the next call waits for the next attempt.
+    /// matter of servers and network (<see cref="ZooKeeperErrorCode.SystemError"/>, the message says what). The client goes on trying, once
+    /// a second; the next call waits for the next attempt.
     /// </exception>
     /// <exception cref="ObjectDisposedException">The client is disposed.</exception>
     /// <exception cref="OperationCanceledException">Cancelled while waiting.</exception>
@@ -150,8 +148,7 @@ public sealed class ZooKeeperClient : IAsyncDisposable
 
     /// <summary>
     /// Closes the session, as <see cref="ZooKeeperSession.DisposeAsync"/> does. Then it waits, at most a third of the session timeout,
-    /// until the
-    /// logger has all that was logged.
+    /// until the logger has all that was logged.
     /// </summary>
     public async ValueTask DisposeAsync()
     {

@@ -47,9 +47,8 @@ public sealed record ZooKeeperOptions
 
     /// <summary>
     /// Where the client tells of its transitions; null (default) for nowhere. Lines are written in order, on the thread pool, a moment
-    /// after
-    /// what they tell of: a logger that blocks or throws holds up nothing. While it blocks, up to 1,024 lines wait for it; of more, their
-    /// number is told.
+    /// after what they tell of: a logger that blocks or throws holds up nothing. While it blocks, up to 1,024 lines wait for it; of more,
+    /// their number is told.
     /// </summary>
     public ILoggerFactory? LoggerFactory { get; init; }
 

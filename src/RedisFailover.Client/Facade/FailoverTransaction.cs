@@ -154,8 +154,7 @@ internal sealed partial class FailoverTransaction(FailoverDatabase database, obj
 
     /// <summary>
     /// The library waits for the replies to the conditions on the thread that sends, for SyncTimeout at most, and takes none for one that
-    /// does
-    /// not hold: it answers False, and nothing was applied.
+    /// does not hold: it answers False, and nothing was applied.
     /// </summary>
     private async Task<bool> ConditionalAsync(ITransaction transaction, LiveNode node, CommandFlags flags)
     {

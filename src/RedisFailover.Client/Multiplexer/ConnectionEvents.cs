@@ -6,8 +6,7 @@ namespace RedisFailover.Client;
 
 /// <summary>
 /// Raises what a multiplexer over all nodes would: a node lost or back, once for each of its two connections, and a changed configuration
-/// once it is
-/// in force. The master's subscriptions count as restored when they stand on it. In order, on one thread at a time.
+/// once it is in force. The master's subscriptions count as restored when they stand on it. In order, on one thread at a time.
 /// </summary>
 internal sealed class ConnectionEvents : IAsyncDisposable
 {

@@ -7,8 +7,8 @@ namespace RedisFailover.Client;
 
 /// <summary>
 /// Leads a multiplexer with one made-up end point to whichever node is master: connecting waits until there is one, and a socket to any
-/// other is
-/// closed as soon as it is known. What lives in the multiplexer, its subscriptions and its waiting calls, lives through the failover.
+/// other is closed as soon as it is known. What lives in the multiplexer, its subscriptions and its waiting calls, lives through the
+/// failover.
 /// </summary>
 internal sealed class MasterTunnel : Tunnel
 {

@@ -7,9 +7,8 @@ namespace RedisFailover.Client;
 
 /// <summary>
 /// Plays a failover once per process, in the background, after the first connection has been made: two made-up nodes on the loopback
-/// device,
-/// a master that dies under calls in flight, a replica that is promoted. .NET compiles code when it first runs, and throws its first
-/// exceptions slowly: that cost the first real failover of an application more than all the rest of it.
+/// device, a master that dies under calls in flight, a replica that is promoted. .NET compiles code when it first runs, and throws its
+/// first exceptions slowly: that cost the first real failover of an application more than all the rest of it.
 /// </summary>
 internal static class Warmup
 {

@@ -126,8 +126,7 @@ internal static class CandidateRules
 
     /// <summary>
     /// Why another node with equally much data is better, or null: most monitors cannot reach it, they may not promote it, or it would
-    /// refuse
-    /// writes. A living master is not replaced by such a node.
+    /// refuse writes. A living master is not replaced by such a node.
     /// </summary>
     internal static string? Reservation(NodeAssessment node)
         => node.IsVotedOut ? node.Votes.ToString()
@@ -145,8 +144,7 @@ internal static class CandidateRules
 
     /// <summary>
     /// Why it would refuse writes for want of replicas, in the place of a master that is gone; null where it would not, or where the
-    /// monitors
-    /// set the number themselves.
+    /// monitors set the number themselves.
     /// </summary>
     internal static string? WouldLackReplicas(Assessment a, NodeAssessment node)
     {

@@ -55,8 +55,8 @@ internal static class DataLoss
 
     /// <summary>
     /// How much of a returning master's stream the new one does not have; null where that cannot be known. Either the new one remembers
-    /// where its
-    /// history left the old one (second_repl_offset), while the old one was not restarted; or the returning one remembers where it left.
+    /// where its history left the old one (second_repl_offset), while the old one was not restarted; or the returning one remembers where
+    /// it left.
     /// </summary>
     internal static long? ByReturning(NodeView master, NodeView returning)
         => master.Info is not { } current ? null

@@ -18,10 +18,9 @@ internal static class Histories
     internal static bool HasAllThatIsKnownOf(NodeInfo node, MasterIdentity master) => !node.CopyBrokeOff && node.CommonOffset(master) >= master.Offset;
 
     /// <summary>
-    /// A node (a replica, or one that was restarted as a master) with data of the master as it was that the restarted one does not
-    /// have. From a snapshot a
-    /// master continues the history from where the snapshot was taken (second_repl_offset); a replica beyond that would be wiped down
-    /// to it.
+    /// A node (a replica, or one that was restarted as a master) with data of the master as it was that the restarted one does not have.
+    /// From a snapshot a master continues the history from where the snapshot was taken (second_repl_offset); a replica beyond that would
+    /// be wiped down to it.
     /// </summary>
     internal static NodeAssessment? NodeWithMore(Assessment a, MasterIdentity known, NodeAssessment restarted)
     {
@@ -40,8 +39,7 @@ internal static class Histories
 
     /// <summary>
     /// What the master became when it was restarted, where it went on as that, nobody who is here has more, and somebody has copied it:
-    /// that one has
-    /// all that was taken since, which those who know only what was before have not. Null elsewhere.
+    /// that one has all that was taken since, which those who know only what was before have not. Null elsewhere.
     /// </summary>
     internal static MasterIdentity? OfTheLastRun(Assessment a)
         => a.Master is { Run: RunState.Restarted, Info: { Role: NodeRole.Master, Keys: > 0 } info } master && master.Has(HeardSince.Term)
@@ -51,9 +49,8 @@ internal static class Histories
                 : null;
 
     /// <summary>
-    /// Who may have what a restarted master no longer has, but has not said yet what it has since, and until when that is waited for.
-    /// How far the
-    /// master had come when it ended nobody knows: its last answer is up to a second older.
+    /// Who may have what a restarted master no longer has, but has not said yet what it has since, and until when that is waited for. How
+    /// far the master had come when it ended nobody knows: its last answer is up to a second older.
     /// </summary>
     internal static (ImmutableArray<NodeAssessment> Awaited, TimeSpan? Until) MayHaveMore(Assessment a)
     {

@@ -12,9 +12,8 @@ internal sealed record Finding(string Reason, TimeSpan? Until = null)
 internal sealed record MasterRule(MasterStatus Status, Remedy Remedy, Func<Assessment, Finding?> Test);
 
 /// <summary>
-/// When a master is lost, by the word of more than one witness, and when it is only in trouble. The first rule that holds is the
-/// verdict, so
-/// the order is part of it: the master's own word comes before the votes, which may be from before it was restarted.
+/// When a master is lost, by the word of more than one witness, and when it is only in trouble. The first rule that holds is the verdict,
+/// so the order is part of it: the master's own word comes before the votes, which may be from before it was restarted.
 /// </summary>
 internal static class MasterRules
 {
@@ -55,9 +54,8 @@ internal static class MasterRules
     }
 
     /// <summary>
-    /// Why the monitors learn nothing of the master, or null. It lives, so nothing follows from that: a death is still seen, by the
-    /// port; that it has
-    /// lost its role, its data or the will to write is not.
+    /// Why the monitors learn nothing of the master, or null. It lives, so nothing follows from that: a death is still seen, by the port;
+    /// that it has lost its role, its data or the will to write is not.
     /// </summary>
     internal static string? Unmonitored(NodeAssessment master)
         => master.CannotBeWatched
@@ -92,9 +90,8 @@ internal static class MasterRules
             : null;
 
     /// <summary>
-    /// While this monitor reached no node nothing could be decided, and now the master is another process: what would have been done
-    /// then is done
-    /// now. It goes on where nobody has more.
+    /// While this monitor reached no node nothing could be decided, and now the master is another process: what would have been done then
+    /// is done now. It goes on where nobody has more.
     /// </summary>
     private static Finding? RestartedOutOfSight(Assessment a)
         => a.Master is { IsMaster: true, IsCurrent: true, Run: RunState.Restarted } own && a.View.BlindAt <= own.View.OnlineSince

@@ -73,9 +73,8 @@ internal sealed class NodeAssessment
         : info.RunId == known.RunId ? RunState.SameRun : RunState.Restarted;
 
     /// <summary>
-    /// Whether what it has can no longer change by the old master's doing. A replica is detached, or nothing listens at the old
-    /// master's port and
-    /// the link to it is down, and it said so after the loss: what was sent before has reached it by then.
+    /// Whether what it has can no longer change by the old master's doing. A replica is detached, or nothing listens at the old master's
+    /// port and the link to it is down, and it said so after the loss: what was sent before has reached it by then.
     /// </summary>
     internal bool OffsetIsFinal => Has(HeardSince.LastFailure) && (Info is { Role: NodeRole.Replica } replica
         ? Has(HeardSince.Loss) && (replica.IsDetached || (!replica.LinkUp && _all.From?.View.ProbeFailure == ProbeFailure.Refused))

@@ -4,8 +4,7 @@ namespace RedisFailover;
 
 /// <summary>
 /// Write safety: whether enough of the nodes that may hold an acknowledged write are here, and a candidate has all that they have. The
-/// proof
-/// stands at <c>WriteSafety</c>.
+/// proof stands at <c>WriteSafety</c>.
 /// </summary>
 internal sealed class WriteHolders
 {
@@ -25,9 +24,8 @@ internal sealed class WriteHolders
     private MasterIdentity? Lost => _all.Topology.Identity;
 
     /// <summary>
-    /// Why the lost master cannot be replaced by this node without possibly losing an acknowledged write; null when it can. For
-    /// readiness, as
-    /// if everybody's answer were final.
+    /// Why the lost master cannot be replaced by this node without possibly losing an acknowledged write; null when it can. For readiness,
+    /// as if everybody's answer were final.
     /// </summary>
     internal static string? Missing(Assessment a, NodeAssessment candidate, Purpose purpose)
         => a.Policy.WriteSafety == WriteSafetyMode.None || a.Topology.WriteQuorum is not { Replicas.IsEmpty: false } quorum

@@ -140,10 +140,9 @@ public sealed partial record ClusterView
     public int LiveMonitors => OtherMonitors.Count + 1;
 
     /// <summary>
-    /// The other monitors that were here under the leader before and are not, with the time at which they were seen to be gone. After
-    /// an outage
-    /// of ZooKeeper one monitor is back before the others. For a session time-out from its election a leader counts each of them as one
-    /// that has no opinion, so that it is no majority by itself.
+    /// The other monitors that were here under the leader before and are not, with the time at which they were seen to be gone. After an
+    /// outage of ZooKeeper one monitor is back before the others. For a session time-out from its election a leader counts each of them as
+    /// one that has no opinion, so that it is no majority by itself.
     /// </summary>
     public ImmutableDictionary<string, TimeSpan> Awaited { get; init; } = ImmutableDictionary<string, TimeSpan>.Empty;
 

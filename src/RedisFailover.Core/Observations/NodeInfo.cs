@@ -50,9 +50,8 @@ public sealed record NodeInfo
     public bool LinkUp { get; init; }
 
     /// <summary>
-    /// Of a replica: whether a full copy broke off when it had given up its place in the stream already. Its offset is from before, and
-    /// its data may be
-    /// gone.
+    /// Of a replica: whether a full copy broke off when it had given up its place in the stream already. Its offset is from before, and its
+    /// data may be gone.
     /// </summary>
     public bool CopyBrokeOff { get; init; }
 

@@ -7,10 +7,8 @@ internal static class ChangeSteps
 {
     /// <summary>
     /// From the first failure on, or from the last answer of a master that hangs; what happens after the promotion is measured by the
-    /// writer.
-    /// What another monitor did of it is one step, and where nobody knows how long that took there is no total. The wait is the time
-    /// until a
-    /// replica was chosen, or, of a change that was given up, until then.
+    /// writer. What another monitor did of it is one step, and where nobody knows how long that took there is no total. The wait is the
+    /// time until a replica was chosen, or, of a change that was given up, until then.
     /// </summary>
     internal static ImmutableArray<KeyValuePair<string, double>> Of(MasterChangeProgress progress, TimeSpan? givenUpAt = null)
     {

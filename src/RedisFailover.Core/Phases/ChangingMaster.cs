@@ -2,10 +2,9 @@ namespace RedisFailover;
 
 /// <summary>
 /// The master is being replaced: the intent stands in the znode. Where it is lost a replica is chosen (<see cref="Choosing"/>), where it
-/// lives it
-/// hands over (<see cref="HoldingWrites"/>, <see cref="CatchingUp"/>). Both end with <see cref="Installing"/> or <see cref="Restoring"/>.
-/// Every step
-/// looks at what is, not at what this monitor remembers to have done, so that another leader can go on from any of them.
+/// lives it hands over (<see cref="HoldingWrites"/>, <see cref="CatchingUp"/>). Both end with <see cref="Installing"/> or <see
+/// cref="Restoring"/>. Every step looks at what is, not at what this monitor remembers to have done, so that another leader can go on from
+/// any of them.
 /// </summary>
 internal static class ChangingMaster
 {

@@ -44,8 +44,7 @@ internal static class Guards
 
     /// <summary>
     /// The master is lost and ZooKeeper cannot be reached, so that nothing can begin: that is said instead. A leader that has its lease
-    /// still
-    /// keeps the replicas from the master, which may come back with nothing.
+    /// still keeps the replicas from the master, which may come back with nothing.
     /// </summary>
     private static PlanBuilder? ZooKeeperLost(Assessment a)
     {

@@ -56,9 +56,8 @@ internal static class Handover
     }
 
     /// <summary>
-    /// Before a living master holds its writes for a replica, the replicas are asked once more: one that hangs would let it hold them
-    /// until the
-    /// deadline, for nothing. Who answers is asked; each has the time of a probe.
+    /// Before a living master holds its writes for a replica, the replicas are asked once more: one that hangs would let it hold them until
+    /// the deadline, for nothing. Who answers is asked; each has the time of a probe.
     /// </summary>
     internal static ImmutableArray<FailoverAction> Unheard(Assessment a, IEnumerable<NodeAssessment> nodes, TimeSpan since)
         => a.Now < since + a.Policy.ProbeTimeout ? [.. nodes.Where(n => !n.WasAskedSince(since) && n.IsAnswering).Select(n => new Inspect(n.Address))] : [];
@@ -85,8 +84,7 @@ internal static class Handover
 
     /// <summary>
     /// The moment from which the master is to be replaced: the last vote, or the end of the time that it was given to save, or to wait
-    /// after a
-    /// handover that failed. Of these, the last that has passed.
+    /// after a handover that failed. Of these, the last that has passed.
     /// </summary>
     private static TimeSpan WantedSince(Assessment a)
         => new[] { a.View.VotesHeardAt, a.Master.View.ShutsDownSince, a.Master.View.RefusesWritesSince + a.Policy.MisconfTimeout, a.View.GaveUpAt + a.Policy.HandoverInterval }

@@ -3,9 +3,8 @@ using System.Collections.Immutable;
 namespace RedisFailover;
 
 /// <summary>
-/// Replicas are kept from a master that is lost: they follow nobody until it is clear whom they shall follow. Otherwise they would go
-/// back by
-/// themselves to one that returns, and copy what it has then, which may be nothing. One that only the monitors cannot reach would go on
+/// Replicas are kept from a master that is lost: they follow nobody until it is clear whom they shall follow. Otherwise they would go back
+/// by themselves to one that returns, and copy what it has then, which may be nothing. One that only the monitors cannot reach would go on
 /// acknowledging writes that the next master may not have.
 /// </summary>
 internal static class Isolating
@@ -29,9 +28,8 @@ internal static class Isolating
         => a.Master.Contact == Contact.Loading ? Detached(Followers(a).Where(n => n.HasLostItsLink)) : [];
 
     /// <summary>
-    /// While the master is lost and no failover may begin yet: those that have lost their link to it by their own word lose nothing by
-    /// it. The others
-    /// are left to a master that only the monitors cannot reach, unless it says itself that it is not what it was.
+    /// While the master is lost and no failover may begin yet: those that have lost their link to it by their own word lose nothing by it.
+    /// The others are left to a master that only the monitors cannot reach, unless it says itself that it is not what it was.
     /// </summary>
     internal static ImmutableArray<FailoverAction> WhileWaiting(Assessment a)
         => Detached(Followers(a).Where(n => a.Verdict.Remedy == Remedy.FailOverAtOnce || n.HasLostItsLink));

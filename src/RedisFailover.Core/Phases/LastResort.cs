@@ -4,8 +4,8 @@ namespace RedisFailover;
 
 /// <summary>
 /// Every configured node is here and has said what it holds, and none has the lost master's history: waiting teaches nothing more.
-/// Append-only
-/// files forget the history, so the data may be all there. Somebody goes on, and it is recorded that nobody knows what was lost.
+/// Append-only files forget the history, so the data may be all there. Somebody goes on, and it is recorded that nobody knows what was
+/// lost.
 /// </summary>
 internal static class LastResort
 {

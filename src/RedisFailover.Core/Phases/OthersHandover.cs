@@ -25,9 +25,8 @@ internal static class OthersHandover
     }
 
     /// <summary>
-    /// Both call the same history their own, which for the new master began where the old one had ended or later. A replica that could
-    /// not go on
-    /// from its offset has got a full copy instead, and shows no history before.
+    /// Both call the same history their own, which for the new master began where the old one had ended or later. A replica that could not
+    /// go on from its offset has got a full copy instead, and shows no history before.
     /// </summary>
     private static bool HasAllOf(NodeInfo from, NodeAssessment next)
         => next is { IsMaster: true, IsCurrent: true, Info: { PreviousReplicationId: { } before } info }

@@ -8,8 +8,8 @@ internal static class Resigning
 {
     /// <summary>
     /// When the lead has to be given up if nothing changes until then; null while nobody reaches more. A crash is noticed by one monitor
-    /// earlier
-    /// than by another, so the difference has to last; where nothing is amiss yet, for longer than a monitor that hangs stays on the list.
+    /// earlier than by another, so the difference has to last; where nothing is amiss yet, for longer than a monitor that hangs stays on
+    /// the list.
     /// </summary>
     internal static TimeSpan? Deadline(Assessment a)
         => DeadlineWithoutMaster(a) + (a.View.IsBlind ? TimeSpan.Zero : a.Policy.ViewLifetime);

@@ -103,9 +103,8 @@ internal static class SwitchoverRequests
             return null;
         }
 
-        // One that is loading answers at once and says nothing new: it will be heard when it is done. Each has its own pace: one that
-        // does not
-        // answer must not let the others be asked as fast as they do.
+        // One that is loading answers at once and says nothing new: it will be heard when it is done. Each has its own pace: one that does
+        // not answer must not let the others be asked as fast as they do.
         (NodeAddress Node, TimeSpan Due)[] talking =
             [.. replicas.Where(n => n.Contact != Contact.Loading).Select(n => (n.Address, n.View.InfoAsked + PatienceInterval))];
         return PlanBuilder.Because("waiting until a replica is in step with the master")

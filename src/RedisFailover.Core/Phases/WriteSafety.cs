@@ -8,55 +8,43 @@ namespace RedisFailover;
 /// </summary>
 /// <remarks>
 /// <para><b>What is published.</b> <c>R/nodes</c> holds K and a set R of n nodes: those that may hold an acknowledged write. Claim, at
-/// every
-/// instant: <i>every write that WAIT K has acknowledged is held by at least min(K, n) members of R</i>. Then any n - K + 1 of them (one at
-/// least) include a holder, because K + (n - K + 1) > n; and whoever has the highest offset of one history among them has all that they
-/// have. So a master is replaced only while n - K + 1 members of R answer whose data the candidate has. If n is less than K, each member
-/// holds every such write, and one is enough.</para>
+/// every instant: <i>every write that WAIT K has acknowledged is held by at least min(K, n) members of R</i>. Then any n - K + 1 of them
+/// (one at least) include a holder, because K + (n - K + 1) > n; and whoever has the highest offset of one history among them has all that
+/// they have. So a master is replaced only while n - K + 1 members of R answer whose data the candidate has. If n is less than K, each
+/// member holds every such write, and one is enough.</para>
 /// <para><b>Growing is always safe and comes first.</b> A larger R makes more nodes necessary, never fewer, and the new member need not
-/// hold anything
-/// (K holders are in R as before). Only where n was less than K, so that each member holds everything, one more would be taken for one
-/// that does too:
-/// it counts as absent until it has had all that the master had. A write can be acknowledged by a node only once that node is attached
-/// to the master. Therefore a node
-/// is in the published R before this monitor lets it follow the master, and every configured node that answers is in R whatever it follows.
+/// hold anything (K holders are in R as before). Only where n was less than K, so that each member holds everything, one more would be
+/// taken for one that does too: it counts as absent until it has had all that the master had. A write can be acknowledged by a node only
+/// once that node is attached to the master. Therefore a node is in the published R before this monitor lets it follow the master, and
+/// every configured node that answers is in R whatever it follows.
 /// </para>
 /// <para><b>Shrinking is safe when those who stay have everything.</b> A member x leaves R when the master itself does not list it
-/// as attached and the monitors, the leading one among them, find it unavailable (or it says that its data were never this cluster's),
-/// and every member that stays has reached the offset that the
-/// master named in that same answer. Whatever x has ever acknowledged lies below that offset, so each member of the smaller set holds
-/// all of it, and later writes are
-/// acknowledged by attached nodes, which are in R. The last member never leaves: when no replica is left, no write can be
-/// acknowledged by WAIT any more, and the one that was last in R has all that were.</para>
+/// as attached and the monitors, the leading one among them, find it unavailable (or it says that its data were never this cluster's), and
+/// every member that stays has reached the offset that the master named in that same answer. Whatever x has ever acknowledged lies below
+/// that offset, so each member of the smaller set holds all of it, and later writes are acknowledged by attached nodes, which are in R. The
+/// last member never leaves: when no replica is left, no write can be acknowledged by WAIT any more, and the one that was last in R has all
+/// that were.</para>
 /// <para><b>A new master</b> b was in R, or held all that the reachable quorum held. Its R is every other configured node. Of the K
-/// holders of a
-/// write at most one, b, is left out, and the old master, which holds every write of its own time, is in. Where there were fewer than
-/// K, only those
-/// that were in R count, and the others once they have had everything, as above.</para>
+/// holders of a write at most one, b, is left out, and the old master, which holds every write of its own time, is in. Where there were
+/// fewer than K, only those that were in R count, and the others once they have had everything, as above.</para>
 /// <para><b>min-replicas-to-write</b> is a fence, not a part of the proof: with m of it a master cut off with fewer than m replicas
-/// refuses writes
-/// after min-replicas-max-lag. The m that is published is never more than the master's own: lowered in the znode first and on the master
-/// then, raised on the master first. It is min(K, replicas in step), 0 when the last one is gone: losing replicas does not stop
-/// writes.</para>
+/// refuses writes after min-replicas-max-lag. The m that is published is never more than the master's own: lowered in the znode first and
+/// on the master then, raised on the master first. It is min(K, replicas in step), 0 when the last one is gone: losing replicas does not
+/// stop writes.</para>
 /// <para><b>A member that was restarted</b> may have lost what it had acknowledged (an older snapshot, an append-only file that was not
-/// synced), and an
-/// older snapshot even shows the same history. So the set names the run id of each member; one that shows another counts as absent until it
-/// has had all that the master had, or until all others have: then it is as if it had left the set and come back, and need not hold
-/// anything.</para>
+/// synced), and an older snapshot even shows the same history. So the set names the run id of each member; one that shows another counts as
+/// absent until it has had all that the master had, or until all others have: then it is as if it had left the set and come back, and need
+/// not hold anything.</para>
 /// <para><b>A member without anything</b> (of no history that the lost master knew, empty or at offset 0, and still in the run that the
-/// set names) has never
-/// been this master's replica in that run and never acknowledged anything: whoever is promoted has all that it has. So a node that is
-/// still waiting for its
-/// first copy stands in nobody's way. One that was started from its append-only file is not empty, but has taken no stream yet.</para>
+/// set names) has never been this master's replica in that run and never acknowledged anything: whoever is promoted has all that it has. So
+/// a node that is still waiting for its first copy stands in nobody's way. One that was started from its append-only file is not empty, but
+/// has taken no stream yet.</para>
 /// <para><b>An empty member of the same history</b>, still in the run that the set names, is judged by its offset as others are: what it
-/// acknowledged in that
-/// run lies below it. It may have been started from the snapshot of a first copy, when there was nothing yet. Where its run is not known,
-/// it does not count.</para>
+/// acknowledged in that run lies below it. It may have been started from the snapshot of a first copy, when there was nothing yet. Where
+/// its run is not known, it does not count.</para>
 /// <para><b>Outside the claim:</b> Redis lets WAIT count any replica that is attached. One that is not configured is not in R. One that
-/// had left R,
-/// attaches by itself, acknowledges and is lost again together with the master before the next INFO of the master (1 s) is not in R
-/// either; nor does
-/// anybody know of what a new member acknowledged and lost in a run that ended before it was first seen.</para>
+/// had left R, attaches by itself, acknowledges and is lost again together with the master before the next INFO of the master (1 s) is not
+/// in R either; nor does anybody know of what a new member acknowledged and lost in a run that ended before it was first seen.</para>
 /// <para>The idea, that the set known to the coordination service is always such that any acknowledged write is found in any sufficiently
 /// large part of it, and the order of changes that follows, are those of Patroni's quorum commit, whose set PostgreSQL itself
 /// enforces.</para>
@@ -188,9 +176,8 @@ internal static class WriteSafety
         && a.MasterWasHeardSinceReturnOf(node);
 
     /// <summary>
-    /// A restarted member whose loss can no longer matter, because all the others have everything that the master had when it was back:
-    /// it stays
-    /// as a new member would come. Whatever it acknowledges in its new run, it holds in that.
+    /// A restarted member whose loss can no longer matter, because all the others have everything that the master had when it was back: it
+    /// stays as a new member would come. Whatever it acknowledges in its new run, it holds in that.
     /// </summary>
     private static (WriteQuorum Quorum, ImmutableArray<FailoverAction> Questions) Rejoined(Assessment a, WriteQuorum quorum, ImmutableArray<NodeAddress> members)
     {

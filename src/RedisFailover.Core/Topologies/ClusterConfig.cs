@@ -16,8 +16,7 @@ public sealed record ClusterConfig
 
     /// <summary>
     /// The nodes, in their order; empty until an operator first changes them. Till then each monitor goes by the nodes of its own file,
-    /// from then
-    /// on by these alone.
+    /// from then on by these alone.
     /// </summary>
     public ImmutableArray<ConfiguredNode> Nodes { get; init; } = [];
 

@@ -52,9 +52,8 @@ public sealed record Topology
     public string? Incarnation { get; init; }
 
     /// <summary>
-    /// The incarnations that this one went on from, the latest last, by the leader that lived through the loss of the store: who is
-    /// left from them
-    /// belongs to this cluster. Empty where nobody did.
+    /// The incarnations that this one went on from, the latest last, by the leader that lived through the loss of the store: who is left
+    /// from them belongs to this cluster. Empty where nobody did.
     /// </summary>
     public ImmutableArray<string> FormerIncarnations { get; init; } = [];
 
@@ -163,9 +162,8 @@ public sealed record Topology
 public sealed record MasterIdentity(string RunId, string ReplicationId, string? PreviousReplicationId, long Offset, bool HasData)
 {
     /// <summary>
-    /// second_repl_offset: the offset up to which the previous history is its own, plus 1; -1 when there is none or it is not known. A
-    /// node that went
-    /// on with the previous history beyond it has nothing of this master's from there on.
+    /// second_repl_offset: the offset up to which the previous history is its own, plus 1; -1 when there is none or it is not known. A node
+    /// that went on with the previous history beyond it has nothing of this master's from there on.
     /// </summary>
     public long PreviousHistoryEnd { get; init; } = -1;
 }
@@ -188,9 +186,8 @@ public sealed record FailoverIntent(NodeAddress? From, NodeAddress? Target)
     public bool Forced { get; init; }
 
     /// <summary>
-    /// Of a switchover from a Redis before 6.2: its operator's min-replicas-to-write, which is raised to make it refuse writes and has
-    /// to be
-    /// put back, whoever does that. Null where it was 0, is not touched, or is not known.
+    /// Of a switchover from a Redis before 6.2: its operator's min-replicas-to-write, which is raised to make it refuse writes and has to
+    /// be put back, whoever does that. Null where it was 0, is not touched, or is not known.
     /// </summary>
     public int? MinReplicas { get; init; }
 

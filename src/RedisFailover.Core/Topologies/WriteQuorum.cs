@@ -25,11 +25,9 @@ public sealed record WriteQuorum(int Quorum, ImmutableArray<NodeAddress> Replica
     internal const string Unproven = "";
 
     /// <summary>
-    /// The run id of each of <see cref="Replicas"/>, as far as known. One that shows another was restarted: what it had acknowledged may
-    /// be gone,
-    /// and it does not count, and its new run id does not stand here, before it has had all that the master had. Empty for one that came
-    /// while
-    /// there were fewer than K: it is told in the same way.
+    /// The run id of each of <see cref="Replicas"/>, as far as known. One that shows another was restarted: what it had acknowledged may be
+    /// gone, and it does not count, and its new run id does not stand here, before it has had all that the master had. Empty for one that
+    /// came while there were fewer than K: it is told in the same way.
     /// </summary>
     public ImmutableSortedDictionary<NodeAddress, string> Runs { get; init; } = ImmutableSortedDictionary<NodeAddress, string>.Empty;
 

@@ -12,9 +12,8 @@ internal sealed class Coordinator(
     FailoverPolicy seed, ActionExecutor executor, Channel<Observation> observations, MonotonicClock clock, Transitions transitions)
 {
     /// <summary>
-    /// A leader looks for what the others might be told no more often: in a failover observations come by the dozen, each is acted upon
-    /// at once,
-    /// and nobody waits for what it tells. The next beat of any node brings what was left out.
+    /// A leader looks for what the others might be told no more often: in a failover observations come by the dozen, each is acted upon at
+    /// once, and nobody waits for what it tells. The next beat of any node brings what was left out.
     /// </summary>
     private static readonly TimeSpan LeaderReports = TimeSpan.FromMilliseconds(50);
 
@@ -129,9 +128,8 @@ internal sealed class Coordinator(
     }
 
     /// <summary>
-    /// A leader that was frozen and is woken decides by what it saw before: while its lease has run out nothing of that would be done,
-    /// and so
-    /// nothing is begun, nor said to be. Whoever has the lease again decides anew.
+    /// A leader that was frozen and is woken decides by what it saw before: while its lease has run out nothing of that would be done, and
+    /// so nothing is begun, nor said to be. Whoever has the lease again decides anew.
     /// </summary>
     private Decision WithLease(Decision decision, int? term, TimeSpan now)
     {

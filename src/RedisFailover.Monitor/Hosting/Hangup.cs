@@ -6,10 +6,8 @@ using Serilog.Core;
 namespace RedisFailover.Monitor.Hosting;
 
 /// <summary>
-/// SIGHUP, which ends a process that takes no notice of it: the settings are read again, and of them the log level and the list of
-/// clusters are taken over.
-/// Files with
-/// secrets and certificates are read whenever they are used.
+/// SIGHUP, which ends a process that takes no notice of it: the settings are read again, and of them the log level and the list of clusters
+/// are taken over. Files with secrets and certificates are read whenever they are used.
 /// </summary>
 internal static class Hangup
 {

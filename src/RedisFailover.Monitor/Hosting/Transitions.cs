@@ -153,9 +153,8 @@ internal sealed class Transitions(ILogger logger, string id)
     }
 
     /// <summary>
-    /// A failover that was announced in the log and did not begin, because the lead was lost meanwhile, say: whoever reads of the one
-    /// reads of the
-    /// other. A leader that was frozen and is woken decides by what it saw, and only its lease tells it that this is out of date.
+    /// A failover that was announced in the log and did not begin, because the lead was lost meanwhile, say: whoever reads of the one reads
+    /// of the other. A leader that was frozen and is woken decides by what it saw, and only its lease tells it that this is out of date.
     /// </summary>
     private void TellOfIntent(ClusterView before, ClusterView after)
     {

@@ -6,8 +6,7 @@ namespace RedisFailover.Monitor.Hosting;
 
 /// <summary>
 /// Writes times as UTC with a Z, so that lines of several machines can be compared, and no line longer than a terminal bears: what is cut
-/// off
-/// stands in the JSON log, in the znodes and in <c>redis-failover status</c>.
+/// off stands in the JSON log, in the znodes and in <c>redis-failover status</c>.
 /// </summary>
 /// <param name="inner">What formats an event, in its own time.</param>
 /// <param name="longest">The most characters of a line; null: as many as there are.</param>

@@ -12,9 +12,8 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
     internal const string Superseded = "a later decision took its place";
 
     /// <summary>
-    /// For so long after a switchover the old master's clients keep their connections: writes that were held are answered by then,
-    /// and clients
-    /// that follow the topology have gone.
+    /// For so long after a switchover the old master's clients keep their connections: writes that were held are answered by then, and
+    /// clients that follow the topology have gone.
     /// </summary>
     private static readonly TimeSpan Grace = TimeSpan.FromMilliseconds(250);
 

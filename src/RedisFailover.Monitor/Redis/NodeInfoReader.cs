@@ -57,9 +57,8 @@ internal sealed class NodeInfoReader(FailoverPolicy policy, NodeNames names, Cli
     }
 
     /// <summary>
-    /// Asks for what INFO leaves out: settings, rights and, where told to, who else is connected. Where CONFIG is not allowed, the
-    /// harmless is
-    /// assumed: it answers reads without a link to its master, and does not refuse writes when it cannot save.
+    /// Asks for what INFO leaves out: settings, rights and, where told to, who else is connected. Where CONFIG is not allowed, the harmless
+    /// is assumed: it answers reads without a link to its master, and does not refuse writes when it cannot save.
     /// </summary>
     internal async Task LearnAsync(RedisConnection connection, bool listsClients)
     {

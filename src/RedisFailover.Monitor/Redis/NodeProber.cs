@@ -12,16 +12,14 @@ namespace RedisFailover.Monitor.Redis;
 internal sealed class NodeProber : IAsyncDisposable
 {
     /// <summary>
-    /// How long a monitor that does not lead waits before it looks again at a node that closed its connection. The leader judges a
-    /// node that is
-    /// gone without the others' votes, and they would take the processor time that it needs, where they share a machine.
+    /// How long a monitor that does not lead waits before it looks again at a node that closed its connection. The leader judges a node
+    /// that is gone without the others' votes, and they would take the processor time that it needs, where they share a machine.
     /// </summary>
     private static readonly TimeSpan LeaderFirst = TimeSpan.FromMilliseconds(25);
 
     /// <summary>
-    /// How long a node that closes new connections counts as one that lives and refuses them, after it has said so: not every
-    /// refusal can be
-    /// read before the connection is gone.
+    /// How long a node that closes new connections counts as one that lives and refuses them, after it has said so: not every refusal can
+    /// be read before the connection is gone.
     /// </summary>
     private static readonly TimeSpan Refuses = TimeSpan.FromSeconds(10);
 

@@ -9,13 +9,11 @@ namespace RedisFailover.Monitor.Redis;
 /// <para>Since Redis 6.2 <c>CLIENT PAUSE … WRITE</c> holds writes alone, and <c>CLIENT UNPAUSE</c> lets them go on. INFO, sent behind
 /// it on the same connection, tells the offset at which the master stands still.</para>
 /// <para>Before 6.2 <c>CLIENT PAUSE</c> stops reading from every connection but those of replicas, ours and new ones as well, and
-/// nothing lifts it before its time. So everything has to be in one transaction: EXEC still runs and answers all of it. When the
-/// time is over
-/// the clients that were held come in any order, before our next command or after it, so that a write could be acknowledged by a
-/// master that
-/// has been replaced. Therefore the same transaction sets min-replicas-to-write to more replicas than there can be: from then on the
-/// master refuses writes (NOREPLICAS, which says that nothing was applied) until it is a replica or the switchover is undone. A replica
-/// takes no notice of the setting, and active expiry and eviction stand still during the pause, so the offset does.</para>
+/// nothing lifts it before its time. So everything has to be in one transaction: EXEC still runs and answers all of it. When the time is
+/// over the clients that were held come in any order, before our next command or after it, so that a write could be acknowledged by a
+/// master that has been replaced. Therefore the same transaction sets min-replicas-to-write to more replicas than there can be: from then
+/// on the master refuses writes (NOREPLICAS, which says that nothing was applied) until it is a replica or the switchover is undone. A
+/// replica takes no notice of the setting, and active expiry and eviction stand still during the pause, so the offset does.</para>
 /// </remarks>
 internal static class WritePause
 {

@@ -3,9 +3,8 @@ using System.Globalization;
 namespace RedisFailover.Monitor.ZooKeeper;
 
 /// <summary>
-/// Compares this host's wall clock with that of ZooKeeper's leader, which stamps every write: ours was sent before that and answered
-/// after it,
-/// so how long it took makes no difference.
+/// Compares this host's wall clock with that of ZooKeeper's leader, which stamps every write: ours was sent before that and answered after
+/// it, so how long it took makes no difference.
 /// </summary>
 internal static class ClockCheck
 {

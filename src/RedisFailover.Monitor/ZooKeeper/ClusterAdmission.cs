@@ -3,9 +3,8 @@ using System.Collections.Immutable;
 namespace RedisFailover.Monitor.ZooKeeper;
 
 /// <summary>
-/// Whether this monitor belongs to the cluster at its znode path: one of its nodes, at least, is a member of the topology there. Before
-/// it does
-/// it takes no place among the monitors, and so neither leads nor votes; the topology may come to know it.
+/// Whether this monitor belongs to the cluster at its znode path: one of its nodes, at least, is a member of the topology there. Before it
+/// does it takes no place among the monitors, and so neither leads nor votes; the topology may come to know it.
 /// </summary>
 internal sealed class ClusterAdmission(ImmutableArray<NodeAddress> nodes) : IDisposable
 {

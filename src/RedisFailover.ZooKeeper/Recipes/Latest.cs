@@ -50,8 +50,7 @@ internal sealed class Latest<T>(Func<T, long> zxid)
 
     /// <summary>
     /// Creating a session is a quorum write: its server has applied everything before it. If even so the value is older than what an
-    /// earlier
-    /// session saw, the ensemble has lost its data.
+    /// earlier session saw, the ensemble has lost its data.
     /// </summary>
     private bool IsNewer(T value, T before, bool firstOfSession)
         => firstOfSession ? zxid(value) != zxid(before) : zxid(value) > zxid(before);

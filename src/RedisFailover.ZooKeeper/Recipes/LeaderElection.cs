@@ -43,12 +43,9 @@ public sealed record LeaderElectionOptions
 
 /// <summary>
 /// Elects one leader among a handful of candidates. There is one door: the term. If it is empty anybody stands at once; otherwise the
-/// leader
-/// that it names is replaced when its heartbeat was not seen to change for 1.25 of its lease. Either is one transaction that writes the
-/// term,
-/// the leader's ephemeral znode and the winner's own heartbeat, and that fails if the old leader's heartbeat has changed. A leader of an
-/// older
-/// release names no heartbeat, and is left to its session.
+/// leader that it names is replaced when its heartbeat was not seen to change for 1.25 of its lease. Either is one transaction that writes
+/// the term, the leader's ephemeral znode and the winner's own heartbeat, and that fails if the old leader's heartbeat has changed. A
+/// leader of an older release names no heartbeat, and is left to its session.
 /// </summary>
 public sealed class LeaderElection
 {

@@ -4,8 +4,7 @@ namespace RedisFailover.ZooKeeper;
 
 /// <summary>
 /// A lead that was won: bound to one session and one term. Its <see cref="Lease"/> says whether to act now, its <see cref="Fence"/> makes
-/// sure
-/// that no write of a deposed leader gets through, <see cref="Lost"/> says when it is over for good.
+/// sure that no write of a deposed leader gets through, <see cref="Lost"/> says when it is over for good.
 /// </summary>
 /// <remarks>
 /// Renewed by its <see cref="LeaseKeeper"/>, and by nothing else: a write that goes through proves that the leader is alive, but nobody who
@@ -111,8 +110,7 @@ public sealed class Leadership : IAsyncDisposable
 
     /// <summary>
     /// Resigns if that is still due, and stops the renewal. Waits for the server's answer at most a third of the session timeout, and
-    /// without a
-    /// connection not at all: the resignation then follows as soon as there is one.
+    /// without a connection not at all: the resignation then follows as soon as there is one.
     /// </summary>
     public async ValueTask DisposeAsync()
     {

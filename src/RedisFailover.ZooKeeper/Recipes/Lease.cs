@@ -2,10 +2,9 @@ namespace RedisFailover.ZooKeeper;
 
 /// <summary>
 /// Whether its holder may act at this moment. Held from the acknowledgement of a beat, a write of the holder's heartbeat that a quorum has
-/// taken, until the lease's length after that write was <em>sent</em>: others wait for longer after they have seen it. Never for more
-/// than half
-/// the session timeout: when a reconnect brings a shorter one, half of that counts from then on. Nothing runs in the
-/// background to end it: <see cref="IsHeld"/> reads the clocks when it is asked, so a process that was paused finds the truth.
+/// taken, until the lease's length after that write was <em>sent</em>: others wait for longer after they have seen it. Never for more than
+/// half the session timeout: when a reconnect brings a shorter one, half of that counts from then on. Nothing runs in the background to end
+/// it: <see cref="IsHeld"/> reads the clocks when it is asked, so a process that was paused finds the truth.
 /// </summary>
 /// <remarks>Ask at the action, every time, and never keep the answer.</remarks>
 public sealed class Lease

@@ -11,8 +11,7 @@ public sealed record LeaseOptions
 
     /// <summary>
     /// The shortest lease L, from 100 ms; default 500 ms. It is three times the longest recent write where that is more, and never more
-    /// than
-    /// half the session timeout. A beat is sent every L/3; another takes over when it has seen none for 1.25 L.
+    /// than half the session timeout. A beat is sent every L/3; another takes over when it has seen none for 1.25 L.
     /// </summary>
     public TimeSpan Length { get; init; } = TimeSpan.FromMilliseconds(500);
 

@@ -2,9 +2,8 @@ namespace RedisFailover.ZooKeeper;
 
 /// <summary>
 /// The latest value of one znode, followed over reconnects and sessions. It delivers state, not events: values in between may be skipped,
-/// the
-/// last one never is, and it never goes back to an older one (by <see cref="ZnodeStat.ModifiedZxid"/>, which grows across re-creation too).
-/// Get one from <see cref="ZooKeeperClient.Watch"/>.
+/// the last one never is, and it never goes back to an older one (by <see cref="ZnodeStat.ModifiedZxid"/>, which grows across re-creation
+/// too). Get one from <see cref="ZooKeeperClient.Watch"/>.
 /// </summary>
 /// <remarks>
 /// The one exception to "never back": an ensemble whose data was wiped and that has therefore accepted a new session; then what it holds is

@@ -54,8 +54,7 @@ internal sealed class Dialer
 
     /// <summary>
     /// Connects to the host within the time given, shared among its addresses. Each time it begins with another of them: one that accepts
-    /// and
-    /// then does not serve must not stand before one that does.
+    /// and then does not serve must not stand before one that does.
     /// </summary>
     internal async Task<(Stream Stream, string Server)> OpenAsync(ZooKeeperHost host, TimeSpan within, CancellationToken cancellationToken)
     {

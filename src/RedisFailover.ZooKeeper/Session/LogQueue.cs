@@ -5,8 +5,7 @@ namespace RedisFailover.ZooKeeper;
 
 /// <summary>
 /// Takes what this project logs to the user's logger on the thread pool, in order: a logger that blocks holds up neither the reading nor
-/// the
-/// session, and one that throws harms nobody. It stamps a line when it gets it, normally some microseconds after what it tells of.
+/// the session, and one that throws harms nobody. It stamps a line when it gets it, normally some microseconds after what it tells of.
 /// </summary>
 internal sealed class LogQueue(ILogger logger) : ILogger
 {

@@ -7,10 +7,9 @@ namespace RedisFailover.ZooKeeper;
 /// </summary>
 /// <remarks>
 /// Even so nobody can hold up the loop. Reading is a turn that one thread has at a time; it is counted in <c>_turn</c>, odd while users'
-/// code
-/// runs. The <see cref="Watchdog"/> that finds the same odd number twice takes the turn away: a new thread reads on, the thread pool gets
-/// what is left to resume, and the old thread ends when that code lets it. For a while after that everything is resumed on the
-/// thread pool, so that code which blocks habitually costs 2 to 4 ms once a second and not every time.
+/// code runs. The <see cref="Watchdog"/> that finds the same odd number twice takes the turn away: a new thread reads on, the thread pool
+/// gets what is left to resume, and the old thread ends when that code lets it. For a while after that everything is resumed on the thread
+/// pool, so that code which blocks habitually costs 2 to 4 ms once a second and not every time.
 /// </remarks>
 internal sealed class ReadLoop(ServerConnection connection, TimeProvider time, Action<ReadOnlyMemory<byte>> handle)
 {

@@ -181,10 +181,8 @@ public sealed partial class ZooKeeperSession
 
     /// <summary>
     /// How far this session has seen the servers' history, which is where the next server begins to look for missed events. An event does
-    /// not
-    /// count, though servers of 3.9 say its zxid: others of the same transaction may follow it. Nor does a part of the watches that are
-    /// being
-    /// set anew: what the later parts have missed since the last connection would be taken for seen.
+    /// not count, though servers of 3.9 say its zxid: others of the same transaction may follow it. Nor does a part of the watches that are
+    /// being set anew: what the later parts have missed since the last connection would be taken for seen.
     /// </summary>
     private void Seen(Request request, long zxid)
     {

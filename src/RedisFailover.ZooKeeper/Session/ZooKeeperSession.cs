@@ -35,11 +35,9 @@ public enum ZooKeeperSessionState
 /// <see cref="ZooKeeperErrorCode.Throttled"/>. When a connection is lost, what was sent and not answered fails with
 /// <see cref="ZooKeeperErrorCode.ConnectionLoss"/>; nothing is sent twice. Cancelling a request stops the waiting, not the request: a write
 /// that was sent may be applied. Watch callbacks run one at a time and in order; one that blocks delays those after it. They and awaiting
-/// code
-/// run on the thread that has just read for them, or on the thread pool. One of them that blocks holds up neither replies nor pings: from a
-/// thread that has not come back for 2 to 4 ms the reading is taken away. Each connection has one such thread. Pings, time limits and
-/// reconnects
-/// run on the thread pool, though: so many that block at once as to starve it delay them, and the session may be lost.
+/// code run on the thread that has just read for them, or on the thread pool. One of them that blocks holds up neither replies nor pings:
+/// from a thread that has not come back for 2 to 4 ms the reading is taken away. Each connection has one such thread. Pings, time limits
+/// and reconnects run on the thread pool, though: so many that block at once as to starve it delay them, and the session may be lost.
 /// </remarks>
 public sealed partial class ZooKeeperSession : IAsyncDisposable
 {
@@ -137,8 +135,7 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
     /// <exception cref="ArgumentException">The connection, the source of time or one of the credentials is null.</exception>
     /// <exception cref="ZooKeeperException">
     /// The server refused the credentials (<see cref="ZooKeeperErrorCode.AuthFailed"/>); or something failed that is no matter of servers
-    /// and
-    /// network (<see cref="ZooKeeperErrorCode.SystemError"/>, the message says what).
+    /// and network (<see cref="ZooKeeperErrorCode.SystemError"/>, the message says what).
     /// </exception>
     /// <exception cref="OperationCanceledException">Cancelled before a server accepted the session.</exception>
     public static async Task<ZooKeeperSession> ConnectAsync(ZooKeeperOptions options, CancellationToken cancellationToken = default)
@@ -175,10 +172,8 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
 
     /// <summary>
     /// Closes the session: the server deletes its ephemeral znodes at once. Waits for the server's confirmation at most a third of the
-    /// session
-    /// timeout; without a connection it does not wait, and the server lets the session expire. Then it waits, at most as long again,
-    /// until the
-    /// logger has all that was logged. Later calls wait for the first.
+    /// session timeout; without a connection it does not wait, and the server lets the session expire. Then it waits, at most as long
+    /// again, until the logger has all that was logged. Later calls wait for the first.
     /// </summary>
     public async ValueTask DisposeAsync()
     {

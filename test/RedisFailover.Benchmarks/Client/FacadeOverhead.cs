@@ -9,9 +9,9 @@ using StackExchange.Redis;
 namespace RedisFailover.Benchmarks.Client;
 
 /// <summary>
-/// The facade against the bare multiplexer on one real redis-server, in one run and in turns, so that both see the same machine:
-/// operations per second and bytes allocated per operation. The ratio is the median of the
-/// rounds' own, each round's measurements being neighbours in an order drawn anew, with the interval that holds the true median 95 times in
+/// The facade against the bare multiplexer on one real redis-server, in one run and in turns, so that both see the same machine: operations
+/// per second and bytes allocated per operation. The ratio is the median of the rounds' own, each round's measurements being neighbours in
+/// an order drawn anew, with the interval that holds the true median 95 times in
 /// 100. A second bare multiplexer is the control: its ratio would be 1 on a quiet machine. "facade [seconds [rounds [part of a name]]]".
 /// </summary>
 internal static class FacadeOverhead

@@ -5,8 +5,7 @@ namespace RedisFailover.Benchmarks.Failover;
 
 /// <summary>
 /// What writers notice of a planned switchover: a write is begun every millisecond, whether or not those before are answered; none may
-/// fail,
-/// and what counts is the longest time between two acknowledgements, and the longest that one write took.
+/// fail, and what counts is the longest time between two acknowledgements, and the longest that one write took.
 /// </summary>
 internal static class SwitchoverBenchmark
 {

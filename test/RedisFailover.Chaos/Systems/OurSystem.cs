@@ -140,9 +140,8 @@ internal sealed class OurSystem : ISystem
     }
 
     /// <summary>
-    /// With write safety, who waits for a node that was restarted waits for ever. An operator who knows that the last master has come
-    /// back with
-    /// its append-only file, which it writes before it replies, takes that one as it is.
+    /// With write safety, who waits for a node that was restarted waits for ever. An operator who knows that the last master has come back
+    /// with its append-only file, which it writes before it replies, takes that one as it is.
     /// </summary>
     public async Task<string?> HelpAsync(CancellationToken ct)
     {

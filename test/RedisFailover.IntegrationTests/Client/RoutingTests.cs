@@ -139,9 +139,8 @@ public sealed class RoutingTests
     }
 
     /// <summary>
-    /// Those that the test of every member leaves out: they send nothing of their own, or nothing that the servers count, or need
-    /// something else
-    /// than arguments. Batches and transactions, the rest of them, have tests of their own.
+    /// Those that the test of every member leaves out: they send nothing of their own, or nothing that the servers count, or need something
+    /// else than arguments. Batches and transactions, the rest of them, have tests of their own.
     /// </summary>
     [Test]
     public async Task The_members_that_cannot_be_driven_like_the_others_work_too()

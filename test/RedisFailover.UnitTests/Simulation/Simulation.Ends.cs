@@ -105,11 +105,9 @@ internal sealed partial class Simulation
     private bool IsFit(SimulatedRedis node) => node.IsWell(2 * Relieved) && node.IsLinked && !node.IsLoading && !node.IsRefusing && _world.Now - node.RefusedAt > Relieved && _world.Now - node.ChangedAt > Relieved / 4;
 
     /// <summary>
-    /// A master was killed while nothing else is amiss but that nodes refuse the monitors: another takes over in time, unless those
-    /// that refuse
-    /// are needed to know where acknowledged writes are; and unless it refused them itself and was restarted meanwhile: nobody knows
-    /// whose data its replicas
-    /// have copied then, and an operator has to choose.
+    /// A master was killed while nothing else is amiss but that nodes refuse the monitors: another takes over in time, unless those that
+    /// refuse are needed to know where acknowledged writes are; and unless it refused them itself and was restarted meanwhile: nobody knows
+    /// whose data its replicas have copied then, and an operator has to choose.
     /// </summary>
     private void Expect(SimulatedRedis master)
     {

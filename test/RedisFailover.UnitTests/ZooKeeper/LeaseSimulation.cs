@@ -32,10 +32,8 @@ public enum LeaseFault
 
 /// <summary>
 /// Processes that lead in turn, in virtual time: the product's lease, its sent beats, its length and its figures, and an ensemble that
-/// keeps its
-/// word (<see cref="HeartbeatTests"/> hold the rules that are about reading and naming, on the real code). Clocks go wrong by up to 10 %
-/// each, processes are held up, ways are slow, connections and sessions end. At no moment do two
-/// hold a lease.
+/// keeps its word (<see cref="HeartbeatTests"/> hold the rules that are about reading and naming, on the real code). Clocks go wrong by up
+/// to 10 % each, processes are held up, ways are slow, connections and sessions end. At no moment do two hold a lease.
 /// </summary>
 internal sealed class LeaseSimulation
 {

@@ -6,8 +6,7 @@ namespace RedisFailover.UnitTests.ZooKeeper;
 
 /// <summary>
 /// A ZooKeeper server in this process that keeps its word: znodes, versions, ephemerals, one-shot watches, transactions. A test may hold
-/// back
-/// its replies, cut its connections and end its sessions, and read what was written, in order. It expires nothing by itself.
+/// back its replies, cut its connections and end its sessions, and read what was written, in order. It expires nothing by itself.
 /// </summary>
 internal sealed class ModelServer : IAsyncDisposable
 {

@@ -5,8 +5,8 @@ namespace RedisFailover.UnitTests.ZooKeeper;
 
 /// <summary>
 /// What differs on the wire between the servers 3.4 and 3.9, each played by the scripted server. They all answer the operations of 3.4
-/// alike,
-/// and this project's own recipes use no others (an integration test listens in); the newer operations are refused by the older servers.
+/// alike, and this project's own recipes use no others (an integration test listens in); the newer operations are refused by the older
+/// servers.
 /// </summary>
 [TestFixture]
 public sealed class ServerVersionTests
