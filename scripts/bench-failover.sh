@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # Measures, side by side in one run: this system (three monitors) and Redis Sentinel (three sentinels), from the fault of the master
 # (kill -9, SIGSTOP) until the next acknowledged write of a client that was told of the new one.
-#   scripts/bench-failover.sh [--rounds 5] [--zookeepers 1|3] [--deadlines 1000,100] [--faults kill,freeze,switchover] [--sentinel yes|no]
+#   scripts/bench-failover.sh [--rounds 5] [--zookeepers 1|3] [--deadlines 1000,100] [--faults kill,freeze,switchover]
+#                             [--along nothing,leader,host] [--sentinel yes|no]
+# --along: what goes with the master: the leading monitor, or a whole host with it and the leading ZooKeeper server (with 3); of Sentinel,
+# one of the three.
 # A switchover is this system's alone: how long writers wait, and whether any write fails.
 # A deadline is Sentinel's down-after-milliseconds and this system's max-failures x probe-timeout. Five rounds take about five minutes,
 # most of which Sentinel needs between two rounds to see its replicas in order again.

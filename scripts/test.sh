@@ -43,7 +43,8 @@ trap 'rm -rf "$work"' EXIT
 log=$work/log
 touch "$log"
 
-# Build and test runner leave empty directories in TMPDIR.
+# Build and test runner leave empty directories in TMPDIR. Some servers of the tests run as another user and have to get there.
+chmod 711 "$work"
 mkdir "$work/tmp"
 export TMPDIR=$work/tmp
 

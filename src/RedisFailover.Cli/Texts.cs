@@ -27,14 +27,7 @@ internal static class Texts
         string masters = change is { From: null, To: null } ? ""
             : change.From == change.To || change is { From: null, Kind: HistoryKind.Overwritten or HistoryKind.Renewed } ? $" {change.To}"
             : $" {change.From?.ToString() ?? "none"} -> {change.To?.ToString() ?? "none"}";
-        return $"{Utc(change.At)} {HistoryJson.Name(change.Kind)}{masters}{took}{loss}: {Why(change)}";
-    }
-
-    /// <summary>Why, without what stands before it already.</summary>
-    private static string Why(HistoryEntry change)
-    {
-        string said = $"switchover from {change.From} to {change.To}, ";
-        return change.Reason.StartsWith(said, StringComparison.Ordinal) ? change.Reason[said.Length..] : change.Reason;
+        return $"{Utc(change.At)} {HistoryJson.Name(change.Kind)}{masters}{took}{loss}: {change.Reason}";
     }
 
     /// <summary>"verdict 3.1 ms, intent 4.0 ms, ...".</summary>

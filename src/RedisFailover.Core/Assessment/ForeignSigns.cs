@@ -1,7 +1,10 @@
 namespace RedisFailover;
 
-/// <summary>One thing by which a server shows that it belongs to somebody else; why, in words, or null.</summary>
-internal sealed record ForeignSign(string Name, Func<Assessment, NodeAssessment, string?> Shows);
+/// <summary>One thing by which a server shows that it belongs to somebody else.</summary>
+/// <param name="Name">What it is called in tests.</param>
+/// <param name="Shows">Why it speaks against a server, in words, or null.</param>
+/// <param name="IsGuess">Whether it is a guess from what was known at the address, which a replication id of ours outweighs.</param>
+internal sealed record ForeignSign(string Name, Func<Assessment, NodeAssessment, string?> Shows, bool IsGuess = false);
 
 /// <summary>
 /// Whose a server is that holds data without a common history. At an address that is no member's it is somebody else's. At a member's it
@@ -16,21 +19,26 @@ internal static class ForeignSigns
             ? $"{string.Join(", ", theirs.AsEnumerable())} replicates from it and is not configured" : null),
         new("FollowsAnother", (a, n) => FollowsAnother(a, n) ? $"it replicates from {n.Info!.MasterAddress}, which is not configured" : null),
         new("OtherController", (_, n) => n.Info!.Controllers is [var controller, ..] ? $"{Described(controller)} manages it" : null),
-        new("RanAlready", (_, n) => n.View.RanBesideFormer ? "it ran already when the node known at this address still answered" : null),
+        new("RanAlready", (_, n) => n.View.RanBesideFormer ? "it ran already when the node known at this address still answered" : null, IsGuess: true),
         // That it loaded a file tells nothing: a replica without a disk of its own keeps the file of its last full copy.
         new("KeepsData", (_, n) => n is { View.BeforeRestart.Persists: false, Info.Persists: true }
-            ? "it keeps its data on disk, and the node known at this address did not" : null),
+            ? "it keeps its data on disk, and the node known at this address did not" : null, IsGuess: true),
         // To a replica nobody writes: what was no copy and came from no disk was somebody else's.
         new("CameWithData", (_, n) => n is { View.BeforeRestart: { Persists: false, Role: NodeRole.Replica } }
             && n is { IsMaster: true, Info.LoadedKeys: 0 }
-            ? "it holds data of its own, and the node known at this address was a replica that keeps nothing on disk" : null),
+            ? "it holds data of its own, and the node known at this address was a replica that keeps nothing on disk" : null, IsGuess: true),
         new("OtherFile", (_, n) => n is { View.BeforeRestart.ConfigFile: { Length: > 0 } before, Info.ConfigFile: { Length: > 0 } file }
-            && file != before ? $"it was started from {Words.Quoted(file)}, and the node known at this address from {Words.Quoted(before)}" : null),
+            && file != before ? $"it was started from {Words.Quoted(file)}, and the node known at this address from {Words.Quoted(before)}" : null, IsGuess: true),
         new("NoMember", (a, n) => a.Topology.Members.Contains(n.Address) ? null : "no member of this cluster is known at this address"),
     ];
 
     /// <summary>The first sign that a node without a common history is not ours; null where there is none.</summary>
-    internal static string? Of(Assessment a, NodeAssessment node) => All.Select(s => s.Shows(a, node)).FirstOrDefault(s => s is not null);
+    internal static string? Of(Assessment a, NodeAssessment node)
+        => All.Where(s => !(s.IsGuess && GoesOnFromOurs(a, node.Info!))).Select(s => s.Shows(a, node)).FirstOrDefault(s => s is not null);
+
+    /// <summary>Whether it was started from a file of a history that this cluster once had. Redis 7 tells so of a master too, older ones of a replica alone.</summary>
+    private static bool GoesOnFromOurs(Assessment a, NodeInfo info)
+        => a.Topology.ReplicationIds.Contains(info.ReplicationId) || (info.PreviousReplicationId is { } previous && a.Topology.ReplicationIds.Contains(previous));
 
     /// <summary>Whether it follows a master that is none of ours. One that is only just started has no link yet.</summary>
     internal static bool FollowsAnother(Assessment a, NodeAssessment node)

@@ -73,9 +73,8 @@ internal sealed class Screening
 
     /// <summary>
     /// The best first: who has most of what the lost master had; then who has most at all, of what it took after it had parted from
-    /// that master.
-    /// Nothing comes before the data. Then those without a reservation, the stable ones, by the strategy, and by address for a result
-    /// that is always the same.
+    /// that master. Nothing comes before the data. Then those without a reservation, the one that the operator named, the stable ones,
+    /// by the strategy, and by address for a result that is always the same.
     /// </summary>
     private ImmutableArray<NodeAssessment> Ranked(IEnumerable<NodeAssessment> fit)
     {
@@ -83,6 +82,7 @@ internal sealed class Screening
             .OrderByDescending(n => Lost is null ? n.Info!.Offset : n.Info!.CommonOffset(Lost) ?? -1)
             .ThenByDescending(n => n.Info!.Offset)
             .ThenBy(n => CandidateRules.Reservation(n) is not null)
+            .ThenByDescending(n => n.Address == All.Topology.Intent?.Target)
             // The others have to read what it sends them.
             .ThenBy(n => n.Info!.Software.RdbVersion)
             .ThenBy(n => !n.IsStable);

@@ -21,9 +21,10 @@ internal static class Adopting
         ImmutableArray<NodeAssessment> masters = [.. online.Where(n => n.IsMaster)];
         ImmutableArray<NodeAssessment> followed = [.. masters.Where(m => online.Any(n => n.IsReplica && n.Info!.MasterAddress == m.Address))];
         return Chosen(a, online) is { } chosen ? Adopt(a, chosen, $"{chosen.Address} is the master, as the operator chose")
+            : Ordered(a) is { } ordered ? Promote(a, ordered, null, $"replica {ordered.Address} is to be the master, as the operator ordered")
             : followed.Length == 1 ? Adopt(a, followed[0], $"{followed[0].Address} is the master: replicas follow it")
             : followed.Length > 1 ? Ambiguous(a, "several masters have replicas", followed)
-            : masters.IsEmpty ? Headless(a, online)
+            : masters.IsEmpty ? ReplicasOnly(a, online)
             : ByData(a, online, masters);
     }
 
@@ -60,6 +61,10 @@ internal static class Adopting
     private static NodeAssessment? Chosen(Assessment a, ImmutableArray<NodeAssessment> online)
         => a.View.Asked?.Target is { } named ? online.FirstOrDefault(n => n.Address == named && n.IsMaster) : null;
 
+    /// <summary>By force a replica is taken too, whosever it is: of the others none is touched that does not hold the same data.</summary>
+    private static NodeAssessment? Ordered(Assessment a)
+        => a.View.Asked is { Force: true, Target: { } named } && a.Node(named) is { IsConfigured: true, IsReplica: true, CanBePromoted: true } node ? node : null;
+
     private static PlanBuilder Adopt(Assessment a, NodeAssessment master, string reason)
     {
         Topology next = NodeLists.WithMaster(a, master, reason) with { Epoch = a.NextEpoch };
@@ -74,7 +79,7 @@ internal static class Adopting
     /// Replicas only: of a master that is gone, or of each other after everything was restarted. The one with the most data is
     /// promoted, by the same steps as in a failover. Replicas of a master outside the configuration are not ours to take.
     /// </summary>
-    private static PlanBuilder Headless(Assessment a, ImmutableArray<NodeAssessment> replicas)
+    private static PlanBuilder ReplicasOnly(Assessment a, ImmutableArray<NodeAssessment> replicas)
     {
         ImmutableArray<NodeAssessment> outside = [.. replicas.Where(n => n.Info!.LinkUp && !a.IsConfigured(n.Info.MasterAddress!))];
         if (!outside.IsEmpty)
@@ -92,29 +97,41 @@ internal static class Adopting
         string reason = gone is null
             ? "all nodes are replicas and none of them has a master"
             : $"all nodes that answer are replicas of {gone}, which does not answer";
+        return Promote(a, best, gone, reason);
+    }
+
+    /// <summary>A replica becomes the first master by the steps of a failover.</summary>
+    private static PlanBuilder Promote(Assessment a, NodeAssessment best, NodeAddress? gone, string reason)
+    {
         Topology intent = NodeLists.Of(a, a.Topology with
         {
             State = TopologyState.FailingOver,
             Epoch = a.NextEpoch,
             Reason = reason,
             // The history is the master's, the process is not.
-            Identity = best.Info.Identity with { RunId = "" },
+            Identity = best.Info!.Identity with { RunId = "" },
             Waiting = null,
-            Intent = new FailoverIntent(gone, Target: null) { Occasion = reason },
+            Intent = new FailoverIntent(gone, a.View.Asked?.Target) { Occasion = reason },
         });
-        return PlanBuilder.Because(reason).Do(new PublishTopology(intent, a.View.Version)).Do(replicas.Select(n => new Inspect(n.Address)));
+        return PlanBuilder.Because(reason).Do(new PublishTopology(intent, a.View.Version))
+            .Do(a.Configured.Where(n => n.IsReplica && n.IsOnline).Select(n => new Inspect(n.Address)));
     }
 
     private static PlanBuilder Ambiguous(Assessment a, string problem, ImmutableArray<NodeAssessment> nodes)
         => Wait(
             a,
             ProblemCatalogue.NeedsOperator,
-            $"nothing is touched, because {problem}: {string.Join("; ", nodes.Select(Describe))}. Choose the master by writing its host:port "
-                + "into the znode manual_failover, or take the others out of the configuration");
+            $"nothing is touched, because {problem}: {string.Join("; ", nodes.Select(Describe))}. Choose the master, "
+                + "redis-failover failover HOST:PORT --force, or take the others out of the configuration");
 
     /// <summary>The znode says so too, once: an operator looks there first, and clients can tell it from a missing znode.</summary>
     private static PlanBuilder Wait(Assessment a, ProblemCode code, string why)
     {
+        if (a.View.Request is { } request)
+        {
+            return SwitchoverRequests.Refuse(a, request.Target is { } named ? $"{named} does not answer as a master, or as a replica to be taken by --force; {why}" : why);
+        }
+
         PlanBuilder plan = PlanBuilder.Because(why).ReportReason(code);
         return a.View.Version >= 0 && a.Topology.State == TopologyState.NoMaster && Words.SameButForNumbers(a.Topology.Reason, why)
             ? plan

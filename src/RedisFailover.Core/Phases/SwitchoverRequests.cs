@@ -123,9 +123,8 @@ internal static class SwitchoverRequests
         }
 
         (NodeAddress from, NodeAddress to) = (a.Master.Address, chosen.Address);
-        string reason = forced is null
-            ? $"switchover from {from} to {to}, as the operator asked"
-            : $"forced switchover from {from} to {to}, as the operator asked; data may be lost: {screening.Objections}";
+        string occasion = forced is null ? "as the operator asked" : $"forced, as the operator asked; data may be lost: {screening.Objections}";
+        string reason = $"switchover from {from} to {to}, {occasion}";
         // The master stays the master and is named until another one is: clients go on, and only the master itself holds them up.
         Topology intent = a.Topology with
         {
@@ -135,7 +134,7 @@ internal static class SwitchoverRequests
             Waiting = null,
             Intent = new FailoverIntent(from, to)
             {
-                Occasion = reason,
+                Occasion = occasion,
                 Request = request?.Id,
                 Timeout = request?.Timeout,
                 Forced = forced is not null,

@@ -17,11 +17,11 @@ public static class ProblemCatalogue
 
     /// <summary>There is no master: writes fail.</summary>
     public static ProblemCode NoMaster { get; } = new(
-        "no-master", Critical, "Start the nodes that are down. To go on without them, with what is there: redis-failover failover --force.");
+        "no-master", Critical, "Start the nodes that are down, or choose a master among those that answer: redis-failover failover HOST:PORT --force.");
 
     /// <summary>A failover or switchover has begun and does not end.</summary>
     public static ProblemCode ChangeStalled { get; } = new(
-        "change-stalled", Critical, "Start the node that it waits for. To go on without it, with loss: redis-failover failover --force.")
+        "change-stalled", Critical, "See what it waits for in the message. To go on without that, with loss: redis-failover failover HOST:PORT --force.")
     {
         Patience = TimeSpan.FromSeconds(2),
     };
@@ -73,7 +73,7 @@ public static class ProblemCatalogue
 
     /// <summary>A configured node does not answer.</summary>
     public static ProblemCode NodeUnavailable { get; } = new(
-        "node-unavailable", Warning, "Start it again. For good: take it out of the monitors' nodes.");
+        "node-unavailable", Warning, "Start it again. If it is gone for good: redis-failover nodes remove HOST:PORT.");
 
     /// <summary>A configured node lives, but the monitors cannot ask it: wrong credentials, or not a Redis.</summary>
     public static ProblemCode NodeNotWatched { get; } = new(
@@ -112,7 +112,7 @@ public static class ProblemCatalogue
 
     /// <summary>One server answers under two of the configured names.</summary>
     public static ProblemCode SameServerTwice { get; } = new(
-        "same-server-twice", Warning, "Leave one of the two names out of the monitors' nodes.");
+        "same-server-twice", Warning, "Take one of the two names out: redis-failover nodes remove HOST:PORT.");
 
     /// <summary>The nodes run versions that cannot all read each other's data.</summary>
     public static ProblemCode VersionsDiffer { get; } = new(
@@ -120,7 +120,7 @@ public static class ProblemCatalogue
 
     /// <summary>A node runs in a mode that this product does not manage.</summary>
     public static ProblemCode UnsupportedMode { get; } = new(
-        "unsupported-mode", Critical, "Run it without cluster-enabled and without Sentinel, or take it out of the monitors' nodes.");
+        "unsupported-mode", Critical, "Run it without cluster-enabled and without Sentinel, or take it out: redis-failover nodes remove HOST:PORT.");
 
     /// <summary>Fewer replicas than write-quorum promises hold each write.</summary>
     public static ProblemCode WriteQuorumUnmet { get; } = new(
@@ -173,11 +173,11 @@ public static class ProblemCatalogue
 
     /// <summary>The leader's lease runs out again and again.</summary>
     public static ProblemCode LeaseNotHeld { get; } = new(
-        "lease-not-held", Critical, "Make ZooKeeper's disk or the network to it faster, or raise lease.");
+        "lease-not-held", Critical, "Make ZooKeeper's disk or the network to it faster; the lease grows with its writes, up to half of session-timeout: raise that.");
 
     /// <summary>ZooKeeper answers slowly.</summary>
     public static ProblemCode ZooKeeperSlow { get; } = new(
-        "zookeeper-slow", Warning, "Give ZooKeeper's transaction log a disk of its own; failovers take as much longer.");
+        "zookeeper-slow", Warning, "Give ZooKeeper's transaction log a disk of its own; failovers take correspondingly longer.");
 
     /// <summary>ZooKeeper cannot be reached from a monitor.</summary>
     public static ProblemCode ZooKeeperUnreachable { get; } = new(

@@ -30,6 +30,11 @@ public sealed record Topology
     /// <summary>A process that lived through more losses of the store than these has been restarted since.</summary>
     private const int MaxFormerIncarnations = 8;
 
+    /// <summary>A node whose file is of more changes of master ago than these make has been copied anew since.</summary>
+    private const int MaxReplicationIds = 32;
+
+    private readonly MasterIdentity? _identity;
+
     /// <summary>The topology before the first was written: epoch 0, no nodes, no master.</summary>
     public static Topology None { get; } = new();
 
@@ -91,7 +96,22 @@ public sealed record Topology
     /// The replication identity of the master when this was written; during a failover that of the master that is being replaced,
     /// so that a monitor which takes over in the middle knows whose history a candidate must share.
     /// </summary>
-    public MasterIdentity? Identity { get; init; }
+    public MasterIdentity? Identity
+    {
+        get => _identity;
+        init
+        {
+            _identity = value;
+            string[] ids = value is null ? [] : [.. new[] { value.PreviousReplicationId ?? "", value.ReplicationId }.Where(id => id.Length > 0)];
+            ReplicationIds = [.. ReplicationIds.Except(ids).Concat(ids).TakeLast(MaxReplicationIds)];
+        }
+    }
+
+    /// <summary>
+    /// The replication ids of all masters that this cluster has had, the latest last, at most 32: a node that was started from an older
+    /// file goes on from one of them, and so is known as this cluster's. Each <see cref="Identity"/> adds its own.
+    /// </summary>
+    public ImmutableArray<string> ReplicationIds { get; init; } = [];
 
     /// <summary>The failover under way; null in any other state than failing-over and switching-over.</summary>
     public FailoverIntent? Intent { get; init; }
@@ -138,6 +158,7 @@ public sealed record Topology
             && ChangedAt == other.ChangedAt
             && ChangedBy == other.ChangedBy
             && Identity == other.Identity
+            && ReplicationIds.AsSpan().SequenceEqual(other.ReplicationIds.AsSpan())
             && Intent == other.Intent
             && WriteQuorum == other.WriteQuorum
             && LastChange == other.LastChange

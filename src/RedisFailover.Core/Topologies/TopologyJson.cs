@@ -49,6 +49,7 @@ public static class TopologyJson
             NeverPromoted = Json.Addresses(root, "neverPromoted", What),
             NeverRead = Json.Addresses(root, "neverRead", What),
             Zones = Json.Object(root, "zones", What) is { } zones ? Texts(zones, "zones") : ImmutableSortedDictionary<NodeAddress, string>.Empty,
+            ReplicationIds = Json.Texts(root, "replicationIds", What),
             Identity = Identity(root),
             WriteQuorum = Quorum(root),
             Intent = intent,
@@ -127,17 +128,7 @@ public static class TopologyJson
                 writer.WriteString("incarnation", incarnation);
             }
 
-            if (!topology.FormerIncarnations.IsEmpty)
-            {
-                writer.WriteStartArray("formerIncarnations");
-                foreach (string former in topology.FormerIncarnations)
-                {
-                    writer.WriteStringValue(former);
-                }
-
-                writer.WriteEndArray();
-            }
-
+            WriteTexts(writer, "formerIncarnations", topology.FormerIncarnations);
             writer.WriteString("state", Name(topology.State));
             writer.WriteString("reason", topology.Reason);
             Write(writer, topology.Waiting);
@@ -157,6 +148,7 @@ public static class TopologyJson
             Write(writer, "zones", topology.Zones);
             Write(writer, "remarks", topology.Remarks);
             Write(writer, topology.Identity);
+            WriteTexts(writer, "replicationIds", topology.ReplicationIds);
             Write(writer, topology.WriteQuorum);
             Write(writer, topology.Intent);
             if (topology.LastChange is { } change)
@@ -290,6 +282,22 @@ public static class TopologyJson
         }
 
         writer.WriteEndObject();
+    }
+
+    private static void WriteTexts(Utf8JsonWriter writer, string field, ImmutableArray<string> texts)
+    {
+        if (texts.IsEmpty)
+        {
+            return;
+        }
+
+        writer.WriteStartArray(field);
+        foreach (string text in texts)
+        {
+            writer.WriteStringValue(text);
+        }
+
+        writer.WriteEndArray();
     }
 
     private static DateTimeOffset Time(JsonElement parent, string field)

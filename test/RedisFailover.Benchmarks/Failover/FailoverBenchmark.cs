@@ -9,7 +9,7 @@ namespace RedisFailover.Benchmarks.Failover;
 /// </summary>
 internal static class FailoverBenchmark
 {
-    private const string Usage = "usage: failover [--rounds N] [--zookeepers 1|3] [--deadlines 1000,100] [--faults kill,freeze,switchover] [--sentinel yes|no]";
+    private const string Usage = "usage: failover [--rounds N] [--zookeepers 1|3] [--deadlines 1000,100] [--faults kill,freeze,switchover] [--along nothing,leader,host] [--sentinel yes|no]";
     private static readonly TimeSpan WriteInterval = TimeSpan.FromMilliseconds(1);
     private static readonly TimeSpan WarmUp = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan RoundDeadline = TimeSpan.FromSeconds(60);
@@ -20,6 +20,7 @@ internal static class FailoverBenchmark
         int zooKeepers = 1;
         int[] deadlines = [1000, 100];
         Fault[] faults = [Fault.Kill, Fault.Freeze];
+        Along[] along = [Along.Nothing];
         bool withSentinel = true;
         for (int i = 0; i < args.Length; i += 2)
         {
@@ -38,6 +39,9 @@ internal static class FailoverBenchmark
                 case "--faults" when value.Length > 0:
                     faults = [.. value.Split(',').Select(text => Enum.Parse<Fault>(text, ignoreCase: true))];
                     break;
+                case "--along" when value.Length > 0:
+                    along = [.. value.Split(',').Select(text => Enum.Parse<Along>(text, ignoreCase: true))];
+                    break;
                 default:
                     await Console.Error.WriteLineAsync($"bench-failover: {args[i]} {value}: {Usage}");
                     return 2;
@@ -54,7 +58,7 @@ internal static class FailoverBenchmark
         {
             foreach (int deadline in deadlines)
             {
-                await CompareAsync(TimeSpan.FromMilliseconds(deadline), rounds, zooKeepers, faults, withSentinel, interrupted.Token);
+                await CompareAsync(TimeSpan.FromMilliseconds(deadline), rounds, zooKeepers, faults, along, withSentinel, interrupted.Token);
             }
 
             return 0;
@@ -65,7 +69,7 @@ internal static class FailoverBenchmark
         }
     }
 
-    private static async Task CompareAsync(TimeSpan deadline, int rounds, int zooKeepers, Fault[] faults, bool withSentinel, CancellationToken ct)
+    private static async Task CompareAsync(TimeSpan deadline, int rounds, int zooKeepers, Fault[] faults, Along[] along, bool withSentinel, CancellationToken ct)
     {
         await using OurMonitors ours = await OurMonitors.StartAsync(deadline, zooKeepers, ct);
         await using Sentinels? sentinels = withSentinel ? await Sentinels.StartAsync(deadline, ct) : null;
@@ -77,22 +81,25 @@ internal static class FailoverBenchmark
                 continue;
             }
 
-            List<double> oursTook = [];
-            List<double> sentinelsTook = [];
-            for (int round = 1; round <= rounds; round++)
+            foreach (Along taken in along)
             {
-                oursTook.Add(await MeasureAsync(ours, fault, round, ct));
-                if (sentinels is not null)
+                List<double> oursTook = [];
+                List<double> sentinelsTook = [];
+                for (int round = 1; round <= rounds; round++)
                 {
-                    sentinelsTook.Add(await MeasureAsync(sentinels, fault, round, ct));
+                    oursTook.Add(await MeasureAsync(ours, fault, taken, round, ct));
+                    if (sentinels is not null)
+                    {
+                        sentinelsTook.Add(await MeasureAsync(sentinels, fault, taken, round, ct));
+                    }
                 }
-            }
 
-            Report(fault, ours.Name, oursTook, sentinels?.Name ?? "", sentinelsTook);
+                Report(What(fault, taken), ours.Name, oursTook, sentinels?.Name ?? "", sentinelsTook);
+            }
         }
     }
 
-    private static async Task<double> MeasureAsync(IContender contender, Fault fault, int round, CancellationToken ct)
+    private static async Task<double> MeasureAsync(IContender contender, Fault fault, Along along, int round, CancellationToken ct)
     {
         using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(ct);
         TaskCompletionSource<long> acknowledged = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -100,6 +107,7 @@ internal static class FailoverBenchmark
         long countFrom = long.MaxValue;
         Task writing = WriteAsync();
         await Task.Delay(WarmUp, ct);
+        await contender.AimAsync(along, ct);
         long struck = contender.Strike(fault);
         Volatile.Write(ref countFrom, Stopwatch.GetTimestamp() + Stopwatch.Frequency / 1000);
         double took = Stopwatch.GetElapsedTime(struck, await acknowledged.Task.WaitAsync(RoundDeadline, ct)).TotalMilliseconds;
@@ -108,7 +116,7 @@ internal static class FailoverBenchmark
         await contender.RestoreAsync(ct);
         string steps = await contender.ExplainAsync(ct);
         Console.WriteLine(string.Create(
-            CultureInfo.InvariantCulture, $"{Verb(fault)}, round {round}: {contender.Name}: {took:0.0} ms{(steps.Length > 0 ? $" ({steps})" : "")}"));
+            CultureInfo.InvariantCulture, $"{What(fault, along)}, round {round}: {contender.Name}: {took:0.0} ms{(steps.Length > 0 ? $" ({steps})" : "")}"));
         return took;
 
         async Task WriteAsync()
@@ -146,11 +154,11 @@ internal static class FailoverBenchmark
         }
     }
 
-    private static void Report(Fault fault, string ours, List<double> oursTook, string theirs, List<double> theirsTook)
+    private static void Report(string what, string ours, List<double> oursTook, string theirs, List<double> theirsTook)
     {
         int width = Math.Max(ours.Length, theirs.Length);
         Console.WriteLine();
-        Console.WriteLine($"{Verb(fault)} of the master until the next acknowledged write, {oursTook.Count} rounds each, milliseconds:");
+        Console.WriteLine($"{what} until the next acknowledged write, {oursTook.Count} rounds each, milliseconds:");
         Console.WriteLine($"{"".PadRight(width)}    median       min       max     first");
         Line(ours, oursTook);
         if (theirsTook.Count == 0)
@@ -169,7 +177,13 @@ internal static class FailoverBenchmark
                 CultureInfo.InvariantCulture, $"{name.PadRight(width)} {Median(took),9:0.0} {took.Min(),9:0.0} {took.Max(),9:0.0} {took[0],9:0.0}"));
     }
 
-    private static string Verb(Fault fault) => fault == Fault.Kill ? "kill -9" : "SIGSTOP";
+    private static string What(Fault fault, Along along)
+        => $"{(fault == Fault.Kill ? "kill -9" : "SIGSTOP")} of {along switch
+        {
+            Along.Nothing => "the master",
+            Along.Leader => "master and leading monitor (one sentinel)",
+            _ => "master, leading monitor and leading ZooKeeper server (one sentinel)",
+        }}";
 
     internal static double Median(List<double> values)
     {

@@ -7,13 +7,20 @@ using RedisFailover.ZooKeeper;
 namespace RedisFailover.Benchmarks.Failover;
 
 /// <summary>
-/// How long the monitors are without a leader: from SIGTERM or kill -9 of the leading one, real processes all, until a watch on
+/// How long the monitors are without a leader: from SIGTERM, kill -9 or SIGSTOP of the leading one, real processes all, until a watch on
 /// <c>R/leader</c> tells of the next. And what a commit under the leader's fence takes, by which every step of a failover is written.
 /// </summary>
 internal static class LeaderChange
 {
     private const string Usage = "usage: leader [--rounds N] [--zookeepers 1|3] [--session-timeout MS]";
     private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(60);
+
+    private enum End
+    {
+        Term,
+        Kill,
+        Freeze,
+    }
 
     internal static async Task<int> RunAsync(string[] args)
     {
@@ -44,22 +51,22 @@ internal static class LeaderChange
         await using WatchedValue leader = client.Watch("/leader");
         var elected = Channel.CreateUnbounded<(long At, long Owner)>();
         leader.Changed += znode => elected.Writer.TryWrite((Stopwatch.GetTimestamp(), znode?.Stat.EphemeralOwner ?? 0));
-        foreach (bool gently in (bool[])[true, false])
+        foreach (End end in Enum.GetValues<End>())
         {
             List<double> took = [];
             for (int round = 0; round < rounds; round++)
             {
-                took.Add(await MeasureAsync(cluster, leader, elected.Reader, gently));
+                took.Add(await MeasureAsync(cluster, leader, elected.Reader, end));
             }
 
-            Print($"{(gently ? "SIGTERM" : "kill -9")} of the leader until another leads, session timeout {timeout} ms, {zooKeepers} ZooKeeper", took);
+            Print($"{end switch { End.Term => "SIGTERM", End.Kill => "kill -9", _ => "SIGSTOP" }} of the leader until another leads, session timeout {timeout} ms, {zooKeepers} ZooKeeper", took);
         }
 
         await CommitAsync(client, zooKeepers);
         return 0;
     }
 
-    private static async Task<double> MeasureAsync(Cluster cluster, WatchedValue leader, ChannelReader<(long At, long Owner)> elected, bool gently)
+    private static async Task<double> MeasureAsync(Cluster cluster, WatchedValue leader, ChannelReader<(long At, long Owner)> elected, End end)
     {
         await cluster.WaitForAllViewsAsync();
         MonitorProcess leading = await cluster.LeaderAsync(Deadline);
@@ -71,13 +78,17 @@ internal static class LeaderChange
         }
 
         long struck = Stopwatch.GetTimestamp();
-        if (gently)
+        switch (end)
         {
-            leading.Process.Terminate();
-        }
-        else
-        {
-            leading.Kill();
+            case End.Term:
+                leading.Process.Terminate();
+                break;
+            case End.Kill:
+                leading.Kill();
+                break;
+            default:
+                leading.Freeze();
+                break;
         }
 
         (long At, long Owner) next;
@@ -87,8 +98,16 @@ internal static class LeaderChange
         }
         while (next.Owner == 0 || next.Owner == owner);
 
-        await leading.Process.WaitForExitAsync();
-        await leading.RestartAsync();
+        if (end == End.Freeze)
+        {
+            leading.Thaw();
+        }
+        else
+        {
+            await leading.Process.WaitForExitAsync();
+            await leading.RestartAsync();
+        }
+
         return Stopwatch.GetElapsedTime(struck, next.At).TotalMilliseconds;
     }
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json;
 using RedisFailover.Client;
 using RedisFailover.IntegrationTests.Harness;
 using RedisFailover.ZooKeeper;
@@ -12,6 +13,7 @@ internal sealed class OurMonitors : IContender
     private readonly RedisNodes _redis;
     private readonly ZooKeeperEnsemble _zooKeeper;
     private readonly List<MonitorProcess> _monitors = [];
+    private readonly Struck _struck = new();
     private FailoverConnection? _client;
 
     private OurMonitors(string name, RedisNodes redis, ZooKeeperEnsemble zooKeeper)
@@ -61,12 +63,35 @@ internal sealed class OurMonitors : IContender
 
     public bool SwitchesOver => true;
 
-    public long Strike(Fault fault) => _redis.Strike(fault);
+    public async Task AimAsync(Along along, CancellationToken ct)
+    {
+        if (along == Along.Nothing)
+        {
+            return;
+        }
+
+        await using ZooKeeperSession session = await SessionAsync(ct);
+        using JsonDocument leader = JsonDocument.Parse((await session.GetDataAsync(new ZnodePaths("").Leader, cancellationToken: ct)).Data);
+        string id = leader.RootElement.GetProperty("id").GetString()!;
+        MonitorProcess leading = _monitors.Single(monitor => monitor.Id == id);
+        _struck.Aim(() => leading.Process, leading.RestartAsync);
+        if (along == Along.Host && _zooKeeper.Servers.Length > 1)
+        {
+            ZooKeeperServer server = await _zooKeeper.LeaderAsync(ct);
+            _struck.Aim(() => server.Process, server.StartAsync);
+        }
+    }
+
+    public long Strike(Fault fault)
+    {
+        long at = _redis.Strike(fault);
+        _struck.Strike(fault);
+        return at;
+    }
 
     public async Task<string> SwitchOverAsync(CancellationToken ct)
     {
-        ZooKeeperOptions options = new() { Connection = ZooKeeperConnectionString.Parse(_zooKeeper.ConnectionString + ZnodePaths.DefaultRoot) };
-        await using ZooKeeperSession session = await ZooKeeperSession.ConnectAsync(options, ct);
+        await using ZooKeeperSession session = await SessionAsync(ct);
         ZnodePaths paths = new("");
         await session.EnsurePathAsync(paths.Requests, ct);
         string path = await session.CreateAsync(paths.RequestPrefix, new OperatorRequest("").Write(), CreateMode.PersistentSequential, cancellationToken: ct);
@@ -85,8 +110,10 @@ internal sealed class OurMonitors : IContender
 
     public async Task RestoreAsync(CancellationToken ct)
     {
+        await _struck.ReviveAsync(ct);
         await _redis.ReviveAsync(_client!.Topology.Master!, ct);
         await WaitUntilReadyAsync(ct);
+        await WaitForMonitorsAsync(ct);
     }
 
     public async ValueTask DisposeAsync()
@@ -108,11 +135,27 @@ internal sealed class OurMonitors : IContender
     /// <summary>How long each step of the last failover took, as the leading monitor noted it.</summary>
     public async Task<string> ExplainAsync(CancellationToken ct)
     {
-        ZooKeeperOptions options = new() { Connection = ZooKeeperConnectionString.Parse(_zooKeeper.ConnectionString + ZnodePaths.DefaultRoot) };
-        await using ZooKeeperSession session = await ZooKeeperSession.ConnectAsync(options, ct);
+        await using ZooKeeperSession session = await SessionAsync(ct);
         HistoryEntry? last = HistoryJson.Parse((await session.GetDataAsync(new ZnodePaths("").History, cancellationToken: ct)).Data)
             .LastOrDefault(entry => entry.Kind == HistoryKind.Failover);
         return last is null ? "" : string.Join(", ", last.Millis.Select(step => string.Create(CultureInfo.InvariantCulture, $"{step.Key} {step.Value:0.0}")));
+    }
+
+    private Task<ZooKeeperSession> SessionAsync(CancellationToken ct)
+        => ZooKeeperSession.ConnectAsync(
+            new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse(_zooKeeper.ConnectionString + ZnodePaths.DefaultRoot) }, ct);
+
+    /// <summary>All three monitors have views of the nodes again: a verdict needs two of them.</summary>
+    private async Task WaitForMonitorsAsync(CancellationToken ct)
+    {
+        await using ZooKeeperSession session = await SessionAsync(ct);
+        ZnodePaths paths = new("");
+        await Eventually.HoldsAsync(
+            "Three monitors are here",
+            async token => (await session.GetChildrenAsync(paths.Monitors, cancellationToken: token)).Names,
+            names => _monitors.All(monitor => names.Contains(monitor.Id)),
+            TimeSpan.FromSeconds(60),
+            ct: ct);
     }
 
     private async Task WaitUntilReadyAsync(CancellationToken ct)

@@ -7,7 +7,7 @@ namespace RedisFailover.Benchmarks.Failover;
 internal sealed class SentinelProcess : IAsyncDisposable
 {
     private readonly TemporaryDirectory _directory;
-    private readonly ChildProcess _process;
+    private ChildProcess _process;
 
     private SentinelProcess(int port, TemporaryDirectory directory, ChildProcess process)
     {
@@ -17,6 +17,8 @@ internal sealed class SentinelProcess : IAsyncDisposable
     }
 
     internal int Port { get; }
+
+    internal ChildProcess Process => _process;
 
     internal static async Task<SentinelProcess> StartAsync(NodeAddress master, TimeSpan downAfter, CancellationToken ct)
     {
@@ -34,9 +36,14 @@ internal sealed class SentinelProcess : IAsyncDisposable
                 "sentinel parallel-syncs bench 2",
             ],
             ct);
-        ChildProcess process = await ChildProcess.StartAsync(
-            new ChildProcessOptions($"sentinel {port}", Programs.RedisServer, [directory.File("sentinel.conf"), "--sentinel"]), ct);
-        return new SentinelProcess(port, directory, process);
+        return new SentinelProcess(port, directory, await StartProcessAsync(port, directory, ct));
+    }
+
+    /// <summary>Starts it again, with what it has written into its file.</summary>
+    internal async Task RestartAsync(CancellationToken ct)
+    {
+        await _process.DisposeAsync();
+        _process = await StartProcessAsync(Port, _directory, ct);
     }
 
     internal async Task<RedisWire> SubscribeAsync(CancellationToken ct)
@@ -68,6 +75,9 @@ internal sealed class SentinelProcess : IAsyncDisposable
         await _process.DisposeAsync();
         _directory.Dispose();
     }
+
+    private static Task<ChildProcess> StartProcessAsync(int port, TemporaryDirectory directory, CancellationToken ct)
+        => ChildProcess.StartAsync(new ChildProcessOptions($"sentinel {port}", Programs.RedisServer, [directory.File("sentinel.conf"), "--sentinel"]), ct);
 
     private static string? Field(RedisReply map, string name)
     {

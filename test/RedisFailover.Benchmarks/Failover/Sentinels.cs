@@ -15,6 +15,7 @@ internal sealed class Sentinels : IContender
     private readonly List<RedisWire> _subscriptions = [];
     private readonly List<Task> _listening = [];
     private readonly Lock _lock = new();
+    private readonly Struck _struck = new();
     private MasterLink _master;
 
     private Sentinels(TimeSpan downAfter, RedisNodes redis)
@@ -39,9 +40,7 @@ internal sealed class Sentinels : IContender
             await contender.WaitUntilReadyAsync(ct);
             foreach (SentinelProcess sentinel in contender._sentinels)
             {
-                RedisWire subscription = await sentinel.SubscribeAsync(ct);
-                contender._subscriptions.Add(subscription);
-                contender._listening.Add(contender.ListenAsync(subscription));
+                await contender.SubscribeAsync(sentinel, ct);
             }
 
             return contender;
@@ -64,7 +63,22 @@ internal sealed class Sentinels : IContender
     /// <summary>SENTINEL FAILOVER gives up what the old master has not passed on; it is a failure made by hand.</summary>
     public bool SwitchesOver => false;
 
-    public long Strike(Fault fault) => _redis.Strike(fault);
+    public Task AimAsync(Along along, CancellationToken ct)
+    {
+        if (along != Along.Nothing)
+        {
+            _struck.Aim(() => _sentinels[0].Process, _sentinels[0].RestartAsync);
+        }
+
+        return Task.CompletedTask;
+    }
+
+    public long Strike(Fault fault)
+    {
+        long at = _redis.Strike(fault);
+        _struck.Strike(fault);
+        return at;
+    }
 
     public Task<string> SwitchOverAsync(CancellationToken ct) => throw new NotSupportedException();
 
@@ -78,8 +92,10 @@ internal sealed class Sentinels : IContender
             told = _master.Address;
         }
 
+        await _struck.ReviveAsync(ct);
         await _redis.ReviveAsync(told, ct);
         await WaitUntilReadyAsync(ct);
+        await ListenAgainAsync(ct);
     }
 
     public async ValueTask DisposeAsync()
@@ -112,6 +128,27 @@ internal sealed class Sentinels : IContender
             () => _sentinels[0].Tail(),
             ct);
         await _redis.SettleAsync(NodeAddress.Parse($"127.0.0.1:{ports[0]}"), ct);
+    }
+
+    private async Task SubscribeAsync(SentinelProcess sentinel, CancellationToken ct)
+    {
+        RedisWire subscription = await sentinel.SubscribeAsync(ct);
+        _subscriptions.Add(subscription);
+        _listening.Add(ListenAsync(subscription));
+    }
+
+    /// <summary>The subscription of a sentinel that was killed has ended with it.</summary>
+    private async Task ListenAgainAsync(CancellationToken ct)
+    {
+        for (int i = 0; i < _sentinels.Count; i++)
+        {
+            if (_listening[i].IsCompleted)
+            {
+                await _subscriptions[i].DisposeAsync();
+                _subscriptions[i] = await _sentinels[i].SubscribeAsync(ct);
+                _listening[i] = ListenAsync(_subscriptions[i]);
+            }
+        }
     }
 
     private async Task ListenAsync(RedisWire subscription)
