@@ -26,11 +26,22 @@ internal static class Measures
     public static readonly Counter<long> SubscriptionGaps = s_meter.CreateCounter<long>(
         "redis_failover.client.subscription_gaps", "{gap}", "Times that subscriptions stood still: what was published meanwhile was missed.");
 
+    /// <summary>Counts one, and goes on whatever a listener of the application throws: the failure is the listener's own.</summary>
     public static void Count(Counter<long> counter, FailoverOptions options)
     {
-        if (options.IsTold)
+        if (!options.IsTold)
+        {
+            return;
+        }
+
+#pragma warning disable CA1031 // Whatever it throws, there is nobody to tell.
+        try
         {
             counter.Add(1);
         }
+        catch (Exception)
+        {
+        }
+#pragma warning restore CA1031
     }
 }

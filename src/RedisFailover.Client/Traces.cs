@@ -12,14 +12,11 @@ internal static class Traces
 
     /// <summary>A call waits: for a node that can take it, or before it is sent again.</summary>
     public static Activity? Waits(FailoverOptions options, CommandClass kind, LiveNode? failed, Exception? failure)
-    {
-        Activity? waiting = s_source.HasListeners() && options.IsTold ? s_source.StartActivity("redis_failover.wait", ActivityKind.Client) : null;
-        return waiting?
+        => !s_source.HasListeners() || !options.IsTold ? null : Tolerated(() => s_source.StartActivity("redis_failover.wait", ActivityKind.Client)?
             .SetTag("redis_failover.class", kind == CommandClass.Write ? "write" : "read")
             .SetTag("server.address", failed?.Address.Host)
             .SetTag("server.port", failed?.Address.Port)
-            .SetTag("error.type", failure?.GetType().Name);
-    }
+            .SetTag("error.type", failure?.GetType().Name));
 
     /// <summary>From the moment when the master cannot take writes until one can.</summary>
     public static Activity? WithoutMaster(FailoverOptions options, NodeAddress? former, long epoch)
@@ -32,7 +29,7 @@ internal static class Traces
         // Nobody's child: it is told on whichever thread brought the news.
         Activity? around = Activity.Current;
         Activity.Current = null;
-        Activity? outage = s_source.StartActivity("redis_failover.no_master");
+        Activity? outage = Tolerated(() => s_source.StartActivity("redis_failover.no_master"));
         Activity.Current = around;
         return outage?.SetTag("redis_failover.former_master", former?.ToString()).SetTag("redis_failover.former_epoch", epoch);
     }
@@ -42,8 +39,27 @@ internal static class Traces
         if (outage is not null)
         {
             Activity? around = Activity.Current;
-            outage.SetTag("redis_failover.master", master.ToString()).SetTag("redis_failover.epoch", epoch).Dispose();
+            Tolerated(() =>
+            {
+                outage.SetTag("redis_failover.master", master.ToString()).SetTag("redis_failover.epoch", epoch).Dispose();
+                return outage;
+            });
             Activity.Current = around;
         }
+    }
+
+    /// <summary>What a listener of the application throws is its own failure: what was to be traced goes on.</summary>
+    private static Activity? Tolerated(Func<Activity?> trace)
+    {
+#pragma warning disable CA1031 // Whatever it throws, there is nobody to tell.
+        try
+        {
+            return trace();
+        }
+        catch (Exception)
+        {
+            return null;
+        }
+#pragma warning restore CA1031
     }
 }

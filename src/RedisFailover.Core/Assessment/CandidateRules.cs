@@ -171,12 +171,21 @@ internal static class CandidateRules
     private static bool IsNotFinal(NodeAssessment node) => node.IsOnline && !node.OffsetIsFinal;
 
     /// <summary>
-    /// What the master took after it was last asked is not known, so this sees a lasting lag, not that of the last moment.
+    /// What the master took after it was last asked is not known, so this sees a lasting lag, not that of the last moment. While it serves,
+    /// each of the two words on a replica may be a second old: the better one counts.
     /// </summary>
     private static string? TooFarBehind(Screening s, NodeAssessment node)
-        => s.Lost is { } lost && node.Info is { } info && lost.Offset - (info.CommonOffset(lost) ?? info.Offset) is var lacking && lacking > s.All.Policy.MaxLag
+        => s.Lost is { } lost && node.Info is { } info && Lacking(s, node, info, lost) is var lacking && lacking > s.All.Policy.MaxLag
             ? $"it lacks {lacking} bytes, more than max-lag ({s.All.Policy.MaxLag})"
             : null;
+
+    private static long Lacking(Screening s, NodeAssessment node, NodeInfo info, MasterIdentity lost)
+    {
+        long lacking = lost.Offset - (info.CommonOffset(lost) ?? info.Offset);
+        return s is { Purpose: Purpose.Readiness, All.Topology.Master: not null, All.Master: { IsMaster: true, IsAnswering: true, Info: { } master } } && info.LinkUp
+            && master.ReplicationId == lost.ReplicationId && NodeReports.BytesBehind(master, node.View) is { } behind
+            ? Math.Min(lacking, behind) : lacking;
+    }
 
     private static string Short(string id) => id.Length <= 8 ? id : id[..8];
 }

@@ -18,7 +18,7 @@ internal static class ForeignSigns
         new("OwnReplicas", (a, n) => OwnReplicas(a, n) is [_, ..] theirs
             ? $"{string.Join(", ", theirs.AsEnumerable())} replicates from it and is not configured" : null),
         new("FollowsAnother", (a, n) => FollowsAnother(a, n) ? $"it replicates from {n.Info!.MasterAddress}, which is not configured" : null),
-        new("OtherController", (_, n) => n.Info!.Controllers is [var controller, ..] ? $"{Described(controller)} manages it" : null),
+        new("OtherController", (a, n) => n.Info!.Controllers.FirstOrDefault(c => !CommandsOurs(a, n, c)) is { } other ? $"{Described(other)} manages it" : null),
         new("RanAlready", (_, n) => n.View.RanBesideFormer ? "it ran already when the node known at this address still answered" : null, IsGuess: true),
         // That it loaded a file tells nothing: a replica without a disk of its own keeps the file of its last full copy.
         new("KeepsData", (_, n) => n is { View.BeforeRestart.Persists: false, Info.Persists: true }
@@ -43,6 +43,15 @@ internal static class ForeignSigns
     /// <summary>Whether it follows a master that is none of ours. One that is only just started has no link yet.</summary>
     internal static bool FollowsAnother(Assessment a, NodeAssessment node)
         => node.Info is { Role: NodeRole.Replica, MasterAddress: { } master } && IsOutside(a, master);
+
+    /// <summary>
+    /// Whether it commands a node of ours too, or commanded the node known at this address: a Sentinel that was left over, or a stray
+    /// monitor, must not make our own nodes somebody else's.
+    /// </summary>
+    private static bool CommandsOurs(Assessment a, NodeAssessment node, Controller controller)
+        => Commands(node.View.BeforeRestart, controller) || a.Nodes.Any(n => n.Address != node.Address && n is { IsCurrent: true, IsOfLineage: true } && Commands(n.Info, controller));
+
+    private static bool Commands(NodeInfo? info, Controller controller) => info?.Controllers.Any(c => c.Kind == controller.Kind && c.Name == controller.Name) == true;
 
     private static bool IsOutside(Assessment a, NodeAddress node)
         => !a.IsConfigured(node) && !a.Topology.Members.Contains(node) && node != NodeInfo.Nowhere;

@@ -12,29 +12,43 @@ internal static class Histories
 
     /// <summary>
     /// Whether a node has come at least as far in the master's history as the master was known to be. Then its number of keys proves
-    /// nothing:
-    /// what it holds is what the master held, be that no key at all.
+    /// nothing: what it holds is what the master held, be that no key at all.
     /// </summary>
     internal static bool HasAllThatIsKnownOf(NodeInfo node, MasterIdentity master) => !node.CopyBrokeOff && node.CommonOffset(master) >= master.Offset;
 
-    /// <summary>
-    /// A node (a replica, or one that was restarted as a master) with data of the master as it was that the restarted one does not have.
-    /// From a snapshot a master continues the history from where the snapshot was taken (second_repl_offset); a replica beyond that would
-    /// be wiped down to it.
-    /// </summary>
+    /// <summary>A node (a replica, or one that was restarted as a master) that has more than the restarted master; null where nobody has.</summary>
     internal static NodeAssessment? NodeWithMore(Assessment a, MasterIdentity known, NodeAssessment restarted)
+        => a.Nodes.FirstOrDefault(n => n.Address != restarted.Address && n.IsOnline && !n.CannotBeWatched && HasMore(n, known, restarted));
+
+    /// <summary>
+    /// Whether a node has data of the master as it was that the restarted one does not have. From a snapshot a master continues the history
+    /// from where the snapshot was taken (second_repl_offset); a replica beyond that would be wiped down to it.
+    /// </summary>
+    internal static bool HasMore(NodeAssessment node, MasterIdentity known, NodeAssessment restarted)
     {
-        NodeInfo back = restarted.Info!;
-        long? held = back.CommonOffset(known);
-        long last = LastKnownIdentity(restarted, known)!.Offset;
-        return a.Nodes.FirstOrDefault(n => n.Address != restarted.Address && n.IsOnline && n.Info!.SharesHistoryWith(known)
-            && (n.Info.Keys > 0 || HasAllThatIsKnownOf(n.Info, known with { Offset = last })) && HasMore(n.Info));
+        (NodeInfo info, NodeInfo back) = (node.Info!, restarted.Info!);
+        (long? held, long last) = (back.CommonOffset(known), LastKnownIdentity(restarted, known)!.Offset);
+        if (!info.SharesHistoryWith(known) || (info.Keys == 0 && !HasAllThatIsKnownOf(info, known with { Offset = last })))
+        {
+            return false;
+        }
 
         // An append-only file tells nothing of the offset: then one that lacks itself what the master was known to have, and shows no more
         // keys, is not taken to have more.
-        bool HasMore(NodeInfo info) => info.CommonOffset(known) is { } common
+        return info.CommonOffset(known) is { } common
             ? common > (held ?? -1) && (held is not null || common >= last || info.Keys > back.Keys)
             : !info.SharesHistoryWith(back.Identity);
+    }
+
+    /// <summary>
+    /// Whether the lost master, back after a restart, keeps more than this node: it goes on then. Not where the node has all that is known,
+    /// and as much as the master has now.
+    /// </summary>
+    internal static bool KeepsMoreThan(NodeAssessment restarted, MasterIdentity known, NodeAssessment node)
+    {
+        long? common = node.Info!.CommonOffset(known);
+        bool hasAll = common >= LastKnownIdentity(restarted, known)!.Offset && !(restarted.Info!.CommonOffset(known) > common);
+        return !hasAll && !HasMore(node, known, restarted);
     }
 
     /// <summary>

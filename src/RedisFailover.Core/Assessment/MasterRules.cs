@@ -40,6 +40,9 @@ internal static class MasterRules
         new(MasterStatus.Unmonitored, Remedy.Watch, a => Unmonitored(a.Master)),
     ];
 
+    /// <summary>A replica says in whole seconds since when its link is down, and two clocks are read.</summary>
+    private static readonly TimeSpan LinkClockSlack = TimeSpan.FromSeconds(2);
+
     internal static MasterVerdict Judge(Assessment a)
     {
         foreach (MasterRule rule in All)
@@ -60,6 +63,8 @@ internal static class MasterRules
     internal static string? Unmonitored(NodeAssessment master)
         => master.CannotBeWatched
             ? $"the monitors cannot watch master {master.Address}: {master.View.Detail}; no switchover can take place, and no failover unless it stops answering altogether"
+            : master.Contact == Contact.LocalFault
+            ? $"the leading monitor cannot try master {master.Address}: {master.View.Detail}; neither a switchover nor a failover can take place"
             : null;
 
     /// <summary>Why a living master cannot be made to hand over: the monitors lack a right on it. Null where they have all.</summary>
@@ -149,12 +154,16 @@ internal static class MasterRules
             return null;
         }
 
-        // Who refuses our credentials says nothing of its link.
-        NodeAssessment[] witnesses = [.. a.Nodes.Where(n => n.Address != a.Master.Address && n.IsReplica && !n.CannotBeWatched)];
+        // Who refuses our credentials says nothing of its link; nor does one say anything that had none before.
+        NodeAssessment[] witnesses = [.. a.Nodes.Where(n => n.Address != a.Master.Address && n.IsReplica && !n.CannotBeWatched && !WasWithoutLink(n, a.Master.View))];
         return witnesses.Length > 0 && witnesses.All(n => !n.Info!.LinkUp && !(n.View.InfoAsked < a.Master.View.FailingSince))
             ? $"master {a.Master.Address} is lost: nothing listens there, and every replica that answers has lost its link to it"
             : null;
     }
+
+    /// <summary>Whether a replica had lost its link before the master was gone. By whole seconds: Redis tells them.</summary>
+    private static bool WasWithoutLink(NodeAssessment replica, NodeView master)
+        => replica.View.LinkDownSince is { } down && master.GoneSince is { } gone && down < gone - LinkClockSlack;
 
     private static Finding? RefusesWritesForTooLong(Assessment a)
         => !a.Master.IsVotedOut && AnswersHere(a.Master) && a.Master.View.RefusesWritesSince is { } since && a.Now - since >= a.Policy.MisconfTimeout

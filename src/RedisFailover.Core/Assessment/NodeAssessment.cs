@@ -62,8 +62,11 @@ internal sealed class NodeAssessment
     /// <summary>Why it counts as somebody else's; null where it is ours.</summary>
     internal string? ForeignSign => IsForeign ? ForeignSigns.Of(_all, this) : null;
 
+    /// <summary>Whether it shares the master's history.</summary>
+    internal bool IsOfLineage => Info is { } info && _all.Topology.Identity is { } identity && info.SharesHistoryWith(identity);
+
     internal Lineage Lineage => Info is not { } info ? Lineage.Unknown
-        : _all.Topology.Identity is { } identity && info.SharesHistoryWith(identity) ? Lineage.Same
+        : IsOfLineage ? Lineage.Same
         : IsOfAnother(info) ? Lineage.Foreign
         : _all.Topology.Identity is null ? Lineage.Unknown
         : info.Keys == 0 ? Lineage.Empty : Lineage.Diverged;

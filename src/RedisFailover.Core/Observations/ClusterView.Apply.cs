@@ -22,7 +22,7 @@ public sealed partial record ClusterView
             view = view with { Awaited = view.Awaited.Clear() };
         }
 
-        view = view.IsBlind ? view with { BlindAt = observation.At } : view;
+        view = view.IsBlind ? view with { BlindAt = observation.At } : view.BlindAt is not null && view.SeesTheSameMaster ? view with { BlindAt = null } : view;
         if (view.WaitsForRegistered && observation.At >= view.LeadingSince + policy.RegistrationWait)
         {
             view = view with { WaitsForRegistered = false };

@@ -181,8 +181,11 @@ public sealed partial record ClusterView
     /// </summary>
     public bool IsBlind => !Nodes.IsEmpty && Nodes.Values.All(n => n.IsOutOfSight);
 
-    /// <summary>When it was last found blind; null when it never was.</summary>
+    /// <summary>When it was last found blind; null when it was not since the master was last seen as the process that the topology knows.</summary>
     public TimeSpan? BlindAt { get; init; }
+
+    internal bool SeesTheSameMaster
+        => Topology is { Master: { } master, Identity: { RunId.Length: > 0 } identity } && Node(master) is { IsInOrder: true, Info: { } info } && info.RunId == identity.RunId;
 
     /// <summary>What this monitor tells the others.</summary>
     public MonitorReport Report() => new(

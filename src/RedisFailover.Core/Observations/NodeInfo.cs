@@ -136,9 +136,9 @@ public sealed record NodeInfo
     public TimeSpan Uptime { get; init; }
 
     /// <summary>
-    /// The keys that it read from its RDB when it started (rdb_last_load_keys_loaded, Redis 7); 0 for none, or where it does not say.
+    /// The keys that it read from its RDB when it started (rdb_last_load_keys_loaded, since Redis 7); null where it does not say.
     /// </summary>
-    public long LoadedKeys { get; init; }
+    public long? LoadedKeys { get; init; }
 
     /// <summary>The configuration file that it was started from (config_file); "" for none.</summary>
     public string ConfigFile { get; init; } = "";
@@ -370,7 +370,7 @@ public sealed record NodeInfo
                 ? first
                 : null,
             FullCopies = Whole("sync_full", 0),
-            LoadedKeys = Whole("rdb_last_load_keys_loaded", 0),
+            LoadedKeys = Whole("rdb_last_load_keys_loaded", -1) is >= 0 and var loaded ? loaded : null,
             Uptime = TimeSpan.FromSeconds(Whole("uptime_in_seconds", 0)),
             GoodReplicas = Whole("min_slaves_good_slaves", -1) is >= 0 and var good ? (int)good : null,
         };

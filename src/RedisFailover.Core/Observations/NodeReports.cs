@@ -27,7 +27,7 @@ public static class NodeReports
             Role = node.Info is not { } info ? "unknown" : info.Role == NodeRole.Master ? "master" : "replica",
             Link = isReplica ? LinkOf(node.Info!) : "",
             Master = isReplica && !node.Info!.IsDetached ? node.Info.MasterAddress : null,
-            LagBytes = isReplica && master is { IsMaster: true, Info: { } there } ? Behind(there, node.Info!, link) : null,
+            LagBytes = isReplica && master is { IsMaster: true, Info: { } there } ? BytesBehind(there, node) : null,
             LagSeconds = link?.Lag,
             Since = SinceOf(node) is { } since && since <= now ? wallClock - (now - since) : null,
             Server = node.Info is { Software: { Version.Length: > 0 } software } ? $"{software.Name} {software.Version}" : "",
@@ -37,10 +37,13 @@ public static class NodeReports
     private static string LinkOf(NodeInfo replica)
         => replica.IsDetached ? "detached" : replica.SyncInProgress ? "copying" : replica.LinkUp ? "up" : "down";
 
-    /// <summary>By the master's own word at one moment, where it has one; else by the last words of both.</summary>
-    private static long? Behind(NodeInfo master, NodeInfo replica, ReplicaLink? link)
-        => link is { Offset: > 0 } ? Math.Max(0, master.Offset - link.Offset)
-            : replica.CommonOffset(master.Identity) is { } common ? Math.Max(0, master.Offset - common)
+    /// <summary>
+    /// How far a replica is behind its master, in bytes: by the master's own word at one moment, where it has one; else by the last words of
+    /// both, up to a second apart. Null where they have nothing in common.
+    /// </summary>
+    internal static long? BytesBehind(NodeInfo master, NodeView replica)
+        => master.Replicas.FirstOrDefault(r => r.Replica == replica.Address && r.IsOnline) is { Offset: > 0 } link ? Math.Max(0, master.Offset - link.Offset)
+            : replica.Info!.CommonOffset(master.Identity) is { } common ? Math.Max(0, master.Offset - common)
             : null;
 
     private static TimeSpan? SinceOf(NodeView node)

@@ -66,12 +66,21 @@ internal static class Choosing
         var screening = Screening.Of(a, Purpose.Failover, a.Nodes.Where(n => n.IsConfigured));
         if (screening.Fit is [var best, ..])
         {
-            return WriteHolders.Missing(a, best, Purpose.Failover) is { } missing ? Unsafe(a, best, missing) : Promoting.Best(a, screening);
+            if (WriteHolders.Missing(a, best, Purpose.Failover) is { } missing)
+            {
+                return Unsafe(a, best, missing);
+            }
+
+            if (!LostMasterKeepsMore(a, best))
+            {
+                return OneWithMoreMayCome(a, best) ?? Promoting.Best(a, screening);
+            }
         }
 
         if (Forced(a) is { } forced)
         {
-            string despite = Screening.WhyNot(a, Purpose.Readiness, forced) ?? "it is the master that was lost";
+            string despite = Screening.WhyNot(a, Purpose.Readiness, forced)
+                ?? (forced.Address == a.From?.Address ? "it is the master that was lost" : $"{a.From?.Address} is back and has more");
             return Promoting.ByOrder(a, forced, despite, $"promoting {forced.Address}, as the operator orders, though {despite}; what it does not hold is lost");
         }
 
@@ -80,6 +89,21 @@ internal static class Choosing
             ?? LastResort.Decide(a, screening)
             ?? NobodyIsFit(a, screening.Objections);
     }
+
+    private static bool LostMasterKeepsMore(Assessment a, NodeAssessment best)
+        => a.From is { IsMaster: true, IsAnswering: true, IsForeign: false, IsVotedOut: false, Run: RunState.Restarted, Info.Keys: > 0 } from
+            && from.Has(HeardSince.Change) && a.Topology.Identity is { } lost && Histories.KeepsMoreThan(from, lost, best);
+
+    /// <summary>
+    /// The best of those that answer was itself restarted since the loss, and lacks some of what the master had: it may only be the first to
+    /// come back. Null where nobody is missing, or all have had their time.
+    /// </summary>
+    private static PlanBuilder? OneWithMoreMayCome(Assessment a, NodeAssessment best)
+        => a.Topology.Identity is { } lost && !Histories.HasAllThatIsKnownOf(best.Info!, lost) && best.View.RunSince > a.Progress.LostAt
+            && best.View.OnlineSince + a.Policy.ReturnPatience is { } until && a.Now < until
+            && a.Configured.Any(n => !n.IsInOrder && n.Address != best.Address) && a.View.Asked is not { Force: true }
+            ? PlanBuilder.Because($"{best.Address} was restarted and has less than the master had; the others are waited for").WakeBy(until)
+            : null;
 
     /// <summary>
     /// Nobody can take over, and the lost master is back with something: it goes on, or is left to an operator. Null where it is not.

@@ -36,8 +36,11 @@ internal static class NodeChanges
 
         return after.SequenceEqual(before)
             ? ConfigRequests.Outcome.Nothing("the nodes and their tags are so already")
-            : new ConfigRequests.Outcome(config with { Nodes = after }, HistoryKind.Nodes, Describe(change, by, after, a.View));
+            : new ConfigRequests.Outcome(config with { Nodes = after, Removed = Removed(change, config) }, HistoryKind.Nodes, Describe(change, by, after, a.View));
     }
+
+    private static ImmutableArray<NodeAddress> Removed(ChangeNodes change, ClusterConfig config)
+        => [.. config.Removed.Concat(change.Remove).Except(change.Add).TakeLast(ClusterConfig.MaxRemoved)];
 
     private static string? Unremovable(NodeAddress node, ImmutableArray<ConfiguredNode> nodes, Assessment a)
         => nodes.All(n => n.Node != node) ? $"{node} is not one of the nodes: {string.Join(", ", nodes.Select(n => n.Node))}"

@@ -102,6 +102,11 @@ public static partial class ProblemRules
     private static IEnumerable<Problem> MasterThatCannotBeAsked(Facts f)
         => f.Master is { ProbeFailure: ProbeFailure.AuthRefused or ProbeFailure.NotRedis } master
             ? [Problem.Of(MasterNotWatched, $"the monitors cannot ask master {master.Address}: {master.Detail}; no switchover works, and a failover only once it is dead", master.Address)]
+            : f is { Master: { ProbeFailure: ProbeFailure.Local } untried, View.IsBlind: false }
+            ? [Problem.Of(MasterNotWatched, $"the leading monitor cannot try master {untried.Address}: {untried.Detail}; no failover and no switchover works", untried.Address) with
+                {
+                    Advice = ForOneThatIsAway(untried),
+                }]
             : [];
 
     private static IEnumerable<Problem> LoadingMaster(Facts f)
@@ -199,7 +204,9 @@ public static partial class ProblemRules
 
     private static IEnumerable<Problem> NodesThatCannotBeAsked(Facts f)
         => f.Others.Where(n => n is { ProbeFailure: ProbeFailure.AuthRefused or ProbeFailure.NotRedis, SameServerAs: null })
-            .Select(n => Problem.Of(NodeNotWatched, $"the monitors cannot ask {n.Address}: {n.Detail}", n.Address));
+            .Select(n => Problem.Of(NodeNotWatched, $"the monitors cannot ask {n.Address}: {n.Detail}", n.Address))
+            .Concat(f.Others.Where(n => n is { ProbeFailure: ProbeFailure.Local, Condition: not NodeCondition.Unavailable } && !f.View.IsBlind)
+                .Select(n => Problem.Of(NodeNotWatched, $"the leading monitor cannot try {n.Address}: {n.Detail}", n.Address) with { Advice = ForOneThatIsAway(n) }));
 
     private static IEnumerable<Problem> Disagreement(Facts f)
         => MonitorDisagreement.Of(f.Assessment) is { } difference ? [difference] : [];

@@ -29,6 +29,15 @@ public sealed record ClusterConfig
     /// </summary>
     public ImmutableSortedDictionary<NodeAddress, string> Adopted { get; init; } = ImmutableSortedDictionary<NodeAddress, string>.Empty;
 
+    /// <summary>
+    /// The nodes that an operator has removed, the latest last, at most <see cref="MaxRemoved"/>: a monitor whose own file still names them
+    /// belongs to this cluster.
+    /// </summary>
+    public ImmutableArray<NodeAddress> Removed { get; init; } = [];
+
+    /// <summary>How many removed nodes are remembered.</summary>
+    internal const int MaxRemoved = 64;
+
     /// <summary>While it is there and not over, nothing is promoted, demoted or repointed; null: failover is on.</summary>
     public FailoverPause? Pause { get; init; }
 
@@ -52,7 +61,8 @@ public sealed record ClusterConfig
 
     /// <summary>Compares by content, lists included.</summary>
     public bool Equals(ClusterConfig? other)
-        => SaysTheSameAs(other) && ChangedAt == other!.ChangedAt && ChangedBy == other.ChangedBy && Reason == other.Reason && Adopted.SequenceEqual(other.Adopted);
+        => SaysTheSameAs(other) && ChangedAt == other!.ChangedAt && ChangedBy == other.ChangedBy && Reason == other.Reason && Adopted.SequenceEqual(other.Adopted)
+            && Removed.AsSpan().SequenceEqual(other.Removed.AsSpan());
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(ChangedAt, ChangedBy, Reason, Pause, Nodes.Length, Settings.Count);

@@ -31,6 +31,7 @@ public static class ClusterConfigJson
         Adopted = Json.Object(root, "adopted", What) is { } adopted
             ? adopted.EnumerateObject().ToImmutableSortedDictionary(n => Address(n.Name, "adopted"), n => Json.Text(adopted, n.Name, What) ?? "")
             : ImmutableSortedDictionary<NodeAddress, string>.Empty,
+        Removed = Json.Addresses(root, "removed", What),
         ChangedAt = Json.Time(root, "changedAt", What) ?? default,
         ChangedBy = Json.Text(root, "changedBy", What) ?? "",
         Reason = Json.Text(root, "reason", What) ?? "",
@@ -99,6 +100,11 @@ public static class ClusterConfigJson
                 }
 
                 writer.WriteEndObject();
+            }
+
+            if (!config.Removed.IsEmpty)
+            {
+                Json.Write(writer, "removed", config.Removed);
             }
 
             if (config.Pause is { } pause)

@@ -108,7 +108,7 @@ internal sealed class ClusterMonitor
         await using WatchedValue wish = _shared.ZooKeeper.Watch(_paths.ManualFailover);
         await using WatchedValue config = _shared.ZooKeeper.Watch(_paths.Config);
         Follow(nodes, See);
-        Follow(config, znode => _observations.Writer.TryWrite(_config.Interpret(znode, synced: false)));
+        Follow(config, znode => See(_config.Interpret(znode, synced: false)));
         Follow(wish, znode => _observations.Writer.TryWrite(new OperatorWished(_shared.Clock.Now, WishIn(znode))));
         foreach (NodeAddress node in _options.Nodes)
         {
@@ -199,6 +199,16 @@ internal sealed class ClusterMonitor
         TopologyRead read = TopologyStore.Interpret(_shared.Clock.Now, _shared.Clock.Provider.GetUtcNow(), znode, synced: false);
         _admission.See(read.Topology);
         _probers.Learn(read.Topology);
+        _observations.Writer.TryWrite(read);
+    }
+
+    private void See(ConfigRead read)
+    {
+        if (read.Config is { } config)
+        {
+            _admission.See(config);
+        }
+
         _observations.Writer.TryWrite(read);
     }
 

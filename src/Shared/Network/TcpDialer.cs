@@ -225,14 +225,14 @@ internal sealed class TcpDialer(HostAddresses names, TimeProvider time)
     }
 
     /// <summary>
-    /// "Host unreachable" that comes at once is this machine's own table of routes; later it is the network that has looked for the host.
+    /// "Unreachable" that comes at once is this machine's own table of routes; later it is the network, or a router on the way.
     /// </summary>
     private static DialFault Classify(SocketError error, bool atOnce) => error switch
     {
         SocketError.ConnectionRefused => DialFault.Refused,
         SocketError.ConnectionReset or SocketError.ConnectionAborted => DialFault.Closed,
         SocketError.TimedOut or SocketError.OperationAborted => DialFault.Silent,
-        SocketError.HostUnreachable or SocketError.HostDown => atOnce ? DialFault.Local : DialFault.Unreachable,
+        SocketError.HostUnreachable or SocketError.HostDown or SocketError.NetworkUnreachable or SocketError.NetworkDown => atOnce ? DialFault.Local : DialFault.Unreachable,
         _ => DialFault.Local,
     };
 
