@@ -90,9 +90,11 @@ internal static class Choosing
             ?? NobodyIsFit(a, screening.Objections);
     }
 
+    /// <summary>Whether the lost master is back with more than the best; the other monitors may be slower to see that it is back.</summary>
     private static bool LostMasterKeepsMore(Assessment a, NodeAssessment best)
-        => a.From is { IsMaster: true, IsAnswering: true, IsForeign: false, IsVotedOut: false, Run: RunState.Restarted, Info.Keys: > 0 } from
-            && from.Has(HeardSince.Change) && a.Topology.Identity is { } lost && Histories.KeepsMoreThan(from, lost, best);
+        => a.From is { IsMaster: true, IsAnswering: true, IsForeign: false, Run: RunState.Restarted, Info.Keys: > 0 } from && from.Has(HeardSince.Change)
+            && (!from.IsVotedOut || a.Now < from.View.OnlineSince + a.Policy.ReachabilityPatience)
+            && a.Topology.Identity is { } lost && Histories.KeepsMoreThan(from, lost, best);
 
     /// <summary>
     /// The best of those that answer was itself restarted since the loss, and lacks some of what the master had: it may only be the first to
