@@ -28,7 +28,8 @@ internal sealed class CommonOptions(string waitOption = "--timeout", double wait
     };
 
     internal Option<TimeSpan?> Timeout { get; } = Durations.Option(
-        waitOption, "How long to wait for ZooKeeper and for the cluster", TimeSpan.FromSeconds(wait), TimeSpan.FromMilliseconds(100), TimeSpan.FromHours(1));
+        waitOption, "How long to wait for ZooKeeper and for the cluster", TimeSpan.FromSeconds(wait), TimeSpan.FromMilliseconds(100),
+            TimeSpan.FromHours(1));
 
     internal Option<bool> Json { get; } = new("--json") { Description = "For programs: JSON instead of text" };
 
@@ -70,7 +71,8 @@ internal sealed class CommonOptions(string waitOption = "--timeout", double wait
 
     /// <summary>The name of a cluster, which is a part of a path.</summary>
     internal static string NameOf(string cluster)
-        => cluster.Length is > 0 and <= 100 && cluster.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.') && cluster.Trim('.').Length > 0
+        => cluster.Length is > 0 and <= 100 && cluster.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.')
+            && cluster.Trim('.').Length > 0
             ? cluster
             : throw new CliException(
                 $"'{Words.Quoted(cluster)}' is no name of a cluster; allowed: 1 to 100 letters, digits and _ - .", CommandLine.WrongUsage);
@@ -90,12 +92,14 @@ internal sealed class CommonOptions(string waitOption = "--timeout", double wait
             CustomParser = result =>
             {
                 string text = result.Tokens.Count > 0 ? result.Tokens[^1].Value : "";
-                if (double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double value) && value >= least && value <= most)
+                if (double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double value) && value >= least
+                    && value <= most)
                 {
                     return value;
                 }
 
-                result.AddError(string.Create(CultureInfo.InvariantCulture, $"{name} is '{text}'; allowed: a number from {least} to {most}."));
+                result.AddError(
+                    string.Create(CultureInfo.InvariantCulture, $"{name} is '{text}'; allowed: a number from {least} to {most}."));
                 return 0;
             },
         };

@@ -10,18 +10,21 @@ internal static class Durations
 {
     private static readonly (string Suffix, TimeSpan Unit)[] Units =
     [
-        ("ms", TimeSpan.FromMilliseconds(1)), ("s", TimeSpan.FromSeconds(1)), ("m", TimeSpan.FromMinutes(1)), ("h", TimeSpan.FromHours(1)), ("d", TimeSpan.FromDays(1)),
+        ("ms", TimeSpan.FromMilliseconds(1)), ("s", TimeSpan.FromSeconds(1)), ("m", TimeSpan.FromMinutes(1)), ("h", TimeSpan.FromHours(1)),
+            ("d", TimeSpan.FromDays(1)),
     ];
 
     /// <summary>
     /// An option that takes a length of time within bounds, with an error that names it, what was given and what is allowed.
     /// </summary>
-    internal static Option<TimeSpan?> Option(string name, string description, TimeSpan? initial, TimeSpan least, TimeSpan most, string bare = "s")
+    internal static Option<TimeSpan?> Option(string name, string description, TimeSpan? initial, TimeSpan least, TimeSpan most,
+        string bare = "s")
     {
         string allowed = $"{Text(least)} to {Text(most)}";
         Option<TimeSpan?> option = new(name)
         {
-            Description = $"{description}: {(bare == "h" ? "90m, 24h, 7d" : "500ms, 2s, 1m")}; {allowed}; a bare number is {(bare == "ms" ? "milliseconds" : bare == "h" ? "hours" : "seconds")}",
+            Description =
+                $"{description}: {(bare == "h" ? "90m, 24h, 7d" : "500ms, 2s, 1m")}; {allowed}; a bare number is {(bare == "ms" ? "milliseconds" : bare == "h" ? "hours" : "seconds")}",
             HelpName = "time",
             CustomParser = result =>
             {
@@ -49,12 +52,15 @@ internal static class Durations
         (string suffix, TimeSpan unit) = Units.FirstOrDefault(u => text.EndsWith(u.Suffix, StringComparison.Ordinal));
         string number = suffix is null ? text : text[..^suffix.Length];
         unit = suffix is null ? Units.Single(u => u.Suffix == bare).Unit : unit;
-        return double.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value) && value * unit.TotalMilliseconds <= TimeSpan.FromDays(10_000).TotalMilliseconds
+        return double.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value)
+            && value * unit.TotalMilliseconds <= TimeSpan.FromDays(10_000).TotalMilliseconds
             ? value * unit
             : null;
     }
 
     private static string Text(TimeSpan time)
-        => time.TotalHours >= 2 && time.Ticks % TimeSpan.TicksPerHour == 0 ? string.Create(CultureInfo.InvariantCulture, $"{time.TotalHours:0}h")
-            : time.TotalSeconds < 1 ? string.Create(CultureInfo.InvariantCulture, $"{time.TotalMilliseconds:0}ms") : string.Create(CultureInfo.InvariantCulture, $"{time.TotalSeconds:0.###}s");
+        => time.TotalHours >= 2 && time.Ticks % TimeSpan.TicksPerHour == 0
+            ? string.Create(CultureInfo.InvariantCulture, $"{time.TotalHours:0}h")
+            : time.TotalSeconds < 1 ? string.Create(CultureInfo.InvariantCulture, $"{time.TotalMilliseconds:0}ms")
+            : string.Create(CultureInfo.InvariantCulture, $"{time.TotalSeconds:0.###}s");
 }

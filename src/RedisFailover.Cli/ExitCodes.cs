@@ -15,7 +15,8 @@ internal static class ExitCodes
     internal static ImmutableArray<(int Code, string Meaning)> All { get; } =
     [
         (Done, "done; status: there is a master; check: a failover would work now, and there is no problem"),
-        (Failed, "no answer, or not in order; status: no master; check: a problem, or no failover possible; load: writes lost, or none acknowledged"),
+        (Failed,
+            "no answer, or not in order; status: no master; check: a problem, or no failover possible; load: writes lost, or none acknowledged"),
         (WrongUsage, "wrong usage"),
         (Refused, "refused: nothing was changed"),
         (Undone, "begun and undone: the master is who it was"),

@@ -22,7 +22,8 @@ internal static class Texts
             0 => ", no loss seen",
             { } bytes => string.Create(CultureInfo.InvariantCulture, $", possible loss {bytes} bytes"),
         };
-        string took = change.Millis is [.., { Key: "total" } total] ? string.Create(CultureInfo.InvariantCulture, $" in {total.Value:0.0} ms") : "";
+        string took = change.Millis is [.., { Key: "total" } total]
+            ? string.Create(CultureInfo.InvariantCulture, $" in {total.Value:0.0} ms") : "";
         // A pause, other nodes or settings concern no master; where it stays one is named.
         string masters = change is { From: null, To: null } ? ""
             : change.From == change.To || change is { From: null, Kind: HistoryKind.Overwritten or HistoryKind.Renewed } ? $" {change.To}"
@@ -43,7 +44,8 @@ internal static class Texts
             : time < TimeSpan.FromDays(2) ? Number(time.TotalHours, "h")
             : Number(time.TotalDays, "days");
 
-    private static string Number(double number, string unit) => string.Create(CultureInfo.InvariantCulture, $"{Math.Max(0, Math.Floor(number)):0} {unit}");
+    private static string Number(double number, string unit)
+        => string.Create(CultureInfo.InvariantCulture, $"{Math.Max(0, Math.Floor(number)):0} {unit}");
 
     /// <summary>One line: time, epoch, state, master, replicas, reason.</summary>
     internal static string Line(DateTimeOffset seen, Topology topology)

@@ -33,7 +33,8 @@ internal sealed class FailoverConnector(
     public FailoverConnection? Connected
         => Volatile.Read(ref _connecting) is { IsCompletedSuccessfully: true } connected ? connected.GetAwaiter().GetResult() : null;
 
-    public async Task StartingAsync(CancellationToken cancellationToken) => await Connecting().WaitAsync(cancellationToken).ConfigureAwait(false);
+    public async Task StartingAsync(CancellationToken cancellationToken)
+        => await Connecting().WaitAsync(cancellationToken).ConfigureAwait(false);
 
     public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 

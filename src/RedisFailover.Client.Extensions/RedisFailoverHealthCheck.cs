@@ -33,14 +33,17 @@ internal sealed class RedisFailoverHealthCheck(FailoverConnector connector) : IH
             { Fenced: true } => "writes are held because ZooKeeper is not heard of",
             { TakesWrites: false, NotFollowed: not null } => "writes wait",
             { TakesWrites: true } => $"the master is {status.Topology.Master}",
-            { Topology.Master: { } named } when status.Unreachable.FirstOrDefault(node => node.Node == named) is { } known => $"the master {named} does not answer: {known.Reason}",
+            { Topology.Master: { } named } when status.Unreachable.FirstOrDefault(node => node.Node == named) is { } known
+                => $"the master {named} does not answer: {known.Reason}",
             { Topology.Master: { } named } => $"the master {named} does not answer",
             _ => $"there is no master: {status.Topology.Reason}",
         };
         string reads = status.TakesReads ? "" : "; no node to read from";
         string following = (status.FollowsZooKeeper ? "" : "; ZooKeeper is not heard of")
             + (status.NotFollowed is { } reason ? $"; the topology in ZooKeeper is of another incarnation and not followed: {reason}" : "");
-        string others = string.Concat(status.Unreachable.Where(node => node.Node != status.Topology.Master).Select(node => $"; not connected to {node}"));
+        string others =
+            string.Concat(status.Unreachable.Where(node => node.Node != status.Topology.Master)
+                .Select(node => $"; not connected to {node}"));
         return $"epoch {status.Topology.Epoch}: {master}{reads}{others}{(status.Fenced ? "" : following)}";
     }
 

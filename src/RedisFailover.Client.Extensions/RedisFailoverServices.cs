@@ -77,7 +77,8 @@ public static class RedisFailoverServices
         ArgumentNullException.ThrowIfNull(configuration);
         string section = (configuration as IConfigurationSection)?.Path ?? "";
         string options = name ?? Options.DefaultName;
-        services.AddOptions<RedisFailoverSettings>(options).Bind(configuration, binder => binder.ErrorOnUnknownConfiguration = true).ValidateOnStart();
+        services.AddOptions<RedisFailoverSettings>(options).Bind(configuration, binder => binder.ErrorOnUnknownConfiguration = true)
+            .ValidateOnStart();
         services.AddSingleton<IValidateOptions<RedisFailoverSettings>>(new SettingsValidation(options, section));
         services.TryAddSingleton(TimeProvider.System);
         FailoverConnector Connector(IServiceProvider provider) => name is null
@@ -98,6 +99,7 @@ public static class RedisFailoverServices
 
         services.AddSingleton<IHostedService>(Connector);
         services.AddHealthChecks().Add(new HealthCheckRegistration(
-            name is null ? HealthCheckName : $"{HealthCheckName}-{name}", provider => new RedisFailoverHealthCheck(Connector(provider)), failureStatus: null, tags: ["ready"]));
+            name is null ? HealthCheckName : $"{HealthCheckName}-{name}", provider
+                => new RedisFailoverHealthCheck(Connector(provider)), failureStatus: null, tags: ["ready"]));
     }
 }

@@ -91,7 +91,8 @@ public sealed class RedisFailoverSettings
             RetryAmbiguous = Category() ?? defaults.RetryAmbiguous,
             WhenDisconnected = WhenDisconnected ?? defaults.WhenDisconnected,
             TopologyCacheFile = TopologyCacheFile,
-            PreferNode = Zone is { } zone && Zones.TryGetValue(zone, out string[]? near) ? Preferring([.. near.Select(NodeAddress.Parse)]) : null,
+            PreferNode = Zone is { } zone && Zones.TryGetValue(zone, out string[]? near)
+                ? Preferring([.. near.Select(NodeAddress.Parse)]) : null,
         };
     }
 

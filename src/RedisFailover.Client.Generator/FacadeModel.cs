@@ -18,7 +18,8 @@ internal sealed class FacadeModel : IEquatable<FacadeModel>
 {
     private readonly string _fingerprint;
 
-    private FacadeModel(INamedTypeSymbol type, FacadeKind kind, List<FacadeMember> members, List<FacadeMember> calls, List<string> unsupported)
+    private FacadeModel(INamedTypeSymbol type, FacadeKind kind, List<FacadeMember> members, List<FacadeMember> calls,
+        List<string> unsupported)
     {
         Namespace = type.ContainingNamespace.ToDisplayString();
         Name = type.Name;
@@ -26,7 +27,8 @@ internal sealed class FacadeModel : IEquatable<FacadeModel>
         Members = members;
         Calls = calls;
         Unsupported = unsupported;
-        _fingerprint = Namespace + "." + Name + kind + string.Join(";", unsupported) + string.Join(";", members.Concat(calls).Select(Signature));
+        _fingerprint = Namespace + "." + Name + kind + string.Join(";", unsupported)
+            + string.Join(";", members.Concat(calls).Select(Signature));
     }
 
     public string Namespace { get; }
@@ -51,7 +53,9 @@ internal sealed class FacadeModel : IEquatable<FacadeModel>
         var members = new List<FacadeMember>();
         var calls = new List<FacadeMember>();
         var unsupported = new List<string>();
-        foreach (INamedTypeSymbol contract in type.AllInterfaces.Where(i => i.ContainingNamespace.ToDisplayString().StartsWith("StackExchange.Redis", StringComparison.Ordinal)))
+        foreach (
+            INamedTypeSymbol contract in type.AllInterfaces.Where(i
+                => i.ContainingNamespace.ToDisplayString().StartsWith("StackExchange.Redis", StringComparison.Ordinal)))
         {
             var overloads = new Dictionary<string, int>(StringComparer.Ordinal);
             foreach (ISymbol symbol in contract.GetMembers().Where(m => !m.IsStatic))

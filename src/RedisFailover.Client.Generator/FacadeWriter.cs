@@ -45,12 +45,15 @@ internal static class FacadeWriter
                     break;
                 case Shape.Direct when member.IsSequence:
                     code.AppendLine("    {")
-                        .Append("        var target = Direct(").Append(kind).Append(member.Flags is null ? "" : ", ref " + member.Flags).AppendLine(", out var node);")
-                        .Append("        return Scan.Of(target.").Append(member.Name).Append('(').Append(Join(member, p => p.Modifier + p.Name)).AppendLine("), node);")
+                        .Append("        var target = Direct(").Append(kind).Append(member.Flags is null ? "" : ", ref " + member.Flags)
+                            .AppendLine(", out var node);")
+                        .Append("        return Scan.Of(target.").Append(member.Name).Append('(')
+                            .Append(Join(member, p => p.Modifier + p.Name)).AppendLine("), node);")
                         .AppendLine("    }").AppendLine();
                     break;
                 case Shape.Direct:
-                    code.Append("        => Direct(").Append(kind).Append(member.Flags is null ? "" : ", ref " + member.Flags).Append(").").Append(member.Name)
+                    code.Append("        => Direct(").Append(kind).Append(member.Flags is null ? "" : ", ref " + member.Flags).Append(").")
+                        .Append(member.Name)
                         .Append('(').Append(Join(member, p => p.Modifier + p.Name)).AppendLine(");").AppendLine();
                     break;
                 default:
@@ -73,10 +76,12 @@ internal static class FacadeWriter
         var code = new StringBuilder(Header);
         code.Append("namespace ").Append(@namespace).AppendLine(";").AppendLine();
         code.AppendLine("partial class RoutingTable").AppendLine("{");
-        code.AppendLine("    private static partial (CommandClass Class, string Member, string[] Commands)[] Rows() =>").AppendLine("    [");
+        code.AppendLine("    private static partial (CommandClass Class, string Member, string[] Commands)[] Rows() =>")
+            .AppendLine("    [");
         foreach (RoutingTable.Row row in table.Rows)
         {
-            code.AppendLine($"        (CommandClass.{row.Class}, \"{row.Member}\", [{string.Join(", ", row.Commands.Select(c => $"\"{c}\""))}]),");
+            code.AppendLine(
+                $"        (CommandClass.{row.Class}, \"{row.Member}\", [{string.Join(", ", row.Commands.Select(c => $"\"{c}\""))}]),");
         }
 
         return code.AppendLine("    ];").AppendLine("}").ToString();
@@ -137,7 +142,8 @@ internal static class FacadeWriter
         }
 
         code.AppendLine()
-            .AppendLine($"    public global::System.Threading.Tasks.Task<{result}> SendAsync(global::StackExchange.Redis.IDatabaseAsync target, {Flags} flags)")
+            .AppendLine(
+                $"    public global::System.Threading.Tasks.Task<{result}> SendAsync(global::StackExchange.Redis.IDatabaseAsync target, {Flags} flags)")
             .AppendLine($"        => {(member.Result is null ? $"Nothing.After({call})" : call)};")
             .AppendLine("}");
     }

@@ -57,7 +57,9 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
                 NotFollowed = _nodes.NotFollowed,
                 SinceZooKeeperContact = _source.SinceLastContact,
                 SessionTimeout = _source.SessionTimeout,
-                Unreachable = [.. _nodes.States().Where(state => state.Failure is not null).Select(state => new UnreachableNode(state.Address, state.Failure!))],
+                Unreachable =
+                    [.. _nodes.States().Where(state => state.Failure is not null)
+                        .Select(state => new UnreachableNode(state.Address, state.Failure!))],
             };
         }
     }
@@ -88,10 +90,12 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
     /// <exception cref="FormatException">The connection string is malformed.</exception>
     /// <exception cref="ArgumentException">An option is out of range; the message names it.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
-    public static Task<FailoverConnection> ConnectAsync(string zooKeeper, FailoverOptions? options = null, CancellationToken cancellationToken = default)
+    public static Task<FailoverConnection> ConnectAsync(string zooKeeper, FailoverOptions? options = null,
+        CancellationToken cancellationToken = default)
     {
         options = (options ?? new FailoverOptions()).Validate();
-        return ConnectAndWarmUpAsync(new ZooKeeperTopologySource(ZooKeeperConnectionString.Parse(zooKeeper), options), options, cancellationToken);
+        return ConnectAndWarmUpAsync(new ZooKeeperTopologySource(ZooKeeperConnectionString.Parse(zooKeeper), options), options,
+            cancellationToken);
     }
 
     /// <summary>
@@ -176,7 +180,8 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
             {
                 return master != before.Master && (target is null || master == target)
                     ? current.Topology
-                    : throw new InvalidOperationException($"The monitors did not make {target?.ToString() ?? "another node"} master: {current.Topology.Reason}");
+                    : throw new InvalidOperationException(
+                        $"The monitors did not make {target?.ToString() ?? "another node"} master: {current.Topology.Reason}");
             }
 
             await current.Superseded.WaitAsync(cancellationToken).ConfigureAwait(false);
@@ -232,7 +237,8 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
         }
     }
 
-    internal static async Task<FailoverConnection> ConnectAsync(ITopologySource source, FailoverOptions? options, CancellationToken cancellationToken)
+    internal static async Task<FailoverConnection> ConnectAsync(ITopologySource source, FailoverOptions? options,
+        CancellationToken cancellationToken)
     {
         options = (options ?? new FailoverOptions()).Validate();
         ILogger logger = options.LoggerFactory.CreateLogger(Log.Category);
@@ -251,7 +257,8 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
         }
     }
 
-    private static async Task<FailoverConnection> ConnectAndWarmUpAsync(ITopologySource source, FailoverOptions options, CancellationToken cancellationToken)
+    private static async Task<FailoverConnection> ConnectAndWarmUpAsync(ITopologySource source, FailoverOptions options,
+        CancellationToken cancellationToken)
     {
         FailoverConnection connection = await ConnectAsync(source, options, cancellationToken).ConfigureAwait(false);
         Warmup.Begin();
@@ -278,7 +285,8 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
         {
             if (!_follower.FirstTopology.IsCompletedSuccessfully)
             {
-                throw new FailoverConnectException($"No topology within {options.ConnectTimeout.TotalMilliseconds:0} ms: {source.Problem}.");
+                throw new FailoverConnectException(
+                    $"No topology within {options.ConnectTimeout.TotalMilliseconds:0} ms: {source.Problem}.");
             }
         }
 
@@ -315,7 +323,8 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
     {
         if (options.TopologyCacheFile is not null)
         {
-            await Task.WhenAny(_follower.FirstTopology, Task.Delay(options.ConnectTimeout / 2, options.TimeProvider, cancellationToken)).ConfigureAwait(false);
+            await Task.WhenAny(_follower.FirstTopology, Task.Delay(options.ConnectTimeout / 2, options.TimeProvider, cancellationToken))
+                .ConfigureAwait(false);
             if (!_follower.FirstTopology.IsCompleted && !cancellationToken.IsCancellationRequested && _follower.StartFromCache())
             {
                 return;

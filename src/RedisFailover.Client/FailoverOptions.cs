@@ -23,7 +23,8 @@ public sealed record FailoverOptions
     public string? PasswordFile { get; init; }
 
     /// <summary>The password by <see cref="PasswordFile"/>; null without one.</summary>
-    internal LoginProvider? Login => PasswordFile is not { } file ? null : field?.File == file ? field : field = new LoginProvider(new SecretFile(file));
+    internal LoginProvider? Login
+        => PasswordFile is not { } file ? null : field?.File == file ? field : field = new LoginProvider(new SecretFile(file));
 
     /// <summary>TLS to Redis. Default null: none, or what <see cref="ConfigureNode"/> says.</summary>
     public TlsSettings? Tls { get; init; }
@@ -150,7 +151,8 @@ public sealed record FailoverOptions
             OneOf(nameof(RetryAmbiguous), RetryAmbiguous),
             TopologyCacheFile is "" ? Wrong(nameof(TopologyCacheFile), "empty", "a path, or null") : null,
             TopologyCacheFile is { Length: > 0 } file && FileKind.Fault(file) is { } fault
-                ? Wrong(nameof(TopologyCacheFile), $"\"{file.Replace("\0", "\\0", StringComparison.Ordinal)}\", {fault}", "the path of a regular file, which need not exist yet, or null")
+                ? Wrong(nameof(TopologyCacheFile), $"\"{file.Replace("\0", "\\0", StringComparison.Ordinal)}\", {fault}",
+                    "the path of a regular file, which need not exist yet, or null")
                 : null,
         ];
         problems =

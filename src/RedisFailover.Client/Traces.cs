@@ -12,7 +12,8 @@ internal static class Traces
 
     /// <summary>A call waits: for a node that can take it, or before it is sent again.</summary>
     public static Activity? Waits(FailoverOptions options, CommandClass kind, LiveNode? failed, Exception? failure)
-        => !s_source.HasListeners() || !options.IsTold ? null : Tolerated(() => s_source.StartActivity("redis_failover.wait", ActivityKind.Client)?
+        => !s_source.HasListeners() || !options.IsTold
+            ? null : Tolerated(() => s_source.StartActivity("redis_failover.wait", ActivityKind.Client)?
             .SetTag("redis_failover.class", kind == CommandClass.Write ? "write" : "read")
             .SetTag("server.address", failed?.Address.Host)
             .SetTag("server.port", failed?.Address.Port)

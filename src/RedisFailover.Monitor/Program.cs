@@ -33,7 +33,8 @@ await using Serilog.Core.Logger log = LogSetup.Console(options, level);
 using var loggers = new SerilogLoggerFactory(log);
 MonitorService? running = null;
 using IDisposable hangup = Hangup.Handle(
-    () => OptionSources.Read(args, Environment.GetEnvironmentVariables(), out _), level, loggers.CreateLogger("RedisFailover.Monitor"), read => running?.Take(read));
+    () => OptionSources.Read(args, Environment.GetEnvironmentVariables(), out _), level, loggers.CreateLogger("RedisFailover.Monitor"), read
+        => running?.Take(read));
 using (var quiet = new SerilogLoggerFactory(LogSetup.Quiet(options)))
 {
     await Warmup.RunAsync(quiet.CreateLogger("RedisFailover.Warmup"), TimeProvider.System);

@@ -22,10 +22,12 @@ internal static partial class Log
     [LoggerMessage(5, LogLevel.Warning, "ZooKeeper session 0x{Session:x} expired: {Server} says so")]
     internal static partial void SessionExpired(ILogger logger, long session, string server);
 
-    [LoggerMessage(6, LogLevel.Error, "ZooKeeper session 0x{Session:x} given up: no connection for {DownMs:0} ms, more than 4/3 of its timeout")]
+    [LoggerMessage(6, LogLevel.Error,
+        "ZooKeeper session 0x{Session:x} given up: no connection for {DownMs:0} ms, more than 4/3 of its timeout")]
     internal static partial void SessionExpiredLocally(ILogger logger, long session, double downMs);
 
-    [LoggerMessage(7, LogLevel.Error, "ZooKeeper session 0x{Session:x} given up after {DownMs:0} ms: the servers take connections and close them again. Either they have no quorum, or their data are older than zxid 0x{Zxid:x}, which this client has seen: wiped?")]
+    [LoggerMessage(7, LogLevel.Error,
+        "ZooKeeper session 0x{Session:x} given up after {DownMs:0} ms: the servers take connections and close them again. Either they have no quorum, or their data are older than zxid 0x{Zxid:x}, which this client has seen: wiped?")]
     internal static partial void SessionRefused(ILogger logger, long session, double downMs, long zxid);
 
     [LoggerMessage(8, LogLevel.Error, "ZooKeeper refused the credentials of scheme {Scheme}")]
@@ -61,7 +63,8 @@ internal static partial class Log
     [LoggerMessage(22, LogLevel.Warning, "The heartbeat {Path} cannot be kept for now: {Why}; trying again")]
     internal static partial void HeartbeatFailed(ILogger logger, string path, string why);
 
-    [LoggerMessage(19, LogLevel.Information, "ZooKeeper session 0x{Session:x}, given up before, was still kept by {Server}: closed, its ephemeral znodes are gone")]
+    [LoggerMessage(19, LogLevel.Information,
+        "ZooKeeper session 0x{Session:x}, given up before, was still kept by {Server}: closed, its ephemeral znodes are gone")]
     internal static partial void FormerSessionClosed(ILogger logger, long session, string server);
 
     [LoggerMessage(20, LogLevel.Warning, "{Count} lines of the ZooKeeper client are missing here: the logger was busy")]

@@ -68,7 +68,8 @@ public sealed record ZnodeAcl(ZnodePermissions Permissions, string Scheme, strin
 
     /// <summary>Refuses what cannot be written.</summary>
     /// <exception cref="ArgumentException">An entry, or a part of it, is null.</exception>
-    internal static ImmutableArray<ZnodeAcl> Validate(ImmutableArray<ZnodeAcl> acl, [CallerArgumentExpression(nameof(acl))] string? name = null)
+    internal static ImmutableArray<ZnodeAcl> Validate(ImmutableArray<ZnodeAcl> acl,
+        [CallerArgumentExpression(nameof(acl))] string? name = null)
     {
         for (int i = 0; !acl.IsDefault && i < acl.Length; i++)
         {

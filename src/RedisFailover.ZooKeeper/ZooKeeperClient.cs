@@ -202,7 +202,8 @@ public sealed class ZooKeeperClient : IAsyncDisposable
     private async Task ServeAsync(ZooKeeperSession session)
     {
         var over = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        using CancellationTokenRegistration ended = session.Ended.UnsafeRegister(static o => ((TaskCompletionSource)o!).TrySetResult(), over);
+        using CancellationTokenRegistration ended =
+            session.Ended.UnsafeRegister(static o => ((TaskCompletionSource)o!).TrySetResult(), over);
         session.StateChanged += _ => Refresh();
         Replace(session);
         await over.Task.WaitAsync(_disposing.Token).ConfigureAwait(false);

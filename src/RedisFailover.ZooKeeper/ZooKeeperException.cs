@@ -43,7 +43,8 @@ public sealed class ZooKeeperException : Exception
     /// </summary>
     public int? FailedIndex { get; }
 
-    private static string Describe(ZooKeeperErrorCode code, string operation, string? path, bool mayHaveBeenApplied, int? failedIndex, string? detail)
+    private static string Describe(ZooKeeperErrorCode code, string operation, string? path, bool mayHaveBeenApplied, int? failedIndex,
+        string? detail)
     {
         string where = path is null ? operation : $"{operation} {path}";
         string index = failedIndex switch

@@ -72,7 +72,8 @@ public sealed record ZooKeeperOptions
         ArgumentNullException.ThrowIfNull(options.TimeProvider);
         ArgumentOutOfRangeException.ThrowIfLessThan(options.SessionTimeout, TimeSpan.FromMilliseconds(100));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(options.SessionTimeout, TimeSpan.FromHours(1));
-        return options.Auth.IsDefault || !options.Auth.Contains(null!) ? options : throw new ArgumentException("One of the credentials is null.", nameof(options));
+        return options.Auth.IsDefault || !options.Auth.Contains(null!)
+            ? options : throw new ArgumentException("One of the credentials is null.", nameof(options));
     }
 }
 

@@ -20,7 +20,8 @@ internal static class Duration
     /// <summary>The shortest of such texts, in the largest unit that leaves a whole number.</summary>
     internal static string Text(TimeSpan time)
     {
-        (string suffix, double millis) = Units.Last(unit => unit.Suffix == "ms" || (time > TimeSpan.Zero && time.TotalMilliseconds % unit.Millis == 0));
+        (string suffix, double millis) =
+            Units.Last(unit => unit.Suffix == "ms" || (time > TimeSpan.Zero && time.TotalMilliseconds % unit.Millis == 0));
         return string.Create(CultureInfo.InvariantCulture, $"{time.TotalMilliseconds / millis:0.###}{suffix}");
     }
 }

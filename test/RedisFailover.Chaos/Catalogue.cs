@@ -6,9 +6,11 @@ namespace RedisFailover.Chaos;
 internal sealed record Blow(string Target, Func<Task> Heal);
 
 /// <summary>Everything that a fault may strike, with the roles as they are at that moment.</summary>
-internal sealed record Targets(ISystem System, RedisNode Master, IReadOnlyList<RedisNode> Replicas, Machine Leader, IReadOnlyList<Machine> Others, Random Random)
+internal sealed record Targets(ISystem System, RedisNode Master, IReadOnlyList<RedisNode> Replicas, Machine Leader,
+    IReadOnlyList<Machine> Others, Random Random)
 {
-    internal IEnumerable<Machine> All => [.. System.Nodes.Select(n => n.Machine), .. System.Monitors, .. System.ZooKeepers, .. System.Clients];
+    internal IEnumerable<Machine> All
+        => [.. System.Nodes.Select(n => n.Machine), .. System.Monitors, .. System.ZooKeepers, .. System.Clients];
 
     internal T Any<T>(IReadOnlyList<T> of) => of[Random.Next(of.Count)];
 }
@@ -18,7 +20,8 @@ internal sealed record Targets(ISystem System, RedisNode Master, IReadOnlyList<R
 /// <param name="Needs">What it cannot do without.</param>
 /// <param name="LastsFor">Seconds at least, and at most.</param>
 /// <param name="StrikeAsync">Does it.</param>
-internal sealed record FaultKind(string Name, Needs Needs, (double Least, double Most) LastsFor, Func<Targets, CancellationToken, Task<Blow>> StrikeAsync);
+internal sealed record FaultKind(string Name, Needs Needs, (double Least, double Most) LastsFor,
+    Func<Targets, CancellationToken, Task<Blow>> StrikeAsync);
 
 [Flags]
 internal enum Needs

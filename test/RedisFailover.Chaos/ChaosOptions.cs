@@ -88,8 +88,10 @@ internal sealed record ChaosOptions
     private static double Number(string name, string value, double min, double max)
         => double.TryParse(value, NumberStyles.Float, CultureInfo.InvariantCulture, out double number) && number >= min && number <= max
             ? number
-            : throw new ChaosException(string.Create(CultureInfo.InvariantCulture, $"{name}: '{value}' is not allowed; allowed: a number from {min} to {max}"));
+            : throw new ChaosException(
+                string.Create(CultureInfo.InvariantCulture, $"{name}: '{value}' is not allowed; allowed: a number from {min} to {max}"));
 
     private static string Choice(string name, string value, params string[] allowed)
-        => allowed.Contains(value) ? value : throw new ChaosException($"{name}: '{value}' is not allowed; allowed: {string.Join(", ", allowed)}");
+        => allowed.Contains(value)
+            ? value : throw new ChaosException($"{name}: '{value}' is not allowed; allowed: {string.Join(", ", allowed)}");
 }

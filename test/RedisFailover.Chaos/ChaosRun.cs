@@ -23,7 +23,8 @@ internal sealed class ChaosRun(ISystem system, Schedule schedule, TimeSpan durat
     private const int GlancesInARow = 5;
     private readonly long _start = Stopwatch.GetTimestamp();
     private readonly Random _targets = new(seed);
-    private readonly Ledger _ledger = new([.. system.Clients.Select((client, i) => new JournalReader(i + 1, Path.Combine(client.Directory, "journal")))]);
+    private readonly Ledger _ledger =
+        new([.. system.Clients.Select((client, i) => new JournalReader(i + 1, Path.Combine(client.Directory, "journal")))]);
     private readonly List<Outcome> _outcomes = [];
     private Machine? _leader;
 
@@ -98,7 +99,9 @@ internal sealed class ChaosRun(ISystem system, Schedule schedule, TimeSpan durat
         Print(string.Create(
             CultureInfo.InvariantCulture,
             $"   whole after {Seconds(wholeAfter)}, no writes for {writes.Outage.TotalMilliseconds:0} ms, lost {writes.Lost} of {writes.Acknowledged}")
-            + (writes.ByTwo > 0 ? string.Create(CultureInfo.InvariantCulture, $", {writes.ByTwo} acknowledged beside a newer master for {Seconds(writes.ByTwoFor)}") : "")
+            + (writes.ByTwo > 0
+                ? string.Create(CultureInfo.InvariantCulture,
+                    $", {writes.ByTwo} acknowledged beside a newer master for {Seconds(writes.ByTwoFor)}") : "")
             + (noted is null ? "" : noted.Count == 0 ? "; NOT in the history" : "; the history says: " + string.Join(" | ", noted)));
         return master;
     }
@@ -119,7 +122,8 @@ internal sealed class ChaosRun(ISystem system, Schedule schedule, TimeSpan durat
         }
 
         return await kind.StrikeAsync(
-            new Targets(system, master, [.. system.Nodes.Where(n => n != master)], _leader, [.. system.Monitors.Where(m => m != _leader)], _targets), ct);
+            new Targets(system, master, [.. system.Nodes.Where(n => n != master)], _leader, [.. system.Monitors.Where(m => m != _leader)],
+                _targets), ct);
     }
 
     private RedisNode? MasterBy(Roles roles)
@@ -192,7 +196,9 @@ internal sealed class ChaosRun(ISystem system, Schedule schedule, TimeSpan durat
             return $"masters: {string.Join(' ', system.Nodes.Where(n => roles.Of(n.Machine) is { Follows: null }).Select(n => n.Machine.Name))}";
         }
 
-        RedisNode[] astray = [.. system.Nodes.Where(n => n != master && roles.Of(n.Machine) is var role && (role?.Follows != master.Address.ToString() || !role.LinkUp))];
+        RedisNode[] astray =
+            [.. system.Nodes.Where(n
+                => n != master && roles.Of(n.Machine) is var role && (role?.Follows != master.Address.ToString() || !role.LinkUp))];
         if (astray.Length > 0)
         {
             return $"{string.Join(' ', astray.Select(n => n.Machine))} not following {master.Machine}";
@@ -224,7 +230,9 @@ internal sealed class ChaosRun(ISystem system, Schedule schedule, TimeSpan durat
     }
 
     private void Print(string text)
-        => Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Stopwatch.GetElapsedTime(_start).TotalSeconds,7:0.0} s  {WallClock.Now:HH:mm:ss.fff}  {text}"));
+        => Console.WriteLine(
+            string.Create(CultureInfo.InvariantCulture,
+                $"{Stopwatch.GetElapsedTime(_start).TotalSeconds,7:0.0} s  {WallClock.Now:HH:mm:ss.fff}  {text}"));
 
     private static string Seconds(TimeSpan time) => time.TotalSeconds.ToString("0.0", CultureInfo.InvariantCulture) + " s";
 }

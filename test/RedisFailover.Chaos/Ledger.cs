@@ -42,7 +42,8 @@ internal sealed class Ledger(IReadOnlyList<JournalReader> journals)
     }
 
     /// <summary>Looks up everything acknowledged since the last time.</summary>
-    internal async Task<Writes> CloseAsync(DateTime begun, RedisNode master, IReadOnlyList<Tenure> tenures, IReadOnlyList<RedisNode> nodes, CancellationToken ct)
+    internal async Task<Writes> CloseAsync(DateTime begun, RedisNode master, IReadOnlyList<Tenure> tenures, IReadOnlyList<RedisNode> nodes,
+        CancellationToken ct)
     {
         _ = AllWriteAgain(begun);
         Acknowledged[] writes = [.. _unchecked.OrderBy(write => write.At)];
@@ -69,7 +70,8 @@ internal sealed class Ledger(IReadOnlyList<JournalReader> journals)
         int lost = 0;
         foreach (IGrouping<string, Acknowledged> set in writes.GroupBy(write => write.Key))
         {
-            HashSet<string> kept = await master.MembersAsync(set.Key, ct) ?? throw new IOException($"{master.Address} cannot be asked what it holds");
+            HashSet<string> kept = await master.MembersAsync(set.Key, ct)
+                ?? throw new IOException($"{master.Address} cannot be asked what it holds");
             lost += set.Count(write => !kept.Contains(write.Number.ToString(System.Globalization.CultureInfo.InvariantCulture))
                 && _lost.Add((write.Client, write.Number)));
         }

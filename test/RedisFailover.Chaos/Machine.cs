@@ -25,7 +25,8 @@ internal sealed class Machine(string name, string address, int number, string[] 
     /// <summary>Threads and open descriptors of its process: what must not grow by being struck.</summary>
     internal (int Threads, int Descriptors) Footprint
         => _process is { IsRunning: true, Pid: var pid }
-            ? (System.IO.Directory.GetDirectories($"/proc/{pid}/task").Length, System.IO.Directory.GetFileSystemEntries($"/proc/{pid}/fd").Length)
+            ? (System.IO.Directory.GetDirectories($"/proc/{pid}/task").Length,
+                System.IO.Directory.GetFileSystemEntries($"/proc/{pid}/fd").Length)
             : default;
 
     public override string ToString() => name;

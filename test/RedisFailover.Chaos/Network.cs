@@ -16,7 +16,8 @@ internal sealed class Network(bool namespaces)
 {
     private const string Nobody = "02:ff:ff:ff:ff:ff";
     private readonly Dictionary<(Machine From, Machine To), int> _cuts = [];
-    private readonly string _loopback = string.Create(CultureInfo.InvariantCulture, $"127.{Random.Shared.Next(100, 250)}.{Random.Shared.Next(1, 250)}.");
+    private readonly string _loopback =
+        string.Create(CultureInfo.InvariantCulture, $"127.{Random.Shared.Next(100, 250)}.{Random.Shared.Next(1, 250)}.");
     private int _last;
 
     internal bool CanCut => namespaces;
@@ -84,7 +85,8 @@ internal sealed class Network(bool namespaces)
 
         await Task.WhenAll(ways.GroupBy(way => way.From).Select(from => IpAsync(
             from.Key.Name,
-            [.. from.Select(way => $"neigh replace {way.To.Address} lladdr {(_cuts[way] > 0 ? Nobody : Hardware(way.To))} nud permanent dev eth0")])));
+            [.. from.Select(way
+                => $"neigh replace {way.To.Address} lladdr {(_cuts[way] > 0 ? Nobody : Hardware(way.To))} nud permanent dev eth0")])));
     }
 
     private static string Hardware(Machine machine) => $"02:00:00:00:00:{machine.Number:x2}";

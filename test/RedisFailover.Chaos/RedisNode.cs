@@ -29,7 +29,9 @@ internal sealed class RedisNode(Machine machine, int port)
                 appendOnly ? "appendonly yes" : "appendonly no",
                 "repl-diskless-sync yes",
                 "repl-diskless-sync-delay 0",
-                .. (master is null ? Array.Empty<string>() : [string.Create(CultureInfo.InvariantCulture, $"replicaof {master.Machine.Address} {master.Port}")]),
+                .. (master is null
+                    ? Array.Empty<string>()
+                    : [string.Create(CultureInfo.InvariantCulture, $"replicaof {master.Machine.Address} {master.Port}")]),
             ]);
         await machine.StartAsync(Programs.RedisServer, conf);
         return node;

@@ -8,12 +8,15 @@ internal static class Report
     internal static void Print(IReadOnlyList<(string Name, ChaosRun Run)> runs)
     {
         Console.WriteLine();
-        Console.WriteLine("no writes: the longest time in an episode in which nothing was acknowledged that was kept, median and longest, ms");
-        Console.WriteLine("whole: from the last healing until one master, all nodes following, the system content and all clients writing, longest, s");
+        Console.WriteLine(
+            "no writes: the longest time in an episode in which nothing was acknowledged that was kept, median and longest, ms");
+        Console.WriteLine(
+            "whole: from the last healing until one master, all nodes following, the system content and all clients writing, longest, s");
         Console.WriteLine("by two: writes acknowledged by a node after a newer master had begun to acknowledge others");
         Console.WriteLine();
         Console.WriteLine("".PadRight(26) + string.Concat(runs.Select(run => "| " + run.Name.PadRight(52))));
-        Console.WriteLine("fault".PadRight(26) + string.Concat(runs.Select(_ => "|    n   no writes, ms    lost   by two   whole  broken ")));
+        Console.WriteLine("fault".PadRight(26)
+            + string.Concat(runs.Select(_ => "|    n   no writes, ms    lost   by two   whole  broken ")));
         IEnumerable<string> kinds = [.. Catalogue.Names, "two at once"];
         foreach (string kind in kinds.Where(kind => runs.Any(run => run.Run.Outcomes.Any(o => o.Kind == kind))))
         {

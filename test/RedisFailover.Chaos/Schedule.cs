@@ -38,6 +38,7 @@ internal sealed class Schedule(int seed, IReadOnlyList<FaultKind> kinds)
         }
 
         FaultKind drawn = _deck.Dequeue();
-        return (drawn, after, TimeSpan.FromSeconds(drawn.LastsFor.Least + (_random.NextDouble() * (drawn.LastsFor.Most - drawn.LastsFor.Least))));
+        return (drawn, after,
+            TimeSpan.FromSeconds(drawn.LastsFor.Least + (_random.NextDouble() * (drawn.LastsFor.Most - drawn.LastsFor.Least))));
     }
 }

@@ -22,11 +22,14 @@ public sealed class AcrossFailoverTests
         Library[] libraries = await Libraries.AllAsync(connection);
         using var stop = new CancellationTokenSource();
         bool afterwards = false;
-        Task<Outcome[]> watching = Task.WhenAll(libraries.Select(library => Task.Run(() => Outcome.WatchAsync(library, () => Volatile.Read(ref afterwards), stop.Token))));
+        Task<Outcome[]> watching =
+            Task.WhenAll(
+                libraries.Select(library => Task.Run(() => Outcome.WatchAsync(library, () => Volatile.Read(ref afterwards), stop.Token))));
         await Task.Delay(TimeSpan.FromSeconds(2));
 
         await InflictAsync(fault, cluster, connection, before.Master!);
-        await Eventually.HoldsAsync("another master is known", () => connection.Topology.Master is { } master && master != before.Master, TimeSpan.FromSeconds(60));
+        await Eventually.HoldsAsync("another master is known", ()
+            => connection.Topology.Master is { } master && master != before.Master, TimeSpan.FromSeconds(60));
         await Task.Delay(TimeSpan.FromSeconds(1));
         Volatile.Write(ref afterwards, true);
         await Task.Delay(TimeSpan.FromSeconds(2));

@@ -55,7 +55,8 @@ internal static class Libraries
 
     private static Library Caching(FailoverConnection connection)
     {
-        ServiceProvider services = new ServiceCollection().AddStackExchangeRedisCache(options => options.ConnectionMultiplexerFactory = () => Lease(connection)).BuildServiceProvider();
+        ServiceProvider services = new ServiceCollection()
+            .AddStackExchangeRedisCache(options => options.ConnectionMultiplexerFactory = () => Lease(connection)).BuildServiceProvider();
         IDistributedCache cache = services.GetRequiredService<IDistributedCache>();
         return new Library(
             "Caching.StackExchangeRedis",
@@ -115,12 +116,15 @@ internal static class Libraries
     private static Library OutputCaching(FailoverConnection connection)
     {
         ServiceProvider services = new ServiceCollection().AddLogging()
-            .AddStackExchangeRedisOutputCache(options => options.ConnectionMultiplexerFactory = () => Lease(connection)).BuildServiceProvider();
+            .AddStackExchangeRedisOutputCache(options => options.ConnectionMultiplexerFactory = () => Lease(connection))
+                .BuildServiceProvider();
         IOutputCacheStore store = services.GetRequiredService<IOutputCacheStore>();
         return new Library(
             "OutputCaching.StackExchangeRedis",
-            async (number, stop) => await store.SetAsync(Key("page", number), Encoding.UTF8.GetBytes(Text(number)), null, TimeSpan.FromHours(1), stop),
-            done => CountAsync(done, async number => await store.GetAsync(Key("page", number), CancellationToken.None) is { } page && Encoding.UTF8.GetString(page) == Text(number)))
+            async (number, stop)
+                => await store.SetAsync(Key("page", number), Encoding.UTF8.GetBytes(Text(number)), null, TimeSpan.FromHours(1), stop),
+            done => CountAsync(done, async number => await store.GetAsync(Key("page", number), CancellationToken.None) is { } page
+                && Encoding.UTF8.GetString(page) == Text(number)))
         { EndAsync = services.DisposeAsync };
     }
 
@@ -128,7 +132,9 @@ internal static class Libraries
     {
         string run = Guid.NewGuid().ToString("N");
         var storage = new RedisStorage(connection.AsMultiplexer(), new RedisStorageOptions { Prefix = $"{{{run}}}:" });
-        var server = new BackgroundJobServer(new BackgroundJobServerOptions { WorkerCount = 4, SchedulePollingInterval = TimeSpan.FromSeconds(1) }, storage);
+        var server =
+            new BackgroundJobServer(new BackgroundJobServerOptions { WorkerCount = 4, SchedulePollingInterval = TimeSpan.FromSeconds(1) },
+                storage);
         var client = new BackgroundJobClient(storage);
         return new Library(
             "Hangfire.Redis.StackExchange",
@@ -212,7 +218,8 @@ internal static class Libraries
             "DistributedLock.Redis",
             async (number, stop) =>
             {
-                await using RedisDistributedLockHandle? taken = await new RedisDistributedLock(Key("lock", number), database).TryAcquireAsync(TimeSpan.FromSeconds(5), stop);
+                await using RedisDistributedLockHandle? taken = await new RedisDistributedLock(Key("lock", number), database)
+                    .TryAcquireAsync(TimeSpan.FromSeconds(5), stop);
                 _ = taken ?? throw new InvalidOperationException("not acquired");
             },
             _ => Task.FromResult(0));
@@ -223,8 +230,11 @@ internal static class Libraries
         IDatabase database = connection.AsMultiplexer().GetDatabase();
         return new Library(
             "NRedisStack",
-            (number, _) => database.ExecuteAsync(new SerializedCommand(CommandFlags.CommandRetryWriteLastWins, "SET", Key("stack", number), Text(number))),
-            done => CountAsync(done, async number => await database.StringGetAsync(Key("stack", number), CommandFlags.DemandMaster) == Text(number)));
+            (number, _)
+                => database.ExecuteAsync(
+                    new SerializedCommand(CommandFlags.CommandRetryWriteLastWins, "SET", Key("stack", number), Text(number))),
+            done => CountAsync(done, async number
+                => await database.StringGetAsync(Key("stack", number), CommandFlags.DemandMaster) == Text(number)));
     }
 
     private static Library HealthChecks(FailoverConnection connection)

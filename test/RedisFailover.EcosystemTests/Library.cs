@@ -6,7 +6,8 @@ namespace RedisFailover.EcosystemTests;
 /// <param name="Name">As its package is called.</param>
 /// <param name="ActAsync">Does the thing of that number; returns when the library says that it is done.</param>
 /// <param name="LostAsync">Which of the things that it said were done are not there.</param>
-internal sealed record Library(string Name, Func<int, CancellationToken, Task> ActAsync, Func<IReadOnlyCollection<int>, Task<int>> LostAsync) : IAsyncDisposable
+internal sealed record Library(string Name, Func<int, CancellationToken, Task> ActAsync, Func<IReadOnlyCollection<int>,
+    Task<int>> LostAsync) : IAsyncDisposable
 {
     public Func<ValueTask> EndAsync { get; init; } = () => default;
 
@@ -17,7 +18,8 @@ internal sealed record Library(string Name, Func<int, CancellationToken, Task> A
 }
 
 /// <summary>What was seen of one library.</summary>
-internal sealed record Outcome(string Library, bool MayMiss, int Done, int Errors, TimeSpan LongestGap, int Lost, int DoneAfterwards, string? LastError)
+internal sealed record Outcome(string Library, bool MayMiss, int Done, int Errors, TimeSpan LongestGap, int Lost, int DoneAfterwards,
+    string? LastError)
 {
     /// <summary>Lets it act until told to stop; a failure of the library is counted, and it goes on.</summary>
     public static async Task<Outcome> WatchAsync(Library library, Func<bool> isAfterwards, CancellationToken stop)

@@ -13,8 +13,10 @@ public sealed class HarnessTests
     [Test]
     public async Task A_replica_follows_its_master_and_a_killed_master_comes_back_on_its_port()
     {
-        await using RedisServer master = await RedisServer.StartAsync(new RedisServerOptions { Persistence = RedisPersistence.AppendOnlyFile, Password = "secret" });
-        await using RedisServer replica = await RedisServer.StartAsync(new RedisServerOptions { ReplicaOf = master.Address, Password = "secret" });
+        await using RedisServer master =
+            await RedisServer.StartAsync(new RedisServerOptions { Persistence = RedisPersistence.AppendOnlyFile, Password = "secret" });
+        await using RedisServer replica =
+            await RedisServer.StartAsync(new RedisServerOptions { ReplicaOf = master.Address, Password = "secret" });
         await master.CommandAsync("SET", "k", "v");
         await Eventually.HoldsAsync("The replica has the key", ct => replica.CommandAsync(["GET", "k"], ct), reply => reply.Text == "v");
         Assert.That(await replica.MasterAsync(), Is.EqualTo(master.Address));
@@ -91,7 +93,8 @@ public sealed class HarnessTests
     [Test]
     public void A_condition_that_never_holds_says_what_was_seen_last()
         => Assert.That(
-            () => Eventually.HoldsAsync("The number is two", _ => Task.FromResult(1), n => n == 2, TimeSpan.FromMilliseconds(20), () => "the log"),
+            () => Eventually.HoldsAsync("The number is two", _ => Task.FromResult(1), n => n == 2, TimeSpan.FromMilliseconds(20), ()
+                => "the log"),
             Throws.InstanceOf<TimeoutException>().With.Message.Contains("Last seen: 1").And.Message.Contains("the log"));
 
     [Test]

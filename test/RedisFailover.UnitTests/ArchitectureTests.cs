@@ -34,16 +34,19 @@ public sealed class ArchitectureTests
 
     [Test]
     public void The_client_needs_no_host_and_no_container()
-        => Assert.That(References(Client).Where(name => name.StartsWith("Microsoft.Extensions.", StringComparison.Ordinal)), Is.SubsetOf(["Microsoft.Extensions.Logging.Abstractions"]));
+        => Assert.That(References(Client).Where(name => name.StartsWith("Microsoft.Extensions.", StringComparison.Ordinal)),
+            Is.SubsetOf(["Microsoft.Extensions.Logging.Abstractions"]));
 
     [Test]
     public void The_tool_uses_the_client_but_not_the_monitor()
-        => Assert.That(Ours(Assembly.Load("redis-failover")), Is.SubsetOf(["RedisFailover.Core", "RedisFailover.ZooKeeper", "RedisFailover.Client"]));
+        => Assert.That(Ours(Assembly.Load("redis-failover")),
+            Is.SubsetOf(["RedisFailover.Core", "RedisFailover.ZooKeeper", "RedisFailover.Client"]));
 
     [Test]
     public void Core_has_no_clock_and_does_no_input_or_output()
     {
-        string[] banned = ["System.Net.Sockets", "System.Net.NameResolution", "System.IO.FileSystem", "System.Threading.Channels", "System.Threading.Thread"];
+        string[] banned =
+            ["System.Net.Sockets", "System.Net.NameResolution", "System.IO.FileSystem", "System.Threading.Channels", "System.Threading.Thread"];
 
         Assert.That(References(Core).Intersect(banned), Is.Empty);
     }
@@ -51,5 +54,7 @@ public sealed class ArchitectureTests
     private static IEnumerable<string> References(Assembly assembly) => assembly.GetReferencedAssemblies().Select(a => a.Name!);
 
     private static IEnumerable<string> Ours(Assembly assembly)
-        => References(assembly).Where(r => r.StartsWith("RedisFailover", StringComparison.Ordinal) || r.StartsWith("redis-failover", StringComparison.Ordinal));
+        => References(assembly)
+            .Where(r
+                => r.StartsWith("RedisFailover", StringComparison.Ordinal) || r.StartsWith("redis-failover", StringComparison.Ordinal));
 }

@@ -28,7 +28,8 @@ internal static class ClusterProblems
     /// <summary>Whether a failover would work now, and why, or why there is no saying.</summary>
     internal static (bool Possible, string Text) Failover(ClusterState state)
         => state.Topology.State == TopologyState.FailingOver
-            ? (false, state.IsLed ? "begun and not done yet, writes wait" : "begun, and no monitor leads that could finish it: start the monitors")
+            ? (false, state.IsLed ? "begun and not done yet, writes wait"
+            : "begun, and no monitor leads that could finish it: start the monitors")
             : !state.IsLed ? (false, "would NOT work now: no monitor leads; start the monitors")
             : state.Topology.State == TopologyState.NoMaster ? (false, "not possible: there is no master")
             : state.Topology.State == TopologyState.SwitchingOver ? (false, "not asked now: a switchover is under way")
@@ -39,7 +40,8 @@ internal static class ClusterProblems
     private static IEnumerable<Problem> Led(ClusterState state)
         // A monitor before 0.3 keeps no list: its word on what needs an operator stands in its view.
         => state.Problems
-            ?? (state.LeadersView?.Attention is { } attention ? [new Problem(ProblemCatalogue.NeedsOperator, [], attention)] : ImmutableArray<Problem>.Empty);
+            ?? (state.LeadersView?.Attention is { } attention
+                ? [new Problem(ProblemCatalogue.NeedsOperator, [], attention)] : ImmutableArray<Problem>.Empty);
 
     /// <summary>Without a leader the list in the znode is of the past: what is plain to see is told instead.</summary>
     private static IEnumerable<Problem> Unled(ClusterState state)
@@ -47,10 +49,13 @@ internal static class ClusterProblems
         yield return new Problem(
             ProblemCatalogue.NoLeader,
             [],
-            state.Monitors.IsEmpty ? "no monitor is here: nobody watches the master" : $"no monitor leads, though {Texts.List(state.Monitors.Keys)} {(state.Monitors.Count == 1 ? "is" : "are")} here");
+            state.Monitors.IsEmpty
+                ? "no monitor is here: nobody watches the master"
+                : $"no monitor leads, though {Texts.List(state.Monitors.Keys)} {(state.Monitors.Count == 1 ? "is" : "are")} here");
         if (state.Topology.State == TopologyState.FailingOver)
         {
-            yield return new Problem(ProblemCatalogue.ChangeStalled, [], $"a failover has begun, and nobody finishes it: {state.Topology.Reason}");
+            yield return new Problem(ProblemCatalogue.ChangeStalled, [],
+                $"a failover has begun, and nobody finishes it: {state.Topology.Reason}");
         }
         else if (state.Topology.Master is null)
         {

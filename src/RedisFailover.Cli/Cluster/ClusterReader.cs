@@ -45,7 +45,8 @@ internal sealed class ClusterReader : IAsyncDisposable
 
     /// <summary>What holds for all monitors of this cluster, and its version; where nothing was written, nothing and -1.</summary>
     internal async Task<(ClusterConfig Config, int Version)> ConfigAsync(CancellationToken ct)
-        => await ZnodeAsync(_paths.Config, ct) is { } znode ? (Parsed(ClusterConfigJson.Parse, znode.Data), znode.Stat.Version) : (ClusterConfig.Empty, -1);
+        => await ZnodeAsync(_paths.Config, ct) is { } znode
+            ? (Parsed(ClusterConfigJson.Parse, znode.Data), znode.Stat.Version) : (ClusterConfig.Empty, -1);
 
     /// <summary>Writes the configuration of this cluster in place of that version; false where it is another by now.</summary>
     internal async Task<bool> WriteConfigAsync(ClusterConfig config, int version, CancellationToken ct)
@@ -67,7 +68,9 @@ internal sealed class ClusterReader : IAsyncDisposable
     {
         ClusterReader reader = new(connection, timeout);
         reader._session = await reader.BoundedAsync(
-            token => NotSilentAsync(ZooKeeperSession.ConnectAsync(ZooKeeperAccess.Options(connection), token), connection, errors, token), ct);
+            token
+                => NotSilentAsync(ZooKeeperSession.ConnectAsync(ZooKeeperAccess.Options(connection), token), connection, errors, token),
+                    ct);
         return reader;
     }
 
@@ -76,14 +79,16 @@ internal sealed class ClusterReader : IAsyncDisposable
     /// can.
     /// </summary>
     /// <exception cref="CliException">Every server refuses, is unknown, or is no ZooKeeper.</exception>
-    internal static async Task<T> NotSilentAsync<T>(Task<T> connecting, ZooKeeperConnectionString connection, TextWriter errors, CancellationToken ct)
+    internal static async Task<T> NotSilentAsync<T>(Task<T> connecting, ZooKeeperConnectionString connection, TextWriter errors,
+        CancellationToken ct)
     {
         if (await Task.WhenAny(connecting, Task.Delay(Patience, TimeProvider.System, ct)) != connecting && !ct.IsCancellationRequested)
         {
             ZooKeeperDiagnosis diagnosis = await ZooKeeperDiagnosis.OfAsync(connection, ct);
             if (diagnosis.IsHopeless && !connecting.IsCompletedSuccessfully)
             {
-                _ = connecting.ContinueWith(static t => t.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+                _ = connecting.ContinueWith(static t
+                    => t.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
                 throw new CliException($"ZooKeeper cannot be reached: {diagnosis.Text}");
             }
 
@@ -101,7 +106,9 @@ internal sealed class ClusterReader : IAsyncDisposable
     {
         ZooKeeperDiagnosis diagnosis = await ZooKeeperDiagnosis.OfAsync(connection, ct);
         return new CliException(
-            diagnosis.IsHopeless ? $"ZooKeeper cannot be reached: {diagnosis.Text}" : $"ZooKeeper did not answer within {timeout.TotalSeconds:0.###} s: {diagnosis.Text}",
+            diagnosis.IsHopeless
+                ? $"ZooKeeper cannot be reached: {diagnosis.Text}"
+                : $"ZooKeeper did not answer within {timeout.TotalSeconds:0.###} s: {diagnosis.Text}",
             inner: inner);
     }
 
@@ -148,7 +155,9 @@ internal sealed class ClusterReader : IAsyncDisposable
             TopologyJson = nodes,
             Leader = leads,
             LeaderJson = leader,
-            Monitors = monitors.Select(monitor => KeyValuePair.Create(monitor.Key, Readable(MonitorReport.Parse, monitor.Value, _paths.Monitor(monitor.Key))!))
+            Monitors =
+                monitors.Select(monitor
+                    => KeyValuePair.Create(monitor.Key, Readable(MonitorReport.Parse, monitor.Value, _paths.Monitor(monitor.Key))!))
                 .Where(monitor => monitor.Value is not null).ToImmutableSortedDictionary(),
             MonitorsJson = monitors.ToImmutableSortedDictionary(),
             Config = config is null ? null : Readable(ClusterConfigJson.Parse, config.Data, _paths.Config),
@@ -198,7 +207,8 @@ internal sealed class ClusterReader : IAsyncDisposable
                 async token =>
                 {
                     await Session.EnsurePathAsync(_paths.Requests, token);
-                    ImmutableArray<ZnodeAcl> rights = ZooKeeperAccess.AuthFile is null ? default : await RequestRights.ForRequestAsync(Session, _paths.Requests, token);
+                    ImmutableArray<ZnodeAcl> rights = ZooKeeperAccess.AuthFile is null
+                        ? default : await RequestRights.ForRequestAsync(Session, _paths.Requests, token);
                     return await Session.CreateAsync(_paths.RequestPrefix, request.Write(), CreateMode.PersistentSequential, rights, token);
                 },
                 ct);
@@ -370,7 +380,8 @@ internal sealed class ClusterReader : IAsyncDisposable
             {
                 throw await UnreachableAsync(_connection, _timeout, ct, e);
             }
-            catch (ZooKeeperException e) when (e is { Code: ZooKeeperErrorCode.ConnectionLoss, MayHaveBeenApplied: false } && !deadline.IsCancellationRequested)
+            catch (ZooKeeperException e) when (e is { Code: ZooKeeperErrorCode.ConnectionLoss, MayHaveBeenApplied: false }
+                && !deadline.IsCancellationRequested)
             {
                 await Task.Delay(Pause, TimeProvider.System, CancellationToken.None);
             }
@@ -410,7 +421,8 @@ internal sealed class ClusterReader : IAsyncDisposable
             Text("id"),
             Text("host"),
             root.TryGetProperty("pid", out JsonElement pid) && pid.ValueKind == JsonValueKind.Number ? pid.GetInt64() : 0,
-            DateTimeOffset.TryParse(Text("since"), System.Globalization.CultureInfo.InvariantCulture, out DateTimeOffset since) ? Texts.Utc(since) : Text("since"));
+            DateTimeOffset.TryParse(Text("since"), System.Globalization.CultureInfo.InvariantCulture, out DateTimeOffset since)
+                ? Texts.Utc(since) : Text("since"));
 
         string Text(string field) => root.TryGetProperty(field, out JsonElement value) ? value.ToString() : "";
     }

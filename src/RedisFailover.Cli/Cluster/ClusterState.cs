@@ -21,9 +21,11 @@ internal sealed record ClusterState
     /// <summary>Whether a monitor leads, also where it cannot be read which.</summary>
     internal bool IsLed => LeaderJson is not null;
 
-    internal ImmutableSortedDictionary<string, MonitorReport> Monitors { get; init; } = ImmutableSortedDictionary<string, MonitorReport>.Empty;
+    internal ImmutableSortedDictionary<string, MonitorReport> Monitors { get; init; } =
+        ImmutableSortedDictionary<string, MonitorReport>.Empty;
 
-    internal ImmutableSortedDictionary<string, ReadOnlyMemory<byte>> MonitorsJson { get; init; } = ImmutableSortedDictionary<string, ReadOnlyMemory<byte>>.Empty;
+    internal ImmutableSortedDictionary<string, ReadOnlyMemory<byte>> MonitorsJson { get; init; } =
+        ImmutableSortedDictionary<string, ReadOnlyMemory<byte>>.Empty;
 
     /// <summary>What the leading monitor keeps in <c>R/problems</c>; null where there is no such list.</summary>
     internal ImmutableArray<Problem>? Problems { get; init; }

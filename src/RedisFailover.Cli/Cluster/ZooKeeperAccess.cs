@@ -41,7 +41,8 @@ internal static class ZooKeeperAccess
     {
         try
         {
-            return new ZooKeeperOptions { Connection = connection, Auth = Credentials(), Tls = TlsSettings is { } tls ? Tls(new TlsFiles(tls.CaFile, tls.CertFile, tls.KeyFile, tls.ServerName)) : null };
+            return new ZooKeeperOptions { Connection = connection, Auth = Credentials(), Tls = TlsSettings is { } tls
+                ? Tls(new TlsFiles(tls.CaFile, tls.CertFile, tls.KeyFile, tls.ServerName)) : null };
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or CryptographicException)
         {
@@ -58,14 +59,16 @@ internal static class ZooKeeperAccess
     private static ZooKeeperTls Tls(TlsFiles files)
     {
         (X509Certificate2Collection authorities, X509Certificate2? certificate) = files.Current();
-        return new ZooKeeperTls { Authorities = [.. authorities], ClientCertificate = certificate, ServerName = files.Name, AcceptsAnyName = files.AcceptsAnyName };
+        return new ZooKeeperTls { Authorities = [.. authorities], ClientCertificate = certificate, ServerName = files.Name,
+            AcceptsAnyName = files.AcceptsAnyName };
     }
 
     private static TlsSettings? Tls(string prefix)
     {
         var settings = new TlsSettings
         {
-            CaFile = Value("TLS_CA_FILE", prefix), CertFile = Value("TLS_CERT_FILE", prefix), KeyFile = Value("TLS_KEY_FILE", prefix), ServerName = Value("TLS_NAME", prefix),
+            CaFile = Value("TLS_CA_FILE", prefix), CertFile = Value("TLS_CERT_FILE", prefix), KeyFile = Value("TLS_KEY_FILE", prefix),
+                ServerName = Value("TLS_NAME", prefix),
         };
         return Value("TLS", prefix) == "on" || settings != new TlsSettings() ? settings : null;
     }

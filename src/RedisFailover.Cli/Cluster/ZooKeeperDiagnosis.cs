@@ -39,7 +39,8 @@ internal sealed record ZooKeeperDiagnosis(ImmutableArray<string> Causes, bool Is
         }
         catch (SocketException e)
         {
-            return ($"{host}: {e.Message.ToLowerInvariant()}", e.SocketErrorCode is SocketError.ConnectionRefused or SocketError.HostNotFound or SocketError.NoData);
+            return ($"{host}: {e.Message.ToLowerInvariant()}",
+                e.SocketErrorCode is SocketError.ConnectionRefused or SocketError.HostNotFound or SocketError.NoData);
         }
         catch (IOException e)
         {
@@ -54,7 +55,8 @@ internal sealed record ZooKeeperDiagnosis(ImmutableArray<string> Causes, bool Is
     internal static (string Cause, bool Hopeless) Meaning(string host, string answer)
         => answer.Length == 0 ? ($"{host}: it closes the connection", false)
             : answer.Contains("not currently serving", StringComparison.Ordinal) ? ($"{host}: it is up and has no quorum", false)
-            : answer.StartsWith("Zookeeper version", StringComparison.OrdinalIgnoreCase) || answer.Contains("is not executed", StringComparison.Ordinal)
+            : answer.StartsWith("Zookeeper version", StringComparison.OrdinalIgnoreCase)
+                || answer.Contains("is not executed", StringComparison.Ordinal)
                 ? ($"{host}: it answers, but gives no session", false)
             : ($"{host} is not ZooKeeper: it says '{Words.Quoted(answer.Split('\n')[0].Trim())}'", true);
 }

@@ -23,13 +23,15 @@ internal static class ChangeRequest
             ConfigChange asked = change(parsed);
             await using ClusterReader reader = await ClusterReader.ConnectAsync(
                 common.ConnectionOf(parsed), common.TimeoutOf(parsed), parsed.InvocationConfiguration.Error, ct);
-            return await AskAsync(reader, asked, common.TimeoutOf(parsed), parsed.GetValue(common.Json), parsed.InvocationConfiguration.Output, ct);
+            return await AskAsync(reader, asked, common.TimeoutOf(parsed), parsed.GetValue(common.Json),
+                parsed.InvocationConfiguration.Output, ct);
         });
         return command;
     }
 
     /// <summary>The exit code: 0 done, 3 refused. No answer in time is an error; the request is taken back then.</summary>
-    internal static async Task<int> AskAsync(ClusterReader reader, ConfigChange change, TimeSpan wait, bool json, TextWriter output, CancellationToken ct)
+    internal static async Task<int> AskAsync(ClusterReader reader, ConfigChange change, TimeSpan wait, bool json, TextWriter output,
+        CancellationToken ct)
     {
         string id = await reader.RequestAsync(
             new OperatorRequest("")
@@ -70,12 +72,14 @@ internal static class ChangeRequest
                 ClusterState state = await reader.ReadAsync(CancellationToken.None);
                 string why = ct.IsCancellationRequested ? "interrupted"
                     : !state.IsLed ? $"no answer within {wait.TotalSeconds:0.###} s: no monitor leads; start the monitors"
-                    : state.Topology.IsChangingMaster ? $"no answer within {wait.TotalSeconds:0.###} s: a change of master is under way: {state.Topology.Reason}"
+                    : state.Topology.IsChangingMaster
+                        ? $"no answer within {wait.TotalSeconds:0.###} s: a change of master is under way: {state.Topology.Reason}"
                     : $"no answer within {wait.TotalSeconds:0.###} s from the leading monitor, {state.Leader?.Id ?? "whose znode is not readable"}";
                 throw new CliException($"{why}. The request is withdrawn, nothing is changed.");
             }
 
-            return (await reader.RequestAsync(id, CancellationToken.None))?.Answer ?? throw new CliException($"the request {id} was removed by somebody else.");
+            return (await reader.RequestAsync(id, CancellationToken.None))?.Answer
+                ?? throw new CliException($"the request {id} was removed by somebody else.");
         }
     }
 }

@@ -17,7 +17,8 @@ internal static class CheckCommand
             Description = "One line and the exit codes of a Nagios plugin: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN",
         };
         Command command = common.AddTo(new Command(
-            "check", "Tell whether a failover would work now, and all problems. Exit code 0: it would, and there are none; 1: otherwise; 2: wrong usage") { nagios });
+            "check",
+                "Tell whether a failover would work now, and all problems. Exit code 0: it would, and there are none; 1: otherwise; 2: wrong usage") { nagios });
         command.SetAction(async (parsed, ct) =>
         {
             TextWriter output = parsed.InvocationConfiguration.Output;
@@ -53,7 +54,8 @@ internal static class CheckCommand
             await output.WriteLineAsync(StatusJson.Text(writer =>
             {
                 writer.WriteStartObject();
-                writer.WriteString("status", Severity(possible, problems) switch { null => "ok", { } severity => ProblemJson.Name(severity) });
+                writer.WriteString("status",
+                    Severity(possible, problems) switch { null => "ok", { } severity => ProblemJson.Name(severity) });
                 writer.WriteString("master", state.Topology.Master?.ToString());
                 writer.WriteString("state", TopologyJson.Name(state.Topology.State));
                 writer.WriteNumber("epoch", state.Topology.Epoch);
@@ -101,7 +103,8 @@ internal static class CheckCommand
 
     private static async Task<ClusterState> ReadAsync(CommonOptions common, ParseResult parsed, TextWriter errors, CancellationToken ct)
     {
-        await using ClusterReader reader = await ClusterReader.ConnectAsync(common.ConnectionOf(parsed), common.TimeoutOf(parsed), errors, ct);
+        await using ClusterReader reader =
+            await ClusterReader.ConnectAsync(common.ConnectionOf(parsed), common.TimeoutOf(parsed), errors, ct);
         return await reader.ReadAsync(ct);
     }
 }

@@ -28,7 +28,9 @@ internal static class CompletionCommand
     {
         Argument<string> shell = new("shell") { Description = "bash or zsh", HelpName = "bash|zsh" };
         shell.AcceptOnlyFromAmong("bash", "zsh");
-        Command command = new("completion", "Print what makes the Tab key complete commands and options: source <(redis-failover completion bash)") { shell };
+        Command command =
+            new("completion",
+                "Print what makes the Tab key complete commands and options: source <(redis-failover completion bash)") { shell };
         command.SetAction(async (parsed, ct) =>
         {
             await parsed.InvocationConfiguration.Output.WriteLineAsync((parsed.GetValue(shell) == "zsh" ? Zsh : Bash).AsMemory(), ct);

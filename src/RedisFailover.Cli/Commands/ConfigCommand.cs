@@ -9,12 +9,14 @@ namespace RedisFailover.Cli.Commands;
 /// <summary>config show, get, set and edit: settings that hold for all monitors, changed while they run.</summary>
 internal static class ConfigCommand
 {
-    internal static Command Create() => new("config", "Show and change settings that hold for all monitors, while they run") { Show(), Get(), Set(), Edit() };
+    internal static Command Create()
+        => new("config", "Show and change settings that hold for all monitors, while they run") { Show(), Get(), Set(), Edit() };
 
     private static Command Show()
     {
         CommonOptions common = new();
-        Command command = common.AddTo(new Command("show", "Show what was changed for all monitors; everything else is as in the monitors' files"));
+        Command command =
+            common.AddTo(new Command("show", "Show what was changed for all monitors; everything else is as in the monitors' files"));
         command.SetAction(async (parsed, ct) =>
         {
             ClusterState state = await ReadAsync(common, parsed, ct);
@@ -34,11 +36,13 @@ internal static class ConfigCommand
             ClusterConfig config = state.Config ?? ClusterConfig.Empty;
             await output.WriteLineAsync(state.ConfigVersion < 0
                 ? "nothing was changed for all monitors: each goes by its own file (docs/configuration.md)"
-                : string.Create(CultureInfo.InvariantCulture, $"# version {state.ConfigVersion}, {Texts.Utc(config.ChangedAt)}, by {config.ChangedBy}: {config.Reason}"));
+                : string.Create(CultureInfo.InvariantCulture,
+                    $"# version {state.ConfigVersion}, {Texts.Utc(config.ChangedAt)}, by {config.ChangedBy}: {config.Reason}"));
             await output.WriteAsync(Lines(config));
             foreach ((string id, MonitorReport report) in state.Monitors.Where(m => m.Value.ConfigVersion != state.ConfigVersion))
             {
-                await output.WriteLineAsync(string.Create(CultureInfo.InvariantCulture, $"# {id} goes by version {report.ConfigVersion} still"));
+                await output.WriteLineAsync(
+                    string.Create(CultureInfo.InvariantCulture, $"# {id} goes by version {report.ConfigVersion} still"));
             }
 
             return CommandLine.Done;
@@ -50,7 +54,8 @@ internal static class ConfigCommand
     {
         CommonOptions common = new();
         Argument<string> name = new("name") { Description = "The setting, as max-failures" };
-        Command command = common.AddTo(new Command("get", "Print one setting. Exit code 1 where it was not changed for all monitors") { name });
+        Command command =
+            common.AddTo(new Command("get", "Print one setting. Exit code 1 where it was not changed for all monitors") { name });
         command.SetAction(async (parsed, ct) =>
         {
             ClusterState state = await ReadAsync(common, parsed, ct);
@@ -69,12 +74,15 @@ internal static class ConfigCommand
     {
         Argument<string[]> settings = new("name=value")
         {
-            Description = "max-failures=5 lease=... ; all of them or none. An empty value (max-failures=) gives it back to the monitors' files",
+            Description =
+                "max-failures=5 lease=... ; all of them or none. An empty value (max-failures=) gives it back to the monitors' files",
             Arity = ArgumentArity.OneOrMore,
         };
         return ChangeRequest.Create(
             new Command("set", "Change settings for all monitors at once: all of them or, where one is wrong, none") { settings },
-            parsed => new ChangeSettings(parsed.GetValue(settings)!.Select(Pair).Aggregate(None, (all, pair) => all.SetItem(pair.Name, pair.Value))));
+            parsed
+                => new ChangeSettings(parsed.GetValue(settings)!.Select(Pair)
+                    .Aggregate(None, (all, pair) => all.SetItem(pair.Name, pair.Value))));
     }
 
     private static Command Edit()
@@ -104,14 +112,17 @@ internal static class ConfigCommand
         return command;
     }
 
-    private static ImmutableSortedDictionary<string, string?> None { get; } = ImmutableSortedDictionary.Create<string, string?>(StringComparer.Ordinal);
+    private static ImmutableSortedDictionary<string, string?> None { get; } =
+        ImmutableSortedDictionary.Create<string, string?>(StringComparer.Ordinal);
 
     private static string Lines(ClusterConfig config) => string.Concat(config.Settings.Select(s => $"{s.Key}={s.Value}\n"));
 
     private static (string Name, string? Value) Pair(string text)
         => text.IndexOf('=', StringComparison.Ordinal) is > 0 and var equals
             ? (text[..equals].Trim(), text[(equals + 1)..].Trim() is { Length: > 0 } value ? value : null)
-            : throw new CliException($"'{Words.Quoted(text)}' is not name=value; allowed: max-failures=5, max-failures= (back to the monitors' files).", CommandLine.WrongUsage);
+            : throw new CliException(
+                $"'{Words.Quoted(text)}' is not name=value; allowed: max-failures=5, max-failures= (back to the monitors' files).",
+                    CommandLine.WrongUsage);
 
     private static async Task<ClusterState> ReadAsync(CommonOptions common, ParseResult parsed, CancellationToken ct)
     {
@@ -122,18 +133,21 @@ internal static class ConfigCommand
 
     private static async Task<ImmutableSortedDictionary<string, string?>> EditedAsync(string lines, CancellationToken ct)
     {
-        string? chosen = Environment.GetEnvironmentVariable("VISUAL") is { Length: > 0 } visual ? visual : Environment.GetEnvironmentVariable("EDITOR");
+        string? chosen = Environment.GetEnvironmentVariable("VISUAL") is { Length: > 0 } visual
+            ? visual : Environment.GetEnvironmentVariable("EDITOR");
         string editor = chosen is { Length: > 0 } ? chosen : "vi";
         string file = Path.GetTempFileName();
         try
         {
-            await File.WriteAllTextAsync(file, $"# One name=value a line; a line that is taken out gives the setting back to the monitors' files.\n{lines}", ct);
+            await File.WriteAllTextAsync(file,
+                $"# One name=value a line; a line that is taken out gives the setting back to the monitors' files.\n{lines}", ct);
             using Process process = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"{editor} \"$1\"", "sh", file]))
                 ?? throw new CliException($"{editor} could not be started.");
             await process.WaitForExitAsync(ct);
             return process.ExitCode != 0
                 ? throw new CliException($"{editor} ended with exit code {process.ExitCode}: nothing is changed.")
-                : (await File.ReadAllLinesAsync(file, ct)).Select(line => line.Trim()).Where(line => line.Length > 0 && line[0] != '#').Select(Pair)
+                : (await File.ReadAllLinesAsync(file, ct)).Select(line => line.Trim()).Where(line => line.Length > 0 && line[0] != '#')
+                    .Select(Pair)
                     .Aggregate(None, (all, pair) => all.SetItem(pair.Name, pair.Value));
         }
         finally

@@ -16,9 +16,12 @@ internal static class LoadCommand
         CommonOptions common = new();
         Option<double> rate = CommonOptions.Number("--rate", "Writes per second", 100, 0.1, 100_000);
         Option<double> reads = CommonOptions.Number("--reads", "Reads per second (default: as many as writes)", null, 0, 100_000);
-        Option<TimeSpan?> duration = Durations.Option("--duration", "For how long (default: until Ctrl-C)", null, TimeSpan.FromMilliseconds(100), TimeSpan.FromSeconds(1_000_000));
+        Option<TimeSpan?> duration =
+            Durations.Option("--duration", "For how long (default: until Ctrl-C)", null, TimeSpan.FromMilliseconds(100),
+                TimeSpan.FromSeconds(1_000_000));
         Option<TimeSpan?> gap = Durations.Option(
-            "--gap", "Print gaps between two acknowledged writes that are longer than this", TimeSpan.FromMilliseconds(100), TimeSpan.FromMilliseconds(1), TimeSpan.FromMinutes(1), bare: "ms");
+            "--gap", "Print gaps between two acknowledged writes that are longer than this", TimeSpan.FromMilliseconds(100),
+                TimeSpan.FromMilliseconds(1), TimeSpan.FromMinutes(1), bare: "ms");
         Command command = common.AddTo(new Command(
             "load",
             $"Write and read through the client library; tell errors, gaps, and how many acknowledged writes are missing at the end. Password: {PasswordVariable}")

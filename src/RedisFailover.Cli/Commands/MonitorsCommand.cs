@@ -11,7 +11,8 @@ internal static class MonitorsCommand
     private static Command List()
     {
         CommonOptions common = new();
-        Command command = common.AddTo(new Command("list", "List the monitors: registered, here, leading, and how many nodes each reaches"));
+        Command command =
+            common.AddTo(new Command("list", "List the monitors: registered, here, leading, and how many nodes each reaches"));
         command.SetAction(async (parsed, ct) =>
         {
             await using ClusterReader reader = await ClusterReader.ConnectAsync(
@@ -28,7 +29,8 @@ internal static class MonitorsCommand
             {
                 string presence = !IsHere(state, id) ? "away" : state.Leader?.Id == id ? "here, leads" : "here";
                 string registered = state.Members.Contains(id) ? "" : ", not registered";
-                string sight = state.Monitors.GetValueOrDefault(id) is { } report ? $", reaches {report.Available.Count} of {report.Available.Count + report.Unavailable.Count} nodes" : "";
+                string sight = state.Monitors.GetValueOrDefault(id) is { } report
+                    ? $", reaches {report.Available.Count} of {report.Available.Count + report.Unavailable.Count} nodes" : "";
                 await output.WriteLineAsync($"{id,-24} {presence}{registered}{sight}");
             }
 
@@ -41,7 +43,9 @@ internal static class MonitorsCommand
     {
         CommonOptions common = new();
         Argument<string> id = new("id") { Description = "The monitor that will not come back" };
-        Command command = common.AddTo(new Command("forget", "Take a monitor that is gone for good off the register: a majority is counted without it") { id });
+        Command command =
+            common.AddTo(
+                new Command("forget", "Take a monitor that is gone for good off the register: a majority is counted without it") { id });
         command.SetAction(async (parsed, ct) =>
         {
             await using ClusterReader reader = await ClusterReader.ConnectAsync(
@@ -59,13 +63,15 @@ internal static class MonitorsCommand
                     $"no monitor is registered as '{Words.Quoted(name)}'; there {(state.Members.IsEmpty ? "is none" : $"are {Texts.List(state.Members)}")}.", CommandLine.Refused);
             }
 
-            await parsed.InvocationConfiguration.Output.WriteLineAsync($"done: {name} is forgotten; registered are {Texts.List(state.Members.Remove(name))}");
+            await parsed.InvocationConfiguration.Output.WriteLineAsync(
+                $"done: {name} is forgotten; registered are {Texts.List(state.Members.Remove(name))}");
             return CommandLine.Done;
         });
         return command;
     }
 
-    private static IEnumerable<string> Ids(ClusterState state) => state.Members.Union(state.MonitorsJson.Keys).Order(StringComparer.Ordinal);
+    private static IEnumerable<string> Ids(ClusterState state)
+        => state.Members.Union(state.MonitorsJson.Keys).Order(StringComparer.Ordinal);
 
     private static bool IsHere(ClusterState state, string id) => state.MonitorsJson.ContainsKey(id);
 

@@ -6,19 +6,23 @@ namespace RedisFailover.Cli.Commands;
 /// <summary>nodes add, remove, tag and adopt: the cluster's Redis nodes are changed while everything runs.</summary>
 internal static class NodeChangeCommands
 {
-    private static readonly ImmutableSortedDictionary<NodeAddress, NodeTags> NoTags = ImmutableSortedDictionary<NodeAddress, NodeTags>.Empty;
+    private static readonly ImmutableSortedDictionary<NodeAddress, NodeTags> NoTags =
+        ImmutableSortedDictionary<NodeAddress, NodeTags>.Empty;
 
     internal static Command Add()
     {
         Argument<string[]> nodes = Several("The nodes to add");
         Option<string[]> tags = new("--tag") { Description = $"Tags for all of them: {NodeTags.Allowed}", HelpName = "tag" };
         return ChangeRequest.Create(
-            new Command("add", "Add nodes: the monitors watch them at once, and make them replicas of the master unless they hold other data") { nodes, tags },
+            new Command("add",
+                "Add nodes: the monitors watch them at once, and make them replicas of the master unless they hold other data") { nodes,
+                    tags },
             parsed =>
             {
                 ImmutableArray<NodeAddress> added = Addresses(parsed.GetValue(nodes)!);
                 NodeTags change = Tags(parsed.GetValue(tags) ?? []);
-                return new ChangeNodes(added, [], change == new NodeTags() ? NoTags : added.Distinct().ToImmutableSortedDictionary(n => n, _ => change));
+                return new ChangeNodes(added, [], change == new NodeTags()
+                    ? NoTags : added.Distinct().ToImmutableSortedDictionary(n => n, _ => change));
             });
     }
 
@@ -42,17 +46,22 @@ internal static class NodeChangeCommands
     internal static Command Adopt()
     {
         Argument<string> node = new("host:port") { Description = "The node, as redis-failover check names it (foreign-data)" };
-        Option<bool> discard = new("--discard-its-data") { Description = "Throw away what it holds: it becomes a replica and copies the master. Required" };
+        Option<bool> discard =
+            new("--discard-its-data") { Description = "Throw away what it holds: it becomes a replica and copies the master. Required" };
         return ChangeRequest.Create(
-            new Command("adopt", "Take in a node that is left alone because it holds somebody else's data; these are lost") { node, discard },
+            new Command("adopt", "Take in a node that is left alone because it holds somebody else's data; these are lost") { node,
+                discard },
             parsed => parsed.GetValue(discard)
                 ? new AdoptNode(Addresses([parsed.GetValue(node)!])[0], DiscardsItsData: true)
-                : throw new CliException("nodes adopt throws away what the node holds; say --discard-its-data if it may be", CommandLine.WrongUsage));
+                : throw new CliException("nodes adopt throws away what the node holds; say --discard-its-data if it may be",
+                    CommandLine.WrongUsage));
     }
 
-    private static Argument<string[]> Several(string description) => new("host:port") { Description = description, Arity = ArgumentArity.OneOrMore };
+    private static Argument<string[]> Several(string description)
+        => new("host:port") { Description = description, Arity = ArgumentArity.OneOrMore };
 
-    private static ImmutableArray<NodeAddress> Addresses(IEnumerable<string> texts) => Given<ImmutableArray<NodeAddress>>(() => [.. texts.Select(NodeAddress.Parse)]);
+    private static ImmutableArray<NodeAddress> Addresses(IEnumerable<string> texts)
+        => Given<ImmutableArray<NodeAddress>>(() => [.. texts.Select(NodeAddress.Parse)]);
 
     private static NodeTags Tags(IEnumerable<string> texts) => Given(() => NodeTags.Parse(texts));
 

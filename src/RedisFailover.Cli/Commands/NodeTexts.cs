@@ -36,7 +36,8 @@ internal static class NodeTexts
     {
         string tags = state.Config?.Node(node)?.Tags ?? "";
         bool isSaid = tags.Contains("never-promote", StringComparison.Ordinal);
-        return string.Join(' ', new[] { state.Topology.NeverPromoted.Contains(node) && !isSaid ? "never-promote" : "", tags }.Where(t => t.Length > 0));
+        return string.Join(' ',
+            new[] { state.Topology.NeverPromoted.Contains(node) && !isSaid ? "never-promote" : "", tags }.Where(t => t.Length > 0));
     }
 
     /// <summary>"0 bytes", "12.3 kB", "4.0 MB".</summary>

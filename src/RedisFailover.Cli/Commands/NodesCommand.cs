@@ -6,7 +6,8 @@ namespace RedisFailover.Cli.Commands;
 /// <summary>nodes list: the nodes of the cluster, one line each.</summary>
 internal static class NodesCommand
 {
-    internal static Command Create() => new("nodes", "List, add, remove, tag and adopt the Redis nodes of the cluster, without a restart and without a failover")
+    internal static Command Create()
+        => new("nodes", "List, add, remove, tag and adopt the Redis nodes of the cluster, without a restart and without a failover")
     {
         List(), NodeChangeCommands.Add(), NodeChangeCommands.Remove(), NodeChangeCommands.Tag(), NodeChangeCommands.Adopt(),
     };
@@ -33,7 +34,10 @@ internal static class NodesCommand
     private static Command List()
     {
         CommonOptions common = new();
-        Command command = common.AddTo(new Command("list", "List the nodes: role, whether it may be promoted, which monitors do not reach it, what keeps it from being used"));
+        Command command =
+            common.AddTo(
+                new Command("list",
+                    "List the nodes: role, whether it may be promoted, which monitors do not reach it, what keeps it from being used"));
         command.SetAction(async (parsed, ct) =>
         {
             await using ClusterReader reader = await ClusterReader.ConnectAsync(

@@ -12,7 +12,10 @@ internal static class StatusCommand
     internal static Command Create()
     {
         CommonOptions common = new();
-        Command command = common.AddTo(new Command("status", "Show problems, the master, the replicas, the leading monitor and what each monitor sees; of several clusters below one root a line each"));
+        Command command =
+            common.AddTo(
+                new Command("status",
+                    "Show problems, the master, the replicas, the leading monitor and what each monitor sees; of several clusters below one root a line each"));
         command.SetAction(async (parsed, ct) =>
         {
             await using ClusterReader reader = await ClusterReader.ConnectAsync(
@@ -54,7 +57,8 @@ internal static class StatusCommand
         foreach (Problem problem in problems)
         {
             string since = problem.Since is { } at ? $" (since {Texts.Utc(at)}, {Texts.Ago(now - at)})" : "";
-            output.WriteLine($"{(problem.Severity == ProblemSeverity.Critical ? "CRITICAL" : "warning "),-8} {problem.Code}: {problem.Message}{since}");
+            output.WriteLine(
+                $"{(problem.Severity == ProblemSeverity.Critical ? "CRITICAL" : "warning "),-8} {problem.Code}: {problem.Message}{since}");
             if (problem.Advice.Length > 0)
             {
                 output.WriteLine($"         -> {problem.Advice}");
@@ -71,11 +75,14 @@ internal static class StatusCommand
     {
         Topology topology = state.Topology;
         output.WriteLine($"master   {topology.Master?.ToString() ?? "none"}");
-        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"state    {TopologyJson.Name(topology.State)}, epoch {topology.Epoch}"));
+        output.WriteLine(
+            string.Create(CultureInfo.InvariantCulture, $"state    {TopologyJson.Name(topology.State)}, epoch {topology.Epoch}"));
         // What a problem or the last change says already is not said again.
         string reason = IsSaid(topology.Reason, problems) ? "see above"
-            : topology.LastChange is { Reason: { Length: > 0 } last } && topology.Reason.EndsWith(last, StringComparison.Ordinal) ? "see last" : topology.Reason;
-        output.WriteLine($"reason   {reason} ({Texts.Utc(topology.ChangedAt)}, by {(topology.ChangedBy.Length > 0 ? topology.ChangedBy : "an unknown writer")})");
+            : topology.LastChange is { Reason: { Length: > 0 } last } && topology.Reason.EndsWith(last, StringComparison.Ordinal)
+                ? "see last" : topology.Reason;
+        output.WriteLine(
+            $"reason   {reason} ({Texts.Utc(topology.ChangedAt)}, by {(topology.ChangedBy.Length > 0 ? topology.ChangedBy : "an unknown writer")})");
         output.WriteLine(
             state.Leader is { } leader ? $"leader   {leader.Id} (host {leader.Host}, pid {leader.Pid}, since {leader.Since})"
             : state.IsLed ? "leader   not known: its znode is not readable"
@@ -87,7 +94,8 @@ internal static class StatusCommand
         }
 
         (bool _, string failover) = ClusterProblems.Failover(state);
-        output.WriteLine($"failover {(state.Failover is { Possible: false } not && IsSaid(not.Reason, problems) && state.IsLed ? "would NOT work now: see above" : failover)}");
+        output.WriteLine(
+            $"failover {(state.Failover is { Possible: false } not && IsSaid(not.Reason, problems) && state.IsLed ? "would NOT work now: see above" : failover)}");
         if (state.Config?.Pause is { } pause)
         {
             output.WriteLine($"paused   {pause}");
@@ -95,7 +103,9 @@ internal static class StatusCommand
 
         if (state.Config is { } config)
         {
-            output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"config   version {state.ConfigVersion}, {Texts.Utc(config.ChangedAt)}, by {config.ChangedBy}: {config.Reason}"));
+            output.WriteLine(
+                string.Create(CultureInfo.InvariantCulture,
+                    $"config   version {state.ConfigVersion}, {Texts.Utc(config.ChangedAt)}, by {config.ChangedBy}: {config.Reason}"));
         }
 
         if (topology.WriteQuorum is { } safe)
@@ -138,7 +148,8 @@ internal static class StatusCommand
             NodeReport? report = state.LeadersView?.Nodes.GetValueOrDefault(node);
             string[] cells =
             [
-                node.ToString(), role, NodeTexts.Link(report, state.Topology), NodeTexts.Lag(report, now), NodeTexts.Since(report, now), NodeTexts.Tags(state, node),
+                node.ToString(), role, NodeTexts.Link(report, state.Topology), NodeTexts.Lag(report, now), NodeTexts.Since(report, now),
+                    NodeTexts.Tags(state, node),
                 .. state.Monitors.Values.Select(monitor => Seen(monitor, node)),
             ];
             table.AddRow([.. cells.Select(cell => new Text(cell))]);
@@ -152,6 +163,7 @@ internal static class StatusCommand
 
     private static string Seen(MonitorReport report, NodeAddress node)
         => report.Unavailable.Contains(node) ? "down"
-            : report.Available.TryGetValue(node, out double seconds) ? string.Create(CultureInfo.InvariantCulture, $"{seconds * 1000:0.0} ms")
+            : report.Available.TryGetValue(node, out double seconds)
+                ? string.Create(CultureInfo.InvariantCulture, $"{seconds * 1000:0.0} ms")
             : "-";
 }

@@ -54,7 +54,8 @@ internal static class SwitchoverCommand
                 Target = Node(parsed.GetValue(target)),
                 Timeout = parsed.GetValue(timeout),
                 Force = parsed.GetValue(force),
-                By = string.Create(CultureInfo.InvariantCulture, $"{Environment.UserName}@{Environment.MachineName}, pid {Environment.ProcessId}"),
+                By = string.Create(CultureInfo.InvariantCulture,
+                    $"{Environment.UserName}@{Environment.MachineName}, pid {Environment.ProcessId}"),
                 At = TimeProvider.System.GetUtcNow(),
             };
             TimeSpan wait = common.TimeoutOf(parsed);
@@ -93,7 +94,8 @@ internal static class SwitchoverCommand
             return await TellAsync(
                 output,
                 json,
-                new RequestAnswer(RequestOutcome.Done, $"{request.Target} is the master already: nothing to do", request.Target, before.Topology.Epoch),
+                new RequestAnswer(RequestOutcome.Done, $"{request.Target} is the master already: nothing to do", request.Target,
+                    before.Topology.Epoch),
                 before.Topology.Master,
                 null);
         }
@@ -131,11 +133,14 @@ internal static class SwitchoverCommand
             if (request is { Answer: null } && await reader.WithdrawAsync(request, soon.Token))
             {
                 Topology topology = (await reader.ReadAsync(soon.Token)).Topology;
-                return topology.IsChangingMaster ? $"interrupted; a change of master is under way: {topology.Reason}" : "interrupted; the request is withdrawn.";
+                return topology.IsChangingMaster
+                    ? $"interrupted; a change of master is under way: {topology.Reason}" : "interrupted; the request is withdrawn.";
             }
 
             request = await reader.RequestAsync(id, soon.Token);
-            return request?.Answer is { } answer ? $"interrupted; it is {answer.Outcome.ToString().ToLowerInvariant()}: {answer.Reason}" : "interrupted; the request is gone.";
+            return request?.Answer is { } answer
+                ? $"interrupted; it is {answer.Outcome.ToString().ToLowerInvariant()}: {answer.Reason}"
+                : "interrupted; the request is gone.";
         }
         catch (Exception e) when (e is OperationCanceledException or ZooKeeperException or CliException)
         {
@@ -144,11 +149,13 @@ internal static class SwitchoverCommand
     }
 
     private static async Task<int> AnswerAsync(
-        ClusterReader reader, string id, ImmutableArray<HistoryEntry> history, NodeAddress? before, long start, TimeSpan patience, bool json, TextWriter output, CancellationToken ct)
+        ClusterReader reader, string id, ImmutableArray<HistoryEntry> history, NodeAddress? before, long start, TimeSpan patience,
+            bool json, TextWriter output, CancellationToken ct)
     {
         while (true)
         {
-            OperatorRequest now = await reader.RequestAsync(id, ct) ?? throw new CliException($"the request {id} was removed by somebody else.");
+            OperatorRequest now = await reader.RequestAsync(id, ct)
+                ?? throw new CliException($"the request {id} was removed by somebody else.");
             if (now.Answer is { } answer)
             {
                 HistoryEntry? steps = answer.Outcome == RequestOutcome.Refused ? null : await StepsAsync(reader, history, answer, ct);
@@ -158,7 +165,8 @@ internal static class SwitchoverCommand
             if (TimeProvider.System.GetElapsedTime(start) > patience && await reader.WithdrawAsync(now, ct))
             {
                 ClusterState after = await reader.ReadAsync(ct);
-                string state = after.Topology.IsChangingMaster ? $"a change of master is under way: {after.Topology.Reason}" : "the request is withdrawn";
+                string state = after.Topology.IsChangingMaster
+                    ? $"a change of master is under way: {after.Topology.Reason}" : "the request is withdrawn";
                 throw new CliException(
                     $"no answer within {patience.TotalSeconds:0.###} s ({(!after.IsLed ? "no monitor leads" : $"the leading monitor is {after.Leader?.Id ?? "not known: its znode is not readable"}")}); {state}.");
             }
@@ -170,11 +178,14 @@ internal static class SwitchoverCommand
     /// <summary>
     /// The history's entry, which is written right after the topology and knows how long that took; null when it does not come.
     /// </summary>
-    private static async Task<HistoryEntry?> StepsAsync(ClusterReader reader, ImmutableArray<HistoryEntry> before, RequestAnswer answer, CancellationToken ct)
+    private static async Task<HistoryEntry?> StepsAsync(ClusterReader reader, ImmutableArray<HistoryEntry> before, RequestAnswer answer,
+        CancellationToken ct)
     {
         long start = TimeProvider.System.GetTimestamp();
         HistoryEntry? entry;
-        while ((entry = (await reader.HistoryAsync(ct)).Except(before).LastOrDefault(e => e.Epoch == answer.Epoch && e.To == answer.Master)) is null
+        while (
+            (entry = (await reader.HistoryAsync(ct)).Except(before)
+                .LastOrDefault(e => e.Epoch == answer.Epoch && e.To == answer.Master)) is null
             && TimeProvider.System.GetElapsedTime(start) < HistoryWait)
         {
             await Task.Delay(Pause, TimeProvider.System, ct);

@@ -15,7 +15,8 @@ internal static class WatchCommand
     internal static Command Create()
     {
         CommonOptions common = new();
-        Command command = common.AddTo(new Command("watch", "Print each change of the topology as it happens, one line each, until Ctrl-C"));
+        Command command =
+            common.AddTo(new Command("watch", "Print each change of the topology as it happens, one line each, until Ctrl-C"));
         command.SetAction((parsed, ct) => WatchAsync(
             common.ConnectionOf(parsed),
             common.TimeoutOf(parsed),

@@ -12,7 +12,8 @@ internal sealed partial record ErrorKind(string Operation, string Type, string M
 {
     private string Pattern => Times().Replace(Message, "ms");
 
-    public bool Equals(ErrorKind? other) => other is not null && Operation == other.Operation && Type == other.Type && Pattern == other.Pattern;
+    public bool Equals(ErrorKind? other)
+        => other is not null && Operation == other.Operation && Type == other.Type && Pattern == other.Pattern;
 
     public override int GetHashCode() => HashCode.Combine(Operation, Type, Pattern);
 
@@ -53,7 +54,8 @@ internal sealed class ErrorTally
     {
         lock (_lock)
         {
-            ImmutableArray<(ErrorKind, long)> grown = [.. _counts.Where(kind => kind.Value.Count > kind.Value.Told).Select(kind => (kind.Key, kind.Value.Count))];
+            ImmutableArray<(ErrorKind, long)> grown =
+                [.. _counts.Where(kind => kind.Value.Count > kind.Value.Told).Select(kind => (kind.Key, kind.Value.Count))];
             foreach ((ErrorKind kind, long count) in grown)
             {
                 _counts[kind] = (count, count);
@@ -80,5 +82,6 @@ internal sealed class ErrorTally
     }
 
     private static string Failure(Exception inner)
-        => inner is RedisConnectionException connection ? $"{nameof(RedisConnectionException)}: {connection.FailureType}" : inner.GetType().Name;
+        => inner is RedisConnectionException connection
+            ? $"{nameof(RedisConnectionException)}: {connection.FailureType}" : inner.GetType().Name;
 }

@@ -15,21 +15,26 @@ internal sealed class LoadLog(TextWriter output, bool json, TimeProvider time)
             string.Create(
                 CultureInfo.InvariantCulture,
                 $"load: {options.Writes:0.###} writes/s and {options.Reads:0.###} reads/s, {(options.Duration is { } duration ? $"for {duration.TotalSeconds:0.###} s" : "until Ctrl-C")}; master {topology.Master?.ToString() ?? "none"}, epoch {topology.Epoch}"),
-            new { @event = "started", at = Now(), writes = options.Writes, reads = options.Reads, master = topology.Master?.ToString(), epoch = topology.Epoch });
+            new { @event = "started", at = Now(), writes = options.Writes, reads = options.Reads, master = topology.Master?.ToString(),
+                epoch = topology.Epoch });
 
     internal void Topology(Topology topology)
         => Write(
-            string.Create(CultureInfo.InvariantCulture, $"told: epoch {topology.Epoch} {TopologyJson.Name(topology.State)}, master {topology.Master?.ToString() ?? "none"}"),
-            new { @event = "topology", at = Now(), epoch = topology.Epoch, state = TopologyJson.Name(topology.State), master = topology.Master?.ToString() });
+            string.Create(CultureInfo.InvariantCulture,
+                $"told: epoch {topology.Epoch} {TopologyJson.Name(topology.State)}, master {topology.Master?.ToString() ?? "none"}"),
+            new { @event = "topology", at = Now(), epoch = topology.Epoch, state = TopologyJson.Name(topology.State),
+                master = topology.Master?.ToString() });
 
     internal void Gap(Gap gap)
         => Write(
-            string.Create(CultureInfo.InvariantCulture, $"gap: no write was acknowledged for {gap.Millis:0.0} ms, from {Clock(gap.From)} to {Clock(gap.To)}"),
+            string.Create(CultureInfo.InvariantCulture,
+                $"gap: no write was acknowledged for {gap.Millis:0.0} ms, from {Clock(gap.From)} to {Clock(gap.To)}"),
             new { @event = "gap", from = Iso(gap.From), to = Iso(gap.To), millis = Math.Round(gap.Millis, 3) });
 
     internal void Error(ErrorKind kind, long count)
         => Write(
-            string.Create(CultureInfo.InvariantCulture, $"error: {kind.Operation}: {kind.Type}: {kind.Message}{(count > 1 ? $" ({count} times up to now)" : "")}"),
+            string.Create(CultureInfo.InvariantCulture,
+                $"error: {kind.Operation}: {kind.Type}: {kind.Message}{(count > 1 ? $" ({count} times up to now)" : "")}"),
             new { @event = "error", at = Now(), operation = kind.Operation, type = kind.Type, message = kind.Message, count });
 
     internal void Report(LoadReport report)
@@ -52,7 +57,8 @@ internal sealed class LoadLog(TextWriter output, bool json, TimeProvider time)
         }
     }
 
-    internal static string Iso(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'", CultureInfo.InvariantCulture);
+    internal static string Iso(DateTimeOffset at)
+        => at.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'", CultureInfo.InvariantCulture);
 
     private static string Clock(DateTimeOffset at) => at.UtcDateTime.ToString("HH:mm:ss.fff", CultureInfo.InvariantCulture);
 

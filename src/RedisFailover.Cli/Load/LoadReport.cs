@@ -66,7 +66,8 @@ internal sealed record LoadReport
     internal IEnumerable<string> Lines()
     {
         yield return Line($"writes                     {Writes}: {Acknowledged} acknowledged, {FailedWrites} failed{Failures()}");
-        yield return Line($"reads                      {Reads}: {FailedReads} failed, {StaleReads} did not see an acknowledged write (yet)");
+        yield return Line(
+            $"reads                      {Reads}: {FailedReads} failed, {StaleReads} did not see an acknowledged write (yet)");
         if (Errors.IsEmpty)
         {
             yield return "errors                     none";
@@ -77,12 +78,15 @@ internal sealed record LoadReport
             yield return Line($"errors                     {error.Count} x {error.Operation}: {error.Type}: {error.Message}");
         }
 
-        yield return Line($"longest gap                {LongestGapMillis:0.0} ms between two acknowledged writes{(LongestGapTo is null ? "" : $", until {LongestGapTo}")}");
-        yield return Line($"lost acknowledged writes   {(Lost is { } lost ? Line($"{lost} of {Acknowledged}") : "not known: the master could not be asked")}");
+        yield return Line(
+            $"longest gap                {LongestGapMillis:0.0} ms between two acknowledged writes{(LongestGapTo is null ? "" : $", until {LongestGapTo}")}");
+        yield return Line(
+            $"lost acknowledged writes   {(Lost is { } lost ? Line($"{lost} of {Acknowledged}") : "not known: the master could not be asked")}");
 
         string Failures() => FailedWrites == 0
             ? ""
-            : Line($" ({AmbiguousWrites} may have been applied, {NotAppliedWrites} were not applied, {FailedWrites - AmbiguousWrites - NotAppliedWrites} otherwise)");
+            : Line(
+                $" ({AmbiguousWrites} may have been applied, {NotAppliedWrites} were not applied, {FailedWrites - AmbiguousWrites - NotAppliedWrites} otherwise)");
 
         static string Line(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
     }

@@ -66,7 +66,8 @@ internal sealed class LoadRun(FailoverConnection connection, LoadOptions options
             LongestGapFrom = longest.Millis > 0 ? LoadLog.Iso(longest.From) : null,
             LongestGapTo = longest.Millis > 0 ? LoadLog.Iso(longest.To) : null,
             Lost = lost,
-            Errors = [.. _errors.All().Select(error => new ErrorCount(error.Kind.Operation, error.Kind.Type, error.Kind.Message, error.Count))],
+            Errors =
+                [.. _errors.All().Select(error => new ErrorCount(error.Kind.Operation, error.Kind.Type, error.Kind.Message, error.Count))],
         };
     }
 

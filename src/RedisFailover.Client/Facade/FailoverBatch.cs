@@ -45,7 +45,8 @@ internal sealed partial class FailoverBatch(FailoverDatabase database, object? a
             LiveNode? node = _nodes.Current.Master;
             try
             {
-                node ??= await _nodes.NodeForAsync(CommandClass.Write, CommandFlags.None, retries ??= new Retries(_nodes, CommandClass.Write)).ConfigureAwait(false);
+                node ??= await _nodes.NodeForAsync(CommandClass.Write, CommandFlags.None,
+                    retries ??= new Retries(_nodes, CommandClass.Write)).ConfigureAwait(false);
                 Send(calls, node);
             }
             catch (Exception failure) when (node is null || Failures.Judge(failure) == Outcome.CommandFailed)
@@ -77,7 +78,8 @@ internal sealed partial class FailoverBatch(FailoverDatabase database, object? a
                 }
             }
 
-            calls = last is null ? [] : await AgainAsync(unapplied, last, node, retries ??= new Retries(_nodes, CommandClass.Write)).ConfigureAwait(false);
+            calls = last is null
+                ? [] : await AgainAsync(unapplied, last, node, retries ??= new Retries(_nodes, CommandClass.Write)).ConfigureAwait(false);
         }
     }
 

@@ -51,7 +51,8 @@ internal sealed partial class FailoverDatabase
     }
 
     Task<RedisResult> IDatabaseAsync.ScriptEvaluateAsync(string script, RedisKey[]? keys, RedisValue[]? values, CommandFlags flags)
-        => RunAsync<ScriptEvaluateAsyncCall1, RedisResult>(new ScriptEvaluateAsyncCall1(script, keys, values, flags), ClassOfScript(flags), flags);
+        => RunAsync<ScriptEvaluateAsyncCall1, RedisResult>(new ScriptEvaluateAsyncCall1(script, keys, values, flags), ClassOfScript(flags),
+            flags);
 
     bool IDatabase.LockRelease(RedisKey key, RedisValue value, CommandFlags flags)
         => Waiting.For(((IDatabaseAsync)this).LockReleaseAsync(key, value, flags), _nodes.Options);

@@ -7,7 +7,8 @@ namespace RedisFailover.Client;
 /// the source generator, routed as routing.txt says; here is what they all share.
 /// </summary>
 [GenerateFacade(FacadeKind.Calls)]
-[System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001", Justification = "A lease holds nothing until somebody subscribes on it, who also ends it.")]
+[System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001",
+    Justification = "A lease holds nothing until somebody subscribes on it, who also ends it.")]
 internal sealed partial class FailoverDatabase : IDatabase
 {
     private readonly NodeSet _nodes;
@@ -56,7 +57,8 @@ internal sealed partial class FailoverDatabase : IDatabase
     int IDatabaseAsync.Database => _nodes.DatabaseNumber(_db);
 
     /// <summary>The same database for calls that may be applied twice.</summary>
-    public FailoverDatabase Idempotent() => _repeated == RetryCategory.All ? this : new FailoverDatabase(_nodes, _db, _asyncState, _lease, RetryCategory.All);
+    public FailoverDatabase Idempotent()
+        => _repeated == RetryCategory.All ? this : new FailoverDatabase(_nodes, _db, _asyncState, _lease, RetryCategory.All);
 
     private Task<T> RunAsync<TCall, T>(TCall call, CommandClass kind, CommandFlags flags)
         where TCall : struct, ICall<T>
@@ -164,7 +166,8 @@ internal sealed partial class FailoverDatabase : IDatabase
     /// <summary>The node for a call that stays on it from beginning to end: a scan.</summary>
     private IDatabase Direct(CommandClass kind, ref CommandFlags flags, out LiveNode node)
     {
-        node = _lease is { IsClosed: true } ? throw Closed() : _nodes.Current.NodeFor(kind, flags) ?? _nodes.NodeFor(kind, flags, new Retries(_nodes, kind, _repeated));
+        node = _lease is { IsClosed: true }
+            ? throw Closed() : _nodes.Current.NodeFor(kind, flags) ?? _nodes.NodeFor(kind, flags, new Retries(_nodes, kind, _repeated));
         flags = flags.WithoutRole();
         return node.Database(_db);
     }

@@ -8,7 +8,8 @@ namespace RedisFailover.Client;
 /// the keys; if that is master no more when it is executed, it ends with <see cref="NotAppliedException"/>.
 /// </summary>
 [GenerateFacade(FacadeKind.Queue)]
-internal sealed partial class FailoverTransaction(FailoverDatabase database, object? asyncState) : QueuedCalls(database, asyncState), ITransaction
+internal sealed partial class FailoverTransaction(FailoverDatabase database, object? asyncState) : QueuedCalls(database, asyncState),
+    ITransaction
 {
     private (LiveNode Node, ITransaction Transaction)? _bound;
     private ITransaction? _last;
@@ -37,7 +38,8 @@ internal sealed partial class FailoverTransaction(FailoverDatabase database, obj
         if (!Waiting.TryFor(executing, _nodes.Options) && Volatile.Read(ref _sentTo) is { } node)
         {
             // What becomes of it later nobody asks any more.
-            _ = executing.ContinueWith(static late => _ = late.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+            _ = executing.ContinueWith(static late
+                => _ = late.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
             throw new MayHaveBeenAppliedException(node.Address, new TimeoutException("There was no reply in time."));
         }
 
@@ -76,17 +78,20 @@ internal sealed partial class FailoverTransaction(FailoverDatabase database, obj
             try
             {
                 node = _nodes.Current.Master
-                    ?? await _nodes.NodeForAsync(CommandClass.Write, CommandFlags.None, retries ??= new Retries(_nodes, CommandClass.Write)).ConfigureAwait(false);
+                    ?? await _nodes.NodeForAsync(CommandClass.Write, CommandFlags.None, retries ??= new Retries(_nodes, CommandClass.Write))
+                        .ConfigureAwait(false);
                 return await ExecuteAsync(calls, node, flags.WithoutRole()).ConfigureAwait(false);
             }
-            catch (Exception failure) when (node is not null && _bound is null && (Failures.Judge(failure) == Outcome.NotApplied || (!discarded && Failures.IsDiscarded(failure))))
+            catch (Exception failure) when (node is not null && _bound is null
+                && (Failures.Judge(failure) == Outcome.NotApplied || (!discarded && Failures.IsDiscarded(failure))))
             {
                 // Discarded, and the node takes writes when it is asked why: it may have begun to in this moment. Once more; a
                 // command that is wrong will be refused again.
                 discarded |= Failures.IsDiscarded(failure);
                 try
                 {
-                    Exception judged = Failures.IsDiscarded(failure) ? new NotAppliedException($"{node.Address} discarded it: {failure.Message}", node.Address, failure) : failure;
+                    Exception judged = Failures.IsDiscarded(failure)
+                        ? new NotAppliedException($"{node.Address} discarded it: {failure.Message}", node.Address, failure) : failure;
                     await (retries ??= new Retries(_nodes, CommandClass.Write)).AfterAsync(judged, node).ConfigureAwait(false);
                 }
                 catch (Exception final)
@@ -129,12 +134,15 @@ internal sealed partial class FailoverTransaction(FailoverDatabase database, obj
             // The reason was in the reply to one of its commands, which the library keeps to itself.
             if (await IsReplicaAsync(node).ConfigureAwait(false))
             {
-                throw new NotAppliedException($"{node.Address} is master no more and discarded the transaction. It was not applied.", node.Address, failure);
+                throw new NotAppliedException($"{node.Address} is master no more and discarded the transaction. It was not applied.",
+                    node.Address, failure);
             }
 
             if (await RefusalAsync(node).ConfigureAwait(false) is { } refusal)
             {
-                throw new NotAppliedException($"{node.Address} takes no writes ({refusal.Message}) and discarded the transaction. It was not applied.", node.Address, failure);
+                throw new NotAppliedException(
+                    $"{node.Address} takes no writes ({refusal.Message}) and discarded the transaction. It was not applied.", node.Address,
+                        failure);
             }
 
             throw;
@@ -163,7 +171,8 @@ internal sealed partial class FailoverTransaction(FailoverDatabase database, obj
         bool committed = await Task.Run(() => transaction.ExecuteAsync(flags)).ConfigureAwait(false);
         return committed || (time.GetElapsedTime(since) < _nodes.Options.OperationTimeout * 0.9 && !node.Broken.IsCompleted)
             ? committed
-            : throw new NotAppliedException($"{node.Address} did not say whether the conditions hold. The transaction was not applied.", node.Address);
+            : throw new NotAppliedException($"{node.Address} did not say whether the conditions hold. The transaction was not applied.",
+                node.Address);
     }
 
     private static async Task<bool> IsReplicaAsync(LiveNode node)

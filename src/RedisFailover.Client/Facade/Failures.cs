@@ -58,7 +58,8 @@ internal static class Failures
             };
 
             // Of a command that the library does not know it says never: it may do anything, as what adds up may.
-            category = category is CommandFlags.None or CommandFlags.CommandRetryNever ? CommandFlags.CommandRetryWriteAccumulating : category;
+            category = category is CommandFlags.None or CommandFlags.CommandRetryNever
+                ? CommandFlags.CommandRetryWriteAccumulating : category;
         }
 
         return category <= repeated switch

@@ -43,7 +43,8 @@ internal sealed class QueuedCall<TCall, T>(TCall call, CommandFlags flags, objec
     public override void Fail(Exception failure)
     {
         // What was sent to the lost node is nobody's any more.
-        _ = _sent?.ContinueWith(static lost => _ = lost.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+        _ = _sent?.ContinueWith(static lost
+            => _ = lost.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
         if (failure is OperationCanceledException)
         {
             _result.TrySetCanceled();

@@ -17,7 +17,8 @@ internal abstract partial class QueuedCalls(FailoverDatabase database, object? a
 
     IConnectionMultiplexer IRedisAsync.Multiplexer => database.Lease;
 
-    Task<TimeSpan> IRedisAsync.PingAsync(CommandFlags flags) => RunAsync<PingAsyncCall1, TimeSpan>(new PingAsyncCall1(flags), CommandClass.Write, flags);
+    Task<TimeSpan> IRedisAsync.PingAsync(CommandFlags flags)
+        => RunAsync<PingAsyncCall1, TimeSpan>(new PingAsyncCall1(flags), CommandClass.Write, flags);
 
     bool IRedisAsync.TryWait(Task task) => Waiting.TryFor(task, _nodes.Options);
 
@@ -70,7 +71,8 @@ internal abstract partial class QueuedCalls(FailoverDatabase database, object? a
     {
         _ when failure is FailoverException => failure,
         Outcome.Ambiguous => new MayHaveBeenAppliedException(node.Address, failure),
-        Outcome.NotApplied => new NotAppliedException($"{node.Address} did not take it: {failure.Message}. It was not applied.", node.Address, failure),
+        Outcome.NotApplied
+            => new NotAppliedException($"{node.Address} did not take it: {failure.Message}. It was not applied.", node.Address, failure),
         _ => failure,
     };
 }

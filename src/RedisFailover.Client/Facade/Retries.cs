@@ -14,7 +14,8 @@ namespace RedisFailover.Client;
 /// The loop is Polly's for single calls, see <see cref="RetryLoop"/>; a batch or transaction has one of its own, what it sends again
 /// changes.
 /// </remarks>
-internal sealed class Retries(NodeSet nodes, CommandClass kind, RetryCategory repeated = RetryCategory.None, CommandFlags flags = CommandFlags.None)
+internal sealed class Retries(NodeSet nodes, CommandClass kind, RetryCategory repeated = RetryCategory.None,
+    CommandFlags flags = CommandFlags.None)
 {
     private static readonly Backoff s_backoff = new(TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(50));
 
@@ -200,6 +201,7 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, RetryCategory re
             : $"there is no master (epoch {topology.Epoch})";
         string last = _lastFailure is null ? "" : $"; {_lastNode!.Address} said: {_lastFailure.Message}";
         return new NotAppliedException(
-            $"No {wanted} took the call within {nodes.Options.WriteWait.TotalMilliseconds:0} ms: {state}{last}. It was not applied.", _lastNode?.Address, _lastFailure);
+            $"No {wanted} took the call within {nodes.Options.WriteWait.TotalMilliseconds:0} ms: {state}{last}. It was not applied.",
+                _lastNode?.Address, _lastFailure);
     }
 }

@@ -37,7 +37,9 @@ internal static class RetryLoop
     {
         ResilienceContext context = ContextOf(retries);
         await s_pipeline.ExecuteAsync(
-            (_, attempt) => new ValueTask(Interlocked.Exchange(ref first, null) is { } failure ? Task.FromException(failure) : attempt()), context, attempt).ConfigureAwait(false);
+            (_, attempt)
+                => new ValueTask(Interlocked.Exchange(ref first, null) is { } failure ? Task.FromException(failure) : attempt()), context,
+                    attempt).ConfigureAwait(false);
         ResilienceContextPool.Shared.Return(context);
     }
 

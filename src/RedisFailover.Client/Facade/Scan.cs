@@ -12,7 +12,8 @@ internal static class Scan
 {
     public static IEnumerable<T> Of<T>(IEnumerable<T> scanned, LiveNode node) => new Sequence<T>(scanned, node);
 
-    public static async IAsyncEnumerable<T> Of<T>(IAsyncEnumerable<T> scanned, LiveNode node, [EnumeratorCancellation] CancellationToken cancellationToken = default)
+    public static async IAsyncEnumerable<T> Of<T>(IAsyncEnumerable<T> scanned, LiveNode node,
+        [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
         IAsyncEnumerator<T> items = scanned.GetAsyncEnumerator(cancellationToken);
         await using ConfiguredAsyncDisposable itemsEnd = items.ConfigureAwait(false);

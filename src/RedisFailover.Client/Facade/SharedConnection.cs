@@ -51,7 +51,8 @@ internal static class SharedConnection
         RefuseChange(command, arguments);
         if (s_blocking.Contains(command) || (IsStreamRead(command) && arguments is not null && Blocks(arguments)))
         {
-            throw new NotSupportedException($"{command} blocks the connection that all callers share; use a connection of your own for it, or poll.");
+            throw new NotSupportedException(
+                $"{command} blocks the connection that all callers share; use a connection of your own for it, or poll.");
         }
     }
 
@@ -59,7 +60,8 @@ internal static class SharedConnection
     /// <exception cref="NotSupportedException">The command changes the connection.</exception>
     public static void RefuseChange(string command, IEnumerable<object>? arguments)
     {
-        string whole = command.Equals("CLIENT", StringComparison.OrdinalIgnoreCase) && arguments?.FirstOrDefault() is { } sub ? $"{command} {Text(sub)}" : command;
+        string whole = command.Equals("CLIENT", StringComparison.OrdinalIgnoreCase) && arguments?.FirstOrDefault() is { } sub
+            ? $"{command} {Text(sub)}" : command;
         if (s_changing.TryGetValue(whole, out string? instead))
         {
             throw new NotSupportedException($"{whole.ToUpperInvariant()} changes the connection that all callers share; use {instead}.");

@@ -88,7 +88,8 @@ internal sealed class ConnectionEvents : IAsyncDisposable
         if (before.Epoch != 0 && (before.Master != topology.Master || !before.Replicas.SequenceEqual(topology.Replicas)))
         {
             NodeAddress? about = topology.Master ?? topology.Replicas.FirstOrDefault() ?? before.Master;
-            _nodes.Observers.Raise(MultiplexerEvent.ConfigurationChanged, new EndPointEventArgs(this, about is null ? MasterTunnel.EndPoint : NodeConfiguration.EndPointOf(about)));
+            _nodes.Observers.Raise(MultiplexerEvent.ConfigurationChanged,
+                new EndPointEventArgs(this, about is null ? MasterTunnel.EndPoint : NodeConfiguration.EndPointOf(about)));
         }
     }
 
@@ -121,6 +122,7 @@ internal sealed class ConnectionEvents : IAsyncDisposable
         Exception exception = failure is null ? null! : new RedisConnectionException(
             ConnectionFailureType.SocketFailure, CommandFlags.None, $"{node}: {failure}", null, CommandStatus.Unknown);
         _nodes.Observers.Raise(what, new ConnectionFailedEventArgs(
-            this, endPoint, type, failure is null ? ConnectionFailureType.None : ConnectionFailureType.SocketFailure, exception, $"{type}@{node}"));
+            this, endPoint, type, failure is null
+                ? ConnectionFailureType.None : ConnectionFailureType.SocketFailure, exception, $"{type}@{node}"));
     }
 }

@@ -122,7 +122,8 @@ internal sealed class FailoverMultiplexer : IConnectionMultiplexer
         set => _ = value;
     }
 
-    public void RegisterProfiler(Func<ProfilingSession?> profilingSessionProvider) => Open._nodes.Observers.RegisterProfiler(profilingSessionProvider);
+    public void RegisterProfiler(Func<ProfilingSession?> profilingSessionProvider)
+        => Open._nodes.Observers.RegisterProfiler(profilingSessionProvider);
 
     public void AddLibraryNameSuffix(string suffix) => Open._nodes.Observers.AddLibraryNameSuffix(suffix);
 
@@ -160,7 +161,8 @@ internal sealed class FailoverMultiplexer : IConnectionMultiplexer
     public IServer GetServer(string host, int port, object? asyncState = null) => Server(new NodeAddress(host, port), asyncState);
 
     public IServer GetServer(string hostAndPort, object? asyncState = null)
-        => NodeAddress.TryParse(hostAndPort, out NodeAddress? address) ? Server(address, asyncState) : throw Unknown(hostAndPort, nameof(hostAndPort));
+        => NodeAddress.TryParse(hostAndPort, out NodeAddress? address)
+            ? Server(address, asyncState) : throw Unknown(hostAndPort, nameof(hostAndPort));
 
     public IServer GetServer(IPAddress host, int port) => Server(new NodeAddress(host.ToString(), port), null);
 
@@ -196,7 +198,8 @@ internal sealed class FailoverMultiplexer : IConnectionMultiplexer
     public void GetStatus(TextWriter log)
     {
         Topology topology = _nodes.Current.Topology;
-        log.WriteLine($"epoch {topology.Epoch} {topology.State}, master {topology.Master?.ToString() ?? "none"}, replicas [{string.Join(' ', topology.Replicas)}]");
+        log.WriteLine(
+            $"epoch {topology.Epoch} {topology.State}, master {topology.Master?.ToString() ?? "none"}, replicas [{string.Join(' ', topology.Replicas)}]");
         foreach (ConnectionMultiplexer multiplexer in _nodes.Observers.Multiplexers)
         {
             multiplexer.GetStatus(log);
@@ -206,13 +209,16 @@ internal sealed class FailoverMultiplexer : IConnectionMultiplexer
     public override string ToString() => $"{ClientName} on {string.Join(", ", Serving())}";
 
     public string? GetStormLog()
-        => string.Join(Environment.NewLine, _nodes.Observers.Multiplexers.Select(multiplexer => multiplexer.GetStormLog()).OfType<string>()) is { Length: > 0 } storms ? storms : null;
+        => string.Join(Environment.NewLine,
+            _nodes.Observers.Multiplexers.Select(multiplexer => multiplexer.GetStormLog()).OfType<string>()) is { Length: > 0 } storms
+                ? storms : null;
 
     public void ResetStormLog() => Array.ForEach(_nodes.Observers.Multiplexers, multiplexer => multiplexer.ResetStormLog());
 
     public long PublishReconfigure(CommandFlags flags = CommandFlags.None) => Open._nodes.Master().Multiplexer.PublishReconfigure(flags);
 
-    public Task<long> PublishReconfigureAsync(CommandFlags flags = CommandFlags.None) => Open._nodes.Master().Multiplexer.PublishReconfigureAsync(flags);
+    public Task<long> PublishReconfigureAsync(CommandFlags flags = CommandFlags.None)
+        => Open._nodes.Master().Multiplexer.PublishReconfigureAsync(flags);
 
     /// <summary>An archive with that of each node in it.</summary>
     public void ExportConfiguration(Stream destination, ExportOptions options = ExportOptions.All)
@@ -222,7 +228,8 @@ internal sealed class FailoverMultiplexer : IConnectionMultiplexer
         {
             using var part = new MemoryStream();
             multiplexer.ExportConfiguration(part, options);
-            using Stream entry = archive.CreateEntry($"{multiplexer.GetEndPoints()[0].ToString()!.Replace('/', '_').Replace(':', '_')}.zip").Open();
+            using Stream entry = archive.CreateEntry($"{multiplexer.GetEndPoints()[0].ToString()!.Replace('/', '_').Replace(':', '_')}.zip")
+                .Open();
             part.WriteTo(entry);
         }
     }
@@ -277,7 +284,8 @@ internal sealed class FailoverMultiplexer : IConnectionMultiplexer
     }
 
     private ArgumentException Unknown(object endPoint, string name)
-        => new($"{endPoint} is no node of the topology; known: {string.Join(", ", Serving().Concat(_nodes.Current.Topology.Unavailable))}.", name);
+        => new($"{endPoint} is no node of the topology; known: {string.Join(", ", Serving().Concat(_nodes.Current.Topology.Unavailable))}.",
+            name);
 
     private void Add<T>(MultiplexerEvent what, EventHandler<T>? handler)
     {

@@ -71,7 +71,8 @@ internal sealed partial class FailoverServer(NodeSet nodes, NodeAddress address,
 
         target = Live()!;
         return target is not null ? null : new RedisConnectionException(
-            ConnectionFailureType.UnableToConnect, CommandFlags.None, $"{address} is not connected: {nodes.FailureOf(address)}", null, CommandStatus.WaitingToBeSent);
+            ConnectionFailureType.UnableToConnect, CommandFlags.None, $"{address} is not connected: {nodes.FailureOf(address)}", null,
+                CommandStatus.WaitingToBeSent);
     }
 
     private IServer? Live()

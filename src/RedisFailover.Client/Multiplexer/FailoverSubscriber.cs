@@ -22,14 +22,16 @@ internal sealed class FailoverSubscriber(NodeSet nodes, FailoverMultiplexer owne
     Task ISubscriber.SubscribeAsync(RedisChannel channel, Action<RedisChannel, RedisValue> handler, CommandFlags flags)
         => SubscribeAsync(channel, handler);
 
-    ChannelMessageQueue ISubscriber.Subscribe(RedisChannel channel, CommandFlags flags) => Waiting.For(SubscribeAsync(channel, null), nodes.Options);
+    ChannelMessageQueue ISubscriber.Subscribe(RedisChannel channel, CommandFlags flags)
+        => Waiting.For(SubscribeAsync(channel, null), nodes.Options);
 
     Task<ChannelMessageQueue> ISubscriber.SubscribeAsync(RedisChannel channel, CommandFlags flags) => SubscribeAsync(channel, null);
 
     void ISubscriber.Unsubscribe(RedisChannel channel, Action<RedisChannel, RedisValue>? handler, CommandFlags flags)
         => Waiting.For(EndAsync(channel, handler), nodes.Options);
 
-    Task ISubscriber.UnsubscribeAsync(RedisChannel channel, Action<RedisChannel, RedisValue>? handler, CommandFlags flags) => EndAsync(channel, handler);
+    Task ISubscriber.UnsubscribeAsync(RedisChannel channel, Action<RedisChannel, RedisValue>? handler, CommandFlags flags)
+        => EndAsync(channel, handler);
 
     void ISubscriber.UnsubscribeAll(CommandFlags flags) => Waiting.For(CloseAsync(), nodes.Options);
 
@@ -37,17 +39,20 @@ internal sealed class FailoverSubscriber(NodeSet nodes, FailoverMultiplexer owne
 
     long ISubscriber.Publish(RedisChannel channel, RedisValue message, CommandFlags flags) => Database.Publish(channel, message, flags);
 
-    Task<long> ISubscriber.PublishAsync(RedisChannel channel, RedisValue message, CommandFlags flags) => Database.PublishAsync(channel, message, flags);
+    Task<long> ISubscriber.PublishAsync(RedisChannel channel, RedisValue message, CommandFlags flags)
+        => Database.PublishAsync(channel, message, flags);
 
     EndPoint? ISubscriber.SubscribedEndpoint(RedisChannel channel) => nodes.PubSub.SubscribedEndPoint(channel);
 
     bool ISubscriber.IsConnected(RedisChannel channel) => nodes.PubSub.IsConnected(channel);
 
-    EndPoint? ISubscriber.IdentifyEndpoint(RedisChannel channel, CommandFlags flags) => NodeConfiguration.EndPointOf(nodes.Master().Address);
+    EndPoint? ISubscriber.IdentifyEndpoint(RedisChannel channel, CommandFlags flags)
+        => NodeConfiguration.EndPointOf(nodes.Master().Address);
 
     async Task<EndPoint?> ISubscriber.IdentifyEndpointAsync(RedisChannel channel, CommandFlags flags)
     {
-        LiveNode master = await nodes.NodeForAsync(CommandClass.Write, CommandFlags.None, new Retries(nodes, CommandClass.Write)).ConfigureAwait(false);
+        LiveNode master = await nodes.NodeForAsync(CommandClass.Write, CommandFlags.None, new Retries(nodes, CommandClass.Write))
+            .ConfigureAwait(false);
         return NodeConfiguration.EndPointOf(master.Address);
     }
 
@@ -89,7 +94,9 @@ internal sealed class FailoverSubscriber(NodeSet nodes, FailoverMultiplexer owne
         List<(ChannelMessageQueue Queue, Action<RedisChannel, RedisValue>? Handler)> ending;
         lock (_gate)
         {
-            ending = _made.FindAll(made => (channel is null || made.Queue.Channel.Equals(channel.Value)) && (handler is null || made.Handler == handler));
+            ending =
+                _made.FindAll(made
+                    => (channel is null || made.Queue.Channel.Equals(channel.Value)) && (handler is null || made.Handler == handler));
             if (handler is not null && ending.Count > 1)
             {
                 ending.RemoveRange(1, ending.Count - 1);

@@ -22,7 +22,8 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
     private NodeAddress? _standsOn;
 
     /// <summary>The multiplexer, once somebody has subscribed; null before.</summary>
-    public ConnectionMultiplexer? Multiplexer => Volatile.Read(ref _connecting) is { IsCompletedSuccessfully: true } connected ? connected.GetAwaiter().GetResult() : null;
+    public ConnectionMultiplexer? Multiplexer
+        => Volatile.Read(ref _connecting) is { IsCompletedSuccessfully: true } connected ? connected.GetAwaiter().GetResult() : null;
 
     /// <summary>Where the subscriptions are made; null while they are nowhere.</summary>
     public NodeAddress? StandsOn => Volatile.Read(ref _standsOn);
@@ -72,7 +73,8 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
 
     /// <summary>The node that a channel is subscribed at.</summary>
     public EndPoint? SubscribedEndPoint(RedisChannel channel)
-        => Multiplexer?.GetSubscriber().SubscribedEndpoint(channel) is null || StandsOn is not { } node ? null : NodeConfiguration.EndPointOf(node);
+        => Multiplexer?.GetSubscriber().SubscribedEndpoint(channel) is null || StandsOn is not { } node
+            ? null : NodeConfiguration.EndPointOf(node);
 
     public async ValueTask DisposeAsync()
     {

@@ -49,7 +49,8 @@ internal sealed class MasterTunnel : Tunnel
         }
     }
 
-    public override ValueTask BeforeSocketConnectAsync(EndPoint endPoint, ConnectionType connectionType, Socket? socket, CancellationToken cancellationToken)
+    public override ValueTask BeforeSocketConnectAsync(EndPoint endPoint, ConnectionType connectionType, Socket? socket,
+        CancellationToken cancellationToken)
     {
         if (socket is not null && Volatile.Read(ref _target) is { } target)
         {

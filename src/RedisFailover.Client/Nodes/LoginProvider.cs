@@ -12,7 +12,8 @@ internal sealed class LoginProvider(SecretFile file) : DefaultOptionsProvider
     internal string File => file.Path;
 
     /// <inheritdoc/>
-    public override string? Password => file.Lines is { IsEmpty: false } lines ? lines[(int)((uint)Volatile.Read(ref _next) % (uint)lines.Length)] : null;
+    public override string? Password
+        => file.Lines is { IsEmpty: false } lines ? lines[(int)((uint)Volatile.Read(ref _next) % (uint)lines.Length)] : null;
 
     /// <summary>The node did not accept it.</summary>
     internal void Refused() => Interlocked.Increment(ref _next);

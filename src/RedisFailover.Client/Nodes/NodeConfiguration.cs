@@ -98,7 +98,8 @@ internal static class NodeConfiguration
 
     /// <summary>An address as StackExchange.Redis has it: what a host name stands for is not asked.</summary>
     public static EndPoint EndPointOf(NodeAddress node)
-        => IPAddress.TryParse(node.Host, out IPAddress? address) ? new IPEndPoint(address, node.Port) : new DnsEndPoint(node.Host, node.Port);
+        => IPAddress.TryParse(node.Host, out IPAddress? address)
+            ? new IPEndPoint(address, node.Port) : new DnsEndPoint(node.Host, node.Port);
 
     /// <summary>The address of an end point; null for one of another kind.</summary>
     public static NodeAddress? AddressOf(EndPoint endPoint) => endPoint switch
@@ -111,6 +112,7 @@ internal static class NodeConfiguration
     /// <summary>To that one of a name's addresses that answered.</summary>
     private sealed class AddressTunnel(IPEndPoint found) : Tunnel
     {
-        public override ValueTask<EndPoint?> GetSocketConnectEndpointAsync(EndPoint endpoint, CancellationToken cancellationToken) => new(found);
+        public override ValueTask<EndPoint?> GetSocketConnectEndpointAsync(EndPoint endpoint, CancellationToken cancellationToken)
+            => new(found);
     }
 }

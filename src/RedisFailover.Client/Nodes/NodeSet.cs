@@ -220,7 +220,8 @@ internal sealed class NodeSet : IAsyncDisposable
 
         // Asked of any node, they are configured alike; kept for the time when none is connected.
         Snapshot current = Current;
-        return (current.ConnectedMaster ?? current.Replicas.FirstOrDefault()) is { } node ? _defaultDatabase = node.Database(-1).Database : _defaultDatabase;
+        return (current.ConnectedMaster ?? current.Replicas.FirstOrDefault()) is { } node
+            ? _defaultDatabase = node.Database(-1).Database : _defaultDatabase;
     }
 
     public async ValueTask DisposeAsync()
@@ -278,7 +279,8 @@ internal sealed class NodeSet : IAsyncDisposable
         }
 
         // A topology that names one twice names one node.
-        LiveNode[] replicas = [.. topology.Replicas.Distinct().Where(n => !topology.NeverRead.Contains(n)).Select(Linked).OfType<LiveNode>()];
+        LiveNode[] replicas =
+            [.. topology.Replicas.Distinct().Where(n => !topology.NeverRead.Contains(n)).Select(Linked).OfType<LiveNode>()];
         if (Options is { Zone: { } zone, PreferNode: null })
         {
             Array.ForEach(replicas, node => node.IsPreferred = topology.Zones.GetValueOrDefault(node.Address) == zone);

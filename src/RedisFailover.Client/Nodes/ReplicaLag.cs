@@ -86,7 +86,8 @@ internal sealed class ReplicaLag : IAsyncDisposable
         using var enough = CancellationTokenSource.CreateLinkedTokenSource(_closing.Token);
         Task pause = Task.Delay(_pause, _time, enough.Token);
         Snapshot current = _nodes.Current;
-        while (!pause.IsCompleted && current.ConnectedMaster == asked.ConnectedMaster && current.Replicas.AsSpan().SequenceEqual(asked.Replicas))
+        while (!pause.IsCompleted && current.ConnectedMaster == asked.ConnectedMaster
+            && current.Replicas.AsSpan().SequenceEqual(asked.Replicas))
         {
             await Task.WhenAny(pause, current.Superseded).ConfigureAwait(false);
             current = _nodes.Current;
@@ -130,10 +131,12 @@ internal sealed class ReplicaLag : IAsyncDisposable
         try
         {
             // By a script: the library takes INFO for an administrator's command and refuses it without AllowAdmin.
-            string? info = (string?)await node.Database(0).ScriptEvaluateAsync("return redis.call('INFO', 'replication')").ConfigureAwait(false);
+            string? info = (string?)await node.Database(0).ScriptEvaluateAsync("return redis.call('INFO', 'replication')")
+                .ConfigureAwait(false);
             return info is null ? null : ReplicationPlace.Parse(info, replica);
         }
-        catch (Exception failure) when (failure is RedisException or ObjectDisposedException or TimeoutException or OperationCanceledException)
+        catch (Exception failure) when (
+            failure is RedisException or ObjectDisposedException or TimeoutException or OperationCanceledException)
         {
             // Its link sees to the connection; what is not known is not fresh.
             return null;

@@ -35,7 +35,8 @@ internal sealed class Snapshot
     /// <param name="fresh">Those of the replicas whose lag is within bounds; null for all.</param>
     /// <param name="hold">Why writes are held.</param>
     public Snapshot(
-        Topology topology, LiveNode? master, LiveNode[] replicas, ReadFrom readFrom, LiveNode[]? fresh = null, WriteHold hold = WriteHold.None)
+        Topology topology, LiveNode? master, LiveNode[] replicas, ReadFrom readFrom, LiveNode[]? fresh = null,
+            WriteHold hold = WriteHold.None)
     {
         Topology = topology;
         ConnectedMaster = master;
@@ -81,7 +82,8 @@ internal sealed class Snapshot
         if (kind == CommandClass.Write)
         {
             return role == CommandFlags.DemandReplica
-                ? throw new ArgumentException("This call writes and its flags demand a replica; allowed: no role, DemandMaster, or a preference.", nameof(flags))
+                ? throw new ArgumentException(
+                    "This call writes and its flags demand a replica; allowed: no role, DemandMaster, or a preference.", nameof(flags))
                 : Master;
         }
 
@@ -130,5 +132,6 @@ internal sealed class Snapshot
         };
     }
 
-    private static LiveNode[] Preferred(LiveNode[] nodes) => Array.FindAll(nodes, node => node.IsPreferred) is { Length: > 0 } preferred ? preferred : nodes;
+    private static LiveNode[] Preferred(LiveNode[] nodes)
+        => Array.FindAll(nodes, node => node.IsPreferred) is { Length: > 0 } preferred ? preferred : nodes;
 }

@@ -54,14 +54,16 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
     private static ZooKeeperTls Tls(TlsFiles files)
     {
         (X509Certificate2Collection authorities, X509Certificate2? certificate) = files.Current();
-        return new ZooKeeperTls { Authorities = [.. authorities], ClientCertificate = certificate, ServerName = files.Name, AcceptsAnyName = files.AcceptsAnyName };
+        return new ZooKeeperTls { Authorities = [.. authorities], ClientCertificate = certificate, ServerName = files.Name,
+            AcceptsAnyName = files.AcceptsAnyName };
     }
 
     public string Problem => this switch
     {
         { _zooKeeper.IsConnected: false } => $"ZooKeeper ({_connection}) does not answer",
         { _unreadable: { } problem } => problem,
-        { _nodes: { IsRead: true, Current: null } } => $"{_connection.Chroot}{s_paths.Nodes} does not exist in ZooKeeper ({_connection}): no monitor has written it yet, or the path is another",
+        { _nodes: { IsRead: true, Current: null } }
+            => $"{_connection.Chroot}{s_paths.Nodes} does not exist in ZooKeeper ({_connection}): no monitor has written it yet, or the path is another",
         _ => $"ZooKeeper ({_connection}) has not told it yet",
     };
 
@@ -82,7 +84,8 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
             if (znode is not null)
             {
                 Volatile.Write(ref _takenZxid, znode.Stat.ModifiedZxid);
-                Interlocked.Exchange(ref _taken, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)).TrySetResult();
+                Interlocked.Exchange(ref _taken, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously))
+                    .TrySetResult();
             }
         }
     }
@@ -122,10 +125,15 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
     private async Task AskAsync(NodeAddress? target, CancellationToken cancellationToken)
     {
         ZooKeeperSession session = await _zooKeeper.GetSessionAsync(cancellationToken).ConfigureAwait(false);
-        var request = new OperatorRequest("") { Target = target, By = $"client library on {Environment.MachineName}, pid {Environment.ProcessId}", At = _time.GetUtcNow() };
+        var request =
+            new OperatorRequest("") { Target = target, By = $"client library on {Environment.MachineName}, pid {Environment.ProcessId}",
+                At = _time.GetUtcNow() };
         await session.EnsurePathAsync(s_paths.Requests, cancellationToken).ConfigureAwait(false);
-        ImmutableArray<ZnodeAcl> rights = _authFile is null ? default : await RequestRights.ForRequestAsync(session, s_paths.Requests, cancellationToken).ConfigureAwait(false);
-        string path = await session.CreateAsync(s_paths.RequestPrefix, request.Write(), CreateMode.PersistentSequential, rights, cancellationToken).ConfigureAwait(false);
+        ImmutableArray<ZnodeAcl> rights = _authFile is null
+            ? default : await RequestRights.ForRequestAsync(session, s_paths.Requests, cancellationToken).ConfigureAwait(false);
+        string path =
+            await session.CreateAsync(s_paths.RequestPrefix, request.Write(), CreateMode.PersistentSequential, rights, cancellationToken)
+                .ConfigureAwait(false);
         RequestAnswer answer;
         try
         {
@@ -139,7 +147,8 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
 
         if (answer.Outcome != RequestOutcome.Done)
         {
-            throw new InvalidOperationException($"The monitors {(answer.Outcome == RequestOutcome.Undone ? "have undone it" : "refused it")}: {answer.Reason}");
+            throw new InvalidOperationException(
+                $"The monitors {(answer.Outcome == RequestOutcome.Undone ? "have undone it" : "refused it")}: {answer.Reason}");
         }
 
         // The topology that came with the answer may still be on its way to the watch, or from there to whoever follows.

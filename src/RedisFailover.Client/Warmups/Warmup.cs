@@ -69,9 +69,12 @@ internal static class Warmup
         await using ConfiguredAsyncDisposable replicaEnds = replica.ConfigureAwait(false);
         var topologies = new WarmupTopologies();
         using var log = new SilentLog();
-        topologies.Publish(new Topology { Epoch = 1, Master = master.Address, Replicas = [replica.Address], State = TopologyState.Ok, Reason = "rehearsal" });
+        topologies.Publish(
+            new Topology { Epoch = 1, Master = master.Address, Replicas = [replica.Address], State = TopologyState.Ok,
+                Reason = "rehearsal" });
         FailoverConnection connection = await FailoverConnection.ConnectAsync(
-            topologies, new FailoverOptions { LoggerFactory = log, ConnectTimeout = s_limit, WriteWait = s_limit, IsTold = false }, cancellation).ConfigureAwait(false);
+            topologies, new FailoverOptions { LoggerFactory = log, ConnectTimeout = s_limit, WriteWait = s_limit, IsTold = false },
+                cancellation).ConfigureAwait(false);
         await using ConfiguredAsyncDisposable connectionEnds = connection.ConfigureAwait(false);
         connection.TopologyChanged += static _ => { };
         master.Refuse(commands: Data);
@@ -106,7 +109,8 @@ internal static class Warmup
             Reason = "rehearsal",
             LastChange = new HistoryEntry
             {
-                Kind = HistoryKind.Failover, Epoch = 2, From = master.Address, To = replica.Address, Reason = "rehearsal", BytesBehind = 0, Millis = [new("total", 1)],
+                Kind = HistoryKind.Failover, Epoch = 2, From = master.Address, To = replica.Address, Reason = "rehearsal", BytesBehind = 0,
+                    Millis = [new("total", 1)],
             },
         });
         await EndedAsync(inFlight, played, "in flight").ConfigureAwait(false);
@@ -136,11 +140,14 @@ internal static class Warmup
             database.PingAsync(ToMaster),
 
             // On a thread of its own: the pool's are the application's.
-            Task.Factory.StartNew(() => database.SetAdd("rehearsal", "1"), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default),
+            Task.Factory.StartNew(()
+                => database.SetAdd("rehearsal", "1"), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default),
         ];
 
         // A play that is broken off awaits nobody: their failures are seen all the same.
-        _ = Task.WhenAll(calls).ContinueWith(static ended => _ = ended.Exception, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        _ = Task.WhenAll(calls)
+            .ContinueWith(static ended
+                => _ = ended.Exception, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
         return calls;
     }
 
@@ -179,7 +186,8 @@ internal static class Warmup
 
         public bool IsEnabled(LogLevel logLevel) => true;
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) => formatter(state, exception);
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception,
+            Func<TState, Exception?, string> formatter) => formatter(state, exception);
 
         public void Dispose()
         {

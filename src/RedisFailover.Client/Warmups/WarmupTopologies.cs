@@ -15,7 +15,8 @@ internal sealed class WarmupTopologies : ITopologySource
 
     public void Publish(Topology topology) => _published.Writer.TryWrite(TopologyJson.Parse(TopologyJson.Write(topology)));
 
-    public IAsyncEnumerable<Topology> TopologiesAsync(CancellationToken cancellationToken) => _published.Reader.ReadAllAsync(cancellationToken);
+    public IAsyncEnumerable<Topology> TopologiesAsync(CancellationToken cancellationToken)
+        => _published.Reader.ReadAllAsync(cancellationToken);
 
     public Task AskFailoverAsync(NodeAddress? target, CancellationToken cancellationToken) => throw new NotSupportedException();
 

@@ -51,17 +51,20 @@ internal sealed class Assessment
     /// <summary>The epoch of the next change of master.</summary>
     internal long NextEpoch => Math.Max(Topology.Epoch, View.LastEpoch) + 1;
 
-    internal static Assessment Of(ClusterView view, FailoverPolicy policy, TimeSpan now) => new(view, policy, now, view.Topology ?? Topology.None);
+    internal static Assessment Of(ClusterView view, FailoverPolicy policy, TimeSpan now)
+        => new(view, policy, now, view.Topology ?? Topology.None);
 
     /// <summary>The same, judged by another topology: by one that is about to be published.</summary>
     internal Assessment Under(Topology topology) => new(View, Policy, Now, topology);
 
-    internal NodeAssessment Node(NodeAddress address) => _nodes.TryGetValue(address, out NodeAssessment? node) ? node : Judged(View.Node(address));
+    internal NodeAssessment Node(NodeAddress address)
+        => _nodes.TryGetValue(address, out NodeAssessment? node) ? node : Judged(View.Node(address));
 
     internal bool IsConfigured(NodeAddress node) => Policy.Nodes.Contains(node);
 
     /// <summary>The failure of an action that is not to be tried again yet, or was not since; null where it did not fail.</summary>
-    internal string? FailureOf(FailoverAction action) => View.Failed.TryGetValue(action, out (TimeSpan RetryAt, string Failure) failed) ? failed.Failure : null;
+    internal string? FailureOf(FailoverAction action)
+        => View.Failed.TryGetValue(action, out (TimeSpan RetryAt, string Failure) failed) ? failed.Failure : null;
 
     /// <summary>When an action that failed may be tried again; null where it may now.</summary>
     internal TimeSpan? RetryOf(FailoverAction action)

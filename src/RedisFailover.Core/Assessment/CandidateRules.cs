@@ -97,29 +97,38 @@ internal static class CandidateRules
         new(Unfitness.NotDetached, Purpose.Failover, (s, n) => IsNotFinal(n) && s.All.FailureOf(new Detach(n.Address)) is { } failure
             ? $"it could not be detached from its master: {failure}" : null),
         new(Unfitness.NotWatched, Purpose.Any, (_, n) => n.CannotBeWatched ? n.View.Detail : null),
-        new(Unfitness.NotAnswering, Purpose.Failover, (_, n) => IsNotFinal(n) && n.View.FailingSince is not null ? $"it does not answer at present ({n.View.Detail})" : null),
-        new(Unfitness.NotHeard, Purpose.Failover, (_, n) => IsNotFinal(n) ? "it has not said yet what it holds since the master was lost" : null),
+        new(Unfitness.NotAnswering, Purpose.Failover, (_, n)
+            => IsNotFinal(n) && n.View.FailingSince is not null ? $"it does not answer at present ({n.View.Detail})" : null),
+        new(Unfitness.NotHeard, Purpose.Failover, (_, n)
+            => IsNotFinal(n) ? "it has not said yet what it holds since the master was lost" : null),
         new(Unfitness.Loading, Purpose.Any, (_, n) => n.Contact == Contact.Loading ? n.View.Detail : null),
         new(Unfitness.Busy, Purpose.Any, (_, n) => n.Contact == Contact.Busy ? n.View.Detail : null),
-        new(Unfitness.Unavailable, Purpose.Any, (_, n) => n.Contact == Contact.LocalFault ? $"this monitor cannot try it ({n.View.Detail})" : null),
-        new(Unfitness.Unavailable, Purpose.Any, (_, n) => n.IsOnline ? null : n.View.Detail.Length > 0 ? $"unavailable ({n.View.Detail})" : "not seen yet"),
+        new(Unfitness.Unavailable, Purpose.Any, (_, n)
+            => n.Contact == Contact.LocalFault ? $"this monitor cannot try it ({n.View.Detail})" : null),
+        new(Unfitness.Unavailable, Purpose.Any, (_, n)
+            => n.IsOnline ? null : n.View.Detail.Length > 0 ? $"unavailable ({n.View.Detail})" : "not seen yet"),
         new(Unfitness.Loading, Purpose.Any, (_, n) => n.Info!.Loading ? "it is loading its data set" : null),
-        new(Unfitness.NeverPromoted, Purpose.Any, (s, n) => s.All.Policy.NeverPromote.Contains(n.Address) ? "it is configured never to be promoted" : null),
+        new(Unfitness.NeverPromoted, Purpose.Any, (s, n)
+            => s.All.Policy.NeverPromote.Contains(n.Address) ? "it is configured never to be promoted" : null),
         new(Unfitness.NeverPromoted, Purpose.Any, (s, n) => s.All.PriorityOf(n) > 0 ? null
             : s.All.Policy.Priorities.ContainsKey(n.Address) ? "its tag is priority=0" : "its replica-priority is 0"),
         new(Unfitness.Copying, Purpose.Any, (_, n) => n.Info!.SyncInProgress ? "it is receiving a full copy" : null),
-        new(Unfitness.Empty, Purpose.Any, (s, n) => s.Lost is { HasData: true } lost && n.Info!.Keys == 0 && !Histories.HasAllThatIsKnownOf(n.Info, lost)
+        new(Unfitness.Empty, Purpose.Any, (s, n)
+            => s.Lost is { HasData: true } lost && n.Info!.Keys == 0 && !Histories.HasAllThatIsKnownOf(n.Info, lost)
             ? "it is empty and the master was not" : null),
         new(Unfitness.Diverged, Purpose.Any, (s, n) => s.Lost is not { } lost || n.Info!.SharesHistoryWith(lost) ? null
             : $"its data are not the master's (replication id {Short(n.Info.ReplicationId)}, the master's was {Short(lost.ReplicationId)})"),
-        new(Unfitness.PromotionFailed, Purpose.Any, (s, n) => s.All.View.Failed.TryGetValue(new Promote(n.Address), out (TimeSpan RetryAt, string Failure) failed)
+        new(Unfitness.PromotionFailed, Purpose.Any, (s, n)
+            => s.All.View.Failed.TryGetValue(new Promote(n.Address), out (TimeSpan RetryAt, string Failure) failed)
             && failed.RetryAt > s.All.Now ? $"its promotion failed: {failed.Failure}" : null),
         // In a failover it is tried all the same: the right may have been given since it was asked for.
-        new(Unfitness.RightsMissing, Purpose.Any & ~Purpose.Failover, (_, n) => n.LacksRightToPromote ? Forbidden(n, NodeRights.ChangeRole) : null),
+        new(Unfitness.RightsMissing, Purpose.Any & ~Purpose.Failover, (_, n)
+            => n.LacksRightToPromote ? Forbidden(n, NodeRights.ChangeRole) : null),
         new(Unfitness.NoBetter, Purpose.Handover | Purpose.Replacement, (_, n) => Reservation(n)),
         new(Unfitness.NoBetter, Purpose.Replacement, (s, n) => WouldLackReplicas(s.All, n)),
         new(Unfitness.TooFarBehind, Purpose.Failover | Purpose.Readiness | Purpose.Replacement, TooFarBehind),
-        new(Unfitness.LostMaster, Purpose.Failover, (s, n) => n.IsMaster && n.Address == s.All.From?.Address ? "it is the master that is replaced" : null),
+        new(Unfitness.LostMaster, Purpose.Failover, (s, n)
+            => n.IsMaster && n.Address == s.All.From?.Address ? "it is the master that is replaced" : null),
         new(Unfitness.Hanging, Purpose.Handover | Purpose.Switchover, (s, n) => Hanging(n, s.AskedAt, s.All.Now)),
         new(Unfitness.LinkDown, Purpose.Handover | Purpose.Switchover, (_, n) => n.Info!.LinkUp ? null : "its link to the master is down"),
     ];
@@ -153,7 +162,10 @@ internal static class CandidateRules
             return null;
         }
 
-        int left = a.Configured.Count(n => n.Address != node.Address && n.Address != a.OldMasterAddress && n is { IsReplica: true, IsAnswering: true, IsForeign: false });
+        int left =
+            a.Configured.Count(n
+                => n.Address != node.Address && n.Address != a.OldMasterAddress
+                    && n is { IsReplica: true, IsAnswering: true, IsForeign: false });
         return left >= demanded ? null
             : $"its min-replicas-to-write is {demanded}, and {Words.Count(left, "replica", "replicas")} would be left";
     }
@@ -182,7 +194,8 @@ internal static class CandidateRules
     private static long Lacking(Screening s, NodeAssessment node, NodeInfo info, MasterIdentity lost)
     {
         long lacking = lost.Offset - (info.CommonOffset(lost) ?? info.Offset);
-        return s is { Purpose: Purpose.Readiness, All.Topology.Master: not null, All.Master: { IsMaster: true, IsAnswering: true, Info: { } master } } && info.LinkUp
+        return s is { Purpose: Purpose.Readiness, All.Topology.Master: not null,
+            All.Master: { IsMaster: true, IsAnswering: true, Info: { } master } } && info.LinkUp
             && master.ReplicationId == lost.ReplicationId && NodeReports.BytesBehind(master, node.View) is { } behind
             ? Math.Min(lacking, behind) : lacking;
     }

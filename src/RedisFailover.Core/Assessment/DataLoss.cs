@@ -47,10 +47,12 @@ internal static class DataLoss
         {
             long end = info.PreviousHistoryEnd - 1;
             return end >= offset ? null
-                : ($"it goes on from offset {end}, and was at {offset} at least: {offset - end} bytes of its stream are lost", offset - end);
+                : ($"it goes on from offset {end}, and was at {offset} at least: {offset - end} bytes of its stream are lost",
+                    offset - end);
         }
 
-        return ($"it came back with another replication id and {info.Keys} keys (it was at offset {offset} at least): whether it lacks anything cannot be told", null);
+        return (
+            $"it came back with another replication id and {info.Keys} keys (it was at offset {offset} at least): whether it lacks anything cannot be told", null);
     }
 
     /// <summary>
@@ -67,5 +69,6 @@ internal static class DataLoss
 
     /// <summary>A replica of this master that somebody else promoted: without a restart it left the master's present history.</summary>
     internal static bool LeftByHand(NodeView master, NodeView returning)
-        => returning is { WasPromoted: true, Info: { PreviousReplicationId: { } left, PreviousHistoryEnd: > 0 } } && left == master.Info?.ReplicationId;
+        => returning is { WasPromoted: true, Info: { PreviousReplicationId: { } left, PreviousHistoryEnd: > 0 } }
+            && left == master.Info?.ReplicationId;
 }

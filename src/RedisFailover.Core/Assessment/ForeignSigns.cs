@@ -17,18 +17,24 @@ internal static class ForeignSigns
     [
         new("OwnReplicas", (a, n) => OwnReplicas(a, n) is [_, ..] theirs
             ? $"{string.Join(", ", theirs.AsEnumerable())} replicates from it and is not configured" : null),
-        new("FollowsAnother", (a, n) => FollowsAnother(a, n) ? $"it replicates from {n.Info!.MasterAddress}, which is not configured" : null),
-        new("OtherController", (a, n) => n.Info!.Controllers.FirstOrDefault(c => !CommandsOurs(a, n, c)) is { } other ? $"{Described(other)} manages it" : null),
-        new("RanAlready", (_, n) => n.View.RanBesideFormer ? "it ran already when the node known at this address still answered" : null, IsGuess: true),
+        new("FollowsAnother", (a, n)
+            => FollowsAnother(a, n) ? $"it replicates from {n.Info!.MasterAddress}, which is not configured" : null),
+        new("OtherController", (a, n)
+            => n.Info!.Controllers.FirstOrDefault(c => !CommandsOurs(a, n, c)) is { } other ? $"{Described(other)} manages it" : null),
+        new("RanAlready", (_, n)
+            => n.View.RanBesideFormer ? "it ran already when the node known at this address still answered" : null, IsGuess: true),
         // That it loaded a file tells nothing: a replica without a disk of its own keeps the file of its last full copy.
         new("KeepsData", (_, n) => n is { View.BeforeRestart.Persists: false, Info.Persists: true }
             ? "it keeps its data on disk, and the node known at this address did not" : null, IsGuess: true),
         // To a replica nobody writes: what was no copy and came from no disk was somebody else's.
         new("CameWithData", (_, n) => n is { View.BeforeRestart: { Persists: false, Role: NodeRole.Replica } }
             && n is { IsMaster: true, Info.LoadedKeys: 0 }
-            ? "it holds data of its own, and the node known at this address was a replica that keeps nothing on disk" : null, IsGuess: true),
+            ? "it holds data of its own, and the node known at this address was a replica that keeps nothing on disk"
+            : null, IsGuess: true),
         new("OtherFile", (_, n) => n is { View.BeforeRestart.ConfigFile: { Length: > 0 } before, Info.ConfigFile: { Length: > 0 } file }
-            && file != before ? $"it was started from {Words.Quoted(file)}, and the node known at this address from {Words.Quoted(before)}" : null, IsGuess: true),
+            && file != before
+                ? $"it was started from {Words.Quoted(file)}, and the node known at this address from {Words.Quoted(before)}"
+                : null, IsGuess: true),
         new("NoMember", (a, n) => a.Topology.Members.Contains(n.Address) ? null : "no member of this cluster is known at this address"),
     ];
 
@@ -38,7 +44,8 @@ internal static class ForeignSigns
 
     /// <summary>Whether it was started from a file of a history that this cluster once had. Redis 7 tells so of a master too, older ones of a replica alone.</summary>
     private static bool GoesOnFromOurs(Assessment a, NodeInfo info)
-        => a.Topology.ReplicationIds.Contains(info.ReplicationId) || (info.PreviousReplicationId is { } previous && a.Topology.ReplicationIds.Contains(previous));
+        => a.Topology.ReplicationIds.Contains(info.ReplicationId)
+            || (info.PreviousReplicationId is { } previous && a.Topology.ReplicationIds.Contains(previous));
 
     /// <summary>Whether it follows a master that is none of ours. One that is only just started has no link yet.</summary>
     internal static bool FollowsAnother(Assessment a, NodeAssessment node)
@@ -49,17 +56,21 @@ internal static class ForeignSigns
     /// monitor, must not make our own nodes somebody else's.
     /// </summary>
     private static bool CommandsOurs(Assessment a, NodeAssessment node, Controller controller)
-        => Commands(node.View.BeforeRestart, controller) || a.Nodes.Any(n => n.Address != node.Address && n is { IsCurrent: true, IsOfLineage: true } && Commands(n.Info, controller));
+        => Commands(node.View.BeforeRestart, controller)
+            || a.Nodes.Any(n => n.Address != node.Address && n is { IsCurrent: true, IsOfLineage: true } && Commands(n.Info, controller));
 
-    private static bool Commands(NodeInfo? info, Controller controller) => info?.Controllers.Any(c => c.Kind == controller.Kind && c.Name == controller.Name) == true;
+    private static bool Commands(NodeInfo? info, Controller controller)
+        => info?.Controllers.Any(c => c.Kind == controller.Kind && c.Name == controller.Name) == true;
 
     private static bool IsOutside(Assessment a, NodeAddress node)
         => !a.IsConfigured(node) && !a.Topology.Members.Contains(node) && node != NodeInfo.Nowhere;
 
     /// <summary>Who copies it, but for those that copied the node known at this address too: a backup that is not managed, say.</summary>
     private static NodeAddress[] OwnReplicas(Assessment a, NodeAssessment node)
-        => [.. node.Info!.Replicas.Select(r => r.Replica).Except(node.View.BeforeRestart?.Replicas.Select(r => r.Replica) ?? []).Where(r => IsOutside(a, r))];
+        => [.. node.Info!.Replicas.Select(r => r.Replica).Except(node.View.BeforeRestart?.Replicas.Select(r => r.Replica) ?? [])
+            .Where(r => IsOutside(a, r))];
 
     private static string Described(Controller controller)
-        => controller.Kind == ControllerKind.Sentinel ? $"a Sentinel ({controller.Address})" : $"another cluster's monitor ({controller.Name})";
+        => controller.Kind == ControllerKind.Sentinel
+            ? $"a Sentinel ({controller.Address})" : $"another cluster's monitor ({controller.Name})";
 }

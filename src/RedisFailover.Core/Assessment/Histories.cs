@@ -14,7 +14,8 @@ internal static class Histories
     /// Whether a node has come at least as far in the master's history as the master was known to be. Then its number of keys proves
     /// nothing: what it holds is what the master held, be that no key at all.
     /// </summary>
-    internal static bool HasAllThatIsKnownOf(NodeInfo node, MasterIdentity master) => !node.CopyBrokeOff && node.CommonOffset(master) >= master.Offset;
+    internal static bool HasAllThatIsKnownOf(NodeInfo node, MasterIdentity master)
+        => !node.CopyBrokeOff && node.CommonOffset(master) >= master.Offset;
 
     /// <summary>A node (a replica, or one that was restarted as a master) that has more than the restarted master; null where nobody has.</summary>
     internal static NodeAssessment? NodeWithMore(Assessment a, MasterIdentity known, NodeAssessment restarted)
@@ -58,7 +59,8 @@ internal static class Histories
     internal static MasterIdentity? OfTheLastRun(Assessment a)
         => a.Master is { Run: RunState.Restarted, Info: { Role: NodeRole.Master, Keys: > 0 } info } master && master.Has(HeardSince.Term)
             && NodeWithMore(a, a.Topology.Identity!, master) is null
-            && a.Nodes.Any(n => n.Address != master.Address && n is { IsReplica: true, Info: { Keys: > 0, SyncInProgress: false } copy } && copy.CommonOffset(info.Identity) is not null)
+            && a.Nodes.Any(n => n.Address != master.Address && n is { IsReplica: true, Info: { Keys: > 0, SyncInProgress: false } copy }
+            && copy.CommonOffset(info.Identity) is not null)
                 ? info.Identity
                 : null;
 
@@ -75,13 +77,16 @@ internal static class Histories
             return ([], null);
         }
 
-        return ([.. a.Configured.Where(n => n.Address != master.Address && a.Topology.Members.Contains(n.Address) && !(n.IsCurrent && n.Has(HeardSince.MasterReturn)))], until);
+        return (
+            [.. a.Configured.Where(n => n.Address != master.Address && a.Topology.Members.Contains(n.Address)
+                && !(n.IsCurrent && n.Has(HeardSince.MasterReturn)))], until);
     }
 
     private static MasterIdentity? LastKnownIdentity(NodeAssessment master, MasterIdentity? published)
         => master.Info is { Role: NodeRole.Master } info && (published is null || published.RunId == info.RunId)
             ? info.Identity
-            : published is not null && (master.View.AsMaster ?? master.View.BeforeRestart) is { } last && last.RunId == published.RunId && last.Offset > published.Offset
+            : published is not null && (master.View.AsMaster ?? master.View.BeforeRestart) is { } last && last.RunId == published.RunId
+                && last.Offset > published.Offset
                 ? published with { Offset = last.Offset }
                 : published;
 }

@@ -70,21 +70,24 @@ internal static class MasterRules
     /// <summary>Why a living master cannot be made to hand over: the monitors lack a right on it. Null where they have all.</summary>
     internal static string? Commandable(NodeAssessment master)
     {
-        NodeRights needed = NodeRights.ChangeRole | (master.Info is { PausesWritesAlone: false } ? NodeRights.ChangeSettings : NodeRights.HoldWrites);
+        NodeRights needed =
+            NodeRights.ChangeRole | (master.Info is { PausesWritesAlone: false } ? NodeRights.ChangeSettings : NodeRights.HoldWrites);
         return master.Info is { } info && (info.MissingRights & needed) != NodeRights.None
             ? $"master {master.Address} cannot hand over: {CandidateRules.Forbidden(master, needed)}"
             : null;
     }
 
     private static Finding? LostRole(Assessment a)
-        => a.Master.IsReplica && a.Master.Has(HeardSince.Term) ? $"master {a.Master.Address} says that it is a replica of {a.Master.Info!.MasterAddress}" : null;
+        => a.Master.IsReplica && a.Master.Has(HeardSince.Term)
+            ? $"master {a.Master.Address} says that it is a replica of {a.Master.Info!.MasterAddress}" : null;
 
     /// <summary>
     /// The same address with another run id: the process was restarted faster than the probes could tell. Its replicas are about
     /// to copy what it has now; where it came back without its history, one of them, which has it, takes its place.
     /// </summary>
     private static Finding? RestartedWithLess(Assessment a)
-        => a.Master is { IsMaster: true, Run: RunState.Restarted } own && own.Has(HeardSince.Term) && Histories.NodeWithMore(a, a.Topology.Identity!, own) is not null
+        => a.Master is { IsMaster: true, Run: RunState.Restarted } own && own.Has(HeardSince.Term)
+            && Histories.NodeWithMore(a, a.Topology.Identity!, own) is not null
             ? $"master {own.Address} was restarted and came back with another history ({own.Info!.Keys} keys)"
             : null;
 
@@ -123,7 +126,8 @@ internal static class MasterRules
 
     private static bool HoldsStill(Assessment a) => !a.Master.IsVotedOut && a.Master.Contact != Contact.Loading;
 
-    private static bool AnswersHere(NodeAssessment master) => master is { IsMaster: true, IsAnswering: true } && master.Has(HeardSince.Term);
+    private static bool AnswersHere(NodeAssessment master)
+        => master is { IsMaster: true, IsAnswering: true } && master.Has(HeardSince.Term);
 
     /// <summary>
     /// Not one that has only just come: the others may be slower to see it, at a first start or the end of a disturbance.
@@ -141,7 +145,8 @@ internal static class MasterRules
     private static Finding? VotedOut(Assessment a)
         => !a.Master.IsVotedOut || AnswersHere(a.Master) ? null
             : $"master {a.Master.Address} is lost: {a.Master.Votes}"
-                + (a.Master.View is { ProbeFailure: { } evidence, Condition: NodeCondition.Unavailable } own ? $" ({evidence.ToString().ToLowerInvariant()}: {own.Detail})" : "");
+                + (a.Master.View is { ProbeFailure: { } evidence, Condition: NodeCondition.Unavailable } own
+                    ? $" ({evidence.ToString().ToLowerInvariant()}: {own.Detail})" : "");
 
     /// <summary>
     /// The fast path: the leader's own finding that the port refuses (never silence, which a partition shows too), confirmed by
@@ -149,13 +154,16 @@ internal static class MasterRules
     /// </summary>
     private static Finding? ConfirmedByReplicas(Assessment a)
     {
-        if (a.Policy.NodeStrategy == NodeStrategy.Consensus || a.Master.IsVotedOut || a.Master.View is not { Condition: NodeCondition.Unavailable, ProbeFailure: ProbeFailure.Refused })
+        if (a.Policy.NodeStrategy == NodeStrategy.Consensus || a.Master.IsVotedOut
+            || a.Master.View is not { Condition: NodeCondition.Unavailable, ProbeFailure: ProbeFailure.Refused })
         {
             return null;
         }
 
         // Who refuses our credentials says nothing of its link; nor does one say anything that had none before.
-        NodeAssessment[] witnesses = [.. a.Nodes.Where(n => n.Address != a.Master.Address && n.IsReplica && !n.CannotBeWatched && !WasWithoutLink(n, a.Master.View))];
+        NodeAssessment[] witnesses =
+            [.. a.Nodes.Where(n
+                => n.Address != a.Master.Address && n.IsReplica && !n.CannotBeWatched && !WasWithoutLink(n, a.Master.View))];
         return witnesses.Length > 0 && witnesses.All(n => !n.Info!.LinkUp && !(n.View.InfoAsked < a.Master.View.FailingSince))
             ? $"master {a.Master.Address} is lost: nothing listens there, and every replica that answers has lost its link to it"
             : null;
@@ -166,7 +174,8 @@ internal static class MasterRules
         => replica.View.LinkDownSince is { } down && master.GoneSince is { } gone && down < gone - LinkClockSlack;
 
     private static Finding? RefusesWritesForTooLong(Assessment a)
-        => !a.Master.IsVotedOut && AnswersHere(a.Master) && a.Master.View.RefusesWritesSince is { } since && a.Now - since >= a.Policy.MisconfTimeout
+        => !a.Master.IsVotedOut && AnswersHere(a.Master) && a.Master.View.RefusesWritesSince is { } since
+            && a.Now - since >= a.Policy.MisconfTimeout
             ? $"master {a.Master.Address} has refused writes for {(a.Now - since).TotalSeconds:0} s, because {Cannot(a.Master.Info!)} (MISCONF)"
             : null;
 
@@ -213,9 +222,12 @@ internal static class MasterRules
 
         TimeSpan lasting = since + a.Policy.SilenceLimit + a.Policy.ProbeTimeout;
         string others = string.Join(
-            " and ", a.View.OtherMonitors.Where(m => !m.Value.Unavailable.Contains(own.Address)).Select(m => m.Key).Order(StringComparer.Ordinal));
+            " and ",
+                a.View.OtherMonitors.Where(m => !m.Value.Unavailable.Contains(own.Address)).Select(m => m.Key)
+                    .Order(StringComparer.Ordinal));
         return a.Now < lasting ? new Finding("", lasting)
-            : new Finding(others.Length == 0 ? "" : $"no failover: this monitor cannot reach master {own.Address} ({own.Detail}), which {others} did not find unavailable");
+            : new Finding(others.Length == 0 ? ""
+            : $"no failover: this monitor cannot reach master {own.Address} ({own.Detail}), which {others} did not find unavailable");
     }
 
     private static string Cannot(NodeInfo info) => info.AppendFailed ? "it cannot write its append-only file" : "its last save failed";

@@ -20,7 +20,8 @@ internal static class MonitorDisagreement
             if (!more.IsEmpty || !fewer.IsEmpty)
             {
                 monitors.Add(monitor);
-                parts.Add($"{monitor} {(more.IsEmpty ? "" : $"watches {string.Join(", ", more)} as well")}{(more.IsEmpty || fewer.IsEmpty ? "" : " and ")}"
+                parts.Add(
+                    $"{monitor} {(more.IsEmpty ? "" : $"watches {string.Join(", ", more)} as well")}{(more.IsEmpty || fewer.IsEmpty ? "" : " and ")}"
                     + (fewer.IsEmpty ? "" : $"does not watch {string.Join(", ", fewer)}, or is refused there"));
             }
         }
@@ -34,5 +35,6 @@ internal static class MonitorDisagreement
     /// <summary>A node that answers here and that a monitor with a view has no opinion on for long is one that it does not know.</summary>
     private static ImmutableArray<NodeAddress> NotWatchedBy(Assessment a, ImmutableSortedSet<NodeAddress> theirs)
         => theirs.IsEmpty || a.Now < a.View.LeadingSince + a.Policy.ViewLifetime ? []
-            : [.. a.Policy.Nodes.Except(theirs).Where(n => a.Node(n).IsAnswering && a.Node(n).View.OnlineSince + a.Policy.ViewLifetime <= a.Now).Order()];
+            : [.. a.Policy.Nodes.Except(theirs)
+                .Where(n => a.Node(n).IsAnswering && a.Node(n).View.OnlineSince + a.Policy.ViewLifetime <= a.Now).Order()];
 }

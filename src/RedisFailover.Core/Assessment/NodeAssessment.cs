@@ -72,7 +72,9 @@ internal sealed class NodeAssessment
         : info.Keys == 0 ? Lineage.Empty : Lineage.Diverged;
 
     /// <summary>Of the master, or the one that is replaced; unknown of others.</summary>
-    internal RunState Run => Address != _all.OldMasterAddress || Info is not { } info || _all.Topology.Identity is not { RunId.Length: > 0 } known ? RunState.Unknown
+    internal RunState Run
+        => Address != _all.OldMasterAddress || Info is not { } info || _all.Topology.Identity is not { RunId.Length: > 0 } known
+            ? RunState.Unknown
         : info.RunId == known.RunId ? RunState.SameRun : RunState.Restarted;
 
     /// <summary>
@@ -92,17 +94,20 @@ internal sealed class NodeAssessment
     /// </summary>
     internal TimeSpan? BehindSince => MasterBeside is not { Info: { } master, View: var view } || !IsReplica ? null
         : View.LinkDownSince is { } down ? new[] { down, view.RoleSince, view.BeforeRestart is null ? null : view.RunSince }.Max()
-        : Info is { LinkUp: true, LinkSilentFor: { } silent } && silent >= LongestPing && Info.Offset < master.Offset ? View.InfoAsked - silent
+        : Info is { LinkUp: true, LinkSilentFor: { } silent } && silent >= LongestPing && Info.Offset < master.Offset
+            ? View.InfoAsked - silent
         : null;
 
     /// <summary>Whether its data are older than max-replica-staleness, so that nobody should read them.</summary>
-    internal bool IsStale => _all.Policy.MaxReplicaStaleness is var limit && limit > TimeSpan.Zero && BehindSince is { } since && _all.Now - since >= limit;
+    internal bool IsStale
+        => _all.Policy.MaxReplicaStaleness is var limit && limit > TimeSpan.Zero && BehindSince is { } since && _all.Now - since >= limit;
 
     /// <summary>
     /// Whether following the master would cost it its data for nothing: it cannot read the full copy that it would get, and has no place to
     /// go on from.
     /// </summary>
-    internal bool CannotCopyMaster => MasterBeside is { Info: { } master } && Info is { Keys: > 0 } info && !info.Software.CanRead(master.Software)
+    internal bool CannotCopyMaster
+        => MasterBeside is { Info: { } master } && Info is { Keys: > 0 } info && !info.Software.CanRead(master.Software)
         && !(IsReplica && info.MasterAddress == _all.Topology.Master) && !info.GoesOnUnder(master);
 
     /// <summary>The present master, another node than this one; null where there is none that may take writes.</summary>
@@ -130,7 +135,8 @@ internal sealed class NodeAssessment
     internal bool IsStable => View.OnlineSince is { } since && _all.Now - since >= _all.Policy.StableTime;
 
     /// <summary>"a master, 12 keys, offset 400".</summary>
-    internal string Described => $"{(Info!.Role == NodeRole.Master ? "a master" : $"a replica of {Info.MasterAddress}")}, {Info.Keys} keys, offset {Info.Offset}";
+    internal string Described
+        => $"{(Info!.Role == NodeRole.Master ? "a master" : $"a replica of {Info.MasterAddress}")}, {Info.Keys} keys, offset {Info.Offset}";
 
     internal bool Has(HeardSince moment) => (Heard & moment) == moment;
 

@@ -49,14 +49,16 @@ internal sealed class Screening
     internal static Screening Of(Assessment all, Purpose purpose, IEnumerable<NodeAssessment> nodes, TimeSpan askedAt = default)
     {
         var screening = new Screening(all, purpose, askedAt);
-        ILookup<bool, (NodeAssessment Node, Rejection? Rejection)> judged = nodes.Select(n => (n, screening.Reject(n))).ToLookup(n => n.Item2 is null);
+        ILookup<bool, (NodeAssessment Node, Rejection? Rejection)> judged = nodes.Select(n => (n, screening.Reject(n)))
+            .ToLookup(n => n.Item2 is null);
         screening.Unfit = [.. judged[false].Select(n => n.Rejection!)];
         screening.Fit = screening.Ranked(judged[true].Select(n => n.Node));
         return screening;
     }
 
     /// <summary>Why one node may not become master; null where it may.</summary>
-    internal static string? WhyNot(Assessment all, Purpose purpose, NodeAssessment node) => new Screening(all, purpose, default).Reject(node)?.Why;
+    internal static string? WhyNot(Assessment all, Purpose purpose, NodeAssessment node)
+        => new Screening(all, purpose, default).Reject(node)?.Why;
 
     private Rejection? Reject(NodeAssessment node)
     {

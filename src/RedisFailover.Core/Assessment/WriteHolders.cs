@@ -50,7 +50,8 @@ internal sealed class WriteHolders
     }
 
     private string Named(NodeAssessment node) => node is not { IsAnswering: true, Info: { } info } ? node.Address.ToString()
-        : WasRestarted(node) && _quorum.Runs[node.Address] == WriteQuorum.Unproven ? $"{node.Address} (which was not seen to have everything)"
+        : WasRestarted(node) && _quorum.Runs[node.Address] == WriteQuorum.Unproven
+            ? $"{node.Address} (which was not seen to have everything)"
         : info.Keys == 0 && Lost is { HasData: true } ? $"{node.Address} (which is empty: what it held is gone)"
         : WasRestarted(node) ? $"{node.Address} (which was restarted with {info.Keys} keys, and what it held may be gone)"
         : Lost is null ? node.Address.ToString()
@@ -73,7 +74,8 @@ internal sealed class WriteHolders
 
     private bool IsFinal(NodeAssessment node) => _wordsAreFinal || node.OffsetIsFinal;
 
-    private bool WasRestarted(NodeAssessment node) => _quorum.Runs.TryGetValue(node.Address, out string? run) && node.Info is { } info && info.RunId != run;
+    private bool WasRestarted(NodeAssessment node)
+        => _quorum.Runs.TryGetValue(node.Address, out string? run) && node.Info is { } info && info.RunId != run;
 
     /// <summary>
     /// Whether the candidate has all that the other has of the lost master's data. What the other took after the two had parted counts

@@ -22,7 +22,8 @@ public sealed partial record ClusterView
             view = view with { Awaited = view.Awaited.Clear() };
         }
 
-        view = view.IsBlind ? view with { BlindAt = observation.At } : view.BlindAt is not null && view.SeesTheSameMaster ? view with { BlindAt = null } : view;
+        view = view.IsBlind ? view with { BlindAt = observation.At }
+            : view.BlindAt is not null && view.SeesTheSameMaster ? view with { BlindAt = null } : view;
         if (view.WaitsForRegistered && observation.At >= view.LeadingSince + policy.RegistrationWait)
         {
             view = view with { WaitsForRegistered = false };
@@ -34,7 +35,8 @@ public sealed partial record ClusterView
         }
 
         bool same = view.Term == Term && ReferenceEquals(view.OtherMonitors, OtherMonitors)
-            && (ReferenceEquals(view.Nodes, Nodes) || observation is not (NodeAnswered or NodeBeat or NodeFailed or ActionFinished) || SameReach(observation, view));
+            && (ReferenceEquals(view.Nodes, Nodes) || observation is not (NodeAnswered or NodeBeat or NodeFailed or ActionFinished)
+                || SameReach(observation, view));
         return same ? view
             : Reachability.Better(view, policy) is null ? view with { OutseenSince = null }
             : view with { OutseenSince = view.OutseenSince ?? observation.At };
@@ -50,19 +52,26 @@ public sealed partial record ClusterView
             ActionFinished o => o.Action.On,
             _ => null,
         };
-        return node is null || (Node(node).Condition == after.Node(node).Condition && Node(node).ProbeFailure == after.Node(node).ProbeFailure);
+        return node is null
+            || (Node(node).Condition == after.Node(node).Condition && Node(node).ProbeFailure == after.Node(node).ProbeFailure);
     }
 
     private ClusterView Applied(Observation observation, FailoverPolicy policy) => observation switch
     {
         NodeAnswered o => With(Node(o.Node).Answered(o.At, o.Latency).Informed(o.Info, o.Asked)).WithOneNameFor(o.Info.RunId, policy),
         // Whether it was restarted meanwhile, and with what, only INFO tells: till then it is not back.
-        NodeBeat o => Node(o.Node) is { Info: null } or { ProbeFailure: not (null or ProbeFailure.Silent) } ? this : With(Node(o.Node).Answered(o.At, o.Latency)),
+        NodeBeat o
+            => Node(o.Node) is { Info: null } or { ProbeFailure: not (null or ProbeFailure.Silent) }
+                ? this : With(Node(o.Node).Answered(o.At, o.Latency)),
         NodeFailed o => With(Node(o.Node).Failed(o, policy)),
         MonitorCame o => OtherMonitors.ContainsKey(o.MonitorId) ? this
             : this with { OtherMonitors = OtherMonitors.Add(o.MonitorId, MonitorReport.None), Awaited = Awaited.Remove(o.MonitorId) },
-        MonitorReported o => this with { OtherMonitors = OtherMonitors.SetItem(o.MonitorId, o.Report), Awaited = Awaited.Remove(o.MonitorId), VotesHeardAt = o.At },
-        MonitorLeft o => this with { OtherMonitors = OtherMonitors.Remove(o.MonitorId), Awaited = AwaitedAt(o.At, policy).SetItem(o.MonitorId, o.At) },
+        MonitorReported o
+            => this with { OtherMonitors = OtherMonitors.SetItem(o.MonitorId, o.Report), Awaited = Awaited.Remove(o.MonitorId),
+                VotesHeardAt = o.At },
+        MonitorLeft o
+            => this with { OtherMonitors = OtherMonitors.Remove(o.MonitorId),
+                Awaited = AwaitedAt(o.At, policy).SetItem(o.MonitorId, o.At) },
         MembersSeen o => this with { Registered = o.Others },
         // A leader trusts nothing that it heard before its election: it reads the topology first.
         LeadershipGained o => this with
@@ -131,11 +140,13 @@ public sealed partial record ClusterView
             return this;
         }
 
-        NodeAddress one = Topology?.Master is { } master && names.Contains(master) ? master : policy.Nodes.FirstOrDefault(names.Contains) ?? names[0];
+        NodeAddress one = Topology?.Master is { } master && names.Contains(master)
+            ? master : policy.Nodes.FirstOrDefault(names.Contains) ?? names[0];
         return this with
         {
             Nodes = Nodes.SetItems(names.Where(n => n != one).Select(n => KeyValuePair.Create(
-                n, new NodeView(n) { ProbeFailure = ProbeFailure.NotRedis, SameServerAs = one, Detail = $"it is the same server as {one}, by its run id" }))),
+                n, new NodeView(n) { ProbeFailure = ProbeFailure.NotRedis, SameServerAs = one,
+                    Detail = $"it is the same server as {one}, by its run id" }))),
         };
     }
 
@@ -160,7 +171,8 @@ public sealed partial record ClusterView
             {
                 TopologyKnown = true,
                 Version = read.Version,
-                TopologyFault = $"what the znode holds was written by somebody who does not lead: epoch {foreign.Epoch}, {TopologyJson.Name(foreign.State)}, master {foreign.Master?.ToString() ?? "none"}; {WriterOf(foreign)}",
+                TopologyFault =
+                    $"what the znode holds was written by somebody who does not lead: epoch {foreign.Epoch}, {TopologyJson.Name(foreign.State)}, master {foreign.Master?.ToString() ?? "none"}; {WriterOf(foreign)}",
                 LastEpoch = Math.Max(Math.Max(LastEpoch, read.LastEpoch), foreign.Epoch),
                 Progress = ours.IsChangingMaster ? Progress : null,
                 Unacknowledged = null,
@@ -175,9 +187,14 @@ public sealed partial record ClusterView
                 TopologyKnown = Term is not null,
                 Version = read.Version,
                 StoreWentBack = read.Synced && !TopologyIsOurs,
-                TopologyFault = read.Synced ? $"the epoch in the znode went back from {LastEpoch} to {back.Epoch}, which no monitor writes; {WriterOf(back)}" : TopologyFault,
+                TopologyFault = read.Synced
+                    ? $"the epoch in the znode went back from {LastEpoch} to {back.Epoch}, which no monitor writes; {WriterOf(back)}"
+                    : TopologyFault,
                 LastEpoch = Math.Max(LastEpoch, read.LastEpoch),
-                Progress = known.IsChangingMaster ? Progress ?? new MasterChangeProgress(read.At, read.At, Inherited: true) { Before = null, InheritedEpoch = known.Epoch } : null,
+                Progress = known.IsChangingMaster
+                    ? Progress
+                        ?? new MasterChangeProgress(read.At, read.At, Inherited: true) { Before = null,
+                            InheritedEpoch = known.Epoch } : null,
             };
         }
 
@@ -219,7 +236,8 @@ public sealed partial record ClusterView
                 PauseEndsAt = read.Config is null ? PauseEndsAt : read.At + read.PauseLeft,
             };
 
-    private static string WriterOf(Topology topology) => topology.ChangedBy.Length > 0 ? $"it names '{topology.ChangedBy}' as its writer" : "it names no writer";
+    private static string WriterOf(Topology topology)
+        => topology.ChangedBy.Length > 0 ? $"it names '{topology.ChangedBy}' as its writer" : "it names no writer";
 
     /// <summary>
     /// Whether somebody wrote it who does not lead: a leader that has read the znode once knows all that came after, and what it wrote
@@ -227,12 +245,14 @@ public sealed partial record ClusterView
     /// </summary>
     private bool IsForeign(int version, Topology read)
         => Term is not null && TopologyIsOurs && version != Version && read.Epoch >= LastEpoch
-            && !(Unacknowledged is { Next: var ours } && (ours.Epoch, ours.State, ours.Master, ours.Reason) == (read.Epoch, read.State, read.Master, read.Reason));
+            && !(Unacknowledged is { Next: var ours }
+            && (ours.Epoch, ours.State, ours.Master, ours.Reason) == (read.Epoch, read.State, read.Master, read.Reason));
 
     /// <summary>Whether this topology, which follows the one that is known, tells of a failover that is new.</summary>
     private bool IsFailover(Topology next)
         => Topology is { Epoch: > 0 } known && next.Epoch > known.Epoch
-            && (next.State == TopologyState.FailingOver || (next.State == TopologyState.Ok && known.Master is not null && next.Master != known.Master));
+            && (next.State == TopologyState.FailingOver
+                || (next.State == TopologyState.Ok && known.Master is not null && next.Master != known.Master));
 
     private ClusterView Finished(ActionFinished finished, FailoverPolicy policy)
     {
@@ -256,7 +276,9 @@ public sealed partial record ClusterView
             return finished.Action switch
             {
                 PublishTopology lost => view with { TopologyKnown = false, Unacknowledged = (lost.Next, failure) },
-                PublishConfig => view with { TopologyKnown = false, Failed = view.Failed.SetItem(finished.Action, (finished.At + policy.RetryDelay, failure)) },
+                PublishConfig
+                    => view with { TopologyKnown = false,
+                        Failed = view.Failed.SetItem(finished.Action, (finished.At + policy.RetryDelay, failure)) },
                 Inspect => view with { Failed = view.Failed.SetItem(finished.Action, (finished.At + policy.InspectRetryDelay, failure)) },
                 _ => view with { Failed = view.Failed.SetItem(finished.Action, (finished.At + policy.RetryDelay, failure)) },
             };
@@ -267,7 +289,9 @@ public sealed partial record ClusterView
         {
             PublishTopology publication => view.Published(publication, finished),
             PauseWrites => view with { Progress = view.Progress is { } p ? p with { PausedAt = finished.At, HoldsWrites = true } : null },
-            Promote promote => view with { Progress = view.Progress is { } p ? p with { Promoted = promote.Node, PromotedAt = finished.At, PromotedDespite = promote.Despite } : null },
+            Promote promote
+                => view with { Progress = view.Progress is { } p
+                    ? p with { Promoted = promote.Node, PromotedAt = finished.At, PromotedDespite = promote.Despite } : null },
             Demote demotion => view with { HandedOver = view.HandedOver == demotion.Node ? null : view.HandedOver },
             PublishConfig config => view.Published(config, finished),
             AnswerRequest answer => view with { Changes = view.Changes.RemoveAll(r => r.Id == answer.Step.Request.Id) },
@@ -309,7 +333,8 @@ public sealed partial record ClusterView
         {
             Topology = finished.Written ?? publication.Next,
             FailedOverAt = IsFailover(publication.Next) ? finished.At : FailedOverAt,
-            GaveUpAt = Topology is { State: TopologyState.SwitchingOver, Intent.From: { } was } && publication.Next.Master == was ? finished.At : GaveUpAt,
+            GaveUpAt = Topology is { State: TopologyState.SwitchingOver, Intent.From: { } was } && publication.Next.Master == was
+                ? finished.At : GaveUpAt,
             // What the watch told meanwhile is the publication, what was there before, or somebody else's write upon it.
             TopologyKnown = VersionHeard is not { } heard || heard == finished.Version || heard == publication.ExpectedVersion,
             TopologyFault = null,
@@ -319,11 +344,13 @@ public sealed partial record ClusterView
             Resumption = publication.Afterwards ?? (publication.Next.IsChangingMaster ? null : Resumption),
             Version = finished.Version,
             LastEpoch = Math.Max(LastEpoch, publication.Next.Epoch),
-            HandedOver = Topology is { State: TopologyState.SwitchingOver, Intent.From: { } from } && publication.Next.Master is { } next && next != from
+            HandedOver = Topology is { State: TopologyState.SwitchingOver, Intent.From: { } from } && publication.Next.Master is { } next
+                && next != from
                 && !Node(from).IsReplica
                 ? from
                 : HandedOver,
-            Progress = publication.Next.IsChangingMaster && Progress is { } progress ? progress with { IntentAt = progress.IntentAt ?? finished.At } : null,
+            Progress = publication.Next.IsChangingMaster && Progress is { } progress
+                ? progress with { IntentAt = progress.IntentAt ?? finished.At } : null,
         };
     }
 }

@@ -171,7 +171,8 @@ public sealed partial record ClusterView
     {
         ArgumentNullException.ThrowIfNull(policy);
         IEnumerable<NodeAddress> nodes = policy.Nodes
-            .Concat(new[] { Topology?.Master, Topology?.Intent?.From, Topology?.Intent?.Target, Progress?.Promoted }.OfType<NodeAddress>()).Distinct();
+            .Concat(new[] { Topology?.Master, Topology?.Intent?.From, Topology?.Intent?.Target, Progress?.Promoted }.OfType<NodeAddress>())
+                .Distinct();
         return this with { Nodes = nodes.ToImmutableSortedDictionary(n => n, Node) };
     }
 
@@ -185,11 +186,14 @@ public sealed partial record ClusterView
     public TimeSpan? BlindAt { get; init; }
 
     internal bool SeesTheSameMaster
-        => Topology is { Master: { } master, Identity: { RunId.Length: > 0 } identity } && Node(master) is { IsInOrder: true, Info: { } info } && info.RunId == identity.RunId;
+        => Topology is { Master: { } master, Identity: { RunId.Length: > 0 } identity }
+            && Node(master) is { IsInOrder: true, Info: { } info } && info.RunId == identity.RunId;
 
     /// <summary>What this monitor tells the others.</summary>
     public MonitorReport Report() => new(
-        Nodes.Values.Where(n => n is { Condition: NodeCondition.Online, ProbeFailure: not (ProbeFailure.AuthRefused or ProbeFailure.NotRedis or ProbeFailure.Local) })
+        Nodes.Values.Where(n
+            => n is { Condition: NodeCondition.Online,
+                ProbeFailure: not (ProbeFailure.AuthRefused or ProbeFailure.NotRedis or ProbeFailure.Local) })
             .ToImmutableSortedDictionary(n => n.Address, n => n.Latency.TotalSeconds),
         [.. Nodes.Values.Where(n => n.Condition == NodeCondition.Unavailable).Select(n => n.Address)])
     {
@@ -243,7 +247,9 @@ public sealed partial record ClusterView
         {
             // A switchover whose master is lost becomes a failover: what was asked before says nothing about who has most now.
             return Topology is { State: TopologyState.SwitchingOver, Master: not null } && intent.Next.State == TopologyState.FailingOver
-                ? view with { Progress = running with { StartedAt = now, LostAt = lostAt, CountedFrom = countedFrom, IntentAt = null, PausedAt = null, ChosenAt = null, Before = TimeSpan.Zero, BegunBy = null } }
+                ? view with { Progress =
+                    running with { StartedAt = now, LostAt = lostAt, CountedFrom = countedFrom, IntentAt = null, PausedAt = null,
+                        ChosenAt = null, Before = TimeSpan.Zero, BegunBy = null } }
                 : view;
         }
 

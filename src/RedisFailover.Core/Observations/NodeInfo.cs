@@ -343,7 +343,8 @@ public sealed record NodeInfo
             MemoryLeft = Whole("maxmemory", 0) is > 0 and var most && fields.GetValueOrDefault("maxmemory_policy") is null or "noeviction"
                 ? most - Whole("used_memory", 0) + Whole("mem_not_counted_for_evict", 0)
                 : null,
-            OutOfMemoryErrors = fields.TryGetValue("errorstat_OOM", out string? errors) && long.TryParse(errors.AsSpan(errors.IndexOf('=') + 1), out long refused) ? refused : 0,
+            OutOfMemoryErrors = fields.TryGetValue("errorstat_OOM", out string? errors)
+                && long.TryParse(errors.AsSpan(errors.IndexOf('=') + 1), out long refused) ? refused : 0,
             ConnectedClients = (int)Math.Clamp(Whole("connected_clients", 0), 0, int.MaxValue),
             ConnectedReplicas = (int)Whole("connected_slaves", 0),
             Replicas = replicas.ToImmutable(),

@@ -10,7 +10,8 @@ public static class NodeReports
     /// <param name="policy">What it goes by.</param>
     /// <param name="now">The time on its monotonic clock.</param>
     /// <param name="wallClock">The same moment by the wall clock.</param>
-    public static ImmutableSortedDictionary<NodeAddress, NodeReport> Of(ClusterView view, FailoverPolicy policy, TimeSpan now, DateTimeOffset wallClock)
+    public static ImmutableSortedDictionary<NodeAddress, NodeReport> Of(ClusterView view, FailoverPolicy policy, TimeSpan now,
+        DateTimeOffset wallClock)
     {
         ArgumentNullException.ThrowIfNull(view);
         ArgumentNullException.ThrowIfNull(policy);
@@ -21,7 +22,8 @@ public static class NodeReports
     private static NodeReport Of(NodeView node, NodeView? master, TimeSpan now, DateTimeOffset wallClock)
     {
         bool isReplica = node is { IsOnline: true, Info.Role: NodeRole.Replica };
-        ReplicaLink? link = isReplica && master is { IsMaster: true, IsAnswering: true } ? master.Info!.Replicas.FirstOrDefault(r => r.Replica == node.Address && r.IsOnline) : null;
+        ReplicaLink? link = isReplica && master is { IsMaster: true, IsAnswering: true }
+            ? master.Info!.Replicas.FirstOrDefault(r => r.Replica == node.Address && r.IsOnline) : null;
         return new NodeReport
         {
             Role = node.Info is not { } info ? "unknown" : info.Role == NodeRole.Master ? "master" : "replica",
@@ -42,7 +44,8 @@ public static class NodeReports
     /// both, up to a second apart. Null where they have nothing in common.
     /// </summary>
     internal static long? BytesBehind(NodeInfo master, NodeView replica)
-        => master.Replicas.FirstOrDefault(r => r.Replica == replica.Address && r.IsOnline) is { Offset: > 0 } link ? Math.Max(0, master.Offset - link.Offset)
+        => master.Replicas.FirstOrDefault(r => r.Replica == replica.Address && r.IsOnline) is { Offset: > 0 } link
+            ? Math.Max(0, master.Offset - link.Offset)
             : replica.Info!.CommonOffset(master.Identity) is { } common ? Math.Max(0, master.Offset - common)
             : null;
 

@@ -133,7 +133,8 @@ public sealed record NodeView(NodeAddress Address)
     /// <summary>
     /// Whether the last probe came back with nothing at all from there, not even a refusal: the fault may as well be this monitor's.
     /// </summary>
-    public bool IsOutOfSight => ProbeFailure is RedisFailover.ProbeFailure.Silent or RedisFailover.ProbeFailure.Unreachable or RedisFailover.ProbeFailure.Local;
+    public bool IsOutOfSight
+        => ProbeFailure is RedisFailover.ProbeFailure.Silent or RedisFailover.ProbeFailure.Unreachable or RedisFailover.ProbeFailure.Local;
 
     internal NodeView Answered(TimeSpan at, TimeSpan latency) => this with
     {
@@ -162,14 +163,17 @@ public sealed record NodeView(NodeAddress Address)
         OnlineSince = Info is { } before && before.RunId != info.RunId && asked > OnlineSince ? asked : OnlineSince,
         RunSince = Info?.RunId == info.RunId ? RunSince : asked,
         BeforeRestart = Info is { } last && last.RunId != info.RunId ? last : BeforeRestart,
-        AsMaster = info.Role == NodeRole.Master || Info is not { } earlier || earlier.RunId != info.RunId ? null : earlier.Role == NodeRole.Master ? earlier : AsMaster,
+        AsMaster = info.Role == NodeRole.Master || Info is not { } earlier || earlier.RunId != info.RunId ? null
+            : earlier.Role == NodeRole.Master ? earlier : AsMaster,
         WasPromoted = info.Role == NodeRole.Master && Info is { } former && former.RunId == info.RunId
             && (WasPromoted || former.Role == NodeRole.Replica),
-        OutOfMemoryAt = Info is { } lately && lately.RunId == info.RunId && info.OutOfMemoryErrors > lately.OutOfMemoryErrors ? asked : OutOfMemoryAt,
+        OutOfMemoryAt = Info is { } lately && lately.RunId == info.RunId && info.OutOfMemoryErrors > lately.OutOfMemoryErrors
+            ? asked : OutOfMemoryAt,
         RoleSince = Info is { } was && (was.Role, was.MasterAddress) != (info.Role, info.MasterAddress) ? asked : RoleSince,
         RefusesWritesSince = info.RefusesWrites ? RefusesWritesSince ?? asked : null,
         ShutsDownSince = info.ShutsDownIn is null ? null : ShutsDownSince ?? asked,
-        RanBesideFormer = Info is not { } known ? RanBesideFormer : known.RunId == info.RunId ? RanBesideFormer : asked - InfoAsked + ClockSlack < info.Uptime,
+        RanBesideFormer = Info is not { } known ? RanBesideFormer
+            : known.RunId == info.RunId ? RanBesideFormer : asked - InfoAsked + ClockSlack < info.Uptime,
         LinkDownSince = info is not { Role: NodeRole.Replica, LinkUp: false } ? null
             : Info is { } then && then.MasterAddress == info.MasterAddress && LinkDownSince is { } since ? since
             : asked - (info.LinkDownFor ?? TimeSpan.Zero),

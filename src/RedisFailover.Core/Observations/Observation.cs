@@ -98,7 +98,8 @@ public sealed record ZooKeeperBack(TimeSpan At) : Observation(At);
 /// Whether it was read after a sync, on a leader's demand. What a watch brings may be older than what the leader wrote since:
 /// a leader takes it as a hint to read again.
 /// </param>
-public sealed record TopologyRead(TimeSpan At, int Version, Topology? Topology, string? Fault, long LastEpoch, bool Synced) : Observation(At)
+public sealed record TopologyRead(TimeSpan At, int Version, Topology? Topology, string? Fault, long LastEpoch,
+    bool Synced) : Observation(At)
 {
     /// <summary>
     /// How long the change of master that it tells of has been under way, by the wall clocks; null where that is not known.
@@ -134,7 +135,8 @@ public sealed record RequestsSeen(TimeSpan At, ImmutableArray<OperatorRequest> P
 /// <param name="Failure">Why it failed; null when it succeeded.</param>
 /// <param name="Info">What the node said of itself afterwards, where the action asks.</param>
 /// <param name="Version">Of a publication: the znode's new version.</param>
-public sealed record ActionFinished(TimeSpan At, FailoverAction Action, string? Failure = null, NodeInfo? Info = null, int Version = -1) : Observation(At)
+public sealed record ActionFinished(TimeSpan At, FailoverAction Action, string? Failure = null, NodeInfo? Info = null,
+    int Version = -1) : Observation(At)
 {
     /// <summary>When the question that <see cref="Info"/> answers was sent; <see cref="Observation.At"/> unless told.</summary>
     public TimeSpan Asked { get; init; } = At;

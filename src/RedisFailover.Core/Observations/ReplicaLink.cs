@@ -41,7 +41,8 @@ public sealed record ReplicaLink(NodeAddress Replica, string State, long Offset)
             {
                 _ = long.TryParse(setting[7..], NumberStyles.None, CultureInfo.InvariantCulture, out offset);
             }
-            else if (setting.StartsWith("lag=") && int.TryParse(setting[4..], NumberStyles.None, CultureInfo.InvariantCulture, out int seconds))
+            else if (setting.StartsWith("lag=")
+                && int.TryParse(setting[4..], NumberStyles.None, CultureInfo.InvariantCulture, out int seconds))
             {
                 lag = seconds;
             }

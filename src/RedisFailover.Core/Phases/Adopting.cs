@@ -19,9 +19,11 @@ internal static class Adopting
         }
 
         ImmutableArray<NodeAssessment> masters = [.. online.Where(n => n.IsMaster)];
-        ImmutableArray<NodeAssessment> followed = [.. masters.Where(m => online.Any(n => n.IsReplica && n.Info!.MasterAddress == m.Address))];
+        ImmutableArray<NodeAssessment> followed =
+            [.. masters.Where(m => online.Any(n => n.IsReplica && n.Info!.MasterAddress == m.Address))];
         return Chosen(a, online) is { } chosen ? Adopt(a, chosen, $"{chosen.Address} is the master, as the operator chose")
-            : Ordered(a) is { } ordered ? Promote(a, ordered, null, $"replica {ordered.Address} is to be the master, as the operator ordered")
+            : Ordered(a) is { } ordered
+                ? Promote(a, ordered, null, $"replica {ordered.Address} is to be the master, as the operator ordered")
             : followed.Length == 1 ? Adopt(a, followed[0], $"{followed[0].Address} is the master: replicas follow it")
             : followed.Length > 1 ? Ambiguous(a, "several masters have replicas", followed)
             : masters.IsEmpty ? ReplicasOnly(a, online)
@@ -48,7 +50,8 @@ internal static class Adopting
         // Replicas with data of a master that does not answer may hold more than a master that stands alone.
         ImmutableArray<NodeAssessment> orphans = [.. online.Where(n => n.IsReplica && n.Info!.Keys > 0)];
         return withData.Length > 1 ? Ambiguous(a, "several masters hold data", withData)
-            : !orphans.IsEmpty ? Ambiguous(a, "a master stands beside replicas with data of another one that does not answer", [.. withData, .. orphans])
+            : !orphans.IsEmpty
+                ? Ambiguous(a, "a master stands beside replicas with data of another one that does not answer", [.. withData, .. orphans])
             : withData.Length == 1 ? Adopt(a, withData[0], $"{withData[0].Address} is the master: it alone holds data")
             : Adopt(a, masters[0], $"{masters[0].Address} is the master: {AllEmpty(a, online)}");
     }
@@ -63,13 +66,15 @@ internal static class Adopting
 
     /// <summary>By force a replica is taken too, whosever it is: of the others none is touched that does not hold the same data.</summary>
     private static NodeAssessment? Ordered(Assessment a)
-        => a.View.Asked is { Force: true, Target: { } named } && a.Node(named) is { IsConfigured: true, IsReplica: true, CanBePromoted: true } node ? node : null;
+        => a.View.Asked is { Force: true, Target: { } named }
+            && a.Node(named) is { IsConfigured: true, IsReplica: true, CanBePromoted: true } node ? node : null;
 
     private static PlanBuilder Adopt(Assessment a, NodeAssessment master, string reason)
     {
         Topology next = NodeLists.WithMaster(a, master, reason) with { Epoch = a.NextEpoch };
         var record = new HistoryEntry { Kind = HistoryKind.Adopted, Epoch = next.Epoch, To = master.Address, Reason = reason };
-        return PlanBuilder.Because(reason).Do(new PublishTopology(next, a.View.Version, record, ClearsWish: a.View.ManualFailover is not null)
+        return PlanBuilder.Because(reason)
+            .Do(new PublishTopology(next, a.View.Version, record, ClearsWish: a.View.ManualFailover is not null)
         {
             Request = SwitchoverRequests.Answer(a, next, RequestOutcome.Done, record),
         });
@@ -129,14 +134,16 @@ internal static class Adopting
     {
         if (a.View.Request is { } request)
         {
-            return SwitchoverRequests.Refuse(a, request.Target is { } named ? $"{named} does not answer as a master, or as a replica to be taken by --force; {why}" : why);
+            return SwitchoverRequests.Refuse(a, request.Target is { } named
+                ? $"{named} does not answer as a master, or as a replica to be taken by --force; {why}" : why);
         }
 
         PlanBuilder plan = PlanBuilder.Because(why).ReportReason(code);
         return a.View.Version >= 0 && a.Topology.State == TopologyState.NoMaster && Words.SameButForNumbers(a.Topology.Reason, why)
             ? plan
             : plan.Do(new PublishTopology(
-                NodeLists.Of(a, a.Topology with { State = TopologyState.NoMaster, Reason = why, Waiting = new WaitCause(code.Name, []) }), a.View.Version));
+                NodeLists.Of(a, a.Topology with { State = TopologyState.NoMaster, Reason = why, Waiting = new WaitCause(code.Name, []) }),
+                    a.View.Version));
     }
 
     private static string Describe(NodeAssessment node)

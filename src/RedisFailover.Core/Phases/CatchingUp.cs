@@ -16,7 +16,8 @@ internal static class CatchingUp
                 .Do(new Promote(target.Address) { MinReplicas = WriteSafety.AtPromotion(a, target) });
         }
 
-        if (sourceIsFinal && a.Topology.Intent!.Forced && target.Has(HeardSince.WritesHeld) && (lacks is not null || target.Info is not { LinkUp: true }))
+        if (sourceIsFinal && a.Topology.Intent!.Forced && target.Has(HeardSince.WritesHeld)
+            && (lacks is not null || target.Info is not { LinkUp: true }))
         {
             lacks ??= $"{target.Address} has no link to its master (offset {target.Info?.Offset} of {from.Info!.Offset})";
             return PlanBuilder.Because($"promoting {target.Address} by force: {lacks}")
@@ -25,6 +26,7 @@ internal static class CatchingUp
 
         PlanBuilder plan = PlanBuilder.Because($"waiting for {target.Address} to catch up with {from.Address}").WakeBy(look);
         TimeSpan due = a.Now - a.Progress.PausedAt < FirstHaste ? a.Now : target.View.InfoAsked + LaterHaste;
-        return due > a.Now ? plan.WakeBy(due) : plan.Do((sourceIsFinal ? [target] : new[] { from, target }).Select(n => new Inspect(n.Address)));
+        return due > a.Now
+            ? plan.WakeBy(due) : plan.Do((sourceIsFinal ? [target] : new[] { from, target }).Select(n => new Inspect(n.Address)));
     }
 }

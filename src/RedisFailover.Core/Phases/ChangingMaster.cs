@@ -19,7 +19,8 @@ internal static class ChangingMaster
 
         // What another leader or a hand did is not known here: with write safety it stands only where this one could do it. Nobody writes
         // to it yet.
-        if (AlreadyPromoted(a) is { } promoted && (promoted.Address == a.Progress.Promoted || a.FailureOf(new Promote(promoted.Address)) is not null
+        if (AlreadyPromoted(a) is { } promoted
+            && (promoted.Address == a.Progress.Promoted || a.FailureOf(new Promote(promoted.Address)) is not null
             || WriteHolders.Missing(a, promoted, Purpose.Failover) is null))
         {
             return Installing.Decide(a, promoted);
@@ -50,7 +51,8 @@ internal static class ChangingMaster
 
     private static bool WasPromotedByAnother(Assessment a, NodeAssessment node)
         => node.Address != a.From?.Address
-            && ((a.Progress.Inherited && CouldBePromoted(a, node)) || a.FailureOf(new Promote(node.Address)) is not null || IsFollowed(a, node))
+            && ((a.Progress.Inherited && CouldBePromoted(a, node)) || a.FailureOf(new Promote(node.Address)) is not null
+                || IsFollowed(a, node))
             && a.Topology.Identity is { } lost && node.Info!.PreviousReplicationId == lost.ReplicationId;
 
     /// <summary>

@@ -15,7 +15,8 @@ internal static class Choosing
     {
         // It came back as it was, and nobody was promoted: nothing is lost by letting it go on.
         ImmutableArray<FailoverAction> uncertain = Restoring.UncertainPromotions(a);
-        if (uncertain.IsEmpty && a.From is { IsMaster: true, View.FailingSince: null, Run: RunState.SameRun, IsVotedOut: false } from && from.Has(HeardSince.Change))
+        if (uncertain.IsEmpty && a.From is { IsMaster: true, View.FailingSince: null, Run: RunState.SameRun, IsVotedOut: false } from
+            && from.Has(HeardSince.Change))
         {
             return Restoring.Decide(a, from, $"master {from.Address} answers again, as it was, before another was promoted");
         }
@@ -27,7 +28,8 @@ internal static class Choosing
         }
 
         PlanBuilder plan = NotSeenYet(a) ?? NotHeardYet(a) ?? Choose(a);
-        return plan.Actions.Any(x => x is Promote or Resign or PublishTopology { Next.IsChangingMaster: false }) ? plan : plan.First(Isolating.WithoutAChoice(a));
+        return plan.Actions.Any(x => x is Promote or Resign or PublishTopology { Next.IsChangingMaster: false })
+            ? plan : plan.First(Isolating.WithoutAChoice(a));
     }
 
     /// <summary>
@@ -36,7 +38,8 @@ internal static class Choosing
     private static PlanBuilder? NotSeenYet(Assessment a)
     {
         TimeSpan patience = a.Progress.StartedAt + a.Policy.SilenceLimit;
-        return a.Now < patience && a.Nodes.Any(n => n.View.Condition == NodeCondition.Unknown && !n.CannotBeWatched && n.Address != a.From?.Address)
+        return a.Now < patience
+            && a.Nodes.Any(n => n.View.Condition == NodeCondition.Unknown && !n.CannotBeWatched && n.Address != a.From?.Address)
             ? PlanBuilder.Because("waiting for all nodes to be seen").WakeBy(patience)
             : null;
     }
@@ -81,7 +84,8 @@ internal static class Choosing
         {
             string despite = Screening.WhyNot(a, Purpose.Readiness, forced)
                 ?? (forced.Address == a.From?.Address ? "it is the master that was lost" : $"{a.From?.Address} is back and has more");
-            return Promoting.ByOrder(a, forced, despite, $"promoting {forced.Address}, as the operator orders, though {despite}; what it does not hold is lost");
+            return Promoting.ByOrder(a, forced, despite,
+                $"promoting {forced.Address}, as the operator orders, though {despite}; what it does not hold is lost");
         }
 
         return LostMasterGoesOn(a, screening.Objections)
@@ -92,7 +96,8 @@ internal static class Choosing
 
     /// <summary>Whether the lost master is back with more than the best; the other monitors may be slower to see that it is back.</summary>
     private static bool LostMasterKeepsMore(Assessment a, NodeAssessment best)
-        => a.From is { IsMaster: true, IsAnswering: true, IsForeign: false, Run: RunState.Restarted, Info.Keys: > 0 } from && from.Has(HeardSince.Change)
+        => a.From is { IsMaster: true, IsAnswering: true, IsForeign: false, Run: RunState.Restarted, Info.Keys: > 0 } from
+            && from.Has(HeardSince.Change)
             && (!from.IsVotedOut || a.Now < from.View.OnlineSince + a.Policy.ReachabilityPatience)
             && a.Topology.Identity is { } lost && Histories.KeepsMoreThan(from, lost, best);
 
@@ -124,7 +129,8 @@ internal static class Choosing
             TimeSpan patient = (from.View.OnlineSince ?? a.Now) + a.Policy.ReturnPatience;
             if (a.Now < patient && a.Configured.Any(n => n.Address != from.Address && !n.IsInOrder))
             {
-                return PlanBuilder.Because($"master {from.Address} was restarted and may have less than before; the others are waited for").WakeBy(patient);
+                return PlanBuilder.Because($"master {from.Address} was restarted and may have less than before; the others are waited for")
+                    .WakeBy(patient);
             }
 
             if (Histories.NodeWithMore(a, before, from) is { } keeper)
@@ -133,7 +139,8 @@ internal static class Choosing
                     + $"which following {from.Address} would wipe: an operator has to choose ({unfit})";
                 return a.View.Request is not null
                     ? SwitchoverRequests.Refuse(a, kept)
-                    : Wait(a, ProblemCatalogue.NeedsOperator, [from.Address, keeper.Address], kept + ByForce(a)).WakeBy(a.Now + a.Policy.RetryDelay);
+                    : Wait(a, ProblemCatalogue.NeedsOperator, [from.Address, keeper.Address], kept + ByForce(a))
+                        .WakeBy(a.Now + a.Policy.RetryDelay);
             }
         }
 
@@ -145,7 +152,8 @@ internal static class Choosing
 
     private static PlanBuilder NobodyIsFit(Assessment a, string unfit)
     {
-        TimeSpan retry = a.View.Failed.Values.Select(f => f.RetryAt).Where(at => at > a.Now).DefaultIfEmpty(a.Now + a.Policy.RetryDelay).Min();
+        TimeSpan retry = a.View.Failed.Values.Select(f => f.RetryAt).Where(at => at > a.Now).DefaultIfEmpty(a.Now + a.Policy.RetryDelay)
+            .Min();
         string wayOut = WayOut(a);
         string nobody = $"nobody can be promoted: {unfit}{wayOut}";
         return a.View.Request is not null
@@ -157,7 +165,8 @@ internal static class Choosing
 
     /// <summary>What an operator can do where waiting alone will not help: all nodes are here, and the data are not.</summary>
     private static string WayOut(Assessment a)
-        => a.Topology.Identity is { HasData: true } && a.Configured.All(n => n is { IsAnswering: true, Info.Keys: 0 } && n.Has(HeardSince.Change))
+        => a.Topology.Identity is { HasData: true }
+            && a.Configured.All(n => n is { IsAnswering: true, Info.Keys: 0 } && n.Has(HeardSince.Change))
             ? ". All nodes are here and all are empty: the data are gone from every one of them. Either stop a node, put its RDB or AOF files back and start it; "
                 + $"or go on with nothing, by redis-failover switchover {a.Policy.Nodes[0]} --force"
             : "";
@@ -169,7 +178,8 @@ internal static class Choosing
     {
         if ((Forced(a) ?? (a.View.Asked is { Force: true, Target: null } ? best : null)) is { } forced)
         {
-            return Promoting.ByOrder(a, forced, missing, $"promoting {forced.Address}, as the operator orders, though this is not safe: {missing}");
+            return Promoting.ByOrder(a, forced, missing,
+                $"promoting {forced.Address}, as the operator orders, though this is not safe: {missing}");
         }
 
         TimeSpan retry = a.Now + a.Policy.RetryDelay;
@@ -201,7 +211,8 @@ internal static class Choosing
         string reason = $"{a.Topology.Intent?.Occasion}; waiting, because {why}";
         var cause = new WaitCause(code.Name, [.. nodes.Order()]);
         PlanBuilder plan = PlanBuilder.Because(heading + why).Report(Problem.Of(code, heading + why, cause.Nodes));
-        return (a.Topology.Waiting == cause && Words.SameButForNumbers(a.Topology.Reason, reason)) || a.Now < a.Progress.StartedAt + a.Policy.ProbeTimeout
+        return (a.Topology.Waiting == cause && Words.SameButForNumbers(a.Topology.Reason, reason))
+            || a.Now < a.Progress.StartedAt + a.Policy.ProbeTimeout
             ? plan
             : plan.Do(new PublishTopology(NodeLists.Of(a, a.Topology with { Reason = reason, Waiting = cause }), a.View.Version));
     }

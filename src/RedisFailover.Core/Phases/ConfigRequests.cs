@@ -12,11 +12,13 @@ internal static class ConfigRequests
     /// What to do about <c>R/config</c> now; null for nothing, and while what failed has to wait: no failover waits for it.
     /// </summary>
     internal static PlanBuilder? Decide(Assessment a)
-        => (Restored(a.View) ?? Ended(a) ?? Asked(a)) is { } plan && plan.Actions.All(x => !a.View.Running.Contains(x) && a.RetryOf(x) is null) ? plan : null;
+        => (Restored(a.View) ?? Ended(a) ?? Asked(a)) is { } plan
+            && plan.Actions.All(x => !a.View.Running.Contains(x) && a.RetryOf(x) is null) ? plan : null;
 
     private static PlanBuilder? Restored(ClusterView view)
         => view is { Config: { } known, ConfigFault: { } fault }
-            ? PlanBuilder.Because($"the cluster's configuration is written again as the leading monitor knows it: {fault}").Do(new PublishConfig(known, view.ConfigVersion))
+            ? PlanBuilder.Because($"the cluster's configuration is written again as the leading monitor knows it: {fault}")
+                .Do(new PublishConfig(known, view.ConfigVersion))
             : null;
 
     private static PlanBuilder? Ended(Assessment a)
@@ -42,11 +44,13 @@ internal static class ConfigRequests
         }
 
         Outcome outcome = request.Change is not { } change ? Outcome.Refused(request.Fault ?? "it cannot be read")
-            : a.View is { ConfigFault: { } fault, Config: null } ? Outcome.Refused($"the znode config is not readable ({fault}): correct or delete it first")
+            : a.View is { ConfigFault: { } fault, Config: null }
+                ? Outcome.Refused($"the znode config is not readable ({fault}): correct or delete it first")
             : Changed(change, request.By, a);
         RequestStep step = new(
             request,
-            new RequestAnswer(outcome.Next is null && !outcome.IsNothing ? RequestOutcome.Refused : RequestOutcome.Done, outcome.Words, topology.Master, topology.Epoch));
+            new RequestAnswer(outcome.Next is null && !outcome.IsNothing
+                ? RequestOutcome.Refused : RequestOutcome.Done, outcome.Words, topology.Master, topology.Epoch));
         return outcome.Next is { } next
             ? Publish(a.View, next with { Reason = outcome.Words }, outcome.Kind, step)
             : PlanBuilder.Because(outcome.Words).Do(new AnswerRequest(step));
@@ -81,7 +85,8 @@ internal static class ConfigRequests
     {
         if (change.ExpectedVersion is { } seen && seen != version)
         {
-            return Outcome.Refused($"the cluster's configuration is of version {version}, not {seen}: somebody else has changed it meanwhile; look again");
+            return Outcome.Refused(
+                $"the cluster's configuration is of version {version}, not {seen}: somebody else has changed it meanwhile; look again");
         }
 
         ImmutableSortedDictionary<string, string> settings = config.Settings

@@ -35,13 +35,15 @@ internal static class Correcting
     /// </summary>
     internal static bool HandedOver(Assessment a, NodeAssessment node)
         => a.View.HandedOver == node.Address
-            || (node.IsMaster && a.Topology.Replicas.Contains(node.Address) && a.Topology.Identity is { PreviousReplicationId: { } previous }
+            || (node.IsMaster && a.Topology.Replicas.Contains(node.Address)
+                && a.Topology.Identity is { PreviousReplicationId: { } previous }
                 && node.Info!.ReplicationId == previous);
 
     internal static string? DemotionFailure(Assessment a, NodeAddress node)
         => a.Topology.Master is { } master ? a.FailureOf(new Demote(node, master, CutsClients: false)) : null;
 
-    private static bool Follows(NodeAssessment node, NodeAddress master) => node.Info!.Role == NodeRole.Replica && node.Info.MasterAddress == master;
+    private static bool Follows(NodeAssessment node, NodeAddress master)
+        => node.Info!.Role == NodeRole.Replica && node.Info.MasterAddress == master;
 
     /// <summary>
     /// When it is known whose a server is that may be another cluster's: its replicas, its master and Sentinels come back a moment after
@@ -100,7 +102,8 @@ internal static class Correcting
 
     private static Problem? Stubborn(Assessment a, NodeAddress node)
         => DemotionFailure(a, node) is { } failure
-            ? Problem.Of(ProblemCatalogue.NeedsOperator, $"{node} takes writes as well, which will be lost: it cannot be made a replica ({failure})", node)
+            ? Problem.Of(ProblemCatalogue.NeedsOperator,
+                $"{node} takes writes as well, which will be lost: it cannot be made a replica ({failure})", node)
             : null;
 
     private static IEnumerable<Problem> LeftAlone(Assessment a, ImmutableArray<NodeAssessment> foreign) => foreign.Select(n => Problem.Of(
@@ -110,7 +113,8 @@ internal static class Correcting
             : $"{n.Address} holds somebody else's data and is left alone: {n.ForeignSign} ({n.Described}); following {a.Topology.Master} would wipe them",
         n.Address) with
     {
-        Advice = $"If its data may be thrown away: redis-failover nodes adopt {n.Address} --discard-its-data. Else correct the address, or take it out of the nodes.",
+        Advice =
+            $"If its data may be thrown away: redis-failover nodes adopt {n.Address} --discard-its-data. Else correct the address, or take it out of the nodes.",
     });
 
     /// <summary>
@@ -128,7 +132,8 @@ internal static class Correcting
         NodeAddress master = a.Master.Address;
         long? bytes = DataLoss.ByReturning(a.Master.View, returning.View);
         string how = DataLoss.LeftByHand(a.Master.View, returning.View)
-            ? "was made a master by somebody (REPLICAOF NO ONE) and is made a replica again" : "came back as a master and is made a replica";
+            ? "was made a master by somebody (REPLICAOF NO ONE) and is made a replica again"
+            : "came back as a master and is made a replica";
         string lost = bytes switch
         {
             null when info.Keys == 0 => $"it was restarted and is empty; it may have taken writes that {master} never got (amount unknown)",

@@ -15,8 +15,10 @@ internal static class Guards
         new(nameof(ZooKeeperLost), ZooKeeperLost),
         new("NotLeading", a => a.View.Term is null ? PlanBuilder.Because("another monitor leads") : null),
         new("Resigning", a => a.View.Running.Any(x => x is Resign) ? PlanBuilder.Because("giving up the lead") : null),
-        new("PublicationInFlight", a => a.View.Running.Any(x => x is PublishTopology or PublishConfig) ? PlanBuilder.Because("waiting for the publication") : null),
-        new("TopologyUnread", a => a.View.TopologyKnown ? null : PlanBuilder.Because("the topology has to be read first").Do(new ReadTopology())),
+        new("PublicationInFlight", a
+            => a.View.Running.Any(x => x is PublishTopology or PublishConfig) ? PlanBuilder.Because("waiting for the publication") : null),
+        new("TopologyUnread", a
+            => a.View.TopologyKnown ? null : PlanBuilder.Because("the topology has to be read first").Do(new ReadTopology())),
         new(nameof(NotOurCluster), NotOurCluster),
         new(nameof(ConfigRequests), ConfigRequests.Decide),
         new("WishInAPause", Pausing.Refusal),
@@ -48,7 +50,8 @@ internal static class Guards
     /// </summary>
     private static PlanBuilder? ZooKeeperLost(Assessment a)
     {
-        if (a.View.ZooKeeperLostAt is not { } since || a.Topology is not { State: TopologyState.Ok, Master: { } master } || Loss(a, $"master {master} is lost") is not { } loss)
+        if (a.View.ZooKeeperLostAt is not { } since || a.Topology is not { State: TopologyState.Ok, Master: { } master }
+            || Loss(a, $"master {master} is lost") is not { } loss)
         {
             return null;
         }
@@ -59,11 +62,13 @@ internal static class Guards
         TimeSpan patience = since + a.Policy.ProbeTimeout;
         return a.Now < patience
             ? PlanBuilder.Because($"{loss}; ZooKeeper, which cannot be reached from here, is waited for").Do(kept).WakeBy(patience)
-            : PlanBuilder.Because($"{loss}, and no failover can take place: ZooKeeper cannot be reached from here, for {(a.Now - since).TotalSeconds:0.0} s now")
+            : PlanBuilder.Because(
+                $"{loss}, and no failover can take place: ZooKeeper cannot be reached from here, for {(a.Now - since).TotalSeconds:0.0} s now")
                 .Do(kept).ReportReason(ProblemCatalogue.ZooKeeperUnreachable, master);
 
         static string? Loss(Assessment a, string otherwise)
-            => a.Master.View.Condition == NodeCondition.Unavailable ? otherwise : a.View.Term is not null && a.Verdict.IsLost ? a.Verdict.Reason : null;
+            => a.Master.View.Condition == NodeCondition.Unavailable ? otherwise
+                : a.View.Term is not null && a.Verdict.IsLost ? a.Verdict.Reason : null;
     }
 
     /// <summary>The topology is another cluster's: nothing of it is touched, and nobody is kept from leading who belongs to it.</summary>
@@ -82,8 +87,10 @@ internal static class Guards
     private static PlanBuilder? NodesNotAskedThisTerm(Assessment a)
     {
         TimeSpan patience = a.View.LeadingSince + a.Policy.ProbeTimeout;
-        ImmutableArray<FailoverAction> unheard = [.. a.Nodes.Where(n => n.IsAnswering && !n.Has(HeardSince.Term)).Select(n => new Inspect(n.Address))];
-        return unheard.IsEmpty || a.Now >= patience ? null : PlanBuilder.Because("asking every node anew, as a new leader").Do(unheard).WakeBy(patience);
+        ImmutableArray<FailoverAction> unheard =
+            [.. a.Nodes.Where(n => n.IsAnswering && !n.Has(HeardSince.Term)).Select(n => new Inspect(n.Address))];
+        return unheard.IsEmpty || a.Now >= patience
+            ? null : PlanBuilder.Because("asking every node anew, as a new leader").Do(unheard).WakeBy(patience);
     }
 
     /// <summary>A change that is under way is finished or undone all the same: it must not stay half done.</summary>
@@ -124,7 +131,8 @@ internal static class Guards
             : memory with { Epoch = Math.Max(memory.Epoch, a.View.LastEpoch), Reason = reason };
         var record = new HistoryEntry
         {
-            Kind = a.View.StoreWentBack ? HistoryKind.Renewed : HistoryKind.Overwritten, Epoch = again.Epoch, To = memory.Master, Reason = reason,
+            Kind = a.View.StoreWentBack
+                ? HistoryKind.Renewed : HistoryKind.Overwritten, Epoch = again.Epoch, To = memory.Master, Reason = reason,
         };
         return PlanBuilder.Because(reason)
             .Do(new PublishTopology(again, a.View.Version, record))
@@ -143,7 +151,8 @@ internal static class Guards
         }
 
         string writer = old.ChangedBy.Length > 0 ? $"'{old.ChangedBy}'" : "no writer";
-        string reason = $"the topology is of epoch {old.Epoch}, though the history knows epoch {a.View.LastEpoch}: it was written by somebody else "
+        string reason =
+            $"the topology is of epoch {old.Epoch}, though the history knows epoch {a.View.LastEpoch}: it was written by somebody else "
             + $"(it names {writer}), and is checked and goes on as epoch {a.NextEpoch}";
         return PlanBuilder.Because(reason)
             .Do(new PublishTopology(old with { Epoch = a.NextEpoch, Reason = reason }, a.View.Version))

@@ -34,10 +34,13 @@ internal static class Handover
             return questions;
         }
 
-        var screening = Screening.Of(a, handsOver ? Purpose.Handover : Purpose.Replacement, a.Configured.Where(n => n.Address != a.Master.Address), since);
+        var screening =
+            Screening.Of(a, handsOver
+                ? Purpose.Handover : Purpose.Replacement, a.Configured.Where(n => n.Address != a.Master.Address), since);
         if (screening.Fit.IsEmpty)
         {
-            trouble = $"{reason}; it stays, because nobody can take over: {(screening.Unfit.IsEmpty ? "there is no other node" : screening.Objections)}";
+            trouble =
+                $"{reason}; it stays, because nobody can take over: {(screening.Unfit.IsEmpty ? "there is no other node" : screening.Objections)}";
             return null;
         }
 
@@ -52,7 +55,8 @@ internal static class Handover
             ? PlanBuilder.Because($"{a.Verdict.Reason}; it is asked once more")
                 .Do(new Inspect(a.Master.Address)).Do(questions).WakeBy(a.Now + a.Policy.InspectRetryDelay)
             : questions.IsEmpty ? null
-            : PlanBuilder.Because($"{a.Verdict.Reason}; the replicas are asked before it holds its writes").Do(questions).WakeBy(since + a.Policy.ProbeTimeout);
+            : PlanBuilder.Because($"{a.Verdict.Reason}; the replicas are asked before it holds its writes").Do(questions)
+                .WakeBy(since + a.Policy.ProbeTimeout);
     }
 
     /// <summary>
@@ -60,7 +64,8 @@ internal static class Handover
     /// the deadline, for nothing. Who answers is asked; each has the time of a probe.
     /// </summary>
     internal static ImmutableArray<FailoverAction> Unheard(Assessment a, IEnumerable<NodeAssessment> nodes, TimeSpan since)
-        => a.Now < since + a.Policy.ProbeTimeout ? [.. nodes.Where(n => !n.WasAskedSince(since) && n.IsAnswering).Select(n => new Inspect(n.Address))] : [];
+        => a.Now < since + a.Policy.ProbeTimeout
+            ? [.. nodes.Where(n => !n.WasAskedSince(since) && n.IsAnswering).Select(n => new Inspect(n.Address))] : [];
 
     private static PlanBuilder Begin(Assessment a, Screening screening)
     {
@@ -79,7 +84,8 @@ internal static class Handover
             },
         };
         // Nobody asked for it, and what is wrong with the master is still to be mended.
-        return PlanBuilder.Because(a.Verdict.Reason).Do(new PublishTopology(intent, a.View.Version)).Report(Serving.Trouble(a, a.Verdict.Reason));
+        return PlanBuilder.Because(a.Verdict.Reason).Do(new PublishTopology(intent, a.View.Version))
+            .Report(Serving.Trouble(a, a.Verdict.Reason));
     }
 
     /// <summary>
@@ -87,6 +93,7 @@ internal static class Handover
     /// after a handover that failed. Of these, the last that has passed.
     /// </summary>
     private static TimeSpan WantedSince(Assessment a)
-        => new[] { a.View.VotesHeardAt, a.Master.View.ShutsDownSince, a.Master.View.RefusesWritesSince + a.Policy.MisconfTimeout, a.View.GaveUpAt + a.Policy.HandoverInterval }
+        => new[] { a.View.VotesHeardAt, a.Master.View.ShutsDownSince, a.Master.View.RefusesWritesSince
+            + a.Policy.MisconfTimeout, a.View.GaveUpAt + a.Policy.HandoverInterval }
             .Max(at => at is { } time && time <= a.Now ? time : TimeSpan.Zero);
 }

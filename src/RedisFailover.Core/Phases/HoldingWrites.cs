@@ -36,7 +36,8 @@ internal static class HoldingWrites
     private static TimeSpan Timeout(Assessment a) => a.Topology.Intent!.Timeout ?? a.Policy.SwitchoverTimeout;
 
     private static string? WhyGiveUp(Assessment a, NodeAssessment from, NodeAssessment target, string? lacks)
-        => a.FailureOf(new PauseWrites(from.Address, a.Policy.PauseLimit)) is { } failure ? $"{from.Address} could not be made to hold its writes: {failure}"
+        => a.FailureOf(new PauseWrites(from.Address, a.Policy.PauseLimit)) is { } failure
+            ? $"{from.Address} could not be made to hold its writes: {failure}"
             : a.Progress.Inherited && !from.IsVotedOut ? "the monitor that led it is gone"
             : a.Topology.Intent!.Forced && target.CanBePromoted && a.FailureOf(new Promote(target.Address)) is null ? IsOverdue(a)
             : lacks;

@@ -5,7 +5,8 @@ internal static class Installing
 {
     internal static PlanBuilder Decide(Assessment a, NodeAssessment promoted)
     {
-        bool planned = a.Topology.State == TopologyState.SwitchingOver && (a.Progress.PausedAt is not null || a.From is { IsVotedOut: false });
+        bool planned = a.Topology.State == TopologyState.SwitchingOver
+            && (a.Progress.PausedAt is not null || a.From is { IsVotedOut: false });
         long? behind = BytesBehind(a, promoted);
         string occasion = Occasion(a, promoted);
         string reason = $"{promoted.Address} replaces {a.From?.Address.ToString() ?? "no master"}: {occasion}";
@@ -32,7 +33,8 @@ internal static class Installing
             });
         return behind > 0
             ? plan.Report(Problem.Of(
-                ProblemCatalogue.NeedsOperator, $"{promoted.Address} lacks the last {behind} bytes that {a.From?.Address} was seen to have", promoted.Address))
+                ProblemCatalogue.NeedsOperator, $"{promoted.Address} lacks the last {behind} bytes that {a.From?.Address} was seen to have",
+                    promoted.Address))
             : plan;
     }
 
@@ -53,7 +55,8 @@ internal static class Installing
         };
         // It has all the data and is a replica in a moment: clients keep their connections to it, on which their held-back
         // writes are about to be answered with READONLY.
-        return planned && a.From is { IsOnline: true, IsVotedOut: false } from && from.Address != promoted.Address && !next.Replicas.Contains(from.Address)
+        return planned && a.From is { IsOnline: true, IsVotedOut: false } from && from.Address != promoted.Address
+            && !next.Replicas.Contains(from.Address)
             ? next with
             {
                 Replicas = [.. a.Policy.Nodes.Where(n => n == from.Address || next.Replicas.Contains(n))],
@@ -73,7 +76,8 @@ internal static class Installing
         // A master that held no key lost none, whatever else its stream was made of.
         long behind = lost.HasData ? Math.Max(0, LastOffset(a, lost) - common) : 0;
         // What a master took after a restart is not known where the new one goes by what was before: that is no "nothing lost".
-        return behind == 0 && a.From is { Run: RunState.Restarted, Info: { Role: NodeRole.Master, Keys: > 0 } } old && !old.Has(HeardSince.Loss) ? null : behind;
+        return behind == 0 && a.From is { Run: RunState.Restarted, Info: { Role: NodeRole.Master, Keys: > 0 } } old
+            && !old.Has(HeardSince.Loss) ? null : behind;
     }
 
     /// <summary>How far the old master had come: by its own word while it held its writes, where there is one.</summary>

@@ -11,19 +11,27 @@ public static class Invariants
     private static readonly ImmutableArray<(string Name, Func<Assessment, Decision, bool> Holds)> All =
     [
         ("only a leader acts", (a, d) => a.View.Term is not null || d.Actions.IsEmpty),
-        ("nobody is promoted before the intent is published", (a, d) => Promoted(d).IsEmpty || (a.View.TopologyKnown && a.Topology.IsChangingMaster)),
-        ("one promotion at a time", (a, d) => Promoted(d).Length + (Promoted(d).IsEmpty ? 0 : a.View.Running.Count(x => x is Promote)) <= 1),
-        ("one promotion an epoch", (a, d) => Promoted(d).All(p => a.Progress.Promoted is null || a.Progress.Promoted == p.Node || HasDenied(a, a.Progress.Promoted))),
-        ("nobody is promoted whose offset is not final, except by force", (a, d) => Promoted(d).All(p => p.Despite is not null || IsFinal(a, a.Node(p.Node)))),
-        ("nobody follows a master that is not current", (a, d) => Attached(d).All(x => a.Node(x.Master) is { IsMaster: true, IsCurrent: true })),
+        ("nobody is promoted before the intent is published", (a, d)
+            => Promoted(d).IsEmpty || (a.View.TopologyKnown && a.Topology.IsChangingMaster)),
+        ("one promotion at a time", (a, d)
+            => Promoted(d).Length + (Promoted(d).IsEmpty ? 0 : a.View.Running.Count(x => x is Promote)) <= 1),
+        ("one promotion an epoch", (a, d)
+            => Promoted(d).All(p => a.Progress.Promoted is null || a.Progress.Promoted == p.Node || HasDenied(a, a.Progress.Promoted))),
+        ("nobody is promoted whose offset is not final, except by force", (a, d)
+            => Promoted(d).All(p => p.Despite is not null || IsFinal(a, a.Node(p.Node)))),
+        ("nobody follows a master that is not current", (a, d)
+            => Attached(d).All(x => a.Node(x.Master) is { IsMaster: true, IsCurrent: true })),
         ("nobody is attached before it stands in the published set", (a, d) => Attached(d).All(x => StandsInTheSet(a, d, x.Node))),
         ("an epoch is one leader's", (a, d) => !a.Topology.IsChangingMaster || a.Progress.InheritedEpoch != a.Topology.Epoch
             || (Promoted(d).IsEmpty && Attached(d).IsEmpty)),
         ("the epoch never falls", (a, d) => Published(d).All(p => p.Next.Epoch >= a.Topology.Epoch)),
         ("another master is in a later epoch", (a, d) => Published(d).All(p => IsSameMaster(a, p.Next) || p.Next.Epoch > a.Topology.Epoch)),
         ("a node with foreign data is never written to, except by order",
-            (a, d) => d.Actions.All(x => x is Inspect or Promote { Despite: not null } || x.On is not { } node || node == a.OldMasterAddress || !a.Node(node).IsLeftAlone)),
-        ("K + needed > n", (_, d) => Published(d).All(p => p.Next.WriteQuorum is not { } set || set.Quorum + set.Needed > set.Replicas.Length)),
+            (a, d)
+                => d.Actions.All(x => x is Inspect or Promote { Despite: not null } || x.On is not { } node || node == a.OldMasterAddress
+                    || !a.Node(node).IsLeftAlone)),
+        ("K + needed > n", (_, d)
+            => Published(d).All(p => p.Next.WriteQuorum is not { } set || set.Quorum + set.Needed > set.Replicas.Length)),
     ];
 
     /// <summary>Which of them a decision breaks; empty for none.</summary>

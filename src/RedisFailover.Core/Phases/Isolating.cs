@@ -14,7 +14,8 @@ internal static class Isolating
     /// lost their link to a process that is gone: they need not be asked again before one of them is promoted. The others are asked.
     /// </summary>
     internal static IEnumerable<FailoverAction> AtTheBeginning(Assessment intent)
-        => intent.Nodes.Where(n => n.IsOnline && n.Address != intent.From!.Address && !(n.HasLostItsLink && intent.From.View.ProbeFailure == ProbeFailure.Refused))
+        => intent.Nodes.Where(n => n.IsOnline && n.Address != intent.From!.Address
+            && !(n.HasLostItsLink && intent.From.View.ProbeFailure == ProbeFailure.Refused))
             .Select(Question);
 
     /// <summary>Whoever has to be detached, or asked, before a candidate is chosen.</summary>
@@ -50,8 +51,10 @@ internal static class Isolating
             return WhileWaiting(a);
         }
 
-        return a.Verdict.Remedy == Remedy.Watch && a.Master is { IsMaster: true, IsCurrent: true } && Histories.MayHaveMore(a).Awaited.IsEmpty
-            ? [.. a.Configured.Where(n => n is { IsAnswering: true, Info.IsDetached: true } && n.Has(HeardSince.Term) && WriteSafety.MayAttach(a, n.Address))
+        return a.Verdict.Remedy == Remedy.Watch && a.Master is { IsMaster: true, IsCurrent: true }
+            && Histories.MayHaveMore(a).Awaited.IsEmpty
+            ? [.. a.Configured.Where(n => n is { IsAnswering: true, Info.IsDetached: true } && n.Has(HeardSince.Term)
+                && WriteSafety.MayAttach(a, n.Address))
                 .Select(n => new Follow(n.Address, master))]
             : WhileLoading(a);
     }
@@ -64,18 +67,21 @@ internal static class Isolating
         ImmutableArray<FailoverAction> others = [.. a.Nodes
             .Where(n => n.IsAnswering && n.Address != a.From?.Address && isOpen(n) && (IsDue(n) || !HasBeenHeard(n)))
             .Select(Question)];
-        return others.IsEmpty && a.From is { IsReplica: true, View.FailingSince: null } old && old.Has(HeardSince.Change) && IsDue(old) ? [new Detach(old.Address)] : others;
+        return others.IsEmpty && a.From is { IsReplica: true, View.FailingSince: null } old && old.Has(HeardSince.Change) && IsDue(old)
+            ? [new Detach(old.Address)] : others;
     }
 
     /// <summary>
     /// Whether asking it once more would tell nothing new: what it has is final, or it is a replica that has answered, also since it last
     /// failed, and cannot be detached.
     /// </summary>
-    private static bool HasBeenHeard(NodeAssessment node) => node.OffsetIsFinal || (node is { IsReplica: true, IsInOrder: true } && node.Has(HeardSince.Change));
+    private static bool HasBeenHeard(NodeAssessment node)
+        => node.OffsetIsFinal || (node is { IsReplica: true, IsInOrder: true } && node.Has(HeardSince.Change));
 
     private static FailoverAction Question(NodeAssessment node) => IsDue(node) ? new Detach(node.Address) : new Inspect(node.Address);
 
-    private static ImmutableArray<FailoverAction> Detached(IEnumerable<NodeAssessment> replicas) => [.. replicas.Select(n => new Detach(n.Address))];
+    private static ImmutableArray<FailoverAction> Detached(IEnumerable<NodeAssessment> replicas)
+        => [.. replicas.Select(n => new Detach(n.Address))];
 
     private static IEnumerable<NodeAssessment> Followers(Assessment a)
         => a.Nodes.Where(n => n.Address != a.Topology.Master && n.Info?.MasterAddress == a.Topology.Master && IsDue(n));
@@ -85,5 +91,6 @@ internal static class Isolating
     /// promoted since.
     /// </summary>
     private static bool IsDue(NodeAssessment node)
-        => node is { IsReplica: true, IsAnswering: true, Info.IsDetached: false, IsConfigured: true, IsForeign: false } && node.Has(HeardSince.Term);
+        => node is { IsReplica: true, IsAnswering: true, Info.IsDetached: false, IsConfigured: true, IsForeign: false }
+            && node.Has(HeardSince.Term);
 }

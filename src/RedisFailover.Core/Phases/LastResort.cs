@@ -10,17 +10,20 @@ namespace RedisFailover;
 internal static class LastResort
 {
     /// <summary>What more waiting does not change. An objection of any other kind may pass.</summary>
-    private static readonly ImmutableArray<Unfitness> Lasting = [Unfitness.Diverged, Unfitness.Empty, Unfitness.NeverPromoted, Unfitness.LostMaster];
+    private static readonly ImmutableArray<Unfitness> Lasting =
+        [Unfitness.Diverged, Unfitness.Empty, Unfitness.NeverPromoted, Unfitness.LostMaster];
 
     /// <summary>The promotion; null where somebody may still come or say more, or where write safety leaves it to an operator.</summary>
     internal static PlanBuilder? Decide(Assessment a, Screening screening)
     {
-        if (a.Policy.WriteSafety == WriteSafetyMode.Replicated || !a.Configured.All(HasSaidAll) || !screening.Unfit.All(u => Lasting.Contains(u.Code)))
+        if (a.Policy.WriteSafety == WriteSafetyMode.Replicated || !a.Configured.All(HasSaidAll)
+            || !screening.Unfit.All(u => Lasting.Contains(u.Code)))
         {
             return null;
         }
 
-        NodeAssessment[] allowed = [.. screening.Unfit.Where(u => u.Code != Unfitness.NeverPromoted && !u.Node.IsForeign).Select(u => u.Node)];
+        NodeAssessment[] allowed =
+            [.. screening.Unfit.Where(u => u.Code != Unfitness.NeverPromoted && !u.Node.IsForeign).Select(u => u.Node)];
         return (WithData(a, allowed) ?? OfNothing(a, allowed)) is not (NodeAssessment chosen, string why) ? null
             : Promoting.AsLastResort(a, chosen, why);
     }
@@ -45,7 +48,8 @@ internal static class LastResort
 
     /// <summary>All are empty. Where no node keeps anything on a disk nothing can come back, and the first one goes on.</summary>
     private static (NodeAssessment Node, string Why)? OfNothing(Assessment a, NodeAssessment[] allowed)
-        => a.Configured.All(n => n.Info is { Keys: 0, Persists: false }) && (allowed.FirstOrDefault(n => n.Address == a.From?.Address) ?? allowed.FirstOrDefault()) is { } first
+        => a.Configured.All(n => n.Info is { Keys: 0, Persists: false })
+            && (allowed.FirstOrDefault(n => n.Address == a.From?.Address) ?? allowed.FirstOrDefault()) is { } first
             ? (first, "no node keeps its data on disk, so nothing can come back: what the master held is lost")
             : null;
 }

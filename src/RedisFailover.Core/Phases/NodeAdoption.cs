@@ -37,13 +37,15 @@ internal static class NodeAdoption
     {
         NodeAssessment node = a.Node(order.Node);
         return !order.DiscardsItsData ? $"what {order.Node} holds would be thrown away: say --discard-its-data if it may be"
-            : !a.IsConfigured(order.Node) ? $"{order.Node} is not one of the nodes: {string.Join(", ", a.Policy.Nodes)}; add it first (redis-failover nodes add)"
+            : !a.IsConfigured(order.Node)
+                ? $"{order.Node} is not one of the nodes: {string.Join(", ", a.Policy.Nodes)}; add it first (redis-failover nodes add)"
             : order.Node == a.Topology.Master ? $"{order.Node} is the master"
             : a.Topology.IsChangingMaster ? "a change of master is under way: ask again when it is done"
             : a.Topology.Master is null ? "there is no master whose data it could take instead"
             : a.View.IsPaused(a.Now) ? $"{a.View.Config!.Pause}: ask again when it is on"
             : !node.IsInOrder ? $"{order.Node} does not answer{(node.View.Detail.Length > 0 ? $" ({node.View.Detail})" : "")}"
-            : !node.IsForeign ? $"{order.Node} is not left alone: it holds {(node.Info!.Keys == 0 ? "no key" : "this cluster's data")}, and nothing has to be thrown away"
+            : !node.IsForeign
+                ? $"{order.Node} is not left alone: it holds {(node.Info!.Keys == 0 ? "no key" : "this cluster's data")}, and nothing has to be thrown away"
             : null;
     }
 }

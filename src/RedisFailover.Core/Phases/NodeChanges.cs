@@ -22,7 +22,8 @@ internal static class NodeChanges
             return ConfigRequests.Outcome.Refused($"{there} is one of the nodes already");
         }
 
-        ImmutableArray<ConfiguredNode> after = [.. before.Where(n => !change.Remove.Contains(n.Node)), .. change.Add.Distinct().Select(n => new ConfiguredNode(n))];
+        ImmutableArray<ConfiguredNode> after =
+            [.. before.Where(n => !change.Remove.Contains(n.Node)), .. change.Add.Distinct().Select(n => new ConfiguredNode(n))];
         if (change.Tags.Keys.FirstOrDefault(n => after.All(a => a.Node != n)) is { } stranger)
         {
             return ConfigRequests.Outcome.Refused($"{stranger} is not one of the nodes: {string.Join(", ", after.Select(n => n.Node))}");
@@ -31,12 +32,14 @@ internal static class NodeChanges
         after = [.. after.Select(n => change.Tags.TryGetValue(n.Node, out NodeTags? tags) ? tags.On(n) : n)];
         if (policy.WriteSafety == WriteSafetyMode.Replicated && after.Length < before.Length && policy.WriteQuorum > after.Length - 1)
         {
-            return ConfigRequests.Outcome.Refused($"write-quorum {policy.WriteQuorum} needs {policy.WriteQuorum + 1} nodes, and {after.Length} would be left");
+            return ConfigRequests.Outcome.Refused(
+                $"write-quorum {policy.WriteQuorum} needs {policy.WriteQuorum + 1} nodes, and {after.Length} would be left");
         }
 
         return after.SequenceEqual(before)
             ? ConfigRequests.Outcome.Nothing("the nodes and their tags are so already")
-            : new ConfigRequests.Outcome(config with { Nodes = after, Removed = Removed(change, config) }, HistoryKind.Nodes, Describe(change, by, after, a.View));
+            : new ConfigRequests.Outcome(config with { Nodes = after, Removed = Removed(change, config) }, HistoryKind.Nodes,
+                Describe(change, by, after, a.View));
     }
 
     private static ImmutableArray<NodeAddress> Removed(ChangeNodes change, ClusterConfig config)
@@ -44,11 +47,13 @@ internal static class NodeChanges
 
     private static string? Unremovable(NodeAddress node, ImmutableArray<ConfiguredNode> nodes, Assessment a)
         => nodes.All(n => n.Node != node) ? $"{node} is not one of the nodes: {string.Join(", ", nodes.Select(n => n.Node))}"
-            : node == a.Topology.Master ? $"{node} is the master: let another node take over first (redis-failover switchover), then remove it"
+            : node == a.Topology.Master
+                ? $"{node} is the master: let another node take over first (redis-failover switchover), then remove it"
             : a.Topology.IsChangingMaster ? $"a change of master is under way ({a.Topology.Reason}): ask again when it is done"
             : nodes.Length == 1 ? $"{node} is the only node"
             // WAIT would count what nobody watches any more.
-            : a.Policy.WriteSafety == WriteSafetyMode.Replicated && a.View.Node(node) is { IsReplica: true, Info: { } info } && info.MasterAddress == a.Topology.Master
+            : a.Policy.WriteSafety == WriteSafetyMode.Replicated && a.View.Node(node) is { IsReplica: true, Info: { } info }
+                && info.MasterAddress == a.Topology.Master
                 ? $"{node} still copies from {a.Topology.Master}, and with write-safety its word counts: stop it, or let it follow nobody (REPLICAOF NO ONE), then remove it"
             : null;
 
@@ -72,7 +77,8 @@ internal static class NodeChanges
         }
 
         ImmutableArray<NodeAddress> following = [.. change.Remove.Where(n => view.Node(n) is { IsReplica: true, Info.LinkUp: true })];
-        string left = following.IsEmpty ? "" : $"; nobody watches {string.Join(", ", following)} any more, which goes on copying: stop it, or let it follow nobody (REPLICAOF NO ONE)";
+        string left = following.IsEmpty
+            ? "" : $"; nobody watches {string.Join(", ", following)} any more, which goes on copying: stop it, or let it follow nobody (REPLICAOF NO ONE)";
         return $"nodes changed, as {by} asked: {string.Join("; ", parts)}{left}";
     }
 }

@@ -33,7 +33,8 @@ internal static class NodeLists
             Zones = a.Policy.Zones,
             // Before a master is known nobody is a member yet: what follows some other master is not thereby ours.
             Members = topology.State == TopologyState.NoMaster ? topology.Members
-                : [.. topology.Members.Where(n => Stays(a, n)).Concat(usable[true]).Concat(topology.Master is { } master ? [master] : []).Distinct().Order()],
+                : [.. topology.Members.Where(n => Stays(a, n)).Concat(usable[true]).Concat(topology.Master is { } master ? [master] : [])
+                    .Distinct().Order()],
         };
         return topology.Master is null ? topology : topology with { Remarks = RemarksOf(a, usable[false]) };
     }
@@ -60,7 +61,8 @@ internal static class NodeLists
         {
             string? before = a.Topology.Remarks.GetValueOrDefault(node.Address);
             string? remark = node.CannotBeWatched ? $"it cannot be watched: {node.View.Detail}"
-                : node is { IsOnline: true, View.ProbeFailure: null, IsLeftAlone: true } ? $"left alone, because it is somebody else's: {node.ForeignSign} ({node.Described})"
+                : node is { IsOnline: true, View.ProbeFailure: null, IsLeftAlone: true }
+                    ? $"left alone, because it is somebody else's: {node.ForeignSign} ({node.Described})"
                 // What a leader who has only just started does not know yet stays as it was.
                 : node.Info is null ? before
                 : null;
@@ -79,7 +81,8 @@ internal static class NodeLists
         // One that was away and refuses our credentials since may be anything by now. Nor can one that refuses them be told to follow a
         // new master:
         // it goes on with the old one, or with what that had.
-        if (node.IsVotedOut || (node.Contact == Contact.AuthRefused && node.Info is { } stale && (!node.IsOnline || FollowsAnother(a, stale))))
+        if (node.IsVotedOut
+            || (node.Contact == Contact.AuthRefused && node.Info is { } stale && (!node.IsOnline || FollowsAnother(a, stale))))
         {
             return false;
         }

@@ -12,7 +12,8 @@ internal static class OthersHandover
     internal static PlanBuilder? Decide(Assessment a)
     {
         // With write safety the new master has to be made one that takes no write too early: that is a failover's work.
-        if (a is not { Verdict.Status: MasterStatus.LostRole, Policy.WriteSafety: WriteSafetyMode.None, Master: { Run: RunState.SameRun } from }
+        if (a is not { Verdict.Status: MasterStatus.LostRole, Policy.WriteSafety: WriteSafetyMode.None,
+            Master: { Run: RunState.SameRun } from }
             || from.Info!.MasterAddress is not { } address || !a.IsConfigured(address))
         {
             return null;
@@ -30,7 +31,8 @@ internal static class OthersHandover
     /// </summary>
     private static bool HasAllOf(NodeInfo from, NodeAssessment next)
         => next is { IsMaster: true, IsCurrent: true, Info: { PreviousReplicationId: { } before } info }
-            && info.ReplicationId == from.ReplicationId && before == from.PreviousReplicationId && info.PreviousHistoryEnd >= from.PreviousHistoryEnd;
+            && info.ReplicationId == from.ReplicationId && before == from.PreviousReplicationId
+            && info.PreviousHistoryEnd >= from.PreviousHistoryEnd;
 
     private static PlanBuilder Ask(Assessment a, NodeAssessment from, NodeAssessment next)
     {
@@ -42,7 +44,8 @@ internal static class OthersHandover
 
     private static PlanBuilder Install(Assessment a, NodeAssessment from, NodeAssessment next)
     {
-        string reason = $"master {from.Address} was handed over to {next.Address} by somebody else (Redis' FAILOVER, or by hand), with everything that it had";
+        string reason =
+            $"master {from.Address} was handed over to {next.Address} by somebody else (Redis' FAILOVER, or by hand), with everything that it had";
         Topology after = NodeLists.WithMaster(a, next, reason) with { Epoch = a.NextEpoch };
         var record = new HistoryEntry
         {

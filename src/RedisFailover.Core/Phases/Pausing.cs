@@ -24,7 +24,9 @@ internal static class Pausing
         int wanted = plan.Actions.Count;
         plan.Only(action => !IsForbidden(action, a.Topology));
         string paused = $"{a.View.Config!.Pause}: nothing is promoted, demoted or repointed";
-        return plan.Actions.Count == wanted ? plan.Report(Problem.Of(ProblemCatalogue.Paused, paused)) : plan.With($"{a.View.Config!.Pause}; not done: {plan.Reason}").ReportReason(ProblemCatalogue.Paused);
+        return plan.Actions.Count == wanted
+            ? plan.Report(Problem.Of(ProblemCatalogue.Paused, paused))
+            : plan.With($"{a.View.Config!.Pause}; not done: {plan.Reason}").ReportReason(ProblemCatalogue.Paused);
     }
 
     private static bool IsForbidden(FailoverAction action, Topology topology)

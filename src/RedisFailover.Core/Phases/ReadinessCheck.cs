@@ -25,7 +25,8 @@ public static class ReadinessCheck
         string others = remarks.Length > 0 ? $" ({remarks})" : "";
         ImmutableArray<NodeAddress> candidates = [.. screening.Fit.Select(n => n.Address).Order()];
         (ProblemCode Code, string Why)? objection = lease is not null ? (lease.Code, lease.Message) : Objection(screening, others);
-        return new Readiness(objection is null, candidates, objection?.Why ?? $"{string.Join(", ", candidates)} could take over{others}; {Witnesses(a)}")
+        return new Readiness(objection is null, candidates, objection?.Why
+            ?? $"{string.Join(", ", candidates)} could take over{others}; {Witnesses(a)}")
         {
             LiveMonitors = view.LiveMonitors,
             Hindrance = objection?.Code,
@@ -40,14 +41,17 @@ public static class ReadinessCheck
         Assessment a = screening.All;
         return MasterRules.Unmonitored(a.Master) is { } unmonitored ? (ProblemCatalogue.MasterNotWatched, unmonitored)
             : a.View.LiveMonitors < a.Policy.RequiredMonitors
-                ? (ProblemCatalogue.TooFewMonitors, $"{Words.Count(a.View.LiveMonitors, "monitor is", "monitors are")} alive, {a.Policy.RequiredMonitors} are required")
+                ? (ProblemCatalogue.TooFewMonitors,
+                    $"{Words.Count(a.View.LiveMonitors, "monitor is", "monitors are")} alive, {a.Policy.RequiredMonitors} are required")
             : a.View.IsPaused(a.Now) ? (ProblemCatalogue.Paused, a.View.Config!.Pause!.ToString())
             : Serving.HeldBackUntil(a) is not null
-                ? (ProblemCatalogue.FailoverHeldBack, $"the last one was less than failover-interval ({a.Policy.FailoverInterval.TotalMilliseconds:0} ms) ago{others}")
+                ? (ProblemCatalogue.FailoverHeldBack,
+                    $"the last one was less than failover-interval ({a.Policy.FailoverInterval.TotalMilliseconds:0} ms) ago{others}")
             : screening.Fit is not [var best, ..] ? (ProblemCatalogue.NoCandidate, $"nobody could take over{others}")
             // As if all were asked now: answers are a second old at most.
             : WriteHolders.Missing(a, best, Purpose.Readiness) is { } missing ? (ProblemCatalogue.FailoverHeldBack, missing)
-            : RefusedWrites(screening) is { } refused ? (refused.Code, $"{best.Address} would take over and refuse writes: {refused.Why}{others}")
+            : RefusedWrites(screening) is { } refused
+                ? (refused.Code, $"{best.Address} would take over and refuse writes: {refused.Why}{others}")
             : null;
     }
 
@@ -55,7 +59,8 @@ public static class ReadinessCheck
     private static (ProblemCode Code, string Why)? RefusedWrites(Screening screening)
     {
         NodeAssessment best = screening.Fit[0];
-        return screening.Fit.Any(n => CandidateRules.WouldRefuseWrites(n) is null && CandidateRules.WouldLackReplicas(screening.All, n) is null) ? null
+        return screening.Fit.Any(n => CandidateRules.WouldRefuseWrites(n) is null
+            && CandidateRules.WouldLackReplicas(screening.All, n) is null) ? null
             : CandidateRules.WouldRefuseWrites(best) is { } why ? (ProblemCatalogue.CandidateRefusesWrites, why)
             : CandidateRules.WouldLackReplicas(screening.All, best) is { } lacking ? (ProblemCatalogue.MinReplicasUnmet, lacking)
             : null;
@@ -68,8 +73,10 @@ public static class ReadinessCheck
         NodeAssessment[] fit = [.. a.Configured.Where(screening.Fit.Contains)];
         return [
             .. fit.Where(n => !n.IsStable && fit.Any(other => other.IsStable))
-                .Select(n => $"{n.Address}: after others with as much, as it is back for less than stable-time ({a.Policy.StableTime.TotalSeconds:0} s)"),
-            .. fit.Where(n => CandidateRules.Reservation(n) is not null).Select(n => $"{n.Address}: after others with as much, as {CandidateRules.Reservation(n)}"),
+                .Select(n
+                    => $"{n.Address}: after others with as much, as it is back for less than stable-time ({a.Policy.StableTime.TotalSeconds:0} s)"),
+            .. fit.Where(n => CandidateRules.Reservation(n) is not null)
+                .Select(n => $"{n.Address}: after others with as much, as {CandidateRules.Reservation(n)}"),
         ];
     }
 
@@ -81,6 +88,7 @@ public static class ReadinessCheck
             NodeStrategy.Single => 1,
             _ => (a.View.LiveMonitors / 2) + 1,
         };
-        return a.View.LiveMonitors == 1 ? "the one monitor that is alive decides" : $"{witnesses} of {a.View.LiveMonitors} monitors have to agree";
+        return a.View.LiveMonitors == 1
+            ? "the one monitor that is alive decides" : $"{witnesses} of {a.View.LiveMonitors} monitors have to agree";
     }
 }

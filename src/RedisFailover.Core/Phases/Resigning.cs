@@ -25,7 +25,9 @@ internal static class Resigning
             return null;
         }
 
-        string reason = $"giving up the lead: {better.Monitor} reaches {better.Theirs} of {a.Policy.Nodes.Length} nodes, this monitor {better.Ours}";
-        return PlanBuilder.Because(reason).Do(new Resign(reason)).Report(Problem.OfMonitors(ProblemCatalogue.MonitorsDisagree, reason, better.Monitor));
+        string reason =
+            $"giving up the lead: {better.Monitor} reaches {better.Theirs} of {a.Policy.Nodes.Length} nodes, this monitor {better.Ours}";
+        return PlanBuilder.Because(reason).Do(new Resign(reason))
+            .Report(Problem.OfMonitors(ProblemCatalogue.MonitorsDisagree, reason, better.Monitor));
     }
 }

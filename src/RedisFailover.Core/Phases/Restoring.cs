@@ -45,7 +45,8 @@ internal static class Restoring
         // Another monitor led it, and may have got as far as the promotion: nothing is undone on an answer from before, however
         // long a new one takes, while the target may still give it.
         TimeSpan hearing = a.Progress.StartedAt + a.Policy.SilenceLimit + a.Policy.ProbeTimeout;
-        return a.Progress.Inherited && target.Address != from.Address && !target.Has(HeardSince.Change) && a.Now < hearing && !target.IsVotedOut
+        return a.Progress.Inherited && target.Address != from.Address && !target.Has(HeardSince.Change) && a.Now < hearing
+            && !target.IsVotedOut
             ? PlanBuilder.Because($"asking {target.Address} whether it was promoted").Do(new Inspect(target.Address)).WakeBy(hearing)
             : Decide(a, from, $"the switchover to {target.Address} was given up and nothing changed: {why}");
     }
@@ -53,7 +54,9 @@ internal static class Restoring
     /// <summary>A promotion whose answer was lost may have been done: the node is asked before the old master goes on.</summary>
     internal static ImmutableArray<FailoverAction> UncertainPromotions(Assessment a)
         => [.. a.View.Failed
-            .Where(f => f.Key is Promote promote && a.Node(promote.Node) is { IsAnswering: true } node && node.View.InfoAsked < f.Value.RetryAt - a.Policy.RetryDelay)
+            .Where(f
+                => f.Key is Promote promote && a.Node(promote.Node) is { IsAnswering: true } node
+                    && node.View.InfoAsked < f.Value.RetryAt - a.Policy.RetryDelay)
             .Select(f => f.Key.On!).Order().Select(n => new Inspect(n))];
 
     private static Topology Next(Assessment a, NodeAssessment from, string reason)

@@ -25,7 +25,8 @@ internal static class Serving
 
     /// <summary>Until when the next failover has to wait; null when it need not. An operator's request ends the waiting.</summary>
     internal static TimeSpan? HeldBackUntil(Assessment a)
-        => a.View.FailedOverAt is { } last && last + a.Policy.FailoverInterval is var until && a.Now < until && a.View.Asked is null ? until : null;
+        => a.View.FailedOverAt is { } last && last + a.Policy.FailoverInterval is var until && a.Now < until && a.View.Asked is null
+            ? until : null;
 
     /// <summary>What is the matter with the master, as a problem.</summary>
     internal static Problem Trouble(Assessment a, string trouble) => Problem.Of(CodeOf(a.Verdict.Status), trouble, a.Master.Address);
@@ -45,11 +46,13 @@ internal static class Serving
     /// </summary>
     private static PlanBuilder? LeftToOthers(Assessment a)
         => Resigning.DeadlineWithoutMaster(a) is not { } deadline || a.Nodes.Any(n => n.IsReplica) ? null
-            : Resigning.When(a, deadline) ?? PlanBuilder.Because($"{a.Verdict.Reason}; left to a monitor that reaches more nodes than this one").WakeBy(deadline);
+            : Resigning.When(a, deadline)
+                ?? PlanBuilder.Because($"{a.Verdict.Reason}; left to a monitor that reaches more nodes than this one").WakeBy(deadline);
 
     /// <summary>The history shows how long it took: where it was held back, the verdict was reached long before.</summary>
     private static PlanBuilder FailOver(Assessment a)
-        => Beginning.Failover(a, WasHeldBack(a) ? $"{a.Verdict.Reason}; it was held back until now, by failover-interval" : a.Verdict.Reason);
+        => Beginning.Failover(a, WasHeldBack(a)
+            ? $"{a.Verdict.Reason}; it was held back until now, by failover-interval" : a.Verdict.Reason);
 
     private static bool WasHeldBack(Assessment a) => a.Topology.Waiting is { Code: WaitCause.HeldBack };
 
@@ -60,10 +63,13 @@ internal static class Serving
             return null;
         }
 
-        string reason = $"{a.Verdict.Reason}; the failover is held back, because the last one was less than {a.Policy.FailoverInterval.TotalMilliseconds:0} ms ago; "
+        string reason =
+            $"{a.Verdict.Reason}; the failover is held back, because the last one was less than {a.Policy.FailoverInterval.TotalMilliseconds:0} ms ago; "
             + $"it begins in {(until - a.Now).TotalSeconds:0.0} s unless the master is back, or as soon as an operator asks for it (redis-failover switchover)";
-        Topology next = NodeLists.Of(a, a.Topology with { Reason = reason, Waiting = new WaitCause(WaitCause.HeldBack, [a.Master.Address]) });
-        PlanBuilder plan = PlanBuilder.Because(reason).Do(Isolating.WhileWaiting(a)).WakeBy(until).ReportReason(ProblemCatalogue.FailoverHeldBack, a.Master.Address);
+        Topology next =
+            NodeLists.Of(a, a.Topology with { Reason = reason, Waiting = new WaitCause(WaitCause.HeldBack, [a.Master.Address]) });
+        PlanBuilder plan = PlanBuilder.Because(reason).Do(Isolating.WhileWaiting(a)).WakeBy(until)
+            .ReportReason(ProblemCatalogue.FailoverHeldBack, a.Master.Address);
         return Words.SameButForNumbers(a.Topology.Reason, reason) && next with { Reason = a.Topology.Reason } == a.Topology
             ? plan
             : plan.First(new PublishTopology(next, a.View.Version));
@@ -78,7 +84,8 @@ internal static class Serving
         // Who is not known to all as a possible holder of writes is not let near them yet, and who may have more than the master is not
         // told to copy it.
         PlanBuilder plan = PlanBuilder.Because("all is well")
-            .Do(corrections.Where(c => c is not (Follow or Demote) || (WriteSafety.MayAttach(a, c.On!) && awaited.All(n => n.Address != c.On))))
+            .Do(corrections.Where(c => c is not (Follow or Demote)
+                || (WriteSafety.MayAttach(a, c.On!) && awaited.All(n => n.Address != c.On))))
             .Do(Isolating.WhileLoading(a))
             .Do(safeguards);
         // Who reaches no node changes nothing.
@@ -88,7 +95,8 @@ internal static class Serving
         plan.First([.. questions, .. awaited.Where(n => n.IsAnswering).Select(n => new Inspect(n.Address))])
             .WakeBy(wakeAt).WakeBy(awaited.IsEmpty ? null : patience).WakeBy(a.Verdict.Until).WakeBy(judgedAt);
         foreach (Problem? problem in (IEnumerable<Problem?>)
-            [Less(a, awaited), trouble.Length > 0 ? Trouble(a, trouble) : null, NotConfigured(a), .. wrong, weakness, MonitorDisagreement.Of(a)])
+            [Less(a, awaited), trouble.Length > 0
+                ? Trouble(a, trouble) : null, NotConfigured(a), .. wrong, weakness, MonitorDisagreement.Of(a)])
         {
             _ = problem is null ? plan : plan.Report(problem);
         }
@@ -107,7 +115,8 @@ internal static class Serving
             return;
         }
 
-        HistoryEntry? record = next.Identity != a.Topology.Identity && a.Topology.Identity is { } before ? DataLoss.OfMaster(a.Master.View, before, a.Topology.Epoch) : null;
+        HistoryEntry? record = next.Identity != a.Topology.Identity && a.Topology.Identity is { } before
+            ? DataLoss.OfMaster(a.Master.View, before, a.Topology.Epoch) : null;
         string reason = record?.Reason ?? (isBack ? $"{a.Master.Address} answers again" : TopologyChanges.Between(a, next));
         plan.With(reason).First(new PublishTopology(next with { Reason = reason }, a.View.Version, record));
     }
@@ -140,7 +149,8 @@ internal static class Serving
         (NodeAddress Node, TimeSpan Due)[] open = [.. a.Nodes
             .Where(n => n.Address != a.Master.Address && n.IsReplica && n.Contact != Contact.Loading && !n.HasLostItsLink)
             .Select(n => (n.Address, n.Has(HeardSince.MasterFailure) ? n.View.InfoAsked + interval : a.Now))];
-        return ([.. open.Where(n => n.Due <= a.Now).Select(n => new Inspect(n.Node))], open.Where(n => n.Due > a.Now).Select(n => (TimeSpan?)n.Due).Min());
+        return ([.. open.Where(n => n.Due <= a.Now).Select(n => new Inspect(n.Node))],
+            open.Where(n => n.Due > a.Now).Select(n => (TimeSpan?)n.Due).Min());
     }
 
     /// <summary>The identity in the znode is renewed when it became another one, not with every byte of the offset.</summary>

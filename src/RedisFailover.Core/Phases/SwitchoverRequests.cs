@@ -30,7 +30,8 @@ internal static class SwitchoverRequests
         }
 
         string reason = $"request rejected: {why}";
-        return PlanBuilder.Because(reason).Do(Refusal(a.View.Wish!, a.View.Request, a.Topology, why)).ReportReason(ProblemCatalogue.NeedsOperator);
+        return PlanBuilder.Because(reason).Do(Refusal(a.View.Wish!, a.View.Request, a.Topology, why))
+            .ReportReason(ProblemCatalogue.NeedsOperator);
     }
 
     /// <summary>While a switchover runs, every request but its own is told so at once.</summary>
@@ -68,7 +69,8 @@ internal static class SwitchoverRequests
         bool isRefused = outcome == RequestOutcome.Done && request.Target is { } target && target != after.Master;
         return new RequestStep(
             request,
-            new RequestAnswer(isRefused ? RequestOutcome.Refused : outcome, record.Reason, after.Master, after.Epoch) { Millis = record.Millis });
+            new RequestAnswer(isRefused
+                ? RequestOutcome.Refused : outcome, record.Reason, after.Master, after.Epoch) { Millis = record.Millis });
     }
 
     /// <summary>Whether the refusal of what is asked for now is on its way: there is no second one, in other words.</summary>
@@ -79,7 +81,8 @@ internal static class SwitchoverRequests
     private static string? Objection(Assessment a, NodeAddress? target)
         => a.View.Asked!.Fault
             ?? (target == a.Master.Address ? $"{target} is the master already"
-                : target is not null && !a.IsConfigured(target) ? $"{Words.Quoted(target.ToString())} is not among the configured nodes; there are {string.Join(", ", a.Policy.Nodes)}"
+                : target is not null && !a.IsConfigured(target)
+                    ? $"{Words.Quoted(target.ToString())} is not among the configured nodes; there are {string.Join(", ", a.Policy.Nodes)}"
                 // It would not obey either: the switchover would begin, only to be undone at its deadline.
                 : MasterRules.Unmonitored(a.Master) ?? MasterRules.Commandable(a.Master));
 
@@ -89,7 +92,8 @@ internal static class SwitchoverRequests
     /// <summary>What was asked before the request came may be a second old.</summary>
     private static PlanBuilder? ReplicasAreAsked(Assessment a, NodeAddress? target)
         => Handover.Unheard(a, Asked(a, target).Where(n => n.IsReplica), a.View.WishedAt) is { IsEmpty: false } questions
-            ? PlanBuilder.Because("asking the replicas before the operator's wish is heard").Do(questions).WakeBy(a.View.WishedAt + a.Policy.ProbeTimeout)
+            ? PlanBuilder.Because("asking the replicas before the operator's wish is heard").Do(questions)
+                .WakeBy(a.View.WishedAt + a.Policy.ProbeTimeout)
             : null;
 
     /// <summary>A replica that has only just been told whom to follow needs a second to get there.</summary>
@@ -123,7 +127,8 @@ internal static class SwitchoverRequests
         }
 
         (NodeAddress from, NodeAddress to) = (a.Master.Address, chosen.Address);
-        string occasion = forced is null ? "as the operator asked" : $"forced, as the operator asked; data may be lost: {screening.Objections}";
+        string occasion = forced is null
+            ? "as the operator asked" : $"forced, as the operator asked; data may be lost: {screening.Objections}";
         string reason = $"switchover from {from} to {to}, {occasion}";
         // The master stays the master and is named until another one is: clients go on, and only the master itself holds them up.
         Topology intent = a.Topology with
@@ -141,7 +146,8 @@ internal static class SwitchoverRequests
                 MinReplicas = WriteSafety.ToPutBack(a.Master.Info),
             },
         };
-        return PlanBuilder.Because(reason).Do(new PublishTopology(intent, a.View.Version) { Request = request is null ? null : new RequestStep(request) });
+        return PlanBuilder.Because(reason)
+            .Do(new PublishTopology(intent, a.View.Version) { Request = request is null ? null : new RequestStep(request) });
     }
 
     /// <summary>By force a replica is taken that answers, whatever it lacks.</summary>
@@ -154,7 +160,8 @@ internal static class SwitchoverRequests
         string why = screening.Unfit.IsEmpty ? "there is none" : screening.Objections;
         return target is null ? $"no replica can take over: {why}"
             : $"the node that was asked for cannot take over: {why}"
-                + (a.View.Asked is { Force: true } && !a.Node(target).IsReplica ? "; by force a replica is taken that answers, whatever it lacks" : "");
+                + (a.View.Asked is { Force: true } && !a.Node(target).IsReplica
+                    ? "; by force a replica is taken that answers, whatever it lacks" : "");
     }
 
     private static RefuseWish Refusal(string wish, OperatorRequest? request, Topology topology, string reason)

@@ -10,7 +10,8 @@ internal static class TopologyChanges
         [
             .. next.Unavailable.Except(before.Unavailable).Select(n => $"{n} {a.Node(n).WhyNotInUse}"),
             .. next.Replicas.Except(before.Replicas).Select(n => $"{n} is available as a replica"),
-            .. before.Replicas.Concat(before.Unavailable).Except(next.Replicas).Except(next.Unavailable).Select(n => $"{n} is no longer configured"),
+            .. before.Replicas.Concat(before.Unavailable).Except(next.Replicas).Except(next.Unavailable)
+                .Select(n => $"{n} is no longer configured"),
             .. next.Remarks.Except(before.Remarks).Select(r => $"{r.Key}: {r.Value}"),
             .. before.Remarks.Keys.Except(next.Remarks.Keys).Except(next.Replicas).Select(n => $"{n} is no longer left alone"),
             .. next.WriteQuorum == before.WriteQuorum ? [] : new[] { Quorum(next.WriteQuorum) },

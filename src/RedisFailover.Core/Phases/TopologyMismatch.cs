@@ -16,13 +16,18 @@ internal static class TopologyMismatch
             return null;
         }
 
-        foreach (NodeAssessment node in a.Nodes.Where(n => n.Address != named && a.IsConfigured(n.Address) && n is { IsMaster: true, IsCurrent: true }))
+        foreach (
+            NodeAssessment node in a.Nodes.Where(n
+                => n.Address != named && a.IsConfigured(n.Address) && n is { IsMaster: true, IsCurrent: true }))
         {
             if (WhatShows(a, node) is { } evidence)
             {
-                string reason = $"the topology names {named} as the master, though {evidence}: somebody else wrote it; {node.Address} stays the master";
+                string reason =
+                    $"the topology names {named} as the master, though {evidence}: somebody else wrote it; {node.Address} stays the master";
                 Topology next = NodeLists.WithMaster(a, node, reason) with { Epoch = a.NextEpoch };
-                var record = new HistoryEntry { Kind = HistoryKind.Restored, Epoch = next.Epoch, From = node.Address, To = node.Address, Reason = reason };
+                var record =
+                    new HistoryEntry { Kind = HistoryKind.Restored, Epoch = next.Epoch, From = node.Address, To = node.Address,
+                        Reason = reason };
                 return PlanBuilder.Because(reason)
                     .Do(new PublishTopology(next, a.View.Version, record))
                     .ReportReason(ProblemCatalogue.TopologyOverwritten, node.Address);

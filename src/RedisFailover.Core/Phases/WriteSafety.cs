@@ -131,7 +131,9 @@ internal static class WriteSafety
         Math.Min(policy.WriteQuorum, before?.Quorum ?? policy.WriteQuorum),
         [.. policy.Nodes.Concat(before?.Replicas ?? []).Where(n => n != master).Distinct().Order()],
         MinReplicas: 0,
-        before?.Before ?? new MinReplicas(info?.MinReplicas?.Count ?? MinReplicas.Default.Count, info?.MinReplicas?.MaxLag ?? MinReplicas.Default.MaxLag))
+        before?.Before
+            ?? new MinReplicas(info?.MinReplicas?.Count ?? MinReplicas.Default.Count, info?.MinReplicas?.MaxLag
+            ?? MinReplicas.Default.MaxLag))
     {
         Runs = before?.Runs.Remove(master) ?? ImmutableSortedDictionary<NodeAddress, string>.Empty,
     };
@@ -142,7 +144,8 @@ internal static class WriteSafety
             .Concat(a.Configured.Where(n => IsAttached(a, n) || IsHere(n)).Select(n => n.Address))
             .Where(n => n != a.Master.Address).Distinct().Order()];
         quorum = WithRuns(a, WithNewcomers(quorum, quorum, wanted), wanted, HasAll);
-        quorum = quorum.Quorum < a.Policy.WriteQuorum && wanted.All(n => HasAll(a, a.Node(n))) ? quorum with { Quorum = a.Policy.WriteQuorum } : quorum;
+        quorum = quorum.Quorum < a.Policy.WriteQuorum && wanted.All(n => HasAll(a, a.Node(n)))
+            ? quorum with { Quorum = a.Policy.WriteQuorum } : quorum;
         // Who is here stays, though the others' votes may not have caught up with its return: the set would change to and fro till then.
         (quorum, ImmutableArray<FailoverAction> asked) = Rejoined(a, quorum, wanted);
         ImmutableArray<NodeAddress> stay = [.. wanted.Where(n => Stays(a, a.Node(n)))];
@@ -166,12 +169,14 @@ internal static class WriteSafety
     /// where K grows.
     /// </summary>
     private static bool Stays(Assessment a, NodeAssessment node)
-        => IsAttached(a, node) || (node.IsConfigured && node is not { IsCurrent: true, IsLeftAlone: true } && (IsHere(node) || !node.IsVotedOut));
+        => IsAttached(a, node)
+            || (node.IsConfigured && node is not { IsCurrent: true, IsLeftAlone: true } && (IsHere(node) || !node.IsVotedOut));
 
     /// <summary>
     /// It has all that the master named; what the master named before this one was away is not all that it may have acknowledged since.
     /// </summary>
-    private static bool HasAll(Assessment a, NodeAssessment node) => node.IsReplica && node.Info!.MasterAddress == a.Master.Address && !node.Info.SyncInProgress
+    private static bool HasAll(Assessment a, NodeAssessment node)
+        => node.IsReplica && node.Info!.MasterAddress == a.Master.Address && !node.Info.SyncInProgress
         && node.Info.ReplicationId == a.Master.Info!.ReplicationId && node.Info.Offset >= a.Master.Info.Offset
         && a.MasterWasHeardSinceReturnOf(node);
 
@@ -179,10 +184,12 @@ internal static class WriteSafety
     /// A restarted member whose loss can no longer matter, because all the others have everything that the master had when it was back: it
     /// stays as a new member would come. Whatever it acknowledges in its new run, it holds in that.
     /// </summary>
-    private static (WriteQuorum Quorum, ImmutableArray<FailoverAction> Questions) Rejoined(Assessment a, WriteQuorum quorum, ImmutableArray<NodeAddress> members)
+    private static (WriteQuorum Quorum, ImmutableArray<FailoverAction> Questions) Rejoined(Assessment a, WriteQuorum quorum,
+        ImmutableArray<NodeAddress> members)
     {
         ImmutableArray<NodeAssessment> restarted = [.. members.Select(a.Node).Where(n => n.IsInOrder
-            && quorum.Runs.TryGetValue(n.Address, out string? run) && run != WriteQuorum.Unproven && run != n.Info!.RunId && a.MasterWasHeardSinceReturnOf(n))];
+            && quorum.Runs.TryGetValue(n.Address, out string? run) && run != WriteQuorum.Unproven && run != n.Info!.RunId
+            && a.MasterWasHeardSinceReturnOf(n))];
         ImmutableArray<NodeAssessment> others = [.. members.Select(a.Node).Except(restarted)];
         if (restarted.IsEmpty || others.IsEmpty)
         {
@@ -192,18 +199,22 @@ internal static class WriteSafety
         ImmutableArray<NodeAssessment> behind = [.. others.Where(n => !HasAll(a, n))];
         return !behind.IsEmpty ? (quorum, Questions(a, behind)) : (quorum with
         {
-            Runs = quorum.Runs.SetItems(restarted.Select(n => KeyValuePair.Create(n.Address, others.Length < quorum.Quorum ? WriteQuorum.Unproven : n.Info!.RunId))),
+            Runs = quorum.Runs.SetItems(
+                restarted.Select(n
+                    => KeyValuePair.Create(n.Address, others.Length < quorum.Quorum ? WriteQuorum.Unproven : n.Info!.RunId))),
         }, []);
     }
 
     /// <summary>Those who were not asked since the master named its offset, and may have reached it.</summary>
     private static ImmutableArray<FailoverAction> Questions(Assessment a, IEnumerable<NodeAssessment> behind)
-        => [.. behind.Where(n => n is { IsReplica: true, IsAnswering: true } && !n.WasAskedSince(a.Master.View.InfoAsked)).Select(n => new Inspect(n.Address))];
+        => [.. behind.Where(n => n is { IsReplica: true, IsAnswering: true } && !n.WasAskedSince(a.Master.View.InfoAsked))
+            .Select(n => new Inspect(n.Address))];
 
     /// <summary>Those who are not in the set that was too small for K holders have to prove themselves.</summary>
     private static WriteQuorum WithNewcomers(WriteQuorum quorum, WriteQuorum before, ImmutableArray<NodeAddress> members)
         => before.Replicas.Length >= before.Quorum ? quorum
-            : quorum with { Runs = quorum.Runs.SetItems(members.Except(before.Replicas).Select(n => KeyValuePair.Create(n, WriteQuorum.Unproven))) };
+            : quorum with { Runs =
+                quorum.Runs.SetItems(members.Except(before.Replicas).Select(n => KeyValuePair.Create(n, WriteQuorum.Unproven))) };
 
     /// <summary>
     /// A new member need not hold anything, whatever its run; one that was restarted gets its new run when it has everything.
@@ -212,7 +223,8 @@ internal static class WriteSafety
         Assessment a, WriteQuorum quorum, ImmutableArray<NodeAddress> members, Func<Assessment, NodeAssessment, bool> hasAll) => quorum with
     {
         Runs = quorum.Runs.RemoveRange(quorum.Runs.Keys.Except(members))
-            .SetItems(members.Select(a.Node).Where(n => n is { IsOnline: true, View.FailingSince: null } && (!quorum.Runs.ContainsKey(n.Address) || hasAll(a, n)))
+            .SetItems(members.Select(a.Node)
+                .Where(n => n is { IsOnline: true, View.FailingSince: null } && (!quorum.Runs.ContainsKey(n.Address) || hasAll(a, n)))
                 .Select(n => KeyValuePair.Create(n.Address, n.Info!.RunId))),
     };
 

@@ -23,7 +23,8 @@ public sealed record ReadTopology : FailoverAction
 /// <param name="Record">An entry for <c>R/history</c>, or null.</param>
 /// <param name="ClearsWish">Whether the wish in <c>R/manual_failover</c> is removed in the same transaction: it is fulfilled, or refused
 /// by this.</param>
-public sealed record PublishTopology(Topology Next, int ExpectedVersion, HistoryEntry? Record = null, bool ClearsWish = false) : FailoverAction
+public sealed record PublishTopology(Topology Next, int ExpectedVersion, HistoryEntry? Record = null,
+    bool ClearsWish = false) : FailoverAction
 {
     /// <summary>The operator's request that is taken up or answered in the same transaction; null for none.</summary>
     public RequestStep? Request { get; init; }
@@ -44,7 +45,8 @@ public sealed record PublishTopology(Topology Next, int ExpectedVersion, History
     public override string ToString()
         => $"publish epoch {Next.Epoch} {TopologyJson.Name(Next.State)}: master {Next.Master?.ToString() ?? "none"}, "
             + $"replicas [{string.Join(' ', Next.Replicas)}], unavailable [{string.Join(' ', Next.Unavailable)}]"
-            + (Next.WriteQuorum is { } safe ? $", WAIT {safe.Quorum} on [{string.Join(' ', safe.Replicas)}], at least {safe.MinReplicas} in step" : "");
+            + (Next.WriteQuorum is { } safe
+                ? $", WAIT {safe.Quorum} on [{string.Join(' ', safe.Replicas)}], at least {safe.MinReplicas} in step" : "");
 }
 
 /// <summary>
@@ -134,7 +136,8 @@ public sealed record Demote(NodeAddress Node, NodeAddress Master, bool CutsClien
     public override NodeAddress On => Node;
 
     /// <inheritdoc/>
-    public override string ToString() => $"demote {Node}, let it follow {Master}{(MinReplicas is { } count ? $" (min-replicas-to-write {count})" : "")}";
+    public override string ToString()
+        => $"demote {Node}, let it follow {Master}{(MinReplicas is { } count ? $" (min-replicas-to-write {count})" : "")}";
 }
 
 /// <summary>
@@ -160,7 +163,8 @@ public sealed record PauseWrites(NodeAddress Node, TimeSpan For, bool HoldsAll =
     public override NodeAddress On => Node;
 
     /// <inheritdoc/>
-    public override string ToString() => HoldsAll ? $"pause everything on {Node} for {For.TotalMilliseconds:0} ms, and refuse writes then" : $"pause writes on {Node}";
+    public override string ToString()
+        => HoldsAll ? $"pause everything on {Node} for {For.TotalMilliseconds:0} ms, and refuse writes then" : $"pause writes on {Node}";
 }
 
 /// <summary>CLIENT UNPAUSE: a switchover was given up.</summary>

@@ -63,7 +63,8 @@ internal sealed class PlanBuilder
         return this;
     }
 
-    internal Decision Build() => new([.. _actions], WakeAt, _reason, _problems.Count == 0 ? null : string.Join("; ", _problems.Select(p => p.Message)))
+    internal Decision Build()
+        => new([.. _actions], WakeAt, _reason, _problems.Count == 0 ? null : string.Join("; ", _problems.Select(p => p.Message)))
     {
         Problems = [.. _problems],
     };

@@ -31,7 +31,8 @@ public sealed record OpenProblems
 
     /// <summary>The worst first, then in the order of the catalogue.</summary>
     public static IEnumerable<Problem> InOrder(IEnumerable<Problem> problems)
-        => problems.OrderByDescending(p => p.Severity).ThenBy(p => ProblemCatalogue.All.IndexOf(p.Code) is var i && i < 0 ? int.MaxValue : i)
+        => problems.OrderByDescending(p => p.Severity)
+            .ThenBy(p => ProblemCatalogue.All.IndexOf(p.Code) is var i && i < 0 ? int.MaxValue : i)
             .ThenBy(p => string.Join(' ', p.Subjects), StringComparer.Ordinal);
 
     /// <summary>Takes note of what is found now.</summary>
@@ -54,7 +55,8 @@ public sealed record OpenProblems
             Entry? before = _entries.FirstOrDefault(e => e.Problem.IsSameAs(problem));
             TimeSpan from = before?.From ?? (problem.From is { } told && told < now ? told : now);
             var entry = new Entry(
-                problem with { Since = before?.Problem.Since ?? wallClock - (now - from) }, from, now, before?.IsTold == true || now - from >= problem.Code.Patience);
+                problem with { Since = before?.Problem.Since ?? wallClock - (now - from) }, from, now, before?.IsTold == true
+                    || now - from >= problem.Code.Patience);
             entries.Add(entry);
             if (entry.IsTold && before is not { IsTold: true })
             {

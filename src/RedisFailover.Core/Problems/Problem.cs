@@ -48,7 +48,8 @@ public sealed record Problem(ProblemCode Code, ImmutableArray<string> Subjects, 
 
     /// <summary>Compares by content, the list included.</summary>
     public bool Equals(Problem? other)
-        => other is not null && IsSameAs(other) && Message == other.Message && Severity == other.Severity && Advice == other.Advice && Since == other.Since;
+        => other is not null && IsSameAs(other) && Message == other.Message && Severity == other.Severity && Advice == other.Advice
+            && Since == other.Since;
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Code, Message, Since);

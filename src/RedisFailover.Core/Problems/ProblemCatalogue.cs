@@ -17,11 +17,13 @@ public static class ProblemCatalogue
 
     /// <summary>There is no master: writes fail.</summary>
     public static ProblemCode NoMaster { get; } = new(
-        "no-master", Critical, "Start the nodes that are down, or choose a master among those that answer: redis-failover failover HOST:PORT --force.");
+        "no-master", Critical,
+            "Start the nodes that are down, or choose a master among those that answer: redis-failover failover HOST:PORT --force.");
 
     /// <summary>A failover or switchover has begun and does not end.</summary>
     public static ProblemCode ChangeStalled { get; } = new(
-        "change-stalled", Critical, "See what it waits for in the message. To go on without that, with loss: redis-failover failover HOST:PORT --force.")
+        "change-stalled", Critical,
+            "See what it waits for in the message. To go on without that, with loss: redis-failover failover HOST:PORT --force.")
     {
         Patience = TimeSpan.FromSeconds(2),
     };
@@ -65,7 +67,8 @@ public static class ProblemCatalogue
 
     /// <summary>A failover would take place, and the new master would refuse writes.</summary>
     public static ProblemCode CandidateRefusesWrites { get; } = new(
-        "candidate-refuses-writes", Critical, "Make room on the replica: on its disk where it cannot save, maxmemory where its memory is full.");
+        "candidate-refuses-writes", Critical,
+            "Make room on the replica: on its disk where it cannot save, maxmemory where its memory is full.");
 
     /// <summary>A failover would not take place for another reason than the candidates.</summary>
     public static ProblemCode FailoverHeldBack { get; } = new(
@@ -92,11 +95,13 @@ public static class ProblemCatalogue
 
     /// <summary>The master refuses a replica's replication.</summary>
     public static ProblemCode ReplicationRefused { get; } = new(
-        "replication-refused", Warning, "See the message. Mostly: masteruser and masterauth on the replica, or the user's rights on the master.");
+        "replication-refused", Warning,
+            "See the message. Mostly: masteruser and masterauth on the replica, or the user's rights on the master.");
 
     /// <summary>A replica begins a full copy again and again.</summary>
     public static ProblemCode FullCopyRepeats { get; } = new(
-        "full-copy-repeats", Warning, "See the replica's log: an RDB that it cannot read, client-output-buffer-limit replica, or repl-timeout.");
+        "full-copy-repeats", Warning,
+            "See the replica's log: an RDB that it cannot read, client-output-buffer-limit replica, or repl-timeout.");
 
     /// <summary>A node cannot write its role into its file: after a restart it has the old one.</summary>
     public static ProblemCode RoleNotPersisted { get; } = new(
@@ -108,7 +113,8 @@ public static class ProblemCatalogue
 
     /// <summary>A node holds other people's data: it is left alone.</summary>
     public static ProblemCode ForeignData { get; } = new(
-        "foreign-data", Critical, "If its data may be thrown away: redis-failover nodes adopt HOST:PORT --discard-its-data. Else correct the address.");
+        "foreign-data", Critical,
+            "If its data may be thrown away: redis-failover nodes adopt HOST:PORT --discard-its-data. Else correct the address.");
 
     /// <summary>One server answers under two of the configured names.</summary>
     public static ProblemCode SameServerTwice { get; } = new(
@@ -120,7 +126,8 @@ public static class ProblemCatalogue
 
     /// <summary>A node runs in a mode that this product does not manage.</summary>
     public static ProblemCode UnsupportedMode { get; } = new(
-        "unsupported-mode", Critical, "Run it without cluster-enabled and without Sentinel, or take it out: redis-failover nodes remove HOST:PORT.");
+        "unsupported-mode", Critical,
+            "Run it without cluster-enabled and without Sentinel, or take it out: redis-failover nodes remove HOST:PORT.");
 
     /// <summary>Fewer replicas than write-quorum promises hold each write.</summary>
     public static ProblemCode WriteQuorumUnmet { get; } = new(
@@ -173,7 +180,8 @@ public static class ProblemCatalogue
 
     /// <summary>The leader's lease runs out again and again.</summary>
     public static ProblemCode LeaseNotHeld { get; } = new(
-        "lease-not-held", Critical, "Make ZooKeeper's disk or the network to it faster; the lease grows with its writes, up to half of session-timeout: raise that.");
+        "lease-not-held", Critical,
+            "Make ZooKeeper's disk or the network to it faster; the lease grows with its writes, up to half of session-timeout: raise that.");
 
     /// <summary>ZooKeeper answers slowly.</summary>
     public static ProblemCode ZooKeeperSlow { get; } = new(
@@ -210,14 +218,18 @@ public static class ProblemCatalogue
     /// <summary>All of them, in the order of docs/problems.md.</summary>
     public static ImmutableArray<ProblemCode> All { get; } =
     [
-        MasterUnreachable, NoMaster, ChangeStalled, MasterNotWatched, MasterLoading, MasterBusy, MasterMisconf, MasterOutOfMemory, MinReplicasUnmet, TopologyOverwritten,
-        NoCandidate, CandidateRefusesWrites, FailoverHeldBack, NodeUnavailable, NodeNotWatched, ReplicaLinkDown, ReplicaStale, ReplicationRefused, FullCopyRepeats,
-        RoleNotPersisted, RightsMissing, ForeignData, SameServerTwice, VersionsDiffer, UnsupportedMode, WriteQuorumUnmet, FenceNotSet, ForeignController,
+        MasterUnreachable, NoMaster, ChangeStalled, MasterNotWatched, MasterLoading, MasterBusy, MasterMisconf, MasterOutOfMemory,
+            MinReplicasUnmet, TopologyOverwritten,
+        NoCandidate, CandidateRefusesWrites, FailoverHeldBack, NodeUnavailable, NodeNotWatched, ReplicaLinkDown, ReplicaStale,
+            ReplicationRefused, FullCopyRepeats,
+        RoleNotPersisted, RightsMissing, ForeignData, SameServerTwice, VersionsDiffer, UnsupportedMode, WriteQuorumUnmet, FenceNotSet,
+            ForeignController,
         NoLeader, TooFewMonitors, MonitorMissing, MonitorsBlind, MonitorIdTaken, NotOurCluster, MonitorsDisagree, StrayZnode, LeaseNotHeld,
         ZooKeeperSlow, ZooKeeperUnreachable, ClockDiffers, HttpUnavailable, ZnodeUnreadable, StoreRenewed, Paused, NeedsOperator,
     ];
 
-    private static readonly ImmutableDictionary<string, ProblemCode> ByName = All.ToImmutableDictionary(c => c.Name, StringComparer.Ordinal);
+    private static readonly ImmutableDictionary<string, ProblemCode> ByName =
+        All.ToImmutableDictionary(c => c.Name, StringComparer.Ordinal);
 
     /// <summary>The kind with this name; null where this version knows none.</summary>
     public static ProblemCode? Find(string name) => ByName.GetValueOrDefault(name);

@@ -91,7 +91,9 @@ public static class ProblemJson
 
     internal static ImmutableArray<Problem> Parse(JsonElement list, string what)
         => list.ValueKind == JsonValueKind.Array
-            ? [.. list.EnumerateArray().Select(item => item.ValueKind == JsonValueKind.Object ? One(item, what) : throw Json.Wrong(what, "problems", item, "an object"))]
+            ? [.. list.EnumerateArray()
+                .Select(item
+                    => item.ValueKind == JsonValueKind.Object ? One(item, what) : throw Json.Wrong(what, "problems", item, "an object"))]
             : throw new FormatException($"{what} is a JSON {list.ValueKind}, not a list.");
 
     private static Problem One(JsonElement item, string what)
@@ -110,7 +112,8 @@ public static class ProblemJson
             Severity = severity,
             Advice = advice,
             Since = DateTimeOffset.TryParse(
-                Json.Text(item, "since", what), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset since) ? since : null,
+                Json.Text(item, "since", what), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset since)
+                    ? since : null,
         };
     }
 

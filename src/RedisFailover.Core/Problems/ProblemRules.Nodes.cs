@@ -8,7 +8,8 @@ public static partial class ProblemRules
 {
     private static readonly ImmutableArray<Func<Facts, IEnumerable<Problem>>> OfTheNodes =
     [
-        BusyMaster, TwoNames, RightsLacking, WithoutFence, LinksDown, OldData, LinksRefused, CopiesThatRepeat, RolesNotKept, VersionsThatDiffer, OtherControllers, OtherModes,
+        BusyMaster, TwoNames, RightsLacking, WithoutFence, LinksDown, OldData, LinksRefused, CopiesThatRepeat, RolesNotKept,
+            VersionsThatDiffer, OtherControllers, OtherModes,
     ];
 
     /// <summary>Those whose word is of the present, the master too.</summary>
@@ -16,7 +17,8 @@ public static partial class ProblemRules
 
     private static IEnumerable<NodeView> WithoutLink(Facts f)
         => f.Master is not { IsAnswering: true } master ? []
-            : f.Others.Where(n => n is { IsReplica: true, IsAnswering: true, Info.LinkUp: false } && n.Info.MasterAddress == master.Address);
+            : f.Others.Where(n => n is { IsReplica: true, IsAnswering: true, Info.LinkUp: false }
+                && n.Info.MasterAddress == master.Address);
 
     private static IEnumerable<Problem> BusyMaster(Facts f)
         => f.Master is { BusySince: { } since } master
@@ -28,12 +30,14 @@ public static partial class ProblemRules
 
     private static IEnumerable<Problem> TwoNames(Facts f)
         => f.Policy.Nodes.Select(f.View.Node).Where(n => n.SameServerAs is not null).Select(n => Problem.Of(
-            SameServerTwice, $"{n.Address} and {n.SameServerAs} are one server (the same run id): it is used as {n.SameServerAs} alone", n.Address));
+            SameServerTwice, $"{n.Address} and {n.SameServerAs} are one server (the same run id): it is used as {n.SameServerAs} alone",
+                n.Address));
 
     /// <summary>Nodes on which the same is missing are one problem.</summary>
     private static IEnumerable<Problem> RightsLacking(Facts f)
         => Speaking(f).Where(n => n.Info!.MissingRights != NodeRights.None).GroupBy(n => n.Info!.MissingRights).Select(g =>
-            Problem.Of(RightsMissing, $"the monitors may not run {string.Join(", ", NodeRight.Commands(g.Key))} on {Named(g)}", g.Select(n => n.Address)) with
+            Problem.Of(RightsMissing, $"the monitors may not run {string.Join(", ", NodeRight.Commands(g.Key))} on {Named(g)}",
+                g.Select(n => n.Address)) with
             {
                 Severity = g.Key.HasFlag(NodeRights.ChangeRole) ? ProblemSeverity.Critical : ProblemSeverity.Warning,
             });
@@ -48,7 +52,8 @@ public static partial class ProblemRules
 
     private static IEnumerable<Problem> LinksDown(Facts f)
         => WithoutLink(f).Where(n => !n.Info!.SyncInProgress && Refusal(f, n) is null).Select(n =>
-            Problem.Of(ReplicaLinkDown, $"replica {n.Address} has no link to master {n.Info!.MasterAddress}: its data get older", n.Address) with { From = n.LinkDownSince });
+            Problem.Of(ReplicaLinkDown, $"replica {n.Address} has no link to master {n.Info!.MasterAddress}: its data get older",
+                n.Address) with { From = n.LinkDownSince });
 
     private static IEnumerable<Problem> OldData(Facts f)
         => f.Others.Select(n => f.Assessment.Node(n.Address)).Where(n => n is { IsAnswering: true, IsStale: true }).Select(n => Problem.Of(
@@ -58,7 +63,8 @@ public static partial class ProblemRules
 
     private static IEnumerable<Problem> LinksRefused(Facts f)
         => WithoutLink(f).Select(n => (Node: n, Refusal: Refusal(f, n))).Where(n => n.Refusal is not null).Select(n => Problem.Of(
-            ReplicationRefused, $"master {f.Master!.Address} refuses the replication of {n.Node.Address}: {n.Refusal!.Why}", n.Node.Address) with
+            ReplicationRefused, $"master {f.Master!.Address} refuses the replication of {n.Node.Address}: {n.Refusal!.Why}",
+                n.Node.Address) with
         {
             From = n.Node.LinkDownSince, Advice = n.Refusal.Advice,
         });
@@ -70,7 +76,8 @@ public static partial class ProblemRules
     private static IEnumerable<Problem> CopiesThatRepeat(Facts f)
     {
         ImmutableArray<NodeView> behind = [.. WithoutLink(f)];
-        if (f.Master is { FullCopiesInARow: var copies, LastFullCopyAt: { } last } master && copies > Math.Max(3, 2 * (f.Policy.Nodes.Length - 1))
+        if (f.Master is { FullCopiesInARow: var copies, LastFullCopyAt: { } last } master
+            && copies > Math.Max(3, 2 * (f.Policy.Nodes.Length - 1))
             && f.Now - last < NodeView.CopiesApart && !behind.IsEmpty)
         {
             yield return Problem.Of(
@@ -82,7 +89,8 @@ public static partial class ProblemRules
 
     private static IEnumerable<Problem> RolesNotKept(Facts f)
         => Speaking(f).Where(n => n.Info!.RoleNotKept is not null).GroupBy(n => n.Info!.RoleNotKept).Select(g => Problem.Of(
-            RoleNotPersisted, $"{Named(g)} cannot keep {(g.Count() == 1 ? "its role" : "their roles")} over a restart: {g.Key}", g.Select(n => n.Address)));
+            RoleNotPersisted, $"{Named(g)} cannot keep {(g.Count() == 1 ? "its role" : "their roles")} over a restart: {g.Key}",
+                g.Select(n => n.Address)));
 
     private static IEnumerable<Problem> VersionsThatDiffer(Facts f)
     {
@@ -105,7 +113,8 @@ public static partial class ProblemRules
         => Speaking(f).Where(n => !n.Info!.Controllers.IsEmpty).Select(n => Problem.Of(
             ForeignController,
             $"somebody else commands {n.Address} too: {string.Join(", ", n.Info!.Controllers.Select(c => $"{Kind(c.Kind)} '{Words.Quoted(c.Name)}' from {c.Address}"))}",
-            n.Address) with { Severity = n.Info!.Controllers.All(c => c.Kind == ControllerKind.Monitor) ? ProblemSeverity.Warning : ProblemSeverity.Critical });
+            n.Address) with { Severity = n.Info!.Controllers.All(c => c.Kind == ControllerKind.Monitor)
+                ? ProblemSeverity.Warning : ProblemSeverity.Critical });
 
     private static string Kind(ControllerKind kind) => kind switch
     {

@@ -11,7 +11,8 @@ public static partial class ProblemRules
 {
     private static readonly ImmutableArray<Func<Facts, IEnumerable<Problem>>> OfTheCluster =
     [
-        WithoutMaster, ChangeThatLasts, UnreachableMaster, MasterThatCannotBeAsked, LoadingMaster, MasterThatCannotSave, MasterWithoutMemory, ReplicasDemanded,
+        WithoutMaster, ChangeThatLasts, UnreachableMaster, MasterThatCannotBeAsked, LoadingMaster, MasterThatCannotSave,
+            MasterWithoutMemory, ReplicasDemanded,
         ConfigThatCannotBeRead, Readiness, TooFew, MonitorsAway, Renewal, NodesAway, NodesThatCannotBeAsked, Disagreement,
     ];
 
@@ -24,7 +25,8 @@ public static partial class ProblemRules
     /// <param name="now">The time on its monotonic clock.</param>
     /// <param name="readiness">Whether a failover would work; null where that is not asked.</param>
     /// <param name="decision">What it has just decided.</param>
-    public static ImmutableArray<Problem> OfCluster(ClusterView view, FailoverPolicy policy, TimeSpan now, Readiness? readiness, Decision decision)
+    public static ImmutableArray<Problem> OfCluster(ClusterView view, FailoverPolicy policy, TimeSpan now, Readiness? readiness,
+        Decision decision)
     {
         ArgumentNullException.ThrowIfNull(view);
         ArgumentNullException.ThrowIfNull(policy);
@@ -54,7 +56,9 @@ public static partial class ProblemRules
 
         if (view.ZooKeeperLostAt is { } lost)
         {
-            found.Add(Problem.OfMonitors(ZooKeeperUnreachable, $"{id} cannot reach ZooKeeper: it replaces no master until it can", id) with { From = lost });
+            found.Add(
+                Problem.OfMonitors(ZooKeeperUnreachable, $"{id} cannot reach ZooKeeper: it replaces no master until it can",
+                    id) with { From = lost });
         }
 
         return found.ToImmutable();
@@ -89,7 +93,8 @@ public static partial class ProblemRules
         {
             string what = f.Topology.State == TopologyState.FailingOver ? "failover" : "switchover";
             NodeAddress? from = f.Topology.Intent?.From;
-            yield return Problem.Of(ChangeStalled, $"the {what} from {from?.ToString() ?? "no master"} is not done yet: {f.Topology.Reason}", from is null ? [] : [from])
+            yield return Problem.Of(ChangeStalled,
+                $"the {what} from {from?.ToString() ?? "no master"} is not done yet: {f.Topology.Reason}", from is null ? [] : [from])
                 with { From = f.View.Progress?.StartedAt };
         }
     }
@@ -101,9 +106,12 @@ public static partial class ProblemRules
 
     private static IEnumerable<Problem> MasterThatCannotBeAsked(Facts f)
         => f.Master is { ProbeFailure: ProbeFailure.AuthRefused or ProbeFailure.NotRedis } master
-            ? [Problem.Of(MasterNotWatched, $"the monitors cannot ask master {master.Address}: {master.Detail}; no switchover works, and a failover only once it is dead", master.Address)]
+            ? [Problem.Of(MasterNotWatched,
+                $"the monitors cannot ask master {master.Address}: {master.Detail}; no switchover works, and a failover only once it is dead", master.Address)]
             : f is { Master: { ProbeFailure: ProbeFailure.Local } untried, View.IsBlind: false }
-            ? [Problem.Of(MasterNotWatched, $"the leading monitor cannot try master {untried.Address}: {untried.Detail}; no failover and no switchover works", untried.Address) with
+            ? [Problem.Of(MasterNotWatched,
+                $"the leading monitor cannot try master {untried.Address}: {untried.Detail}; no failover and no switchover works",
+                    untried.Address) with
                 {
                     Advice = ForOneThatIsAway(untried),
                 }]
@@ -111,7 +119,9 @@ public static partial class ProblemRules
 
     private static IEnumerable<Problem> LoadingMaster(Facts f)
         => f.Master is { LoadingSince: { } since, Condition: not NodeCondition.Unavailable } master
-            ? [Problem.Of(MasterLoading, $"master {master.Address} is loading its data set; after {Seconds(f.Policy.LoadingTimeout)} a fit replica takes over", master.Address) with { From = since }]
+            ? [Problem.Of(MasterLoading,
+                $"master {master.Address} is loading its data set; after {Seconds(f.Policy.LoadingTimeout)} a fit replica takes over",
+                    master.Address) with { From = since }]
             : [];
 
     private static IEnumerable<Problem> MasterThatCannotSave(Facts f)
@@ -125,11 +135,13 @@ public static partial class ProblemRules
     private static IEnumerable<Problem> MasterWithoutMemory(Facts f)
         => f.Master is { IsMaster: true, IsAnswering: true, Info.MemoryLeft: not null } master
             && (master.Info!.IsOutOfMemory || f.Now - master.OutOfMemoryAt < RefusalsApart)
-            ? [Problem.Of(MasterOutOfMemory, $"master {master.Address} refuses writes: its memory is full and it evicts nothing (OOM)", master.Address)]
+            ? [Problem.Of(MasterOutOfMemory, $"master {master.Address} refuses writes: its memory is full and it evicts nothing (OOM)",
+                master.Address)]
             : [];
 
     private static IEnumerable<Problem> ReplicasDemanded(Facts f)
-        => f is { Topology.State: TopologyState.Ok, Master: { IsMaster: true, IsAnswering: true, Info: { MinReplicas: { Count: > 0 } demanded } info } master }
+        => f is { Topology.State: TopologyState.Ok,
+            Master: { IsMaster: true, IsAnswering: true, Info: { MinReplicas: { Count: > 0 } demanded } info } master }
             && (info.GoodReplicas ?? info.Attached.Length) is var good && good < demanded.Count
             ? [Problem.Of(
                 MinReplicasUnmet,
@@ -155,13 +167,15 @@ public static partial class ProblemRules
         return code == NoCandidate ? [Problem.Of(NoCandidate, $"if master {f.Topology.Master} were lost now, {not.Reason}", replicas)]
             : code == FailoverHeldBack ? [Problem.Of(FailoverHeldBack, $"no failover would take place now: {not.Reason}")]
             // Where the master itself is short of replicas that is said already.
-            : code == CandidateRefusesWrites || (code == MinReplicasUnmet && !ReplicasDemanded(f).Any()) ? [Problem.Of(code, not.Reason, not.Candidates)]
+            : code == CandidateRefusesWrites || (code == MinReplicasUnmet && !ReplicasDemanded(f).Any())
+                ? [Problem.Of(code, not.Reason, not.Candidates)]
             : [];
     }
 
     private static IEnumerable<Problem> TooFew(Facts f)
         => f.View.LiveMonitors < f.Policy.RequiredMonitors
-            ? [new Problem(TooFewMonitors, [], $"{Words.Count(f.View.LiveMonitors, "monitor is", "monitors are")} alive, {f.Policy.RequiredMonitors} are required (required-monitors): no failover takes place")]
+            ? [new Problem(TooFewMonitors, [],
+                $"{Words.Count(f.View.LiveMonitors, "monitor is", "monitors are")} alive, {f.Policy.RequiredMonitors} are required (required-monitors): no failover takes place")]
             : [];
 
     private static IEnumerable<Problem> MonitorsAway(Facts f)
@@ -170,12 +184,16 @@ public static partial class ProblemRules
 
     private static IEnumerable<Problem> Renewal(Facts f)
         => f.Topology.LastChange is { Kind: HistoryKind.Renewed } change
-            ? [new Problem(StoreRenewed, [], $"the topology began a new incarnation at epoch {change.Epoch}: ZooKeeper's data had been lost or put back")]
+            ? [new Problem(StoreRenewed, [],
+                $"the topology began a new incarnation at epoch {change.Epoch}: ZooKeeper's data had been lost or put back")]
             : [];
 
     private static IEnumerable<Problem> NodesAway(Facts f)
-        => f.Others.Where(n => n is { Condition: NodeCondition.Unavailable, ProbeFailure: not (ProbeFailure.AuthRefused or ProbeFailure.NotRedis) })
-            .Select(n => Problem.Of(NodeUnavailable, $"{n.Address} is unavailable ({n.Detail})", n.Address) with { From = n.GoneSince, Advice = ForOneThatIsAway(n) });
+        => f.Others.Where(n
+            => n is { Condition: NodeCondition.Unavailable, ProbeFailure: not (ProbeFailure.AuthRefused or ProbeFailure.NotRedis) })
+            .Select(n
+                => Problem.Of(NodeUnavailable, $"{n.Address} is unavailable ({n.Detail})", n.Address) with { From = n.GoneSince,
+                    Advice = ForOneThatIsAway(n) });
 
     /// <summary>Nodes that answer and serve no reads all the same, for a reason that no other rule tells.</summary>
     private static IEnumerable<Problem> NodesNotInUse(Facts f, ImmutableArray<Problem> told)
@@ -186,7 +204,8 @@ public static partial class ProblemRules
         }
 
         var a = Assessment.Of(f.View, f.Policy, f.Now);
-        return f.Topology.Unavailable.Where(n => f.Policy.Nodes.Contains(n) && n != master && !told.Any(p => p.Subjects.Contains(n.ToString()) && p.Code != NoCandidate))
+        return f.Topology.Unavailable.Where(n
+            => f.Policy.Nodes.Contains(n) && n != master && !told.Any(p => p.Subjects.Contains(n.ToString()) && p.Code != NoCandidate))
             .Select(a.Node)
             .Where(n => n.Info is not null || n.Contact is Contact.Busy or Contact.Loading)
             .Select(n => Problem.Of(NodeUnavailable, $"{n.Address} {n.WhyNotInUse}", n.Address) with { Advice = ForOneThatIsAway(n.View) });
@@ -205,19 +224,25 @@ public static partial class ProblemRules
     private static IEnumerable<Problem> NodesThatCannotBeAsked(Facts f)
         => f.Others.Where(n => n is { ProbeFailure: ProbeFailure.AuthRefused or ProbeFailure.NotRedis, SameServerAs: null })
             .Select(n => Problem.Of(NodeNotWatched, $"the monitors cannot ask {n.Address}: {n.Detail}", n.Address))
-            .Concat(f.Others.Where(n => n is { ProbeFailure: ProbeFailure.Local, Condition: not NodeCondition.Unavailable } && !f.View.IsBlind)
-                .Select(n => Problem.Of(NodeNotWatched, $"the leading monitor cannot try {n.Address}: {n.Detail}", n.Address) with { Advice = ForOneThatIsAway(n) }));
+            .Concat(
+                f.Others.Where(n => n is { ProbeFailure: ProbeFailure.Local, Condition: not NodeCondition.Unavailable } && !f.View.IsBlind)
+                .Select(n
+                    => Problem.Of(NodeNotWatched, $"the leading monitor cannot try {n.Address}: {n.Detail}",
+                        n.Address) with { Advice = ForOneThatIsAway(n) }));
 
     private static IEnumerable<Problem> Disagreement(Facts f)
         => MonitorDisagreement.Of(f.Assessment) is { } difference ? [difference] : [];
 
-    private static string Seconds(TimeSpan time) => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{time.TotalSeconds:0.###} s");
+    private static string Seconds(TimeSpan time)
+        => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{time.TotalSeconds:0.###} s");
 
-    private sealed record Facts(ClusterView View, FailoverPolicy Policy, TimeSpan Now, Topology Topology, NodeView? Master, Readiness? Readiness, Decision Decision)
+    private sealed record Facts(ClusterView View, FailoverPolicy Policy, TimeSpan Now, Topology Topology, NodeView? Master,
+        Readiness? Readiness, Decision Decision)
     {
         internal Assessment Assessment { get; } = Assessment.Of(View, Policy, Now);
 
         /// <summary>The configured nodes but for the master, and for one that is being replaced.</summary>
-        internal IEnumerable<NodeView> Others => Policy.Nodes.Where(n => n != Master?.Address && n != Topology.Intent?.From).Select(View.Node);
+        internal IEnumerable<NodeView> Others
+            => Policy.Nodes.Where(n => n != Master?.Address && n != Topology.Intent?.From).Select(View.Node);
     }
 }

@@ -9,7 +9,8 @@ namespace RedisFailover;
 public sealed record ClusterConfig
 {
     /// <summary>No settings, compared without regard to culture.</summary>
-    public static ImmutableSortedDictionary<string, string> NoSettings { get; } = ImmutableSortedDictionary.Create<string, string>(StringComparer.Ordinal);
+    public static ImmutableSortedDictionary<string, string> NoSettings { get; } =
+        ImmutableSortedDictionary.Create<string, string>(StringComparer.Ordinal);
 
     /// <summary>Nothing is changed: every monitor goes by its own file.</summary>
     public static ClusterConfig Empty { get; } = new();
@@ -57,11 +58,13 @@ public sealed record ClusterConfig
     /// Whether a monitor has the same settings by both: who wrote it and when, and what concerns a leader alone, is left out.
     /// </summary>
     public bool SaysTheSameAs(ClusterConfig? other)
-        => other is not null && Pause == other.Pause && Nodes.AsSpan().SequenceEqual(other.Nodes.AsSpan()) && Settings.SequenceEqual(other.Settings);
+        => other is not null && Pause == other.Pause && Nodes.AsSpan().SequenceEqual(other.Nodes.AsSpan())
+            && Settings.SequenceEqual(other.Settings);
 
     /// <summary>Compares by content, lists included.</summary>
     public bool Equals(ClusterConfig? other)
-        => SaysTheSameAs(other) && ChangedAt == other!.ChangedAt && ChangedBy == other.ChangedBy && Reason == other.Reason && Adopted.SequenceEqual(other.Adopted)
+        => SaysTheSameAs(other) && ChangedAt == other!.ChangedAt && ChangedBy == other.ChangedBy && Reason == other.Reason
+            && Adopted.SequenceEqual(other.Adopted)
             && Removed.AsSpan().SequenceEqual(other.Removed.AsSpan());
 
     /// <inheritdoc/>

@@ -17,7 +17,8 @@ public static class ClusterConfigJson
     {
         Nodes = Nodes(root),
         Settings = Json.Object(root, "settings", What) is { } settings
-            ? settings.EnumerateObject().ToImmutableSortedDictionary(s => s.Name, s => Json.Text(settings, s.Name, What) ?? "", StringComparer.Ordinal)
+            ? settings.EnumerateObject()
+                .ToImmutableSortedDictionary(s => s.Name, s => Json.Text(settings, s.Name, What) ?? "", StringComparer.Ordinal)
             : ClusterConfig.NoSettings,
         Pause = Json.Object(root, "pause", What) is { } pause
             ? new FailoverPause
@@ -29,7 +30,8 @@ public static class ClusterConfigJson
             }
             : null,
         Adopted = Json.Object(root, "adopted", What) is { } adopted
-            ? adopted.EnumerateObject().ToImmutableSortedDictionary(n => Address(n.Name, "adopted"), n => Json.Text(adopted, n.Name, What) ?? "")
+            ? adopted.EnumerateObject()
+                .ToImmutableSortedDictionary(n => Address(n.Name, "adopted"), n => Json.Text(adopted, n.Name, What) ?? "")
             : ImmutableSortedDictionary<NodeAddress, string>.Empty,
         Removed = Json.Addresses(root, "removed", What),
         ChangedAt = Json.Time(root, "changedAt", What) ?? default,

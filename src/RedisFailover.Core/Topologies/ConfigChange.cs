@@ -21,10 +21,12 @@ public abstract record ConfigChange
         "resume" => new ResumeFailover(),
         "nodes" => ReadNodes(root, what),
         "adopt" => new AdoptNode(
-            Json.Address(root, "node", what) ?? throw new FormatException($"{what} has no \"node\"."), Json.Flag(root, "discardItsData", what)),
+            Json.Address(root, "node", what)
+                ?? throw new FormatException($"{what} has no \"node\"."), Json.Flag(root, "discardItsData", what)),
         _ => new ChangeSettings(
             Json.Object(root, "settings", what) is { } settings
-                ? settings.EnumerateObject().ToImmutableSortedDictionary(s => s.Name, s => Json.Text(settings, s.Name, what), StringComparer.Ordinal)
+                ? settings.EnumerateObject()
+                    .ToImmutableSortedDictionary(s => s.Name, s => Json.Text(settings, s.Name, what), StringComparer.Ordinal)
                 : throw new FormatException($"{what} has no \"settings\"."))
         {
             ExpectedVersion = root.TryGetProperty("version", out _) ? (int)Json.Number(root, "version", what) : null,
@@ -51,7 +53,8 @@ public abstract record ConfigChange
             ? byNode.EnumerateObject().ToImmutableSortedDictionary(
                 n => NodeAddress.TryParse(n.Name, out NodeAddress? node) ? node
                     : throw new FormatException($"{what}: \"tags\" holds '{Words.Quoted(n.Name)}', which is not host:port."),
-                n => NodeTags.Read(n.Value.ValueKind == JsonValueKind.Object ? n.Value : throw Json.Wrong(what, n.Name, n.Value, "an object"), what))
+                n => NodeTags.Read(n.Value.ValueKind == JsonValueKind.Object
+                    ? n.Value : throw Json.Wrong(what, n.Name, n.Value, "an object"), what))
             : ImmutableSortedDictionary<NodeAddress, NodeTags>.Empty;
         return new ChangeNodes(Json.Addresses(root, "add", what), Json.Addresses(root, "remove", what), tags);
     }
@@ -97,14 +100,16 @@ public sealed record ResumeFailover : ConfigChange
 /// <param name="Remove">The nodes to take out.</param>
 /// <param name="Tags">What to change about nodes that are there, or are added.</param>
 public sealed record ChangeNodes(
-    ImmutableArray<NodeAddress> Add, ImmutableArray<NodeAddress> Remove, ImmutableSortedDictionary<NodeAddress, NodeTags> Tags) : ConfigChange
+    ImmutableArray<NodeAddress> Add, ImmutableArray<NodeAddress> Remove,
+        ImmutableSortedDictionary<NodeAddress, NodeTags> Tags) : ConfigChange
 {
     /// <inheritdoc/>
     public override string Kind => "nodes";
 
     /// <summary>Compares by content, lists included.</summary>
     public bool Equals(ChangeNodes? other)
-        => other is not null && Add.AsSpan().SequenceEqual(other.Add.AsSpan()) && Remove.AsSpan().SequenceEqual(other.Remove.AsSpan()) && Tags.SequenceEqual(other.Tags);
+        => other is not null && Add.AsSpan().SequenceEqual(other.Add.AsSpan()) && Remove.AsSpan().SequenceEqual(other.Remove.AsSpan())
+            && Tags.SequenceEqual(other.Tags);
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Add.Length, Remove.Length, Tags.Count);
@@ -151,14 +156,18 @@ public sealed record ChangeSettings(ImmutableSortedDictionary<string, string?> V
     public override string Kind => "config";
 
     /// <summary>Compares by content.</summary>
-    public bool Equals(ChangeSettings? other) => other is not null && ExpectedVersion == other.ExpectedVersion && Values.SequenceEqual(other.Values);
+    public bool Equals(ChangeSettings? other)
+        => other is not null && ExpectedVersion == other.ExpectedVersion && Values.SequenceEqual(other.Values);
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Values.Count, ExpectedVersion);
 
     /// <summary>In one line: "max-failures=5, max-lag back to the file".</summary>
     public override string ToString()
-        => string.Join(", ", Values.Select(v => v.Value is null ? $"{v.Key} back to the monitors' own" : string.Create(CultureInfo.InvariantCulture, $"{v.Key}={v.Value}")));
+        => string.Join(", ",
+            Values.Select(v
+                => v.Value is null
+                    ? $"{v.Key} back to the monitors' own" : string.Create(CultureInfo.InvariantCulture, $"{v.Key}={v.Value}")));
 
     internal override void Write(Utf8JsonWriter writer)
     {

@@ -185,7 +185,8 @@ public static class HistoryJson
             ?? throw new FormatException($"{What}: an entry has the kind '{Json.Text(entry, "kind", What)}'."),
         Epoch = Json.Number(entry, "epoch", What),
         At = DateTimeOffset.TryParse(
-            Json.Text(entry, "at", What), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset at) ? at : default,
+            Json.Text(entry, "at", What), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset at)
+                ? at : default,
         By = Json.Text(entry, "by", What) ?? "",
         From = Json.Address(entry, "from", What),
         To = Json.Address(entry, "to", What),

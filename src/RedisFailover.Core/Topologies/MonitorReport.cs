@@ -33,7 +33,8 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
     public bool IsBlind { get; init; }
 
     /// <summary>Of the leading monitor: how each node stands; empty from the others.</summary>
-    public ImmutableSortedDictionary<NodeAddress, NodeReport> Nodes { get; init; } = ImmutableSortedDictionary<NodeAddress, NodeReport>.Empty;
+    public ImmutableSortedDictionary<NodeAddress, NodeReport> Nodes { get; init; } =
+        ImmutableSortedDictionary<NodeAddress, NodeReport>.Empty;
 
     /// <summary>No opinion on any node.</summary>
     public static MonitorReport None { get; } = new(ImmutableSortedDictionary<NodeAddress, double>.Empty, []);
@@ -45,7 +46,8 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
         return ConfigVersion == other.ConfigVersion && IsBlind == other.IsBlind
             && Readiness.SayTheSame(Failover, other.Failover) && Words.SameButForNumbers(Attention, other.Attention)
             && Problem.SayTheSame(Problems, other.Problems)
-            && Nodes.Count == other.Nodes.Count && Nodes.All(n => other.Nodes.TryGetValue(n.Key, out NodeReport? there) && n.Value.SaysTheSameAs(there))
+            && Nodes.Count == other.Nodes.Count
+            && Nodes.All(n => other.Nodes.TryGetValue(n.Key, out NodeReport? there) && n.Value.SaysTheSameAs(there))
             && Unavailable.SetEquals(other.Unavailable) && Available.Keys.SequenceEqual(other.Available.Keys);
     }
 
@@ -72,7 +74,8 @@ public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double
         return new MonitorReport(available.ToImmutable(), [.. Json.Addresses(root, "unavailable", What)])
         {
             Failover = Json.Object(root, "failover", What) is { } failover
-                ? new Readiness(Json.Flag(failover, "possible", What), Json.Addresses(failover, "candidates", What), Json.Text(failover, "reason", What) ?? "")
+                ? new Readiness(Json.Flag(failover, "possible", What), Json.Addresses(failover, "candidates", What),
+                    Json.Text(failover, "reason", What) ?? "")
                 : null,
             Attention = Json.Text(root, "attention", What),
             IsBlind = root.TryGetProperty("blind", out _) && Json.Flag(root, "blind", What),

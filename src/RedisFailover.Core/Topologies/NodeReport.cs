@@ -36,7 +36,8 @@ public sealed record NodeReport
     /// <summary>Whether both say the same, small differences of a replica in step aside.</summary>
     internal bool SaysTheSameAs(NodeReport other)
         => Role == other.Role && Link == other.Link && Master == other.Master && Server == other.Server
-            && Step(LagBytes, InStepBytes) == Step(other.LagBytes, InStepBytes) && Step(LagSeconds, InStepSeconds) == Step(other.LagSeconds, InStepSeconds);
+            && Step(LagBytes, InStepBytes) == Step(other.LagBytes, InStepBytes)
+            && Step(LagSeconds, InStepSeconds) == Step(other.LagSeconds, InStepSeconds);
 
     internal static NodeReport Read(JsonElement node, string what) => new()
     {
@@ -45,7 +46,9 @@ public sealed record NodeReport
         Master = Json.Address(node, "master", what),
         LagBytes = node.TryGetProperty("lagBytes", out _) ? Json.Number(node, "lagBytes", what) : null,
         LagSeconds = node.TryGetProperty("lagSeconds", out _) ? (int)Json.Number(node, "lagSeconds", what) : null,
-        Since = DateTimeOffset.TryParse(Json.Text(node, "since", what), System.Globalization.CultureInfo.InvariantCulture, out DateTimeOffset since) ? since : null,
+        Since =
+            DateTimeOffset.TryParse(Json.Text(node, "since", what), System.Globalization.CultureInfo.InvariantCulture,
+                out DateTimeOffset since) ? since : null,
         Server = Json.Text(node, "server", what) ?? "",
     };
 
@@ -71,7 +74,8 @@ public sealed record NodeReport
 
         if (Since is { } since)
         {
-            writer.WriteString("since", since.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", System.Globalization.CultureInfo.InvariantCulture));
+            writer.WriteString("since",
+                since.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", System.Globalization.CultureInfo.InvariantCulture));
         }
 
         writer.WriteString("server", Server);
@@ -79,5 +83,6 @@ public sealed record NodeReport
     }
 
     /// <summary>0 for none to speak of, then how often it has doubled beyond: a lag that grows is told anew, not every byte.</summary>
-    private static int Step(long? lag, int inStep) => lag is not { } behind ? -1 : behind <= inStep ? 0 : (int)Math.Log2((double)behind / inStep) + 1;
+    private static int Step(long? lag, int inStep)
+        => lag is not { } behind ? -1 : behind <= inStep ? 0 : (int)Math.Log2((double)behind / inStep) + 1;
 }

@@ -9,7 +9,8 @@ public sealed record NodeTags
     public const int MaxPriority = 1000;
 
     /// <summary>What a tag may be, for people.</summary>
-    public const string Allowed = "never-promote, never-read, zone=NAME, priority=0..1000; never-promote=false, never-read=false, zone= and priority= take them away";
+    public const string Allowed =
+        "never-promote, never-read, zone=NAME, priority=0..1000; never-promote=false, never-read=false, zone= and priority= take them away";
 
     private const int MostZone = 64;
 
@@ -44,7 +45,8 @@ public sealed record NodeTags
                 ("never-read", "false") => change with { NeverRead = false },
                 ("zone", { } zone) when IsZone(zone) => change with { Zone = zone },
                 ("priority", "") => change with { Priority = -1 },
-                ("priority", { } number) when int.TryParse(number, out int priority) && priority is >= 0 and <= MaxPriority => change with { Priority = priority },
+                ("priority", { } number) when int.TryParse(number, out int priority) && priority is >= 0 and <= MaxPriority
+                    => change with { Priority = priority },
                 _ => throw new FormatException($"the tag '{Words.Quoted(tag)}' is not allowed; allowed: {Allowed}."),
             };
         }
@@ -108,5 +110,6 @@ public sealed record NodeTags
         }
     }
 
-    private static bool IsZone(string zone) => zone.Length <= MostZone && zone.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.');
+    private static bool IsZone(string zone)
+        => zone.Length <= MostZone && zone.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.');
 }

@@ -60,7 +60,8 @@ public sealed record OperatorRequest(string Id)
         {
             IsManual = true,
             Target = !isAny && NodeAddress.TryParse(text, out NodeAddress? target) ? target : null,
-            Fault = isAny || NodeAddress.TryParse(text, out _) ? null : $"'{Words.Quoted(text)}' is neither host:port nor {ZnodePaths.AnyReplica}",
+            Fault = isAny || NodeAddress.TryParse(text, out _)
+                ? null : $"'{Words.Quoted(text)}' is neither host:port nor {ZnodePaths.AnyReplica}",
         };
     }
 
@@ -93,7 +94,8 @@ public sealed record OperatorRequest(string Id)
 
         if (kind != "switchover")
         {
-            throw new FormatException($"{What}: \"kind\" is '{Words.Quoted(kind)}'; allowed: switchover, {string.Join(", ", ConfigChange.Kinds)}.");
+            throw new FormatException(
+                $"{What}: \"kind\" is '{Words.Quoted(kind)}'; allowed: switchover, {string.Join(", ", ConfigChange.Kinds)}.");
         }
 
         long millis = Json.Number(root, "timeoutMillis", What);
@@ -199,7 +201,8 @@ public sealed record OperatorRequest(string Id)
     };
 
     private static DateTimeOffset When(JsonElement parent)
-        => DateTimeOffset.TryParse(Json.Text(parent, "at", What), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset at) ? at : default;
+        => DateTimeOffset.TryParse(Json.Text(parent, "at", What), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal,
+            out DateTimeOffset at) ? at : default;
 
     private static string Iso(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
 }

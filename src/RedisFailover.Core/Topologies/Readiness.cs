@@ -21,7 +21,8 @@ public sealed record Readiness(bool Possible, ImmutableArray<NodeAddress> Candid
 
     /// <summary>Compares by content, the list included.</summary>
     public bool Equals(Readiness? other)
-        => other is not null && Possible == other.Possible && Reason == other.Reason && Candidates.AsSpan().SequenceEqual(other.Candidates.AsSpan());
+        => other is not null && Possible == other.Possible && Reason == other.Reason
+            && Candidates.AsSpan().SequenceEqual(other.Candidates.AsSpan());
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Possible, Reason);

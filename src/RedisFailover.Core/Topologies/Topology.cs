@@ -102,7 +102,8 @@ public sealed record Topology
         init
         {
             _identity = value;
-            string[] ids = value is null ? [] : [.. new[] { value.PreviousReplicationId ?? "", value.ReplicationId }.Where(id => id.Length > 0)];
+            string[] ids = value is null
+                ? [] : [.. new[] { value.PreviousReplicationId ?? "", value.ReplicationId }.Where(id => id.Length > 0)];
             ReplicationIds = [.. ReplicationIds.Except(ids).Concat(ids).TakeLast(MaxReplicationIds)];
         }
     }

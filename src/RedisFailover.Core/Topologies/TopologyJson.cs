@@ -48,7 +48,8 @@ public static class TopologyJson
             Members = Json.Addresses(root, "members", What),
             NeverPromoted = Json.Addresses(root, "neverPromoted", What),
             NeverRead = Json.Addresses(root, "neverRead", What),
-            Zones = Json.Object(root, "zones", What) is { } zones ? Texts(zones, "zones") : ImmutableSortedDictionary<NodeAddress, string>.Empty,
+            Zones = Json.Object(root, "zones", What) is { } zones
+                ? Texts(zones, "zones") : ImmutableSortedDictionary<NodeAddress, string>.Empty,
             ReplicationIds = Json.Texts(root, "replicationIds", What),
             Identity = Identity(root),
             WriteQuorum = Quorum(root),
@@ -102,13 +103,16 @@ public static class TopologyJson
                 Request = Json.Text(intent, "request", What),
                 Timeout = Json.Number(intent, "timeoutMillis", What) is > 0 and var millis ? TimeSpan.FromMilliseconds(millis) : null,
                 Forced = Json.Flag(intent, "forced", What),
-                MinReplicas = Json.Number(intent, "minReplicas", What) is > 0 and < PauseWrites.RefusingMinReplicas and var min ? (int)min : null,
+                MinReplicas = Json.Number(intent, "minReplicas", What) is > 0 and < PauseWrites.RefusingMinReplicas and var min
+                    ? (int)min : null,
                 Since = Time(intent, "since") is { } since && since != default ? since : null,
             };
 
     private static WaitCause? Waiting(JsonElement root)
-        => Json.Object(root, "waiting", What) is { } waiting ? new WaitCause(Json.Text(waiting, "code", What) ?? "", Json.Addresses(waiting, "nodes", What))
-            : Json.Text(root, "reason", What)?.Contains(OldHeldBack, StringComparison.Ordinal) == true ? new WaitCause(WaitCause.HeldBack, [])
+        => Json.Object(root, "waiting", What) is { } waiting
+            ? new WaitCause(Json.Text(waiting, "code", What) ?? "", Json.Addresses(waiting, "nodes", What))
+            : Json.Text(root, "reason", What)?.Contains(OldHeldBack, StringComparison.Ordinal) == true
+                ? new WaitCause(WaitCause.HeldBack, [])
             : null;
 
     /// <summary>Writes the topology as UTF-8, indented.</summary>
@@ -311,7 +315,8 @@ public static class TopologyJson
 
     private static ImmutableSortedDictionary<NodeAddress, string> Texts(JsonElement byNode, string field)
         => byNode.EnumerateObject().ToImmutableSortedDictionary(
-            n => NodeAddress.TryParse(n.Name, out NodeAddress? node) ? node : throw new FormatException($"{What}: \"{field}\" holds '{n.Name}', which is not host:port."),
+            n => NodeAddress.TryParse(n.Name, out NodeAddress? node)
+                ? node : throw new FormatException($"{What}: \"{field}\" holds '{n.Name}', which is not host:port."),
             n => Json.Text(byNode, n.Name, What) ?? "");
 
     private static WriteQuorum? Quorum(JsonElement root)
@@ -320,14 +325,16 @@ public static class TopologyJson
             : new WriteQuorum(
                 Json.Number(safety, "quorum", What) is > 0 and < 1000 and var quorum
                     ? (int)quorum
-                    : throw new FormatException($"{What}: \"quorum\" of \"writeSafety\" is {Json.Number(safety, "quorum", What)}; allowed: 1 or more."),
+                    : throw new FormatException(
+                        $"{What}: \"quorum\" of \"writeSafety\" is {Json.Number(safety, "quorum", What)}; allowed: 1 or more."),
                 Json.Addresses(safety, "replicas", What),
                 (int)Json.Number(safety, "minReplicas", What),
                 Json.Object(safety, "before", What) is { } before
                     ? new MinReplicas((int)Json.Number(before, "minReplicas", What), (int)Json.Number(before, "maxLag", What))
                     : MinReplicas.Default)
             {
-                Runs = Json.Object(safety, "runs", What) is { } runs ? Texts(runs, "runs") : ImmutableSortedDictionary<NodeAddress, string>.Empty,
+                Runs = Json.Object(safety, "runs", What) is { } runs
+                    ? Texts(runs, "runs") : ImmutableSortedDictionary<NodeAddress, string>.Empty,
             };
 
     private static MasterIdentity? Identity(JsonElement root)

@@ -20,7 +20,8 @@ public static class Words
     }
 
     /// <summary>"1 monitor is", "2 monitors are".</summary>
-    public static string Count(int number, string one, string several) => string.Create(CultureInfo.InvariantCulture, $"{number} {(number == 1 ? one : several)}");
+    public static string Count(int number, string one, string several)
+        => string.Create(CultureInfo.InvariantCulture, $"{number} {(number == 1 ? one : several)}");
 
     /// <summary>"90 s", "30 min", "2 h": in the largest unit of which it is a whole number.</summary>
     public static string Lasting(TimeSpan time)

@@ -100,7 +100,8 @@ internal sealed class ActionExecutor(
         return OnZooKeeperAsync(action, leadership, cancellationToken);
     }
 
-    private Task<ActionFinished> OnZooKeeperAsync(FailoverAction action, Leadership leadership, CancellationToken cancellationToken) => action switch
+    private Task<ActionFinished> OnZooKeeperAsync(FailoverAction action, Leadership leadership, CancellationToken cancellationToken)
+        => action switch
     {
         ReadTopology => ReadAsync(action, leadership, cancellationToken),
         PublishTopology publication => PublishAsync(publication, leadership, cancellationToken),
@@ -134,7 +135,8 @@ internal sealed class ActionExecutor(
             _ = inbox.ClearAwayAsync(leadership, cancellationToken);
         }
 
-        if (publication is { Record.Kind: HistoryKind.Failover or HistoryKind.Switchover, Next: { State: TopologyState.Ok, Master: { } master } })
+        if (publication is { Record.Kind: HistoryKind.Failover or HistoryKind.Switchover,
+            Next: { State: TopologyState.Ok, Master: { } master } })
         {
             _commands.Announce(master);
         }

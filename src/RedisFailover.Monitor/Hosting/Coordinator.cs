@@ -188,7 +188,8 @@ internal sealed class Coordinator(
             Problems = Problems?.Own ?? [],
             Nodes = view.Term is null ? MonitorReport.None.Nodes : NodeReports.Of(view, _policy, now, clock.Provider.GetUtcNow()),
         };
-        TimeSpan anew = report.Nodes.Values.Select(n => (n.LagBytes, n.LagSeconds)).SequenceEqual(_report.Nodes.Values.Select(n => (n.LagBytes, n.LagSeconds)))
+        TimeSpan anew = report.Nodes.Values.Select(n => (n.LagBytes, n.LagSeconds))
+            .SequenceEqual(_report.Nodes.Values.Select(n => (n.LagBytes, n.LagSeconds)))
             ? ReportsAnew : FiguresAnew;
         if (_reportedAt == TimeSpan.MinValue || !report.SaysTheSameAs(_report) || now - _reportedAt > anew)
         {
@@ -211,6 +212,7 @@ internal sealed class Coordinator(
         _alarm = at is not { } time
             ? null
             : clock.Provider.CreateTimer(
-                _ => observations.Writer.TryWrite(new Tick(clock.Now)), null, time > now ? time - now + TimeSpan.FromMilliseconds(1) : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
+                _ => observations.Writer.TryWrite(new Tick(clock.Now)), null, time > now
+                    ? time - now + TimeSpan.FromMilliseconds(1) : TimeSpan.Zero, Timeout.InfiniteTimeSpan);
     }
 }

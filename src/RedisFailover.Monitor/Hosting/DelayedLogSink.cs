@@ -16,7 +16,8 @@ internal sealed class DelayedLogSink : ILogEventSink, IAsyncDisposable
     private const int Most = 10_000;
 
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(25);
-    private static readonly MessageTemplate Lost = new MessageTemplateParser().Parse("{Count} log events could not be kept, because nobody reads them");
+    private static readonly MessageTemplate Lost = new MessageTemplateParser()
+        .Parse("{Count} log events could not be kept, because nobody reads them");
 
     private readonly Logger _target;
     private readonly string _monitorId;
@@ -29,7 +30,8 @@ internal sealed class DelayedLogSink : ILogEventSink, IAsyncDisposable
     {
         (_target, _monitorId, _time) = (target, monitorId, time);
         _events = Channel.CreateBounded<LogEvent>(
-            new BoundedChannelOptions(Most) { SingleReader = true, FullMode = BoundedChannelFullMode.DropWrite }, _ => Interlocked.Increment(ref _lost));
+            new BoundedChannelOptions(Most) { SingleReader = true, FullMode = BoundedChannelFullMode.DropWrite }, _
+                => Interlocked.Increment(ref _lost));
         _writing = Task.Run(WriteAsync);
     }
 
@@ -57,7 +59,8 @@ internal sealed class DelayedLogSink : ILogEventSink, IAsyncDisposable
             if (Interlocked.Exchange(ref _lost, 0) is > 0 and var lost)
             {
                 _target.Write(new LogEvent(
-                    _time.GetUtcNow(), LogEventLevel.Warning, null, Lost, [new("Count", new ScalarValue(lost)), new("MonitorId", new ScalarValue(_monitorId))]));
+                    _time.GetUtcNow(), LogEventLevel.Warning, null, Lost,
+                        [new("Count", new ScalarValue(lost)), new("MonitorId", new ScalarValue(_monitorId))]));
             }
         }
     }

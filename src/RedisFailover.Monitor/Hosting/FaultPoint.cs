@@ -26,7 +26,8 @@ internal sealed class FaultPoint
 
     private const int SigKill = 9;
     private const int SigStop = 19;
-    private static readonly string[] Steps = ["intent", "detachment", "pause", "promotion", "publication", "repointing", "demotion", "resumption"];
+    private static readonly string[] Steps =
+        ["intent", "detachment", "pause", "promotion", "publication", "repointing", "demotion", "resumption"];
     private static readonly string[] WithoutNode = ["intent", "publication"];
     private readonly string _place;
     private readonly int _signal;

@@ -42,23 +42,29 @@ internal sealed class LeaseProblems(LeaseKeeper keeper, MonitorRegistry registry
             return null;
         }
 
-        string what = $"ZooKeeper takes up to {Millis(status.Write)} for a write of {id}, and its lease can be no longer than {Millis(status.SessionTimeout / 2)}, "
+        string what =
+            $"ZooKeeper takes up to {Millis(status.Write)} for a write of {id}, and its lease can be no longer than {Millis(status.SessionTimeout / 2)}, "
             + $"half of the session timeout of {Millis(status.SessionTimeout)}: it cannot carry out a failover";
         string needed = Millis(6 * status.Write);
         return tooShort
             ? Problem.OfMonitors(ProblemCatalogue.LeaseNotHeld, what, id) with
             {
-                Advice = $"Raise session-timeout to {needed} or more (and the servers' maxSessionTimeout if it is less), or make ZooKeeper's disk or the network faster.",
+                Advice =
+                    $"Raise session-timeout to {needed} or more (and the servers' maxSessionTimeout if it is less), or make ZooKeeper's disk or the network faster.",
             }
             : Problem.OfMonitors(
-                ProblemCatalogue.LeaseNotHeld, $"{id} leads and has had no lease for {status.NotHeldFor!.Value.TotalSeconds:0} s: it carries out nothing", id);
+                ProblemCatalogue.LeaseNotHeld,
+                    $"{id} leads and has had no lease for {status.NotHeldFor!.Value.TotalSeconds:0} s: it carries out nothing", id);
     }
 
     /// <summary>Whoever came second says that it does nothing; whoever has the place says so where the others read it.</summary>
     private Problem? IdTaken()
-        => registry.IsIdTaken ? Problem.OfMonitors(ProblemCatalogue.MonitorIdTaken, $"another living monitor has the id {id}: this one neither votes nor leads", id)
+        => registry.IsIdTaken
+            ? Problem.OfMonitors(ProblemCatalogue.MonitorIdTaken,
+                $"another living monitor has the id {id}: this one neither votes nor leads", id)
             : keeper.Peers.Any(p => p.IsBeating && p.Owner == id)
-                ? Problem.OfMonitors(ProblemCatalogue.MonitorIdTaken, $"a second monitor was started with the id {id}: it neither votes nor leads", id)
+                ? Problem.OfMonitors(ProblemCatalogue.MonitorIdTaken,
+                    $"a second monitor was started with the id {id}: it neither votes nor leads", id)
                 : null;
 
     /// <summary>Told by the leader alone.</summary>

@@ -9,13 +9,15 @@ internal static partial class Log
     [LoggerMessage(1, LogLevel.Information, "monitor {Id} {Version} starts: {Options}")]
     internal static partial void Starts(ILogger logger, string id, string version, string options);
 
-    [LoggerMessage(2, LogLevel.Warning, "the password was given on the command line, where the process list shows it; use --password-file or REDIS_FAILOVER_PASSWORD")]
+    [LoggerMessage(2, LogLevel.Warning,
+        "the password was given on the command line, where the process list shows it; use --password-file or REDIS_FAILOVER_PASSWORD")]
     internal static partial void PasswordInProcessList(ILogger logger);
 
     [LoggerMessage(3, LogLevel.Information, "monitor {Id} stops")]
     internal static partial void Stops(ILogger logger, string id);
 
-    [LoggerMessage(17, LogLevel.Warning, "SIGHUP: the log level is {Level}; secrets and certificates are read again when they are next used, everything else needs a restart")]
+    [LoggerMessage(17, LogLevel.Warning,
+        "SIGHUP: the log level is {Level}; secrets and certificates are read again when they are next used, everything else needs a restart")]
     internal static partial void Reloaded(ILogger logger, string level);
 
     [LoggerMessage(18, LogLevel.Error, "SIGHUP: the settings are wrong now, and nothing was changed: {Failure}")]
@@ -27,34 +29,42 @@ internal static partial class Log
     [LoggerMessage(5, LogLevel.Warning, "{Variable} is set, which is for tests alone: this monitor does not survive '{FaultPoint}'")]
     internal static partial void FaultPointIsSet(ILogger logger, string variable, FaultPoint faultPoint);
 
-    [LoggerMessage(6, LogLevel.Warning, "this monitor was held up for {Seconds:0.0} s (frozen, starved, or its machine slept): what it saw before is out of date")]
+    [LoggerMessage(6, LogLevel.Warning,
+        "this monitor was held up for {Seconds:0.0} s (frozen, starved, or its machine slept): what it saw before is out of date")]
     internal static partial void HeldUp(ILogger logger, double seconds);
 
-    [LoggerMessage(7, LogLevel.Warning, "the wall clock went forward by {Seconds:0.0} s more than the time that has passed: it was set, or the machine slept")]
+    [LoggerMessage(7, LogLevel.Warning,
+        "the wall clock went forward by {Seconds:0.0} s more than the time that has passed: it was set, or the machine slept")]
     internal static partial void ClockJumped(ILogger logger, double seconds);
 
-    [LoggerMessage(8, LogLevel.Critical, "monitor {Id} cannot go on and ends with exit code 1, so that another one leads: {Kind}: {Failure}")]
+    [LoggerMessage(8, LogLevel.Critical,
+        "monitor {Id} cannot go on and ends with exit code 1, so that another one leads: {Kind}: {Failure}")]
     internal static partial void Failed(ILogger logger, string id, string kind, string failure, Exception? defect);
 
     [LoggerMessage(90, LogLevel.Information, "cluster {Name} is monitored from now on, its znodes below {Path}: {Nodes}")]
     internal static partial void ClusterBegins(ILogger logger, string name, string path, string nodes);
 
-    [LoggerMessage(91, LogLevel.Warning, "cluster {Name} is no longer monitored here, as its configuration names it no more; its nodes and znodes stay as they are")]
+    [LoggerMessage(91, LogLevel.Warning,
+        "cluster {Name} is no longer monitored here, as its configuration names it no more; its nodes and znodes stay as they are")]
     internal static partial void ClusterEnds(ILogger logger, string name);
 
-    [LoggerMessage(92, LogLevel.Error, "cluster {Name} failed here and begins anew in {Seconds:0} s; the other clusters go on: {Kind}: {Failure}")]
+    [LoggerMessage(92, LogLevel.Error,
+        "cluster {Name} failed here and begins anew in {Seconds:0} s; the other clusters go on: {Kind}: {Failure}")]
     internal static partial void ClusterFailed(ILogger logger, string name, string kind, string failure, double seconds, Exception defect);
 
     [LoggerMessage(93, LogLevel.Error, "cluster {Name} cannot be monitored: {Fault}")]
     internal static partial void ClusterNotUsable(ILogger logger, string name, string fault);
 
-    [LoggerMessage(94, LogLevel.Information, "the lead of this cluster goes to monitor {Id}, so that the leads are spread over the monitors")]
+    [LoggerMessage(94, LogLevel.Information,
+        "the lead of this cluster goes to monitor {Id}, so that the leads are spread over the monitors")]
     internal static partial void LeadHandedOver(ILogger logger, string id);
 
-    [LoggerMessage(95, LogLevel.Warning, "the configuration of cluster {Name} is not in ZooKeeper any more, which has lost its data: it is written again")]
+    [LoggerMessage(95, LogLevel.Warning,
+        "the configuration of cluster {Name} is not in ZooKeeper any more, which has lost its data: it is written again")]
     internal static partial void ClusterRestored(ILogger logger, string name);
 
-    [LoggerMessage(11, LogLevel.Warning, "ZooKeeper is not reachable from here: this monitor replaces no master until it is; clients go on with what they know")]
+    [LoggerMessage(11, LogLevel.Warning,
+        "ZooKeeper is not reachable from here: this monitor replaces no master until it is; clients go on with what they know")]
     internal static partial void ZooKeeperGone(ILogger logger);
 
     [LoggerMessage(12, LogLevel.Information, "ZooKeeper is reachable again, after {Seconds:0.0} s")]
@@ -72,14 +82,16 @@ internal static partial class Log
     [LoggerMessage(23, LogLevel.Warning, "monitor {Id} is gone; {Live} alive")]
     internal static partial void MonitorWent(ILogger logger, string id, string live);
 
-    [LoggerMessage(24, LogLevel.Warning, "this monitor does not stand for election for {Millis:0} ms, or until more than {Nodes} nodes answer it")]
+    [LoggerMessage(24, LogLevel.Warning,
+        "this monitor does not stand for election for {Millis:0} ms, or until more than {Nodes} nodes answer it")]
     internal static partial void Abstains(ILogger logger, double millis, int nodes);
 
     [LoggerMessage(30, LogLevel.Information, "{Node} answers: {Role}, {Keys} keys, offset {Offset}, Redis {Version}")]
     internal static partial void NodeOnline(ILogger logger, NodeAddress node, string role, long keys, long offset, string version);
 
     [LoggerMessage(EventId = 31, Message = "{Node} is unavailable: {Failures} failures in a row within {Millis:0} ms, the last: {Detail}")]
-    internal static partial void NodeUnavailable(ILogger logger, LogLevel level, NodeAddress node, int failures, double millis, string detail);
+    internal static partial void NodeUnavailable(ILogger logger, LogLevel level, NodeAddress node, int failures, double millis,
+        string detail);
 
     [LoggerMessage(EventId = 35, Message = "{Node} is unavailable: {Detail}, for {Millis:0} ms now")]
     internal static partial void NodeLoadsTooLong(ILogger logger, LogLevel level, NodeAddress node, string detail, double millis);
@@ -102,9 +114,12 @@ internal static partial class Log
     [LoggerMessage(34, LogLevel.Debug, "{Node} changed from {Before} to {After}")]
     internal static partial void NodeRoleChanged(ILogger logger, NodeAddress node, string before, string after);
 
-    [LoggerMessage(EventId = 40, Message = "topology of epoch {Epoch}: {State}, master {Master}, by {By}: {Reason}; replicas [{Replicas}], unavailable [{Unavailable}]")]
+    [LoggerMessage(EventId = 40,
+        Message =
+            "topology of epoch {Epoch}: {State}, master {Master}, by {By}: {Reason}; replicas [{Replicas}], unavailable [{Unavailable}]")]
     internal static partial void TopologyChanged(
-        ILogger logger, LogLevel level, long epoch, string state, string master, string by, string reason, string replicas, string unavailable);
+        ILogger logger, LogLevel level, long epoch, string state, string master, string by, string reason, string replicas,
+            string unavailable);
 
     [LoggerMessage(41, LogLevel.Error, "the topology znode is not followed: {Fault}")]
     internal static partial void TopologyNotUsable(ILogger logger, string fault);
@@ -112,7 +127,8 @@ internal static partial class Log
     [LoggerMessage(EventId = 42, Message = "an operator asks for a switchover to {Wish}")]
     internal static partial void OperatorWish(ILogger logger, LogLevel level, string wish);
 
-    [LoggerMessage(43, LogLevel.Warning, "somebody else has written the topology while this monitor leads: version {Version}, epoch {Epoch}, master {Master}, by {By}; this monitor goes by it as it stands")]
+    [LoggerMessage(43, LogLevel.Warning,
+        "somebody else has written the topology while this monitor leads: version {Version}, epoch {Epoch}, master {Master}, by {By}; this monitor goes by it as it stands")]
     internal static partial void ForeignTopology(ILogger logger, int version, long epoch, string master, string by);
 
     [LoggerMessage(44, LogLevel.Warning, "MASTER LOST, a failover begins (epoch {Epoch}): {Reason}")]
@@ -122,7 +138,8 @@ internal static partial class Log
     internal static partial void FailoverNotBegun(ILogger logger, long epoch, string failure);
 
     [LoggerMessage(EventId = 45, Message = "{What} (epoch {Epoch}){Change}{Millis}{Loss}{Reason}")]
-    private static partial void Changed(ILogger logger, LogLevel level, string what, long epoch, string change, string millis, string loss, string reason);
+    private static partial void Changed(ILogger logger, LogLevel level, string what, long epoch, string change, string millis, string loss,
+        string reason);
 
     /// <summary>What was noted in the history, in one line. A warning where somebody may have lost something.</summary>
     internal static void Recorded(ILogger logger, HistoryEntry entry)
@@ -150,11 +167,15 @@ internal static partial class Log
 
         // Each step is a property of its own for programs: Steps in the JSON log.
         using IDisposable? steps = entry.Millis.IsEmpty ? null
-            : logger.BeginScope(new Dictionary<string, object> { ["Steps"] = entry.Millis.ToDictionary(s => s.Key, s => Math.Round(s.Value, 2)) });
-        string millis = entry.Millis is [.., { Key: "total" } total] ? string.Create(CultureInfo.InvariantCulture, $" in {total.Value:0.0} ms") : "";
-        string change = entry.To is null || entry.Kind is HistoryKind.Restarted or HistoryKind.Restored or HistoryKind.Overwritten or HistoryKind.Renewed or HistoryKind.Demoted ? "" : $": {entry.From?.ToString() ?? "none"} -> {entry.To}";
+            : logger.BeginScope(
+                new Dictionary<string, object> { ["Steps"] = entry.Millis.ToDictionary(s => s.Key, s => Math.Round(s.Value, 2)) });
+        string millis = entry.Millis is [.., { Key: "total" } total]
+            ? string.Create(CultureInfo.InvariantCulture, $" in {total.Value:0.0} ms") : "";
+        string change = entry.To is null
+            || entry.Kind is HistoryKind.Restarted or HistoryKind.Restored or HistoryKind.Overwritten or HistoryKind.Renewed or HistoryKind.Demoted ? "" : $": {entry.From?.ToString() ?? "none"} -> {entry.To}";
         // Why stands in the line with which the change began.
-        string reason = entry.Kind == HistoryKind.Failover || (entry.Kind == HistoryKind.Switchover && !entry.Millis.IsEmpty) ? "" : $": {entry.Reason}";
+        string reason = entry.Kind == HistoryKind.Failover || (entry.Kind == HistoryKind.Switchover && !entry.Millis.IsEmpty)
+            ? "" : $": {entry.Reason}";
         string loss = Loss(entry);
         Changed(logger, level, what, entry.Epoch, change, millis, loss, reason);
     }

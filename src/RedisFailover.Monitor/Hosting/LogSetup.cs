@@ -18,11 +18,13 @@ internal static class LogSetup
     internal static Logger Console(MonitorOptions options, LoggingLevelSwitch level)
         => Configuration(options, level)
             .WriteTo.Sink(new DelayedLogSink(
-                new LoggerConfiguration().MinimumLevel.Verbose().WriteTo.Console(Formatter(options)).CreateLogger(), options.Id, TimeProvider.System))
+                new LoggerConfiguration().MinimumLevel.Verbose().WriteTo.Console(Formatter(options)).CreateLogger(), options.Id,
+                    TimeProvider.System))
             .CreateLogger();
 
     /// <summary>A log that is formatted and goes nowhere.</summary>
-    internal static Logger Quiet(MonitorOptions options) => Configuration(options, new LoggingLevelSwitch(options.LogLevel)).WriteTo.Sink(new Nowhere(Formatter(options))).CreateLogger();
+    internal static Logger Quiet(MonitorOptions options)
+        => Configuration(options, new LoggingLevelSwitch(options.LogLevel)).WriteTo.Sink(new Nowhere(Formatter(options))).CreateLogger();
 
     private static LoggerConfiguration Configuration(MonitorOptions options, LoggingLevelSwitch level) => new LoggerConfiguration()
         .MinimumLevel.ControlledBy(level)
@@ -37,7 +39,8 @@ internal static class LogSetup
                 new WithCluster(Text("[{MonitorId}]"), Text($"[{{MonitorId}} {{{ClusterLogger.Property}}}]")), UtcFormatter.LongestLine);
 
     private static MessageTemplateTextFormatter Text(string from) => new(
-        $"{{Timestamp:yyyy-MM-dd'T'HH:mm:ss.fff'Z'}} {{Level:u3}} {from} {{Message:lj}}{{NewLine}}{{Exception}}", CultureInfo.InvariantCulture);
+        $"{{Timestamp:yyyy-MM-dd'T'HH:mm:ss.fff'Z'}} {{Level:u3}} {from} {{Message:lj}}{{NewLine}}{{Exception}}",
+            CultureInfo.InvariantCulture);
 
     /// <summary>Where a process has several clusters, the events of each name it.</summary>
     private sealed class WithCluster(ITextFormatter without, ITextFormatter with) : ITextFormatter

@@ -41,7 +41,8 @@ internal sealed class MonitorMetrics : IDisposable
         Gauge("redis_failover_monitors", "Live monitors; told by the leading one.",
             view => view.Term is null ? [] : One(view.LiveMonitors));
         _meter.CreateObservableGauge(
-            "redis_failover_zookeeper_connected", () => One(_monitor.ZooKeeper?.IsConnected == true ? 1 : 0), null, "Whether ZooKeeper answers.");
+            "redis_failover_zookeeper_connected", ()
+                => One(_monitor.ZooKeeper?.IsConnected == true ? 1 : 0), null, "Whether ZooKeeper answers.");
         GaugeOf("redis_failover_problem", "1 for each open problem: the cluster's by the leading monitor, each monitor's own.", Problems);
     }
 
@@ -58,7 +59,8 @@ internal sealed class MonitorMetrics : IDisposable
         foreach ((string step, double millis) in change.Millis)
         {
             _steps.Record(
-                millis / 1000, Cluster(cluster), new KeyValuePair<string, object?>("step", step), new KeyValuePair<string, object?>("kind", kind));
+                millis / 1000, Cluster(cluster), new KeyValuePair<string, object?>("step", step),
+                    new KeyValuePair<string, object?>("kind", kind));
         }
     }
 

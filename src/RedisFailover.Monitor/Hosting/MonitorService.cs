@@ -25,7 +25,8 @@ internal sealed class MonitorService : BackgroundService
     private volatile ClusterSet? _clusters;
     private volatile ZooKeeperClient? _zooKeeper;
 
-    public MonitorService(MonitorOptions options, ILoggerFactory loggers, TimeProvider time, IHostApplicationLifetime lifetime, FaultPoint? faultPoint = null)
+    public MonitorService(MonitorOptions options, ILoggerFactory loggers, TimeProvider time, IHostApplicationLifetime lifetime,
+        FaultPoint? faultPoint = null)
     {
         _lifetime = lifetime;
         _faultPoint = faultPoint;
@@ -105,7 +106,8 @@ internal sealed class MonitorService : BackgroundService
             IsAlive = IsAlive,
         });
         var clusters = new ClusterSet(
-            new SharedParts(zooKeeper, keeper, rights, _clock) { FaultPoint = _faultPoint, HasMany = _options.HasMany, Turned = Turned }, _logger);
+            new SharedParts(zooKeeper, keeper, rights, _clock) { FaultPoint = _faultPoint, HasMany = _options.HasMany, Turned = Turned },
+                _logger);
         _clusters = clusters;
         if (_outageSince is not null)
         {

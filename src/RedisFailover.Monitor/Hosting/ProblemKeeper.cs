@@ -101,13 +101,15 @@ internal sealed class ProblemKeeper(string id, FailoverPolicy first, MonotonicCl
         foreach (Problem problem in changes.Begun)
         {
             Log.ProblemBegins(
-                logger, problem.Severity == ProblemSeverity.Critical ? LogLevel.Error : LogLevel.Warning, problem.Code.Name, problem.Message);
+                logger, problem.Severity == ProblemSeverity.Critical
+                    ? LogLevel.Error : LogLevel.Warning, problem.Code.Name, problem.Message);
         }
 
         foreach (Problem problem in changes.Ended)
         {
             Log.ProblemEnds(
-                logger, problem.Code.Name, string.Join(", ", problem.Subjects), (clock.Provider.GetUtcNow() - (problem.Since ?? default)).TotalSeconds);
+                logger, problem.Code.Name, string.Join(", ", problem.Subjects),
+                    (clock.Provider.GetUtcNow() - (problem.Since ?? default)).TotalSeconds);
         }
 
         return changes.Next;

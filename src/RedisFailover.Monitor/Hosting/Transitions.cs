@@ -23,7 +23,8 @@ internal sealed class Transitions(ILogger logger, string id)
     private PublishTopology? _announced;
 
     /// <summary>A step of the coordinator; told as soon as there is time, in order.</summary>
-    internal void Tell(ClusterView before, ClusterView after, Decision decision, TimeSpan now) => _steps.Writer.TryWrite((before, after, decision, now));
+    internal void Tell(ClusterView before, ClusterView after, Decision decision, TimeSpan now)
+        => _steps.Writer.TryWrite((before, after, decision, now));
 
     /// <summary>Tells all steps until it is cancelled, and then those that are left.</summary>
     internal async Task RunAsync(CancellationToken cancellationToken)
@@ -87,7 +88,8 @@ internal sealed class Transitions(ILogger logger, string id)
 
         if (after.Wish is { } wish && before.Wish != wish && IsNew(before, after))
         {
-            Log.OperatorWish(logger, after.Term is null ? LogLevel.Debug : LogLevel.Information, wish == ZnodePaths.AnyReplica ? "any replica" : Words.Quoted(wish));
+            Log.OperatorWish(logger, after.Term is null ? LogLevel.Debug
+                : LogLevel.Information, wish == ZnodePaths.AnyReplica ? "any replica" : Words.Quoted(wish));
         }
 
         TellOfConfig(before, after);
@@ -107,7 +109,8 @@ internal sealed class Transitions(ILogger logger, string id)
             }
 
             // The leading monitor has warned already, where there was a reason to.
-            bool changesMaster = topology.Master != before.Topology?.Master && (topology.Master is null || before.Topology is { Master: not null } or { IsChangingMaster: true });
+            bool changesMaster = topology.Master != before.Topology?.Master
+                && (topology.Master is null || before.Topology is { Master: not null } or { IsChangingMaster: true });
             // The leader's own doing is told by what it decides and what goes into the history.
             LogLevel level = after.Term is not null && topology.ChangedBy == id && before.Topology is not null ? LogLevel.Debug
                 : changesMaster && after.Term is null ? LogLevel.Warning
@@ -146,7 +149,9 @@ internal sealed class Transitions(ILogger logger, string id)
             }
         }
 
-        if (before.Config is null ? !(config.Nodes.IsEmpty && config.Settings.IsEmpty) : !(config with { Pause = null }).SaysTheSameAs(before.Config with { Pause = null }))
+        if (before.Config is null
+            ? !(config.Nodes.IsEmpty && config.Settings.IsEmpty)
+            : !(config with { Pause = null }).SaysTheSameAs(before.Config with { Pause = null }))
         {
             Log.ConfigTaken(logger, after.ConfigVersion, config.Reason);
         }
@@ -166,7 +171,8 @@ internal sealed class Transitions(ILogger logger, string id)
         _announced = null;
         if (after.Topology is not { } known || known.Epoch != intent.Next.Epoch || known.ChangedBy != id)
         {
-            string why = after.Unacknowledged?.Failure ?? (after.Term is not null && after.Term == before.Term ? "somebody else has written the topology" : "the lead was lost");
+            string why = after.Unacknowledged?.Failure
+                ?? (after.Term is not null && after.Term == before.Term ? "somebody else has written the topology" : "the lead was lost");
             Log.FailoverNotBegun(logger, intent.Next.Epoch, why);
         }
     }
@@ -183,12 +189,14 @@ internal sealed class Transitions(ILogger logger, string id)
         _lastWarning = decision.Warning ?? (after.Running.Any(a => a is PublishTopology) ? _lastWarning : null);
         string reason = decision.Reason;
         if (before.Topology is not { State: TopologyState.FailingOver }
-            && decision.Actions.OfType<PublishTopology>().FirstOrDefault(p => p.Next.State == TopologyState.FailingOver) is { } intent && reason != _lastReason)
+            && decision.Actions.OfType<PublishTopology>().FirstOrDefault(p => p.Next.State == TopologyState.FailingOver) is { } intent
+            && reason != _lastReason)
         {
             _announced = intent;
             Log.MasterLost(logger, intent.Next.Epoch, reason);
         }
-        else if (decision.Actions.Any(a => a is not (Inspect or ReadTopology)) && reason != _lastReason && reason != decision.Warning && IsNews(reason, now))
+        else if (decision.Actions.Any(a => a is not (Inspect or ReadTopology)) && reason != _lastReason && reason != decision.Warning
+            && IsNews(reason, now))
         {
             // The choice of a master is a part of the story; the rest of what is done follows from it.
             bool tells = decision.Actions.Any(a => a is Promote or PublishTopology { Next.IsChangingMaster: true });
@@ -294,7 +302,8 @@ internal sealed class Transitions(ILogger logger, string id)
     /// not asked once more because the wish that came before it is gone.
     /// </summary>
     private static bool IsNew(ClusterView before, ClusterView after)
-        => after.Request is not { } request || (request.Fault is null && (after.Term is not null || before.Requests.All(r => r.Id != request.Id)));
+        => after.Request is not { } request
+            || (request.Fault is null && (after.Term is not null || before.Requests.All(r => r.Id != request.Id)));
 
     private static bool SayTheSame(Topology? before, Topology after)
         => before is not null && before.Epoch == after.Epoch && before.State == after.State && before.Master == after.Master

@@ -29,5 +29,6 @@ internal sealed class UtcFormatter(ITextFormatter inner, int? longest) : ITextFo
     }
 
     private static LogEvent InUtc(LogEvent e) => e.Timestamp.Offset == TimeSpan.Zero ? e : new LogEvent(
-        e.Timestamp.ToUniversalTime(), e.Level, e.Exception, e.MessageTemplate, e.Properties.Select(p => new LogEventProperty(p.Key, p.Value)));
+        e.Timestamp.ToUniversalTime(), e.Level, e.Exception, e.MessageTemplate,
+            e.Properties.Select(p => new LogEventProperty(p.Key, p.Value)));
 }

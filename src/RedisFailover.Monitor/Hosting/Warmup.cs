@@ -57,7 +57,9 @@ internal static partial class Warmup
             Task answering = AnswerAsync(peer, cancellationToken);
             await observations.Reader.ReadAsync(cancellationToken);
             var commands = new NodeCommands(new ConcurrentDictionary<NodeAddress, NodeProber> { [node] = prober }, clock);
-            foreach (FailoverAction action in (FailoverAction[])[new Inspect(node), new Detach(node), new Promote(node), new Demote(node, node, CutsClients: true)])
+            foreach (
+                FailoverAction action in (FailoverAction[])[new Inspect(node), new Detach(node), new Promote(node),
+                    new Demote(node, node, CutsClients: true)])
             {
                 if ((await commands.RunAsync(action, 1, () => true, cancellationToken)).Failure is null)
                 {
@@ -93,7 +95,8 @@ internal static partial class Warmup
                     : command.Contains("REPLICAOF", StringComparison.Ordinal) ? "role:slave\r\nmaster_host:127.0.0.1\r\nmaster_port:1\r\n"
                     : role;
                 string info = $"run_id:x\r\nconnected_clients:1\r\n{role}";
-                answers.Append(CultureInfo.InvariantCulture, $"{(command.Contains("INFO", StringComparison.Ordinal) ? $"${info.Length}\r\n{info}" : "+OK")}\r\n");
+                answers.Append(CultureInfo.InvariantCulture,
+                    $"{(command.Contains("INFO", StringComparison.Ordinal) ? $"${info.Length}\r\n{info}" : "+OK")}\r\n");
             }
 
             await peer.SendAsync(Encoding.ASCII.GetBytes(answers.ToString()), cancellationToken);
@@ -178,13 +181,15 @@ internal static partial class Warmup
             }
 
             queue.Enqueue(new ActionFinished(
-                now, action, Info: action.On is { } node ? Info(node) : null, Version: action is PublishTopology publication ? Written(publication) : 0) { Asked = now });
+                now, action, Info: action.On is { } node ? Info(node)
+                    : null, Version: action is PublishTopology publication ? Written(publication) : 0) { Asked = now });
         }
 
         int Written(PublishTopology publication)
         {
             _ = TopologyJson.Parse(TopologyJson.Write(publication.Next));
-            written.AddRange(HistoryJson.Parse(HistoryJson.Write(publication.Record is { } record ? [record] : [])).Select(e => e.Kind.ToString()));
+            written.AddRange(HistoryJson.Parse(HistoryJson.Write(publication.Record is { } record ? [record] : []))
+                .Select(e => e.Kind.ToString()));
             return publication.ExpectedVersion + 1;
         }
 

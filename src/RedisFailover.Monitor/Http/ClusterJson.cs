@@ -52,10 +52,12 @@ internal static class ClusterJson
     }
 
     /// <summary>The cluster's, and after them this monitor's own that are not among them.</summary>
-    internal static void Problems(Utf8JsonWriter json, ClusterReading? reading, ImmutableArray<Problem> own) => ProblemJson.Write(json, All(reading, own));
+    internal static void Problems(Utf8JsonWriter json, ClusterReading? reading, ImmutableArray<Problem> own)
+        => ProblemJson.Write(json, All(reading, own));
 
     /// <summary>The problems of several clusters, each with its cluster's name.</summary>
-    internal static void Problems(Utf8JsonWriter json, IEnumerable<(string? Cluster, ClusterReading? Reading, ImmutableArray<Problem> Own)> clusters)
+    internal static void Problems(Utf8JsonWriter json,
+        IEnumerable<(string? Cluster, ClusterReading? Reading, ImmutableArray<Problem> Own)> clusters)
     {
         json.WriteStartArray();
         foreach ((string? name, ClusterReading? reading, ImmutableArray<Problem> own) in clusters)

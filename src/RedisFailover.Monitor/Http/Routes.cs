@@ -132,13 +132,15 @@ internal sealed class Routes(MonitorService monitor, TimeProvider time)
         }
 
         await TextAsync(
-            context, StatusCodes.Status404NotFound, $"There is no such cluster; there is {string.Join(", ", monitor.Clusters.Select(c => c.Name))}.");
+            context, StatusCodes.Status404NotFound,
+                $"There is no such cluster; there is {string.Join(", ", monitor.Clusters.Select(c => c.Name))}.");
         return null;
     }
 
     private Task<ClusterReading?> ReadingAsync(ClusterMonitor cluster)
         => _readings.GetOrAdd(
-            cluster.Options.ZnodePath, static (path, of) => new ClusterReadings(of.Monitor, new ZnodePaths(path), of.Time), (Monitor: monitor, Time: time))
+            cluster.Options.ZnodePath, static (path, of)
+                => new ClusterReadings(of.Monitor, new ZnodePaths(path), of.Time), (Monitor: monitor, Time: time))
             .NowAsync();
 
     private static Task TextAsync(HttpContext context, int status, string text)

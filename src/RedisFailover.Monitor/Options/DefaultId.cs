@@ -73,7 +73,8 @@ internal static class DefaultId
     /// <summary>Hosts may be called alike: what tells them apart is the machine's id, where there is one.</summary>
     private static string Host()
     {
-        string name = new([.. Environment.MachineName.Select(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.' ? c : '-').Take(60)]);
+        string name =
+            new([.. Environment.MachineName.Select(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.' ? c : '-').Take(60)]);
         try
         {
             string machine = File.ReadAllText("/etc/machine-id").Trim();

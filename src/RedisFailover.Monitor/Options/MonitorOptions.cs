@@ -132,7 +132,8 @@ internal sealed record MonitorOptions
     internal string Id { get; init; } = "";
 
     /// <summary>What they were read from.</summary>
-    internal IReadOnlyDictionary<string, GivenOption> Given { get; init; } = System.Collections.Immutable.ImmutableDictionary<string, GivenOption>.Empty;
+    internal IReadOnlyDictionary<string, GivenOption> Given { get; init; } =
+        System.Collections.Immutable.ImmutableDictionary<string, GivenOption>.Empty;
 
     /// <summary>Secrets, certificates and rights.</summary>
     internal SecuritySettings Security { get; init; } = new();
@@ -206,7 +207,8 @@ internal sealed record MonitorOptions
 
     /// <summary>Without the password.</summary>
     public override string ToString()
-        => HasMany ? $"{(FindsClusters ? "the clusters" : $"clusters {string.Join(',', Clusters.Select(c => c.Name))}")} below {ZnodePath}, ZooKeeper {ZooKeeper}"
+        => HasMany
+            ? $"{(FindsClusters ? "the clusters" : $"clusters {string.Join(',', Clusters.Select(c => c.Name))}")} below {ZnodePath}, ZooKeeper {ZooKeeper}"
             : $"write-safety {WriteSafety.ToString().ToLowerInvariant()}, nodes {string.Join(',', Nodes)}, ZooKeeper {ZooKeeper}, "
             + $"znodes below {ZnodePath}, node-strategy {NodeStrategy.ToString().ToLowerInvariant()}, "
             + $"silence is judged after {MaxFailures} x {ProbeTimeout.TotalMilliseconds:0} ms";

@@ -147,7 +147,8 @@ internal static class OptionSources
                 }
 
                 options.Add(new GivenOption(
-                    name, name == ClusterBinder.Clusters ? Raw(property) : Text(property, config.Value), $"{config.Value}, \"{property.Name}\""));
+                    name, name == ClusterBinder.Clusters
+                        ? Raw(property) : Text(property, config.Value), $"{config.Value}, \"{property.Name}\""));
             }
 
             return options;
@@ -166,7 +167,8 @@ internal static class OptionSources
     internal static string Shortened(string text)
         => text.ReplaceLineEndings(" ") is { Length: > 60 } line ? line[..60] + "…" : text.ReplaceLineEndings(" ");
 
-    private static string Raw(JsonProperty property) => property.Value.ValueKind == JsonValueKind.String ? property.Value.GetString()! : property.Value.GetRawText();
+    private static string Raw(JsonProperty property)
+        => property.Value.ValueKind == JsonValueKind.String ? property.Value.GetString()! : property.Value.GetRawText();
 
     /// <summary>A value as it would stand on the command line.</summary>
     internal static string Text(JsonProperty property, string source) => property.Value.ValueKind switch

@@ -109,6 +109,8 @@ internal sealed record SecuritySettings
             int colon = text.IndexOf(':', StringComparison.Ordinal);
             return colon > 0 && colon < text.Length - 1
                 ? new ZnodeAcl(permissions, text[..colon], text[(colon + 1)..])
-                : throw (option with { Value = text }).Wrong("scheme:id, several separated by ';': digest:user:BASE64HASH, x509:DISTINGUISHED-NAME, ip:10.0.0.0/8, world:anyone");
+                : throw (option with { Value = text })
+                    .Wrong(
+                        "scheme:id, several separated by ';': digest:user:BASE64HASH, x509:DISTINGUISHED-NAME, ip:10.0.0.0/8, world:anyone");
         })];
 }

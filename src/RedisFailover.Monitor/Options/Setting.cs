@@ -18,7 +18,8 @@ internal sealed class OptionException(string message) : Exception(message);
 /// <summary>A setting as it was given, and where.</summary>
 internal sealed record GivenOption(string Name, string Value, string Source)
 {
-    internal OptionException Wrong(string allowed) => new($"--{Name} (from {Source}): '{OptionSources.Shortened(Value)}' is not allowed; allowed: {allowed}");
+    internal OptionException Wrong(string allowed)
+        => new($"--{Name} (from {Source}): '{OptionSources.Shortened(Value)}' is not allowed; allowed: {allowed}");
 }
 
 /// <summary>
@@ -32,12 +33,14 @@ internal sealed record Setting
     /// <summary>
     /// Whether it can be changed for all monitors while they run (<c>R/config</c>). Nodes and sessions have ways of their own.
     /// </summary>
-    internal bool IsLive => Scope == Scope.Cluster && Name is not ("nodes" or "never-promote" or "session-timeout" or "lease" or "znode-path");
+    internal bool IsLive
+        => Scope == Scope.Cluster && Name is not ("nodes" or "never-promote" or "session-timeout" or "lease" or "znode-path");
 
     /// <summary>Whether it may differ between the clusters of one process, which share their session and heartbeat.</summary>
     internal bool IsOfOneCluster
         => Scope == Scope.Cluster ? Name is not ("session-timeout" or "lease")
-            : Name is "znode-path" or "password" or "password-file" or "username" || Name == "tls" || Name.StartsWith("tls-", StringComparison.Ordinal);
+            : Name is "znode-path" or "password" or "password-file" or "username" || Name == "tls"
+                || Name.StartsWith("tls-", StringComparison.Ordinal);
 
     /// <summary>In lower case with hyphens, as on the command line: <c>max-failures</c>.</summary>
     internal required string Name { get; init; }

@@ -34,7 +34,8 @@ internal static class Settings
         Text("clusters", ClusterBinder.All, ClusterBinder.Allowed, (o, _) => o) with
         {
             DefaultText = "one: that of nodes",
-            Description = "Several clusters in one process, in place of nodes. A list in the file: each has a name, nodes, and what it needs of the settings "
+            Description =
+                "Several clusters in one process, in place of nodes. A list in the file: each has a name, nodes, and what it needs of the settings "
                 + "for a cluster, of password, username, tls and znode-path (by default ZNODE-PATH/clusters/NAME). Or all: each child of ZNODE-PATH/clusters whose "
                 + "config names nodes, whenever it comes or goes. What stands beside it holds for all clusters. A list is read again at SIGHUP.",
             Schema = ClusterBinder.Schema,
@@ -166,7 +167,8 @@ internal static class Settings
         Text("id", "name", SettingTexts.IdAllowed, (o, given) => o with { Id = SettingTexts.Id(given) }) with
         {
             DefaultText = "of the host",
-            Description = "This monitor's name in znodes, in logs and in the register. Unique, and the same after a restart. Left out, it is the host's "
+            Description =
+                "This monitor's name in znodes, in logs and in the register. Unique, and the same after a restart. Left out, it is the host's "
                 + "name with a part of its machine id, and a number where several monitors run there.",
         },
     ];

@@ -22,7 +22,8 @@ internal static class AclLog
         }
 
         string? age = fields.GetValueOrDefault("age-seconds");
-        bool isRecent = double.TryParse(age, NumberStyles.Float, CultureInfo.InvariantCulture, out double seconds) && seconds <= RecentSeconds;
+        bool isRecent = double.TryParse(age, NumberStyles.Float, CultureInfo.InvariantCulture, out double seconds)
+            && seconds <= RecentSeconds;
         string? user = fields.GetValueOrDefault("username");
         return !isRecent || user is null ? null : fields.GetValueOrDefault("reason") switch
         {

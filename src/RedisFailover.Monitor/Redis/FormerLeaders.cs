@@ -43,5 +43,6 @@ internal static class FormerLeaders
 
     private static int? Count(string? info)
         => info?.Split('\n').FirstOrDefault(l => l.StartsWith("connected_clients:", StringComparison.Ordinal)) is { } line
-            && int.TryParse(line.AsSpan("connected_clients:".Length).Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out int count) ? count : null;
+            && int.TryParse(line.AsSpan("connected_clients:".Length).Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out int count)
+                ? count : null;
 }

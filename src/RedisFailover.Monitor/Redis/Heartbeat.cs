@@ -57,7 +57,9 @@ internal sealed class Heartbeat(
 
             TimeSpan next = silenceBegins + ((missed + 1) * policy.ProbeTimeout);
             TimeSpan wake = next < nextBeat ? next : nextBeat;
-            Task ended = await Task.WhenAny(connection.Closed, fault.Task, Task.Delay(wake > now ? wake - now : TimeSpan.Zero, clock.Provider, cancellationToken));
+            Task ended =
+                await Task.WhenAny(connection.Closed, fault.Task,
+                    Task.Delay(wake > now ? wake - now : TimeSpan.Zero, clock.Provider, cancellationToken));
             cancellationToken.ThrowIfCancellationRequested();
             if (ended == fault.Task)
             {
@@ -146,7 +148,8 @@ internal sealed class Heartbeat(
     }
 
     private async Task InformAsync(
-        RespValue reply, TimeSpan asked, TimeSpan latency, TaskCompletionSource<(ProbeFailure, string)> fault, CancellationToken cancellationToken)
+        RespValue reply, TimeSpan asked, TimeSpan latency, TaskCompletionSource<(ProbeFailure, string)> fault,
+            CancellationToken cancellationToken)
     {
         if (reply.IsError)
         {

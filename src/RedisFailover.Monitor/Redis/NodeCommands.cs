@@ -82,7 +82,9 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
     {
         Inspect inspect => InspectAsync(inspect, cancellationToken),
         Promote promote => PromoteAsync(promote, mayAct, cancellationToken),
-        Detach => CommandAsync(action, [ReplicaOf(action.On!, NodeInfo.Nowhere)], info => info.IsDetached ? null : "it still follows its master", cancellationToken),
+        Detach
+            => CommandAsync(action, [ReplicaOf(action.On!, NodeInfo.Nowhere)], info => info.IsDetached
+                ? null : "it still follows its master", cancellationToken),
         Follow follow => FollowAsync(follow, follow.Master, mayAct, cancellationToken),
         Demote demote => DemoteAsync(demote, mayAct, cancellationToken),
         PauseWrites { HoldsAll: true } pause => WritePause.PauseAllAsync(pause, Prober(pause.Node), clock, cancellationToken),
@@ -109,7 +111,8 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
         return finished;
     }
 
-    private async Task<ActionFinished> FollowAsync(FailoverAction action, NodeAddress master, Func<bool> mayAct, CancellationToken cancellationToken)
+    private async Task<ActionFinished> FollowAsync(FailoverAction action, NodeAddress master, Func<bool> mayAct,
+        CancellationToken cancellationToken)
     {
         ActionFinished finished = await CommandAsync(action, [ReplicaOf(action.On!, master)], IsReplica, cancellationToken);
         Remember(action.On!, finished, mayAct);
@@ -174,7 +177,8 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
     {
         ActionFinished finished = await CommandAsync(
             set,
-            [WritePause.SetMinReplicas(set.Value.Count), ["CONFIG", "SET", "min-slaves-max-lag", set.Value.MaxLag.ToString(CultureInfo.InvariantCulture)]],
+            [WritePause.SetMinReplicas(set.Value.Count),
+                ["CONFIG", "SET", "min-slaves-max-lag", set.Value.MaxLag.ToString(CultureInfo.InvariantCulture)]],
             null,
             cancellationToken);
         if (finished.Failure is not null)
@@ -212,7 +216,9 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
         info = info is null ? null : Learned(action.On!, info, commands, replies);
         // CLIENT UNPAUSE came with Redis 6.2; before it a pause ends by itself.
         // What is set beside a change of role is best effort.
-        string? failure = replies.Where((r, i) => r.IsError && commands[i][^1] != "UNPAUSE" && (commands[i][0] != "CONFIG" || action is SetMinReplicas)).Select(r => r.Text).FirstOrDefault()
+        string? failure =
+            replies.Where((r, i) => r.IsError && commands[i][^1] != "UNPAUSE" && (commands[i][0] != "CONFIG" || action is SetMinReplicas))
+                .Select(r => r.Text).FirstOrDefault()
             ?? (verify is null ? null : info is null ? "it refuses INFO" : verify(info));
         return new ActionFinished(clock.Now, action, failure, info) { Asked = asked };
     }
@@ -220,7 +226,8 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
     /// <summary>The min-replicas-to-write that was set beside is true of its answer: INFO does not tell it.</summary>
     private NodeInfo Learned(NodeAddress node, NodeInfo info, IReadOnlyList<string[]> commands, RespValue[] replies)
         => commands.Zip(replies).FirstOrDefault(c => WritePause.IsSetMinReplicas(c.First) && !c.Second.IsError).First is [.., var count]
-            ? info with { MinReplicas = Prober(node).LearnedCount(int.Parse(count, CultureInfo.InvariantCulture)), MinReplicasBefore = null }
+            ? info with { MinReplicas = Prober(node).LearnedCount(int.Parse(count, CultureInfo.InvariantCulture)),
+                MinReplicasBefore = null }
             : info;
 
     private NodeProber Prober(NodeAddress node)

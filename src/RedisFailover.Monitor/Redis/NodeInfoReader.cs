@@ -237,7 +237,8 @@ internal sealed class NodeInfoReader(FailoverPolicy policy, NodeNames names, Cli
         int? lag = null;
         for (int i = 0; reply.Kind == RespKind.Array && i + 1 < reply.Items.Length; i += 2)
         {
-            int? value = int.TryParse(reply.Items[i + 1].Text, NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : null;
+            int? value = int.TryParse(reply.Items[i + 1].Text, NumberStyles.None, CultureInfo.InvariantCulture, out int number)
+                ? number : null;
             count = reply.Items[i].Text == "min-slaves-to-write" ? value : count;
             lag = reply.Items[i].Text == "min-slaves-max-lag" ? value : lag;
         }

@@ -11,7 +11,8 @@ namespace RedisFailover.Monitor.Redis;
 /// <param name="known">The configured nodes.</param>
 /// <param name="time">The source of time.</param>
 /// <param name="lookUp">What resolves a name; null: the system.</param>
-internal sealed class NodeNames(ImmutableArray<NodeAddress> known, TimeProvider time, Func<string, CancellationToken, Task<IPAddress[]>>? lookUp = null)
+internal sealed class NodeNames(ImmutableArray<NodeAddress> known, TimeProvider time,
+    Func<string, CancellationToken, Task<IPAddress[]>>? lookUp = null)
 {
     /// <summary>
     /// After this a name is looked up again. Who asks meanwhile gets the answer of before: what a node says must not wait for a

@@ -128,11 +128,13 @@ internal sealed class NodeProber : IAsyncDisposable
     /// <returns>All replies; what INFO said, null when it did not.</returns>
     /// <exception cref="IOException">As <see cref="CommandAsync"/>.</exception>
     /// <exception cref="TimeoutException">As <see cref="CommandAsync"/>.</exception>
-    internal async Task<(RespValue[] Replies, NodeInfo? Info)> TransactionAsync(IReadOnlyList<string[]> commands, CancellationToken cancellationToken)
+    internal async Task<(RespValue[] Replies, NodeInfo? Info)> TransactionAsync(IReadOnlyList<string[]> commands,
+        CancellationToken cancellationToken)
     {
         RedisConnection connection = Volatile.Read(ref _connection) ?? throw new IOException($"there is no connection to {_node}");
         RespValue[] replies = await connection.SendAllAsync(commands).WaitAsync(_policy.ProbeTimeout, _clock.Provider, cancellationToken);
-        return (replies, replies[^1] is { Kind: RespKind.Array, Items: [.., { Kind: RespKind.String } info] } ? await _said.ReadAsync(info, cancellationToken) : null);
+        return (replies, replies[^1] is { Kind: RespKind.Array, Items: [.., { Kind: RespKind.String } info] }
+            ? await _said.ReadAsync(info, cancellationToken) : null);
     }
 
     /// <summary>Asks for INFO now and reports the answer.</summary>
@@ -248,7 +250,8 @@ internal sealed class NodeProber : IAsyncDisposable
                 // meant), then ever more slowly.
                 // A node that accepts connections only to close them (maxclients, a proxy without a server) is no better than one
                 // that refuses them.
-                refusals = evidence is ProbeFailure.Refused or ProbeFailure.Unreachable || (evidence == ProbeFailure.Closed && _clock.Now - begun < _policy.ProbeTimeout)
+                refusals = evidence is ProbeFailure.Refused or ProbeFailure.Unreachable
+                    || (evidence == ProbeFailure.Closed && _clock.Now - begun < _policy.ProbeTimeout)
                     ? refusals + 1
                     : 0;
                 TimeSpan retry = evidence switch
@@ -257,7 +260,8 @@ internal sealed class NodeProber : IAsyncDisposable
                     ProbeFailure.Local => OurFault,
                     _ => Retry.After(refusals - _policy.MaxFailures),
                 };
-                if (evidence == ProbeFailure.Closed && refusals < _policy.MaxFailures && _policy.NodeStrategy != NodeStrategy.Consensus && _isLeading?.Invoke() == false)
+                if (evidence == ProbeFailure.Closed && refusals < _policy.MaxFailures && _policy.NodeStrategy != NodeStrategy.Consensus
+                    && _isLeading?.Invoke() == false)
                 {
                     await Task.Delay(LeaderFirst, _clock.Provider, cancellationToken);
                 }
@@ -285,7 +289,8 @@ internal sealed class NodeProber : IAsyncDisposable
         try
         {
             (connection, dialed) =
-                await RedisConnection.ConnectAsync(_node, _dialer, _clock.Provider, _policy.ProbeTimeout, cancellationToken, _credentials.Tls);
+                await RedisConnection.ConnectAsync(_node, _dialer, _clock.Provider, _policy.ProbeTimeout, cancellationToken,
+                    _credentials.Tls);
         }
         catch (AuthenticationException e)
         {
@@ -325,7 +330,8 @@ internal sealed class NodeProber : IAsyncDisposable
     }
 
     /// <summary>During a rotation there are two passwords, of which a node accepts one or the other.</summary>
-    private async Task<(ProbeFailure ProbeFailure, string Detail)?> LogInAsync(RedisConnection connection, CancellationToken cancellationToken)
+    private async Task<(ProbeFailure ProbeFailure, string Detail)?> LogInAsync(RedisConnection connection,
+        CancellationToken cancellationToken)
     {
         (ProbeFailure ProbeFailure, string Detail)? outcome = null;
         foreach (string[] login in _credentials.Commands)
@@ -341,7 +347,8 @@ internal sealed class NodeProber : IAsyncDisposable
     }
 
     /// <summary>Null when the node accepts our credentials or does not answer at all, which the heartbeat will tell.</summary>
-    private async Task<(ProbeFailure ProbeFailure, string Detail)?> LogInAsync(RedisConnection connection, string[] login, CancellationToken cancellationToken)
+    private async Task<(ProbeFailure ProbeFailure, string Detail)?> LogInAsync(RedisConnection connection, string[] login,
+        CancellationToken cancellationToken)
     {
         // Whether it asks replicas for a password as well.
         Task<RespValue> before = connection.SendAsync("PING");
@@ -416,7 +423,8 @@ internal sealed class NodeProber : IAsyncDisposable
 
     private static string? Refused(Exception? reason)
         => reason is null ? null
-            : reason.Message.Contains("alert", StringComparison.OrdinalIgnoreCase) && reason.Message.Contains("SSL", StringComparison.OrdinalIgnoreCase) ? reason.Message
+            : reason.Message.Contains("alert", StringComparison.OrdinalIgnoreCase)
+                && reason.Message.Contains("SSL", StringComparison.OrdinalIgnoreCase) ? reason.Message
             : Refused(reason.InnerException);
 
     private static ProbeFailure Classify(DialFault fault) => fault switch

@@ -171,7 +171,8 @@ internal sealed class RedisConnection : IAsyncDisposable
                 {
                     _tls.Write(bytes);
                 }
-                else if (_socket.Send(bytes, SocketFlags.None, out SocketError error) is var sent && (error != SocketError.Success || sent != bytes.Length))
+                else if (_socket.Send(bytes, SocketFlags.None, out SocketError error) is var sent
+                    && (error != SocketError.Success || sent != bytes.Length))
                 {
                     throw new SocketException((int)(error == SocketError.Success ? SocketError.NoBufferSpaceAvailable : error));
                 }
@@ -214,7 +215,8 @@ internal sealed class RedisConnection : IAsyncDisposable
         {
             while (true)
             {
-                int received = await (_tls?.ReadAsync(buffer.AsMemory(filled)) ?? _socket.ReceiveAsync(buffer.AsMemory(filled), SocketFlags.None));
+                int received =
+                    await (_tls?.ReadAsync(buffer.AsMemory(filled)) ?? _socket.ReceiveAsync(buffer.AsMemory(filled), SocketFlags.None));
                 if (received == 0)
                 {
                     lock (_gate)
@@ -241,7 +243,8 @@ internal sealed class RedisConnection : IAsyncDisposable
                 }
             }
         }
-        catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException or RedisProtocolException or RedisRefusedException)
+        catch (Exception e) when (
+            e is IOException or SocketException or ObjectDisposedException or RedisProtocolException or RedisRefusedException)
         {
             lock (_gate)
             {

@@ -88,7 +88,8 @@ internal static class RespReader
 
         value = RespValue.String(Encoding.UTF8.GetString(reader.UnreadSequence.Slice(0, length)));
         reader.Advance(length);
-        return reader.IsNext("\r\n"u8, advancePast: true) ? true : throw new RedisProtocolException("a bulk string that does not end where it said");
+        return reader.IsNext("\r\n"u8, advancePast: true)
+            ? true : throw new RedisProtocolException("a bulk string that does not end where it said");
     }
 
     private static bool TryReadArray(ref SequenceReader<byte> reader, int length, int depth, ref RespValue value)
@@ -121,7 +122,8 @@ internal static class RespReader
     private static int Length(ReadOnlySequence<byte> text, int limit)
     {
         long length = Number(text);
-        return length >= -1 && length <= limit ? (int)length : throw new RedisProtocolException($"a length of {length}; at most {limit} is taken");
+        return length >= -1 && length <= limit
+            ? (int)length : throw new RedisProtocolException($"a length of {length}; at most {limit} is taken");
     }
 
     private static long Number(ReadOnlySequence<byte> text)

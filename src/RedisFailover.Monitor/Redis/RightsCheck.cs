@@ -10,7 +10,8 @@ internal static class RightsCheck
     /// known.
     /// </summary>
     /// <exception cref="IOException">The connection ended.</exception>
-    internal static async Task<(NodeRights Missing, bool UsesSlaveOf)> AskAsync(RedisConnection connection, NodeRights missing, bool usesSlaveOf)
+    internal static async Task<(NodeRights Missing, bool UsesSlaveOf)> AskAsync(RedisConnection connection, NodeRights missing,
+        bool usesSlaveOf)
     {
         NodeRight[] alone = [.. NodeRight.All.Where(r => !r.Harmless.IsEmpty)];
         NodeRight[] together = [.. NodeRight.All.Where(r => r.Harmless.IsEmpty)];
@@ -22,7 +23,8 @@ internal static class RightsCheck
             missing = With(missing, alone[i].Right, Denies(replies[i]));
             if (alone[i].Instead is { } other)
             {
-                RespValue? reply = Denies(replies[i]) == true ? await connection.SendAsync([other.ToUpperInvariant(), .. alone[i].Harmless[1..]]) : null;
+                RespValue? reply = Denies(replies[i]) == true
+                    ? await connection.SendAsync([other.ToUpperInvariant(), .. alone[i].Harmless[1..]]) : null;
                 usesSlaveOf = reply is null ? Denies(replies[i]) is null && usesSlaveOf : Denies(reply) == false;
                 missing = reply is null ? missing : With(missing, alone[i].Right, Denies(reply));
             }
@@ -31,7 +33,8 @@ internal static class RightsCheck
         // Only who may discard a transaction begins one.
         if (discard.IsErrorOf("ERR") && Denies(discard) == false)
         {
-            RespValue[] queued = await connection.SendAllAsync([["MULTI"], .. together.Select(r => r.Command.ToUpperInvariant().Split('|')), ["DISCARD"]]);
+            RespValue[] queued =
+                await connection.SendAllAsync([["MULTI"], .. together.Select(r => r.Command.ToUpperInvariant().Split('|')), ["DISCARD"]]);
             for (int i = 0; i < together.Length && !queued[0].IsError; i++)
             {
                 missing = With(missing, together[i].Right, Denies(queued[i + 1]));
@@ -46,7 +49,8 @@ internal static class RightsCheck
 
     /// <summary>Whether a reply says that the command may not be used, or is not known there; null where it tells neither.</summary>
     internal static bool? Denies(RespValue reply)
-        => reply.IsErrorOf("NOPERM") || (reply.IsErrorOf("ERR") && reply.Text!.StartsWith("ERR unknown command", StringComparison.OrdinalIgnoreCase)) ? true
+        => reply.IsErrorOf("NOPERM")
+            || (reply.IsErrorOf("ERR") && reply.Text!.StartsWith("ERR unknown command", StringComparison.OrdinalIgnoreCase)) ? true
             : reply.IsError && !reply.IsErrorOf("ERR") ? null
             : false;
 }

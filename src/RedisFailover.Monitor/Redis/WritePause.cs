@@ -24,7 +24,8 @@ internal static class WritePause
     /// Before 6.2: holds everything for a time, refuses writes from then on, and reads the offset, which holds from the answer
     /// on.
     /// </summary>
-    internal static async Task<ActionFinished> PauseAllAsync(PauseWrites pause, NodeProber node, MonotonicClock clock, CancellationToken cancellationToken)
+    internal static async Task<ActionFinished> PauseAllAsync(PauseWrites pause, NodeProber node, MonotonicClock clock,
+        CancellationToken cancellationToken)
     {
         ImmutableArray<string[]> commands =
         [
@@ -47,7 +48,8 @@ internal static class WritePause
         => resume.MinReplicas is { } count ? [["CLIENT", "UNPAUSE"], SetMinReplicas(count)] : [["CLIENT", "UNPAUSE"]];
 
     /// <summary>The name that every version knows.</summary>
-    internal static string[] SetMinReplicas(int count) => ["CONFIG", "SET", "min-slaves-to-write", count.ToString(CultureInfo.InvariantCulture)];
+    internal static string[] SetMinReplicas(int count)
+        => ["CONFIG", "SET", "min-slaves-to-write", count.ToString(CultureInfo.InvariantCulture)];
 
     /// <summary>Whether it is such a command.</summary>
     internal static bool IsSetMinReplicas(string[] command) => command is ["CONFIG", "SET", "min-slaves-to-write", _];

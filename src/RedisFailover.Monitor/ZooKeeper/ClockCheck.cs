@@ -20,7 +20,8 @@ internal static class ClockCheck
         (TimeSpan difference, string side) = sent > stamped ? (sent - stamped, "ahead of") : (stamped - answered, "behind");
         return difference <= Allowed ? null : Problem.OfMonitors(
             ProblemCatalogue.ClockDiffers,
-            string.Create(CultureInfo.InvariantCulture, $"the clock of {id}'s host ({Environment.MachineName}) is {difference.TotalSeconds:0} s {side} that of ZooKeeper's leader"),
+            string.Create(CultureInfo.InvariantCulture,
+                $"the clock of {id}'s host ({Environment.MachineName}) is {difference.TotalSeconds:0} s {side} that of ZooKeeper's leader"),
             id);
     }
 }

@@ -61,7 +61,8 @@ internal sealed class ConfigStore(
     {
         if (publication.Request is { Request.Change: ChangeSettings, Answer: { } answer } step && fault(publication.Next) is { } wrong)
         {
-            await store.AnswerAsync(leadership, step with { Answer = answer with { Outcome = RequestOutcome.Refused, Reason = wrong } }, cancellationToken);
+            await store.AnswerAsync(leadership, step with { Answer = answer with { Outcome = RequestOutcome.Refused, Reason = wrong } },
+                cancellationToken);
             return (-1, null);
         }
 
@@ -69,7 +70,8 @@ internal sealed class ConfigStore(
         byte[] data = ClusterConfigJson.Write(config);
         ImmutableArray<ZnodeOperation> operations =
         [
-            publication.ExpectedVersion < 0 ? ZnodeOperation.Create(paths.Config, data) : ZnodeOperation.SetData(paths.Config, data, publication.ExpectedVersion),
+            publication.ExpectedVersion < 0
+                ? ZnodeOperation.Create(paths.Config, data) : ZnodeOperation.SetData(paths.Config, data, publication.ExpectedVersion),
         ];
         operations = publication.Request is { } request ? operations.Add(store.Operation(request)) : operations;
         ImmutableArray<ZnodeOperationResult> results = await leadership.CommitAsync(operations, cancellationToken);
@@ -88,7 +90,8 @@ internal sealed class ConfigStore(
         {
             ChangedAt = now,
             ChangedBy = monitorId,
-            Pause = config.Pause is { Since: var since } pause && since == default ? pause with { Since = now, Until = now + pause.For } : config.Pause,
+            Pause = config.Pause is { Since: var since } pause && since == default
+                ? pause with { Since = now, Until = now + pause.For } : config.Pause,
         };
     }
 }

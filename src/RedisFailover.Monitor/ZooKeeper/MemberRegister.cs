@@ -18,11 +18,13 @@ internal sealed record MemberZnode(string Host, DateTime Since, DateTime? AwaySi
 /// monitor enters its name, and takes it off when it stops in order; the leader takes off those that were away for monitor-absence.
 /// </summary>
 internal sealed class MemberRegister(
-    ZooKeeperClient zooKeeper, MonitorRegistry registry, ZnodePaths paths, string id, ChannelWriter<Observation> observations, MonotonicClock clock, ILogger logger)
+    ZooKeeperClient zooKeeper, MonitorRegistry registry, ZnodePaths paths, string id, ChannelWriter<Observation> observations,
+        MonotonicClock clock, ILogger logger)
 {
     private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan TendInterval = TimeSpan.FromSeconds(10);
-    private readonly Channel<bool> _missing = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest });
+    private readonly Channel<bool> _missing =
+        Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest });
     private volatile bool _entered;
 
     /// <summary>Reports who is registered, whenever that changes.</summary>
@@ -105,7 +107,8 @@ internal sealed class MemberRegister(
         try
         {
             await session.EnsurePathAsync(paths.Members, cancellationToken);
-            await session.CreateAsync(paths.Member(id), Content(clock.Provider.GetUtcNow(), null), CreateMode.Persistent, default, cancellationToken);
+            await session.CreateAsync(paths.Member(id), Content(clock.Provider.GetUtcNow(), null), CreateMode.Persistent, default,
+                cancellationToken);
         }
         catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NodeExists)
         {
@@ -146,7 +149,8 @@ internal sealed class MemberRegister(
     }
 
     private static ReadOnlyMemory<byte> Content(DateTimeOffset now, DateTime? awaySince)
-        => JsonSerializer.SerializeToUtf8Bytes(new MemberZnode(Environment.MachineName, now.UtcDateTime, awaySince), MonitorJson.Default.MemberZnode);
+        => JsonSerializer.SerializeToUtf8Bytes(new MemberZnode(Environment.MachineName, now.UtcDateTime, awaySince),
+            MonitorJson.Default.MemberZnode);
 
     /// <summary>One that nobody can read is a name all the same.</summary>
     private static MemberZnode Parse(Znode znode)

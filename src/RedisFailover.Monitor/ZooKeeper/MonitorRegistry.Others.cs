@@ -26,7 +26,8 @@ internal sealed partial class MonitorRegistry
         HashSet<string> present = [];
         var written = new Dictionary<string, (long Zxid, TimeSpan Since)>(StringComparer.Ordinal);
         await using WatchedChildren monitors = zooKeeper.WatchChildren(paths.Monitors);
-        await using IAsyncEnumerator<ImmutableArray<string>?> changes = monitors.ChangesAsync(cancellationToken).GetAsyncEnumerator(cancellationToken);
+        await using IAsyncEnumerator<ImmutableArray<string>?> changes = monitors.ChangesAsync(cancellationToken)
+            .GetAsyncEnumerator(cancellationToken);
         Task<bool> next = changes.MoveNextAsync().AsTask();
         while (true)
         {
@@ -145,7 +146,8 @@ internal sealed partial class MonitorRegistry
     {
         var watched = new Dictionary<string, View>(StringComparer.Ordinal);
         await using WatchedChildren monitors = zooKeeper.WatchChildren(paths.Monitors);
-        await using IAsyncEnumerator<ImmutableArray<string>?> changes = monitors.ChangesAsync(cancellationToken).GetAsyncEnumerator(CancellationToken.None);
+        await using IAsyncEnumerator<ImmutableArray<string>?> changes = monitors.ChangesAsync(cancellationToken)
+            .GetAsyncEnumerator(CancellationToken.None);
         Task<bool> next = changes.MoveNextAsync().AsTask();
         try
         {

@@ -7,7 +7,8 @@ namespace RedisFailover.Monitor.ZooKeeper;
 
 /// <summary>The monitors' views of the nodes, <c>R/monitors/&lt;id&gt;</c>: publishes our own, reports the others'.</summary>
 internal sealed partial class MonitorRegistry(
-    ZooKeeperClient zooKeeper, LeaseKeeper keeper, ZnodePaths paths, string id, ChannelWriter<Observation> observations, MonotonicClock clock, ILogger logger)
+    ZooKeeperClient zooKeeper, LeaseKeeper keeper, ZnodePaths paths, string id, ChannelWriter<Observation> observations,
+        MonotonicClock clock, ILogger logger)
 {
     /// <summary>
     /// How long a view waits that no verdict depends on. The votes of all monitors on one dead node would meet the leader's own
@@ -99,7 +100,8 @@ internal sealed partial class MonitorRegistry(
 
                 DateTimeOffset sent = clock.Provider.GetUtcNow();
                 ZnodeStat written = await session.SetDataAsync(paths.Monitor(id), report.Write(), -1, cancellationToken);
-                ClockCompared?.Invoke(ClockCheck.Compare(id, sent, clock.Provider.GetUtcNow(), DateTimeOffset.FromUnixTimeMilliseconds(written.ModifiedAt)));
+                ClockCompared?.Invoke(
+                    ClockCheck.Compare(id, sent, clock.Provider.GetUtcNow(), DateTimeOffset.FromUnixTimeMilliseconds(written.ModifiedAt)));
             }
             catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
             {
@@ -202,7 +204,8 @@ internal sealed partial class MonitorRegistry(
         }
     }
 
-    private async Task<bool> TakePlaceAsync(ZooKeeperSession session, MonitorReport report, Znode? present, CancellationToken cancellationToken)
+    private async Task<bool> TakePlaceAsync(ZooKeeperSession session, MonitorReport report, Znode? present,
+        CancellationToken cancellationToken)
     {
         var create = ZnodeOperation.Create(paths.Monitor(id), report.Write(), CreateMode.Ephemeral);
         try
@@ -211,7 +214,8 @@ internal sealed partial class MonitorRegistry(
                 present is null ? [create] : [ZnodeOperation.Delete(paths.Monitor(id), present.Stat.Version), create], cancellationToken);
             return true;
         }
-        catch (ZooKeeperException e) when (e.FailedIndex is not null && e.Code is ZooKeeperErrorCode.NodeExists or ZooKeeperErrorCode.NoNode or ZooKeeperErrorCode.BadVersion)
+        catch (ZooKeeperException e) when (e.FailedIndex is not null
+            && e.Code is ZooKeeperErrorCode.NodeExists or ZooKeeperErrorCode.NoNode or ZooKeeperErrorCode.BadVersion)
         {
             // It came, went or was written meanwhile.
             return false;

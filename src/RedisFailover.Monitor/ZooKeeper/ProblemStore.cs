@@ -7,12 +7,14 @@ using RedisFailover.ZooKeeper;
 namespace RedisFailover.Monitor.ZooKeeper;
 
 /// <summary>The znode <c>R/problems</c>: the leader writes it, under its fence, whenever the list changes. Nothing waits for it.</summary>
-internal sealed class ProblemStore(ZooKeeperClient zooKeeper, ZnodePaths paths, ProblemKeeper problems, MonotonicClock clock, ILogger logger)
+internal sealed class ProblemStore(ZooKeeperClient zooKeeper, ZnodePaths paths, ProblemKeeper problems, MonotonicClock clock,
+    ILogger logger)
 {
     private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
 
     private readonly Channel<(int Term, ImmutableArray<Problem> Problems)> _lists =
-        Channel.CreateBounded<(int, ImmutableArray<Problem>)>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true });
+        Channel.CreateBounded<(int, ImmutableArray<Problem>)>(
+            new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true });
 
     /// <summary>The list to be written; an older one that is not out yet is dropped.</summary>
     internal void Put(int term, ImmutableArray<Problem> list) => _lists.Writer.TryWrite((term, list));
@@ -31,7 +33,8 @@ internal sealed class ProblemStore(ZooKeeperClient zooKeeper, ZnodePaths paths, 
                     unwritten = await _lists.Reader.ReadAsync(cancellationToken);
                 }
 
-                if (unwritten.Value.Term == leadership.Term && !await TryWriteAsync(leadership, unwritten.Value.Problems, cancellationToken))
+                if (unwritten.Value.Term == leadership.Term
+                    && !await TryWriteAsync(leadership, unwritten.Value.Problems, cancellationToken))
                 {
                     await Task.Delay(RetryDelay, clock.Provider, cancellationToken);
                     continue;

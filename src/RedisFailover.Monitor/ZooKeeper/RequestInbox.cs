@@ -8,7 +8,8 @@ namespace RedisFailover.Monitor.ZooKeeper;
 /// <summary>
 /// The operators' requests, <c>R/requests/…</c>: reports those that wait for an answer, and clears old answered ones away.
 /// </summary>
-internal sealed class RequestInbox(ZooKeeperClient zooKeeper, ZnodePaths paths, ChannelWriter<Observation> observations, MonotonicClock clock) : IDisposable
+internal sealed class RequestInbox(ZooKeeperClient zooKeeper, ZnodePaths paths, ChannelWriter<Observation> observations,
+    MonotonicClock clock) : IDisposable
 {
     /// <summary>How many answered requests are kept for people to look at.</summary>
     private const int Kept = 20;
@@ -110,7 +111,8 @@ internal sealed class RequestInbox(ZooKeeperClient zooKeeper, ZnodePaths paths, 
     {
         try
         {
-            return (await session.GetChildrenAsync(paths.Requests, cancellationToken: cancellationToken)).Names.Sort(StringComparer.Ordinal);
+            return (await session.GetChildrenAsync(paths.Requests, cancellationToken: cancellationToken))
+                .Names.Sort(StringComparer.Ordinal);
         }
         catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
         {

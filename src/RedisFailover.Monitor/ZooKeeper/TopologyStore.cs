@@ -57,13 +57,15 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
             return history.Any(e => e.Epoch == change.Epoch && e.Kind == change.Kind && e.By == change.By && e.At >= change.At) ? null
                 : change with
                 {
-                    Reason = $"{change.Reason} (noted afterwards, as {change.By} did not get to it: how long the publication took is not known)",
+                    Reason =
+                        $"{change.Reason} (noted afterwards, as {change.By} did not get to it: how long the publication took is not known)",
                     Millis = [.. change.Millis.Where(step => step.Key != "total")],
                 };
         }
 
         return topology is not { State: TopologyState.Ok, Epoch: > 0 }
-            || history.Any(e => e.Epoch >= topology.Epoch && e.Kind is HistoryKind.Adopted or HistoryKind.Failover or HistoryKind.Switchover or HistoryKind.Restored) ? null
+            || history.Any(e => e.Epoch >= topology.Epoch
+                && e.Kind is HistoryKind.Adopted or HistoryKind.Failover or HistoryKind.Switchover or HistoryKind.Restored) ? null
             : new HistoryEntry
             {
                 Kind = history.LastOrDefault(e => e.To is not null) is not { } last ? HistoryKind.Adopted
@@ -103,7 +105,8 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
     /// <summary>Writes the topology if we still lead and nobody has changed it since it was read.</summary>
     /// <returns>The znode's new version, and what was written.</returns>
     /// <exception cref="ZooKeeperException">It was refused, or its fate is not known.</exception>
-    internal async Task<(int Version, Topology Written)> PublishAsync(Leadership leadership, PublishTopology publication, CancellationToken cancellationToken)
+    internal async Task<(int Version, Topology Written)> PublishAsync(Leadership leadership, PublishTopology publication,
+        CancellationToken cancellationToken)
     {
         Topology topology = Signed(publication);
         byte[] data = TopologyJson.Write(topology);
@@ -153,7 +156,8 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
         };
         if (topology.Intent is { Since: null } intent)
         {
-            topology = topology with { Intent = intent with { Since = publication.FailingSince is { } since ? now - (clock.Now - since) : now } };
+            topology =
+                topology with { Intent = intent with { Since = publication.FailingSince is { } since ? now - (clock.Now - since) : now } };
         }
 
         return publication.Record is { } record ? topology with { LastChange = record with { At = now, By = monitorId } } : topology;
@@ -235,7 +239,8 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
 
             byte[] data = HistoryJson.Write(entries.Add(entry));
             await leadership.CommitAsync(
-                [znode is null ? ZnodeOperation.Create(paths.History, data) : ZnodeOperation.SetData(paths.History, data, znode.Stat.Version)],
+                [znode is null
+                    ? ZnodeOperation.Create(paths.History, data) : ZnodeOperation.SetData(paths.History, data, znode.Stat.Version)],
                 cancellationToken);
             Log.Recorded(logger, entry);
         }
@@ -288,7 +293,8 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
 
     private long LastEpoch(Znode? history) => Entries(history).Select(e => e.Epoch).DefaultIfEmpty(0).Max();
 
-    private static ImmutableArray<KeyValuePair<string, double>> WithPublication(ImmutableArray<KeyValuePair<string, double>> steps, double millis)
+    private static ImmutableArray<KeyValuePair<string, double>> WithPublication(ImmutableArray<KeyValuePair<string, double>> steps,
+        double millis)
         => steps is [.. var before, { Key: "total" } total]
             ? [.. before, KeyValuePair.Create("publication", millis), KeyValuePair.Create("total", total.Value + millis)]
             : steps.IsEmpty ? steps : steps.Add(KeyValuePair.Create("publication", millis));

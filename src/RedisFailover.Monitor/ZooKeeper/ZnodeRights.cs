@@ -72,7 +72,8 @@ internal sealed class ZnodeRights(SecuritySettings security, ZnodePaths home, Ti
     /// Whose the znode is: of the clusters the one with the longest root, as one may lie below another's; null: nobody's here.
     /// </summary>
     private ZnodePaths? Owning(string path)
-        => _clusters.Add(home).Where(p => path == p.Root || path.StartsWith(p.Root + "/", StringComparison.Ordinal)).MaxBy(p => p.Root.Length);
+        => _clusters.Add(home).Where(p => path == p.Root || path.StartsWith(p.Root + "/", StringComparison.Ordinal))
+            .MaxBy(p => p.Root.Length);
 
     /// <summary>Puts the rights of all znodes right, now and whenever the file of the credentials changes.</summary>
     internal async Task KeepAsync(ZooKeeperClient zooKeeper, CancellationToken cancellationToken)
@@ -137,7 +138,8 @@ internal sealed class ZnodeRights(SecuritySettings security, ZnodePaths home, Ti
             }
 
             // Requests are their makers' and the monitors'; what is below clusters is put right cluster by cluster.
-            foreach (string child in Owning(path) is { } paths && (path == paths.Requests || path == paths.Clusters) ? [] : (await session.GetChildrenAsync(path, null, cancellationToken)).Names)
+            foreach (string child in Owning(path) is { } paths && (path == paths.Requests || path == paths.Clusters)
+                ? [] : (await session.GetChildrenAsync(path, null, cancellationToken)).Names)
             {
                 await ApplyBelowAsync(session, $"{path}/{child}", cancellationToken);
             }

@@ -7,7 +7,8 @@ internal static class ZnodePath
     internal static string Validate(string path, bool sequential = false)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        return Fault(path, sequential) is { } fault ? throw new ArgumentException($"'{path}' is not a znode path: {fault}.", nameof(path)) : path;
+        return Fault(path, sequential) is { } fault
+            ? throw new ArgumentException($"'{path}' is not a znode path: {fault}.", nameof(path)) : path;
     }
 
     /// <summary>What is wrong with a path that is not empty; null when nothing is.</summary>

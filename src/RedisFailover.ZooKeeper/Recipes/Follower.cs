@@ -23,7 +23,8 @@ internal sealed class Follower : IAsyncDisposable
     /// <param name="read">Reads with the watcher and publishes; the flag is true for the first successful read of a session, the token
     /// ends the waiting.</param>
     /// <param name="settle">How long to wait between an event and the read.</param>
-    internal Follower(ZooKeeperClient client, string path, Func<ZooKeeperSession, Watcher, bool, CancellationToken, Task> read, TimeSpan settle = default)
+    internal Follower(ZooKeeperClient client, string path, Func<ZooKeeperSession, Watcher, bool, CancellationToken, Task> read,
+        TimeSpan settle = default)
     {
         (_client, _path, _read, _settle) = (client, path, read, settle);
         _stop = CancellationTokenSource.CreateLinkedTokenSource(client.Disposing);
@@ -42,7 +43,8 @@ internal sealed class Follower : IAsyncDisposable
     }
 
     /// <summary>Reads a znode, or finds it missing; either way the watch tells of the next change.</summary>
-    internal static async Task<T?> ReadOrMissingAsync<T>(ZooKeeperSession session, string path, Watcher watcher, Func<ValueTask<T>> read, CancellationToken cancellationToken)
+    internal static async Task<T?> ReadOrMissingAsync<T>(ZooKeeperSession session, string path, Watcher watcher, Func<ValueTask<T>> read,
+        CancellationToken cancellationToken)
         where T : class
     {
         while (true)

@@ -38,7 +38,8 @@ internal sealed record HeartbeatData(string Owner, TimeSpan Lease, TimeSpan Writ
         {
             using var document = JsonDocument.Parse(data);
             JsonElement root = document.RootElement;
-            return root.ValueKind == JsonValueKind.Object && Json.Text(root, "owner") is { } owner && Json.Millis(root, "leaseMs") is { } lease
+            return root.ValueKind == JsonValueKind.Object && Json.Text(root, "owner") is { } owner
+                && Json.Millis(root, "leaseMs") is { } lease
                 ? new HeartbeatData(owner, lease, Json.Millis(root, "writeMs") ?? TimeSpan.Zero, Json.Text(root, "home"))
                 : null;
         }

@@ -59,7 +59,8 @@ internal sealed class HeartbeatWatch : IAsyncDisposable
     private async Task ReadAsync(ZooKeeperSession session, Watcher watcher, bool firstOfSession, CancellationToken cancellationToken)
     {
         Znode? znode = await Follower.ReadOrMissingAsync(
-            session, _path, watcher, () => session.GetDataInlineAsync(_path, watcher, cancellationToken), cancellationToken).ConfigureAwait(false);
+            session, _path, watcher, () => session.GetDataInlineAsync(_path, watcher, cancellationToken), cancellationToken)
+                .ConfigureAwait(false);
         long at = _time.GetTimestamp();
         Sighting? before = _step.Value;
         int version = znode?.Stat.Version ?? -1;

@@ -21,7 +21,8 @@ internal sealed class Latest<T>(Func<T, long> zxid)
     internal bool Publish(T? value, bool firstOfSession)
     {
         Step before = _current;
-        if (before.IsRead && (value is null ? before.Value is null : before.Value is not null && !IsNewer(value, before.Value, firstOfSession)))
+        if (before.IsRead
+            && (value is null ? before.Value is null : before.Value is not null && !IsNewer(value, before.Value, firstOfSession)))
         {
             return false;
         }

@@ -172,7 +172,8 @@ public sealed class LeaderElection
         // A heartbeat that was gone before it was ever seen: with the leader's znode its session is over, and with that its lease as good
         // as.
         TimeSpan unseen = leader is null && holder.Lease > TimeSpan.Zero ? holder.Lease : LeaseRules.Longest(session.SessionTimeout);
-        return await WaitForSilenceAsync(session, (holder.Heartbeat, unseen), news.Come, cancellationToken).ConfigureAwait(false) is { } silent
+        return await WaitForSilenceAsync(session, (holder.Heartbeat, unseen), news.Come, cancellationToken)
+            .ConfigureAwait(false) is { } silent
             ? await StandAsync(heart, term, leader, silent, cancellationToken).ConfigureAwait(false)
             : null;
     }
@@ -241,10 +242,13 @@ public sealed class LeaderElection
     private bool IsDoubted(Sighting seen) => _mistaken.Path == seen.Path && !seen.IsGone && seen.Version < _mistaken.Version + 4;
 
     /// <summary>The transaction that makes this candidate the leader: of an empty term, or of one whose holder is silent.</summary>
-    private async Task<Leadership?> StandAsync(Heart heart, Znode term, Znode? leader, Sighting? silent, CancellationToken cancellationToken)
+    private async Task<Leadership?> StandAsync(Heart heart, Znode term, Znode? leader, Sighting? silent,
+        CancellationToken cancellationToken)
     {
         var operations = ImmutableArray.CreateBuilder<ZnodeOperation>();
-        operations.Add(ZnodeOperation.SetData(_options.TermPath, new TermData(_options.CandidateId, heart.Path, _keeper.Status.Length).ToBytes(), term.Stat.Version));
+        operations.Add(
+            ZnodeOperation.SetData(_options.TermPath, new TermData(_options.CandidateId, heart.Path, _keeper.Status.Length).ToBytes(),
+                term.Stat.Version));
         int check = -1;
         if (silent is { IsGone: false })
         {
@@ -264,7 +268,8 @@ public sealed class LeaderElection
             (ImmutableArray<ZnodeOperationResult> results, Beat beat) = await attempt.WaitAsync(cancellationToken).ConfigureAwait(false);
             if (silent is not null)
             {
-                Log.TookOver(_client.Logger, _options.CandidateId, silent.Owner, _client.Time.GetElapsedTime(silent.SeenAt).TotalMilliseconds);
+                Log.TookOver(_client.Logger, _options.CandidateId, silent.Owner,
+                    _client.Time.GetElapsedTime(silent.SeenAt).TotalMilliseconds);
             }
 
             return await TakeOfficeAsync(heart, results[0].Stat!.Value.Version, beat, cancellationToken).ConfigureAwait(false);
@@ -275,13 +280,15 @@ public sealed class LeaderElection
             _mistaken = (silent!.Path, silent.Version);
             return null;
         }
-        catch (ZooKeeperException e) when (e.FailedIndex is not null && e.Code == ZooKeeperErrorCode.NoNode && e.FailedIndex == operations.Count - 1)
+        catch (ZooKeeperException e) when (e.FailedIndex is not null && e.Code == ZooKeeperErrorCode.NoNode
+            && e.FailedIndex == operations.Count - 1)
         {
             // Somebody has deleted what is above; the term is looked after where it is read.
             await EnsureParentAsync(heart.Session, _options.LeaderPath, cancellationToken).ConfigureAwait(false);
             return null;
         }
-        catch (ZooKeeperException e) when (e.FailedIndex is not null && e.Code is ZooKeeperErrorCode.NodeExists or ZooKeeperErrorCode.BadVersion or ZooKeeperErrorCode.NoNode)
+        catch (ZooKeeperException e) when (e.FailedIndex is not null
+            && e.Code is ZooKeeperErrorCode.NodeExists or ZooKeeperErrorCode.BadVersion or ZooKeeperErrorCode.NoNode)
         {
             // Another was faster, the leader's znode came or went meanwhile, or this heartbeat is gone: look again.
             return null;
@@ -320,7 +327,9 @@ public sealed class LeaderElection
         {
             before = Volatile.Read(ref _withdrawal);
         }
-        while (Interlocked.CompareExchange(ref _withdrawal, before.IsCompleted ? withdrawal : Task.WhenAll(before, withdrawal), before) != before);
+        while (
+            Interlocked.CompareExchange(ref _withdrawal, before.IsCompleted
+                ? withdrawal : Task.WhenAll(before, withdrawal), before) != before);
     }
 
     private async Task<(Znode? Leader, Znode Term)> ReadAsync(ZooKeeperSession session, News? news, CancellationToken cancellationToken)

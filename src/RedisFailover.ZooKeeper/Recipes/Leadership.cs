@@ -32,7 +32,8 @@ public sealed class Leadership : IAsyncDisposable
     /// <param name="withdrawing">Told of what empties the term in the end: no campaign of this candidate may go on before it is
     /// completed.</param>
     internal Leadership(
-        ZooKeeperClient client, ZooKeeperSession session, LeaderElectionOptions options, int term, LeaseKeeper? keeper = null, Heart? heart = null, Action<Task>? withdrawing = null)
+        ZooKeeperClient client, ZooKeeperSession session, LeaderElectionOptions options, int term, LeaseKeeper? keeper = null,
+            Heart? heart = null, Action<Task>? withdrawing = null)
     {
         (_client, _session, _options, _withdrawing, _keeper) = (client, session, options, withdrawing, keeper);
         Term = term;

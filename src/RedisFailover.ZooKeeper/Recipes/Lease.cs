@@ -62,7 +62,8 @@ public sealed class Lease
         do
         {
             before = _grant;
-            if (before is null || before.Length - _time.GetElapsedTime(before.SentAt.Monotonic) <= length - _time.GetElapsedTime(sentAt.Monotonic))
+            if (before is null
+                || before.Length - _time.GetElapsedTime(before.SentAt.Monotonic) <= length - _time.GetElapsedTime(sentAt.Monotonic))
             {
                 return;
             }

@@ -87,7 +87,8 @@ public sealed class LeaseKeeper
     /// <summary>What the heartbeats say of the process that has this session; null if it has none, as one of an older release.</summary>
     /// <param name="session">The session, as <see cref="ZnodeStat.EphemeralOwner"/> of its other znodes tells it.</param>
     public Peer? PeerOf(long session)
-        => _client.Session is { } own && Sightings.Where(s => s.Session == session).MaxBy(static s => s.SeenAt) is { } latest ? PeerBy(latest, own) : null;
+        => _client.Session is { } own && Sightings.Where(s => s.Session == session).MaxBy(static s => s.SeenAt) is { } latest
+            ? PeerBy(latest, own) : null;
 
     private Peer PeerBy(Sighting seen, ZooKeeperSession own)
     {
@@ -127,7 +128,8 @@ public sealed class LeaseKeeper
 
     /// <summary>Applies the operations together with a beat, which is the last of the transaction.</summary>
     /// <returns>The results of the operations given, and the beat that a lead won by them is bounded by.</returns>
-    internal async Task<(ImmutableArray<ZnodeOperationResult> Results, Beat Beat)> BeatWithAsync(Heart heart, ImmutableArray<ZnodeOperation> operations)
+    internal async Task<(ImmutableArray<ZnodeOperationResult> Results, Beat Beat)> BeatWithAsync(Heart heart,
+        ImmutableArray<ZnodeOperation> operations)
     {
         (Task<ImmutableArray<ZnodeOperationResult>> reply, Beat beat) = Send(heart, operations);
         try
@@ -183,7 +185,8 @@ public sealed class LeaseKeeper
     {
         lock (_gate)
         {
-            if (_heart is { } heart && _client.Time.GetElapsedTime(heart.LateAt) > 2 * LeaseRules.SilentAfter(_length.At(Now, heart.Session.SessionTimeout)))
+            if (_heart is { } heart
+                && _client.Time.GetElapsedTime(heart.LateAt) > 2 * LeaseRules.SilentAfter(_length.At(Now, heart.Session.SessionTimeout)))
             {
                 _length.Deposed(Now);
             }
@@ -215,16 +218,19 @@ public sealed class LeaseKeeper
             }
             catch (ZooKeeperException e)
             {
-                if (!told && e.Code is not (ZooKeeperErrorCode.ConnectionLoss or ZooKeeperErrorCode.SessionExpired or ZooKeeperErrorCode.Closing))
+                if (!told
+                    && e.Code is not (ZooKeeperErrorCode.ConnectionLoss or ZooKeeperErrorCode.SessionExpired or ZooKeeperErrorCode.Closing))
                 {
                     told = true;
                     Log.HeartbeatFailed(_client.Logger, _options.HeartbeatsPath, e.Message);
                 }
 
                 await Task.Delay(
-                    e.Code == ZooKeeperErrorCode.ConnectionLoss ? TimeSpan.Zero : RetryAfterError, _client.Time, _client.Disposing).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                    e.Code == ZooKeeperErrorCode.ConnectionLoss ? TimeSpan.Zero : RetryAfterError, _client.Time, _client.Disposing)
+                        .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             }
-            catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException && _client.Disposing.IsCancellationRequested)
+            catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException
+                && _client.Disposing.IsCancellationRequested)
             {
                 return;
             }
@@ -256,7 +262,8 @@ public sealed class LeaseKeeper
                     length = _length.At(Now, session.SessionTimeout);
                 }
 
-                await session.CreateAsync(path, new HeartbeatData(_options.Owner, length, TimeSpan.Zero).ToBytes(), CreateMode.Ephemeral, default, _client.Disposing)
+                await session.CreateAsync(path, new HeartbeatData(_options.Owner, length, TimeSpan.Zero).ToBytes(), CreateMode.Ephemeral,
+                    default, _client.Disposing)
                     .ConfigureAwait(false);
                 return path;
             }
@@ -303,7 +310,8 @@ public sealed class LeaseKeeper
         while (!_client.Disposing.IsCancellationRequested)
         {
             Heart? heart = _heart;
-            TimeSpan wait = heart is null ? Timeout.InfiniteTimeSpan : TimeSpan.FromTicks(Math.Max(0, -_client.Time.GetElapsedTime(heart.NextAt).Ticks));
+            TimeSpan wait = heart is null
+                ? Timeout.InfiniteTimeSpan : TimeSpan.FromTicks(Math.Max(0, -_client.Time.GetElapsedTime(heart.NextAt).Ticks));
             if (heart is null || wait > TimeSpan.Zero)
             {
                 WaitUntilDue(wait);
@@ -311,7 +319,8 @@ public sealed class LeaseKeeper
             }
 
             TimeSpan length = TimeToBeat(heart);
-            heart.NextAt = _client.Time.GetTimestamp() + (long)(LeaseRules.BeatEvery(length).TotalSeconds * _client.Time.TimestampFrequency);
+            heart.NextAt = _client.Time.GetTimestamp()
+                + (long)(LeaseRules.BeatEvery(length).TotalSeconds * _client.Time.TimestampFrequency);
             ResignToTheQuicker(length);
             EndTheDead();
             if (_options.IsAlive?.Invoke() != false && MayBeat(heart))
@@ -424,7 +433,8 @@ public sealed class LeaseKeeper
         if (connected && oldest is not null && heart.Session.HostCount > 1 && oldest.SentAt.Monotonic > heart.Session.ConnectedAt
             && _client.Time.GetElapsedTime(oldest.SentAt.Monotonic) > oldest.Length)
         {
-            heart.Session.MoveOn($"a write was not answered for {_client.Time.GetElapsedTime(oldest.SentAt.Monotonic).TotalMilliseconds:0} ms");
+            heart.Session.MoveOn(
+                $"a write was not answered for {_client.Time.GetElapsedTime(oldest.SentAt.Monotonic).TotalMilliseconds:0} ms");
             return false;
         }
 
@@ -482,7 +492,8 @@ public sealed class LeaseKeeper
             if (rest.Length > 1)
             {
                 await heart.Session.SyncAsync(rest[0].TermPath, _client.Disposing).ConfigureAwait(false);
-                ZnodeStat?[] terms = await Task.WhenAll(rest.Select(l => heart.Session.ExistsAsync(l.TermPath, null, _client.Disposing))).ConfigureAwait(false);
+                ZnodeStat?[] terms = await Task.WhenAll(rest.Select(l => heart.Session.ExistsAsync(l.TermPath, null, _client.Disposing)))
+                    .ConfigureAwait(false);
                 for (int i = 0; i < terms.Length; i++)
                 {
                     if (terms[i]?.Version != rest[i].Term)
@@ -611,7 +622,8 @@ public sealed class LeaseKeeper
     {
         foreach ((string path, HeartbeatWatch watch) in _others)
         {
-            if (watch.Current is { IsGone: true } gone && _client.Time.GetElapsedTime(gone.SeenAt) > RememberGone && _others.TryRemove(path, out _))
+            if (watch.Current is { IsGone: true } gone && _client.Time.GetElapsedTime(gone.SeenAt) > RememberGone
+                && _others.TryRemove(path, out _))
             {
                 await watch.DisposeAsync().ConfigureAwait(false);
             }

@@ -40,7 +40,8 @@ public sealed record LeaseOptions
 /// <param name="Write">The longest recent write.</param>
 /// <param name="SessionTimeout">The session timeout that the server granted.</param>
 /// <param name="NotHeldFor">For how long this process leads without a lease; null while it does not lead, or holds all its leases.</param>
-public sealed record LeaseStatus(TimeSpan Asked, TimeSpan Length, TimeSpan Wanted, TimeSpan Write, TimeSpan SessionTimeout, TimeSpan? NotHeldFor);
+public sealed record LeaseStatus(TimeSpan Asked, TimeSpan Length, TimeSpan Wanted, TimeSpan Write, TimeSpan SessionTimeout,
+    TimeSpan? NotHeldFor);
 
 /// <summary>What is known of another process by its heartbeat.</summary>
 /// <param name="Owner">Its name.</param>

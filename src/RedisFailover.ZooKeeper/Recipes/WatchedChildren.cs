@@ -50,7 +50,8 @@ public sealed class WatchedChildren : IAsyncDisposable
     private async Task ReadAsync(ZooKeeperSession session, Watcher watcher, bool firstOfSession, CancellationToken cancellationToken)
     {
         ZnodeChildren? value = await Follower.ReadOrMissingAsync(
-            session, _path, watcher, () => session.GetChildrenInlineAsync(_path, watcher, cancellationToken), cancellationToken).ConfigureAwait(false);
+            session, _path, watcher, () => session.GetChildrenInlineAsync(_path, watcher, cancellationToken), cancellationToken)
+                .ConfigureAwait(false);
         value = value is null ? null : value with { Names = value.Names.Sort(StringComparer.Ordinal) };
         if (_latest.Publish(value, firstOfSession) && Changed is not null)
         {

@@ -46,7 +46,8 @@ public sealed class WatchedValue : IAsyncDisposable
     private async Task ReadAsync(ZooKeeperSession session, Watcher watcher, bool firstOfSession, CancellationToken cancellationToken)
     {
         Znode? value = await Follower.ReadOrMissingAsync(
-            session, _path, watcher, () => session.GetDataInlineAsync(_path, watcher, cancellationToken), cancellationToken).ConfigureAwait(false);
+            session, _path, watcher, () => session.GetDataInlineAsync(_path, watcher, cancellationToken), cancellationToken)
+                .ConfigureAwait(false);
         if (_latest.Publish(value, firstOfSession) && Changed is not null)
         {
             _callbacks.Raise(() => Changed, value);

@@ -56,7 +56,8 @@ internal static class Withdrawal
     }
 
     /// <summary>Empties the term if it is still that one; a later one is somebody else's.</summary>
-    internal static async Task EmptyAsync(ZooKeeperSession session, LeaderElectionOptions options, int term, CancellationToken cancellationToken)
+    internal static async Task EmptyAsync(ZooKeeperSession session, LeaderElectionOptions options, int term,
+        CancellationToken cancellationToken)
     {
         var empty = ZnodeOperation.SetData(options.TermPath, default, term);
         try
@@ -74,7 +75,8 @@ internal static class Withdrawal
         }
     }
 
-    private static async Task EmptyAloneAsync(ZooKeeperSession session, LeaderElectionOptions options, int term, CancellationToken cancellationToken)
+    private static async Task EmptyAloneAsync(ZooKeeperSession session, LeaderElectionOptions options, int term,
+        CancellationToken cancellationToken)
     {
         try
         {

@@ -77,7 +77,8 @@ internal sealed class Dialer
                 Stream stream = await OpenAsync(host, address, either.Token).ConfigureAwait(false);
                 return (stream, addresses.Length == 1 && literal is not null ? host.ToString() : $"{host} ({address})");
             }
-            catch (Exception e) when (i + 1 < addresses.Length && e is SocketException or IOException or AuthenticationException or OperationCanceledException
+            catch (Exception e) when (i + 1 < addresses.Length
+                && e is SocketException or IOException or AuthenticationException or OperationCanceledException
                 && !cancellationToken.IsCancellationRequested)
             {
                 // The next address of the same host.
@@ -96,9 +97,11 @@ internal sealed class Dialer
         using CancellationTokenRegistration end = cancellationToken.UnsafeRegister(static d => ((IDisposable)d!).Dispose(), waited);
         try
         {
-            return await Task.Factory.StartNew(wait, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).ConfigureAwait(false);
+            return await Task.Factory.StartNew(wait, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default)
+                .ConfigureAwait(false);
         }
-        catch (Exception e) when (cancellationToken.IsCancellationRequested && e is SocketException or IOException or ObjectDisposedException)
+        catch (Exception e) when (cancellationToken.IsCancellationRequested
+            && e is SocketException or IOException or ObjectDisposedException)
         {
             throw new OperationCanceledException(e.Message, e, cancellationToken);
         }
@@ -145,7 +148,8 @@ internal sealed class Dialer
         var options = new SslClientAuthenticationOptions { TargetHost = tls.ServerName ?? host.Host };
         if (tls.AcceptsAnyName)
         {
-            options.RemoteCertificateValidationCallback = static (_, _, _, errors) => (errors & ~SslPolicyErrors.RemoteCertificateNameMismatch) == SslPolicyErrors.None;
+            options.RemoteCertificateValidationCallback = static (_, _, _, errors)
+                => (errors & ~SslPolicyErrors.RemoteCertificateNameMismatch) == SslPolicyErrors.None;
         }
 
         if (tls.ClientCertificate is not null)

@@ -17,7 +17,8 @@ internal sealed class LogQueue(ILogger logger) : ILogger
     private int _waiting;
     private int _dropped;
 
-    internal static LogQueue For(ZooKeeperOptions options) => new(options.LoggerFactory?.CreateLogger(ZooKeeper.Log.Category) ?? NullLogger.Instance);
+    internal static LogQueue For(ZooKeeperOptions options)
+        => new(options.LoggerFactory?.CreateLogger(ZooKeeper.Log.Category) ?? NullLogger.Instance);
 
     /// <summary>Not the logger's own answer, which is code of the user's: it is asked when it is its turn.</summary>
     public bool IsEnabled(LogLevel logLevel) => logger is not NullLogger;
@@ -25,7 +26,8 @@ internal sealed class LogQueue(ILogger logger) : ILogger
     public IDisposable? BeginScope<TState>(TState state)
         where TState : notnull => null;
 
-    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception,
+        Func<TState, Exception?, string> formatter)
     {
         if (Interlocked.Increment(ref _waiting) > MaxWaiting)
         {

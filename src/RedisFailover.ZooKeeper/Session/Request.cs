@@ -242,7 +242,9 @@ internal abstract class Request<T>(OpCode op) : Request(op), IValueTaskSource<T>
         if (Interlocked.Exchange(ref _completed, 1) == 0)
         {
             string what = Path is null ? Name : $"{Name} {Path}";
-            _error = new OperationCanceledException($"{what} was cancelled{(IsWrite ? "; if it was sent, it may be applied all the same" : "")}.", token);
+            _error =
+                new OperationCanceledException(
+                    $"{what} was cancelled{(IsWrite ? "; if it was sent, it may be applied all the same" : "")}.", token);
             Interlocked.Increment(ref _holders);
             ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
         }

@@ -51,7 +51,8 @@ public sealed partial class ZooKeeperSession
         {
             Log.SessionFailed(_logger, SessionId, e);
             LeftBehind = SessionId == 0 ? null : new FormerSession(SessionId, _password);
-            End(ZooKeeperSessionState.Expired, ZooKeeperErrorCode.SystemError, $"the client gave the session up because of {e.GetType().Name}: {e.Message}");
+            End(ZooKeeperSessionState.Expired, ZooKeeperErrorCode.SystemError,
+                $"the client gave the session up because of {e.GetType().Name}: {e.Message}");
         }
 
         if (_endCode == ZooKeeperErrorCode.Ok)
@@ -137,7 +138,8 @@ public sealed partial class ZooKeeperSession
         {
             connection?.FailAll(ZooKeeperErrorCode.ConnectionLoss, e);
             _refusals += connection is not null && e is EndOfStreamException ? 1 : 0;
-            string why = e is OperationCanceledException ? $"{host}: no answer within {within.TotalMilliseconds:0} ms" : $"{host}: {e.GetBaseException().Message}";
+            string why = e is OperationCanceledException
+                ? $"{host}: no answer within {within.TotalMilliseconds:0} ms" : $"{host}: {e.GetBaseException().Message}";
             if (SessionId == 0 && _toldUnreachable.Add(why))
             {
                 // Each reason once, however often it comes back.

@@ -194,7 +194,8 @@ public sealed partial class ZooKeeperSession
                     new PlainRequest<bool>(
                         OpCode.Create,
                         ToClientPath(serverPath),
-                        (writer, _) => CreateBody(serverPath, default, CreateMode.Persistent, DefaultAcl(ToClientPath(serverPath)))(writer, ""),
+                        (writer, _)
+                            => CreateBody(serverPath, default, CreateMode.Persistent, DefaultAcl(ToClientPath(serverPath)))(writer, ""),
                         static (ref _, _) => true),
                     cancellationToken).ConfigureAwait(false);
             }
@@ -229,7 +230,8 @@ public sealed partial class ZooKeeperSession
     /// <summary>As <see cref="MultiAsync"/>, sent from this thread at once: nothing on the thread pool has to come first.</summary>
     internal ValueTask<ImmutableArray<ZnodeOperationResult>> MultiInlineAsync(ImmutableArray<ZnodeOperation> operations)
     {
-        ValueTask<ImmutableArray<ZnodeOperationResult>> reply = SendInline(new MultiRequest(operations, DefaultAcl), CancellationToken.None);
+        ValueTask<ImmutableArray<ZnodeOperationResult>> reply =
+            SendInline(new MultiRequest(operations, DefaultAcl), CancellationToken.None);
         Volatile.Read(ref _live)?.Flush();
         return reply;
     }
@@ -240,7 +242,8 @@ public sealed partial class ZooKeeperSession
     internal ValueTask<ZnodeChildren> GetChildrenInlineAsync(string path, Watcher watcher, CancellationToken cancellationToken = default)
         => SendInline(new GetChildrenRequest(path, watcher), cancellationToken);
 
-    internal ValueTask<bool> SyncInlineAsync(string path, CancellationToken cancellationToken) => SendInline(SyncRequest(path), cancellationToken);
+    internal ValueTask<bool> SyncInlineAsync(string path, CancellationToken cancellationToken)
+        => SendInline(SyncRequest(path), cancellationToken);
 
     private static PlainRequest<bool> SyncRequest(string path)
     {

@@ -45,7 +45,8 @@ public sealed partial class ZooKeeperSession
         connection.KeepAlive(SessionTimeout);
         Volatile.Write(ref _connectedAt, _time.GetTimestamp());
         Announce(connection);
-        using CancellationTokenRegistration closing = _closing.Token.UnsafeRegister(static c => ((ServerConnection)c!).Dispose(), connection);
+        using CancellationTokenRegistration closing =
+            _closing.Token.UnsafeRegister(static c => ((ServerConnection)c!).Dispose(), connection);
         try
         {
             await connection.ReadAsync(frame =>

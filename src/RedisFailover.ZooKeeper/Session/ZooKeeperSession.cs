@@ -248,7 +248,8 @@ public sealed partial class ZooKeeperSession : IAsyncDisposable
         {
             refused = _endCode != ZooKeeperErrorCode.Ok ? _endCode
                 : _disposed ? ZooKeeperErrorCode.Closing
-                : _waiting.Count >= ServerConnection.MaxPending || _waitingBytes >= ServerConnection.MaxUnsentBytes ? ZooKeeperErrorCode.Throttled
+                : _waiting.Count >= ServerConnection.MaxPending || _waitingBytes >= ServerConnection.MaxUnsentBytes
+                    ? ZooKeeperErrorCode.Throttled
                 : ZooKeeperErrorCode.Ok;
             if (refused == ZooKeeperErrorCode.Ok)
             {

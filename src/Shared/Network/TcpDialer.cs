@@ -232,7 +232,8 @@ internal sealed class TcpDialer(HostAddresses names, TimeProvider time)
         SocketError.ConnectionRefused => DialFault.Refused,
         SocketError.ConnectionReset or SocketError.ConnectionAborted => DialFault.Closed,
         SocketError.TimedOut or SocketError.OperationAborted => DialFault.Silent,
-        SocketError.HostUnreachable or SocketError.HostDown or SocketError.NetworkUnreachable or SocketError.NetworkDown => atOnce ? DialFault.Local : DialFault.Unreachable,
+        SocketError.HostUnreachable or SocketError.HostDown or SocketError.NetworkUnreachable or SocketError.NetworkDown
+            => atOnce ? DialFault.Local : DialFault.Unreachable,
         _ => DialFault.Local,
     };
 

@@ -11,14 +11,16 @@ namespace RedisFailover.Shared;
 internal static class RequestRights
 {
     /// <summary>The list of access rights for a request; default where all is open.</summary>
-    internal static async Task<ImmutableArray<ZnodeAcl>> ForRequestAsync(ZooKeeperSession session, string requests, CancellationToken cancellationToken)
+    internal static async Task<ImmutableArray<ZnodeAcl>> ForRequestAsync(ZooKeeperSession session, string requests,
+        CancellationToken cancellationToken)
     {
         Znode parent = await session.GetDataAsync(requests, cancellationToken: cancellationToken).ConfigureAwait(false);
         ImmutableArray<ZnodeAcl> monitors = Parse(parent.Data.Span);
         return monitors.IsEmpty ? default : [.. ZnodeAcl.CreatorAll, .. monitors];
     }
 
-    internal static byte[] Write(IEnumerable<ZnodeAcl> monitors) => Encoding.UTF8.GetBytes(string.Concat(monitors.Select(m => $"{m.Scheme}:{m.Id}\n")));
+    internal static byte[] Write(IEnumerable<ZnodeAcl> monitors)
+        => Encoding.UTF8.GetBytes(string.Concat(monitors.Select(m => $"{m.Scheme}:{m.Id}\n")));
 
     private static ImmutableArray<ZnodeAcl> Parse(ReadOnlySpan<byte> data)
         => [.. Encoding.UTF8.GetString(data).Split('\n', StringSplitOptions.RemoveEmptyEntries)

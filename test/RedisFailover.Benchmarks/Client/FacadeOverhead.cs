@@ -21,7 +21,10 @@ internal static class FacadeOverhead
     public static async Task RunAsync(TimeSpan each, int rounds, string only)
     {
         int port = FreePort();
-        using Process redis = Process.Start(new ProcessStartInfo("redis-server", ["--port", port.ToString(CultureInfo.InvariantCulture), "--save", "", "--appendonly", "no"]) { RedirectStandardOutput = true })!;
+        using Process redis =
+            Process.Start(
+                new ProcessStartInfo("redis-server",
+                    ["--port", port.ToString(CultureInfo.InvariantCulture), "--save", "", "--appendonly", "no"]) { RedirectStandardOutput = true })!;
         try
         {
             var address = new NodeAddress("127.0.0.1", port);
@@ -34,17 +37,28 @@ internal static class FacadeOverhead
             await direct.StringSetAsync("key", s_value);
             IDatabase[] contenders = [direct, facade, again];
             Console.WriteLine($"{rounds} rounds of {each.TotalSeconds} s each");
-            Console.WriteLine($"{"",-24}{"bare ops/s",11}{"client",10}{"ratio",7}{"95 %",14}{"control",8}{"95 %",14}{"bare B",8}{"client B",9}");
-            await CompareAsync(only, rounds, "GET, 1 caller, async", each, contenders, (db, until) => CallersAsync(1, until, () => db.StringGetAsync("key")));
-            await CompareAsync(only, rounds, "SET, 1 caller, async", each, contenders, (db, until) => CallersAsync(1, until, () => db.StringSetAsync("key", s_value)));
-            await CompareAsync(only, rounds, "GET, 1 caller, sync", each, contenders, (db, until) => BlockingAsync(1, until, () => db.StringGet("key")));
-            await CompareAsync(only, rounds, "SET, 1 caller, sync", each, contenders, (db, until) => BlockingAsync(1, until, () => db.StringSet("key", s_value)));
-            await CompareAsync(only, rounds, "GET, 50 callers, async", each, contenders, (db, until) => CallersAsync(50, until, () => db.StringGetAsync("key")));
-            await CompareAsync(only, rounds, "SET, 50 callers, async", each, contenders, (db, until) => CallersAsync(50, until, () => db.StringSetAsync("key", s_value)));
-            await CompareAsync(only, rounds, "GET, 50 threads, sync", each, contenders, (db, until) => BlockingAsync(50, until, () => db.StringGet("key")));
-            await CompareAsync(only, rounds, "SET, 50 threads, sync", each, contenders, (db, until) => BlockingAsync(50, until, () => db.StringSet("key", s_value)));
-            await CompareAsync(only, rounds, "GET, pipelined 10,000", each, contenders, (db, until) => PipelinedAsync(until, () => db.StringGetAsync("key")));
-            await CompareAsync(only, rounds, "SET, pipelined 10,000", each, contenders, (db, until) => PipelinedAsync(until, () => db.StringSetAsync("key", s_value)));
+            Console.WriteLine(
+                $"{"",-24}{"bare ops/s",11}{"client",10}{"ratio",7}{"95 %",14}{"control",8}{"95 %",14}{"bare B",8}{"client B",9}");
+            await CompareAsync(only, rounds, "GET, 1 caller, async", each, contenders, (db, until)
+                => CallersAsync(1, until, () => db.StringGetAsync("key")));
+            await CompareAsync(only, rounds, "SET, 1 caller, async", each, contenders, (db, until)
+                => CallersAsync(1, until, () => db.StringSetAsync("key", s_value)));
+            await CompareAsync(only, rounds, "GET, 1 caller, sync", each, contenders, (db, until)
+                => BlockingAsync(1, until, () => db.StringGet("key")));
+            await CompareAsync(only, rounds, "SET, 1 caller, sync", each, contenders, (db, until)
+                => BlockingAsync(1, until, () => db.StringSet("key", s_value)));
+            await CompareAsync(only, rounds, "GET, 50 callers, async", each, contenders, (db, until)
+                => CallersAsync(50, until, () => db.StringGetAsync("key")));
+            await CompareAsync(only, rounds, "SET, 50 callers, async", each, contenders, (db, until)
+                => CallersAsync(50, until, () => db.StringSetAsync("key", s_value)));
+            await CompareAsync(only, rounds, "GET, 50 threads, sync", each, contenders, (db, until)
+                => BlockingAsync(50, until, () => db.StringGet("key")));
+            await CompareAsync(only, rounds, "SET, 50 threads, sync", each, contenders, (db, until)
+                => BlockingAsync(50, until, () => db.StringSet("key", s_value)));
+            await CompareAsync(only, rounds, "GET, pipelined 10,000", each, contenders, (db, until)
+                => PipelinedAsync(until, () => db.StringGetAsync("key")));
+            await CompareAsync(only, rounds, "SET, pipelined 10,000", each, contenders, (db, until)
+                => PipelinedAsync(until, () => db.StringSetAsync("key", s_value)));
         }
         finally
         {
@@ -53,7 +67,8 @@ internal static class FacadeOverhead
         }
     }
 
-    private static async Task CompareAsync(string only, int rounds, string name, TimeSpan each, IDatabase[] contenders, Func<IDatabase, long, Task<long>> load)
+    private static async Task CompareAsync(string only, int rounds, string name, TimeSpan each, IDatabase[] contenders,
+        Func<IDatabase, long, Task<long>> load)
     {
         if (!name.Contains(only, StringComparison.OrdinalIgnoreCase))
         {
@@ -93,7 +108,8 @@ internal static class FacadeOverhead
             $"{Quantile(ratios, 0.5),7:0.00}{$"{Quantile(ratios, Math.Max(0, 0.5 - ranks)):0.00} to {Quantile(ratios, Math.Min(1, 0.5 + ranks)):0.00}",14}");
     }
 
-    private static async Task<(double OpsPerSecond, double BytesPerOp)> MeasureAsync(IDatabase database, TimeSpan each, Func<IDatabase, long, Task<long>> load)
+    private static async Task<(double OpsPerSecond, double BytesPerOp)> MeasureAsync(IDatabase database, TimeSpan each,
+        Func<IDatabase, long, Task<long>> load)
     {
         GC.Collect();
         long allocated = GC.GetTotalAllocatedBytes(precise: true);
@@ -170,7 +186,8 @@ internal static class FacadeOverhead
 
     private static long Until(TimeSpan later) => Stopwatch.GetTimestamp() + (long)(later.TotalSeconds * Stopwatch.Frequency);
 
-    private static double Quantile(IEnumerable<double> values, double part) => values.Order().ToArray() is var sorted ? sorted[(int)Math.Round((sorted.Length - 1) * part)] : 0;
+    private static double Quantile(IEnumerable<double> values, double part)
+        => values.Order().ToArray() is var sorted ? sorted[(int)Math.Round((sorted.Length - 1) * part)] : 0;
 
     private static int FreePort()
     {

@@ -13,7 +13,8 @@ namespace RedisFailover.Benchmarks.Client;
 internal sealed class WatcherProcess(Process process) : IAsyncDisposable
 {
     public static WatcherProcess Start(string zooKeeper, int clients) => new(Process.Start(
-        new ProcessStartInfo("dotnet", [typeof(WatcherProcess).Assembly.Location, "watcher", zooKeeper, clients.ToString(CultureInfo.InvariantCulture)])
+        new ProcessStartInfo("dotnet",
+            [typeof(WatcherProcess).Assembly.Location, "watcher", zooKeeper, clients.ToString(CultureInfo.InvariantCulture)])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
@@ -32,7 +33,8 @@ internal sealed class WatcherProcess(Process process) : IAsyncDisposable
             if (line.StartsWith("epoch ", StringComparison.Ordinal))
             {
                 long epoch = long.Parse(line.AsSpan(6), CultureInfo.InvariantCulture);
-                await Eventually.HoldsAsync("all know that there is no master", () => clients.All(client => client.Topology.Epoch == epoch));
+                await Eventually.HoldsAsync("all know that there is no master", ()
+                    => clients.All(client => client.Topology.Epoch == epoch));
                 Console.WriteLine(line);
                 continue;
             }

@@ -19,20 +19,25 @@ internal static class Watchers
         await using ZooKeeperServer zooKeeper = await ZooKeeperServer.StartAsync();
         await using RedisServer one = await RedisServer.StartAsync();
         await using RedisServer two = await RedisServer.StartAsync(new RedisServerOptions { ReplicaOf = one.Address });
-        await Eventually.HoldsAsync("the replica is in sync", ct => two.InfoAsync("replication", ct), info => info["master_link_status"] == "up");
-        await using ZooKeeperClient publisher = new(new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse(zooKeeper.ConnectionString) });
+        await Eventually.HoldsAsync("the replica is in sync", ct
+            => two.InfoAsync("replication", ct), info => info["master_link_status"] == "up");
+        await using ZooKeeperClient publisher =
+            new(new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse(zooKeeper.ConnectionString) });
         ZooKeeperSession session = await publisher.GetSessionAsync();
-        Console.WriteLine("setData of the topology sent until the acknowledged write on the new master, ms, medians of " + (Rounds - 1) + " rounds (the first warms up)");
+        Console.WriteLine("setData of the topology sent until the acknowledged write on the new master, ms, medians of " + (Rounds - 1)
+            + " rounds (the first warms up)");
         Console.WriteLine($"{"clients",8}{"processes",11}{"first",9}{"median",9}{"p99",9}{"last",9}");
         foreach (string count in counts)
         {
             string[] parts = count.Split('x');
-            await MeasureAsync(int.Parse(parts[0], CultureInfo.InvariantCulture), parts.Length > 1 ? int.Parse(parts[1], CultureInfo.InvariantCulture) : 1, zooKeeper.ConnectionString, session, one, two);
+            await MeasureAsync(int.Parse(parts[0], CultureInfo.InvariantCulture), parts.Length > 1
+                ? int.Parse(parts[1], CultureInfo.InvariantCulture) : 1, zooKeeper.ConnectionString, session, one, two);
         }
     }
 
     // That many clients in each of the processes.
-    private static async Task MeasureAsync(int count, int processes, string connectionString, ZooKeeperSession session, RedisServer one, RedisServer two)
+    private static async Task MeasureAsync(int count, int processes, string connectionString, ZooKeeperSession session, RedisServer one,
+        RedisServer two)
     {
         string root = string.Create(CultureInfo.InvariantCulture, $"/watchers-{count}-{processes}");
         ZnodePaths paths = new(root);
@@ -61,9 +66,12 @@ internal static class Watchers
                 long sent = Stopwatch.GetTimestamp();
                 await session.SetDataAsync(paths.Nodes, next);
                 string[] times = await AllAsync(watchers, watcher => watcher.AnswerAsync());
-                rounds.Add([.. times.SelectMany(line => line.Split(' ')).Select(time => (long.Parse(time, CultureInfo.InvariantCulture) - sent) * 1000d / Stopwatch.Frequency).Order()]);
+                rounds.Add(
+                    [.. times.SelectMany(line => line.Split(' '))
+                        .Select(time => (long.Parse(time, CultureInfo.InvariantCulture) - sent) * 1000d / Stopwatch.Frequency).Order()]);
                 await master.CommandAsync("REPLICAOF", "127.0.0.1", replica.Port.ToString(CultureInfo.InvariantCulture));
-                await Eventually.HoldsAsync("the old master follows", ct => master.InfoAsync("replication", ct), info => info.GetValueOrDefault("master_link_status") == "up");
+                await Eventually.HoldsAsync("the old master follows", ct
+                    => master.InfoAsync("replication", ct), info => info.GetValueOrDefault("master_link_status") == "up");
                 (master, replica) = (replica, master);
             }
         }
@@ -81,7 +89,8 @@ internal static class Watchers
             $"{count * processes,8}{processes,11}{Median(rounds.Select(r => r[0])),9:0.0}{Median(rounds.Select(r => r[r.Length / 2])),9:0.0}{Median(rounds.Select(r => r[(int)((r.Length - 1) * 0.99)])),9:0.0}{Median(rounds.Select(r => r[^1])),9:0.0}"));
     }
 
-    private static Task<string[]> AllAsync(List<WatcherProcess> watchers, Func<WatcherProcess, Task<string>> ask) => Task.WhenAll(watchers.Select(ask));
+    private static Task<string[]> AllAsync(List<WatcherProcess> watchers, Func<WatcherProcess, Task<string>> ask)
+        => Task.WhenAll(watchers.Select(ask));
 
     private static double Median(IEnumerable<double> values) => values.Order().ToArray() is var sorted ? sorted[sorted.Length / 2] : 0;
 

@@ -9,7 +9,8 @@ namespace RedisFailover.Benchmarks.Failover;
 /// </summary>
 internal static class FailoverBenchmark
 {
-    private const string Usage = "usage: failover [--rounds N] [--zookeepers 1|3] [--deadlines 1000,100] [--faults kill,freeze,switchover] [--along nothing,leader,host] [--sentinel yes|no]";
+    private const string Usage =
+        "usage: failover [--rounds N] [--zookeepers 1|3] [--deadlines 1000,100] [--faults kill,freeze,switchover] [--along nothing,leader,host] [--sentinel yes|no]";
     private static readonly TimeSpan WriteInterval = TimeSpan.FromMilliseconds(1);
     private static readonly TimeSpan WarmUp = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan RoundDeadline = TimeSpan.FromSeconds(60);
@@ -69,7 +70,8 @@ internal static class FailoverBenchmark
         }
     }
 
-    private static async Task CompareAsync(TimeSpan deadline, int rounds, int zooKeepers, Fault[] faults, Along[] along, bool withSentinel, CancellationToken ct)
+    private static async Task CompareAsync(TimeSpan deadline, int rounds, int zooKeepers, Fault[] faults, Along[] along, bool withSentinel,
+        CancellationToken ct)
     {
         await using OurMonitors ours = await OurMonitors.StartAsync(deadline, zooKeepers, ct);
         await using Sentinels? sentinels = withSentinel ? await Sentinels.StartAsync(deadline, ct) : null;
@@ -116,7 +118,8 @@ internal static class FailoverBenchmark
         await contender.RestoreAsync(ct);
         string steps = await contender.ExplainAsync(ct);
         Console.WriteLine(string.Create(
-            CultureInfo.InvariantCulture, $"{What(fault, along)}, round {round}: {contender.Name}: {took:0.0} ms{(steps.Length > 0 ? $" ({steps})" : "")}"));
+            CultureInfo.InvariantCulture,
+                $"{What(fault, along)}, round {round}: {contender.Name}: {took:0.0} ms{(steps.Length > 0 ? $" ({steps})" : "")}"));
         return took;
 
         async Task WriteAsync()
@@ -174,7 +177,8 @@ internal static class FailoverBenchmark
 
         void Line(string name, List<double> took)
             => Console.WriteLine(string.Create(
-                CultureInfo.InvariantCulture, $"{name.PadRight(width)} {Median(took),9:0.0} {took.Min(),9:0.0} {took.Max(),9:0.0} {took[0],9:0.0}"));
+                CultureInfo.InvariantCulture,
+                    $"{name.PadRight(width)} {Median(took),9:0.0} {took.Min(),9:0.0} {took.Max(),9:0.0} {took[0],9:0.0}"));
     }
 
     private static string What(Fault fault, Along along)

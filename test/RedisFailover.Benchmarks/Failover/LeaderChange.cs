@@ -47,7 +47,8 @@ internal static class LeaderChange
             MonitorOptions = new MonitorOptions { SessionTimeout = TimeSpan.FromMilliseconds(timeout) },
         });
         await cluster.WaitUntilWholeAsync(Deadline);
-        await using var client = new ZooKeeperClient(new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse(cluster.ConnectionString) });
+        await using var client =
+            new ZooKeeperClient(new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse(cluster.ConnectionString) });
         await using WatchedValue leader = client.Watch("/leader");
         var elected = Channel.CreateUnbounded<(long At, long Owner)>();
         leader.Changed += znode => elected.Writer.TryWrite((Stopwatch.GetTimestamp(), znode?.Stat.EphemeralOwner ?? 0));
@@ -66,7 +67,8 @@ internal static class LeaderChange
         return 0;
     }
 
-    private static async Task<double> MeasureAsync(Cluster cluster, WatchedValue leader, ChannelReader<(long At, long Owner)> elected, End end)
+    private static async Task<double> MeasureAsync(Cluster cluster, WatchedValue leader, ChannelReader<(long At, long Owner)> elected,
+        End end)
     {
         await cluster.WaitForAllViewsAsync();
         MonitorProcess leading = await cluster.LeaderAsync(Deadline);

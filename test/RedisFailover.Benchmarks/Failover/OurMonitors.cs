@@ -29,7 +29,8 @@ internal sealed class OurMonitors : IContender
     {
         TimeSpan probeTimeout = TimeSpan.FromMilliseconds(Math.Round(deadline.TotalMilliseconds / MaxFailures));
         OurMonitors contender = new(
-            string.Create(CultureInfo.InvariantCulture, $"redis-failover-zk, {MaxFailures} x {probeTimeout.TotalMilliseconds:0} ms, {zooKeepers} ZooKeeper"),
+            string.Create(CultureInfo.InvariantCulture,
+                $"redis-failover-zk, {MaxFailures} x {probeTimeout.TotalMilliseconds:0} ms, {zooKeepers} ZooKeeper"),
             await RedisNodes.StartAsync(ct),
             await ZooKeeperEnsemble.StartAsync(new ZooKeeperServerOptions { ForceSync = true }, zooKeepers, ct));
         try
@@ -48,7 +49,8 @@ internal sealed class OurMonitors : IContender
                     ct));
             }
 
-            contender._client = await FailoverConnection.ConnectAsync(contender._zooKeeper.ConnectionString + "/redis_failover", cancellationToken: ct);
+            contender._client =
+                await FailoverConnection.ConnectAsync(contender._zooKeeper.ConnectionString + "/redis_failover", cancellationToken: ct);
             await contender.WaitUntilReadyAsync(ct);
             return contender;
         }
@@ -94,7 +96,9 @@ internal sealed class OurMonitors : IContender
         await using ZooKeeperSession session = await SessionAsync(ct);
         ZnodePaths paths = new("");
         await session.EnsurePathAsync(paths.Requests, ct);
-        string path = await session.CreateAsync(paths.RequestPrefix, new OperatorRequest("").Write(), CreateMode.PersistentSequential, cancellationToken: ct);
+        string path =
+            await session.CreateAsync(paths.RequestPrefix, new OperatorRequest("").Write(), CreateMode.PersistentSequential,
+                cancellationToken: ct);
         string id = path[(path.LastIndexOf('/') + 1)..];
         RequestAnswer answer = (await Eventually.HoldsAsync(
             "The request is answered",
@@ -138,12 +142,15 @@ internal sealed class OurMonitors : IContender
         await using ZooKeeperSession session = await SessionAsync(ct);
         HistoryEntry? last = HistoryJson.Parse((await session.GetDataAsync(new ZnodePaths("").History, cancellationToken: ct)).Data)
             .LastOrDefault(entry => entry.Kind == HistoryKind.Failover);
-        return last is null ? "" : string.Join(", ", last.Millis.Select(step => string.Create(CultureInfo.InvariantCulture, $"{step.Key} {step.Value:0.0}")));
+        return last is null
+            ? "" : string.Join(", ",
+                last.Millis.Select(step => string.Create(CultureInfo.InvariantCulture, $"{step.Key} {step.Value:0.0}")));
     }
 
     private Task<ZooKeeperSession> SessionAsync(CancellationToken ct)
         => ZooKeeperSession.ConnectAsync(
-            new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse(_zooKeeper.ConnectionString + ZnodePaths.DefaultRoot) }, ct);
+            new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse(_zooKeeper.ConnectionString + ZnodePaths.DefaultRoot) },
+                ct);
 
     /// <summary>All three monitors have views of the nodes again: a verdict needs two of them.</summary>
     private async Task WaitForMonitorsAsync(CancellationToken ct)

@@ -94,7 +94,9 @@ internal sealed class RedisNodes : IAsyncDisposable
     private async Task WaitForReplicasAsync(CancellationToken ct)
         => await Eventually.HoldsAsync(
             "Two replicas follow the master",
-            async token => (await Master.InfoAsync("replication", token)).Where(line => line.Key.StartsWith("slave", StringComparison.Ordinal)).ToList(),
+            async token
+                => (await Master.InfoAsync("replication", token)).Where(line => line.Key.StartsWith("slave", StringComparison.Ordinal))
+                    .ToList(),
             replicas => replicas.Count(replica => replica.Value.Contains("state=online", StringComparison.Ordinal)) == 2,
             TimeSpan.FromSeconds(60),
             ct: ct);

@@ -63,7 +63,8 @@ internal sealed class SentinelProcess : IAsyncDisposable
         RedisReply replicas = await wire.CommandAsync(["SENTINEL", "REPLICAS", "bench"], ct);
         string? port = Field(seen, "port");
         return Field(seen, "flags") == "master" && Field(seen, "num-other-sentinels") == "2" && replicas.Items.Length == 2
-            && replicas.Items.All(replica => Field(replica, "flags") == "slave" && Field(replica, "master-link-status") == "ok" && Field(replica, "master-port") == port)
+            && replicas.Items.All(replica => Field(replica, "flags") == "slave" && Field(replica, "master-link-status") == "ok"
+            && Field(replica, "master-port") == port)
                 ? port
                 : null;
     }
@@ -77,7 +78,8 @@ internal sealed class SentinelProcess : IAsyncDisposable
     }
 
     private static Task<ChildProcess> StartProcessAsync(int port, TemporaryDirectory directory, CancellationToken ct)
-        => ChildProcess.StartAsync(new ChildProcessOptions($"sentinel {port}", Programs.RedisServer, [directory.File("sentinel.conf"), "--sentinel"]), ct);
+        => ChildProcess.StartAsync(
+            new ChildProcessOptions($"sentinel {port}", Programs.RedisServer, [directory.File("sentinel.conf"), "--sentinel"]), ct);
 
     private static string? Field(RedisReply map, string name)
     {

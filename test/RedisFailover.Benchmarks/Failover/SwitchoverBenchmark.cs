@@ -19,7 +19,8 @@ internal static class SwitchoverBenchmark
         for (int round = 1; round <= rounds; round++)
         {
             (double quietGap, double quietLongest, _, _) = await MeasureAsync(contender, () => Task.FromResult(""), ct);
-            (double gap, double slowest, long errors, string steps) = await MeasureAsync(contender, () => contender.SwitchOverAsync(ct), ct);
+            (double gap, double slowest, long errors, string steps) =
+                await MeasureAsync(contender, () => contender.SwitchOverAsync(ct), ct);
             gaps.Add(gap);
             longest.Add(slowest);
             failed += errors;
@@ -37,7 +38,8 @@ internal static class SwitchoverBenchmark
 
         static void Line(string name, List<double> took)
             => Console.WriteLine(string.Create(
-                CultureInfo.InvariantCulture, $"{name,-36} {FailoverBenchmark.Median(took),9:0.0} {took.Min(),9:0.0} {took.Max(),9:0.0} {took[0],9:0.0}"));
+                CultureInfo.InvariantCulture,
+                    $"{name,-36} {FailoverBenchmark.Median(took),9:0.0} {took.Min(),9:0.0} {took.Max(),9:0.0} {took[0],9:0.0}"));
     }
 
     private static async Task<(double Gap, double Slowest, long Errors, string Steps)> MeasureAsync(

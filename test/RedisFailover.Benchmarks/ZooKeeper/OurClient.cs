@@ -16,7 +16,8 @@ internal sealed class OurClient : IAsyncDisposable
 
     internal static async Task<OurClient> ConnectAsync(string server)
     {
-        var options = new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse(server), SessionTimeout = TimeSpan.FromSeconds(10) };
+        var options =
+            new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse(server), SessionTimeout = TimeSpan.FromSeconds(10) };
         ZooKeeperSession session = await ZooKeeperSession.ConnectAsync(options);
         await session.EnsurePathAsync(Path);
         await session.SetDataAsync(Path, Data);
@@ -104,7 +105,8 @@ internal sealed class OurClient : IAsyncDisposable
     /// <summary>From the call of setData until the last of all watchers was told: p50 and p99 in microseconds.</summary>
     internal async Task<double[]> WatchersAsync(int sessions, int each, int rounds)
     {
-        ZooKeeperSession[] watching = await Task.WhenAll(Enumerable.Range(0, sessions).Select(_ => ZooKeeperSession.ConnectAsync(_options)));
+        ZooKeeperSession[] watching =
+            await Task.WhenAll(Enumerable.Range(0, sessions).Select(_ => ZooKeeperSession.ConnectAsync(_options)));
         double[] result = await FromWriteAsync(rounds, async told =>
         {
             int left = sessions * each;

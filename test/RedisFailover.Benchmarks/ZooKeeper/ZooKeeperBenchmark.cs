@@ -57,7 +57,8 @@ internal static class ZooKeeperBenchmark
         await using OurClient ours = await OurClient.ConnectAsync(connect);
         using var theirs = new JavaProcess(java, connect);
         await theirs.ReadyAsync();
-        Console.WriteLine($"{rounds} rounds, alternating, after a warm-up; 128 bytes; nine times as many with several in flight, eighteen times for 256 gets; medians, in brackets the least and the most.");
+        Console.WriteLine(
+            $"{rounds} rounds, alternating, after a warm-up; 128 bytes; nine times as many with several in flight, eighteen times for 256 gets; medians, in brackets the least and the most.");
         foreach (Measurement m in Measurements.Where(m => m.Name.Contains(only, StringComparison.Ordinal)))
         {
             int count = Math.Max(10, (int)(m.Count * scale));
@@ -102,7 +103,9 @@ internal static class ZooKeeperBenchmark
         return words[0] switch
         {
             "event" => ours.EventAsync(count),
-            "watchers" => ours.WatchersAsync(int.Parse(words[1], CultureInfo.InvariantCulture), int.Parse(words[2], CultureInfo.InvariantCulture), count),
+            "watchers"
+                => ours.WatchersAsync(int.Parse(words[1], CultureInfo.InvariantCulture), int.Parse(words[2], CultureInfo.InvariantCulture),
+                    count),
             _ => ours.OperationsAsync(words[0] == "set", int.Parse(words[1], CultureInfo.InvariantCulture), count),
         };
     }
@@ -117,7 +120,8 @@ internal static class ZooKeeperBenchmark
             {
                 double ratio = Median(our, i) / Median(their, i);
                 Console.WriteLine(string.Create(
-                    CultureInfo.InvariantCulture, $"  {m.Units[i],-10} ours {Spread(our, i),-28} Java {Spread(their, i),-28} ours/Java {ratio:0.00}"));
+                    CultureInfo.InvariantCulture,
+                        $"  {m.Units[i],-10} ours {Spread(our, i),-28} Java {Spread(their, i),-28} ours/Java {ratio:0.00}"));
             }
         }
     }
@@ -157,7 +161,8 @@ internal static class ZooKeeperBenchmark
     }
 
     private static string Spread(List<double[]> rounds, int i)
-        => string.Create(CultureInfo.InvariantCulture, $"{Median(rounds, i):0.#} [{rounds.Min(r => r[i]):0.#} .. {rounds.Max(r => r[i]):0.#}]");
+        => string.Create(CultureInfo.InvariantCulture,
+            $"{Median(rounds, i):0.#} [{rounds.Min(r => r[i]):0.#} .. {rounds.Max(r => r[i]):0.#}]");
 
     private sealed record Measurement(string Name, string Command, int Count, string[] Units)
     {
@@ -176,7 +181,8 @@ internal static class ZooKeeperBenchmark
 
         internal JavaProcess(string classPath, string connect)
         {
-            var info = new ProcessStartInfo("java") { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
+            var info =
+                new ProcessStartInfo("java") { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
             foreach (string argument in (ReadOnlySpan<string>)["-Xmx512m", "-cp", classPath, "JavaClient", connect])
             {
                 info.ArgumentList.Add(argument);
@@ -199,7 +205,8 @@ internal static class ZooKeeperBenchmark
         {
             await _process.StandardInput.WriteLineAsync(command);
             await _process.StandardInput.FlushAsync();
-            string answer = await _process.StandardOutput.ReadLineAsync() ?? throw new InvalidOperationException("The Java side has ended.");
+            string answer = await _process.StandardOutput.ReadLineAsync()
+                ?? throw new InvalidOperationException("The Java side has ended.");
             return [.. answer.Split(' ').Select(text => double.Parse(text, CultureInfo.InvariantCulture))];
         }
 

@@ -26,7 +26,8 @@ internal sealed class Journal : IAsyncDisposable
         => _lines.Writer.TryWrite(string.Create(CultureInfo.InvariantCulture, $"{number} {node} {begun.Ticks} {at.Ticks}"));
 
     internal void Failed(DateTime begun, DateTime at, Exception failure)
-        => _lines.Writer.TryWrite($"! {begun:HH:mm:ss.fff} {at:HH:mm:ss.fff} {failure.GetType().Name}: {failure.Message.ReplaceLineEndings(" ")}");
+        => _lines.Writer.TryWrite(
+            $"! {begun:HH:mm:ss.fff} {at:HH:mm:ss.fff} {failure.GetType().Name}: {failure.Message.ReplaceLineEndings(" ")}");
 
     public async ValueTask DisposeAsync()
     {

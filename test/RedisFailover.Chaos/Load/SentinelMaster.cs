@@ -85,7 +85,8 @@ internal sealed class SentinelMaster : IMasterSource
         try
         {
             await using RedisWire wire = await RedisWire.ConnectAsync(sentinel.Host, sentinel.Port, ct: deadline.Token);
-            RedisReply address = await wire.CommandAsync(["SENTINEL", "GET-MASTER-ADDR-BY-NAME", Systems.SentinelSystem.MasterName], deadline.Token);
+            RedisReply address =
+                await wire.CommandAsync(["SENTINEL", "GET-MASTER-ADDR-BY-NAME", Systems.SentinelSystem.MasterName], deadline.Token);
             NodeAddress master = NodeAddress.Parse($"{address[0].Text}:{address[1].Text}");
             await using RedisWire node = await RedisWire.ConnectAsync(master.Host, master.Port, ct: deadline.Token);
             return (await node.CommandAsync(["ROLE"], deadline.Token))[0].Text == "master" ? master : null;

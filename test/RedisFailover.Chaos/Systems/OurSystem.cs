@@ -65,7 +65,8 @@ internal sealed class OurSystem : ISystem
             }
 
             await Eventually.HoldsAsync(
-                "The monitors have found the master", token => system.ReadAsync(Paths.Nodes, token), _ => true, TimeSpan.FromSeconds(60), ct: ct);
+                "The monitors have found the master", token
+                    => system.ReadAsync(Paths.Nodes, token), _ => true, TimeSpan.FromSeconds(60), ct: ct);
             string connection = servers + ZnodePaths.DefaultRoot;
             for (int i = 1; i <= 2; i++)
             {
@@ -146,7 +147,8 @@ internal sealed class OurSystem : ISystem
     public async Task<string?> HelpAsync(CancellationToken ct)
     {
         Topology topology = TopologyJson.Parse(await ReadAsync(Paths.Nodes, ct));
-        if (topology is not { State: TopologyState.FailingOver, Intent.From: { } lost } || !topology.Reason.Contains("alone may hold", StringComparison.Ordinal))
+        if (topology is not { State: TopologyState.FailingOver, Intent.From: { } lost }
+            || !topology.Reason.Contains("alone may hold", StringComparison.Ordinal))
         {
             return null;
         }
@@ -158,7 +160,10 @@ internal sealed class OurSystem : ISystem
 
     public async Task<IReadOnlyList<string>?> NotedLossesAsync(DateTime since, CancellationToken ct)
         => [.. HistoryJson.Parse(await ReadAsync(Paths.History, ct))
-            .Where(entry => entry.At >= since && (entry.BytesBehind is > 0 || (entry.BytesBehind is null && entry.Kind is HistoryKind.Failover or HistoryKind.Demoted)))
+            .Where(entry
+                => entry.At >= since
+                    && (entry.BytesBehind is > 0
+                        || (entry.BytesBehind is null && entry.Kind is HistoryKind.Failover or HistoryKind.Demoted)))
             .Select(entry => string.Create(
                 CultureInfo.InvariantCulture,
                 $"{entry.At:HH:mm:ss.fff} {entry.Kind} {entry.From} -> {entry.To}: {(entry.BytesBehind is { } bytes ? $"{bytes} bytes" : "unknown")}: {entry.Reason}"))];
@@ -201,7 +206,8 @@ internal sealed class OurSystem : ISystem
         await machine.StartAsync(
             Programs.Java,
             "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Djava.net.preferIPv4Stack=true",
-            "-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS", "-Dzookeeper.forceSync=no",
+            "-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
+                "-Dzookeeper.forceSync=no",
             "-cp", Programs.ZooKeeperClassPath, "org.apache.zookeeper.server.quorum.QuorumPeerMain", conf);
     }
 }

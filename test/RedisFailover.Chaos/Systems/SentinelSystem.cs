@@ -43,7 +43,8 @@ internal sealed class SentinelSystem : ISystem
                 await system.StartSentinelAsync(sentinel);
             }
 
-            string sentinels = string.Join(',', system._sentinels.Select(s => string.Create(CultureInfo.InvariantCulture, $"{s.Address}:{Port}")));
+            string sentinels =
+                string.Join(',', system._sentinels.Select(s => string.Create(CultureInfo.InvariantCulture, $"{s.Address}:{Port}")));
             for (int i = 1; i <= 2; i++)
             {
                 Machine client = await network.AddAsync($"c{i}", directory);
@@ -106,7 +107,8 @@ internal sealed class SentinelSystem : ISystem
 
     public Task<string?> HelpAsync(CancellationToken ct) => Task.FromResult<string?>(null);
 
-    public Task<IReadOnlyList<string>?> NotedLossesAsync(DateTime since, CancellationToken ct) => Task.FromResult<IReadOnlyList<string>?>(null);
+    public Task<IReadOnlyList<string>?> NotedLossesAsync(DateTime since, CancellationToken ct)
+        => Task.FromResult<IReadOnlyList<string>?>(null);
 
     public Task SaveRecordsAsync(string directory, CancellationToken ct) => Task.CompletedTask;
 
@@ -127,7 +129,8 @@ internal sealed class SentinelSystem : ISystem
                 $"bind {machine.Address}",
                 "protected-mode no",
                 $"dir {machine.Directory}",
-                string.Create(CultureInfo.InvariantCulture, $"sentinel monitor {MasterName} {_nodes[0].Machine.Address} {_nodes[0].Port} 2"),
+                string.Create(CultureInfo.InvariantCulture,
+                    $"sentinel monitor {MasterName} {_nodes[0].Machine.Address} {_nodes[0].Port} 2"),
                 $"sentinel down-after-milliseconds {MasterName} 1000",
                 $"sentinel failover-timeout {MasterName} 10000",
                 $"sentinel parallel-syncs {MasterName} 2",

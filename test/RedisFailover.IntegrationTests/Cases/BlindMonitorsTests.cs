@@ -90,7 +90,9 @@ public sealed class BlindMonitorsTests
         Cluster cluster = stage.Cluster;
         await Told.StaysAsync(
             "The master stays and takes writes",
-            async () => await cluster.TopologyAsync() is { State: TopologyState.Ok } now && now.Master == stage.Before.Master && now.Epoch == stage.Before.Epoch
+            async ()
+                => await cluster.TopologyAsync() is { State: TopologyState.Ok } now && now.Master == stage.Before.Master
+                    && now.Epoch == stage.Before.Epoch
                 && await cluster.Redis[0].TakesWritesAsync(),
             TimeSpan.FromSeconds(6),
             cluster.Explain);
@@ -118,7 +120,8 @@ public sealed class BlindMonitorsTests
             {
                 Machine watching = await lab.AddAsync("monitors");
                 Machine watched = await lab.AddAsync("nodes");
-                ClusterOptions options = Told.Calm() with { Monitors = 0, MonitorMachine = watching, RedisMachine = watched, Names = byName ? [.. Names] : [] };
+                ClusterOptions options =
+                    Told.Calm() with { Monitors = 0, MonitorMachine = watching, RedisMachine = watched, Names = byName ? [.. Names] : [] };
                 Stage stage = new(lab, watching, watched, await Cluster.StartAsync(options));
                 stage.NameNodes();
                 for (int i = 0; i < monitors; i++)
@@ -142,7 +145,8 @@ public sealed class BlindMonitorsTests
             }
         }
 
-        internal void NameNodes() => monitors.SetHosts([.. Names.Select(name => string.Create(CultureInfo.InvariantCulture, $"{nodes.Address} {name}"))]);
+        internal void NameNodes()
+            => monitors.SetHosts([.. Names.Select(name => string.Create(CultureInfo.InvariantCulture, $"{nodes.Address} {name}"))]);
 
         public async ValueTask DisposeAsync()
         {

@@ -13,7 +13,8 @@ public sealed class BrokenReplicationTests
     {
         ClusterOptions options = Told.Calm("--max-replica-staleness", "2000") with
         {
-            Monitors = 1, Proxies = true, RedisOptions = new RedisServerOptions { ConfLines = ["repl-timeout 2", "repl-ping-replica-period 1"] },
+            Monitors = 1, Proxies = true,
+                RedisOptions = new RedisServerOptions { ConfLines = ["repl-timeout 2", "repl-ping-replica-period 1"] },
         };
         await using Cluster cluster = await Cluster.StartAsync(options);
         Topology before = await cluster.WaitUntilWholeAsync();
@@ -26,8 +27,10 @@ public sealed class BrokenReplicationTests
 
         await cluster.Redis[0].CommandAsync("SET", "k", "what the replicas lack");
         await cluster.WaitUntilToldAsync("replica-stale", cluster.Addresses[1]);
-        Topology without = await cluster.WaitForAsync("They are not offered", topology => topology.Replicas.IsEmpty, TimeSpan.FromSeconds(15));
-        Assert.That((without.Master, without.Epoch, without.State), Is.EqualTo((before.Master, before.Epoch, TopologyState.Ok)), cluster.Explain());
+        Topology without =
+            await cluster.WaitForAsync("They are not offered", topology => topology.Replicas.IsEmpty, TimeSpan.FromSeconds(15));
+        Assert.That((without.Master, without.Epoch, without.State), Is.EqualTo((before.Master, before.Epoch, TopologyState.Ok)),
+            cluster.Explain());
         foreach (RedisServer replica in cluster.Redis.Skip(1))
         {
             cluster.Proxies[0].Reconnect(replica.Process.Pid);

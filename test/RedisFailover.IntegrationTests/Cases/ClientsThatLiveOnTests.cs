@@ -80,7 +80,8 @@ public sealed class ClientsThatLiveOnTests
         Assert.That(async () => await PublishUntilCutAsync(publisher), Throws.InstanceOf<IOException>().Or.InstanceOf<SocketException>());
         using CancellationTokenSource deadline = new(TimeSpan.FromSeconds(10));
         Assert.That(
-            async () => await ReadUntilCutAsync(subscriber, deadline.Token), Throws.InstanceOf<IOException>().Or.InstanceOf<SocketException>());
+            async ()
+                => await ReadUntilCutAsync(subscriber, deadline.Token), Throws.InstanceOf<IOException>().Or.InstanceOf<SocketException>());
     }
 
     private static async Task ReadUntilCutAsync(RedisWire wire, CancellationToken ct)
@@ -102,7 +103,8 @@ public sealed class ClientsThatLiveOnTests
 
     private static async Task SwitchOverAsync(Cluster cluster, int target)
     {
-        CliResult result = await CliProcess.RunAsync(["switchover", cluster.Addresses[target].ToString(), "--zk", cluster.ConnectionString]);
+        CliResult result =
+            await CliProcess.RunAsync(["switchover", cluster.Addresses[target].ToString(), "--zk", cluster.ConnectionString]);
         Assert.That(result.ExitCode, Is.Zero, $"{result}\n{cluster.Explain()}");
         await cluster.WaitUntilWholeAsync();
     }

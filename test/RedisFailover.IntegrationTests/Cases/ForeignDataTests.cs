@@ -36,14 +36,18 @@ public sealed class ForeignDataTests
         Assert.That(told.Advice, Does.Contain("nodes adopt").And.Contain("--discard-its-data"));
         await Told.StaysAsync(
             "It keeps what it has",
-            async () => (await theirs.CommandAsync("DBSIZE")).Text == "1000" && (await replica.CommandAsync("DBSIZE")).Text == "1000" && await theirs.RoleAsync() == "master",
+            async ()
+                => (await theirs.CommandAsync("DBSIZE")).Text == "1000" && (await replica.CommandAsync("DBSIZE")).Text == "1000"
+                    && await theirs.RoleAsync() == "master",
             TimeSpan.FromSeconds(3),
             cluster.Explain);
         Topology meanwhile = await cluster.TopologyAsync();
         Assert.That((meanwhile.Master, meanwhile.State), Is.EqualTo((before.Master, TopologyState.Ok)), cluster.Explain());
         Assert.That(meanwhile.Replicas, Does.Not.Contain(cluster.Addresses[2]));
 
-        CliResult adopted = await CliProcess.RunAsync(["nodes", "adopt", cluster.Addresses[2].ToString(), "--discard-its-data", "--zk", cluster.ConnectionString]);
+        CliResult adopted =
+            await CliProcess.RunAsync(
+                ["nodes", "adopt", cluster.Addresses[2].ToString(), "--discard-its-data", "--zk", cluster.ConnectionString]);
         Assert.That(adopted.ExitCode, Is.Zero, $"{adopted}\n{cluster.Explain()}");
         await cluster.WaitForAsync("It is ours", topology => topology.Replicas.Contains(cluster.Addresses[2]));
         await cluster.WaitForDataAsync(theirs);

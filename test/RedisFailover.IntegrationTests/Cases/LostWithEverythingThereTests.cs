@@ -41,7 +41,9 @@ public sealed class LostWithEverythingThereTests
         await cluster.WaitUntilWouldWorkAsync();
         await RestartAllAsync(cluster, i => cluster.Redis[(i + 1) % 3].Address);
 
-        Topology after = await cluster.WaitForAsync("There is a master again", topology => topology.State == TopologyState.Ok && topology.Replicas.Length == 2);
+        Topology after =
+            await cluster.WaitForAsync("There is a master again", topology
+                => topology.State == TopologyState.Ok && topology.Replicas.Length == 2);
         Assert.That(after.Master, Is.EqualTo(master), cluster.Explain());
         await cluster.WaitForDataEverywhereAsync();
         Assert.That(await cluster.Node(after.Master!).TakesWritesAsync(), Is.True);
@@ -56,7 +58,9 @@ public sealed class LostWithEverythingThereTests
         await cluster.WaitUntilWouldWorkAsync();
         await RestartAllAsync(cluster, i => i == 0 ? null : cluster.Redis[0].Address);
 
-        Topology after = await cluster.WaitForAsync("There is a master again", topology => topology.State == TopologyState.Ok && topology.Replicas.Length == 2);
+        Topology after =
+            await cluster.WaitForAsync("There is a master again", topology
+                => topology.State == TopologyState.Ok && topology.Replicas.Length == 2);
         Assert.That(await cluster.Node(after.Master!).TakesWritesAsync(), Is.True);
     }
 
@@ -76,7 +80,8 @@ public sealed class LostWithEverythingThereTests
         Word word = await cluster.WaitUntilCriticalAsync();
         Assert.That(word.WouldWork, Is.False, word.Text);
         Assert.That((await cluster.TopologyAsync()).Master, Is.Null, cluster.Explain());
-        CliResult forced = await CliProcess.RunAsync(["switchover", cluster.Redis[0].Address.ToString(), "--force", "--zk", cluster.ConnectionString]);
+        CliResult forced =
+            await CliProcess.RunAsync(["switchover", cluster.Redis[0].Address.ToString(), "--force", "--zk", cluster.ConnectionString]);
         Assert.That(forced.ExitCode, Is.Zero, $"{forced}\n{cluster.Explain()}");
         await cluster.WaitUntilWholeAsync();
     }

@@ -15,7 +15,8 @@ public sealed class MastersThatServeNobodyTests
     [Test]
     public async Task A_master_whose_script_never_ends_is_told_at_once_and_replaced_when_its_time_is_up()
     {
-        await using Cluster cluster = await Cluster.StartAsync(Told.Calm("--busy-timeout", "6000") with { Monitors = 1, RedisOptions = QuicklyBusy });
+        await using Cluster cluster =
+            await Cluster.StartAsync(Told.Calm("--busy-timeout", "6000") with { Monitors = 1, RedisOptions = QuicklyBusy });
         NodeAddress master = (await cluster.WaitUntilWholeAsync()).Master!;
         await using WritingClient client = await WritingClient.StartAsync(cluster);
         await client.WaitForWritesAsync(20);
@@ -45,7 +46,8 @@ public sealed class MastersThatServeNobodyTests
         await using RedisWire wire = await cluster.Redis[0].ConnectAsync();
         Task<RedisReply> long_ = wire.CommandAsync(["EVAL", "while true do end", "0"]);
         await cluster.WaitUntilToldAsync("master-busy", before.Master);
-        await Eventually.HoldsAsync("The script is ended", async ct => (await cluster.Redis[0].CommandAsync(["SCRIPT", "KILL"], ct)).Text, text => text == "OK");
+        await Eventually.HoldsAsync("The script is ended", async ct
+            => (await cluster.Redis[0].CommandAsync(["SCRIPT", "KILL"], ct)).Text, text => text == "OK");
         Assert.That(async () => await long_, Throws.InstanceOf<RedisErrorException>());
         await cluster.WaitUntilNotToldAsync("master-busy");
         Topology after = await cluster.WaitUntilWholeAsync();

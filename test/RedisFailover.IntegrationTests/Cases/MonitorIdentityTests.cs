@@ -33,7 +33,9 @@ public sealed class MonitorIdentityTests
         await first.KillAsync();
         await first.RestartAsync();
         await Eventually.HoldsAsync(
-            "It leads again", _ => Task.FromResult(first.Process.Log), log => log.Any(line => line.Contains("leads", StringComparison.Ordinal)), TimeSpan.FromSeconds(10), cluster.Explain);
+            "It leads again", _
+                => Task.FromResult(first.Process.Log), log
+                    => log.Any(line => line.Contains("leads", StringComparison.Ordinal)), TimeSpan.FromSeconds(10), cluster.Explain);
         await cluster.WaitUntilNotToldAsync("monitor-id-taken");
     }
 
@@ -43,7 +45,9 @@ public sealed class MonitorIdentityTests
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 0 });
         using TemporaryDirectory one = new("monitor-1");
         using TemporaryDirectory two = new("monitor-2");
-        MonitorProcess first = await cluster.StartMonitorAsync(options => options with { Id = null, More = ["--http", $"http://127.0.0.1:{FreePorts.Next()}"] });
+        MonitorProcess first =
+            await cluster.StartMonitorAsync(options
+                => options with { Id = null, More = ["--http", $"http://127.0.0.1:{FreePorts.Next()}"] });
         await cluster.StartMonitorAsync(options => options with { Id = null, More = ["--http", $"http://127.0.0.1:{FreePorts.Next()}"] });
         ImmutableArray<string> ids = await IdsAsync(cluster, 2);
         Assert.That(await first.TerminateAsync(), Is.Zero);
@@ -61,7 +65,8 @@ public sealed class MonitorIdentityTests
         await using RedisServer replica = await RedisServer.StartAsync(new RedisServerOptions { ReplicaOf = theirs.Address });
         await theirs.CommandAsync("SET", "theirs", "precious");
 
-        MonitorProcess stray = await ours.StartMonitorAsync(options => options with { Id = "stray", Nodes = [theirs.Address, replica.Address] });
+        MonitorProcess stray =
+            await ours.StartMonitorAsync(options => options with { Id = "stray", Nodes = [theirs.Address, replica.Address] });
         await ours.WaitUntilToldAsync("not-our-cluster");
         Assert.That(await ours.TopologyAsync(), Has.Property("Master").EqualTo(before.Master));
 
@@ -119,12 +124,17 @@ public sealed class MonitorIdentityTests
 
         Topology after = await cluster.WaitForAsync(
             "The new node is in use and the old one gone",
-            topology => topology.State == TopologyState.Ok && topology.Replicas.Contains(fourth.Address) && !topology.Replicas.Contains(cluster.Addresses[2]));
+            topology
+                => topology.State == TopologyState.Ok && topology.Replicas.Contains(fourth.Address)
+                    && !topology.Replicas.Contains(cluster.Addresses[2]));
         Assert.That((after.Master, after.Epoch), Is.EqualTo((before.Master, before.Epoch)));
         await Eventually.HoldsAsync(
             "Nobody watches the node that left",
-            async ct => await Task.WhenAll(((string[])["m1", "m2"]).Select(async id => MonitorReport.Parse(await cluster.ReadAsync($"/monitors/{id}", ct)))),
-            views => views.All(view => !view.Available.ContainsKey(cluster.Addresses[2]) && !view.Unavailable.Contains(cluster.Addresses[2])),
+            async ct
+                => await Task.WhenAll(((string[])["m1", "m2"])
+                    .Select(async id => MonitorReport.Parse(await cluster.ReadAsync($"/monitors/{id}", ct)))),
+            views
+                => views.All(view => !view.Available.ContainsKey(cluster.Addresses[2]) && !view.Unavailable.Contains(cluster.Addresses[2])),
             TimeSpan.FromSeconds(15),
             cluster.Explain);
         await cluster.WaitUntilNotToldAsync("monitors-disagree");
@@ -135,12 +145,14 @@ public sealed class MonitorIdentityTests
     {
         await using Cluster one = await Cluster.StartAsync(Told.Calm() with { Monitors = 1 });
         await one.WaitUntilWholeAsync();
-        await using MonitorProcess other = await MonitorProcess.StartAsync(one.Monitors[0].Options with { Id = "other", ZnodePath = SharedZooKeeper.NewRoot("other") });
+        await using MonitorProcess other =
+            await MonitorProcess.StartAsync(one.Monitors[0].Options with { Id = "other", ZnodePath = SharedZooKeeper.NewRoot("other") });
         Problem told = await one.WaitUntilToldAsync("foreign-controller");
         Assert.That(told.Advice, Is.Not.Empty);
         // Failover goes on working: a stray monitor must not be able to stop it.
         one.Redis[0].Kill();
-        await one.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != one.Addresses[0]);
+        await one.WaitForAsync("A replica is master", topology
+            => topology.State == TopologyState.Ok && topology.Master != one.Addresses[0]);
     }
 
     private static async Task<ImmutableArray<string>> IdsAsync(Cluster cluster, int count) => await Eventually.HoldsAsync(

@@ -177,7 +177,8 @@ public sealed class ReadinessIsTheOutcomeTests
             }
 
             since = word?.WouldWork == expected ? since : Stopwatch.GetTimestamp();
-            if (word is not null && (Stopwatch.GetElapsedTime(since) >= s_settled || Stopwatch.GetElapsedTime(begun) > TimeSpan.FromSeconds(30)))
+            if (word is not null
+                && (Stopwatch.GetElapsedTime(since) >= s_settled || Stopwatch.GetElapsedTime(begun) > TimeSpan.FromSeconds(30)))
             {
                 return word;
             }
@@ -216,7 +217,8 @@ public sealed class ReadinessIsTheOutcomeTests
         await cluster.Redis[0].CommandAsync("CLIENT", "KILL", "TYPE", "replica");
         foreach (RedisServer replica in cluster.Redis.Skip(1))
         {
-            await Eventually.HoldsAsync("Its link is down", ct => replica.InfoAsync("replication", ct), info => info["master_link_status"] == "down");
+            await Eventually.HoldsAsync("Its link is down", ct
+                => replica.InfoAsync("replication", ct), info => info["master_link_status"] == "down");
         }
     }
 

@@ -22,7 +22,9 @@ public sealed class ReadinessTests
         await BreakReplicationAsync(cluster);
         await WriteMegabytesAsync(cluster.Redis[0], 4);
 
-        Word before = await Eventually.HoldsAsync("It says that nobody could", cluster.CheckAsync, word => !word.WouldWork, TimeSpan.FromSeconds(15), cluster.Explain);
+        Word before =
+            await Eventually.HoldsAsync("It says that nobody could", cluster.CheckAsync, word
+                => !word.WouldWork, TimeSpan.FromSeconds(15), cluster.Explain);
         Assert.That(before.Reason, Does.Contain("bytes, more than max-lag"), before.Text);
         await cluster.WaitUntilToldAsync("no-candidate");
         cluster.Redis[0].Kill();
@@ -76,7 +78,8 @@ public sealed class ReadinessTests
         Assert.That(refused.Output + refused.Errors, Does.Contain(named));
         Topology after = await cluster.TopologyAsync();
         Assert.That((after.Master, after.Epoch), Is.EqualTo((before.Master, before.Epoch)), cluster.Explain());
-        Assert.That(cluster.Monitors[0].Process.Log.Count(line => line.Contains(" ERR ", StringComparison.Ordinal)), Is.LessThan(5), cluster.Explain());
+        Assert.That(cluster.Monitors[0].Process.Log.Count(line => line.Contains(" ERR ", StringComparison.Ordinal)), Is.LessThan(5),
+            cluster.Explain());
     }
 
     [TestCase("-client|pause")]
@@ -88,7 +91,8 @@ public sealed class ReadinessTests
         await using Cluster cluster = await StartWithRightsAsync(denied);
         NodeAddress master = (await cluster.WaitUntilWholeAsync()).Master!;
         Problem told = await cluster.WaitUntilToldAsync("rights-missing");
-        Assert.That($"{told.Message} {told.Advice}".ToLowerInvariant(), Does.Contain(denied[1..].Replace('|', ' ')).Or.Contain(denied[1..]));
+        Assert.That($"{told.Message} {told.Advice}".ToLowerInvariant(),
+            Does.Contain(denied[1..].Replace('|', ' ')).Or.Contain(denied[1..]));
         Assert.That((await cluster.CheckAsync()).WouldWork, Is.True);
         cluster.Redis[0].Kill();
         await cluster.WaitForOtherMasterAsync(master);
@@ -126,7 +130,8 @@ public sealed class ReadinessTests
     public async Task That_the_promoted_node_would_refuse_writes_is_told_before_and_while_it_lasts()
     {
         await using Cluster cluster = await Cluster.StartAsync(
-            Told.Calm() with { Monitors = 1, Redis = 2, RedisOptions = new RedisServerOptions { ConfLines = ["min-replicas-to-write 1"] } });
+            Told.Calm() with { Monitors = 1, Redis = 2,
+                RedisOptions = new RedisServerOptions { ConfLines = ["min-replicas-to-write 1"] } });
         NodeAddress master = (await cluster.WaitUntilWholeAsync()).Master!;
         await cluster.WaitUntilToldAsync("min-replicas-unmet");
         Word before = await cluster.CheckAsync();
@@ -138,7 +143,8 @@ public sealed class ReadinessTests
         await cluster.WaitUntilToldAsync("min-replicas-unmet", after.Master);
         await cluster.Redis[0].RestartAsync();
         await cluster.WaitUntilWholeAsync();
-        await Eventually.HoldsAsync("It takes writes", _ => cluster.Node(after.Master!).TakesWritesAsync(), taken => taken, explain: cluster.Explain);
+        await Eventually.HoldsAsync("It takes writes", _
+            => cluster.Node(after.Master!).TakesWritesAsync(), taken => taken, explain: cluster.Explain);
     }
 
     [Test]
@@ -154,7 +160,8 @@ public sealed class ReadinessTests
         }
 
         string connection = server.ConnectionString + cluster.ZnodePath;
-        await Eventually.HoldsAsync("It would work", ct => CheckAsync(connection, ct), word => word.WouldWork, TimeSpan.FromSeconds(90), cluster.Explain);
+        await Eventually.HoldsAsync("It would work", ct
+            => CheckAsync(connection, ct), word => word.WouldWork, TimeSpan.FromSeconds(90), cluster.Explain);
         slow.Set(new LinkState(true, true, TimeSpan.FromMilliseconds(1100)));
         await Task.Delay(TimeSpan.FromSeconds(8));
         Word word = await CheckAsync(connection, default);
@@ -164,7 +171,8 @@ public sealed class ReadinessTests
         cluster.Redis[0].Kill();
         try
         {
-            await Eventually.HoldsAsync("A replica is promoted", ct => AnyMasterAsync(cluster, ct), promoted => promoted, TimeSpan.FromSeconds(30), cluster.Explain);
+            await Eventually.HoldsAsync("A replica is promoted", ct
+                => AnyMasterAsync(cluster, ct), promoted => promoted, TimeSpan.FromSeconds(30), cluster.Explain);
         }
         catch (TimeoutException) when (!word.WouldWork)
         {
@@ -191,7 +199,8 @@ public sealed class ReadinessTests
         await cluster.Redis[0].CommandAsync("CLIENT", "KILL", "TYPE", "replica");
         foreach (RedisServer replica in cluster.Redis.Skip(1))
         {
-            await Eventually.HoldsAsync("Its link is down", ct => replica.InfoAsync("replication", ct), info => info["master_link_status"] == "down");
+            await Eventually.HoldsAsync("Its link is down", ct
+                => replica.InfoAsync("replication", ct), info => info["master_link_status"] == "down");
         }
     }
 

@@ -29,7 +29,8 @@ internal sealed record Word(int ExitCode, bool WouldWork, string Reason, Immutab
         }
     }
 
-    internal bool Tells(string code, string? subject) => Problems.Any(p => p.Code.Name == code && (subject is null || p.Subjects.Contains(subject)));
+    internal bool Tells(string code, string? subject)
+        => Problems.Any(p => p.Code.Name == code && (subject is null || p.Subjects.Contains(subject)));
 
     public override string ToString() => Text;
 }
@@ -46,7 +47,8 @@ internal static class Told
     /// </summary>
     internal static ClusterOptions Calm(params ImmutableArray<string> more) => new()
     {
-        MonitorOptions = new MonitorOptions { SessionTimeout = TimeSpan.FromSeconds(4), ProbeTimeout = TimeSpan.FromSeconds(1), More = more },
+        MonitorOptions =
+            new MonitorOptions { SessionTimeout = TimeSpan.FromSeconds(4), ProbeTimeout = TimeSpan.FromSeconds(1), More = more },
     };
 
     internal static async Task<Word> CheckAsync(this Cluster cluster, CancellationToken ct = default)
@@ -62,7 +64,9 @@ internal static class Told
             problems => problems.Any(p => p.Code.Name == code && (of is null || p.Subjects.Contains(of))),
             s_patience,
             cluster.Explain);
-        Word word = await Eventually.HoldsAsync("The tool tells it, too", cluster.CheckAsync, word => word.Tells(code, of), s_patience, cluster.Explain);
+        Word word =
+            await Eventually.HoldsAsync("The tool tells it, too", cluster.CheckAsync, word
+                => word.Tells(code, of), s_patience, cluster.Explain);
         Assert.That(word.ExitCode, Is.EqualTo(1), word.Text);
         return word.Problems.First(p => p.Code.Name == code && (of is null || p.Subjects.Contains(of)));
     }
@@ -106,7 +110,8 @@ internal static class Told
     internal static async Task<Topology> WaitForOtherMasterAsync(this Cluster cluster, NodeAddress former, TimeSpan? within = null)
     {
         Topology after = await cluster.WaitForAsync(
-            "Another node is master", topology => topology.State == TopologyState.Ok && topology.Master is { } now && now != former, within ?? s_patience);
+            "Another node is master", topology
+                => topology.State == TopologyState.Ok && topology.Master is { } now && now != former, within ?? s_patience);
         Assert.That(await cluster.Node(after.Master!).RoleAsync(), Is.EqualTo("master"), cluster.Explain());
         return after;
     }

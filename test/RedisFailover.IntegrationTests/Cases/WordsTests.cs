@@ -17,7 +17,8 @@ public sealed class WordsTests
         await using Lab lab = await Lab.StartAsync();
         Machine watching = await lab.AddAsync("monitors");
         Machine watched = await lab.AddAsync("nodes");
-        await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 1, MonitorMachine = watching, RedisMachine = watched });
+        await using Cluster cluster =
+            await Cluster.StartAsync(Told.Calm() with { Monitors = 1, MonitorMachine = watching, RedisMachine = watched });
         await cluster.WaitUntilWholeAsync();
         // Our own connection is the machine's own address, which is refused as well from then on.
         await cluster.Redis[2].CommandAsync("CONFIG", "SET", "protected-mode", "yes");
@@ -26,7 +27,8 @@ public sealed class WordsTests
         Assert.That(told.Message, Does.Contain("DENIED").Or.Contain("protected mode"));
         int version = await cluster.VersionAsync("/nodes");
         int said = Said(cluster, cluster.Addresses[2]);
-        await Told.StaysAsync("Nothing goes to and fro", async () => await cluster.VersionAsync("/nodes") == version, TimeSpan.FromSeconds(4), cluster.Explain);
+        await Told.StaysAsync("Nothing goes to and fro", async ()
+            => await cluster.VersionAsync("/nodes") == version, TimeSpan.FromSeconds(4), cluster.Explain);
         Assert.That(Said(cluster, cluster.Addresses[2]) - said, Is.LessThan(3), cluster.Explain());
         Assert.That(cluster.Monitors[0].Process.Log, Has.None.Contains("a reply that nobody asked for"));
     }
@@ -68,8 +70,11 @@ public sealed class WordsTests
         }
 
         await Eventually.HoldsAsync(
-            "The last is answered", async ct => OperatorRequest.Parse(last, await cluster.ReadAsync($"/requests/{last}", ct), 0), request => request.Answer is not null, explain: cluster.Explain);
-        Assert.That((await cluster.HistoryAsync()).Select(e => e.Kind), Does.Contain(HistoryKind.Failover).And.Not.Contain(HistoryKind.Refused), cluster.Explain());
+            "The last is answered", async ct
+                => OperatorRequest.Parse(last, await cluster.ReadAsync($"/requests/{last}", ct), 0), request
+                    => request.Answer is not null, explain: cluster.Explain);
+        Assert.That((await cluster.HistoryAsync()).Select(e => e.Kind),
+            Does.Contain(HistoryKind.Failover).And.Not.Contain(HistoryKind.Refused), cluster.Explain());
     }
 
     [Test]
@@ -78,8 +83,11 @@ public sealed class WordsTests
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 1 });
         Topology before = await cluster.WaitUntilWholeAsync();
         DateTimeOffset began = TimeProvider.System.GetUtcNow().AddMinutes(-1);
-        await cluster.WriteAsync("/nodes", System.Text.Encoding.UTF8.GetString(TopologyJson.Write(before with { Master = before.Replicas[0], Replicas = [before.Master!, before.Replicas[1]] })));
-        HistoryEntry entry = await cluster.WaitForHistoryAsync("It is recorded", e => e.Kind != HistoryKind.Adopted, TimeSpan.FromSeconds(20));
+        await cluster.WriteAsync("/nodes",
+            System.Text.Encoding.UTF8.GetString(
+                TopologyJson.Write(before with { Master = before.Replicas[0], Replicas = [before.Master!, before.Replicas[1]] })));
+        HistoryEntry entry =
+            await cluster.WaitForHistoryAsync("It is recorded", e => e.Kind != HistoryKind.Adopted, TimeSpan.FromSeconds(20));
         Assert.That(entry.Kind, Is.Not.EqualTo(HistoryKind.Failover));
         Assert.That(entry.At, Is.GreaterThan(began));
         Assert.That(entry.From, Is.Not.EqualTo(entry.To).Or.Null);
@@ -93,9 +101,11 @@ public sealed class WordsTests
         MonitorProcess monitor = cluster.Monitors[0];
         int lines = monitor.Process.Log.Length;
         Assert.That(kill(monitor.Pid, 1), Is.Zero);
-        await Eventually.HoldsAsync("It says what it did", () => monitor.Process.Log.Length > lines, TimeSpan.FromSeconds(10), cluster.Explain);
+        await Eventually.HoldsAsync("It says what it did", ()
+            => monitor.Process.Log.Length > lines, TimeSpan.FromSeconds(10), cluster.Explain);
         await Told.StaysAsync(
-            "It leads on", async () => monitor.Process.IsRunning && await cluster.ExistsAsync("/leader"), TimeSpan.FromSeconds(1), cluster.Explain);
+            "It leads on", async ()
+                => monitor.Process.IsRunning && await cluster.ExistsAsync("/leader"), TimeSpan.FromSeconds(1), cluster.Explain);
     }
 
     [Test]
@@ -147,7 +157,8 @@ public sealed class WordsTests
         CliResult refused = await CliProcess.RunAsync(
             ["switchover", string.Create(CultureInfo.InvariantCulture, $"localhost:{cluster.Redis[1].Port}"), "--zk", cluster.ConnectionString]);
         Assert.That(refused.ExitCode, Is.EqualTo(3), refused.ToString());
-        Assert.That(refused.Output + refused.Errors, Does.Contain(cluster.Addresses[0].ToString()).And.Contain(cluster.Addresses[1].ToString()));
+        Assert.That(refused.Output
+            + refused.Errors, Does.Contain(cluster.Addresses[0].ToString()).And.Contain(cluster.Addresses[1].ToString()));
     }
 
     [Test]
@@ -155,7 +166,8 @@ public sealed class WordsTests
     {
         using TemporaryDirectory folder = new("twice");
         await File.WriteAllTextAsync(folder.File("monitor.json"), """{"nodes": "127.0.0.1:1", "nodes": "127.0.0.1:2", "zkservers": "127.0.0.1:3"}""");
-        await using MonitorProcess monitor = await MonitorProcess.StartAsync(new MonitorOptions { More = ["--config", folder.File("monitor.json")] });
+        await using MonitorProcess monitor =
+            await MonitorProcess.StartAsync(new MonitorOptions { More = ["--config", folder.File("monitor.json")] });
         Assert.That(await monitor.Process.WaitForExitAsync(), Is.EqualTo(2), monitor.Process.Tail());
         Assert.That(monitor.Process.Errors, Has.Length.EqualTo(1).And.Some.Contains("nodes"), monitor.Process.Tail());
     }
@@ -175,7 +187,9 @@ public sealed class WordsTests
     {
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 0, Redis = 2 });
         MonitorProcess monitor = await cluster.StartMonitorAsync(
-            options => options with { More = ["--http", string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{cluster.Redis[0].Port}")] });
+            options
+                => options with { More =
+                    ["--http", string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{cluster.Redis[0].Port}")] });
         await cluster.WaitUntilWholeAsync();
         await cluster.WaitUntilToldAsync("http-unavailable");
         Assert.That(monitor.Process.Log, Has.None.Contains("   at "), monitor.Process.Tail());

@@ -30,7 +30,8 @@ public sealed class CallsAcrossFailoverTests
     [Test]
     public async Task A_write_that_finds_no_master_in_time_says_that_it_was_not_applied()
     {
-        await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 1, new FailoverOptions { WriteWait = TimeSpan.FromMilliseconds(200) });
+        await using ReplicatedRedis redis =
+            await ReplicatedRedis.StartAsync(replicas: 1, new FailoverOptions { WriteWait = TimeSpan.FromMilliseconds(200) });
         IDatabase database = redis.Connection.GetDatabase();
         redis.AnnounceFailover();
         await Eventually.HoldsAsync("the announcement is known", () => redis.Connection.Topology.Master is null);
@@ -74,7 +75,9 @@ public sealed class CallsAcrossFailoverTests
     {
         foreach (bool repeat in new[] { false, true })
         {
-            await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 1, new FailoverOptions { RetryAmbiguous = repeat ? RetryCategory.All : RetryCategory.None });
+            await using ReplicatedRedis redis =
+                await ReplicatedRedis.StartAsync(replicas: 1,
+                    new FailoverOptions { RetryAmbiguous = repeat ? RetryCategory.All : RetryCategory.None });
             IDatabase database = redis.Connection.GetDatabase();
             await database.StringSetAsync("key", 0);
             redis.Master.Freeze();
@@ -99,7 +102,8 @@ public sealed class CallsAcrossFailoverTests
             }
 
             Assert.That(await marked && await markedBlocking, Is.True, "marked as idempotent, call by call");
-            Assert.That(await database.KeyExistsAsync("marked", CommandFlags.DemandMaster) && await database.KeyExistsAsync("marked too", CommandFlags.DemandMaster), Is.True);
+            Assert.That(await database.KeyExistsAsync("marked", CommandFlags.DemandMaster)
+                && await database.KeyExistsAsync("marked too", CommandFlags.DemandMaster), Is.True);
             await Failing.WithAsync<MayHaveBeenAppliedException>(() => batched);
         }
     }
@@ -121,7 +125,8 @@ public sealed class CallsAcrossFailoverTests
     public async Task A_change_among_the_replicas_leaves_the_masters_connection_alone()
     {
         await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(
-            options: new FailoverOptions { ConfigureNode = node => node.AllowAdmin = true }, redis: new RedisServerOptions { ConfLines = ["enable-debug-command yes"] });
+            options: new FailoverOptions { ConfigureNode = node => node.AllowAdmin = true },
+                redis: new RedisServerOptions { ConfLines = ["enable-debug-command yes"] });
         LiveNode before = redis.Connection.Nodes.Current.Master!;
         await redis.Connection.GetDatabase().StringSetAsync("key", 1);
         Task<RedisResult> slow = redis.Connection.GetDatabase().ExecuteAsync("DEBUG", "SLEEP", "0.3");
@@ -167,7 +172,8 @@ public sealed class CallsAcrossFailoverTests
         await redis.Servers[1].CommandAsync("REPLICAOF", "NO", "ONE");
         redis.AnnounceFailover();
         redis.Publish(redis.Servers[1]);
-        await Eventually.HoldsAsync("the new master is known", () => redis.Connection.Nodes.Current.Master?.Address == redis.Servers[1].Address);
+        await Eventually.HoldsAsync("the new master is known", ()
+            => redis.Connection.Nodes.Current.Master?.Address == redis.Servers[1].Address);
         await Failing.WithAsync<NotAppliedException>(() => transaction.ExecuteAsync());
         await Failing.WithAsync<NotAppliedException>(() => inside);
         Assert.That((await old.CommandAsync("GET", "key")).Text, Is.EqualTo("1"));

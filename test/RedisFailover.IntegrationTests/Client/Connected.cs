@@ -11,7 +11,8 @@ internal static class Connected
     public static async Task<FailoverConnection> ToAllAsync(ITopologySource topologies, FailoverOptions? options = null)
     {
         FailoverConnection connection = await FailoverConnection.ConnectAsync(topologies, options, CancellationToken.None);
-        await Eventually.HoldsAsync("every node is connected", () => connection.Status.Unreachable.IsEmpty, explain: () => connection.Status.ToString());
+        await Eventually.HoldsAsync("every node is connected", ()
+            => connection.Status.Unreachable.IsEmpty, explain: () => connection.Status.ToString());
         return connection;
     }
 }

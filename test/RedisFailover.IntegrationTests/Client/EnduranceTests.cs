@@ -19,7 +19,8 @@ public sealed class EnduranceTests
     public async Task Failovers_in_a_row_leave_no_socket_multiplexer_thread_watch_or_memory_behind(int failovers)
     {
         await using ZooKeeperServer zooKeeper = await ZooKeeperServer.StartAsync();
-        await using ZooKeeperClient publisher = new(new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse(zooKeeper.ConnectionString) });
+        await using ZooKeeperClient publisher =
+            new(new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse(zooKeeper.ConnectionString) });
         ZooKeeperSession session = await publisher.GetSessionAsync();
         await using RedisServer one = await RedisServer.StartAsync();
         await using RedisServer two = await RedisServer.StartAsync(new RedisServerOptions { ReplicaOf = one.Address });
@@ -66,13 +67,16 @@ public sealed class EnduranceTests
         async Task<Left> LeftAsync()
         {
             using var process = Process.GetCurrentProcess();
-            int sockets = Directory.GetFiles("/proc/self/fd").Count(file => new FileInfo(file).LinkTarget?.StartsWith("socket:", StringComparison.Ordinal) == true);
+            int sockets = Directory.GetFiles("/proc/self/fd")
+                .Count(file => new FileInfo(file).LinkTarget?.StartsWith("socket:", StringComparison.Ordinal) == true);
             string watches = (await zooKeeper.FourLetterAsync("wchs")).Split("Total watches:")[1];
 
             // The servers' own output is kept by the test and grows.
-            long kept = new[] { one.Process, two.Process, zooKeeper.Process }.Sum(server => server.Log.Sum(line => (line.Length * 2L) + 40));
+            long kept =
+                new[] { one.Process, two.Process, zooKeeper.Process }.Sum(server => server.Log.Sum(line => (line.Length * 2L) + 40));
             long bytes = GC.GetTotalMemory(forceFullCollection: true) - kept;
-            return new Left(sockets, multiplexers.Count(one => one.IsAlive), process.Threads.Count, int.Parse(watches, CultureInfo.InvariantCulture), bytes);
+            return new Left(sockets, multiplexers.Count(one => one.IsAlive), process.Threads.Count,
+                int.Parse(watches, CultureInfo.InvariantCulture), bytes);
         }
     }
 

@@ -20,7 +20,8 @@ public sealed class MixedLoadTests
 
     [TestCase(1, 1, 0)]
     [TestCase(6, 3, 10, Category = "Nightly", Explicit = true, Reason = "A minute and more")]
-    public async Task Callers_meet_ambiguous_writes_at_worst_and_nothing_acknowledged_is_lost_without_a_failover_to_account_for_it(int rounds, int monitors, int secondsEach)
+    public async Task Callers_meet_ambiguous_writes_at_worst_and_nothing_acknowledged_is_lost_without_a_failover_to_account_for_it(
+        int rounds, int monitors, int secondsEach)
     {
         await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = monitors });
         await cluster.WaitUntilWholeAsync(s_patience);
@@ -52,21 +53,24 @@ public sealed class MixedLoadTests
             frozen.Thaw();
             await cluster.WaitUntilWholeAsync(s_patience);
 
-            await MeasuredAsync("switchover", () => connection.FailoverAsync(cancellationToken: new CancellationTokenSource(s_patience).Token));
+            await MeasuredAsync("switchover", ()
+                => connection.FailoverAsync(cancellationToken: new CancellationTokenSource(s_patience).Token));
             await cluster.WaitUntilWholeAsync(s_patience);
             await pace;
         }
 
         await stop.CancelAsync();
         await Task.WhenAll(running);
-        TestContext.Out.WriteLine($"{callers.Sum(caller => caller.Acknowledged.Count)} acknowledged, {callers.Sum(caller => caller.Failures.Count)} ambiguous");
+        TestContext.Out.WriteLine(
+            $"{callers.Sum(caller => caller.Acknowledged.Count)} acknowledged, {callers.Sum(caller => caller.Failures.Count)} ambiguous");
         Assert.That(callers.SelectMany(caller => caller.Failures), Has.All.InstanceOf<MayHaveBeenAppliedException>(), cluster.Explain());
         await EveryLossIsAccountedForAsync(cluster, callers);
 
         Task GoesOnAsync()
         {
             int[] before = [.. callers.Select(caller => caller.Count)];
-            return Eventually.HoldsAsync("every caller goes on", () => callers.All(caller => caller.Count >= before[caller.Number] + 20), s_patience, cluster.Explain);
+            return Eventually.HoldsAsync("every caller goes on", ()
+                => callers.All(caller => caller.Count >= before[caller.Number] + 20), s_patience, cluster.Explain);
         }
 
         async Task<RedisServer> MasterAsync() => cluster.Node((await cluster.TopologyAsync()).Master!);
@@ -82,11 +86,13 @@ public sealed class MixedLoadTests
             long start = Stopwatch.GetTimestamp();
             await fault();
             await Eventually.HoldsAsync(
-                "the client has another master", () => connection.Topology is { Master: not null } now && now.Master != before.Master, s_patience, cluster.Explain);
+                "the client has another master", ()
+                    => connection.Topology is { Master: not null } now && now.Master != before.Master, s_patience, cluster.Explain);
             TimeSpan failover = Stopwatch.GetElapsedTime(start);
             await GoesOnAsync();
             TestContext.Out.WriteLine(
-                string.Create(CultureInfo.InvariantCulture, $"{what}: another master after {failover.TotalMilliseconds:0} ms, longest call {callers.Max(caller => caller.Longest).TotalMilliseconds:0} ms"));
+                string.Create(CultureInfo.InvariantCulture,
+                    $"{what}: another master after {failover.TotalMilliseconds:0} ms, longest call {callers.Max(caller => caller.Longest).TotalMilliseconds:0} ms"));
         }
     }
 
@@ -98,7 +104,8 @@ public sealed class MixedLoadTests
     {
         Topology topology = await cluster.TopologyAsync();
         RedisServer master = cluster.Node(topology.Master!);
-        long[] failovers = [.. (await cluster.HistoryAsync()).Where(entry => entry.Kind == HistoryKind.Failover).Select(entry => entry.Epoch)];
+        long[] failovers =
+            [.. (await cluster.HistoryAsync()).Where(entry => entry.Kind == HistoryKind.Failover).Select(entry => entry.Epoch)];
         int lost = 0;
         foreach (Caller caller in callers)
         {
@@ -113,7 +120,8 @@ public sealed class MixedLoadTests
                 }
 
                 lost++;
-                Assert.That(failovers.Any(failover => failover >= epoch && failover <= until), Is.True, $"write {number} of {caller.Key}, acknowledged in epoch {epoch}, is not there; the next that is: epoch {until}");
+                Assert.That(failovers.Any(failover => failover >= epoch && failover <= until), Is.True,
+                    $"write {number} of {caller.Key}, acknowledged in epoch {epoch}, is not there; the next that is: epoch {until}");
             }
         }
 

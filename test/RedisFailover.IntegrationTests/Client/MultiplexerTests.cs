@@ -125,7 +125,8 @@ public sealed class MultiplexerTests
         var told = new ConcurrentQueue<string>();
         bool stood = false;
         ChannelMessageQueue queue = await lease.GetSubscriber().SubscribeAsync(s_news);
-        lease.ConnectionFailed += (sender, failed) => told.Enqueue($"failed {Port(failed.EndPoint!)} {failed.ConnectionType} {ReferenceEquals(sender, lease)}");
+        lease.ConnectionFailed += (sender, failed)
+            => told.Enqueue($"failed {Port(failed.EndPoint!)} {failed.ConnectionType} {ReferenceEquals(sender, lease)}");
         lease.ConnectionRestored += (_, restored) =>
         {
             stood |= restored.ConnectionType == ConnectionType.Subscription && lease.GetSubscriber().Publish(s_news, "here") == 1;
@@ -136,7 +137,8 @@ public sealed class MultiplexerTests
         int next = redis.Servers[1].Port;
         await redis.Master.KillAsync();
         await redis.FailOverAsync(redis.Servers[1]);
-        await Eventually.HoldsAsync("the subscriptions stand", () => told.Contains($"restored {next} Subscription"), explain: () => string.Join(", ", told));
+        await Eventually.HoldsAsync("the subscriptions stand", ()
+            => told.Contains($"restored {next} Subscription"), explain: () => string.Join(", ", told));
         Assert.That(stood, Is.True, "when it is told, a message is heard");
         Assert.That((string?)(await queue.ReadAsync()).Message, Is.EqualTo("here"));
         Assert.That(told.Count(line => line == $"failed {old} Interactive True"), Is.EqualTo(1));
@@ -146,7 +148,8 @@ public sealed class MultiplexerTests
         await redis.Servers[0].RestartAsync();
         await redis.Servers[0].CommandAsync("REPLICAOF", "127.0.0.1", next.ToString(CultureInfo.InvariantCulture));
         redis.Publish(redis.Servers[1]);
-        await Eventually.HoldsAsync("it is back", () => told.Contains($"restored {old} Subscription"), explain: () => string.Join(", ", told));
+        await Eventually.HoldsAsync("it is back", ()
+            => told.Contains($"restored {old} Subscription"), explain: () => string.Join(", ", told));
         Assert.That(told.Count(line => line == $"restored {old} Interactive"), Is.EqualTo(1));
         Assert.That(told.Count(line => line.StartsWith("failed", StringComparison.Ordinal)), Is.EqualTo(2));
     }
@@ -172,12 +175,14 @@ public sealed class MultiplexerTests
         await Eventually.HoldsAsync("it is back", () => redis.Connection.Nodes.Current.Replicas.Length == 1);
         session.FinishProfiling();
         await database.StringGetAsync("key");
-        Assert.That(session.FinishProfiling().Select(command => (command.Command, Port(command.EndPoint))), Does.Contain(("GET", redis.Servers[1].Port)));
+        Assert.That(session.FinishProfiling().Select(command => (command.Command, Port(command.EndPoint))),
+            Does.Contain(("GET", redis.Servers[1].Port)));
         Assert.That(lease.StormLogThreshold, Is.EqualTo(17));
         Assert.That(redis.Connection.Nodes.Current.Replicas[0].Multiplexer.StormLogThreshold, Is.EqualTo(17));
         await Eventually.HoldsAsync(
             "its library's name", ct => redis.Servers[1].CommandAsync(["CLIENT", "LIST"], ct),
-            reply => !reply.Text!.Contains("lib-name=", StringComparison.Ordinal) || reply.Text.Contains("tried", StringComparison.Ordinal));
+            reply
+                => !reply.Text!.Contains("lib-name=", StringComparison.Ordinal) || reply.Text.Contains("tried", StringComparison.Ordinal));
         try
         {
             await database.HashSetAsync("key", "field", 1);
@@ -194,7 +199,8 @@ public sealed class MultiplexerTests
     public async Task Its_configuration_can_be_parsed_and_holds_no_password()
     {
         await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(
-            replicas: 1, new FailoverOptions { Password = "secret", ConfigureNode = node => (node.DefaultDatabase, node.ClientName) = (2, "shop") },
+            replicas: 1,
+                new FailoverOptions { Password = "secret", ConfigureNode = node => (node.DefaultDatabase, node.ClientName) = (2, "shop") },
             new RedisServerOptions { Password = "secret" });
         using IConnectionMultiplexer lease = redis.Connection.AsMultiplexer();
         ConfigurationOptions parsed = ConfigurationOptions.Parse(lease.Configuration);
@@ -211,7 +217,8 @@ public sealed class MultiplexerTests
     [Test]
     public async Task The_rest_of_its_members_answers_for_all_nodes()
     {
-        var options = new FailoverOptions { OperationTimeout = TimeSpan.FromMilliseconds(300), ConfigureNode = node => node.AllowAdmin = true };
+        var options =
+            new FailoverOptions { OperationTimeout = TimeSpan.FromMilliseconds(300), ConfigureNode = node => node.AllowAdmin = true };
         await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 1, options);
         using IConnectionMultiplexer lease = redis.Connection.AsMultiplexer();
         await lease.GetDatabase().StringSetAsync("key", 1);
@@ -226,7 +233,8 @@ public sealed class MultiplexerTests
             Assert.That(log.ToString(), Does.Contain("epoch"));
             Assert.That(lease.TimeoutMilliseconds, Is.EqualTo(300));
             Assert.That(lease.OperationCount, Is.GreaterThan(0));
-            Assert.That(lease.GetCounters().Interactive.OperationCount, Is.GreaterThan(redis.Connection.Nodes.Current.Master!.Multiplexer.GetCounters().Interactive.OperationCount));
+            Assert.That(lease.GetCounters().Interactive.OperationCount,
+                Is.GreaterThan(redis.Connection.Nodes.Current.Master!.Multiplexer.GetCounters().Interactive.OperationCount));
             Assert.That(lease.HashSlot("key"), Is.EqualTo(-1), "no cluster");
             Assert.That(lease.GetHashSlot("key"), Is.EqualTo(-1), "the same");
             Assert.That(lease.GetStormLog(), Is.Null);
@@ -263,7 +271,8 @@ public sealed class MultiplexerTests
             // It was in flight.
         }
 
-        await Eventually.HoldsAsync("it writes to the new master", async _ => await Accepted(() => database.StringSetAsync("key", 3)), accepted => accepted);
+        await Eventually.HoldsAsync("it writes to the new master", async _
+            => await Accepted(() => database.StringSetAsync("key", 3)), accepted => accepted);
         Assert.That((await redis.Servers[1].CommandAsync("GET", "key")).Text, Is.EqualTo("3"));
         await Eventually.HoldsAsync("its queue hears", async _ => await database.PublishAsync(s_news, "here"), heard => heard == 1);
         Assert.That((string?)(await queue.ReadAsync()).Message, Is.EqualTo("here"));
@@ -275,7 +284,8 @@ public sealed class MultiplexerTests
         redis.AnnounceFailover(TopologyState.SwitchingOver);
         await old.CommandAsync("REPLICAOF", "127.0.0.1", redis.Servers[0].Port.ToString(CultureInfo.InvariantCulture));
         redis.Publish(redis.Servers[0]);
-        await Eventually.HoldsAsync("it writes to the next one", async _ => await Accepted(() => database.StringSetAsync("key", 4)), accepted => accepted);
+        await Eventually.HoldsAsync("it writes to the next one", async _
+            => await Accepted(() => database.StringSetAsync("key", 4)), accepted => accepted);
         Assert.That((await redis.Servers[0].CommandAsync("GET", "key")).Text, Is.EqualTo("4"));
     }
 

@@ -17,7 +17,8 @@ internal sealed class ReplicatedRedis : IAsyncDisposable
 
     public FailoverConnection Connection { get; private set; } = null!;
 
-    public static async Task<ReplicatedRedis> StartAsync(int replicas = 2, FailoverOptions? options = null, RedisServerOptions? redis = null, TimeSpan? granted = null)
+    public static async Task<ReplicatedRedis> StartAsync(int replicas = 2, FailoverOptions? options = null,
+        RedisServerOptions? redis = null, TimeSpan? granted = null)
     {
         var started = new ReplicatedRedis();
         try
@@ -26,12 +27,14 @@ internal sealed class ReplicatedRedis : IAsyncDisposable
             started._servers.Add(started.Master);
             for (int i = 0; i < replicas; i++)
             {
-                started._servers.Add(await RedisServer.StartAsync((redis ?? new RedisServerOptions()) with { ReplicaOf = started.Master.Address }));
+                started._servers.Add(
+                    await RedisServer.StartAsync((redis ?? new RedisServerOptions()) with { ReplicaOf = started.Master.Address }));
             }
 
             foreach (RedisServer replica in started._servers.Skip(1))
             {
-                await Eventually.HoldsAsync($"{replica.Address} is in sync", ct => replica.InfoAsync("replication", ct), info => info["master_link_status"] == "up");
+                await Eventually.HoldsAsync($"{replica.Address} is in sync", ct
+                    => replica.InfoAsync("replication", ct), info => info["master_link_status"] == "up");
             }
 
             started.Topology.SessionTimeout = granted ?? started.Topology.SessionTimeout;
@@ -50,7 +53,9 @@ internal sealed class ReplicatedRedis : IAsyncDisposable
     public void AnnounceFailover(TopologyState state = TopologyState.FailingOver)
     {
         _epoch++;
-        Topology.Publish(PublishedTopology.Of(_epoch, null, [.. Others(Master)]) with { State = state, Intent = new FailoverIntent(Master.Address, null) });
+        Topology.Publish(
+            PublishedTopology.Of(_epoch, null, [.. Others(Master)]) with { State = state,
+                Intent = new FailoverIntent(Master.Address, null) });
     }
 
     /// <summary>What they write in the end.</summary>

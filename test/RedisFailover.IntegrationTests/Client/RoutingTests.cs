@@ -10,7 +10,8 @@ namespace RedisFailover.IntegrationTests.Client;
 public sealed class RoutingTests
 {
     // A connection's own traffic (SCRIPT LOAD too), and what COMMAND INFO is asked with.
-    private static readonly HashSet<string> s_own = ["ping", "info", "config", "client", "echo", "select", "cluster", "command", "sentinel", "auth", "hello", "script"];
+    private static readonly HashSet<string> s_own =
+        ["ping", "info", "config", "client", "echo", "select", "cluster", "command", "sentinel", "auth", "hello", "script"];
 
     // Commands that Redis 7.0 does not know yet.
     private static readonly HashSet<string> s_newer =
@@ -54,7 +55,8 @@ public sealed class RoutingTests
         await using RedisServer replica = await RedisServer.StartAsync();
         var topology = new PublishedTopology();
         topology.Publish(PublishedTopology.Of(1, master.Address, replica.Address));
-        await using FailoverConnection connection = await Connected.ToAllAsync(topology, new FailoverOptions { ConfigureNode = node => node.AllowAdmin = true });
+        await using FailoverConnection connection =
+            await Connected.ToAllAsync(topology, new FailoverOptions { ConfigureNode = node => node.AllowAdmin = true });
         IDatabase database = connection.GetDatabase();
         await using RedisWire atMaster = await master.ConnectAsync();
         await using RedisWire atReplica = await replica.ConnectAsync();
@@ -87,11 +89,14 @@ public sealed class RoutingTests
                 flags.TryAdd(command, await FlagsAsync(master, command));
             }
 
-            wrong.AddRange(toReplica.Where(command => flags[command]!.Contains("write")).Select(command => $"{method}: the write {command} went to the replica"));
+            wrong.AddRange(toReplica.Where(command => flags[command]!.Contains("write"))
+                .Select(command => $"{method}: the write {command} went to the replica"));
             string name = method.Name.EndsWith("Async", StringComparison.Ordinal) ? method.Name[..^5] : method.Name;
-            (CommandClass Class, string Member, string[] Commands)? row = RoutingTable.All.Where(row => row.Member == name).Select(row => ((CommandClass, string, string[])?)row).SingleOrDefault();
+            (CommandClass Class, string Member, string[] Commands)? row = RoutingTable.All.Where(row => row.Member == name)
+                .Select(row => ((CommandClass, string, string[])?)row).SingleOrDefault();
             bool meansToBeThere = row?.Class == CommandClass.Write;
-            wrong.AddRange(toMaster.Concat(toReplica).Where(command => row is { } listed && !listed.Commands.Contains(command, StringComparer.OrdinalIgnoreCase))
+            wrong.AddRange(toMaster.Concat(toReplica)
+                .Where(command => row is { } listed && !listed.Commands.Contains(command, StringComparer.OrdinalIgnoreCase))
                 .Select(command => $"{method}: sends {command}, which its row does not list"));
             if (toMaster.Length > 0 && !meansToBeThere && toMaster.All(command => flags[command]!.Contains("readonly")))
             {
@@ -124,13 +129,16 @@ public sealed class RoutingTests
         Assert.That((string?)database.StringGet("where", CommandFlags.DemandMaster), Is.EqualTo("master"));
         Assert.That((string?)database.StringGet("where", CommandFlags.DemandReplica), Is.EqualTo("replica"));
         Assert.That((string?)await database.ScriptEvaluateAsync("return redis.call('get', 'where')"), Is.EqualTo("master"));
-        Assert.That((string?)await database.ScriptEvaluateAsync("return redis.call('get', 'where')", flags: CommandFlags.PreferReplica), Is.EqualTo("replica"));
+        Assert.That((string?)await database.ScriptEvaluateAsync("return redis.call('get', 'where')", flags: CommandFlags.PreferReplica),
+            Is.EqualTo("replica"));
         Assert.That((string?)database.Execute("GET", "where"), Is.EqualTo("replica"));
         Assert.That((string?)database.Execute("get", ["where"], CommandFlags.DemandMaster), Is.EqualTo("master"));
         Assert.That((string?)database.Execute("GETEX", "where"), Is.EqualTo("master"));
         Assert.That(() => database.StringSet("where", "?", flags: CommandFlags.DemandReplica), Throws.ArgumentException);
         Assert.That(() => database.Execute("BLPOP", "list", 1), Throws.TypeOf<NotSupportedException>());
-        Assert.That(() => database.ExecuteAsync("xreadgroup", "GROUP", "g", "me", "BLOCK", 0, "STREAMS", "s", ">"), Throws.TypeOf<NotSupportedException>());
+        Assert.That(()
+            => database.ExecuteAsync("xreadgroup", "GROUP", "g", "me", "BLOCK", 0, "STREAMS", "s", ">"),
+                Throws.TypeOf<NotSupportedException>());
         Assert.That(() => database.CreateBatch().ExecuteAsync("BLPOP", "list", 1), Throws.TypeOf<NotSupportedException>());
         ITransaction transaction = database.CreateTransaction();
         Task<RedisResult> inside = transaction.ExecuteAsync("BLPOP", "list", 1);
@@ -154,7 +162,8 @@ public sealed class RoutingTests
         Assert.That(database.Database, Is.Zero);
         Assert.That(database.Multiplexer.IsConnected, Is.True);
         Assert.That(database.IdentifyEndpoint("key", CommandFlags.DemandMaster)!.ToString(), Does.EndWith($":{redis.Master.Port}"));
-        Assert.That((await database.IdentifyEndpointAsync("key", CommandFlags.DemandMaster))!.ToString(), Does.EndWith($":{redis.Master.Port}"));
+        Assert.That((await database.IdentifyEndpointAsync("key", CommandFlags.DemandMaster))!.ToString(),
+            Does.EndWith($":{redis.Master.Port}"));
 
         Task<bool> one = database.StringSetAsync("one", 1);
         Assert.That(database.Wait(one), Is.True);
@@ -163,14 +172,16 @@ public sealed class RoutingTests
         Assert.That(database.TryWait(one), Is.True);
         database.WaitAll(one, two);
         Assert.That((string?)database.Execute("ECHO", "a") + (string?)database.Execute("ECHO", ["b"], CommandFlags.None), Is.EqualTo("ab"));
-        Assert.That((string?)await database.ExecuteAsync("ECHO", "a") + (string?)await database.ExecuteAsync("ECHO", ["b"], CommandFlags.None), Is.EqualTo("ab"));
+        Assert.That((string?)await database.ExecuteAsync("ECHO", "a")
+            + (string?)await database.ExecuteAsync("ECHO", ["b"], CommandFlags.None), Is.EqualTo("ab"));
 
         System.Net.IPEndPoint target = new(System.Net.IPAddress.Loopback, elsewhere.Port);
         database.KeyMigrate("one", target);
         await database.KeyMigrateAsync("two", target);
         Assert.That((await elsewhere.CommandAsync("EXISTS", "one", "two")).Text, Is.EqualTo("2"));
 
-        LoadedLuaScript loaded = LuaScript.Prepare("return @value").Load(database.Multiplexer.GetServer(database.Multiplexer.GetEndPoints()[0]));
+        LoadedLuaScript loaded = LuaScript.Prepare("return @value")
+            .Load(database.Multiplexer.GetServer(database.Multiplexer.GetEndPoints()[0]));
         Assert.That((int)database.ScriptEvaluate(loaded, new { value = 5 }), Is.EqualTo(5));
         Assert.That((int)await database.ScriptEvaluateAsync(loaded, new { value = 6 }), Is.EqualTo(6));
         await redis.FailOverAsync(redis.Servers[1]);
@@ -259,7 +270,8 @@ public sealed class RoutingTests
         link.Set(LinkState.BlackHole);
         await database.StringSetAsync("key", 1);
         await ReadsComeFromAsync(master.Address, "it lacks a write");
-        Assert.That(connection.Nodes.Current.NodeFor(CommandClass.Read, CommandFlags.DemandReplica), Is.Null, "a read that demands a replica waits");
+        Assert.That(connection.Nodes.Current.NodeFor(CommandClass.Read, CommandFlags.DemandReplica), Is.Null,
+            "a read that demands a replica waits");
 
         link.Set(LinkState.Healthy);
         link.Reset();
@@ -268,7 +280,8 @@ public sealed class RoutingTests
 
         Task ReadsComeFromAsync(NodeAddress node, string why)
             => Eventually.HoldsAsync(
-                why, () => connection.Nodes.Current.NodeFor(CommandClass.Read, CommandFlags.None)?.Address == node, TimeSpan.FromSeconds(60));
+                why, ()
+                    => connection.Nodes.Current.NodeFor(CommandClass.Read, CommandFlags.None)?.Address == node, TimeSpan.FromSeconds(60));
     }
 
     [Test]
@@ -284,7 +297,8 @@ public sealed class RoutingTests
         await using FailoverConnection connection = await Connected.ToAllAsync(topology, nearest);
         far.Set(new LinkState(true, true, TimeSpan.FromMilliseconds(200)));
         slowMaster.Set(new LinkState(true, true, TimeSpan.FromMilliseconds(200)));
-        await Eventually.HoldsAsync("the nearest is known", () => connection.Nodes.Current.NodeFor(CommandClass.Read, CommandFlags.None)?.Address == near.Address, TimeSpan.FromSeconds(60));
+        await Eventually.HoldsAsync("the nearest is known", ()
+            => connection.Nodes.Current.NodeFor(CommandClass.Read, CommandFlags.None)?.Address == near.Address, TimeSpan.FromSeconds(60));
 
         var preferring = new FailoverOptions { PreferNode = node => node == far.Address };
         var same = new PublishedTopology();
@@ -292,7 +306,8 @@ public sealed class RoutingTests
         await using FailoverConnection other = await Connected.ToAllAsync(same, preferring);
         await Eventually.HoldsAsync("the preferred one is connected", () => other.Nodes.Current.Replicas.Length == 2);
         await other.GetDatabase().StringGetAsync("key");
-        Assert.That(Enumerable.Range(0, 50).Select(_ => other.Nodes.Current.NodeFor(CommandClass.Read, CommandFlags.None)!.Address), Has.All.EqualTo(far.Address));
+        Assert.That(Enumerable.Range(0, 50).Select(_ => other.Nodes.Current.NodeFor(CommandClass.Read, CommandFlags.None)!.Address),
+            Has.All.EqualTo(far.Address));
     }
 
     private static async Task<double> CallsAsync(RedisServer server)
@@ -302,9 +317,11 @@ public sealed class RoutingTests
         => typeof(IDatabase).GetInterfaces().Append(typeof(IDatabase))
             .SelectMany(type => type.GetMethods())
             .Where(method => !method.IsSpecialName
-                && method.Name is not ("Wait" or "TryWait" or "WaitAll" or "CreateBatch" or "CreateTransaction" or "KeyMigrate" or "KeyMigrateAsync" or "IsConnected" or "IdentifyEndpoint" or "IdentifyEndpointAsync")
+                && method.Name is not (
+                    "Wait" or "TryWait" or "WaitAll" or "CreateBatch" or "CreateTransaction" or "KeyMigrate" or "KeyMigrateAsync" or "IsConnected" or "IdentifyEndpoint" or "IdentifyEndpointAsync")
                 && !method.GetParameters().Any(parameter => parameter.ParameterType == typeof(LoadedLuaScript))
-                && !(method.Name.StartsWith("Ping", StringComparison.Ordinal) || method.Name.StartsWith("Execute", StringComparison.Ordinal)));
+                && !(method.Name.StartsWith("Ping", StringComparison.Ordinal)
+                    || method.Name.StartsWith("Execute", StringComparison.Ordinal)));
 
     private static async Task<bool> DriveAsync(MethodInfo method, IDatabase database)
     {
@@ -323,7 +340,8 @@ public sealed class RoutingTests
                 }
             }
         }
-        catch (Exception failure) when (Root(failure) is RedisServerException refused && refused.Message.Contains("unknown command", StringComparison.OrdinalIgnoreCase))
+        catch (Exception failure) when (Root(failure) is RedisServerException refused
+            && refused.Message.Contains("unknown command", StringComparison.OrdinalIgnoreCase))
         {
             // A command of a newer server, which this one does not count and has no flags for.
             return false;
@@ -341,7 +359,8 @@ public sealed class RoutingTests
         return true;
     }
 
-    private static Exception Root(Exception failure) => failure is TargetInvocationException { InnerException: { } inner } ? inner : failure;
+    private static Exception Root(Exception failure)
+        => failure is TargetInvocationException { InnerException: { } inner } ? inner : failure;
 
     private static object? Argument(Type type, string name) => type switch
     {

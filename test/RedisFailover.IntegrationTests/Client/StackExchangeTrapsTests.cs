@@ -41,7 +41,8 @@ public sealed class StackExchangeTrapsTests
         await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(options: s_patient);
         IDatabase database = redis.Connection.GetDatabase();
         await database.StringSetAsync("key", 1);
-        await Eventually.HoldsAsync("the replica has it", ct => redis.Servers[1].CommandAsync(["GET", "key"], ct), reply => reply.Text == "1");
+        await Eventually.HoldsAsync("the replica has it", ct
+            => redis.Servers[1].CommandAsync(["GET", "key"], ct), reply => reply.Text == "1");
         redis.Master.Freeze();
         RedisServer frozen = redis.Master;
         Task<bool> write = database.StringSetAsync("key", 2);
@@ -126,7 +127,8 @@ public sealed class StackExchangeTrapsTests
     {
         using var key = RSA.Create(2048);
         var request = new CertificateRequest("CN=redis", key, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
-        using X509Certificate2 certificate = request.CreateSelfSigned(TimeProvider.System.GetUtcNow().AddDays(-1), TimeProvider.System.GetUtcNow().AddDays(1));
+        using X509Certificate2 certificate =
+            request.CreateSelfSigned(TimeProvider.System.GetUtcNow().AddDays(-1), TimeProvider.System.GetUtcNow().AddDays(1));
         using var directory = new TemporaryDirectory("redis-tls");
         await File.WriteAllTextAsync(directory.File("certificate.pem"), certificate.ExportCertificatePem());
         await File.WriteAllTextAsync(directory.File("key.pem"), key.ExportPkcs8PrivateKeyPem());
@@ -136,7 +138,8 @@ public sealed class StackExchangeTrapsTests
             Password = "right",
             ConfLines =
             [
-                $"tls-port {encrypted.Port}", $"tls-cert-file {directory.File("certificate.pem")}", $"tls-key-file {directory.File("key.pem")}",
+                $"tls-port {encrypted.Port}", $"tls-cert-file {directory.File("certificate.pem")}",
+                    $"tls-key-file {directory.File("key.pem")}",
                 $"tls-ca-cert-file {directory.File("certificate.pem")}", "tls-auth-clients no",
             ],
         });
@@ -153,7 +156,8 @@ public sealed class StackExchangeTrapsTests
             () => FailoverConnection.ConnectAsync(Published(), options with { Password = password }, default));
         Assert.That(Stopwatch.GetElapsedTime(start), Is.LessThan(TimeSpan.FromSeconds(40)), "not by the timeout");
         Assert.That(failure.Message, Does.Contain("password"));
-        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(Published(), options with { Password = "right" }, default);
+        await using FailoverConnection connection =
+            await FailoverConnection.ConnectAsync(Published(), options with { Password = "right" }, default);
         Assert.That(await connection.GetDatabase().StringSetAsync("key", 1), Is.True);
 
         // Whoever failed to connect has ended his.
@@ -205,7 +209,8 @@ public sealed class StackExchangeTrapsTests
                 while (!first.IsCompleted)
                 {
                     sent.Add(database.StringSetAsync("key", "value"));
-                    await (sent.Count % 20 == 0 ? Task.Delay(TimeSpan.FromMilliseconds(1)) : Task.CompletedTask).ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+                    await (sent.Count % 20 == 0 ? Task.Delay(TimeSpan.FromMilliseconds(1)) : Task.CompletedTask)
+                        .ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
                 }
 
                 return sent;
@@ -250,7 +255,8 @@ public sealed class StackExchangeTrapsTests
         await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 1, s_patient);
         IDatabase database = redis.Connection.GetDatabase();
         await database.LockTakeAsync("lock", "token", TimeSpan.FromMinutes(5));
-        await Eventually.HoldsAsync("the replica has it", ct => redis.Servers[1].CommandAsync(["GET", "lock"], ct), reply => reply.Text == "token");
+        await Eventually.HoldsAsync("the replica has it", ct
+            => redis.Servers[1].CommandAsync(["GET", "lock"], ct), reply => reply.Text == "token");
         redis.Master.Freeze();
         Task<bool> released = database.LockReleaseAsync("lock", "token");
         await Task.Delay(TimeSpan.FromMilliseconds(100));
@@ -264,6 +270,7 @@ public sealed class StackExchangeTrapsTests
         redis.Master.Thaw();
         Assert.That(await released, Is.True);
         TestContext.Out.WriteLine($"three reads from the replica took {taken.TotalMilliseconds:0.0} ms");
-        Assert.That(taken, Is.LessThan(s_patient.OperationTimeout / 10), "else each waits until something else is to be written, a ping in the end");
+        Assert.That(taken, Is.LessThan(s_patient.OperationTimeout / 10),
+            "else each waits until something else is to be written, a ping in the end");
     }
 }

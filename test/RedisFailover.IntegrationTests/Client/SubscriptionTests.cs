@@ -40,18 +40,21 @@ public sealed class SubscriptionTests
         await Eventually.HoldsAsync("replication runs", ct => old.InfoAsync("replication", ct), info => info["master_link_status"] == "up");
 
         // It lives, and as a replica it is told each message too.
-        await Eventually.HoldsAsync("the old master has no subscriber", ct => old.CommandAsync(["PUBSUB", "NUMSUB", "news"], ct), reply => reply[1].Text == "0");
+        await Eventually.HoldsAsync("the old master has no subscriber", ct
+            => old.CommandAsync(["PUBSUB", "NUMSUB", "news"], ct), reply => reply[1].Text == "0");
         await PublishAsync();
 
         await subscriber.UnsubscribeAsync(s_news);
-        await Eventually.HoldsAsync("nobody hears any more", async _ => await subscriber.PublishAsync(s_news, "nobody"), heard => heard == 0);
+        await Eventually.HoldsAsync("nobody hears any more", async _
+            => await subscriber.PublishAsync(s_news, "nobody"), heard => heard == 0);
 
         async Task PublishAsync()
         {
             int first = published + 1;
             published += 1000;
             await using RedisWire master = await redis.Master.ConnectAsync();
-            await master.CommandAsync(["EVAL", "for i = ARGV[1], ARGV[2] do redis.call('PUBLISH', 'news', string.format('%d', i)) end", "0", Text(first), Text(published)]);
+            await master.CommandAsync(
+                ["EVAL", "for i = ARGV[1], ARGV[2] do redis.call('PUBLISH', 'news', string.format('%d', i)) end", "0", Text(first), Text(published)]);
             await Eventually.HoldsAsync("the last one is heard", () => heard.Contains(published));
 
             // Behind it on the same connection: a copy of that one would have come before.
@@ -61,7 +64,8 @@ public sealed class SubscriptionTests
         }
 
         Task MovedToAsync(RedisServer master) => Eventually.HoldsAsync(
-            $"subscribed at {master.Address}", () => subscriber.SubscribedEndpoint(s_news)?.ToString()!.EndsWith($":{master.Port}", StringComparison.Ordinal) == true);
+            $"subscribed at {master.Address}", ()
+                => subscriber.SubscribedEndpoint(s_news)?.ToString()!.EndsWith($":{master.Port}", StringComparison.Ordinal) == true);
     }
 
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);

@@ -16,7 +16,8 @@ public sealed class WithMonitorsTests
         await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 1 });
         await using FailoverConnection connection = await FailoverConnection.ConnectAsync(
             cluster.ConnectionString, new FailoverOptions { ConnectTimeout = TimeSpan.FromSeconds(30) });
-        await Eventually.HoldsAsync("a master and its replicas are known", () => connection.Topology is { Master: not null, Replicas.Length: 2 });
+        await Eventually.HoldsAsync("a master and its replicas are known", ()
+            => connection.Topology is { Master: not null, Replicas.Length: 2 });
         IDatabase database = connection.GetDatabase();
         await database.StringSetAsync("count", 0);
 
@@ -32,7 +33,8 @@ public sealed class WithMonitorsTests
         }
 
         Assert.That((await asked).Master, Is.EqualTo(target));
-        Assert.That((int)await database.StringGetAsync("count", CommandFlags.DemandMaster), Is.EqualTo(written), "a switchover loses nothing");
+        Assert.That((int)await database.StringGetAsync("count", CommandFlags.DemandMaster), Is.EqualTo(written),
+            "a switchover loses nothing");
         await Eventually.HoldsAsync("the old master follows", () => connection.Topology.Replicas.Contains(first));
 
         using var patience = new CancellationTokenSource(TimeSpan.FromMinutes(1));
@@ -57,7 +59,8 @@ public sealed class WithMonitorsTests
         }
 
         await database.StringSetAsync("after", 2);
-        TestContext.Out.WriteLine($"{written} writes during the switchover; kill to first write {Stopwatch.GetElapsedTime(start).TotalMilliseconds:0} ms, {ambiguous} ambiguous");
+        TestContext.Out.WriteLine(
+            $"{written} writes during the switchover; kill to first write {Stopwatch.GetElapsedTime(start).TotalMilliseconds:0} ms, {ambiguous} ambiguous");
         Assert.That(ambiguous, Is.LessThanOrEqualTo(1));
     }
 }

@@ -44,7 +44,8 @@ public sealed class WithoutZooKeeperTests
         await using ZooKeeperServer server = await ZooKeeperServer.StartAsync(new ZooKeeperServerOptions { TickTime = 200 });
         await using var source = new ZooKeeperTopologySource(
             ZooKeeperConnectionString.Parse(server.ConnectionString), new FailoverOptions { SessionTimeout = TimeSpan.FromMinutes(5) });
-        await Eventually.HoldsAsync("a session was granted", () => source.SinceLastContact is not null && source.SessionTimeout < TimeSpan.FromMinutes(1));
+        await Eventually.HoldsAsync("a session was granted", ()
+            => source.SinceLastContact is not null && source.SessionTimeout < TimeSpan.FromMinutes(1));
         Assert.That(source.SessionTimeout, Is.EqualTo(TimeSpan.FromSeconds(4)), "20 ticks at most");
     }
 

@@ -33,7 +33,8 @@ public sealed class ZooKeeperTopologyTests
     public async Task Connecting_without_the_znode_says_so_when_its_time_is_over()
     {
         FailoverConnectException failure = await Failing.WithAsync<FailoverConnectException>(
-            () => FailoverConnection.ConnectAsync($"{_server.ConnectionString}/nowhere", new FailoverOptions { ConnectTimeout = TimeSpan.FromMilliseconds(700) }));
+            () => FailoverConnection.ConnectAsync($"{_server.ConnectionString}/nowhere",
+                new FailoverOptions { ConnectTimeout = TimeSpan.FromMilliseconds(700) }));
         Assert.That(failure.Message, Does.Contain("/nowhere/nodes does not exist").And.Contain(_server.ConnectionString));
     }
 
@@ -41,7 +42,8 @@ public sealed class ZooKeeperTopologyTests
     public async Task Connecting_without_ZooKeeper_says_so_when_its_time_is_over()
     {
         FailoverConnectException failure = await Failing.WithAsync<FailoverConnectException>(
-            () => FailoverConnection.ConnectAsync($"127.0.0.1:{FreePorts.Next()}/r", new FailoverOptions { ConnectTimeout = TimeSpan.FromMilliseconds(500) }));
+            () => FailoverConnection.ConnectAsync($"127.0.0.1:{FreePorts.Next()}/r",
+                new FailoverOptions { ConnectTimeout = TimeSpan.FromMilliseconds(500) }));
         Assert.That(failure.Message, Does.Contain("does not answer"));
     }
 
@@ -90,7 +92,8 @@ public sealed class ZooKeeperTopologyTests
         using var stop = new CancellationTokenSource();
         Task<Topology> asked = connection.FailoverAsync(cancellationToken: stop.Token);
         string requests = new ZnodePaths("/nobody").Requests;
-        await Eventually.HoldsAsync("it is asked", ct => _session.ExistsAsync(requests, cancellationToken: ct), found => found is { ChildCount: 1 });
+        await Eventually.HoldsAsync("it is asked", ct
+            => _session.ExistsAsync(requests, cancellationToken: ct), found => found is { ChildCount: 1 });
         await stop.CancelAsync();
         await Failing.WithAsync<OperationCanceledException>(() => asked);
         Assert.That((await _session.ExistsAsync(requests))!.Value.ChildCount, Is.Zero);
@@ -104,7 +107,8 @@ public sealed class ZooKeeperTopologyTests
         {
             await using RedisServer old = await RedisServer.StartAsync();
             await using RedisServer next = await RedisServer.StartAsync(new RedisServerOptions { ReplicaOf = old.Address });
-            await Eventually.HoldsAsync("the replica is in sync", ct => next.InfoAsync("replication", ct), info => info["master_link_status"] == "up");
+            await Eventually.HoldsAsync("the replica is in sync", ct
+                => next.InfoAsync("replication", ct), info => info["master_link_status"] == "up");
             string root = $"/signal{round}";
             await PublishAsync(root, PublishedTopology.Of(1, old.Address, next.Address));
             await using FailoverConnection connection = await FailoverConnection.ConnectAsync(_server.ConnectionString + root);
@@ -121,7 +125,8 @@ public sealed class ZooKeeperTopologyTests
             await publishing;
         }
 
-        TestContext.Out.WriteLine("setData sent until a waiting write is acknowledged, ms: " + string.Join(" ", times.Select(time => time.ToString("0.0"))));
+        TestContext.Out.WriteLine("setData sent until a waiting write is acknowledged, ms: "
+            + string.Join(" ", times.Select(time => time.ToString("0.0"))));
         Assert.That(times.Order().ElementAt(3), Is.LessThan(10_000), "median: a multiplexer by itself learns it after a minute");
     }
 

@@ -22,7 +22,8 @@ public sealed class BlindLeaderTests
         cluster.Proxies[0].Cut();
 
         Topology after = await cluster.WaitForAsync(
-            "Another leader promotes a replica", topology => topology.State == TopologyState.Ok && topology.Master != before.Master, TimeSpan.FromSeconds(60));
+            "Another leader promotes a replica", topology
+                => topology.State == TopologyState.Ok && topology.Master != before.Master, TimeSpan.FromSeconds(60));
         Assert.That(after.ChangedBy, Is.Not.EqualTo(leader.Id), cluster.Explain());
         RedisReply written = await cluster.Node(after.Master!).CommandAsync("SET", "k", "v");
         Assert.That(written.Text, Is.EqualTo("OK"));
@@ -53,7 +54,8 @@ public sealed class BlindLeaderTests
             await other.KillAsync();
         }
 
-        await Eventually.HoldsAsync("The former leader leads again", ct => cluster.LeaderAsync(ct: ct), m => m == leader, TimeSpan.FromSeconds(60), cluster.Explain);
+        await Eventually.HoldsAsync("The former leader leads again", ct
+            => cluster.LeaderAsync(ct: ct), m => m == leader, TimeSpan.FromSeconds(60), cluster.Explain);
     }
 
     // Long enough for a machine that is busy: only the leader shall miss the nodes.

@@ -25,7 +25,8 @@ public sealed class DangerousStartTests
         await cluster.Redis[0].RestartEmptyAsync();
 
         Topology after = await cluster.WaitForAsync(
-            "A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != before.Master, TimeSpan.FromSeconds(60));
+            "A replica is master", topology
+                => topology.State == TopologyState.Ok && topology.Master != before.Master, TimeSpan.FromSeconds(60));
         await cluster.WaitForDataAsync(cluster.Node(after.Master!));
         await cluster.WaitForDataEverywhereAsync();
     }
@@ -55,7 +56,8 @@ public sealed class DangerousStartTests
         for (int i = 0; i < 3; i++)
         {
             NodeAddress next = cluster.Addresses[(i + 1) % 3];
-            await cluster.Redis[i].CommandAsync("REPLICAOF", next.Host, next.Port.ToString(System.Globalization.CultureInfo.InvariantCulture));
+            await cluster.Redis[i]
+                .CommandAsync("REPLICAOF", next.Host, next.Port.ToString(System.Globalization.CultureInfo.InvariantCulture));
         }
 
         await cluster.StartMonitorAsync();
@@ -72,8 +74,11 @@ public sealed class DangerousStartTests
         await cluster.Redis[1].CommandAsync("SET", "k", "one");
         await cluster.StartMonitorAsync();
         Topology waiting = await cluster.WaitForAsync(
-            "The znode asks the operator", topology => topology.State == TopologyState.NoMaster && topology.Reason.Contains("several masters hold data", StringComparison.Ordinal));
-        Assert.That(waiting.Reason, Does.Contain($"{cluster.Addresses[0]} (master, 1 keys").And.Contain($"{cluster.Addresses[1]} (master, 1 keys"));
+            "The znode asks the operator", topology
+                => topology.State == TopologyState.NoMaster
+                    && topology.Reason.Contains("several masters hold data", StringComparison.Ordinal));
+        Assert.That(waiting.Reason,
+            Does.Contain($"{cluster.Addresses[0]} (master, 1 keys").And.Contain($"{cluster.Addresses[1]} (master, 1 keys"));
         Assert.That((await cluster.Redis[0].CommandAsync("GET", "k")).Text, Is.EqualTo("zero"));
         Assert.That((await cluster.Redis[1].CommandAsync("GET", "k")).Text, Is.EqualTo("one"));
 
@@ -100,12 +105,15 @@ public sealed class DangerousStartTests
         Topology before = await cluster.WaitUntilWholeAsync();
         MonitorProcess old = cluster.Monitors[0];
         await old.TerminateAsync();
-        MonitorProcess monitor = await cluster.StartMonitorAsync(options => options with { Nodes = [cluster.Addresses[1], cluster.Addresses[2]] });
+        MonitorProcess monitor =
+            await cluster.StartMonitorAsync(options => options with { Nodes = [cluster.Addresses[1], cluster.Addresses[2]] });
         await monitor.Process.WaitForLineAsync(line => line.Contains("is not among the configured nodes", StringComparison.Ordinal));
         Assert.That((await cluster.TopologyAsync()).Master, Is.EqualTo(before.Master));
 
         await cluster.Redis[0].KillAsync();
-        Topology after = await cluster.WaitForAsync("A configured node is master", topology => topology.State == TopologyState.Ok && topology.Master != before.Master);
+        Topology after =
+            await cluster.WaitForAsync("A configured node is master", topology
+                => topology.State == TopologyState.Ok && topology.Master != before.Master);
         Assert.That(before.Replicas, Does.Contain(after.Master));
     }
 
@@ -116,20 +124,25 @@ public sealed class DangerousStartTests
         Topology before = await cluster.WaitUntilWholeAsync();
         MonitorProcess old = cluster.Monitors[0];
         // The second knows the first two nodes alone; the third node is about to be taken out.
-        MonitorProcess other = await cluster.StartMonitorAsync(options => options with { Nodes = [cluster.Addresses[0], cluster.Addresses[1]] });
+        MonitorProcess other =
+            await cluster.StartMonitorAsync(options => options with { Nodes = [cluster.Addresses[0], cluster.Addresses[1]] });
         await other.Process.WaitForLineAsync(line => line.Contains($"{cluster.Addresses[1]} answers", StringComparison.Ordinal));
         await old.TerminateAsync();
-        Topology smaller = await cluster.WaitForAsync("The third is off the lists", topology => topology.Replicas.Length == 1 && topology.Unavailable.IsEmpty);
+        Topology smaller =
+            await cluster.WaitForAsync("The third is off the lists", topology
+                => topology.Replicas.Length == 1 && topology.Unavailable.IsEmpty);
         await old.RestartAsync();
         await old.Process.WaitForLineAsync(line => line.Contains("topology of epoch", StringComparison.Ordinal));
         // Both are here, the one of the smaller configuration leads and goes on working.
         await cluster.Redis[1].KillAsync();
-        Topology without = await cluster.WaitForAsync("A dead replica is taken note of", topology => topology.Unavailable.Contains(cluster.Addresses[1]));
+        Topology without =
+            await cluster.WaitForAsync("A dead replica is taken note of", topology => topology.Unavailable.Contains(cluster.Addresses[1]));
         await cluster.Redis[1].RestartAsync();
         await cluster.WaitForAsync("It is back", topology => topology.Replicas.Contains(cluster.Addresses[1]));
         await other.TerminateAsync();
         Topology whole = await cluster.WaitUntilWholeAsync();
-        Assert.That(((Topology[])[smaller, without, whole]).Select(t => (t.Master, t.Epoch)), Is.All.EqualTo((before.Master, before.Epoch)), cluster.Explain());
+        Assert.That(((Topology[])[smaller, without, whole]).Select(t => (t.Master, t.Epoch)), Is.All.EqualTo((before.Master, before.Epoch)),
+            cluster.Explain());
     }
 
     [Test]
@@ -156,7 +169,8 @@ public sealed class DangerousStartTests
         Topology after = await cluster.WaitForAsync("The truth is written again", topology => topology.Master == before.Master);
         Assert.That((after.Epoch, after.State), Is.EqualTo((before.Epoch, TopologyState.Ok)), cluster.Explain());
         await cluster.WaitUntilOneMasterAsync();
-        Assert.That((await cluster.HistoryAsync()).Select(entry => entry.Kind).Distinct(), Is.EqualTo(new[] { HistoryKind.Adopted, HistoryKind.Overwritten }));
+        Assert.That((await cluster.HistoryAsync()).Select(entry => entry.Kind).Distinct(),
+            Is.EqualTo(new[] { HistoryKind.Adopted, HistoryKind.Overwritten }));
     }
 
     [Test]
@@ -168,9 +182,12 @@ public sealed class DangerousStartTests
         await cluster.Monitors[0].TerminateAsync();
         await cluster.WriteAsync("/nodes", WithAnotherMaster(before));
         await cluster.StartMonitorAsync();
-        Topology after = await cluster.WaitForAsync("The real master is named", topology => topology is { State: TopologyState.Ok, Epoch: > 1 });
+        Topology after =
+            await cluster.WaitForAsync("The real master is named", topology => topology is { State: TopologyState.Ok, Epoch: > 1 });
         Assert.That(after.Master, Is.EqualTo(before.Master), cluster.Explain());
-        HistoryEntry entry = await cluster.WaitForHistoryAsync("The history says so", entry => entry.Epoch == after.Epoch && entry.Kind != HistoryKind.Overwritten);
+        HistoryEntry entry =
+            await cluster.WaitForHistoryAsync("The history says so", entry
+                => entry.Epoch == after.Epoch && entry.Kind != HistoryKind.Overwritten);
         Assert.That((entry.Kind, entry.To), Is.EqualTo((HistoryKind.Restored, before.Master)));
         await cluster.WaitUntilOneMasterAsync();
     }
@@ -190,7 +207,8 @@ public sealed class DangerousStartTests
         await monitor.Process.WaitForLineAsync(line => line.Contains($"{stranger} cannot be watched", StringComparison.Ordinal));
 
         await cluster.Redis[0].KillAsync();
-        await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != before.Master);
+        await cluster.WaitForAsync("A replica is master", topology
+            => topology.State == TopologyState.Ok && topology.Master != before.Master);
         await stop.CancelAsync();
         await answering;
     }
@@ -207,10 +225,13 @@ public sealed class DangerousStartTests
 
         MonitorProcess monitor = await cluster.StartMonitorAsync(options => options with { Nodes = options.Nodes.Add(stranger.Address) });
         await monitor.Process.WaitForLineAsync(
-            line => line.Contains("left alone", StringComparison.Ordinal) && line.Contains(stranger.Address.ToString(), StringComparison.Ordinal));
+            line => line.Contains("left alone", StringComparison.Ordinal)
+                && line.Contains(stranger.Address.ToString(), StringComparison.Ordinal));
         // Nor when the master is lost and a candidate is sought.
         await cluster.Redis[0].KillAsync();
-        Topology after = await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != before.Master);
+        Topology after =
+            await cluster.WaitForAsync("A replica is master", topology
+                => topology.State == TopologyState.Ok && topology.Master != before.Master);
         Assert.That(before.Replicas, Does.Contain(after.Master));
         Assert.That((await stranger.CommandAsync("GET", "theirs")).Text, Is.EqualTo("precious"));
         Assert.That(await stranger.RoleAsync(), Is.EqualTo("master"));
@@ -227,11 +248,13 @@ public sealed class DangerousStartTests
         Topology before = await cluster.WaitUntilWholeAsync();
         Assert.That(before.Master, Is.EqualTo(cluster.Addresses[0]));
         await cluster.Redis[0].KillAsync();
-        await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != before.Master);
+        await cluster.WaitForAsync("A replica is master", topology
+            => topology.State == TopologyState.Ok && topology.Master != before.Master);
     }
 
     private static string WithAnotherMaster(Topology topology)
-        => Encoding.UTF8.GetString(TopologyJson.Write(topology with { Master = topology.Replicas[0], Replicas = [topology.Master!, topology.Replicas[1]] }));
+        => Encoding.UTF8.GetString(
+            TopologyJson.Write(topology with { Master = topology.Replicas[0], Replicas = [topology.Master!, topology.Replicas[1]] }));
 
     private static async Task AnswerAsWebServerAsync(TcpListener listener, CancellationToken ct)
     {

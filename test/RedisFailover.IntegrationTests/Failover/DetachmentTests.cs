@@ -15,7 +15,8 @@ public sealed class DetachmentTests
     [Test]
     public async Task A_lost_master_that_returns_empty_does_not_wipe_a_replica_that_may_not_be_promoted()
     {
-        await using Cluster cluster = await StartAsync(2, (cluster, options) => options with { More = ["--never-promote", cluster.Addresses[1].ToString()] });
+        await using Cluster cluster =
+            await StartAsync(2, (cluster, options) => options with { More = ["--never-promote", cluster.Addresses[1].ToString()] });
         await cluster.SetDataAsync();
         await cluster.Redis[0].KillAsync();
         await cluster.WaitForAsync("The failover waits", topology => topology.State == TopologyState.FailingOver);
@@ -25,7 +26,8 @@ public sealed class DetachmentTests
         Assert.That((await cluster.TopologyAsync()).Master, Is.Null);
 
         // The operator takes it all the same.
-        CliResult forced = await CliProcess.RunAsync(["switchover", cluster.Redis[1].Address.ToString(), "--force", "--zk", cluster.ConnectionString]);
+        CliResult forced =
+            await CliProcess.RunAsync(["switchover", cluster.Redis[1].Address.ToString(), "--force", "--zk", cluster.ConnectionString]);
         Assert.That(forced.ExitCode, Is.Zero, $"{forced}\n{cluster.Explain()}");
         await cluster.WaitForDataAsync(cluster.Redis[0]);
     }
@@ -36,7 +38,9 @@ public sealed class DetachmentTests
         await using Cluster cluster = await StartAsync(3, (_, options) => options with { More = ["--failover-interval", "600000"] });
         await cluster.SetDataAsync();
         await cluster.Redis[0].KillAsync();
-        Topology second = await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != cluster.Addresses[0]);
+        Topology second =
+            await cluster.WaitForAsync("A replica is master", topology
+                => topology.State == TopologyState.Ok && topology.Master != cluster.Addresses[0]);
         RedisServer master = cluster.Node(second.Master!);
         RedisServer last = cluster.Redis.Single(redis => redis != master && redis != cluster.Redis[0]);
         await cluster.WaitUntilFollowingAsync(last, master);
@@ -45,7 +49,8 @@ public sealed class DetachmentTests
         Assert.That((await cluster.TopologyAsync()).Master, Is.EqualTo(second.Master), "the interval holds the failover back");
         await master.RestartEmptyAsync();
         // A master that has lost its data is replaced at once.
-        await cluster.WaitForAsync("The replica is master", topology => topology.State == TopologyState.Ok && topology.Master == last.Address, Long);
+        await cluster.WaitForAsync("The replica is master", topology
+            => topology.State == TopologyState.Ok && topology.Master == last.Address, Long);
         await cluster.WaitForDataAsync(master);
         await cluster.WaitForDataAsync(last);
     }
@@ -75,7 +80,8 @@ public sealed class DetachmentTests
         await KeepsDataAsync(cluster, cluster.Redis[2]);
 
         await cluster.StartMonitorAsync(options => options with { More = ["--required-monitors", "2"] });
-        await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != cluster.Addresses[0], Long);
+        await cluster.WaitForAsync("A replica is master", topology
+            => topology.State == TopologyState.Ok && topology.Master != cluster.Addresses[0], Long);
         await cluster.WaitForDataAsync(cluster.Redis[0]);
     }
 
@@ -88,7 +94,9 @@ public sealed class DetachmentTests
         MonitorProcess gone = cluster.Monitors.First(monitor => monitor != leader);
         await gone.KillAsync();
         await Eventually.HoldsAsync(
-            "Its session has expired", _ => Task.FromResult(leader.Process.Tail(60)), log => log.Contains($"{gone.Id} is gone", StringComparison.Ordinal), Long, cluster.Explain);
+            "Its session has expired", _
+                => Task.FromResult(leader.Process.Tail(60)), log
+                    => log.Contains($"{gone.Id} is gone", StringComparison.Ordinal), Long, cluster.Explain);
         await cluster.Redis[0].KillAsync();
         await cluster.WaitUntilDetachedAsync(cluster.Redis[1]);
         await cluster.WaitUntilDetachedAsync(cluster.Redis[2]);
@@ -97,11 +105,15 @@ public sealed class DetachmentTests
         leader.Process.Terminate();
         MonitorProcess next = await cluster.WaitForOtherLeaderAsync(leader, Long);
         await Eventually.HoldsAsync(
-            "The new leader leads", _ => Task.FromResult(next.Process.Tail(60)), log => log.Contains("this monitor leads", StringComparison.Ordinal), Long, cluster.Explain);
+            "The new leader leads", _
+                => Task.FromResult(next.Process.Tail(60)), log
+                    => log.Contains("this monitor leads", StringComparison.Ordinal), Long, cluster.Explain);
 
         await cluster.StartMonitorAsync(options => options with { More = ["--required-monitors", "3"] });
         await cluster.StartMonitorAsync(options => options with { More = ["--required-monitors", "3"] });
-        Topology after = await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != cluster.Addresses[0], Long);
+        Topology after =
+            await cluster.WaitForAsync("A replica is master", topology
+                => topology.State == TopologyState.Ok && topology.Master != cluster.Addresses[0], Long);
         await cluster.WaitForDataAsync(cluster.Node(after.Master!));
         await cluster.WaitForDataAsync(cluster.Redis[0]);
     }
@@ -121,7 +133,9 @@ public sealed class DetachmentTests
         await leader.KillAsync();
         MonitorProcess next = await cluster.WaitForOtherLeaderAsync(leader, Long);
         await Eventually.HoldsAsync(
-            "The new leader says why nobody is fit", _ => Task.FromResult(next.Process.Tail(60)), log => log.Contains("nobody can be promoted", StringComparison.Ordinal), Long, cluster.Explain);
+            "The new leader says why nobody is fit", _
+                => Task.FromResult(next.Process.Tail(60)), log
+                    => log.Contains("nobody can be promoted", StringComparison.Ordinal), Long, cluster.Explain);
         Assert.That((await cluster.TopologyAsync()).Master, Is.Null, cluster.Explain());
     }
 
@@ -143,7 +157,8 @@ public sealed class DetachmentTests
     [Test]
     public async Task A_master_that_goes_on_as_it_was_gets_its_replicas_back_without_a_full_copy()
     {
-        await using Cluster cluster = await StartAsync(2, (cluster, options) => options with { More = ["--never-promote", cluster.Addresses[1].ToString()] });
+        await using Cluster cluster =
+            await StartAsync(2, (cluster, options) => options with { More = ["--never-promote", cluster.Addresses[1].ToString()] });
         await cluster.SetDataAsync();
         string copies = (await cluster.Redis[0].InfoAsync("stats"))["sync_full"];
         cluster.Redis[0].Freeze();
@@ -170,7 +185,8 @@ public sealed class DetachmentTests
             Proxies = true,
             MonitorOptions = new MonitorOptions
             {
-                SessionTimeout = TimeSpan.FromSeconds(2), ProbeTimeout = TimeSpan.FromMilliseconds(300), More = ["--write-safety", "replicated", "--write-max-lag", "60"],
+                SessionTimeout = TimeSpan.FromSeconds(2), ProbeTimeout = TimeSpan.FromMilliseconds(300),
+                    More = ["--write-safety", "replicated", "--write-max-lag", "60"],
             },
         });
         // On a machine that stands still for a second at the start it need not be the first one.
@@ -204,7 +220,8 @@ public sealed class DetachmentTests
         foreach (int i in acknowledged)
         {
             RedisReply found = await cluster.Node(after!.Master!).CommandAsync("GET", string.Create(CultureInfo.InvariantCulture, $"w{i}"));
-            Assert.That(found.Text, Is.EqualTo("v"), $"write {i} of {acknowledged.Count} was on a replica, and is lost\n{cluster.Explain()}");
+            Assert.That(found.Text, Is.EqualTo("v"),
+                $"write {i} of {acknowledged.Count} was on a replica, and is lost\n{cluster.Explain()}");
         }
     }
 

@@ -47,14 +47,17 @@ public sealed class FaultPointTests
         await AssertOneMasterAsync(cluster, whole);
 
         // The history is written beside what follows the publication: where the leader died by then, its successor notes it.
-        HistoryEntry failover = await cluster.WaitForHistoryAsync("The failover is in the history", entry => entry.Kind == HistoryKind.Failover);
+        HistoryEntry failover =
+            await cluster.WaitForHistoryAsync("The failover is in the history", entry => entry.Kind == HistoryKind.Failover);
         Assert.That((failover.From, failover.To, failover.Epoch), Is.EqualTo((before.Master, after.Master, whole.Epoch)));
         if (place is "after-intent" or "before-promotion" or "sent-promotion" or "after-promotion")
         {
             // The successor's session had to expire first, and that belongs to the failover.
             Assert.That(failover.Reason, Does.Contain($"begun by {cluster.Monitors[0].Id}"));
-            Assert.That(failover.Millis.Single(step => step.Key == "total").Value, Is.GreaterThan(failover.Millis.Single(step => step.Key == "takeover").Value));
-            Assert.That(failover.Millis.Single(step => step.Key == "takeover").Value, Is.GreaterThan(500), "half of the session timeout is the least that a successor waits");
+            Assert.That(failover.Millis.Single(step => step.Key == "total").Value,
+                Is.GreaterThan(failover.Millis.Single(step => step.Key == "takeover").Value));
+            Assert.That(failover.Millis.Single(step => step.Key == "takeover").Value, Is.GreaterThan(500),
+                "half of the session timeout is the least that a successor waits");
         }
 
         Assert.That((await cluster.HistoryAsync()).Count(entry => entry.Kind == HistoryKind.Failover), Is.EqualTo(1));
@@ -100,14 +103,16 @@ public sealed class FaultPointTests
     [TestCase("before-promotion")]
     [TestCase("sent-promotion")]
     [TestCase("sent-repointing", Category = "Nightly", Explicit = true, Reason = "The others show the same")]
-    public async Task A_leader_that_freezes_in_a_failover_past_its_session_sends_no_command_that_changes_anything_when_it_wakes(string place)
+    public async Task A_leader_that_freezes_in_a_failover_past_its_session_sends_no_command_that_changes_anything_when_it_wakes(
+        string place)
     {
         await using Stage stage = await Stage.StartAsync("freeze:" + place, writes: false);
         (Cluster cluster, Topology before) = (stage.Cluster, stage.Before);
         cluster.Redis[0].Kill();
         await AssertWokenLeaderIsHarmlessAsync(cluster, async () =>
         {
-            await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != before.Master, TakesOver);
+            await cluster.WaitForAsync("A replica is master", topology
+                => topology.State == TopologyState.Ok && topology.Master != before.Master, TakesOver);
             await cluster.Redis[0].RestartAsync();
         });
     }
@@ -116,14 +121,16 @@ public sealed class FaultPointTests
     [TestCase("after-pause")]
     [TestCase("sent-promotion", Category = "Nightly", Explicit = true, Reason = "The others show the same")]
     [TestCase("sent-demotion")]
-    public async Task A_leader_that_freezes_in_a_switchover_past_its_session_sends_no_command_that_changes_anything_when_it_wakes(string place)
+    public async Task A_leader_that_freezes_in_a_switchover_past_its_session_sends_no_command_that_changes_anything_when_it_wakes(
+        string place)
     {
         await using Stage stage = await Stage.StartAsync("freeze:" + place, writes: false);
         (Cluster cluster, Topology before) = (stage.Cluster, stage.Before);
         await cluster.CreateAsync("/manual_failover", cluster.Redis[1].Address.ToString());
         await AssertWokenLeaderIsHarmlessAsync(
             cluster,
-            () => cluster.WaitForAsync("The switchover is over", topology => topology.State == TopologyState.Ok && topology.Epoch > before.Epoch, TakesOver));
+            () => cluster.WaitForAsync("The switchover is over", topology => topology.State == TopologyState.Ok
+                && topology.Epoch > before.Epoch, TakesOver));
     }
 
     private static async Task AssertOneMasterAsync(Cluster cluster, Topology topology)
@@ -131,7 +138,8 @@ public sealed class FaultPointTests
         foreach (RedisServer node in cluster.Redis)
         {
             NodeAddress? follows = node.Address == topology.Master ? null : topology.Master;
-            await Eventually.HoldsAsync($"{node.Address} follows {follows?.ToString() ?? "nobody"}", node.MasterAsync, master => master == follows, explain: cluster.Explain);
+            await Eventually.HoldsAsync($"{node.Address} follows {follows?.ToString() ?? "nobody"}", node.MasterAsync, master
+                => master == follows, explain: cluster.Explain);
         }
     }
 
@@ -151,7 +159,8 @@ public sealed class FaultPointTests
         await frozen.Process.WaitForLineAsync(line => line.Contains("no longer leads", StringComparison.Ordinal), TakesOver);
         // Its new session is there: by then it has come to terms with all that it had in hand.
         await Eventually.HoldsAsync(
-            "The woken monitor takes part again", async ct => await cluster.ReadAsync($"/monitors/{frozen.Id}", ct), view => view.Length > 0, TakesOver, cluster.Explain);
+            "The woken monitor takes part again", async ct
+                => await cluster.ReadAsync($"/monitors/{frozen.Id}", ct), view => view.Length > 0, TakesOver, cluster.Explain);
 
         Assert.That(await CountsAsync(cluster), Is.EqualTo(before), cluster.Explain());
         Topology after = await cluster.TopologyAsync();
@@ -185,7 +194,8 @@ public sealed class FaultPointTests
     private static int Done(string stats)
     {
         Dictionary<string, string> parts = stats.Split(',').Select(part => part.Split('=')).ToDictionary(part => part[0], part => part[1]);
-        return int.Parse(parts["calls"], CultureInfo.InvariantCulture) - int.Parse(parts.GetValueOrDefault("failed_calls", "0"), CultureInfo.InvariantCulture);
+        return int.Parse(parts["calls"], CultureInfo.InvariantCulture) - int.Parse(parts.GetValueOrDefault("failed_calls", "0"),
+            CultureInfo.InvariantCulture);
     }
 
     private static bool IsStopped(int pid)

@@ -60,7 +60,8 @@ public sealed class HttpTests
         taken.Start();
         (MonitorProcess monitor, HttpClient http) = await StartMonitorAsync(cluster, port);
         using HttpClient client = http;
-        await monitor.Process.WaitForLineAsync(line => line.Contains("http-unavailable", StringComparison.Ordinal), TimeSpan.FromSeconds(60));
+        await monitor.Process.WaitForLineAsync(line
+            => line.Contains("http-unavailable", StringComparison.Ordinal), TimeSpan.FromSeconds(60));
         await cluster.WaitUntilWholeAsync(Eventually.DefaultDeadline);
 
         taken.Stop();
@@ -93,7 +94,8 @@ public sealed class HttpTests
         }
     }
 
-    private static async Task<(MonitorProcess Monitor, HttpClient Client)> StartMonitorAsync(Cluster cluster, int? port = null, params string[] more)
+    private static async Task<(MonitorProcess Monitor, HttpClient Client)> StartMonitorAsync(Cluster cluster, int? port = null,
+        params string[] more)
     {
         string address = $"http://127.0.0.1:{port ?? FreePorts.Next()}";
         MonitorProcess monitor = await cluster.StartMonitorAsync(options => options with { More = ["--http", address, .. more] });

@@ -19,7 +19,8 @@ public sealed class LeadershipTests
         await leader.KillAsync();
         MonitorProcess next = await cluster.WaitForOtherLeaderAsync(leader);
         // Far from tight, for a busy machine: it is about a successor that waits for more than the session.
-        Assert.That(Stopwatch.GetElapsedTime(killed), Is.LessThan(cluster.Options.MonitorOptions.SessionTimeout!.Value + TimeSpan.FromSeconds(8)));
+        Assert.That(Stopwatch.GetElapsedTime(killed),
+            Is.LessThan(cluster.Options.MonitorOptions.SessionTimeout!.Value + TimeSpan.FromSeconds(8)));
         // It has to do its work, too, and not only hold the title.
         await cluster.Redis[2].KillAsync();
         Topology after = await cluster.WaitForAsync(
@@ -52,7 +53,9 @@ public sealed class LeadershipTests
         leader.Kill();
         cluster.Redis[0].Kill();
         await cluster.WaitForOtherLeaderAsync(leader);
-        Topology after = await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != before.Master);
+        Topology after =
+            await cluster.WaitForAsync("A replica is master", topology
+                => topology.State == TopologyState.Ok && topology.Master != before.Master);
         Assert.That(after.Epoch, Is.GreaterThan(before.Epoch));
         Assert.That(await cluster.Node(after.Master!).RoleAsync(), Is.EqualTo("master"));
 
@@ -88,7 +91,9 @@ public sealed class LeadershipTests
         leader.Freeze();
         MonitorProcess next = await cluster.WaitForOtherLeaderAsync(leader);
         await cluster.Redis[0].KillAsync();
-        Topology after = await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != before.Master);
+        Topology after =
+            await cluster.WaitForAsync("A replica is master", topology
+                => topology.State == TopologyState.Ok && topology.Master != before.Master);
         leader.Thaw();
         await leader.Process.WaitForLineAsync(line => line.Contains("no longer leads", StringComparison.Ordinal));
         await cluster.Redis[0].RestartAsync();
@@ -97,6 +102,7 @@ public sealed class LeadershipTests
         Assert.That(whole.Epoch, Is.EqualTo(after.Epoch));
         Assert.That((await cluster.LeaderAsync()).Id, Is.EqualTo(next.Id));
         // It saw the master gone before it knew that it leads no more; whoever reads its log is not left with a failover that never came.
-        Assert.That(leader.Process.Output.Count(line => line.Contains("NOT BEGUN", StringComparison.Ordinal)), Is.EqualTo(leader.Process.Output.Count(line => line.Contains("MASTER LOST", StringComparison.Ordinal))));
+        Assert.That(leader.Process.Output.Count(line => line.Contains("NOT BEGUN", StringComparison.Ordinal)),
+            Is.EqualTo(leader.Process.Output.Count(line => line.Contains("MASTER LOST", StringComparison.Ordinal))));
     }
 }

@@ -19,7 +19,9 @@ public sealed class MasterLossTests
 
         long killed = Stopwatch.GetTimestamp();
         cluster.Redis[0].Kill();
-        Topology after = await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != before.Master);
+        Topology after =
+            await cluster.WaitForAsync("A replica is master", topology
+                => topology.State == TopologyState.Ok && topology.Master != before.Master);
         await client.WaitForWriteBegunAfterAsync(Stopwatch.GetTimestamp());
         TimeSpan took = Stopwatch.GetElapsedTime(killed);
 
@@ -29,7 +31,8 @@ public sealed class MasterLossTests
         Assert.That(after.Unavailable, Is.EqualTo(new[] { before.Master }));
         Assert.That(await cluster.Node(after.Master!).RoleAsync(), Is.EqualTo("master"));
         RedisServer other = cluster.Redis.Single(node => node.Address != before.Master && node.Address != after.Master);
-        await Eventually.HoldsAsync("The other replica follows the new master", other.MasterAsync, master => master == after.Master, explain: cluster.Explain);
+        await Eventually.HoldsAsync("The other replica follows the new master", other.MasterAsync, master
+            => master == after.Master, explain: cluster.Explain);
         Assert.That(await client.StopAndCountLostAsync(), Is.Zero);
     }
 
@@ -40,7 +43,9 @@ public sealed class MasterLossTests
         Topology before = await cluster.WaitUntilWholeAsync();
         await cluster.Redis[0].CommandAsync("SET", "k", "old");
         await cluster.Redis[0].KillAsync();
-        Topology after = await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != before.Master);
+        Topology after =
+            await cluster.WaitForAsync("A replica is master", topology
+                => topology.State == TopologyState.Ok && topology.Master != before.Master);
         await cluster.Node(after.Master!).CommandAsync("SET", "k", "new");
 
         await cluster.Redis[0].RestartAsync();
@@ -48,7 +53,8 @@ public sealed class MasterLossTests
         Assert.That(whole.Master, Is.EqualTo(after.Master));
         Assert.That(whole.Epoch, Is.EqualTo(after.Epoch));
         Assert.That(await cluster.Redis[0].MasterAsync(), Is.EqualTo(after.Master));
-        await Eventually.HoldsAsync("It has the new data", ct => cluster.Redis[0].CommandAsync(["GET", "k"], ct), reply => reply.Text == "new");
+        await Eventually.HoldsAsync("It has the new data", ct
+            => cluster.Redis[0].CommandAsync(["GET", "k"], ct), reply => reply.Text == "new");
     }
 
     [Test]
@@ -62,7 +68,9 @@ public sealed class MasterLossTests
 
         long frozen = Stopwatch.GetTimestamp();
         cluster.Redis[0].Freeze();
-        Topology after = await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != before.Master);
+        Topology after =
+            await cluster.WaitForAsync("A replica is master", topology
+                => topology.State == TopologyState.Ok && topology.Master != before.Master);
         await client.WaitForWriteBegunAfterAsync(Stopwatch.GetTimestamp());
         TimeSpan took = Stopwatch.GetElapsedTime(frozen);
         // Silence may also be a short pause: it must not be judged early. One probe may have been answered just before.

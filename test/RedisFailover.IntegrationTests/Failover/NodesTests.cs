@@ -50,16 +50,19 @@ public sealed class NodesTests
 
         CliResult master = await CliProcess.RunAsync(["nodes", "remove", first.Master!.ToString(), .. zk]);
         Assert.That((master.ExitCode, master.Output), Is.EqualTo((3, master.Output)), master.ToString());
-        Assert.That(master.Output, Does.Contain($"{first.Master} is the master: let another node take over first (redis-failover switchover)"));
+        Assert.That(master.Output,
+            Does.Contain($"{first.Master} is the master: let another node take over first (redis-failover switchover)"));
 
         CliResult remove = await CliProcess.RunAsync(["nodes", "remove", added, .. zk]);
         Assert.That(remove.ExitCode, Is.Zero, remove.ToString());
         Assert.That(remove.Output, Does.Contain($"removed {added}").And.Contain("goes on copying"));
         await cluster.WaitForAsync(
-            "It is in no list", t => !t.Replicas.Contains(third.Address) && !t.Unavailable.Contains(third.Address) && !t.Members.Contains(third.Address));
+            "It is in no list", t
+                => !t.Replicas.Contains(third.Address) && !t.Unavailable.Contains(third.Address) && !t.Members.Contains(third.Address));
         await Eventually.HoldsAsync(
             "Nobody watches it",
-            async ct => (await third.CommandAsync(["CLIENT", "LIST", "TYPE", "NORMAL"], ct)).Text!.Split('\n').Count(line => line.Length > 0),
+            async ct
+                => (await third.CommandAsync(["CLIENT", "LIST", "TYPE", "NORMAL"], ct)).Text!.Split('\n').Count(line => line.Length > 0),
             clients => clients == 1,
             explain: cluster.Explain);
         Assert.That((await cluster.TopologyAsync()).Epoch, Is.EqualTo(first.Epoch));
@@ -72,7 +75,8 @@ public sealed class NodesTests
         await using Cluster cluster = await Cluster.StartAsync();
         Topology first = await cluster.WaitUntilWholeAsync();
         NodeAddress spared = first.Replicas[0];
-        Assert.That((await CliProcess.RunAsync(["nodes", "tag", spared.ToString(), "never-promote", "--zk", cluster.ConnectionString])).ExitCode, Is.Zero);
+        Assert.That((await CliProcess.RunAsync(["nodes", "tag", spared.ToString(), "never-promote", "--zk", cluster.ConnectionString]))
+            .ExitCode, Is.Zero);
         await cluster.WaitForAsync("It is never promoted", t => t.NeverPromoted.Contains(spared));
         cluster.Node(first.Master!).Kill();
         Topology next = await cluster.WaitForAsync("The other one is master", t => t.State == TopologyState.Ok && t.Master != first.Master);

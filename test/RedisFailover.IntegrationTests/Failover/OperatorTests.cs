@@ -19,13 +19,16 @@ public sealed class OperatorTests
         Assert.That(shown, Does.Contain($"\n{{\n  \"master\": \"{first.Master}\",\n  \"slaves\": [\n    \""));
 
         await zooKeeper.CliAsync(["create", cluster.ZnodePath + "/manual_failover", "ANY_SLAVE"]);
-        Topology second = await cluster.WaitForAsync("Any replica is master", topology => topology.State == TopologyState.Ok && topology.Master != first.Master);
+        Topology second =
+            await cluster.WaitForAsync("Any replica is master", topology
+                => topology.State == TopologyState.Ok && topology.Master != first.Master);
         Assert.That(first.Replicas, Does.Contain(second.Master));
         await cluster.WaitUntilWholeAsync();
 
         NodeAddress target = second.Replicas.Single(node => node != first.Master);
         await zooKeeper.CliAsync(["create", cluster.ZnodePath + "/manual_failover", target.ToString()]);
-        await cluster.WaitForAsync("The named replica is master", topology => topology.State == TopologyState.Ok && topology.Master == target);
+        await cluster.WaitForAsync("The named replica is master", topology
+            => topology.State == TopologyState.Ok && topology.Master == target);
         await cluster.WaitUntilWholeAsync();
         Assert.That(await cluster.Node(target).RoleAsync(), Is.EqualTo("master"));
         Assert.That(await cluster.ExistsAsync("/manual_failover"), Is.False);
@@ -61,7 +64,8 @@ public sealed class OperatorTests
 
         CliResult table = await CliProcess.RunAsync(["status", .. zk]);
         Assert.That(table.ExitCode, Is.Zero, table.ToString());
-        Assert.That(table.Output, Does.Contain($"master   {topology.Master}").And.Contain($"leader   {leader.Id}").And.Contain("seen by m3"));
+        Assert.That(table.Output,
+            Does.Contain($"master   {topology.Master}").And.Contain($"leader   {leader.Id}").And.Contain("seen by m3"));
 
         using JsonDocument status = JsonDocument.Parse((await CliProcess.RunAsync(["status", "--json", .. zk])).Output);
         Assert.That(status.RootElement.GetProperty("topology").GetProperty("master").GetString(), Is.EqualTo(topology.Master!.ToString()));
@@ -78,7 +82,8 @@ public sealed class OperatorTests
         }
 
         CliResult unreachable = await CliProcess.RunAsync(["status", "--zk", "127.0.0.1:1", "--timeout", "0.5"]);
-        Assert.That((unreachable.ExitCode, unreachable.Errors), Is.EqualTo((1, "redis-failover: ZooKeeper cannot be reached: 127.0.0.1:1: connection refused")));
+        Assert.That((unreachable.ExitCode, unreachable.Errors),
+            Is.EqualTo((1, "redis-failover: ZooKeeper cannot be reached: 127.0.0.1:1: connection refused")));
     }
 
     [Test]
@@ -88,15 +93,19 @@ public sealed class OperatorTests
         Topology before = await cluster.WaitUntilWholeAsync();
         await using ChildProcess watch = await CliProcess.StartAsync(["watch", "--zk", cluster.ConnectionString]);
         await watch.WaitForLineAsync(line => line.Contains($" ok: master {before.Master}", StringComparison.Ordinal));
-        await using ChildProcess load = await CliProcess.StartAsync(["load", "--zk", cluster.ConnectionString, "--rate", "200", "--gap", "1ms", "--json"]);
+        await using ChildProcess load =
+            await CliProcess.StartAsync(["load", "--zk", cluster.ConnectionString, "--rate", "200", "--gap", "1ms", "--json"]);
         // Two writes at least have been acknowledged: there is something to measure between.
         await load.WaitForLineAsync(line => line.Contains("\"gap\"", StringComparison.Ordinal));
 
         cluster.Redis[0].Kill();
-        Topology after = await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != before.Master);
+        Topology after =
+            await cluster.WaitForAsync("A replica is master", topology
+                => topology.State == TopologyState.Ok && topology.Master != before.Master);
         await watch.WaitForLineAsync(line => line.Contains($" ok: master {after.Master}", StringComparison.Ordinal));
         await load.WaitForLineAsync(
-            line => line.Contains("\"topology\"", StringComparison.Ordinal) && line.Contains($"\"{after.Master}\"", StringComparison.Ordinal));
+            line => line.Contains("\"topology\"", StringComparison.Ordinal)
+                && line.Contains($"\"{after.Master}\"", StringComparison.Ordinal));
         load.Interrupt();
         Assert.That(await load.WaitForExitAsync(), Is.Zero, load.Tail());
         using JsonDocument line = JsonDocument.Parse(load.Output[^1]);

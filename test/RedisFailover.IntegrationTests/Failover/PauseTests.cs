@@ -56,7 +56,8 @@ public sealed class PauseTests
         Topology first = await cluster.WaitUntilWholeAsync();
         Assert.That((await CliProcess.RunAsync(["pause", "--for", "4s", "--zk", cluster.ConnectionString])).ExitCode, Is.Zero);
         cluster.Node(first.Master!).Kill();
-        await cluster.WaitForAsync("A replica is master", t => t.State == TopologyState.Ok && t.Master != first.Master, TimeSpan.FromSeconds(20));
+        await cluster.WaitForAsync("A replica is master", t
+            => t.State == TopologyState.Ok && t.Master != first.Master, TimeSpan.FromSeconds(20));
         ImmutableArray<HistoryEntry> history = await cluster.HistoryAsync();
         HistoryEntry paused = history.Single(e => e.Kind == HistoryKind.Paused);
         HistoryEntry resumed = await cluster.WaitForHistoryAsync("The end of the pause", e => e.Kind == HistoryKind.Resumed);

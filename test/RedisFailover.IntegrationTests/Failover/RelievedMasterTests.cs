@@ -25,8 +25,10 @@ public sealed class RelievedMasterTests
         }
 
         Topology after = await cluster.WaitForAsync(
-            "The master is replaced", topology => topology.State == TopologyState.Ok && topology.Master != before.Master, TimeSpan.FromSeconds(60));
-        HistoryEntry entry = await cluster.WaitForHistoryAsync("The switchover is recorded", e => e.Epoch == after.Epoch && e.To == after.Master);
+            "The master is replaced", topology
+                => topology.State == TopologyState.Ok && topology.Master != before.Master, TimeSpan.FromSeconds(60));
+        HistoryEntry entry =
+            await cluster.WaitForHistoryAsync("The switchover is recorded", e => e.Epoch == after.Epoch && e.To == after.Master);
         Assert.That((entry.Kind, entry.BytesBehind ?? 0), Is.EqualTo((HistoryKind.Switchover, 0L)), cluster.Explain());
         Assert.That(entry.Millis.Select(step => step.Key), Does.Contain("pause"), cluster.Explain());
         Assert.That((await cluster.Node(after.Master!).CommandAsync("GET", "k")).Text, Is.EqualTo("v"));
@@ -42,8 +44,10 @@ public sealed class RelievedMasterTests
         await cluster.Redis[0].CommandAsync("SET", "k", "v");
         await MakeSavingFailAsync(cluster.Redis[0]);
         Topology after = await cluster.WaitForAsync(
-            "The master is replaced", topology => topology.State == TopologyState.Ok && topology.Master != before.Master, TimeSpan.FromSeconds(60));
-        HistoryEntry entry = await cluster.WaitForHistoryAsync("The switchover is recorded", e => e.Epoch == after.Epoch && e.To == after.Master);
+            "The master is replaced", topology
+                => topology.State == TopologyState.Ok && topology.Master != before.Master, TimeSpan.FromSeconds(60));
+        HistoryEntry entry =
+            await cluster.WaitForHistoryAsync("The switchover is recorded", e => e.Epoch == after.Epoch && e.To == after.Master);
         Assert.That(entry.Kind, Is.EqualTo(HistoryKind.Switchover));
         Assert.That(entry.Reason, Does.Contain("MISCONF"));
         Assert.That((await cluster.Node(after.Master!).CommandAsync("GET", "k")).Text, Is.EqualTo("v"));
@@ -55,13 +59,15 @@ public sealed class RelievedMasterTests
     {
         // On a busy machine it is silent for a while before it says that it loads: that is not to be judged.
         ClusterOptions options = WithTimeout("--loading-timeout", "1000");
-        await using Cluster cluster = await Cluster.StartAsync(options with { MonitorOptions = options.MonitorOptions with { MaxFailures = 60 } });
+        await using Cluster cluster =
+            await Cluster.StartAsync(options with { MonitorOptions = options.MonitorOptions with { MaxFailures = 60 } });
         Topology before = await cluster.WaitUntilWholeAsync();
         // 2000 keys that take 20 ms each to load; after a few of them Redis answers LOADING to whoever asks.
         await cluster.Redis[0].CommandAsync("EVAL", "for i = 1, 2000 do redis.call('SET', 'key:' .. i, string.rep('x', 100)) end", "0");
         foreach (RedisServer replica in cluster.Redis.Skip(1))
         {
-            await Eventually.HoldsAsync("The replica has the data", ct => replica.CommandAsync(["DBSIZE"], ct), reply => reply.Text == "2000");
+            await Eventually.HoldsAsync("The replica has the data", ct
+                => replica.CommandAsync(["DBSIZE"], ct), reply => reply.Text == "2000");
         }
 
         await cluster.Redis[0].CommandAsync("CONFIG", "SET", "key-load-delay", "20000");
@@ -71,8 +77,10 @@ public sealed class RelievedMasterTests
         Task<RedisReply> reload = wire.CommandAsync(["DEBUG", "RELOAD"], enough.Token);
 
         Topology after = await cluster.WaitForAsync(
-            "The master is replaced", topology => topology.State == TopologyState.Ok && topology.Master != before.Master, TimeSpan.FromSeconds(60));
-        Assert.That((await cluster.WaitForHistoryAsync("The failover is recorded", e => e.To == after.Master)).Reason, Does.Contain("loading"), cluster.Explain());
+            "The master is replaced", topology
+                => topology.State == TopologyState.Ok && topology.Master != before.Master, TimeSpan.FromSeconds(60));
+        Assert.That((await cluster.WaitForHistoryAsync("The failover is recorded", e => e.To == after.Master)).Reason,
+            Does.Contain("loading"), cluster.Explain());
         Assert.That((await cluster.Node(after.Master!).CommandAsync("SET", "k", "w")).Text, Is.EqualTo("OK"));
         await enough.CancelAsync();
         await ((Task)reload).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -83,19 +91,24 @@ public sealed class RelievedMasterTests
     {
         await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 0, Redis = 2 });
         await cluster.StartMonitorAsync(options => options with { More = ["--never-promote", cluster.Addresses[1].ToString()] });
-        Topology before = await cluster.WaitForAsync("It is listed", topology => topology.State == TopologyState.Ok && topology.NeverPromoted.Contains(cluster.Addresses[1]));
+        Topology before =
+            await cluster.WaitForAsync("It is listed", topology
+                => topology.State == TopologyState.Ok && topology.NeverPromoted.Contains(cluster.Addresses[1]));
         await cluster.WaitUntilWholeAsync();
         CliResult status = await CliProcess.RunAsync(["status", "--zk", cluster.ConnectionString]);
         Assert.That(status.Output, Does.Contain("never-promote").And.Contain("never to be promoted"));
         await cluster.Redis[0].KillAsync();
         Topology waiting = await cluster.WaitForAsync(
-            "The znode says why nobody is promoted", topology => topology.State == TopologyState.FailingOver && topology.Reason.Contains("never to be promoted", StringComparison.Ordinal));
+            "The znode says why nobody is promoted", topology
+                => topology.State == TopologyState.FailingOver
+                    && topology.Reason.Contains("never to be promoted", StringComparison.Ordinal));
         Assert.That(waiting.Master, Is.Null);
 
         // An operator may order it all the same.
         await cluster.CreateAsync("/manual_failover", cluster.Addresses[1].ToString());
         Topology after = await cluster.WaitForAsync("It is master by order", topology => topology.Master == cluster.Addresses[1]);
-        HistoryEntry entry = await cluster.WaitForHistoryAsync("The order is recorded", e => e.Epoch == after.Epoch && e.To == after.Master);
+        HistoryEntry entry =
+            await cluster.WaitForHistoryAsync("The order is recorded", e => e.Epoch == after.Epoch && e.To == after.Master);
         Assert.That(entry.Reason, Does.Contain("by the operator's order though it is configured never to be promoted"));
         Assert.That(after.Epoch, Is.EqualTo(before.Epoch + 1));
     }
@@ -110,7 +123,8 @@ public sealed class RelievedMasterTests
 
     private static ClusterOptions WithTimeout(string option, string millis) => new()
     {
-        MonitorOptions = new ClusterOptions().MonitorOptions with { ProbeTimeout = TimeSpan.FromMilliseconds(500), More = [option, millis] },
+        MonitorOptions = new ClusterOptions()
+            .MonitorOptions with { ProbeTimeout = TimeSpan.FromMilliseconds(500), More = [option, millis] },
         // DEBUG and its settings are for local connections only, by Redis' default not at all.
         RedisOptions = new RedisServerOptions { ConfLines = ["enable-debug-command yes"] },
     };

@@ -17,30 +17,38 @@ public sealed class SeveralClustersTests
         await using SeveralClusters clusters = await SeveralClusters.StartAsync("orders", "sessions");
         clusters.Write("orders", "sessions");
         int port = FreePorts.Next();
-        MonitorProcess monitor = await clusters.StartMonitorAsync("--config", clusters.Write("orders", "sessions"), "--http", $"http://127.0.0.1:{port}");
+        MonitorProcess monitor =
+            await clusters.StartMonitorAsync("--config", clusters.Write("orders", "sessions"), "--http", $"http://127.0.0.1:{port}");
         await clusters.StartMonitorAsync();
         Topology orders = await clusters.WaitUntilWholeAsync("orders");
         Topology sessions = await clusters.WaitUntilWholeAsync("sessions");
         string leader = await clusters.LeaderAsync("sessions");
 
         await clusters.Node("orders", orders.Master!).KillAsync();
-        Topology after = await clusters.WaitForAsync("orders", "the replica is master", t => t.State == TopologyState.Ok && t.Master == orders.Replicas[0]);
+        Topology after =
+            await clusters.WaitForAsync("orders", "the replica is master", t
+                => t.State == TopologyState.Ok && t.Master == orders.Replicas[0]);
 
         Assert.That(after.Epoch, Is.EqualTo(orders.Epoch + 1), clusters.Explain());
         Topology untouched = await clusters.TopologyAsync("sessions");
-        Assert.That((untouched.Master, untouched.Epoch, untouched.ChangedAt), Is.EqualTo((sessions.Master, sessions.Epoch, sessions.ChangedAt)));
+        Assert.That((untouched.Master, untouched.Epoch, untouched.ChangedAt),
+            Is.EqualTo((sessions.Master, sessions.Epoch, sessions.ChangedAt)));
         Assert.That(await clusters.LeaderAsync("sessions"), Is.EqualTo(leader));
         await Eventually.HoldsAsync("the log names the cluster",
             () => monitor.Process.Output.Any(line => line.Contains("[m1 orders]", StringComparison.Ordinal)), explain: clusters.Explain);
 
         using HttpClient http = new() { BaseAddress = new Uri($"http://127.0.0.1:{port}/") };
-        Assert.That(JsonSerializer.Deserialize<string[]>(await http.GetStringAsync("clusters")), Is.EqualTo(new[] { "orders", "sessions" }));
-        await AnswersAsync(http, $"clusters/orders/nodes/{after.Master}/master", text => text.Contains("epoch", StringComparison.Ordinal), clusters);
-        await AnswersAsync(http, $"clusters/sessions/nodes/{sessions.Master}/master", text => text.Contains("epoch", StringComparison.Ordinal), clusters);
+        Assert.That(JsonSerializer.Deserialize<string[]>(await http.GetStringAsync("clusters")),
+            Is.EqualTo(new[] { "orders", "sessions" }));
+        await AnswersAsync(http, $"clusters/orders/nodes/{after.Master}/master", text
+            => text.Contains("epoch", StringComparison.Ordinal), clusters);
+        await AnswersAsync(http, $"clusters/sessions/nodes/{sessions.Master}/master", text
+            => text.Contains("epoch", StringComparison.Ordinal), clusters);
         await AnswersAsync(http, "clusters/orders/history", text => text.Contains("\"failover\"", StringComparison.Ordinal), clusters);
         await AnswersAsync(http, "problems", text => text.Contains("\"cluster\": \"orders\"", StringComparison.Ordinal), clusters);
         await AnswersAsync(http, "health", text => text.Contains("\"sessions\"", StringComparison.Ordinal), clusters);
-        await AnswersAsync(http, "metrics", text => text.Contains($"cluster=\"orders\",node=\"{after.Master}\",role=\"master\"}} 1", StringComparison.Ordinal), clusters);
+        await AnswersAsync(http, "metrics", text
+            => text.Contains($"cluster=\"orders\",node=\"{after.Master}\",role=\"master\"}} 1", StringComparison.Ordinal), clusters);
     }
 
     [Test]
@@ -58,8 +66,10 @@ public sealed class SeveralClustersTests
         clusters.Write("orders");
         monitor.Process.HangUp();
         await Eventually.HoldsAsync("nobody leads sessions",
-            async ct => await (await clusters.SessionAsync(ct)).ExistsAsync(clusters.Paths("sessions").Leader, cancellationToken: ct) is null
-                && (await (await clusters.SessionAsync(ct)).GetChildrenAsync(clusters.Paths("sessions").Monitors, cancellationToken: ct)).Names.IsEmpty,
+            async ct
+                => await (await clusters.SessionAsync(ct)).ExistsAsync(clusters.Paths("sessions").Leader, cancellationToken: ct) is null
+                && (await (await clusters.SessionAsync(ct)).GetChildrenAsync(clusters.Paths("sessions").Monitors, cancellationToken: ct))
+                    .Names.IsEmpty,
             gone => gone, explain: clusters.Explain);
 
         Assert.That(await TermAsync(clusters, "orders"), Is.EqualTo(term), clusters.Explain());
@@ -77,7 +87,8 @@ public sealed class SeveralClustersTests
 
         await (await clusters.SessionAsync()).SetDataAsync(clusters.Paths("sessions").Config, ClusterConfigJson.Write(ClusterConfig.Empty));
         await Eventually.HoldsAsync("nobody leads sessions",
-            async ct => await (await clusters.SessionAsync(ct)).ExistsAsync(clusters.Paths("sessions").Leader, cancellationToken: ct) is null,
+            async ct
+                => await (await clusters.SessionAsync(ct)).ExistsAsync(clusters.Paths("sessions").Leader, cancellationToken: ct) is null,
             gone => gone, explain: clusters.Explain);
         await clusters.Node("orders", orders.Master!).KillAsync();
 
@@ -96,14 +107,16 @@ public sealed class SeveralClustersTests
         Assert.That(await clusters.LeaderAsync("orders"), Is.EqualTo("m1"));
 
         await several.KillAsync();
-        await Eventually.HoldsAsync("the other one leads", ct => clusters.LeaderAsync("orders", ct), id => id == "one", explain: clusters.Explain);
+        await Eventually.HoldsAsync("the other one leads", ct
+            => clusters.LeaderAsync("orders", ct), id => id == "one", explain: clusters.Explain);
         await clusters.Node("orders", orders.Master!).KillAsync();
         await clusters.WaitForAsync("orders", "the replica is master", t => t.State == TopologyState.Ok && t.Master == orders.Replicas[0]);
 
         await several.RestartAsync();
         await HeartbeatsAsync(clusters, "orders", 2);
         await one.KillAsync();
-        await Eventually.HoldsAsync("the first one leads again", ct => clusters.LeaderAsync("orders", ct), id => id == "m1", explain: clusters.Explain);
+        await Eventually.HoldsAsync("the first one leads again", ct
+            => clusters.LeaderAsync("orders", ct), id => id == "m1", explain: clusters.Explain);
         await HeartbeatsAsync(clusters, "orders", 0);
     }
 
@@ -125,7 +138,8 @@ public sealed class SeveralClustersTests
         CliResult wrong = await CliAsync(clusters, "status", "--cluster", "a/b");
         CliResult removed = await CliAsync(clusters, "clusters", "remove", "sessions");
         await Eventually.HoldsAsync("nobody leads sessions",
-            async ct => await (await clusters.SessionAsync(ct)).ExistsAsync(clusters.Paths("sessions").Leader, cancellationToken: ct) is null,
+            async ct
+                => await (await clusters.SessionAsync(ct)).ExistsAsync(clusters.Paths("sessions").Leader, cancellationToken: ct) is null,
             gone => gone, explain: clusters.Explain);
 
         Assert.Multiple(() =>
@@ -133,8 +147,11 @@ public sealed class SeveralClustersTests
             Assert.That(all.ExitCode, Is.Zero, all.ToString());
             Assert.That(all.Output, Does.Match("(?m)^orders +ok +1 ").And.Match("(?m)^sessions +ok +1 "));
             Assert.That(one.Output, Does.Contain("state    ok, epoch 1"), one.ToString());
-            Assert.That((twice.ExitCode, twice.Errors), Is.EqualTo((3, $"redis-failover: {clusters.Addresses("orders")[0]} is a node of cluster orders: a node is in one cluster only.")));
-            Assert.That((wrong.ExitCode, wrong.Errors.Contains("allowed: 1 to 100 letters", StringComparison.Ordinal)), Is.EqualTo((2, true)), wrong.ToString());
+            Assert.That((twice.ExitCode, twice.Errors),
+                Is.EqualTo(
+                    (3, $"redis-failover: {clusters.Addresses("orders")[0]} is a node of cluster orders: a node is in one cluster only.")));
+            Assert.That((wrong.ExitCode, wrong.Errors.Contains("allowed: 1 to 100 letters", StringComparison.Ordinal)),
+                Is.EqualTo((2, true)), wrong.ToString());
             Assert.That(removed.ExitCode, Is.Zero, removed.ToString());
         });
     }
@@ -152,7 +169,8 @@ public sealed class SeveralClustersTests
         await clusters.WaitUntilWholeAsync("orders");
 
         await Eventually.HoldsAsync("it is told",
-            () => monitor.Process.Output.Any(line => line.Contains("cluster broken cannot be monitored: ", StringComparison.Ordinal)), explain: clusters.Explain);
+            () => monitor.Process.Output.Any(line => line.Contains("cluster broken cannot be monitored: ", StringComparison.Ordinal)),
+                explain: clusters.Explain);
     }
 
     [Test]
@@ -184,7 +202,9 @@ public sealed class SeveralClustersTests
     private static Task<int> HeartbeatsAsync(SeveralClusters clusters, string name, int number)
         => Eventually.HoldsAsync(
             $"{number} heartbeats at {name}",
-            async ct => (await (await clusters.SessionAsync(ct)).GetChildrenAsync(clusters.Paths(name).Heartbeats, cancellationToken: ct)).Names.Length,
+            async ct
+                => (await (await clusters.SessionAsync(ct)).GetChildrenAsync(clusters.Paths(name).Heartbeats, cancellationToken: ct))
+                    .Names.Length,
             found => found == number, explain: clusters.Explain);
 
     private static async Task AddAsync(SeveralClusters clusters, string name)

@@ -20,7 +20,8 @@ public sealed class StartTests
         Assert.That(topology.Master, Is.EqualTo(cluster.Redis[0].Address));
         // Once for each reason: a server that is just starting may accept a connection and close it.
         Assert.That(
-            monitor.Process.Log.Count(line => Says("ZooKeeper cannot be reached")(line) && Says("Connection refused")(line)), Is.EqualTo(1), monitor.Process.Tail());
+            monitor.Process.Log.Count(line => Says("ZooKeeper cannot be reached")(line) && Says("Connection refused")(line)), Is.EqualTo(1),
+                monitor.Process.Tail());
     }
 
     [Test]
@@ -47,7 +48,8 @@ public sealed class StartTests
         foreach (RedisServer redis in cluster.Redis)
         {
             // Once as what this monitor sees, and in the leader's log as a problem, where it lasts.
-            int said = monitor.Process.Log.Where(line => !line.Contains("PROBLEM", StringComparison.Ordinal)).Count(Says($"{redis.Address} is unavailable"));
+            int said = monitor.Process.Log.Where(line => !line.Contains("PROBLEM", StringComparison.Ordinal))
+                .Count(Says($"{redis.Address} is unavailable"));
             Assert.That(said, Is.EqualTo(1), monitor.Process.Tail());
         }
     }
@@ -55,10 +57,13 @@ public sealed class StartTests
     [Test]
     public async Task Nodes_with_a_password_are_watched_and_failed_over_and_the_password_is_never_logged()
     {
-        await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 1, RedisOptions = new RedisServerOptions { Password = "s3cret-word" } });
+        await using Cluster cluster =
+            await Cluster.StartAsync(
+                new ClusterOptions { Monitors = 1, RedisOptions = new RedisServerOptions { Password = "s3cret-word" } });
         Topology before = await cluster.WaitUntilWholeAsync();
         await cluster.Redis[0].KillAsync();
-        await cluster.WaitForAsync("A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != before.Master);
+        await cluster.WaitForAsync("A replica is master", topology
+            => topology.State == TopologyState.Ok && topology.Master != before.Master);
         await cluster.Redis[0].RestartAsync();
         await cluster.WaitUntilWholeAsync();
         Assert.That(cluster.Monitors[0].Process.Log, Has.None.Contains("s3cret-word"));
@@ -70,7 +75,8 @@ public sealed class StartTests
         string example = Path.Combine(Programs.RepositoryRoot, "config", "monitor.json");
         string http = $"http://127.0.0.1:{FreePorts.Next()}";
         await using MonitorProcess monitor = await MonitorProcess.StartAsync(
-            new MonitorOptions { Id = "example", Nodes = [new NodeAddress("127.0.0.1", FreePorts.Next())], More = ["--config", example, "--http", http] });
+            new MonitorOptions { Id = "example", Nodes = [new NodeAddress("127.0.0.1", FreePorts.Next())],
+                More = ["--config", example, "--http", http] });
         string started = await monitor.Process.WaitForLineAsync(Says("monitor example"));
         Assert.That(started, Does.Contain($"nodes {monitor.Options.Nodes[0]}, ZooKeeper zk1:2181,zk2:2181,zk3:2181"));
         Assert.That(await monitor.TerminateAsync(), Is.Zero, monitor.Process.Tail());

@@ -15,7 +15,8 @@ public sealed class SwitchoverTests
     public async Task Under_load_it_loses_nothing_and_no_call_fails_there_and_back()
     {
         // On a busy machine a replica may take longer than usual to answer, which a request would be refused for.
-        await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { MonitorOptions = new MonitorOptions { ProbeTimeout = TimeSpan.FromSeconds(2) } });
+        await using Cluster cluster =
+            await Cluster.StartAsync(new ClusterOptions { MonitorOptions = new MonitorOptions { ProbeTimeout = TimeSpan.FromSeconds(2) } });
         Topology before = await cluster.WaitUntilWholeAsync();
         await using WritingClient client = await WritingClient.StartAsync(cluster);
         await client.WaitForWritesAsync(100);
@@ -27,7 +28,8 @@ public sealed class SwitchoverTests
         Assert.That(answer.RootElement.GetProperty("outcome").GetString(), Is.EqualTo("done"));
         Assert.That(answer.RootElement.GetProperty("master").GetString(), Is.EqualTo(target.ToString()));
         Assert.That(answer.RootElement.GetProperty("epoch").GetInt64(), Is.EqualTo(before.Epoch + 1));
-        Assert.That(answer.RootElement.GetProperty("millis").EnumerateObject().Select(step => step.Name), Does.Contain("pause").And.Contain("publication"));
+        Assert.That(answer.RootElement.GetProperty("millis").EnumerateObject().Select(step => step.Name),
+            Does.Contain("pause").And.Contain("publication"));
         await cluster.WaitUntilWholeAsync();
         await client.WaitForWritesAsync(100);
 
@@ -63,7 +65,8 @@ public sealed class SwitchoverTests
         }
 
         Assert.That(undone.ExitCode, Is.EqualTo(4), $"{undone}\n{cluster.Explain()}");
-        Assert.That(undone.Output, Does.Contain("undone: the switchover to").And.Contain("nothing changed").And.Contain("had not caught up after 1000 ms"));
+        Assert.That(undone.Output,
+            Does.Contain("undone: the switchover to").And.Contain("nothing changed").And.Contain("had not caught up after 1000 ms"));
         Topology after = await cluster.TopologyAsync();
         Assert.That((after.Master, after.Epoch, after.State), Is.EqualTo((before.Master, before.Epoch, TopologyState.Ok)));
         await client.WaitForWritesAsync(50);
@@ -89,9 +92,12 @@ public sealed class SwitchoverTests
 
         Assert.That(refused.ExitCode, Is.EqualTo(3), $"{refused}\n{cluster.Explain()}");
         // In its time, or, where a probe has failed by then, at once.
-        Assert.That(refused.Output, Does.Contain($"{before.Replicas[0]}: it has not answered within").Or.Contain($"{before.Replicas[0]}: it does not answer at present"));
+        Assert.That(refused.Output,
+            Does.Contain($"{before.Replicas[0]}: it has not answered within")
+                .Or.Contain($"{before.Replicas[0]}: it does not answer at present"));
         // The monitors ask whether they may, by a form of the command that fails.
-        string pauses = (await cluster.Redis[0].InfoAsync("commandstats")).GetValueOrDefault("cmdstat_client|pause", "calls=0,failed_calls=0");
+        string pauses = (await cluster.Redis[0].InfoAsync("commandstats"))
+            .GetValueOrDefault("cmdstat_client|pause", "calls=0,failed_calls=0");
         Assert.That(Regex.IsMatch(pauses, @"^calls=(\d+),.*failed_calls=\1$"), Is.True, pauses);
         Assert.That((await cluster.TopologyAsync()).Epoch, Is.EqualTo(before.Epoch));
     }
@@ -177,7 +183,8 @@ public sealed class SwitchoverTests
         await master.CommandAsync("SET", "k", "everywhere");
         foreach (RedisServer replica in cluster.Redis.Skip(1))
         {
-            await Eventually.HoldsAsync("The replica has it", ct => replica.CommandAsync(["GET", "k"], ct), reply => reply.Text == "everywhere");
+            await Eventually.HoldsAsync("The replica has it", ct
+                => replica.CommandAsync(["GET", "k"], ct), reply => reply.Text == "everywhere");
         }
 
         // Its replicas hang and their links are gone: what it takes now, nobody else has.
@@ -191,7 +198,8 @@ public sealed class SwitchoverTests
         cluster.Redis[2].Thaw();
 
         Topology after = await cluster.WaitForAsync(
-            "A replica is master", topology => topology.State == TopologyState.Ok && topology.Master != before.Master, TimeSpan.FromSeconds(60));
+            "A replica is master", topology
+                => topology.State == TopologyState.Ok && topology.Master != before.Master, TimeSpan.FromSeconds(60));
         master.Thaw();
         Topology whole = await cluster.WaitUntilWholeAsync(TimeSpan.FromSeconds(60));
         Assert.That(whole.Master, Is.EqualTo(after.Master));
@@ -202,7 +210,8 @@ public sealed class SwitchoverTests
             explain: cluster.Explain)).Last(e => e.Kind == HistoryKind.Demoted);
         Assert.That((returned.From, returned.To), Is.EqualTo((before.Master, after.Master)));
         Assert.That(returned.BytesBehind, Is.GreaterThan(alone.Length).And.LessThan(alone.Length + 1000), returned.Reason);
-        await Eventually.HoldsAsync("It has the new master's data", ct => master.CommandAsync(["GET", "k"], ct), reply => reply.Text == "everywhere");
+        await Eventually.HoldsAsync("It has the new master's data", ct
+            => master.CommandAsync(["GET", "k"], ct), reply => reply.Text == "everywhere");
     }
 
     private static Task<CliResult> SwitchoverAsync(Cluster cluster, params string[] more)
@@ -222,12 +231,14 @@ public sealed class SwitchoverTests
             Redis = 2,
             Monitors = 0,
             Proxies = true,
-            MonitorOptions = new MonitorOptions { SessionTimeout = TimeSpan.FromSeconds(2), ProbeTimeout = TimeSpan.FromSeconds(1), MaxFailures = 60 },
+            MonitorOptions =
+                new MonitorOptions { SessionTimeout = TimeSpan.FromSeconds(2), ProbeTimeout = TimeSpan.FromSeconds(1), MaxFailures = 60 },
         });
         try
         {
             await cluster.Redis[0].CommandAsync("SET", "k", "v");
-            await Eventually.HoldsAsync("The replica has it", ct => cluster.Redis[1].CommandAsync(["GET", "k"], ct), reply => reply.Text == "v");
+            await Eventually.HoldsAsync("The replica has it", ct
+                => cluster.Redis[1].CommandAsync(["GET", "k"], ct), reply => reply.Text == "v");
             await cluster.StartMonitorAsync();
             return cluster;
         }

@@ -56,11 +56,13 @@ public sealed class WriteSafetyTests
         await using Cluster cluster = await StartAsync();
         RedisServer master = cluster.Redis[0];
         await cluster.Redis[1].KillAsync();
-        await cluster.WaitForSafetyAsync("The one that is left is the set", safety => safety.Replicas is [var only] && only == cluster.Redis[2].Address);
+        await cluster.WaitForSafetyAsync("The one that is left is the set", safety
+            => safety.Replicas is [var only] && only == cluster.Redis[2].Address);
         Assert.That(await WriteAsync(master), Is.EqualTo("OK"));
 
         await cluster.Redis[2].KillAsync();
-        await Eventually.HoldsAsync("Writes go on without any", ct => WriteAsync(master, ct), reply => reply == "OK", Long, cluster.Explain);
+        await Eventually.HoldsAsync("Writes go on without any", ct
+            => WriteAsync(master, ct), reply => reply == "OK", Long, cluster.Explain);
         WriteQuorum alone = await cluster.WaitForSafetyAsync("The znode says so", safety => safety.MinReplicas == 0);
         Assert.That(alone.Replicas, Is.EqualTo(new[] { cluster.Redis[2].Address }), "the last one stays in the set");
 
@@ -70,9 +72,11 @@ public sealed class WriteSafetyTests
         Assert.That(await MinReplicasAsync(master), Is.EqualTo("1"));
 
         // After a switchover the new master has it, the old one what it had before.
-        CliResult switchover = await CliProcess.RunAsync(["switchover", cluster.Redis[1].Address.ToString(), "--zk", cluster.ConnectionString]);
+        CliResult switchover =
+            await CliProcess.RunAsync(["switchover", cluster.Redis[1].Address.ToString(), "--zk", cluster.ConnectionString]);
         Assert.That(switchover.ExitCode, Is.Zero, $"{switchover}\n{cluster.Explain()}");
-        await Eventually.HoldsAsync("The new master is guarded", ct => MinReplicasAsync(cluster.Redis[1], ct), count => count == "1", Long, cluster.Explain);
+        await Eventually.HoldsAsync("The new master is guarded", ct
+            => MinReplicasAsync(cluster.Redis[1], ct), count => count == "1", Long, cluster.Explain);
         await Eventually.HoldsAsync("The old one is not", ct => MinReplicasAsync(master, ct), count => count == "0", Long, cluster.Explain);
     }
 
@@ -105,7 +109,8 @@ public sealed class WriteSafetyTests
         Topology after = await cluster.WaitForAsync("The other replica is master", topology => topology.State == TopologyState.Ok, Long);
         Assert.That(after.Master, Is.EqualTo(cluster.Redis[2].Address));
         HistoryEntry entry = (await cluster.HistoryAsync()).Last(e => e.Kind == HistoryKind.Failover);
-        Assert.That(entry.Reason, Does.Contain("by the operator's order").And.Contain($"{cluster.Redis[1].Address} alone may hold a write"));
+        Assert.That(entry.Reason,
+            Does.Contain("by the operator's order").And.Contain($"{cluster.Redis[1].Address} alone may hold a write"));
         cluster.Redis[1].Thaw();
     }
 
@@ -132,7 +137,8 @@ public sealed class WriteSafetyTests
 
             Topology after = await cluster.WaitForAsync(
                 "There is another master", topology => topology.State == TopologyState.Ok && topology.Master != before.Master, Long);
-            HashSet<string?> kept = [.. (await cluster.Node(after.Master!).CommandAsync("SMEMBERS", $"round{round}")).Items.Select(item => item.Text)];
+            HashSet<string?> kept =
+                [.. (await cluster.Node(after.Master!).CommandAsync("SMEMBERS", $"round{round}")).Items.Select(item => item.Text)];
             Assert.That(acknowledged.Where(number => !kept.Contains(number)), Is.Empty, cluster.Explain());
             await master.RestartAsync();
         }
@@ -192,7 +198,8 @@ public sealed class WriteSafetyTests
 
         await Eventually.HoldsAsync(
             "A monitor says for which node it waits",
-            () => cluster.Monitors.Any(m => m.Process.Output.Any(line => line.Contains($"no failover yet: {cluster.Redis[1].Address}", StringComparison.Ordinal))),
+            () => cluster.Monitors.Any(m
+                => m.Process.Output.Any(line => line.Contains($"no failover yet: {cluster.Redis[1].Address}", StringComparison.Ordinal))),
             Long,
             cluster.Explain);
     }

@@ -40,7 +40,9 @@ internal sealed class WritingClient : IAsyncDisposable
     }
 
     internal static async Task<WritingClient> StartAsync(Cluster cluster)
-        => new(await FailoverConnection.ConnectAsync(cluster.ConnectionString, new FailoverOptions { Password = cluster.Options.RedisOptions.Password }), cluster);
+        => new(
+            await FailoverConnection.ConnectAsync(cluster.ConnectionString,
+                new FailoverOptions { Password = cluster.Options.RedisOptions.Password }), cluster);
 
     /// <summary>What it follows.</summary>
     internal Topology Topology => _connection.Topology;
@@ -82,7 +84,8 @@ internal sealed class WritingClient : IAsyncDisposable
         }
     }
 
-    private string Explain() => $"errors of the client: {string.Join(" | ", Errors.Select(error => error.Message).Distinct().Take(5))}\n{_cluster.Explain()}";
+    private string Explain()
+        => $"errors of the client: {string.Join(" | ", Errors.Select(error => error.Message).Distinct().Take(5))}\n{_cluster.Explain()}";
 
     /// <summary>A write is begun every few milliseconds, whether or not the one before is answered.</summary>
     private async Task WriteAsync()

@@ -41,7 +41,8 @@ public sealed record ClusterOptions
     public ImmutableArray<string> Names { get; init; } = [];
 
     /// <summary>Id, nodes, ZooKeeper servers, path and password are filled in.</summary>
-    public MonitorOptions MonitorOptions { get; init; } = new() { SessionTimeout = TimeSpan.FromSeconds(2), ProbeTimeout = TimeSpan.FromMilliseconds(300) };
+    public MonitorOptions MonitorOptions { get; init; } =
+        new() { SessionTimeout = TimeSpan.FromSeconds(2), ProbeTimeout = TimeSpan.FromMilliseconds(300) };
 }
 
 /// <summary>ZooKeeper, Redis nodes and monitors ready-made: real processes that work together.</summary>
@@ -94,7 +95,8 @@ public sealed partial class Cluster : IAsyncDisposable
         ZooKeeperEnsemble zooKeeper = options.SharesZooKeeper
             ? await SharedZooKeeper.GetAsync()
             : await ZooKeeperEnsemble.StartAsync(
-                (options.ZooKeeperOptions ?? new ZooKeeperServerOptions()) with { Machine = options.MonitorMachine }, options.ZooKeepers, ct);
+                (options.ZooKeeperOptions ?? new ZooKeeperServerOptions()) with { Machine = options.MonitorMachine }, options.ZooKeepers,
+                    ct);
         Cluster cluster = new(options, zooKeeper);
         try
         {
@@ -179,15 +181,19 @@ public sealed partial class Cluster : IAsyncDisposable
     }
 
     /// <summary>Waits until a monitor leads that is not this one.</summary>
-    public async Task<MonitorProcess> WaitForOtherLeaderAsync(MonitorProcess former, TimeSpan? within = null, CancellationToken ct = default)
+    public async Task<MonitorProcess> WaitForOtherLeaderAsync(MonitorProcess former, TimeSpan? within = null,
+        CancellationToken ct = default)
         => await Eventually.HoldsAsync(
             $"Another monitor than {former.Id} leads", token => LeaderAsync(ct: token), leader => leader != former, within, Explain, ct);
 
-    public async Task<ImmutableArray<HistoryEntry>> HistoryAsync(CancellationToken ct = default) => HistoryJson.Parse(await ReadAsync(Paths.History, ct));
+    public async Task<ImmutableArray<HistoryEntry>> HistoryAsync(CancellationToken ct = default)
+        => HistoryJson.Parse(await ReadAsync(Paths.History, ct));
 
     /// <summary>Waits for an entry of the history, which is written a moment after the topology.</summary>
-    public async Task<HistoryEntry> WaitForHistoryAsync(string what, Func<HistoryEntry, bool> holds, TimeSpan? within = null, CancellationToken ct = default)
-        => (await Eventually.HoldsAsync(what, token => HistoryAsync(token), entries => entries.Any(holds), within, Explain, ct)).First(holds);
+    public async Task<HistoryEntry> WaitForHistoryAsync(string what, Func<HistoryEntry, bool> holds, TimeSpan? within = null,
+        CancellationToken ct = default)
+        => (await Eventually.HoldsAsync(what, token => HistoryAsync(token), entries => entries.Any(holds), within, Explain, ct))
+            .First(holds);
 
     /// <summary>The content of a znode below the cluster's root.</summary>
     public async Task<ReadOnlyMemory<byte>> ReadAsync(string path, CancellationToken ct = default)

@@ -56,7 +56,8 @@ public sealed class FaultProxy : IAsyncDisposable
 
     public static FaultProxy Start(string targetHost, int targetPort) => Start(new NodeAddress(targetHost, targetPort));
 
-    public static FaultProxy Start(NodeAddress target) => new(target, FreePorts.Next(), () => new Socket(SocketType.Stream, ProtocolType.Tcp));
+    public static FaultProxy Start(NodeAddress target)
+        => new(target, FreePorts.Next(), () => new Socket(SocketType.Stream, ProtocolType.Tcp));
 
     /// <summary>Makes a port of a machine's loopback device known by the same number here.</summary>
     public static FaultProxy StartInto(Machine machine, int port) => new(new NodeAddress("127.0.0.1", port), port, machine.NewSocket);
@@ -180,7 +181,8 @@ public sealed class FaultProxy : IAsyncDisposable
             client.NoDelay = server.NoDelay = true;
             // Either side's end ends both: half-closed connections are not something Redis or ZooKeeper use. The other side gets a moment
             // to read the last bytes, since disposing of a socket that is being read resets it.
-            Task[] pumps = [PumpAsync(client, server, port, state => state.ToServer), PumpAsync(server, client, port, state => state.ToClient)];
+            Task[] pumps =
+                [PumpAsync(client, server, port, state => state.ToServer), PumpAsync(server, client, port, state => state.ToClient)];
             await await Task.WhenAny(pumps);
             await Task.WhenAny(Task.WhenAll(pumps), Task.Delay(s_lastBytes, _stopped.Token));
         }

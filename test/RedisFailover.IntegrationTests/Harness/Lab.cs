@@ -48,7 +48,8 @@ public sealed class Lab : IAsyncDisposable
     }
 
     /// <summary>Pulls the cable between the two.</summary>
-    public static Task CutAsync(Machine one, Machine other) => Task.WhenAll(NeighbourAsync(one, other, Nobody), NeighbourAsync(other, one, Nobody));
+    public static Task CutAsync(Machine one, Machine other)
+        => Task.WhenAll(NeighbourAsync(one, other, Nobody), NeighbourAsync(other, one, Nobody));
 
     /// <summary>Ends <see cref="CutAsync"/>.</summary>
     public static Task MendAsync(Machine one, Machine other)

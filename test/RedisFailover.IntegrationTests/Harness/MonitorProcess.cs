@@ -111,7 +111,8 @@ public sealed class MonitorProcess : IAsyncDisposable
         return ChildProcess.StartAsync(
             new ChildProcessOptions($"monitor {options.Id}", command[0], command[1..])
             {
-                Environment = options.Password is null ? options.Environment : options.Environment.SetItem("REDIS_FAILOVER_PASSWORD", options.Password),
+                Environment = options.Password is null
+                    ? options.Environment : options.Environment.SetItem("REDIS_FAILOVER_PASSWORD", options.Password),
             },
             ct);
     }

@@ -19,7 +19,10 @@ public static class Programs
 
     public static string Java => FromJavaHome() ?? Find("java") ?? throw Missing("java (it comes with zookeeper)");
 
-    public static string ZooKeeperCli => ZooKeeperHome is { } home ? Path.Combine(home, "bin", "zkCli.sh") : Find("zkCli.sh", ZooKeeperFolders) ?? throw Missing("zkCli.sh (it comes with zookeeper)");
+    public static string ZooKeeperCli
+        => ZooKeeperHome is { } home
+            ? Path.Combine(home, "bin", "zkCli.sh")
+            : Find("zkCli.sh", ZooKeeperFolders) ?? throw Missing("zkCli.sh (it comes with zookeeper)");
 
     /// <summary>
     /// $ZOOKEEPER_CLASSPATH, or what lies in $ZOOKEEPER_HOME, or Debian's jar (its manifest names the others), or the lib folder of an
@@ -86,7 +89,8 @@ public static class Programs
             : null;
 
     private static InvalidOperationException Missing(string what)
-        => new($"{what} is not installed on this machine: run scripts/install-dependencies.sh (as root, or with sudo), then the tests again.");
+        => new(
+            $"{what} is not installed on this machine: run scripts/install-dependencies.sh (as root, or with sudo), then the tests again.");
 
     /// <summary>In $COMPILED_PROGRAMS (scripts/test.sh compiles them ahead of time there), or as it was built with these tests.</summary>
     private static string Built(string project, string file)

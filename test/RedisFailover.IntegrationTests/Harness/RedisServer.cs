@@ -53,7 +53,8 @@ public sealed class RedisServer : IAsyncDisposable
     {
         Port = port;
         options = _options = options.Machine is { } machine ? options with { Bind = machine.Address } : options;
-        Address = NodeAddress.Parse($"{(options.Bind.Contains(':', StringComparison.Ordinal) ? $"[{options.Bind}]" : options.Bind)}:{port}");
+        Address =
+            NodeAddress.Parse($"{(options.Bind.Contains(':', StringComparison.Ordinal) ? $"[{options.Bind}]" : options.Bind)}:{port}");
         _directory = new TemporaryDirectory($"redis-{port}");
         File.WriteAllLines(ConfFile, Conf());
     }
@@ -135,7 +136,8 @@ public sealed class RedisServer : IAsyncDisposable
     /// <summary>Changes its file while it is down; null takes the directive out.</summary>
     public void SetInFile(string directive, string? value)
     {
-        string[] others = [.. File.ReadLines(ConfFile).Where(line => !line.StartsWith(directive + " ", StringComparison.OrdinalIgnoreCase))];
+        string[] others =
+            [.. File.ReadLines(ConfFile).Where(line => !line.StartsWith(directive + " ", StringComparison.OrdinalIgnoreCase))];
         File.WriteAllLines(ConfFile, value is null ? others : [.. others, $"{directive} {value}"]);
     }
 
@@ -153,7 +155,8 @@ public sealed class RedisServer : IAsyncDisposable
         }
         catch (OperationCanceledException) when (!ct.IsCancellationRequested)
         {
-            throw new TimeoutException($"Redis {Address} did not answer {string.Join(' ', command)} within {CommandDeadline.TotalSeconds} s.");
+            throw new TimeoutException(
+                $"Redis {Address} did not answer {string.Join(' ', command)} within {CommandDeadline.TotalSeconds} s.");
         }
     }
 
@@ -177,7 +180,8 @@ public sealed class RedisServer : IAsyncDisposable
         RedisReply info = await CommandAsync(["INFO", section], ct);
         return info.Text!.Split("\r\n")
             .Where(line => line.Contains(':', StringComparison.Ordinal) && !line.StartsWith('#'))
-            .ToImmutableDictionary(line => line[..line.IndexOf(':', StringComparison.Ordinal)], line => line[(line.IndexOf(':', StringComparison.Ordinal) + 1)..]);
+            .ToImmutableDictionary(line
+                => line[..line.IndexOf(':', StringComparison.Ordinal)], line => line[(line.IndexOf(':', StringComparison.Ordinal) + 1)..]);
     }
 
     public async ValueTask DisposeAsync()

@@ -17,7 +17,8 @@ public static partial class RedisVersion
         using Process process = Process.Start(info)!;
         string said = process.StandardOutput.ReadToEnd();
         Match version = Digits().Match(said);
-        return version.Success ? Version.Parse(version.Groups[1].Value) : throw new InvalidOperationException($"{Programs.RedisServer} --version said {said}");
+        return version.Success
+            ? Version.Parse(version.Groups[1].Value) : throw new InvalidOperationException($"{Programs.RedisServer} --version said {said}");
     }
 
     [GeneratedRegex(@"v=(\d+\.\d+\.\d+)")]

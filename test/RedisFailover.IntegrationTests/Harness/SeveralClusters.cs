@@ -71,7 +71,9 @@ public sealed class SeveralClusters : IAsyncDisposable
         MonitorProcess monitor = await MonitorProcess.StartAsync(new MonitorOptions
         {
             Id = string.Create(CultureInfo.InvariantCulture, $"m{_monitors.Count + 1}"),
-            More = more.Length > 0 ? [.. more, "--zkservers", _zooKeeper.ConnectionString, "--znode-path", Root, "--session-timeout", "2s", "--probe-timeout", "300ms"]
+            More = more.Length > 0
+                ? [.. more, "--zkservers", _zooKeeper.ConnectionString, "--znode-path", Root, "--session-timeout", "2s", "--probe-timeout",
+                    "300ms"]
                 : ["--config", Write([.. _listed])],
         });
         _monitors.Add(monitor);
@@ -99,7 +101,8 @@ public sealed class SeveralClusters : IAsyncDisposable
         return leader.RootElement.GetProperty("id").GetString()!;
     }
 
-    public async Task<Topology> TopologyAsync(string name, CancellationToken ct = default) => TopologyJson.Parse(await ReadAsync(Paths(name).Nodes, ct));
+    public async Task<Topology> TopologyAsync(string name, CancellationToken ct = default)
+        => TopologyJson.Parse(await ReadAsync(Paths(name).Nodes, ct));
 
     public Task<Topology> WaitForAsync(string name, string what, Func<Topology, bool> holds)
         => Eventually.HoldsAsync($"{name}: {what}", ct => TopologyAsync(name, ct), holds, explain: Explain);

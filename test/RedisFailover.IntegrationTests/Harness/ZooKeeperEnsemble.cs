@@ -12,11 +12,14 @@ public sealed class ZooKeeperEnsemble : IAsyncDisposable
     /// <summary>"127.0.0.1:p,127.0.0.1:p,127.0.0.1:p".</summary>
     public string ConnectionString => string.Join(',', Servers.Select(server => server.ConnectionString));
 
-    public static async Task<ZooKeeperEnsemble> StartAsync(ZooKeeperServerOptions? options = null, int size = 3, CancellationToken ct = default)
+    public static async Task<ZooKeeperEnsemble> StartAsync(ZooKeeperServerOptions? options = null, int size = 3,
+        CancellationToken ct = default)
     {
-        ImmutableArray<(int, int)> peers = size == 1 ? [] : [.. Enumerable.Range(0, size).Select(_ => (FreePorts.Next(), FreePorts.Next()))];
+        ImmutableArray<(int, int)> peers = size == 1
+            ? [] : [.. Enumerable.Range(0, size).Select(_ => (FreePorts.Next(), FreePorts.Next()))];
         ZooKeeperEnsemble ensemble = new(
-            [.. Enumerable.Range(1, size).Select(id => new ZooKeeperServer((options ?? new ZooKeeperServerOptions()) with { Id = id, Peers = peers }))]);
+            [.. Enumerable.Range(1, size)
+                .Select(id => new ZooKeeperServer((options ?? new ZooKeeperServerOptions()) with { Id = id, Peers = peers }))]);
         try
         {
             // No server serves before a majority is up, so all are started before any is waited for.

@@ -110,7 +110,8 @@ public sealed class ZooKeeperServer : IAsyncDisposable
     /// <summary>"standalone", "leader" or "follower"; null while it does not serve.</summary>
     public async Task<string?> ModeAsync(CancellationToken ct = default)
     {
-        string? line = (await FourLetterAsync("srvr", ct)).Split('\n').FirstOrDefault(line => line.StartsWith("Mode: ", StringComparison.Ordinal));
+        string? line = (await FourLetterAsync("srvr", ct)).Split('\n')
+            .FirstOrDefault(line => line.StartsWith("Mode: ", StringComparison.Ordinal));
         return line?["Mode: ".Length..].Trim();
     }
 
@@ -164,7 +165,8 @@ public sealed class ZooKeeperServer : IAsyncDisposable
         // and the quick compiler alone make it cheap to have several of them on one machine.
         ImmutableArray<string> command =
             [
-                .. _options.Machine?.Prefix ?? [], Programs.Java, "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData",
+                .. _options.Machine?.Prefix
+                    ?? [], Programs.Java, "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData",
                 "-Djava.net.preferIPv4Stack=true",
                 "-Dorg.slf4j.simpleLogger.showDateTime=true",
                 "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
@@ -216,7 +218,8 @@ public sealed class ZooKeeperServer : IAsyncDisposable
             yield return "syncLimit=4";
             for (int i = 0; i < _options.Peers.Length; i++)
             {
-                yield return string.Create(CultureInfo.InvariantCulture, $"server.{i + 1}=127.0.0.1:{_options.Peers[i].Quorum}:{_options.Peers[i].Election}");
+                yield return string.Create(CultureInfo.InvariantCulture,
+                    $"server.{i + 1}=127.0.0.1:{_options.Peers[i].Quorum}:{_options.Peers[i].Election}");
             }
         }
 

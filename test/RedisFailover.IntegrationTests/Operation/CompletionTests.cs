@@ -20,6 +20,7 @@ public sealed class CompletionTests
             echo "completed: ${COMPREPLY[*]}"
             """;
         await using ChildProcess bash = await ChildProcess.StartAsync(new ChildProcessOptions("bash", "bash", ["-c", script]));
-        Assert.That(await bash.WaitForLineAsync(line => line.StartsWith("completed: ", StringComparison.Ordinal)), Is.EqualTo("completed: " + completed));
+        Assert.That(await bash.WaitForLineAsync(line => line.StartsWith("completed: ", StringComparison.Ordinal)),
+            Is.EqualTo("completed: " + completed));
     }
 }

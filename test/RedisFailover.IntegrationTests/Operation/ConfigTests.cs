@@ -19,7 +19,8 @@ public sealed class ConfigTests
 
         CliResult wrong = await CliProcess.RunAsync(["config", "set", "max-failures=2", "probe-timeout=nonsense", .. zk]);
         Assert.That((wrong.ExitCode, wrong.Output), Is.EqualTo((3, wrong.Output)), wrong.ToString());
-        Assert.That(wrong.Output, Does.StartWith("refused: ").And.Contain("probe-timeout").And.Contain("'nonsense' is not allowed; allowed: 10ms to 60s"));
+        Assert.That(wrong.Output,
+            Does.StartWith("refused: ").And.Contain("probe-timeout").And.Contain("'nonsense' is not allowed; allowed: 10ms to 60s"));
         CliResult unknown = await CliProcess.RunAsync(["config", "set", "znode-path=/other", .. zk]);
         Assert.That((unknown.ExitCode, unknown.Output), Is.EqualTo((3, unknown.Output)));
         Assert.That(unknown.Output, Does.Contain("znode-path is no setting that can be changed for all monitors; allowed: max-failures, "));
@@ -40,16 +41,19 @@ public sealed class ConfigTests
 
         cluster.Node(first.Master!).Freeze();
         await Told.StaysAsync(
-            "The new settings hold for all", async () => (await cluster.TopologyAsync()).Epoch == first.Epoch, TimeSpan.FromSeconds(4), cluster.Explain);
+            "The new settings hold for all", async ()
+                => (await cluster.TopologyAsync()).Epoch == first.Epoch, TimeSpan.FromSeconds(4), cluster.Explain);
         CliResult back = await CliProcess.RunAsync(["config", "set", "max-failures=2", "probe-timeout=", .. zk]);
         Assert.That(back.ExitCode, Is.Zero, back.ToString());
-        await cluster.WaitForAsync("The frozen master is replaced", t => t.State == TopologyState.Ok && t.Master != first.Master, TimeSpan.FromSeconds(15));
+        await cluster.WaitForAsync("The frozen master is replaced", t
+            => t.State == TopologyState.Ok && t.Master != first.Master, TimeSpan.FromSeconds(15));
         cluster.Node(first.Master!).Thaw();
 
         Assert.That((await CliProcess.RunAsync(["config", "get", "max-failures", .. zk])).Output, Is.EqualTo("2"));
         Assert.That((await CliProcess.RunAsync(["config", "get", "probe-timeout", .. zk])).ExitCode, Is.EqualTo(1));
         Assert.That((await CliProcess.RunAsync(["status", .. zk])).Output, Does.Contain("config   version 1, "));
-        await cluster.WaitForHistoryAsync("The change is noted", e => e.Kind == HistoryKind.Config && e.Reason.Contains("max-failures=2", StringComparison.Ordinal));
+        await cluster.WaitForHistoryAsync("The change is noted", e
+            => e.Kind == HistoryKind.Config && e.Reason.Contains("max-failures=2", StringComparison.Ordinal));
 
         // An editor that changes one line and takes nothing out.
         await using ChildProcess edit = await ChildProcess.StartAsync(
@@ -58,6 +62,7 @@ public sealed class ConfigTests
                 Environment = ImmutableDictionary<string, string?>.Empty.Add("VISUAL", "sed -i s/max-failures=2/max-failures=4/"),
             });
         Assert.That(await edit.WaitForExitAsync(), Is.Zero, edit.Tail());
-        Assert.That(ClusterConfigJson.Parse(await cluster.ReadAsync("/config")).Settings, Is.EqualTo(new[] { KeyValuePair.Create("max-failures", "4") }));
+        Assert.That(ClusterConfigJson.Parse(await cluster.ReadAsync("/config")).Settings,
+            Is.EqualTo(new[] { KeyValuePair.Create("max-failures", "4") }));
     }
 }

@@ -47,7 +47,8 @@ internal sealed class SecuredCluster : IAsyncDisposable
         ConnectTimeout = TimeSpan.FromSeconds(30),
     };
 
-    private TlsSettings Tls => new() { CaFile = Certificates.Authority, CertFile = Certificates.File("client.pem"), KeyFile = Certificates.File("client.key") };
+    private TlsSettings Tls
+        => new() { CaFile = Certificates.Authority, CertFile = Certificates.File("client.pem"), KeyFile = Certificates.File("client.key") };
 
     internal static async Task<SecuredCluster> StartAsync(int monitors = 2)
     {
@@ -57,7 +58,8 @@ internal sealed class SecuredCluster : IAsyncDisposable
             await cluster.StartServersAsync();
             for (int i = 1; i <= monitors; i++)
             {
-                cluster._monitors.Add(await MonitorProcess.StartAsync(cluster.OptionsOf(string.Create(CultureInfo.InvariantCulture, $"m{i}"))));
+                cluster._monitors.Add(
+                    await MonitorProcess.StartAsync(cluster.OptionsOf(string.Create(CultureInfo.InvariantCulture, $"m{i}"))));
             }
 
             await cluster.WaitForAsync("Both nodes are in use", t => t.State == TopologyState.Ok && t.Replicas.Length == 1);
@@ -72,7 +74,9 @@ internal sealed class SecuredCluster : IAsyncDisposable
 
     internal Task<Topology> WaitForAsync(string what, Func<Topology, bool> holds)
         => Eventually.HoldsAsync(
-            what, async ct => TopologyJson.Parse((await Session.GetDataAsync(Root + "/nodes", null, ct)).Data), holds, TimeSpan.FromSeconds(40), Explain);
+            what, async ct
+                => TopologyJson.Parse((await Session.GetDataAsync(Root + "/nodes", null, ct)).Data), holds, TimeSpan.FromSeconds(40),
+                    Explain);
 
     internal async Task<CliResult> ToolAsync(ImmutableArray<string> arguments, bool asOperator = true)
     {
@@ -80,13 +84,15 @@ internal sealed class SecuredCluster : IAsyncDisposable
             ? ToolEnvironment.SetItem("REDIS_FAILOVER_ZK_AUTH_FILE", OperatorsAuth)
             : ToolEnvironment;
         await using ChildProcess process = await ChildProcess.StartAsync(
-            new ChildProcessOptions("redis-failover", Programs.Dotnet, [Programs.Cli, .. arguments, "--zk", ConnectionString]) { Environment = environment });
+            new ChildProcessOptions("redis-failover", Programs.Dotnet,
+                [Programs.Cli, .. arguments, "--zk", ConnectionString]) { Environment = environment });
         using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(40));
         int code = await process.WaitForExitAsync(limit.Token);
         return new CliResult(code, string.Join('\n', process.Output), string.Join('\n', process.Errors));
     }
 
-    internal string Explain() => string.Join("\n\n", _monitors.Select(m => m.Process.Tail(40)).Concat(_redis.Select(r => r.Server.Process.Tail(8))));
+    internal string Explain()
+        => string.Join("\n\n", _monitors.Select(m => m.Process.Tail(40)).Concat(_redis.Select(r => r.Server.Process.Tail(8))));
 
     public async ValueTask DisposeAsync()
     {
@@ -109,7 +115,8 @@ internal sealed class SecuredCluster : IAsyncDisposable
     {
         (string node, string nodeKey) = await Certificates.IssueAsync("node");
         await Certificates.IssueAsync("client");
-        await File.WriteAllTextAsync(Certificates.File("node-both.pem"), await File.ReadAllTextAsync(nodeKey) + await File.ReadAllTextAsync(node));
+        await File.WriteAllTextAsync(Certificates.File("node-both.pem"), await File.ReadAllTextAsync(nodeKey)
+            + await File.ReadAllTextAsync(node));
         await File.WriteAllTextAsync(PasswordFile, "first\n");
         await File.WriteAllTextAsync(MonitorsAuth, "monitors:secret\n");
         await File.WriteAllTextAsync(OperatorsAuth, "operators:hush\n");
@@ -143,7 +150,8 @@ internal sealed class SecuredCluster : IAsyncDisposable
                 ConfLines =
                 [
                     string.Create(CultureInfo.InvariantCulture, $"tls-port {address.Port}"),
-                    $"tls-cert-file {node}", $"tls-key-file {nodeKey}", $"tls-ca-cert-file {Certificates.Authority}", "tls-replication yes", "tls-auth-clients yes",
+                    $"tls-cert-file {node}", $"tls-key-file {nodeKey}", $"tls-ca-cert-file {Certificates.Authority}", "tls-replication yes",
+                        "tls-auth-clients yes",
                 ],
             }), address));
         }
@@ -159,9 +167,12 @@ internal sealed class SecuredCluster : IAsyncDisposable
         ProbeTimeout = TimeSpan.FromMilliseconds(500),
         More =
         [
-            "--tls", "--tls-ca-file", Certificates.Authority, "--tls-cert-file", Certificates.File("client.pem"), "--tls-key-file", Certificates.File("client.key"),
-            "--zk-tls-ca-file", Certificates.Authority, "--zk-tls-cert-file", Certificates.File("client.pem"), "--zk-tls-key-file", Certificates.File("client.key"),
-            "--password-file", PasswordFile, "--zk-auth-file", MonitorsAuth, "--zk-operators", $"digest:{ZnodeAcl.Digest("operators", "hush").Id}",
+            "--tls", "--tls-ca-file", Certificates.Authority, "--tls-cert-file", Certificates.File("client.pem"), "--tls-key-file",
+                Certificates.File("client.key"),
+            "--zk-tls-ca-file", Certificates.Authority, "--zk-tls-cert-file", Certificates.File("client.pem"), "--zk-tls-key-file",
+                Certificates.File("client.key"),
+            "--password-file", PasswordFile, "--zk-auth-file", MonitorsAuth, "--zk-operators",
+                $"digest:{ZnodeAcl.Digest("operators", "hush").Id}",
         ],
     };
 }

@@ -22,8 +22,10 @@ public sealed class SecurityTests
         await using (ZooKeeperSession stranger = await ZooKeeperSession.ConnectAsync(
             new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse(cluster.ZooKeeper.ConnectionString) }))
         {
-            await Eventually.HoldsAsync("The rights are set", ct => RightsAsync(stranger, "/nodes", ct), rights => !rights.Contains("world:Write"), explain: cluster.Explain);
-            Assert.That(TopologyJson.Parse((await stranger.GetDataAsync(SecuredCluster.Root + "/nodes")).Data).Master, Is.EqualTo(first.Master));
+            await Eventually.HoldsAsync("The rights are set", ct
+                => RightsAsync(stranger, "/nodes", ct), rights => !rights.Contains("world:Write"), explain: cluster.Explain);
+            Assert.That(TopologyJson.Parse((await stranger.GetDataAsync(SecuredCluster.Root + "/nodes")).Data).Master,
+                Is.EqualTo(first.Master));
             foreach (string path in new[] { "", "/nodes", "/term", "/monitors", "/history", "/requests" })
             {
                 Assert.That(
@@ -32,7 +34,9 @@ public sealed class SecurityTests
             }
 
             Assert.That(
-                async () => await stranger.CreateAsync(SecuredCluster.Root + "/requests/request-", "{}"u8.ToArray(), CreateMode.PersistentSequential),
+                async ()
+                    => await stranger.CreateAsync(SecuredCluster.Root
+                        + "/requests/request-", "{}"u8.ToArray(), CreateMode.PersistentSequential),
                 Throws.InstanceOf<ZooKeeperException>().With.Property("Code").EqualTo(ZooKeeperErrorCode.NoAuth));
             Assert.That(
                 async () => await stranger.GetDataAsync(SecuredCluster.Root + "/requests"),
@@ -46,7 +50,9 @@ public sealed class SecurityTests
         Assert.That(status.ExitCode, Is.Zero, status.ToString());
         CliResult switchover = await cluster.ToolAsync(["switchover"]);
         Assert.That(switchover.ExitCode, Is.Zero, $"{switchover}\n{cluster.Explain()}");
-        Topology second = await cluster.WaitForAsync("The other is master", t => t.State == TopologyState.Ok && t.Master != first.Master && t.Replicas.Length == 1);
+        Topology second =
+            await cluster.WaitForAsync("The other is master", t
+                => t.State == TopologyState.Ok && t.Master != first.Master && t.Replicas.Length == 1);
 
         cluster.Redis.Single(r => r.Address == second.Master).Server.Kill();
         await cluster.WaitForAsync("The first is master again", t => t.State == TopologyState.Ok && t.Master == first.Master);
@@ -77,7 +83,10 @@ public sealed class SecurityTests
         // The monitors' credentials for ZooKeeper: both, then the new ones alone.
         await File.WriteAllTextAsync(cluster.MonitorsAuth, "monitors:secret\nmonitors2:secret2\n");
         await WaitForRightsAsync(cluster, rights => rights.Contains("monitors2"), [ZooKeeperAuth.Digest("monitors2", "secret2")]);
-        await Task.WhenAll(cluster.Monitors.Select(m => m.Process.WaitForLineAsync(l => l.Contains("have changed and are taken over", StringComparison.Ordinal), TimeSpan.FromSeconds(20))));
+        await Task.WhenAll(
+            cluster.Monitors.Select(m
+                => m.Process.WaitForLineAsync(l
+                    => l.Contains("have changed and are taken over", StringComparison.Ordinal), TimeSpan.FromSeconds(20))));
         await File.WriteAllTextAsync(cluster.MonitorsAuth, "monitors2:secret2\n");
         await WaitForRightsAsync(cluster, rights => !rights.Contains("monitors:"), [ZooKeeperAuth.Digest("monitors2", "secret2")]);
 
@@ -94,12 +103,16 @@ public sealed class SecurityTests
         // All of it holds: the nodes are watched, led, and take over from each other.
         CliResult switchover = await cluster.ToolAsync(["switchover"]);
         Assert.That(switchover.ExitCode, Is.Zero, $"{switchover}\n{cluster.Explain()}");
-        Topology last = await cluster.WaitForAsync("The other is master", t => t.State == TopologyState.Ok && t.Master != first.Master && t.Replicas.Length == 1);
+        Topology last =
+            await cluster.WaitForAsync("The other is master", t
+                => t.State == TopologyState.Ok && t.Master != first.Master && t.Replicas.Length == 1);
         Assert.That(last.Epoch, Is.EqualTo(first.Epoch + 1), "one switchover, and no failover");
         Assert.That(await client.GetDatabase().StringSetAsync("k", "2"), Is.True);
         foreach (string secret in new[] { "first", "second", "secret" })
         {
-            Assert.That(cluster.Monitors.SelectMany(m => m.Process.Log).Where(l => l.Contains($" {secret}", StringComparison.Ordinal) || l.Contains($":{secret}", StringComparison.Ordinal)), Is.Empty);
+            Assert.That(cluster.Monitors.SelectMany(m => m.Process.Log)
+                .Where(l => l.Contains($" {secret}", StringComparison.Ordinal) || l.Contains($":{secret}", StringComparison.Ordinal)),
+                    Is.Empty);
         }
     }
 
@@ -109,10 +122,12 @@ public sealed class SecurityTests
             new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse(cluster.ZooKeeper.ConnectionString), Auth = shown });
         foreach (string path in new[] { "", "/nodes", "/term", "/history" })
         {
-            await Eventually.HoldsAsync($"The rights of {path}", ct => RightsAsync(session, path, ct), holds, TimeSpan.FromSeconds(20), cluster.Explain);
+            await Eventually.HoldsAsync($"The rights of {path}", ct
+                => RightsAsync(session, path, ct), holds, TimeSpan.FromSeconds(20), cluster.Explain);
         }
     }
 
     private static async Task<string> RightsAsync(ZooKeeperSession session, string path, CancellationToken ct)
-        => string.Join(' ', (await session.GetAclAsync(SecuredCluster.Root + path, ct)).Acl.Select(a => $"{a.Scheme}:{a.Permissions} {a.Id}"));
+        => string.Join(' ',
+            (await session.GetAclAsync(SecuredCluster.Root + path, ct)).Acl.Select(a => $"{a.Scheme}:{a.Permissions} {a.Id}"));
 }

@@ -32,7 +32,8 @@ public sealed class AfterSwitchoverTests
         Assert.That((await ours.CommandAsync(["PING"])).Text, Is.EqualTo("PONG"), "our client follows by itself");
         await cluster.WaitUntilFollowingAsync(old, next);
         string port = old.Port.ToString(CultureInfo.InvariantCulture);
-        Assert.That(cluster.Monitors.SelectMany(m => m.Process.Log), Has.None.Contains($":{port} fails"), "monitors keep their connections");
+        Assert.That(cluster.Monitors.SelectMany(m => m.Process.Log), Has.None.Contains($":{port} fails"),
+            "monitors keep their connections");
     }
 
     [Test]
@@ -47,10 +48,12 @@ public sealed class AfterSwitchoverTests
             await monitor.Process.WaitForLineAsync(line => line.Contains("starts", StringComparison.Ordinal), Eventually.DefaultDeadline);
             await File.WriteAllTextAsync(file, """{ "log-level": "warning" }""");
             monitor.Process.HangUp();
-            await monitor.Process.WaitForLineAsync(line => line.Contains("SIGHUP: the log level is warning", StringComparison.Ordinal), Eventually.DefaultDeadline);
+            await monitor.Process.WaitForLineAsync(line
+                => line.Contains("SIGHUP: the log level is warning", StringComparison.Ordinal), Eventually.DefaultDeadline);
             await File.WriteAllTextAsync(file, """{ "log-level": "loud" }""");
             monitor.Process.HangUp();
-            await monitor.Process.WaitForLineAsync(line => line.Contains("SIGHUP: the settings are wrong", StringComparison.Ordinal), Eventually.DefaultDeadline);
+            await monitor.Process.WaitForLineAsync(line
+                => line.Contains("SIGHUP: the settings are wrong", StringComparison.Ordinal), Eventually.DefaultDeadline);
             Assert.That(monitor.Process.IsRunning);
             Assert.That(await monitor.TerminateAsync(), Is.Zero);
         }

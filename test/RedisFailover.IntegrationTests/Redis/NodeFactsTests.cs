@@ -22,7 +22,8 @@ public sealed class NodeFactsTests
         Task<RedisReply> running = script.CommandAsync(["EVAL", "while true do end", "0"]);
 
         NodeFailed busy = await watched.UntilAsync<NodeFailed>("it is busy", failed => failed.ProbeFailure == ProbeFailure.Busy);
-        NodeFailed still = await watched.UntilAsync<NodeFailed>("it is busy still", failed => failed.ProbeFailure == ProbeFailure.Busy && failed != busy);
+        NodeFailed still =
+            await watched.UntilAsync<NodeFailed>("it is busy still", failed => failed.ProbeFailure == ProbeFailure.Busy && failed != busy);
         Assert.That(watched.View, Has.Property("Condition").EqualTo(NodeCondition.Online).And.Property("Failures").Zero);
         Assert.That(watched.View.BusySince, Is.EqualTo(busy.At).And.LessThan(still.At));
 
@@ -35,10 +36,12 @@ public sealed class NodeFactsTests
     [Test]
     public async Task Protected_mode_is_told_as_what_it_is_and_nothing_else_in_between()
     {
-        IPAddress? own = NetworkInterface.GetAllNetworkInterfaces().SelectMany(n => n.GetIPProperties().UnicastAddresses).Select(a => a.Address)
+        IPAddress? own = NetworkInterface.GetAllNetworkInterfaces().SelectMany(n => n.GetIPProperties().UnicastAddresses)
+            .Select(a => a.Address)
             .FirstOrDefault(a => a.AddressFamily == AddressFamily.InterNetwork && !IPAddress.IsLoopback(a));
         Assume.That(own, Is.Not.Null, "protected mode is for others than the loopback device, and this machine has no other");
-        await using RedisServer redis = await RedisServer.StartAsync(new RedisServerOptions { ConfLines = ["bind *", "protected-mode yes"] });
+        await using RedisServer redis =
+            await RedisServer.StartAsync(new RedisServerOptions { ConfLines = ["bind *", "protected-mode yes"] });
         await using var watched = new Watched(new NodeAddress(own!.ToString(), redis.Port));
 
         await watched.UntilAsync<NodeFailed>("it says so", f => f.Detail.Contains("protected mode", StringComparison.Ordinal));
@@ -72,7 +75,8 @@ public sealed class NodeFactsTests
     [Test]
     public async Task Whether_a_restart_brings_its_data_back_is_known()
     {
-        await using RedisServer redis = await RedisServer.StartAsync(new RedisServerOptions { Persistence = RedisPersistence.AppendOnlyFile });
+        await using RedisServer redis =
+            await RedisServer.StartAsync(new RedisServerOptions { Persistence = RedisPersistence.AppendOnlyFile });
         await using RedisServer cache = await RedisServer.StartAsync();
         await using var one = new Watched(redis.Address);
         await using var other = new Watched(cache.Address);
@@ -129,7 +133,8 @@ public sealed class NodeFactsTests
         await replica.CommandAsync("CONFIG", "SET", "masterauth", "wrong");
         await replica.CommandAsync("REPLICAOF", "127.0.0.1", master.Port.ToString(CultureInfo.InvariantCulture));
         await using var one = new Watched(
-            master.Address, policy: new FailoverPolicy { Nodes = [master.Address, replica.Address], ProbeTimeout = TimeSpan.FromMilliseconds(300) });
+            master.Address,
+                policy: new FailoverPolicy { Nodes = [master.Address, replica.Address], ProbeTimeout = TimeSpan.FromMilliseconds(300) });
         await using var other = new Watched(replica.Address);
 
         await one.SaysAsync("it refuses the login", info => info.Refusals.Contains(new AccessRefusal("repl", null, "127.0.0.1")));
@@ -170,7 +175,8 @@ public sealed class NodeFactsTests
         for (int i = 0; i < 3; i++)
         {
             // Another history: nothing to go on from.
-            await Eventually.HoldsAsync("it follows", async ct => (await replica.InfoAsync("replication", ct))["master_link_status"], up => up == "up");
+            await Eventually.HoldsAsync("it follows", async ct
+                => (await replica.InfoAsync("replication", ct))["master_link_status"], up => up == "up");
             await replica.CommandAsync("REPLICAOF", "NO", "ONE");
             await master.CommandAsync("DEBUG", "CHANGE-REPL-ID");
             await replica.CommandAsync("REPLICAOF", "127.0.0.1", master.Port.ToString(CultureInfo.InvariantCulture));

@@ -15,7 +15,8 @@ public sealed class RightsTests
     public async Task The_user_of_Sentinels_documentation_may_promote_and_hold_no_writes()
     {
         await using RedisServer redis = await RedisServer.StartAsync();
-        string[] sentinels = ["allchannels", "+multi", "+slaveof", "+ping", "+exec", "+subscribe", "+config|rewrite", "+role", "+publish", "+info",
+        string[] sentinels =
+            ["allchannels", "+multi", "+slaveof", "+ping", "+exec", "+subscribe", "+config|rewrite", "+role", "+publish", "+info",
             "+client|setname", "+client|kill", "+script|kill"];
         await redis.CommandAsync(["ACL", "SETUSER", "m", "on", ">p", .. sentinels]);
         await redis.CommandAsync("REPLICAOF", "127.0.0.1", "1");
@@ -77,7 +78,8 @@ public sealed class RightsTests
         await cluster.WaitForAsync("The old master follows", t => t.Master == target && t.Replicas.Length == 2);
 
         cluster.Node(target).Kill();
-        Topology after = await cluster.WaitForAsync("A replica takes over", t => t.State == TopologyState.Ok && t.Master is { } m && m != target);
+        Topology after =
+            await cluster.WaitForAsync("A replica takes over", t => t.State == TopologyState.Ok && t.Master is { } m && m != target);
         Assert.That((await cluster.Node(after.Master!).CommandAsync("SET", "k", "v")).Text, Is.EqualTo("OK"));
         string[] denied = [.. cluster.Monitors.SelectMany(m => m.Process.Log).Where(l => l.Contains("NOPERM", StringComparison.Ordinal))];
         Assert.That(denied, Is.Empty);

@@ -20,7 +20,8 @@ internal sealed class Watched : IAsyncDisposable
         View = new NodeView(address);
         Policy = policy;
         _prober = new NodeProber(
-            address, new RedisCredentials(user, password), policy, new NodeNames(policy.Nodes, TimeProvider.System), _observations.Writer, _clock);
+            address, new RedisCredentials(user, password), policy, new NodeNames(policy.Nodes, TimeProvider.System), _observations.Writer,
+                _clock);
         Commands = new NodeCommands(new ConcurrentDictionary<NodeAddress, NodeProber> { [address] = _prober }, _clock);
     }
 

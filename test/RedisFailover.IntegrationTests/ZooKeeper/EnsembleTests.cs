@@ -24,7 +24,8 @@ public sealed class EnsembleTests
         await using FaultProxy to2 = FaultProxy.Start("127.0.0.1", ports[1].Quorum);
         await using FaultProxy to3 = FaultProxy.Start("127.0.0.1", ports[2].Quorum);
         var options = new ZooKeeperServerOptions { ConfLines = ["syncLimit=20"] };
-        await using var follower = new ZooKeeperServer(options with { Id = 1, Peers = [ports[0], (to2.Port, ports[1].Election), (to3.Port, ports[2].Election)] });
+        await using var follower =
+            new ZooKeeperServer(options with { Id = 1, Peers = [ports[0], (to2.Port, ports[1].Election), (to3.Port, ports[2].Election)] });
         await using var second = new ZooKeeperServer(options with { Id = 2, Peers = [.. ports] });
         await using var third = new ZooKeeperServer(options with { Id = 3, Peers = [.. ports] });
         ZooKeeperServer[] servers = [follower, second, third];

@@ -43,7 +43,8 @@ public sealed class FaultTests
         await Eventually.HoldsAsync("disconnected", () => session.State == ZooKeeperSessionState.Disconnected);
         TimeSpan noticed = clock.Elapsed;
         server.Thaw();
-        await Eventually.HoldsAsync("connected or expired", () => session.State is ZooKeeperSessionState.Connected or ZooKeeperSessionState.Expired);
+        await Eventually.HoldsAsync("connected or expired", ()
+            => session.State is ZooKeeperSessionState.Connected or ZooKeeperSessionState.Expired);
         Assert.That(noticed, Is.GreaterThan(TimeSpan.FromSeconds(1)), "the exact time is a unit test's");
     }
 
@@ -74,16 +75,19 @@ public sealed class FaultTests
     [Test]
     public async Task After_a_long_outage_of_the_server_the_clients_own_znodes_of_before_are_in_nobodys_way()
     {
-        await using ZooKeeperServer server = await ZooKeeperServer.StartAsync(new ZooKeeperServerOptions { ConfLines = ["minSessionTimeout=60000", LongSessions] });
+        await using ZooKeeperServer server =
+            await ZooKeeperServer.StartAsync(new ZooKeeperServerOptions { ConfLines = ["minSessionTimeout=60000", LongSessions] });
 
         // The server keeps every session for a minute, and the client gives it up much earlier: what is left behind would stand for long.
-        await using var client = new ZooKeeperClient(Options(server.ConnectionString, LongTimeout) with { GivesUpAfter = TimeSpan.FromSeconds(1) });
+        await using var client =
+            new ZooKeeperClient(Options(server.ConnectionString, LongTimeout) with { GivesUpAfter = TimeSpan.FromSeconds(1) });
         ZooKeeperSession first = await client.GetSessionAsync();
         await first.CreateAsync("/mine", default, CreateMode.Ephemeral);
         Leadership before = await Election(client, "a").CampaignAsync();
 
         await server.KillAsync();
-        await Eventually.HoldsAsync("the session is given up", () => first.State == ZooKeeperSessionState.Expired, explain: () => first.State.ToString());
+        await Eventually.HoldsAsync("the session is given up", ()
+            => first.State == ZooKeeperSessionState.Expired, explain: () => first.State.ToString());
         await server.StartAsync();
         ZooKeeperSession second = await client.GetSessionAsync().AsTask().WaitAsync(Deadline);
         Assert.That(await second.ExistsAsync("/mine"), Is.Null);
@@ -116,7 +120,8 @@ public sealed class FaultTests
         await other.CreateAsync("/v", Bytes("after"));
 
         // The server refuses a client that has seen more than it has, without a word and for ever: the session must end by itself.
-        await Eventually.HoldsAsync("the session is over", () => first.State == ZooKeeperSessionState.Expired, explain: () => first.State.ToString());
+        await Eventually.HoldsAsync("the session is over", ()
+            => first.State == ZooKeeperSessionState.Expired, explain: () => first.State.ToString());
         Assert.That(leader.Lease.IsHeld, Is.False);
         await Eventually.HoldsAsync("the lead is lost", () => leader.Lost.IsCancellationRequested);
         await Eventually.HoldsAsync("the new data are known", () => value.Current is { } v && Text(v) == "after");
@@ -203,7 +208,8 @@ public sealed class FaultTests
         await using ZooKeeperSession other = await ConnectAsync(root: root);
         const int count = 10_000;
         int told = 0;
-        await Task.WhenAll(Enumerable.Range(0, count).Select(i => session.ExistsAsync($"/a-rather-long-name-for-a-znode-{i}", _ => Interlocked.Increment(ref told))));
+        await Task.WhenAll(Enumerable.Range(0, count)
+            .Select(i => session.ExistsAsync($"/a-rather-long-name-for-a-znode-{i}", _ => Interlocked.Increment(ref told))));
         proxy.Reset();
         await session.SyncAsync("/").ContinueWith(_ => { }, TaskScheduler.Default);
         await other.CreateAsync("/a-rather-long-name-for-a-znode-0", default);
@@ -314,7 +320,9 @@ public sealed class FaultTests
     public async Task The_recipes_use_no_operation_that_a_server_of_3_4_does_not_know()
     {
         await using var proxy = new FrameProxy(Server.Port);
-        await using (var client = new ZooKeeperClient(Options(proxy.ConnectionString + FreshRoot()) with { Auth = [ZooKeeperAuth.Digest("u", "p")] }))
+        await using (
+            var client =
+                new ZooKeeperClient(Options(proxy.ConnectionString + FreshRoot()) with { Auth = [ZooKeeperAuth.Digest("u", "p")] }))
         {
             await using WatchedValue value = client.Watch("/v");
             await using WatchedChildren children = client.WatchChildren("/");
@@ -361,7 +369,8 @@ public sealed class FaultTests
         static void AssertAnswered(ZooKeeperSession session, string after)
         {
             Task read = session.GetDataAsync("/v").AsTask();
-            Assert.That(((IAsyncResult)read).AsyncWaitHandle.WaitOne(Deadline), $"a read is answered though the code that was {after} waits for it");
+            Assert.That(((IAsyncResult)read).AsyncWaitHandle.WaitOne(Deadline),
+                $"a read is answered though the code that was {after} waits for it");
         }
     }
 

@@ -193,7 +193,8 @@ public sealed class HammerTests
                     Assert.That(Text(now), Is.EqualTo($"{path}:{Version}"));
                     return applied;
                 }
-                catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.ConnectionLoss && Stopwatch.GetElapsedTime(start) < Deadline)
+                catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.ConnectionLoss
+                    && Stopwatch.GetElapsedTime(start) < Deadline)
                 {
                     // Again.
                 }

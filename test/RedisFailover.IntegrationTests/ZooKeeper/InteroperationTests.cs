@@ -19,7 +19,8 @@ public sealed class InteroperationTests
         await using WatchedValue value = client.Watch("/from-cli");
         await Eventually.HoldsAsync("read as missing", () => value.IsRead);
         Assert.That(value.Current, Is.Null);
-        await Server.CliAsync(["create", root + "/from-cli", "hello", "world:anyone:r,digest:u:" + ZnodeAcl.Digest("u", "p").Id.Split(':')[1] + ":cdrwa"]);
+        await Server.CliAsync(
+            ["create", root + "/from-cli", "hello", "world:anyone:r,digest:u:" + ZnodeAcl.Digest("u", "p").Id.Split(':')[1] + ":cdrwa"]);
         await Eventually.HoldsAsync("the watched value has it", () => value.Current is { } v && Text(v) == "hello");
         Assert.That((await FailsAsync(session.SetDataAsync("/from-cli", default).AsTask())).Code, Is.EqualTo(ZooKeeperErrorCode.NoAuth));
         await session.AddAuthAsync(ZooKeeperAuth.Digest("u", "p"));
@@ -32,7 +33,8 @@ public sealed class InteroperationTests
 
         Assert.That(await Server.CliAsync(["get", root + "/from-cli"]), Does.Contain("written by us"));
         await session.CreateAsync(
-            "/from-us", default, acl: [new ZnodeAcl(ZnodePermissions.Read | ZnodePermissions.Write, "world", "anyone"), ZnodeAcl.Digest("x", "y")]);
+            "/from-us", default,
+                acl: [new ZnodeAcl(ZnodePermissions.Read | ZnodePermissions.Write, "world", "anyone"), ZnodeAcl.Digest("x", "y")]);
         string shown = await Server.CliAsync(["getAcl", root + "/from-us"]);
         Assert.That(shown, Does.Contain("'world,'anyone").And.Contain(": rw").And.Contain("'digest,'x:").And.Contain(": cdrwa"));
     }
@@ -50,7 +52,8 @@ public sealed class InteroperationTests
         await session.CreateAsync("/from-us", Bytes("first"));
         string source = Path.Combine(Programs.RepositoryRoot, "test", "RedisFailover.IntegrationTests", "ZooKeeper", "Watch.java");
         await using ChildProcess java = await ChildProcess.StartAsync(
-            new ChildProcessOptions("Watch.java", Programs.Java, ["-Xmx64m", "-cp", Programs.ZooKeeperClassPath, source, Server.ConnectionString, root]));
+            new ChildProcessOptions("Watch.java", Programs.Java,
+                ["-Xmx64m", "-cp", Programs.ZooKeeperClassPath, source, Server.ConnectionString, root]));
         await java.WaitForLineAsync(line => line == "java sees first", Deadline);
         Assert.That(Text(await session.GetDataAsync("/from-java")), Is.EqualTo("written by java é"));
         await session.SetDataAsync("/from-us", Bytes("second"));

@@ -40,7 +40,8 @@ public sealed class OperationTests
         CreatedZnode ttl = await session.CreateWithTtlAsync("/ttl", default, TimeSpan.FromMinutes(1));
         Assert.That(ttl.Path, Is.EqualTo("/ttl"));
         Assert.That(await session.CreateAsync("/container", default, CreateMode.Container), Is.EqualTo("/container"));
-        Assert.That((await FailsAsync(session.CreateAsync("/e/child", default))).Code, Is.EqualTo(ZooKeeperErrorCode.NoChildrenForEphemerals));
+        Assert.That((await FailsAsync(session.CreateAsync("/e/child", default))).Code,
+            Is.EqualTo(ZooKeeperErrorCode.NoChildrenForEphemerals));
         Assert.That((await FailsAsync(session.CreateAsync("/no/parent", default))).Code, Is.EqualTo(ZooKeeperErrorCode.NoNode));
         Assert.That((await FailsAsync(session.CreateAsync("/e", default))).Code, Is.EqualTo(ZooKeeperErrorCode.NodeExists));
     }
@@ -79,7 +80,9 @@ public sealed class OperationTests
         await session.GetChildrenAsync("/", events.Enqueue);
         await session.CreateAsync("/w", default);
         await Eventually.HoldsAsync("two events", () => events.Count == 2, explain: () => string.Join(' ', events));
-        Assert.That(events, Is.EquivalentTo(new[] { new WatchedEvent(WatchedEventType.Created, "/w"), new WatchedEvent(WatchedEventType.ChildrenChanged, "/") }));
+        Assert.That(events,
+            Is.EquivalentTo(
+                new[] { new WatchedEvent(WatchedEventType.Created, "/w"), new WatchedEvent(WatchedEventType.ChildrenChanged, "/") }));
 
         events.Clear();
         await session.GetDataAsync("/w", events.Enqueue);
@@ -90,7 +93,8 @@ public sealed class OperationTests
         await session.GetChildrenAsync("/w", events.Enqueue);
         await session.DeleteAsync("/w");
         await Eventually.HoldsAsync("told of the deletion once", () => events.Count == 2);
-        Assert.That(events, Is.EqualTo(new[] { new WatchedEvent(WatchedEventType.DataChanged, "/w"), new WatchedEvent(WatchedEventType.Deleted, "/w") }));
+        Assert.That(events,
+            Is.EqualTo(new[] { new WatchedEvent(WatchedEventType.DataChanged, "/w"), new WatchedEvent(WatchedEventType.Deleted, "/w") }));
     }
 
     [Test]
@@ -115,7 +119,8 @@ public sealed class OperationTests
         string root = FreshRoot();
         await using ZooKeeperSession owner = await ConnectAsync(root: root);
         await using ZooKeeperSession stranger = await ConnectAsync(root: root);
-        Assert.That((await FailsAsync(owner.CreateAsync("/mine", default, acl: ZnodeAcl.CreatorAll))).Code, Is.EqualTo(ZooKeeperErrorCode.InvalidAcl));
+        Assert.That((await FailsAsync(owner.CreateAsync("/mine", default, acl: ZnodeAcl.CreatorAll))).Code,
+            Is.EqualTo(ZooKeeperErrorCode.InvalidAcl));
         await owner.AddAuthAsync(ZooKeeperAuth.Digest("owner", "secret"));
         await owner.CreateAsync("/mine", Bytes("x"), acl: ZnodeAcl.CreatorAll);
         ZnodeAccess access = await owner.GetAclAsync("/mine");

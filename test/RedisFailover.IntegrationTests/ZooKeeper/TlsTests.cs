@@ -52,7 +52,8 @@ public sealed class TlsTests
             ])
         {
             using var patience = new CancellationTokenSource(TimeSpan.FromMilliseconds(500));
-            Assert.That(async () => await ZooKeeperSession.ConnectAsync(wrong, patience.Token), Throws.InstanceOf<OperationCanceledException>());
+            Assert.That(async ()
+                => await ZooKeeperSession.ConnectAsync(wrong, patience.Token), Throws.InstanceOf<OperationCanceledException>());
         }
     }
 

@@ -32,7 +32,8 @@ public sealed class CommandLineTests
     {
         using StringWriter output = new();
         using StringWriter errors = new();
-        int exitCode = await CommandLine.RunAsync(arguments.Split(' ', StringSplitOptions.RemoveEmptyEntries), output, errors, CancellationToken.None);
+        int exitCode =
+            await CommandLine.RunAsync(arguments.Split(' ', StringSplitOptions.RemoveEmptyEntries), output, errors, CancellationToken.None);
         Assert.That(exitCode, Is.EqualTo(2));
         Assert.That(errors.ToString(), Does.Contain(expected));
         Assert.That(errors.ToString().TrimEnd('\n').Split('\n'), Has.Length.EqualTo(1));
@@ -45,7 +46,9 @@ public sealed class CommandLineTests
     [TestCase("3", 3000)]
     public void Every_time_is_given_in_the_same_forms(string text, double millis)
     {
-        foreach (string option in (string[])["switchover --wait", "switchover --timeout", "status --timeout", "watch --timeout", "load --timeout", "load --duration"])
+        foreach (
+            string option in (string[])["switchover --wait", "switchover --timeout", "status --timeout", "watch --timeout",
+                "load --timeout", "load --duration"])
         {
             string[] words = option.Split(' ');
             ParseResult parsed = CommandLine.Root().Parse([words[0], "--zk", "h:1", words[1], text]);
@@ -55,7 +58,8 @@ public sealed class CommandLineTests
 
         // A bare number of this one has always been milliseconds.
         bool bare = text == "3";
-        Assert.That(CommandLine.Root().Parse(["load", "--gap", text]).GetValue<TimeSpan?>("--gap"), Is.EqualTo(TimeSpan.FromMilliseconds(bare ? 3 : millis)));
+        Assert.That(CommandLine.Root().Parse(["load", "--gap", text]).GetValue<TimeSpan?>("--gap"),
+            Is.EqualTo(TimeSpan.FromMilliseconds(bare ? 3 : millis)));
     }
 
     [Test]
@@ -73,7 +77,8 @@ public sealed class CommandLineTests
         Assert.That(waiting.IsCompleted, Is.False);
         late.SetResult(2);
         Assert.That(await waiting, Is.EqualTo(2));
-        Assert.That(errors.ToString(), Is.EqualTo($"redis-failover: waiting for ZooKeeper ({silent.LocalEndpoint}: no answer){Environment.NewLine}"));
+        Assert.That(errors.ToString(),
+            Is.EqualTo($"redis-failover: waiting for ZooKeeper ({silent.LocalEndpoint}: no answer){Environment.NewLine}"));
     }
 
     [Test]
@@ -82,7 +87,8 @@ public sealed class CommandLineTests
         int free = FreePort();
         CliException refused = await FailsAsync($"127.0.0.1:{free},no-such-host.invalid:2181/x");
 
-        Assert.That(refused.Message, Does.StartWith($"ZooKeeper cannot be reached: 127.0.0.1:{free}: connection refused; no-such-host.invalid:2181: "));
+        Assert.That(refused.Message,
+            Does.StartWith($"ZooKeeper cannot be reached: 127.0.0.1:{free}: connection refused; no-such-host.invalid:2181: "));
         Assert.That(refused.ExitCode, Is.EqualTo(1));
     }
 
@@ -97,7 +103,8 @@ public sealed class CommandLineTests
             await client.GetStream().WriteAsync("-ERR unknown command 'srvr'\r\n"u8.ToArray());
         });
 
-        Assert.That((await FailsAsync($"{redis.LocalEndpoint}/x")).Message, Is.EqualTo($"ZooKeeper cannot be reached: {redis.LocalEndpoint} is not ZooKeeper: it says '-ERR unknown command 'srvr''"));
+        Assert.That((await FailsAsync($"{redis.LocalEndpoint}/x")).Message,
+            Is.EqualTo($"ZooKeeper cannot be reached: {redis.LocalEndpoint} is not ZooKeeper: it says '-ERR unknown command 'srvr''"));
         await answering;
     }
 
@@ -114,10 +121,12 @@ public sealed class CommandLineTests
         string file = Path.GetTempFileName();
         await File.WriteAllTextAsync(file, $"# where ZooKeeper is\n127.0.0.1:{FreePort()}/x\n");
         using StringWriter errors = new();
-        Assert.That(await CommandLine.RunAsync(["status", "--zk", "@" + file], TextWriter.Null, errors, CancellationToken.None), Is.EqualTo(1));
+        Assert.That(await CommandLine.RunAsync(["status", "--zk", "@" + file], TextWriter.Null, errors, CancellationToken.None),
+            Is.EqualTo(1));
         Assert.That(errors.ToString(), Does.Contain("connection refused"));
         await File.WriteAllTextAsync(file, "# nothing\n");
-        Assert.That(await CommandLine.RunAsync(["status", "--zk", "@" + file], TextWriter.Null, errors, CancellationToken.None), Is.EqualTo(2));
+        Assert.That(await CommandLine.RunAsync(["status", "--zk", "@" + file], TextWriter.Null, errors, CancellationToken.None),
+            Is.EqualTo(2));
         Assert.That(errors.ToString(), Does.Contain($"--zk: {file} holds no connection string"));
         File.Delete(file);
     }
@@ -142,7 +151,8 @@ public sealed class CommandLineTests
     {
         try
         {
-            await ClusterReader.NotSilentAsync(new TaskCompletionSource<int>().Task, ZooKeeperConnectionString.Parse(connection), TextWriter.Null, default);
+            await ClusterReader.NotSilentAsync(new TaskCompletionSource<int>().Task, ZooKeeperConnectionString.Parse(connection),
+                TextWriter.Null, default);
             throw new AssertionException("It did not fail.");
         }
         catch (CliException e)

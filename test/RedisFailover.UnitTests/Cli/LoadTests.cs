@@ -41,7 +41,8 @@ public sealed class LoadTests
     {
         ErrorKind kind = ErrorTally.KindOf("write", new InvalidOperationException("took 12.5 ms", new TimeoutException("inner")));
         Assert.That(kind.Message, Is.EqualTo("took 12.5 ms (TimeoutException)"));
-        Assert.That(ErrorTally.KindOf("write", new InvalidOperationException("took 13 ms", new TimeoutException("other"))), Is.EqualTo(kind));
+        Assert.That(ErrorTally.KindOf("write", new InvalidOperationException("took 13 ms", new TimeoutException("other"))),
+            Is.EqualTo(kind));
     }
 
     [Test]
@@ -49,8 +50,10 @@ public sealed class LoadTests
     {
         LoadReport report = new()
         {
-            Seconds = 1, Writes = 100, Acknowledged = 90, FailedWrites = 10, AmbiguousWrites = 7, NotAppliedWrites = 2, Reads = 5, FailedReads = 0,
-            StaleReads = 1, LongestGapMillis = 3, Lost = 4, Errors = [new ErrorCount("write", "A", "a", 7), new ErrorCount("write", "B", "b", 3)],
+            Seconds = 1, Writes = 100, Acknowledged = 90, FailedWrites = 10, AmbiguousWrites = 7, NotAppliedWrites = 2, Reads = 5,
+                FailedReads = 0,
+            StaleReads = 1, LongestGapMillis = 3, Lost = 4,
+                Errors = [new ErrorCount("write", "A", "a", 7), new ErrorCount("write", "B", "b", 3)],
         };
         Assert.That(report.Lines(), Is.EqualTo(new[]
         {
@@ -61,7 +64,9 @@ public sealed class LoadTests
             "longest gap                3.0 ms between two acknowledged writes",
             "lost acknowledged writes   4 of 90",
         }));
-        Assert.That((report with { Errors = [], Lost = null }).Lines(), Has.Member("errors                     none").And.Member("lost acknowledged writes   not known: the master could not be asked"));
+        Assert.That((report with { Errors = [], Lost = null }).Lines(),
+            Has.Member("errors                     none")
+                .And.Member("lost acknowledged writes   not known: the master could not be asked"));
     }
 
     private sealed class SteppedTime : TimeProvider

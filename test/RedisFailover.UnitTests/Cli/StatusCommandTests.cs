@@ -12,7 +12,8 @@ public sealed class StatusCommandTests
     private static readonly NodeAddress A = new("a", 1);
     private static readonly DateTimeOffset Now = new(2026, 11, 29, 3, 10, 0, TimeSpan.Zero);
     private static readonly LeaderInfo Leader = new("m1", "host", 1, "today");
-    private static readonly Topology Ok = new() { Master = A, State = TopologyState.Ok, Epoch = 2, Reason = "all is well", ChangedBy = "m1" };
+    private static readonly Topology Ok =
+        new() { Master = A, State = TopologyState.Ok, Epoch = 2, Reason = "all is well", ChangedBy = "m1" };
 
     [Test]
     public void Each_state_has_its_own_word_on_whether_a_failover_would_work()
@@ -22,13 +23,16 @@ public sealed class StatusCommandTests
             Assert.That(Line("failover", Ok, null), Is.EqualTo("failover would NOT work now: no monitor leads; start the monitors"));
             Assert.That(Line("failover", Ok, Leader), Is.EqualTo("failover not known yet: m1 leads and has not told its view"));
             Assert.That(
-                Line("failover", Ok with { Master = null, State = TopologyState.FailingOver }, Leader), Is.EqualTo("failover begun and not done yet, writes wait"));
+                Line("failover", Ok with { Master = null, State = TopologyState.FailingOver }, Leader),
+                    Is.EqualTo("failover begun and not done yet, writes wait"));
             Assert.That(
                 Line("failover", Ok with { Master = null, State = TopologyState.FailingOver }, null),
                 Is.EqualTo("failover begun, and no monitor leads that could finish it: start the monitors"));
             Assert.That(
-                Line("failover", Ok with { Master = null, State = TopologyState.NoMaster }, Leader), Is.EqualTo("failover not possible: there is no master"));
-            Assert.That(Line("failover", Ok with { State = TopologyState.SwitchingOver }, Leader), Is.EqualTo("failover not asked now: a switchover is under way"));
+                Line("failover", Ok with { Master = null, State = TopologyState.NoMaster }, Leader),
+                    Is.EqualTo("failover not possible: there is no master"));
+            Assert.That(Line("failover", Ok with { State = TopologyState.SwitchingOver }, Leader),
+                Is.EqualTo("failover not asked now: a switchover is under way"));
         });
     }
 
@@ -46,7 +50,8 @@ public sealed class StatusCommandTests
             },
         };
         Assert.That(Line("note", topology, Leader), Is.EqualTo("note     c:1: left alone, because"));
-        Assert.That(Line("last", topology, Leader), Is.EqualTo("last     2026-11-22T03:00:00.000Z failover b:1 -> a:1, possible loss 12 bytes: b:1 is lost"));
+        Assert.That(Line("last", topology, Leader),
+            Is.EqualTo("last     2026-11-22T03:00:00.000Z failover b:1 -> a:1, possible loss 12 bytes: b:1 is lost"));
     }
 
     [Test]
@@ -54,19 +59,25 @@ public sealed class StatusCommandTests
     {
         ClusterState state = State(Ok, Leader) with
         {
-            Monitors = ImmutableSortedDictionary<string, MonitorReport>.Empty.Add("m1", MonitorReport.None with { Attention = "master a:1 refuses writes" })
+            Monitors =
+                ImmutableSortedDictionary<string, MonitorReport>.Empty.Add("m1",
+                    MonitorReport.None with { Attention = "master a:1 refuses writes" })
                 .Add("m2", MonitorReport.None with { Attention = "of no interest" }),
         };
         using var output = new StringWriter();
         StatusCommand.Print(state, Now, output);
-        Assert.That(output.ToString(), Does.StartWith("CRITICAL needs-operator: master a:1 refuses writes\n").And.Not.Contain("of no interest"));
+        Assert.That(output.ToString(),
+            Does.StartWith("CRITICAL needs-operator: master a:1 refuses writes\n").And.Not.Contain("of no interest"));
     }
 
     [Test]
     public void Problems_come_first_with_since_when_and_what_to_do_and_nothing_is_said_twice()
     {
-        Problem problem = Problem.Of(ProblemCatalogue.NoCandidate, "if master a:1 were lost now, nobody could take over (b:1: unavailable)", A) with { Since = Now.AddMinutes(-3) };
-        ClusterState state = State(Ok with { LastChange = new HistoryEntry { Kind = HistoryKind.Failover, Reason = "all is well" } }, Leader) with
+        Problem problem =
+            Problem.Of(ProblemCatalogue.NoCandidate, "if master a:1 were lost now, nobody could take over (b:1: unavailable)",
+                A) with { Since = Now.AddMinutes(-3) };
+        ClusterState state =
+            State(Ok with { LastChange = new HistoryEntry { Kind = HistoryKind.Failover, Reason = "all is well" } }, Leader) with
         {
             Problems = [problem],
             Monitors = ImmutableSortedDictionary<string, MonitorReport>.Empty.Add(
@@ -90,7 +101,8 @@ public sealed class StatusCommandTests
     {
         ClusterState state = State(Ok, null) with { Problems = [new Problem(ProblemCatalogue.NodeUnavailable, [], "long ago")] };
         Assert.That(ClusterProblems.Of(state).Select(p => p.Code), Is.EqualTo(new[] { ProblemCatalogue.NoLeader }));
-        Assert.That(ClusterProblems.Of(State(Ok with { Master = null, State = TopologyState.NoMaster }, null)).Select(p => p.Code), Does.Contain(ProblemCatalogue.NoMaster));
+        Assert.That(ClusterProblems.Of(State(Ok with { Master = null, State = TopologyState.NoMaster }, null)).Select(p => p.Code),
+            Does.Contain(ProblemCatalogue.NoMaster));
     });
 
     [Test]
@@ -98,7 +110,8 @@ public sealed class StatusCommandTests
     {
         using JsonDocument json = JsonDocument.Parse(StatusCommand.Json(State(Ok, null)));
         JsonElement failover = json.RootElement.GetProperty("failover");
-        Assert.That((failover.GetProperty("possible").GetBoolean(), failover.GetProperty("reason").GetString()), Is.EqualTo((false, "would NOT work now: no monitor leads; start the monitors")));
+        Assert.That((failover.GetProperty("possible").GetBoolean(), failover.GetProperty("reason").GetString()),
+            Is.EqualTo((false, "would NOT work now: no monitor leads; start the monitors")));
         Assert.That(json.RootElement.GetProperty("problems")[0].GetProperty("code").GetString(), Is.EqualTo("no-leader"));
     }
 
@@ -106,9 +119,13 @@ public sealed class StatusCommandTests
     public void Check_maps_to_the_codes_of_a_plugin() => Assert.Multiple(() =>
     {
         MonitorReport ready = MonitorReport.None with { Failover = new Readiness(true, [A], "a:1 could take over") };
-        ClusterState well = State(Ok, Leader) with { Monitors = ImmutableSortedDictionary<string, MonitorReport>.Empty.Add("m1", ready), Problems = [] };
-        Assert.That(CheckCommand.Nagios(well), Is.EqualTo((0, "REDIS_FAILOVER OK - master a:1, failover would work now: a:1 could take over | problems=0 replicas=0 monitors=1 epoch=2")));
-        Assert.That(CheckCommand.Nagios(well with { Problems = [new Problem(ProblemCatalogue.NodeUnavailable, [], "x is|was")] }).Line, Does.StartWith("REDIS_FAILOVER WARNING - master a:1, node-unavailable: x is/was | problems=1"));
+        ClusterState well =
+            State(Ok, Leader) with { Monitors = ImmutableSortedDictionary<string, MonitorReport>.Empty.Add("m1", ready), Problems = [] };
+        Assert.That(CheckCommand.Nagios(well),
+            Is.EqualTo(
+                (0, "REDIS_FAILOVER OK - master a:1, failover would work now: a:1 could take over | problems=0 replicas=0 monitors=1 epoch=2")));
+        Assert.That(CheckCommand.Nagios(well with { Problems = [new Problem(ProblemCatalogue.NodeUnavailable, [], "x is|was")] }).Line,
+            Does.StartWith("REDIS_FAILOVER WARNING - master a:1, node-unavailable: x is/was | problems=1"));
         Assert.That(CheckCommand.Nagios(well with { Problems = [new Problem(ProblemCatalogue.NoCandidate, [], "x")] }).Code, Is.EqualTo(2));
         Assert.That(CheckCommand.Nagios(State(Ok, null)).Code, Is.EqualTo(2));
     });
@@ -125,13 +142,16 @@ public sealed class StatusCommandTests
         using var output = new StringWriter();
         StatusCommand.Print(state, Now, output);
         string[] lines = output.ToString().Split('\n');
-        Assert.That(lines, Has.Member("master   a:1").And.Member("leader   not known: its znode is not readable").And.Member("warning  znode-unreadable: /redis_failover/monitors/x is not readable: why"));
+        Assert.That(lines,
+            Has.Member("master   a:1").And.Member("leader   not known: its znode is not readable")
+                .And.Member("warning  znode-unreadable: /redis_failover/monitors/x is not readable: why"));
         Assert.That(lines, Has.Member("failover not known: the leading monitor's znode is not readable"));
         Assert.That(StatusCommand.Json(state), Does.Contain("\"leader\": \"rubbish\"").And.Contain("\"x\": \"{\\\"available\\\"\""));
     }
 
     private static ClusterState State(Topology topology, LeaderInfo? leader)
-        => new() { Topology = topology, TopologyJson = TopologyJson.Write(topology), Leader = leader, LeaderJson = leader is null ? default(ReadOnlyMemory<byte>?) : "{}"u8.ToArray() };
+        => new() { Topology = topology, TopologyJson = TopologyJson.Write(topology), Leader = leader, LeaderJson = leader is null
+            ? default(ReadOnlyMemory<byte>?) : "{}"u8.ToArray() };
 
     private static string Line(string first, Topology topology, LeaderInfo? leader)
     {

@@ -44,7 +44,8 @@ public sealed class ConnectionTests
         hangs.Start();
         NodeAddress replica = new("127.0.0.1", ((IPEndPoint)hangs.LocalEndpoint).Port);
         var options = new FailoverOptions { ConnectTimeout = TimeSpan.FromMinutes(5) };
-        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(Topologies(master.Address, replica), options, default).WithinDeadline();
+        await using FailoverConnection connection =
+            await FailoverConnection.ConnectAsync(Topologies(master.Address, replica), options, default).WithinDeadline();
         Assert.That(connection.Status.TakesWrites, Is.True);
         Assert.That(connection.Status.Unreachable, Is.EqualTo(new[] { new UnreachableNode(replica, "it has not answered yet") }));
     }
@@ -52,23 +53,31 @@ public sealed class ConnectionTests
     [Test]
     public async Task Why_the_master_is_not_connected_stands_in_what_a_write_ends_with_and_in_the_status()
     {
-        await using var master = new ScriptedRedis(command => command[0] is "HELLO" or "ECHO" or "INFO" ? "-NOAUTH Authentication required.\r\n" : null);
+        await using var master =
+            new ScriptedRedis(command => command[0] is "HELLO" or "ECHO" or "INFO" ? "-NOAUTH Authentication required.\r\n" : null);
         await using var replica = new WarmupNode(isMaster: false);
         var options = new FailoverOptions { WriteWait = TimeSpan.FromMilliseconds(100) };
-        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(Topologies(master.Address, replica.Address), options, default).WithinDeadline();
+        await using FailoverConnection connection =
+            await FailoverConnection.ConnectAsync(Topologies(master.Address, replica.Address), options, default).WithinDeadline();
         const string Why = "NOAUTH";
         Assert.That(connection.Status.Unreachable.Single().Reason, Does.Contain(Why));
-        Assert.That(() => connection.GetDatabase().StringSet("key", 1), Throws.TypeOf<NotAppliedException>().With.Message.Contains($"{master.Address} is master at epoch 1 and could not take it (").And.Message.Contains(Why));
+        Assert.That(()
+            => connection.GetDatabase().StringSet("key", 1),
+                Throws.TypeOf<NotAppliedException>().With.Message.Contains($"{master.Address} is master at epoch 1 and could not take it (")
+                    .And.Message.Contains(Why));
     }
 
-    [TestCase("-WRONGPASS invalid username-password pair or user is disabled.", "it refuses the password (WRONGPASS invalid username-password pair or user is disabled.)")]
+    [TestCase("-WRONGPASS invalid username-password pair or user is disabled.",
+        "it refuses the password (WRONGPASS invalid username-password pair or user is disabled.)")]
     public async Task A_refused_connection_says_why(string said, string told)
     {
-        await using var redis = new ScriptedRedis(command => command[0] is "HELLO" or "AUTH" or "ECHO" or "INFO" or "PING" ? said + "\r\n" : null);
+        await using var redis =
+            new ScriptedRedis(command => command[0] is "HELLO" or "AUTH" or "ECHO" or "INFO" or "PING" ? said + "\r\n" : null);
         var options = new FailoverOptions { Password = "secret", ConnectTimeout = TimeSpan.FromMinutes(5) };
         Assert.That(
             async () => await FailoverConnection.ConnectAsync(Topologies(redis.Address), options, default).WithinDeadline(),
-            Throws.TypeOf<FailoverConnectException>().With.Message.StartsWith($"None of the nodes can be reached: {redis.Address}: ").And.Message.Contains(told));
+            Throws.TypeOf<FailoverConnectException>().With.Message.StartsWith($"None of the nodes can be reached: {redis.Address}: ")
+                .And.Message.Contains(told));
     }
 
     [Test]
@@ -115,7 +124,8 @@ public sealed class ConnectionTests
         await connection.DisposeAsync();
         lock (begun)
         {
-            Assert.That(begun.Select(activity => activity.GetTagItem("redis_failover.former_master")), Has.None.EqualTo(master.Address.ToString()));
+            Assert.That(begun.Select(activity => activity.GetTagItem("redis_failover.former_master")),
+                Has.None.EqualTo(master.Address.ToString()));
         }
     }
 
@@ -124,7 +134,8 @@ public sealed class ConnectionTests
     {
         await using var master = new WarmupNode(isMaster: true);
         var options = new FailoverOptions { ConfigureNode = node => node.DefaultDatabase = 3 };
-        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(Topologies(master.Address), options, default).WithinDeadline();
+        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(Topologies(master.Address), options, default)
+            .WithinDeadline();
         Assert.That(connection.GetDatabase().Database, Is.EqualTo(3));
         Assert.That(connection.GetDatabase(5).Database, Is.EqualTo(5));
         await master.DisposeAsync();
@@ -136,7 +147,8 @@ public sealed class ConnectionTests
     public async Task A_scan_whose_node_is_lost_says_so()
     {
         await using var redis = new ScriptedRedis(command => command[0] != "HSCAN" ? null
-            : command[2] == "0" ? $"*2\r\n{ScriptedRedis.Bulk("5")}*2\r\n{ScriptedRedis.Bulk("field")}{ScriptedRedis.Bulk("value")}" : ScriptedRedis.NoAnswer);
+            : command[2] == "0" ? $"*2\r\n{ScriptedRedis.Bulk("5")}*2\r\n{ScriptedRedis.Bulk("field")}{ScriptedRedis.Bulk("value")}"
+            : ScriptedRedis.NoAnswer);
         await using var nodes = new NodeSet(new FailoverOptions(), NullLogger.Instance);
         nodes.Apply(new Topology { Epoch = 1, Master = redis.Address, State = TopologyState.Ok });
         await Waiting.Until(() => nodes.Current.Master is not null, () => nodes.States()[0].Failure ?? "connected");
@@ -145,10 +157,15 @@ public sealed class ConnectionTests
         using IEnumerator<HashEntry> items = scan.GetEnumerator();
         Assert.That(items.MoveNext(), Is.True);
         Assert.That(items.Current.Name, Is.EqualTo((RedisValue)"field"));
-        Task<bool> next = Task.Factory.StartNew(items.MoveNext, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        Task<bool> next =
+            Task.Factory.StartNew(items.MoveNext, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         await Waiting.Until(() => redis.Seen.Count(command => command == "HSCAN") == 2);
         nodes.Apply(new Topology { Epoch = 2, State = TopologyState.NoMaster });
-        Assert.That(async () => await next.WithinDeadline(), Throws.TypeOf<ScanInterruptedException>().With.Message.EqualTo($"{redis.Address} was lost in the middle of a scan, whose cursor belongs to that node: begin a new scan."));
+        Assert.That(async ()
+            => await next.WithinDeadline(),
+                Throws.TypeOf<ScanInterruptedException>()
+                    .With.Message.EqualTo(
+                        $"{redis.Address} was lost in the middle of a scan, whose cursor belongs to that node: begin a new scan."));
     }
 
     private static WarmupTopologies Topologies(NodeAddress master, params NodeAddress[] replicas)

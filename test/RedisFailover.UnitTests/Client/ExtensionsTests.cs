@@ -18,7 +18,8 @@ public sealed class ExtensionsTests
     public void Settings_become_options_and_what_is_not_set_keeps_its_default()
     {
         FailoverOptions options = Settings(
-            ("ZooKeeper", "zk1:2181/r"), ("WriteWait", "00:00:03"), ("ReadFrom", "Nearest"), ("MaxReplicaLag", "00:00:00.250"), ("RetryAmbiguous", "true"),
+            ("ZooKeeper", "zk1:2181/r"), ("WriteWait", "00:00:03"), ("ReadFrom", "Nearest"), ("MaxReplicaLag", "00:00:00.250"),
+                ("RetryAmbiguous", "true"),
             ("Zone", "a"), ("Zones:a:0", "redis1:6379"), ("Zones:b:0", "redis2:6379")).ToOptions();
         Assert.That(options.WriteWait, Is.EqualTo(TimeSpan.FromSeconds(3)));
         Assert.That(options.ReadFrom, Is.EqualTo(ReadFrom.Nearest));
@@ -46,8 +47,12 @@ public sealed class ExtensionsTests
     [Test]
     public void A_setting_that_does_not_exist_or_cannot_be_read_is_named()
     {
-        Assert.That(() => Settings(("ZooKeeper", "zk1:2181/r"), ("WriteWiat", "00:00:03")), Throws.InvalidOperationException.With.Message.Contains("WriteWiat"));
-        Assert.That(() => Settings(("ZooKeeper", "zk1:2181/r"), ("WriteWait", "soon")), Throws.InvalidOperationException.With.Message.Contains("Redis:WriteWait").And.Message.Contains("soon"));
+        Assert.That(()
+            => Settings(("ZooKeeper", "zk1:2181/r"), ("WriteWiat", "00:00:03")),
+                Throws.InvalidOperationException.With.Message.Contains("WriteWiat"));
+        Assert.That(()
+            => Settings(("ZooKeeper", "zk1:2181/r"), ("WriteWait", "soon")),
+                Throws.InvalidOperationException.With.Message.Contains("Redis:WriteWait").And.Message.Contains("soon"));
     }
 
     [Test]
@@ -75,9 +80,11 @@ public sealed class ExtensionsTests
         IOptionsMonitor<RedisFailoverSettings> settings = provider.GetRequiredService<IOptionsMonitor<RedisFailoverSettings>>();
         Assert.That(settings.Get("orders").ZooKeeper, Is.EqualTo("zk1:2181/orders"));
         Assert.That(settings.Get("carts").WriteWait, Is.EqualTo(TimeSpan.FromSeconds(3)));
-        foreach (Type service in (Type[])[typeof(FailoverConnection), typeof(IConnectionMultiplexer), typeof(IDatabase), typeof(ISubscriber)])
+        foreach (
+            Type service in (Type[])[typeof(FailoverConnection), typeof(IConnectionMultiplexer), typeof(IDatabase), typeof(ISubscriber)])
         {
-            Assert.That(services.Where(known => known.ServiceType == service).Select(known => known.ServiceKey), Is.EqualTo(new[] { "orders", "carts" }));
+            Assert.That(services.Where(known => known.ServiceType == service).Select(known => known.ServiceKey),
+                Is.EqualTo(new[] { "orders", "carts" }));
         }
 
         Assert.That(
@@ -85,7 +92,8 @@ public sealed class ExtensionsTests
             Is.EqualTo(new[] { "redis-failover-orders", "redis-failover-carts" }));
 
         static IConfiguration Section(params (string Key, string Value)[] settings)
-            => new ConfigurationBuilder().AddInMemoryCollection(settings.Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value))).Build();
+            => new ConfigurationBuilder()
+                .AddInMemoryCollection(settings.Select(setting => KeyValuePair.Create(setting.Key, (string?)setting.Value))).Build();
     }
 
     [Test]
@@ -104,16 +112,23 @@ public sealed class ExtensionsTests
     [TestCase(true, false, 1, ExpectedResult = HealthStatus.Degraded)]
     [TestCase(true, true, 60, ExpectedResult = HealthStatus.Degraded)]
     [TestCase(false, false, 1, ExpectedResult = HealthStatus.Unhealthy)]
-    public HealthStatus Health(bool writes, bool reads, int secondsOfSilence) => RedisFailoverHealthCheck.Judge(Status(writes, reads, secondsOfSilence));
+    public HealthStatus Health(bool writes, bool reads, int secondsOfSilence)
+        => RedisFailoverHealthCheck.Judge(Status(writes, reads, secondsOfSilence));
 
     [Test]
     public void What_the_health_check_says() => Assert.Multiple(() =>
     {
         Assert.That(RedisFailoverHealthCheck.Describe(Status(true, true, 1)), Is.EqualTo("epoch 7: the master is redis1:6379"));
-        Assert.That(RedisFailoverHealthCheck.Describe(Status(false, false, 60)), Is.EqualTo("epoch 7: the master redis1:6379 does not answer; no node to read from; ZooKeeper is not heard of"));
+        Assert.That(RedisFailoverHealthCheck.Describe(Status(false, false, 60)),
+            Is.EqualTo("epoch 7: the master redis1:6379 does not answer; no node to read from; ZooKeeper is not heard of"));
         Assert.That(
-            RedisFailoverHealthCheck.Describe(Status(false, true, 1) with { Unreachable = [new(new NodeAddress("redis1", 6379), "it refuses the password (WRONGPASS)"), new(new NodeAddress("redis2", 6379), "connection refused")] }),
-            Is.EqualTo("epoch 7: the master redis1:6379 does not answer: it refuses the password (WRONGPASS); not connected to redis2:6379: connection refused"));
+            RedisFailoverHealthCheck.Describe(
+                Status(false, true,
+                    1) with { Unreachable =
+                        [new(new NodeAddress("redis1", 6379), "it refuses the password (WRONGPASS)"),
+                            new(new NodeAddress("redis2", 6379), "connection refused")] }),
+            Is.EqualTo(
+                "epoch 7: the master redis1:6379 does not answer: it refuses the password (WRONGPASS); not connected to redis2:6379: connection refused"));
     });
 
     private static FailoverStatus Status(bool writes, bool reads, int secondsOfSilence) => new()
@@ -135,7 +150,8 @@ public sealed class ExtensionsTests
     private static IHost Host(params (string Key, string Value)[] settings)
     {
         HostApplicationBuilder builder = Microsoft.Extensions.Hosting.Host.CreateEmptyApplicationBuilder(null);
-        builder.Configuration.AddInMemoryCollection(settings.Select(setting => KeyValuePair.Create("Redis:" + setting.Key, (string?)setting.Value)));
+        builder.Configuration.AddInMemoryCollection(
+            settings.Select(setting => KeyValuePair.Create("Redis:" + setting.Key, (string?)setting.Value)));
         builder.Services.AddRedisFailover(builder.Configuration.GetSection("Redis"));
         return builder.Build();
     }

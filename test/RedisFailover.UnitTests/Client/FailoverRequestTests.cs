@@ -66,7 +66,8 @@ public sealed class FailoverRequestTests
     private static async Task ServeNodesAsync(FakeConnection connection, Topology topology, long zxid)
     {
         await connection.ReplyAsync(await connection.ReadAsync(OpCode.Sync), w => w.String("/nodes"));
-        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), Encoding.UTF8.GetString(TopologyJson.Write(topology)), zxid);
+        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), Encoding.UTF8.GetString(TopologyJson.Write(topology)),
+            zxid);
     }
 
     /// <summary>Up to the moment in which the request is read for its answer.</summary>

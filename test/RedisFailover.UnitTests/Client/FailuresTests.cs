@@ -39,7 +39,9 @@ public sealed class FailuresTests
     {
         await using var redis = new ScriptedRedis(command => command[0] == "SADD" ? $"-{said}\r\n" : null);
         await using NodeSet nodes = await ConnectAsync(redis, new FailoverOptions());
-        Assert.That(async () => await Database(nodes).SetAddAsync("key", 1).WithinDeadline(), Throws.TypeOf<RedisServerException>().With.Message.Contains(said));
+        Assert.That(async ()
+            => await Database(nodes).SetAddAsync("key", 1).WithinDeadline(),
+                Throws.TypeOf<RedisServerException>().With.Message.Contains(said));
         Assert.That(redis.Seen.Count(command => command == "SADD"), Is.EqualTo(1));
     }
 
@@ -51,7 +53,8 @@ public sealed class FailuresTests
         await using NodeSet nodes = await ConnectAsync(redis, Impatient);
         silent = true;
         long start = Stopwatch.GetTimestamp();
-        Task<bool> call = extends ? Database(nodes).LockExtendAsync("lock", "token", TimeSpan.FromMinutes(1)) : Database(nodes).LockReleaseAsync("lock", "token");
+        Task<bool> call = extends
+            ? Database(nodes).LockExtendAsync("lock", "token", TimeSpan.FromMinutes(1)) : Database(nodes).LockReleaseAsync("lock", "token");
         Assert.That(Stopwatch.GetElapsedTime(start), Is.LessThan(s_timeout / 2));
         Assert.That(async () => await call.WithinDeadline(), Throws.TypeOf<MayHaveBeenAppliedException>());
         Assert.That(redis.Seen, Does.Contain("EVAL").And.Not.Contain("WATCH"));

@@ -72,10 +72,18 @@ public sealed class GeneratorTests
         Assert.That(compiled.GetDiagnostics().Where(diagnostic => diagnostic.Severity == DiagnosticSeverity.Error), Is.Empty);
         Assert.Multiple(() =>
         {
-            Assert.That(facade, Does.Contain("RunAsync<ThingGetAsyncCall1, string>(new ThingGetAsyncCall1(@key, @flags), CommandClass.Read, @flags)"), "listed, with its Async form");
-            Assert.That(facade, Does.Contain("RunAsync<ThingSetAsyncCall1, Nothing>(new ThingSetAsyncCall1(@key, @value, @flags), CommandClass.Write, @flags)"), "not listed: a write");
-            Assert.That(facade, Does.Contain("var call = Blocking(CommandClass.Read, @flags);").And.Contain("return target.ThingGet(@key, call.Flags);"));
-            Assert.That(facade, Does.Contain("Direct(CommandClass.Read, ref @flags, out var node)").And.Contain("Scan.Of(target.ThingScan(@key, @flags), node)"), "a scan stays on one node");
+            Assert.That(facade,
+                Does.Contain("RunAsync<ThingGetAsyncCall1, string>(new ThingGetAsyncCall1(@key, @flags), CommandClass.Read, @flags)"),
+                    "listed, with its Async form");
+            Assert.That(facade,
+                Does.Contain(
+                    "RunAsync<ThingSetAsyncCall1, Nothing>(new ThingSetAsyncCall1(@key, @value, @flags), CommandClass.Write, @flags)"),
+                        "not listed: a write");
+            Assert.That(facade,
+                Does.Contain("var call = Blocking(CommandClass.Read, @flags);").And.Contain("return target.ThingGet(@key, call.Flags);"));
+            Assert.That(facade,
+                Does.Contain("Direct(CommandClass.Read, ref @flags, out var node)")
+                    .And.Contain("Scan.Of(target.ThingScan(@key, @flags), node)"), "a scan stays on one node");
             Assert.That(facade, Does.Not.Contain("ByHand"));
             Assert.That(facade.Split("IDatabase.ThingSet(").Length - 1, Is.EqualTo(1));
             Assert.That(compiled.SyntaxTrees.Last().ToString(), Does.Contain("(CommandClass.Read, \"ThingScan\", [\"TSCAN\", \"TNEXT\"])")
@@ -85,7 +93,8 @@ public sealed class GeneratorTests
 
     [Test]
     public void A_property_that_nobody_wrote_by_hand_is_an_error()
-        => Assert.That(Generate(Interface.Replace("MORE", "int Number { get; }"), Table).Reported.Select(diagnostic => diagnostic.Id), Is.EqualTo(new[] { "RFG001" }));
+        => Assert.That(Generate(Interface.Replace("MORE", "int Number { get; }"), Table).Reported.Select(diagnostic => diagnostic.Id),
+            Is.EqualTo(new[] { "RFG001" }));
 
     [Test]
     public void A_wrong_line_of_the_table_is_an_error_that_quotes_it()
@@ -102,11 +111,13 @@ public sealed class GeneratorTests
         CSharpCompilation compilation = CSharpCompilation.Create(
             "sample",
             [CSharpSyntaxTree.ParseText(contract, parse), CSharpSyntaxTree.ParseText(Facade, parse)],
-            [MetadataReference.CreateFromFile(typeof(object).Assembly.Location), MetadataReference.CreateFromFile(Path.Combine(runtime, "System.Runtime.dll"))],
+            [MetadataReference.CreateFromFile(typeof(object).Assembly.Location),
+                MetadataReference.CreateFromFile(Path.Combine(runtime, "System.Runtime.dll"))],
             new CSharpCompilationOptions(OutputKind.DynamicallyLinkedLibrary));
         GeneratorDriver driver = CSharpGeneratorDriver.Create([new FacadeGenerator().AsSourceGenerator()], [new TableFile(table)], parse)
             .RunGeneratorsAndUpdateCompilation(compilation, out Compilation compiled, out ImmutableArray<Diagnostic> reported);
-        string facade = driver.GetRunResult().GeneratedTrees.Single(tree => tree.FilePath.EndsWith("Facade.g.cs", StringComparison.Ordinal)).ToString();
+        string facade = driver.GetRunResult().GeneratedTrees.Single(tree => tree.FilePath.EndsWith("Facade.g.cs", StringComparison.Ordinal))
+            .ToString();
         return (compiled, reported, facade);
     }
 

@@ -52,7 +52,8 @@ public sealed class NodeLinkTests
         await using var master = new WarmupNode(isMaster: true);
         await using var replica = new WarmupNode(isMaster: false);
         var nodes = new NodeSet(new FailoverOptions { MaxReplicaLag = TimeSpan.FromMilliseconds(40) }, NullLogger.Instance);
-        nodes.Apply(new Topology { Epoch = 1, Master = master.Address, Replicas = [replica.Address, replica.Address], State = TopologyState.Ok });
+        nodes.Apply(
+            new Topology { Epoch = 1, Master = master.Address, Replicas = [replica.Address, replica.Address], State = TopologyState.Ok });
         await nodes.FirstAttempts().WaitAsync(s_limit);
         Assert.That(nodes.Current.Replicas, Has.Length.EqualTo(1));
         await Task.Delay(100);
@@ -85,7 +86,8 @@ public sealed class NodeLinkTests
     {
         bool silent = false;
         await using var redis = new ScriptedRedis(_ => silent ? ScriptedRedis.NoAnswer : null);
-        await using var nodes = new NodeSet(new FailoverOptions { OperationTimeout = TimeSpan.FromSeconds(1), WriteWait = TimeSpan.Zero }, NullLogger.Instance);
+        await using var nodes =
+            new NodeSet(new FailoverOptions { OperationTimeout = TimeSpan.FromSeconds(1), WriteWait = TimeSpan.Zero }, NullLogger.Instance);
         nodes.Apply(new Topology { Epoch = 1, Master = redis.Address, State = TopologyState.Ok });
         await MasterAsync(nodes, null);
         silent = true;
@@ -121,7 +123,8 @@ public sealed class NodeLinkTests
 
         public bool IsEnabled(LogLevel logLevel) => true;
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception,
+            Func<TState, Exception?, string> formatter)
             => throw new InvalidOperationException("disk full");
     }
 }

@@ -70,7 +70,8 @@ public sealed class NodeSetTests
             failure = caught;
         }
 
-        Assert.That(failure!.Message, Is.EqualTo("No master took the call within 30 ms: there is no master (epoch 4). It was not applied."));
+        Assert.That(failure!.Message,
+            Is.EqualTo("No master took the call within 30 ms: there is no master (epoch 4). It was not applied."));
     }
 
     [Test]
@@ -80,7 +81,9 @@ public sealed class NodeSetTests
         nodes.Apply(new Topology { Epoch = 4, Master = s_a, State = TopologyState.Ok });
         nodes.Hold(WriteHold.ZooKeeperSilent, held: true);
         IDatabase database = new FailoverDatabase(nodes, -1, null);
-        Assert.That(() => database.StringSet("key", 1), Throws.TypeOf<NotAppliedException>().With.Message.Contains("writes are held while ZooKeeper cannot be reached"));
+        Assert.That(()
+            => database.StringSet("key", 1),
+                Throws.TypeOf<NotAppliedException>().With.Message.Contains("writes are held while ZooKeeper cannot be reached"));
     }
 
     [Test]

@@ -46,12 +46,14 @@ public sealed class ReplicationOffsetsTests
     public void What_INFO_says() => Assert.Multiple(() =>
     {
         const string Master = "# Replication\r\nrole:master\r\nconnected_slaves:1\r\nmaster_replid:abc\r\nmaster_repl_offset:42\r\n";
-        const string Replica = "# Replication\r\nrole:slave\r\nmaster_link_status:up\r\nmaster_sync_in_progress:0\r\nslave_repl_offset:41\r\nmaster_replid:abc\r\nmaster_repl_offset:43\r\n";
+        const string Replica =
+            "# Replication\r\nrole:slave\r\nmaster_link_status:up\r\nmaster_sync_in_progress:0\r\nslave_repl_offset:41\r\nmaster_replid:abc\r\nmaster_repl_offset:43\r\n";
         Assert.That(ReplicationPlace.Parse(Master, replica: false), Is.EqualTo(new ReplicationPlace("abc", 42)));
         Assert.That(ReplicationPlace.Parse(Replica, replica: true), Is.EqualTo(new ReplicationPlace("abc", 41)), "what it has applied");
         Assert.That(ReplicationPlace.Parse(Replica, replica: false), Is.Null, "it is no master");
         Assert.That(ReplicationPlace.Parse(Master, replica: true), Is.Null, "it is no replica");
-        Assert.That(ReplicationPlace.Parse(Replica.Replace("in_progress:0", "in_progress:1"), replica: true), Is.Null, "it copies everything anew");
+        Assert.That(ReplicationPlace.Parse(Replica.Replace("in_progress:0", "in_progress:1"), replica: true), Is.Null,
+            "it copies everything anew");
         Assert.That(ReplicationPlace.Parse("", replica: true), Is.Null);
     });
 }

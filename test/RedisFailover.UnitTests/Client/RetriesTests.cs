@@ -28,7 +28,9 @@ public sealed class RetriesTests
         await using NodeSet nodes = Nodes();
         var retries = new Retries(nodes, CommandClass.Read);
         await retries.AfterAsync(s_unanswered, _node);
-        await retries.AfterAsync(new RedisServerException(RedisErrorKind.ReadOnly, CommandFlags.None, "READONLY You can't write against a read only replica."), _node);
+        await retries.AfterAsync(
+            new RedisServerException(RedisErrorKind.ReadOnly, CommandFlags.None, "READONLY You can't write against a read only replica."),
+                _node);
         Assert.That(async () => await retries.AfterAsync(s_unanswered, _node), Throws.TypeOf<MayHaveBeenAppliedException>());
     }
 
@@ -41,7 +43,8 @@ public sealed class RetriesTests
         await retries.AfterAsync(s_unanswered, _node);
         Assert.That(
             async () => await retries.WaitAsync(nodes.Current.Superseded),
-            may ? Throws.TypeOf<MayHaveBeenAppliedException>().With.InnerException.SameAs(s_unanswered) : Throws.TypeOf<NotAppliedException>());
+            may ? Throws.TypeOf<MayHaveBeenAppliedException>()
+                .With.InnerException.SameAs(s_unanswered) : Throws.TypeOf<NotAppliedException>());
     }
 
     [TestCase(CommandFlags.CommandRetryWriteChecked, RetryCategory.None, false)]
@@ -66,7 +69,9 @@ public sealed class RetriesTests
     {
         await using NodeSet nodes = Nodes(TimeSpan.FromMilliseconds(20));
         IDatabase database = new FailoverDatabase(nodes, -1, null);
-        Assert.That(() => database.Execute(command, ["key", 1], CommandFlags.PreferReplica), Throws.TypeOf<NotAppliedException>().With.Message.StartsWith(told));
+        Assert.That(()
+            => database.Execute(command, ["key", 1], CommandFlags.PreferReplica),
+                Throws.TypeOf<NotAppliedException>().With.Message.StartsWith(told));
         Assert.That(
             () => database.Execute(command, ["key", 1], CommandFlags.DemandReplica),
             command == "SET" ? Throws.ArgumentException : Throws.TypeOf<NotAppliedException>());
@@ -81,11 +86,13 @@ public sealed class RetriesTests
         nodes.Apply(new Topology { Epoch = 1, Master = master.Address, Replicas = [replica.Address], State = TopologyState.Ok });
         await nodes.FirstAttempts();
         Task sent = replica.FallSilent(commands: 1);
-        Task call = ((IDatabase)new FailoverDatabase(nodes, -1, null)).ExecuteAsync("A.COMMAND.OF.TOMORROW", ["rehearsal"], CommandFlags.PreferReplica);
+        Task call = ((IDatabase)new FailoverDatabase(nodes, -1, null))
+            .ExecuteAsync("A.COMMAND.OF.TOMORROW", ["rehearsal"], CommandFlags.PreferReplica);
         await sent.WaitAsync(TimeSpan.FromSeconds(30));
         await replica.DisposeAsync();
         Assert.That(async () => await call.WaitAsync(TimeSpan.FromSeconds(30)), Throws.TypeOf<MayHaveBeenAppliedException>());
     }
 
-    private static NodeSet Nodes(TimeSpan? wait = null) => new(new FailoverOptions { WriteWait = wait ?? TimeSpan.FromSeconds(30) }, NullLogger.Instance);
+    private static NodeSet Nodes(TimeSpan? wait = null)
+        => new(new FailoverOptions { WriteWait = wait ?? TimeSpan.FromSeconds(30) }, NullLogger.Instance);
 }

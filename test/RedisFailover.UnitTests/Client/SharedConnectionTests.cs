@@ -21,8 +21,11 @@ public sealed class SharedConnectionTests
     public void What_changes_it_is_refused_with_what_to_use_instead(string command, string instead)
     {
         string[] words = command.Split(' ');
-        Assert.That(() => SharedConnection.Refuse(words[0], words[1..]), Throws.TypeOf<NotSupportedException>().With.Message.Contains(instead));
-        Assert.That(() => SharedConnection.RefuseChange(words[0], words[1..]), Throws.TypeOf<NotSupportedException>().And.Message.Not.Contains("secret"));
+        Assert.That(()
+            => SharedConnection.Refuse(words[0], words[1..]), Throws.TypeOf<NotSupportedException>().With.Message.Contains(instead));
+        Assert.That(()
+            => SharedConnection.RefuseChange(words[0], words[1..]),
+                Throws.TypeOf<NotSupportedException>().And.Message.Not.Contains("secret"));
     }
 
     [TestCase("BLPOP list 1", true)]

@@ -29,7 +29,8 @@ public sealed class SnapshotTests
         Assert.That(Readers(Of(ReadFrom.Replica, [other, _far])), Is.EquivalentTo(new[] { _far }));
         Assert.That(Readers(Of(ReadFrom.Nearest, [other, _far])), Is.EquivalentTo(new[] { _master }), "the nearer of the preferred ones");
         Assert.That(Readers(Of(ReadFrom.PreferReplica, [other, another])), Is.EquivalentTo(new[] { other, another }));
-        Assert.That(Readers(Of(ReadFrom.PreferReplica, [other, _far]), CommandFlags.PreferReplica), Is.EquivalentTo(new[] { _far }), "also when the flags ask for a replica");
+        Assert.That(Readers(Of(ReadFrom.PreferReplica, [other, _far]), CommandFlags.PreferReplica), Is.EquivalentTo(new[] { _far }),
+            "also when the flags ask for a replica");
     }
 
     [Test]

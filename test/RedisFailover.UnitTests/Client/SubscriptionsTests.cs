@@ -41,8 +41,10 @@ public sealed class SubscriptionsTests
             all.AddRange(expected);
             await Waiting.Until(() => Told().Length >= all.Count && Told().Contains($"second {last}"), () => string.Join(", ", Told()));
             Assert.That(Told(), Is.EquivalentTo(all));
-            Assert.That(Told().Where(text => text.StartsWith("first", StringComparison.Ordinal)), Is.Ordered, "each handler in its own order");
-            Assert.That(Told().Where(text => text.StartsWith("second", StringComparison.Ordinal)), Is.Ordered, "each handler in its own order");
+            Assert.That(Told().Where(text => text.StartsWith("first", StringComparison.Ordinal)), Is.Ordered,
+                "each handler in its own order");
+            Assert.That(Told().Where(text => text.StartsWith("second", StringComparison.Ordinal)), Is.Ordered,
+                "each handler in its own order");
         }
 
         void Add(string text)

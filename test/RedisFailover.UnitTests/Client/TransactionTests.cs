@@ -45,7 +45,9 @@ public sealed class TransactionTests
         await using NodeSet nodes = await ConnectAsync(redis, new FailoverOptions());
         ITransaction transaction = ((IDatabase)new FailoverDatabase(nodes, -1, null)).CreateTransaction();
         Task<bool> inside = transaction.SetAddAsync("key", 1);
-        Assert.That(async () => await transaction.ExecuteAsync().WithinDeadline(), Throws.TypeOf<RedisServerException>().With.Message.StartsWith("EXECABORT"));
+        Assert.That(async ()
+            => await transaction.ExecuteAsync().WithinDeadline(),
+                Throws.TypeOf<RedisServerException>().With.Message.StartsWith("EXECABORT"));
         Assert.That(async () => await inside.WithinDeadline(), Throws.TypeOf<RedisServerException>());
         Assert.That(executed, Is.EqualTo(2));
     }
@@ -54,11 +56,16 @@ public sealed class TransactionTests
     public async Task One_that_is_executed_blocking_on_a_master_that_falls_silent_may_have_been_applied()
     {
         bool silent = false;
-        await using var redis = new ScriptedRedis(command => (silent |= command[0] == "EXEC") ? ScriptedRedis.NoAnswer : command[0] == "SADD" ? "+QUEUED\r\n" : null);
-        await using NodeSet nodes = await ConnectAsync(redis, new FailoverOptions { WriteWait = TimeSpan.Zero, OperationTimeout = TimeSpan.FromMilliseconds(400) });
+        await using var redis =
+            new ScriptedRedis(command
+                => (silent |= command[0] == "EXEC") ? ScriptedRedis.NoAnswer : command[0] == "SADD" ? "+QUEUED\r\n" : null);
+        await using NodeSet nodes =
+            await ConnectAsync(redis, new FailoverOptions { WriteWait = TimeSpan.Zero, OperationTimeout = TimeSpan.FromMilliseconds(400) });
         ITransaction transaction = ((IDatabase)new FailoverDatabase(nodes, -1, null)).CreateTransaction();
         _ = transaction.SetAddAsync("key", 1);
-        Task<bool> executing = Task.Factory.StartNew(() => transaction.Execute(), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        Task<bool> executing =
+            Task.Factory.StartNew(()
+                => transaction.Execute(), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         Assert.That(async () => await executing.WithinDeadline(), Throws.TypeOf<MayHaveBeenAppliedException>());
     }
 
@@ -97,7 +104,8 @@ public sealed class TransactionTests
         {
             lock (unseen)
             {
-                unseen.AddRange(seen.Exception.InnerExceptions.Where(failure => failure.Message.Contains("epoch 4711", StringComparison.Ordinal)));
+                unseen.AddRange(
+                    seen.Exception.InnerExceptions.Where(failure => failure.Message.Contains("epoch 4711", StringComparison.Ordinal)));
             }
         }
 

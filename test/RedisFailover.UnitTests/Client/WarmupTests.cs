@@ -78,6 +78,7 @@ public sealed class WarmupTests
     }
 
     private static int Sockets() => Directory.Exists("/proc/self/fd")
-        ? new DirectoryInfo("/proc/self/fd").GetFiles().Count(file => file.LinkTarget?.StartsWith("socket:", StringComparison.Ordinal) == true)
+        ? new DirectoryInfo("/proc/self/fd").GetFiles()
+            .Count(file => file.LinkTarget?.StartsWith("socket:", StringComparison.Ordinal) == true)
         : 0;
 }

@@ -34,7 +34,8 @@ public sealed class ClusterViewTests
         Assert.That(view.Apply(new LeadershipLost(9 * Ms), Policy).HandedOver, Is.Null);
         Assert.That(view.Apply(new LeadershipGained(9 * Ms, 2), Policy).HandedOver, Is.Null);
         // A demotion that failed is tried again, and still spares the clients.
-        Assert.That(view.Apply(new ActionFinished(9 * Ms, new Demote(A, B, CutsClients: false), "no answer"), Policy).HandedOver, Is.EqualTo(A));
+        Assert.That(view.Apply(new ActionFinished(9 * Ms, new Demote(A, B, CutsClients: false), "no answer"), Policy).HandedOver,
+            Is.EqualTo(A));
     }
 
     [Test]
@@ -69,16 +70,19 @@ public sealed class ClusterViewTests
         ClusterView view = new ClusterView().Apply(new NodeAnswered(Ms, Ms, A, Master("1"), Ms), Policy)
             .Apply(new NodeFailed(2 * Ms, A, ProbeFailure.Closed, ""), Policy)
             .Apply(new NodeFailed(3 * Ms, A, ProbeFailure.AuthRefused, ""), Policy);
-        Assert.That((view.Node(A).Failures, view.Node(A).FailingSince, view.Node(A).GoneSince, view.Node(A).Condition), Is.EqualTo((0, (TimeSpan?)null, (TimeSpan?)null, NodeCondition.Online)));
+        Assert.That((view.Node(A).Failures, view.Node(A).FailingSince, view.Node(A).GoneSince, view.Node(A).Condition),
+            Is.EqualTo((0, (TimeSpan?)null, (TimeSpan?)null, NodeCondition.Online)));
 
         for (int i = 0; i < Policy.MaxFailures; i++)
         {
             view = view.Apply(new NodeFailed((9000 + i) * Ms, A, ProbeFailure.Refused, ""), Policy);
         }
 
-        Assert.That((view.Node(A).Condition, view.Node(A).GoneSince), Is.EqualTo((NodeCondition.Unavailable, (TimeSpan?)(9000 * Ms))), "gone since it refuses, not since it was closed");
+        Assert.That((view.Node(A).Condition, view.Node(A).GoneSince), Is.EqualTo((NodeCondition.Unavailable, (TimeSpan?)(9000 * Ms))),
+            "gone since it refuses, not since it was closed");
         view = view.Apply(new NodeFailed(9010 * Ms, A, ProbeFailure.AuthRefused, ""), Policy);
-        Assert.That((view.Node(A).Condition, view.Report().Unavailable.IsEmpty), Is.EqualTo((NodeCondition.Unknown, true)), "no vote against it");
+        Assert.That((view.Node(A).Condition, view.Report().Unavailable.IsEmpty), Is.EqualTo((NodeCondition.Unknown, true)),
+            "no vote against it");
     }
 
     [TestCase(3, true, Description = "what was there before")]
@@ -114,7 +118,8 @@ public sealed class ClusterViewTests
         var refusal = new RefuseWish("a:1", new HistoryEntry { Kind = HistoryKind.Refused, Reason = "" });
         ClusterView refused = asked.Start([refusal], 3 * Ms);
         Assert.That(refused.Apply(new ActionFinished(6 * Ms, refusal), Policy).ManualFailover, Is.Null);
-        Assert.That(refused.Apply(new OperatorWished(5 * Ms, "a:1"), Policy).Apply(new ActionFinished(6 * Ms, refusal), Policy).ManualFailover, Is.EqualTo("a:1"));
+        Assert.That(refused.Apply(new OperatorWished(5 * Ms, "a:1"), Policy).Apply(new ActionFinished(6 * Ms, refusal), Policy)
+            .ManualFailover, Is.EqualTo("a:1"));
     }
 
     private static ClusterView AfterSwitchover()
@@ -123,7 +128,9 @@ public sealed class ClusterViewTests
         return new ClusterView()
             .Apply(new LeadershipGained(Ms, 1), Policy)
             .Apply(new TopologyRead(2 * Ms, 3, during, null, 2, Synced: true), Policy)
-            .Apply(new ActionFinished(8 * Ms, new PublishTopology(during with { Master = B, State = TopologyState.Ok, Intent = null }, 3), Version: 4), Policy);
+            .Apply(
+                new ActionFinished(8 * Ms, new PublishTopology(during with { Master = B, State = TopologyState.Ok, Intent = null }, 3),
+                    Version: 4), Policy);
     }
 
     private static NodeInfo Master(string run) => new() { Role = NodeRole.Master, RunId = run };

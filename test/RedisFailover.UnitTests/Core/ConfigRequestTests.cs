@@ -8,7 +8,8 @@ public sealed class ConfigRequestTests
 {
     private static readonly NodeAddress s_a = new("a", 1), s_b = new("b", 1), s_c = new("c", 1), s_d = new("d", 1);
     private static readonly FailoverPolicy s_policy = new() { Nodes = [s_a, s_b, s_c], NeverPromote = [s_c] };
-    private static readonly ImmutableSortedDictionary<NodeAddress, NodeTags> s_noTags = ImmutableSortedDictionary<NodeAddress, NodeTags>.Empty;
+    private static readonly ImmutableSortedDictionary<NodeAddress, NodeTags> s_noTags =
+        ImmutableSortedDictionary<NodeAddress, NodeTags>.Empty;
 
     [Test]
     public void A_pause_is_written_and_answered_in_one_step()
@@ -45,20 +46,24 @@ public sealed class ConfigRequestTests
         PublishConfig end = Only<PublishConfig>(FailoverDecider.Decide(view, s_policy, Second(61)));
         ClusterView failed = view.Apply(new ActionFinished(Second(61), end, "no rights"), s_policy);
         Assert.That(FailoverDecider.Decide(failed, s_policy, Second(61)).Actions, Is.EqualTo(new FailoverAction[] { new ReadTopology() }));
-        ClusterView read = failed.Apply(new ConfigRead(Second(61), 0, failed.Config, null, Synced: true) { PauseLeft = TimeSpan.Zero }, s_policy)
+        ClusterView read =
+            failed.Apply(new ConfigRead(Second(61), 0, failed.Config, null, Synced: true) { PauseLeft = TimeSpan.Zero }, s_policy)
             .Apply(new TopologyRead(Second(61), 0, failed.Topology, null, 0, Synced: true), s_policy);
-        Assert.That(FailoverDecider.Decide(read, s_policy, Second(61)).Actions.OfType<PublishTopology>().Single().Next.State, Is.EqualTo(TopologyState.FailingOver));
+        Assert.That(FailoverDecider.Decide(read, s_policy, Second(61)).Actions.OfType<PublishTopology>().Single().Next.State,
+            Is.EqualTo(TopologyState.FailingOver));
     }
 
     [Test]
     public void A_wrong_replica_is_not_repointed_in_a_pause_and_the_list_is_kept()
     {
         NodeInfo stray = Replica("b") with { MasterAddress = s_c };
-        ClusterView view = Paused(Leader(), TimeSpan.FromMinutes(1)).Apply(new NodeAnswered(Second(2), Second(2), s_b, stray, TimeSpan.Zero), s_policy);
+        ClusterView view = Paused(Leader(), TimeSpan.FromMinutes(1))
+            .Apply(new NodeAnswered(Second(2), Second(2), s_b, stray, TimeSpan.Zero), s_policy);
         Assert.That(FailoverDecider.Decide(view, s_policy, Second(2)).Actions, Has.None.TypeOf<Follow>());
         Assert.That(FailoverDecider.Decide(view with { Config = null }, s_policy, Second(2)).Actions, Has.Some.TypeOf<Follow>());
         ClusterView gone = Failed(view, s_c, 3, Second(3));
-        Assert.That(FailoverDecider.Decide(gone, s_policy, Second(3)).Actions.OfType<PublishTopology>().Single().Next.Unavailable, Does.Contain(s_c));
+        Assert.That(FailoverDecider.Decide(gone, s_policy, Second(3)).Actions.OfType<PublishTopology>().Single().Next.Unavailable,
+            Does.Contain(s_c));
     }
 
     [Test]
@@ -75,7 +80,8 @@ public sealed class ConfigRequestTests
         ClusterView view = Leader().Apply(Asked(new PauseFailover(null)), s_policy);
         view = view with
         {
-            Topology = view.Topology! with { State = TopologyState.FailingOver, Master = null, Epoch = 2, Intent = new FailoverIntent(s_a, null) },
+            Topology =
+                view.Topology! with { State = TopologyState.FailingOver, Master = null, Epoch = 2, Intent = new FailoverIntent(s_a, null) },
             Progress = new MasterChangeProgress(Second(1), Second(1), Inherited: false),
         };
         Assert.That(FailoverDecider.Decide(view, s_policy, Second(2)).Actions, Has.None.TypeOf<PublishConfig>());
@@ -93,9 +99,12 @@ public sealed class ConfigRequestTests
         }));
         FailoverPolicy policy = s_policy.With(publication.Next);
         Assert.That(policy.Nodes, Is.EqualTo(new[] { s_a, s_c, s_d }));
-        ClusterView after = view.Apply(new ActionFinished(Second(2), publication, Version: 0) { WrittenConfig = publication.Next }, s_policy).WithNodesOf(policy);
+        ClusterView after =
+            view.Apply(new ActionFinished(Second(2), publication, Version: 0) { WrittenConfig = publication.Next }, s_policy)
+                .WithNodesOf(policy);
         Assert.That(after.Nodes.Keys, Is.EqualTo(new[] { s_a, s_c, s_d }));
-        Assert.That(after.Apply(new NodeFailed(Second(3), s_b, ProbeFailure.Closed, "late"), policy).Nodes.Keys, Has.No.Member(s_b), "the last words of a node that left");
+        Assert.That(after.Apply(new NodeFailed(Second(3), s_b, ProbeFailure.Closed, "late"), policy).Nodes.Keys, Has.No.Member(s_b),
+            "the last words of a node that left");
         PublishTopology topology = FailoverDecider.Decide(after, policy, Second(3)).Actions.OfType<PublishTopology>().Single();
         Assert.That(topology.Next.Members, Has.No.Member(s_b));
         Assert.That((topology.Next.Unavailable.ToArray(), topology.Next.Zones[s_d]), Is.EqualTo((new[] { s_d }, "z")));
@@ -142,9 +151,12 @@ public sealed class ConfigRequestTests
     {
         var config = new ClusterConfig
         {
-            Nodes = [new ConfiguredNode(s_b) { NeverPromote = true, Zone = "z" }, new ConfiguredNode(s_a) { NeverRead = true, Priority = 0 }],
+            Nodes =
+                [new ConfiguredNode(s_b) { NeverPromote = true, Zone = "z" }, new ConfiguredNode(s_a) { NeverRead = true, Priority = 0 }],
             Settings = ClusterConfig.NoSettings.Add("max-lag", "1"),
-            Pause = new FailoverPause { By = "ann", Note = "x", Since = DateTimeOffset.UnixEpoch, Until = DateTimeOffset.UnixEpoch.AddHours(1) },
+            Pause =
+                new FailoverPause { By = "ann", Note = "x", Since = DateTimeOffset.UnixEpoch,
+                    Until = DateTimeOffset.UnixEpoch.AddHours(1) },
             Adopted = ImmutableSortedDictionary<NodeAddress, string>.Empty.Add(s_c, "run"),
             ChangedAt = DateTimeOffset.UnixEpoch,
             ChangedBy = "m1",
@@ -160,13 +172,16 @@ public sealed class ConfigRequestTests
         ];
         foreach (ConfigChange change in changes)
         {
-            var request = new OperatorRequest("r") { Change = change, By = "ann", Answer = new RequestAnswer(RequestOutcome.Done, "so", null, 1) };
+            var request =
+                new OperatorRequest("r") { Change = change, By = "ann", Answer = new RequestAnswer(RequestOutcome.Done, "so", null, 1) };
             OperatorRequest read = OperatorRequest.Parse("r", request.Write(), 7);
-            Assert.That((read.Change, read.By, read.Answer!.Reason, read.IsSwitchover, read.Version), Is.EqualTo((change, "ann", "so", false, 7)));
+            Assert.That((read.Change, read.By, read.Answer!.Reason, read.IsSwitchover, read.Version),
+                Is.EqualTo((change, "ann", "so", false, 7)));
         }
 
         OperatorRequest wrong = OperatorRequest.Parse("r", "{\"kind\":\"pause\",\"forMillis\":5}"u8.ToArray(), 0);
-        Assert.That((wrong.IsSwitchover, wrong.Fault), Is.EqualTo((false, "The request: \"forMillis\" is 5; allowed: 1000 to 2678400000 (31 days), or left out.")));
+        Assert.That((wrong.IsSwitchover, wrong.Fault),
+            Is.EqualTo((false, "The request: \"forMillis\" is 5; allowed: 1000 to 2678400000 (31 days), or left out.")));
     }
 
     private static TimeSpan Second(double seconds) => TimeSpan.FromSeconds(seconds);
@@ -186,7 +201,8 @@ public sealed class ConfigRequestTests
             new ConfigRead(
                 Second(1),
                 0,
-                new ClusterConfig { Pause = new FailoverPause { By = "ann", Until = new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero) + time } },
+                new ClusterConfig { Pause =
+                    new FailoverPause { By = "ann", Until = new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero) + time } },
                 null,
                 Synced: true) { PauseLeft = time },
             s_policy);
@@ -196,18 +212,21 @@ public sealed class ConfigRequestTests
         view = Failed(view, s_a, 3, Second(2));
         foreach (NodeAddress node in new[] { s_b, s_c })
         {
-            view = view.Apply(new NodeAnswered(Second(3), Second(3), node, Replica(node.Host) with { LinkUp = false }, TimeSpan.Zero), s_policy);
+            view = view.Apply(new NodeAnswered(Second(3), Second(3), node, Replica(node.Host) with { LinkUp = false }, TimeSpan.Zero),
+                s_policy);
         }
 
         return view;
     }
 
     private static ClusterView Failed(ClusterView view, NodeAddress node, int times, TimeSpan at)
-        => Enumerable.Range(0, times).Aggregate(view, (v, _) => v.Apply(new NodeFailed(at, node, ProbeFailure.Refused, "connection refused"), s_policy));
+        => Enumerable.Range(0, times)
+            .Aggregate(view, (v, _) => v.Apply(new NodeFailed(at, node, ProbeFailure.Refused, "connection refused"), s_policy));
 
     private static NodeInfo Replica(string run) => new()
     {
-        Role = NodeRole.Replica, RunId = run, ReplicationId = "h", MasterAddress = s_a, LinkUp = true, Offset = 10, Keys = 1, Priority = 100,
+        Role = NodeRole.Replica, RunId = run, ReplicationId = "h", MasterAddress = s_a, LinkUp = true, Offset = 10, Keys = 1,
+            Priority = 100,
     };
 
     /// <summary>A leader that knows everything, of a whole cluster.</summary>
@@ -225,7 +244,8 @@ public sealed class ConfigRequestTests
                 0,
                 new Topology
                 {
-                    Master = s_a, Replicas = [s_b, s_c], Epoch = 1, State = TopologyState.Ok, Members = [s_a, s_b, s_c], NeverPromoted = [s_c], Identity = master.Identity,
+                    Master = s_a, Replicas = [s_b, s_c], Epoch = 1, State = TopologyState.Ok, Members = [s_a, s_b, s_c],
+                        NeverPromoted = [s_c], Identity = master.Identity,
                 },
                 null,
                 1,

@@ -61,11 +61,16 @@ public sealed class HistoryTests
     [Test]
     public void A_change_that_the_history_lacks_is_taken_from_the_topology()
     {
-        var change = new HistoryEntry { Kind = HistoryKind.Failover, Epoch = 2, From = A, To = B, At = Noon, By = "m1", Reason = "a:1 is lost", BytesBehind = 7 };
+        var change =
+            new HistoryEntry { Kind = HistoryKind.Failover, Epoch = 2, From = A, To = B, At = Noon, By = "m1", Reason = "a:1 is lost",
+                BytesBehind = 7 };
         // How long the publication took nobody knows, so there is no total.
-        Topology topology = Led(2, B) with { LastChange = change with { Millis = [KeyValuePair.Create("verdict", 2.5), KeyValuePair.Create("total", 2.5)] } };
+        Topology topology =
+            Led(2, B) with { LastChange =
+                change with { Millis = [KeyValuePair.Create("verdict", 2.5), KeyValuePair.Create("total", 2.5)] } };
         change = change with { Millis = [KeyValuePair.Create("verdict", 2.5)] };
-        ImmutableArray<HistoryEntry> before = [new HistoryEntry { Kind = HistoryKind.Adopted, Epoch = 1, To = A, By = "m1", Reason = "first" }];
+        ImmutableArray<HistoryEntry> before =
+            [new HistoryEntry { Kind = HistoryKind.Adopted, Epoch = 1, To = A, By = "m1", Reason = "first" }];
 
         HistoryEntry? missing = TopologyStore.Unrecorded(topology, before);
         Assert.That(missing, Is.EqualTo(change with { Reason = missing!.Reason }));
@@ -80,7 +85,9 @@ public sealed class HistoryTests
     [Test]
     public void Of_a_switchover_that_was_given_up_the_time_until_then_counts()
     {
-        Topology during = Led(2, A) with { State = TopologyState.SwitchingOver, Intent = new FailoverIntent(A, B), Identity = new MasterIdentity("A", "X", null, 100, HasData: true) };
+        Topology during =
+            Led(2, A) with { State = TopologyState.SwitchingOver, Intent = new FailoverIntent(A, B),
+                Identity = new MasterIdentity("A", "X", null, 100, HasData: true) };
 
         ClusterView view = WithAnEpochOfItsOwn(View(during, (A, Master("A", "X")), (B, Replica("B", "X", A))));
         HistoryEntry entry = FailoverDecider.Decide(view, Policy, 21 * Ms).Actions.OfType<PublishTopology>().Single().Record!;
@@ -95,10 +102,12 @@ public sealed class HistoryTests
         var refused = new HistoryEntry { Kind = HistoryKind.Refused, Epoch = 5, From = B, Reason = "" };
 
         HistoryEntry? missing = TopologyStore.Unrecorded(topology, [earlier, refused]);
-        Assert.That((missing!.Kind, missing.Epoch, missing.From, missing.To, missing.BytesBehind), Is.EqualTo((HistoryKind.Failover, 5, A, B, (long?)null)));
+        Assert.That((missing!.Kind, missing.Epoch, missing.From, missing.To, missing.BytesBehind),
+            Is.EqualTo((HistoryKind.Failover, 5, A, B, (long?)null)));
         Assert.That(missing.Reason, Does.Contain("how long it took and what was lost is not known"));
         Assert.That(TopologyStore.Unrecorded(topology, [earlier with { Epoch = 5 }]), Is.Null);
-        Assert.That(TopologyStore.Unrecorded(topology with { State = TopologyState.FailingOver, Master = null }, [earlier]), Is.Null, "it is not finished");
+        Assert.That(TopologyStore.Unrecorded(topology with { State = TopologyState.FailingOver, Master = null }, [earlier]), Is.Null,
+            "it is not finished");
     }
 
     [TestCase(0, 0, "it held data before and is empty now (it was at offset 100 at least): all that it held is gone", null)]
@@ -106,12 +115,16 @@ public sealed class HistoryTests
     [TestCase(4, 0, "whether it lacks anything cannot be told", null)]
     public void A_master_that_was_restarted_with_less_is_accepted_and_noted(int keys, int snapshotAt, string words, long? bytes)
     {
-        NodeInfo back = Master("A2", "Y") with { Keys = keys, Offset = snapshotAt, PreviousReplicationId = snapshotAt > 0 ? "X" : null, PreviousHistoryEnd = snapshotAt + 1 };
+        NodeInfo back =
+            Master("A2", "Y") with { Keys = keys, Offset = snapshotAt, PreviousReplicationId = snapshotAt > 0
+                ? "X" : null, PreviousHistoryEnd = snapshotAt + 1 };
 
         // Its replicas have copied what it has: nobody has more.
-        PublishTopology publication = Decide(Led(1, A), (A, back), (B, Replica("B", "Y", A)), (C, Replica("C", "Y", A))).OfType<PublishTopology>().Single();
+        PublishTopology publication = Decide(Led(1, A), (A, back), (B, Replica("B", "Y", A)), (C, Replica("C", "Y", A)))
+            .OfType<PublishTopology>().Single();
         Assert.That(publication.Record, Is.Not.Null);
-        Assert.That((publication.Record!.Kind, publication.Record.To, publication.Record.BytesBehind), Is.EqualTo((HistoryKind.Restarted, A, bytes)));
+        Assert.That((publication.Record!.Kind, publication.Record.To, publication.Record.BytesBehind),
+            Is.EqualTo((HistoryKind.Restarted, A, bytes)));
         Assert.That(publication.Record.Reason, Does.StartWith("master a:1 was restarted and stays the master: ").And.Contain(words));
         Assert.That(publication.Next.Reason, Is.EqualTo(publication.Record.Reason), "zkCli.sh shows it");
     }
@@ -120,9 +133,11 @@ public sealed class HistoryTests
     public void One_that_was_restarted_with_everything_is_nothing_to_note()
     {
         NodeInfo back = Master("A2", "Y") with { PreviousReplicationId = "X", PreviousHistoryEnd = 101 };
-        Assert.That(Decide(Led(1, A), (A, back), (B, Replica("B", "Y", A)), (C, Replica("C", "Y", A))).OfType<PublishTopology>().Single().Record, Is.Null);
+        Assert.That(Decide(Led(1, A), (A, back), (B, Replica("B", "Y", A)), (C, Replica("C", "Y", A))).OfType<PublishTopology>().Single()
+            .Record, Is.Null);
         // Nor one that its own application emptied.
-        Assert.That(Decide(Led(1, A), (A, Master("A", "X") with { Keys = 0, Offset = 130 })).OfType<PublishTopology>().Select(p => p.Record), Is.All.Null);
+        Assert.That(Decide(Led(1, A), (A, Master("A", "X") with { Keys = 0, Offset = 130 })).OfType<PublishTopology>()
+            .Select(p => p.Record), Is.All.Null);
     }
 
     [Test]
@@ -130,10 +145,13 @@ public sealed class HistoryTests
     {
         NodeInfo before = Master("A", "X") with { Offset = 500 };
         NodeInfo back = Master("A2", "Y") with { Offset = 450, PreviousReplicationId = "X", PreviousHistoryEnd = 451 };
-        ClusterView view = View(Led(1, A), (A, before), (B, Replica("B", "Y", A)), (C, Replica("C", "Y", A))).Apply(new NodeAnswered(20 * Ms, 20 * Ms, A, back, Ms), Policy);
-        view = view.Apply(new NodeAnswered(21 * Ms, 20 * Ms, B, Replica("B", "Y", A), Ms), Policy).Apply(new NodeAnswered(21 * Ms, 20 * Ms, C, Replica("C", "Y", A), Ms), Policy);
+        ClusterView view = View(Led(1, A), (A, before), (B, Replica("B", "Y", A)), (C, Replica("C", "Y", A)))
+            .Apply(new NodeAnswered(20 * Ms, 20 * Ms, A, back, Ms), Policy);
+        view = view.Apply(new NodeAnswered(21 * Ms, 20 * Ms, B, Replica("B", "Y", A), Ms), Policy)
+            .Apply(new NodeAnswered(21 * Ms, 20 * Ms, C, Replica("C", "Y", A), Ms), Policy);
 
-        Assert.That(FailoverDecider.Decide(view, Policy, 21 * Ms).Actions.OfType<PublishTopology>().Single().Record!.BytesBehind, Is.EqualTo(50));
+        Assert.That(FailoverDecider.Decide(view, Policy, 21 * Ms).Actions.OfType<PublishTopology>().Single().Record!.BytesBehind,
+            Is.EqualTo(50));
     }
 
     [Test]
@@ -141,12 +159,15 @@ public sealed class HistoryTests
     {
         NodeInfo replica = Replica("B", "X", A);
         NodeInfo byHand = Master("B", "Z") with { Offset = 130, PreviousReplicationId = "X", PreviousHistoryEnd = 101 };
-        ClusterView view = View(Led(1, A), (A, Master("A", "X")), (B, replica)).Apply(new NodeAnswered(20 * Ms, 20 * Ms, B, byHand, Ms), Policy);
-        Assert.That(FailoverDecider.Decide(view, Policy, 21 * Ms).Actions.OfType<Demote>(), Is.Empty, "the master may have handed over to it");
+        ClusterView view = View(Led(1, A), (A, Master("A", "X")), (B, replica))
+            .Apply(new NodeAnswered(20 * Ms, 20 * Ms, B, byHand, Ms), Policy);
+        Assert.That(FailoverDecider.Decide(view, Policy, 21 * Ms).Actions.OfType<Demote>(), Is.Empty,
+            "the master may have handed over to it");
         view = view.Apply(new NodeAnswered(21 * Ms, 21 * Ms, A, Master("A", "X"), Ms), Policy);
 
         HistoryEntry entry = FailoverDecider.Decide(view, Policy, 21 * Ms).Actions.OfType<Demote>().Single().Record!;
-        Assert.That(entry.Reason, Does.StartWith("b:1 was made a master by somebody (REPLICAOF NO ONE) and is made a replica again; 30 bytes"));
+        Assert.That(entry.Reason,
+            Does.StartWith("b:1 was made a master by somebody (REPLICAOF NO ONE) and is made a replica again; 30 bytes"));
         Assert.That(entry.BytesBehind, Is.EqualTo(30));
     }
 
@@ -160,15 +181,18 @@ public sealed class HistoryTests
         };
         NodeInfo promoted = Master("B", "Y") with { PreviousReplicationId = "X", PreviousHistoryEnd = 101 };
 
-        HistoryEntry wiped = Decide(topology, (A, Master("A2", "W") with { Keys = 0, Offset = 0 }), (B, promoted)).OfType<Demote>().Single().Record!;
+        HistoryEntry wiped = Decide(topology, (A, Master("A2", "W") with { Keys = 0, Offset = 0 }), (B, promoted)).OfType<Demote>().Single()
+            .Record!;
         Assert.That(wiped.Reason, Does.Contain("it was restarted and is empty").And.Contain("(amount unknown)"));
         Assert.That(wiped.BytesBehind, Is.Null);
         // It had been a replica itself, and was promoted by the monitors: nobody did that by hand.
-        ClusterView view = View(topology, (A, Replica("A", "X", B)), (B, promoted)).Apply(new NodeAnswered(12 * Ms, 12 * Ms, A, Master("A", "X"), Ms), Policy)
+        ClusterView view = View(topology, (A, Replica("A", "X", B)), (B, promoted))
+            .Apply(new NodeAnswered(12 * Ms, 12 * Ms, A, Master("A", "X"), Ms), Policy)
             .Apply(new NodeAnswered(13 * Ms, 13 * Ms, B, promoted, Ms), Policy);
         HistoryEntry intact = FailoverDecider.Decide(view, Policy, 21 * Ms).Actions.OfType<Demote>().Single().Record!;
         Assert.That(intact.Reason, Does.StartWith("a:1 came back as a master and is made a replica"));
-        Assert.That((intact.BytesBehind, intact.Reason.Contains("b:1 had got all that it took", StringComparison.Ordinal)), Is.EqualTo((0L, true)));
+        Assert.That((intact.BytesBehind, intact.Reason.Contains("b:1 had got all that it took", StringComparison.Ordinal)),
+            Is.EqualTo((0L, true)));
     }
 
     [Test]
@@ -176,7 +200,9 @@ public sealed class HistoryTests
     {
         ClusterView view = View(Led(1, A), (A, Master("A", "X")), (C, Master("C", "Q") with { Keys = 900 }));
         Topology published = FailoverDecider.Decide(view, Policy, 21 * Ms).Actions.OfType<PublishTopology>().Single().Next;
-        Assert.That(published.Remarks[C], Is.EqualTo("left alone, because it is somebody else's: no member of this cluster is known at this address (a master, 900 keys, offset 100)"));
+        Assert.That(published.Remarks[C],
+            Is.EqualTo(
+                "left alone, because it is somebody else's: no member of this cluster is known at this address (a master, 900 keys, offset 100)"));
 
         // Its figures are no news.
         view = View(published, (A, Master("A", "X")), (C, Master("C", "Q") with { Keys = 901 }));
@@ -207,7 +233,8 @@ public sealed class HistoryTests
     {
         ClusterView view = View(Led(1, A), (A, Master("A", "X")), (B, Replica("B", "X", A)), (C, Replica("C", "X", A)));
         FailoverPolicy policy = Policy with { StableTime = TimeSpan.FromSeconds(30) };
-        Assert.That(ReadinessCheck.Of(view, policy, 22 * Ms)!.Reason, Does.StartWith("b:1, c:1 could take over; "), "all have been here for equally long");
+        Assert.That(ReadinessCheck.Of(view, policy, 22 * Ms)!.Reason, Does.StartWith("b:1, c:1 could take over; "),
+            "all have been here for equally long");
 
         for (int missed = 0; missed < policy.MaxFailures; missed++)
         {
@@ -215,7 +242,8 @@ public sealed class HistoryTests
         }
 
         view = view.Apply(new NodeAnswered(TimeSpan.FromSeconds(61), TimeSpan.FromSeconds(61), C, Replica("C", "X", A), 1 * Ms), policy);
-        const string JustBack = "b:1, c:1 could take over (c:1: after others with as much, as it is back for less than stable-time (30 s)); ";
+        const string JustBack =
+            "b:1, c:1 could take over (c:1: after others with as much, as it is back for less than stable-time (30 s)); ";
         Assert.That(ReadinessCheck.Of(view, policy, TimeSpan.FromSeconds(62))!.Reason, Does.StartWith(JustBack));
         Assert.That(ReadinessCheck.Of(view, policy, TimeSpan.FromSeconds(91))!.Reason, Does.StartWith("b:1, c:1 could take over; "));
     }
@@ -226,7 +254,8 @@ public sealed class HistoryTests
         FailoverPolicy policy = Policy with { FailoverInterval = TimeSpan.FromSeconds(10) };
         ClusterView view = View(Led(1, A), (A, Master("A", "X")), (B, Replica("B", "X", A))) with { FailedOverAt = 20 * Ms };
         Readiness held = ReadinessCheck.Of(view, policy, 30 * Ms)!;
-        Assert.That((held.Possible, held.Reason), Is.EqualTo((false, "the last one was less than failover-interval (10000 ms) ago (c:1: not seen yet)")));
+        Assert.That((held.Possible, held.Reason),
+            Is.EqualTo((false, "the last one was less than failover-interval (10000 ms) ago (c:1: not seen yet)")));
         Assert.That(ReadinessCheck.Of(view, policy, TimeSpan.FromSeconds(11))!.Possible);
     }
 
@@ -236,7 +265,8 @@ public sealed class HistoryTests
         ClusterView view = View(Led(1, A), (A, Master("A", "X")), (B, Replica("B", "X", A)))
             .Apply(new NodeFailed(20 * Ms, A, ProbeFailure.Closed, ""), Policy)
             .Apply(new NodeFailed(21 * Ms, A, ProbeFailure.AuthRefused, "it refuses our credentials (WRONGPASS)"), Policy);
-        const string Unwatched = "the monitors cannot watch master a:1: it refuses our credentials (WRONGPASS); no switchover can take place, and no failover unless it stops answering altogether";
+        const string Unwatched =
+            "the monitors cannot watch master a:1: it refuses our credentials (WRONGPASS); no switchover can take place, and no failover unless it stops answering altogether";
         Readiness readiness = ReadinessCheck.Of(view, Policy, 22 * Ms)!;
         Assert.That((readiness.Possible, readiness.Reason), Is.EqualTo((false, Unwatched)));
 
@@ -255,7 +285,8 @@ public sealed class HistoryTests
     public void A_wish_is_quoted_on_one_line_and_not_at_any_length()
     {
         string wish = "a\nb" + new string('x', 5000);
-        ClusterView view = View(Led(1, A), (A, Master("A", "X")), (B, Replica("B", "X", A))).Apply(new OperatorWished(20 * Ms, wish), Policy);
+        ClusterView view = View(Led(1, A), (A, Master("A", "X")), (B, Replica("B", "X", A)))
+            .Apply(new OperatorWished(20 * Ms, wish), Policy);
         Decision decision = FailoverDecider.Decide(view, Policy, 21 * Ms);
         RefuseWish refusal = decision.Actions.OfType<RefuseWish>().Single();
         Assert.That(refusal.Wish, Is.EqualTo(wish), "it is compared as a whole");
@@ -302,7 +333,9 @@ public sealed class HistoryTests
             .Apply(new LeadershipGained(Ms, 2), Policy)
             .Apply(new TopologyRead(2 * Ms, 3, intent, null, 1, Synced: true) { ChangeAge = age }, Policy);
         view = WithAnEpochOfItsOwn(view)
-            .Apply(new ActionFinished(10 * Ms, new Promote(B), Info: Master("B", "Y") with { PreviousReplicationId = "X", PreviousHistoryEnd = 101 }), Policy);
+            .Apply(
+                new ActionFinished(10 * Ms, new Promote(B),
+                    Info: Master("B", "Y") with { PreviousReplicationId = "X", PreviousHistoryEnd = 101 }), Policy);
         return FailoverDecider.Decide(view, Policy, 11 * Ms).Actions.OfType<PublishTopology>().Single().Record!;
     }
 
@@ -310,7 +343,8 @@ public sealed class HistoryTests
     private static ClusterView WithAnEpochOfItsOwn(ClusterView view)
     {
         ImmutableArray<FailoverAction> actions = FailoverDecider.Decide(view, Policy, 3 * Ms).Actions;
-        return view.Start(actions, 3 * Ms).Apply(new ActionFinished(4 * Ms, actions.OfType<PublishTopology>().Single(), Version: 4), Policy);
+        return view.Start(actions, 3 * Ms)
+            .Apply(new ActionFinished(4 * Ms, actions.OfType<PublishTopology>().Single(), Version: 4), Policy);
     }
 
     private static ImmutableArray<FailoverAction> Decide(Topology topology, params (NodeAddress Node, NodeInfo Says)[] nodes)
@@ -335,8 +369,10 @@ public sealed class HistoryTests
         Identity = new MasterIdentity("A", "X", null, 100, HasData: true),
     };
 
-    private static NodeInfo Master(string run, string id) => new() { Role = NodeRole.Master, RunId = run, ReplicationId = id, Offset = 100, Keys = 5 };
+    private static NodeInfo Master(string run, string id)
+        => new() { Role = NodeRole.Master, RunId = run, ReplicationId = id, Offset = 100, Keys = 5 };
 
     private static NodeInfo Replica(string run, string id, NodeAddress master)
-        => new() { Role = NodeRole.Replica, RunId = run, ReplicationId = id, Offset = 100, Keys = 5, MasterAddress = master, LinkUp = true };
+        => new() { Role = NodeRole.Replica, RunId = run, ReplicationId = id, Offset = 100, Keys = 5, MasterAddress = master,
+            LinkUp = true };
 }

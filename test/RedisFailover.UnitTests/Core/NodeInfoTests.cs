@@ -51,7 +51,9 @@ public sealed class NodeInfoTests
     [Test]
     public void A_promoted_master_remembers_the_history_that_it_continues()
     {
-        NodeInfo info = NodeInfo.Parse("run_id:x\r\nrole:master\r\nmaster_replid:new\r\nmaster_replid2:old\r\nmaster_repl_offset:90\r\nsecond_repl_offset:81\r\n");
+        NodeInfo info =
+            NodeInfo.Parse(
+                "run_id:x\r\nrole:master\r\nmaster_replid:new\r\nmaster_replid2:old\r\nmaster_repl_offset:90\r\nsecond_repl_offset:81\r\n");
         var lost = new MasterIdentity("r", "old", null, 85, HasData: true);
 
         Assert.Multiple(() =>
@@ -71,13 +73,15 @@ public sealed class NodeInfoTests
     [TestCase("Z", "Y", 231, 400, ExpectedResult = 230, Description = "it left the lost master for another history")]
     [TestCase("Z", "W", 231, 400, ExpectedResult = null, Description = "another history")]
     public long? What_a_node_has_in_common_with_a_master_ends_where_they_parted(string id, string? previous, long end, long offset)
-        => new NodeInfo { Role = NodeRole.Replica, RunId = "r", ReplicationId = id, PreviousReplicationId = previous, PreviousHistoryEnd = end, Offset = offset }
+        => new NodeInfo { Role = NodeRole.Replica, RunId = "r", ReplicationId = id, PreviousReplicationId = previous,
+            PreviousHistoryEnd = end, Offset = offset }
             .CommonOffset(new MasterIdentity("m", "Y", "X", 300, HasData: true) { PreviousHistoryEnd = 201 });
 
     [Test]
     public void Where_it_is_not_known_when_two_parted_nothing_is_known_to_be_common()
         => Assert.That(
-            new NodeInfo { Role = NodeRole.Replica, RunId = "r", ReplicationId = "X", Offset = 250 }.CommonOffset(new MasterIdentity("m", "Y", "X", 300, HasData: true)),
+            new NodeInfo { Role = NodeRole.Replica, RunId = "r", ReplicationId = "X",
+                Offset = 250 }.CommonOffset(new MasterIdentity("m", "Y", "X", 300, HasData: true)),
             Is.Null);
 
     [Test]
@@ -85,7 +89,8 @@ public sealed class NodeInfoTests
         => Assert.That(NodeInfo.Parse("run_id:x\nrole:master\n").SharesHistoryWith(new MasterIdentity("", "", null, 0, false)), Is.False);
 
     [TestCase("rdb_last_bgsave_status:err", true, ExpectedResult = true)]
-    [TestCase("rdb_last_bgsave_status:err", false, ExpectedResult = false, Description = "no save points, or stop-writes-on-bgsave-error no")]
+    [TestCase("rdb_last_bgsave_status:err", false, ExpectedResult = false,
+        Description = "no save points, or stop-writes-on-bgsave-error no")]
     [TestCase("rdb_last_bgsave_status:ok", true, ExpectedResult = false)]
     [TestCase("aof_enabled:1\naof_last_write_status:err", false, ExpectedResult = true)]
     [TestCase("aof_enabled:0\naof_last_write_status:err", true, ExpectedResult = false)]
@@ -123,9 +128,11 @@ public sealed class NodeInfoTests
         {
             Assert.That((info.Software, info.Mode), Is.EqualTo((new ServerSoftware("valkey", "8.0.1"), "cluster")));
             Assert.That((info.ShutsDownIn, info.HandsOverItself), Is.EqualTo(((TimeSpan?)TimeSpan.FromMilliseconds(8200), true)));
-            Assert.That((info.LastSave, info.Persists), Is.EqualTo(((DateTimeOffset?)DateTimeOffset.FromUnixTimeSeconds(1700000000), (bool?)true)));
+            Assert.That((info.LastSave, info.Persists),
+                Is.EqualTo(((DateTimeOffset?)DateTimeOffset.FromUnixTimeSeconds(1700000000), (bool?)true)));
             Assert.That((info.FullCopies, info.GoodReplicas), Is.EqualTo((7L, (int?)1)));
-            Assert.That(info.Replicas.Select(r => (r.Replica.Port, r.State, r.Offset)), Is.EqualTo(new[] { (6379, "online", 42L), (6379, "wait_bgsave", 0L) }));
+            Assert.That(info.Replicas.Select(r => (r.Replica.Port, r.State, r.Offset)),
+                Is.EqualTo(new[] { (6379, "online", 42L), (6379, "wait_bgsave", 0L) }));
             Assert.That(info.Attached, Is.EqualTo(new[] { new NodeAddress("10.0.0.2", 6379) }));
         });
     }

@@ -29,8 +29,10 @@ public sealed class ProblemRulesTests
     [Test]
     public void A_replica_without_a_link_is_told_and_one_that_is_copied_to_is_not() => Assert.Multiple(() =>
     {
-        Assert.That(Found(Well().With(R2, n => n with { Info = n.Info! with { LinkUp = false } })).Single().Subjects, Is.EqualTo(new[] { "r:2" }));
-        Assert.That(Codes(Well().With(R2, n => n with { Info = n.Info! with { LinkUp = false, SyncInProgress = true } })), Does.Not.Contain(ReplicaLinkDown));
+        Assert.That(Found(Well().With(R2, n => n with { Info = n.Info! with { LinkUp = false } })).Single().Subjects,
+            Is.EqualTo(new[] { "r:2" }));
+        Assert.That(Codes(Well().With(R2, n => n with { Info = n.Info! with { LinkUp = false, SyncInProgress = true } })),
+            Does.Not.Contain(ReplicaLinkDown));
     });
 
     [TestCase("password", "it asks for a password, and the replica has no masterauth")]
@@ -51,7 +53,8 @@ public sealed class ProblemRulesTests
 
         Problem[] told = [.. Found(view, policy).Where(p => p.Code == ReplicationRefused)];
 
-        Assert.That(told.Select(p => p.Message), Is.EqualTo(words is null ? [] : new[] { $"master r:1 refuses the replication of r:2: {words}" }));
+        Assert.That(told.Select(p => p.Message),
+            Is.EqualTo(words is null ? [] : new[] { $"master r:1 refuses the replication of r:2: {words}" }));
 
         static NodeInfo Master(NodeInfo info, string cause) => cause switch
         {
@@ -78,7 +81,8 @@ public sealed class ProblemRulesTests
     [Test]
     public void A_node_that_refuses_our_password_is_told_as_such()
         => Assert.That(
-            Codes(Well().With(R2, n => n with { ProbeFailure = ProbeFailure.AuthRefused, Detail = "WRONGPASS" })), Is.EqualTo(new[] { NodeNotWatched }));
+            Codes(Well().With(R2, n => n with { ProbeFailure = ProbeFailure.AuthRefused, Detail = "WRONGPASS" })),
+                Is.EqualTo(new[] { NodeNotWatched }));
 
     [Test]
     public void A_master_that_refuses_our_password_is_critical()
@@ -118,7 +122,8 @@ public sealed class ProblemRulesTests
     public void Readiness_goes_by_the_masters_last_word_and_not_by_the_topologys()
     {
         ClusterView view = Well().With(R1, n => n with { Info = n.Info! with { Offset = 5000 } })
-            .With(R2, n => n with { Info = n.Info! with { LinkUp = false } }).With(R3, n => n with { Info = n.Info! with { LinkUp = false } });
+            .With(R2, n => n with { Info = n.Info! with { LinkUp = false } })
+                .With(R3, n => n with { Info = n.Info! with { LinkUp = false } });
         FailoverPolicy strict = Policy with { MaxLag = 1000 };
 
         Readiness readiness = ReadinessCheck.Of(view, strict, Now)!;
@@ -152,7 +157,8 @@ public sealed class ProblemRulesTests
         Assert.That((problem.Code, problem.Severity), Is.EqualTo((CandidateRefusesWrites, ProblemSeverity.Critical)));
         Assert.That(problem.Message, Does.StartWith("r:2 would take over and refuse writes: it has no memory left"));
         Assert.That(Codes(Well().With(R1, Full)), Is.EqualTo(new[] { MasterOutOfMemory }));
-        ClusterView refusing = Well().With(R1, n => n with { OutOfMemoryAt = Now - TimeSpan.FromSeconds(3), Info = n.Info! with { MemoryLeft = 1 << 20 } });
+        ClusterView refusing = Well()
+            .With(R1, n => n with { OutOfMemoryAt = Now - TimeSpan.FromSeconds(3), Info = n.Info! with { MemoryLeft = 1 << 20 } });
         Assert.That(Codes(refusing), Is.EqualTo(new[] { MasterOutOfMemory }), "what is left is too little for what is written");
     }
 
@@ -164,15 +170,20 @@ public sealed class ProblemRulesTests
         Readiness readiness = ReadinessCheck.Of(Well(), Policy, Now, lease)!;
 
         Assert.That((readiness.Possible, readiness.Reason), Is.EqualTo((false, lease.Message)));
-        Assert.That(ProblemRules.OfCluster(Well(), Policy, Now, readiness, new Decision([], null, "well")), Is.Empty, "the monitor tells it itself");
+        Assert.That(ProblemRules.OfCluster(Well(), Policy, Now, readiness, new Decision([], null, "well")), Is.Empty,
+            "the monitor tells it itself");
     }
 
     [Test]
     public void One_server_under_two_names_and_a_node_with_too_many_clients_are_told()
     {
-        ClusterView twice = Well().With(R3, n => new NodeView(n.Address) { ProbeFailure = ProbeFailure.NotRedis, SameServerAs = R2, Detail = "it is the same server as r:2" });
+        ClusterView twice = Well()
+            .With(R3, n
+                => new NodeView(n.Address) { ProbeFailure = ProbeFailure.NotRedis, SameServerAs = R2,
+                    Detail = "it is the same server as r:2" });
         Assert.That(Codes(twice), Is.EqualTo(new[] { SameServerTwice }));
-        Assert.That(Codes(Well().With(R1, n => n with { Info = n.Info! with { ConnectedClients = 10_001 } })), Is.EqualTo(new[] { FenceNotSet }));
+        Assert.That(Codes(Well().With(R1, n => n with { Info = n.Info! with { ConnectedClients = 10_001 } })),
+            Is.EqualTo(new[] { FenceNotSet }));
     }
 
     [Test]
@@ -190,10 +201,13 @@ public sealed class ProblemRulesTests
         {
             Assert.That((nodes[R1].Role, nodes[R1].Link, nodes[R1].LagBytes), Is.EqualTo(("master", "", (long?)null)));
             Assert.That((nodes[R2].Link, nodes[R2].LagBytes, nodes[R2].LagSeconds), Is.EqualTo(("up", (long?)100, (int?)1)));
-            Assert.That((nodes[R3].Link, nodes[R3].LagBytes, nodes[R3].Since), Is.EqualTo(("down", (long?)900, (DateTimeOffset?)wall.AddSeconds(-40))));
+            Assert.That((nodes[R3].Link, nodes[R3].LagBytes, nodes[R3].Since),
+                Is.EqualTo(("down", (long?)900, (DateTimeOffset?)wall.AddSeconds(-40))));
             Assert.That(read.Nodes, Is.EquivalentTo(nodes));
-            Assert.That(read.SaysTheSameAs(MonitorReport.None with { Nodes = nodes.SetItem(R2, nodes[R2] with { LagBytes = 120 }) }), "in step all the same");
-            Assert.That(read.SaysTheSameAs(MonitorReport.None with { Nodes = nodes.SetItem(R2, nodes[R2] with { LagBytes = 1 << 20 }) }), Is.False);
+            Assert.That(read.SaysTheSameAs(MonitorReport.None with { Nodes = nodes.SetItem(R2, nodes[R2] with { LagBytes = 120 }) }),
+                "in step all the same");
+            Assert.That(read.SaysTheSameAs(MonitorReport.None with { Nodes = nodes.SetItem(R2, nodes[R2] with { LagBytes = 1 << 20 }) }),
+                Is.False);
         });
     }
 
@@ -212,15 +226,19 @@ public sealed class ProblemRulesTests
     {
         Problem odd = new(NeedsOperator, [], "the moon is full");
         Assert.That(ProblemRules.OfCluster(Well(), Policy, Now, null, Decided(odd)), Is.EqualTo(new[] { odd }));
-        ClusterView waiting = Well() with { Topology = new Topology { State = TopologyState.FailingOver, Reason = "waiting for r:2, for 3 s" } };
-        Assert.That(ProblemRules.OfCluster(waiting, Policy, Now, null, Decided(odd)).Select(p => p.Code), Is.EqualTo(new[] { NeedsOperator }));
+        ClusterView waiting =
+            Well() with { Topology = new Topology { State = TopologyState.FailingOver, Reason = "waiting for r:2, for 3 s" } };
+        Assert.That(ProblemRules.OfCluster(waiting, Policy, Now, null, Decided(odd)).Select(p => p.Code),
+            Is.EqualTo(new[] { NeedsOperator }));
         Assert.That(Codes(waiting), Is.EqualTo(new[] { ChangeStalled }));
     });
 
     [Test]
     public void A_registered_monitor_that_is_away_is_told() => Assert.Multiple(() =>
     {
-        ClusterView view = Well() with { Registered = ["m2", "m3"], OtherMonitors = ImmutableDictionary<string, MonitorReport>.Empty.Add("m2", MonitorReport.None) };
+        ClusterView view =
+            Well() with { Registered = ["m2", "m3"],
+                OtherMonitors = ImmutableDictionary<string, MonitorReport>.Empty.Add("m2", MonitorReport.None) };
         Problem problem = Found(view).Single();
         Assert.That((problem.Code, problem.Subjects.Single()), Is.EqualTo((MonitorMissing, "m3")));
     });
@@ -233,14 +251,16 @@ public sealed class ProblemRulesTests
         Assert.Multiple(() =>
         {
             Assert.That(ProblemRules.OfMonitor("m1", blind, Policy).Select(p => p.Code), Is.EqualTo(new[] { MonitorsBlind }));
-            Assert.That(ProblemRules.OfMonitor("m1", Well().With(R1, Silent).With(R2, Silent).With(R3, Gone), Policy), Is.Empty, "a port that refuses is an answer");
+            Assert.That(ProblemRules.OfMonitor("m1", Well().With(R1, Silent).With(R2, Silent).With(R3, Gone), Policy), Is.Empty,
+                "a port that refuses is an answer");
         });
     }
 
     private static ProblemCode[] Codes(ClusterView view) => [.. OpenProblems.InOrder(Found(view)).Select(p => p.Code)];
 
     private static ImmutableArray<Problem> Found(ClusterView view, FailoverPolicy? policy = null)
-        => ProblemRules.OfCluster(view, policy ?? Policy, Now, ReadinessCheck.Of(view, policy ?? Policy, Now), new Decision([], null, "well"));
+        => ProblemRules.OfCluster(view, policy
+            ?? Policy, Now, ReadinessCheck.Of(view, policy ?? Policy, Now), new Decision([], null, "well"));
 
     private static Decision Decided(Problem problem) => new Decision([], null, "r") with { Problems = [problem] };
 
@@ -249,17 +269,22 @@ public sealed class ProblemRulesTests
     private static NodeView Silent(NodeView node) => Gone(node) with { ProbeFailure = ProbeFailure.Silent };
 
     private static NodeView Gone(NodeView node)
-        => node with { Condition = NodeCondition.Unavailable, ProbeFailure = ProbeFailure.Refused, Failures = Policy.MaxFailures, Detail = "connection refused", FailingSince = Now, GoneSince = Now };
+        => node with { Condition = NodeCondition.Unavailable, ProbeFailure = ProbeFailure.Refused, Failures = Policy.MaxFailures,
+            Detail = "connection refused", FailingSince = Now, GoneSince = Now };
 
     private static ClusterView Well()
     {
         var master = new NodeInfo { Role = NodeRole.Master, RunId = "1", ReplicationId = "h", Offset = 100, Keys = 1, Attached = [R2, R3] };
-        var replica = new NodeInfo { Role = NodeRole.Replica, RunId = "2", ReplicationId = "h", Offset = 100, Keys = 1, MasterAddress = R1, LinkUp = true };
+        var replica =
+            new NodeInfo { Role = NodeRole.Replica, RunId = "2", ReplicationId = "h", Offset = 100, Keys = 1, MasterAddress = R1,
+                LinkUp = true };
         return new ClusterView
         {
             Term = 1,
             TopologyKnown = true,
-            Topology = new Topology { Master = R1, Replicas = [R2, R3], State = TopologyState.Ok, Epoch = 1, Members = [R1, R2, R3], Identity = master.Identity },
+            Topology =
+                new Topology { Master = R1, Replicas = [R2, R3], State = TopologyState.Ok, Epoch = 1, Members = [R1, R2, R3],
+                    Identity = master.Identity },
             Nodes = ImmutableSortedDictionary<NodeAddress, NodeView>.Empty
                 .Add(R1, Online(R1, master)).Add(R2, Online(R2, replica)).Add(R3, Online(R3, replica with { RunId = "3" })),
         };

@@ -9,7 +9,8 @@ public sealed class RegistrationTests
 {
     private static readonly NodeAddress A = new("a", 1), B = new("b", 1), X = new("x", 1);
     private static readonly FailoverPolicy Policy = new() { Nodes = [A, B], RegistrationWait = TimeSpan.FromSeconds(8) };
-    private static readonly Topology Known = new() { Master = A, Replicas = [B], Members = [A, B], State = TopologyState.Ok, Epoch = 4, ChangedBy = "m1", Incarnation = "one" };
+    private static readonly Topology Known =
+        new() { Master = A, Replicas = [B], Members = [A, B], State = TopologyState.Ok, Epoch = 4, ChangedBy = "m1", Incarnation = "one" };
 
     [Test]
     public void Right_after_an_election_one_monitor_is_no_majority_of_three_that_are_registered()
@@ -39,7 +40,8 @@ public sealed class RegistrationTests
     public void A_monitor_none_of_whose_nodes_is_a_member_gives_up_the_lead_and_touches_nothing()
     {
         Topology foreign = Known with { Master = X, Replicas = [], Members = [X] };
-        ClusterView view = new ClusterView().Apply(new LeadershipGained(Seconds(1), 1), Policy).Apply(new TopologyRead(Seconds(1), 1, foreign, null, 4, true), Policy);
+        ClusterView view = new ClusterView().Apply(new LeadershipGained(Seconds(1), 1), Policy)
+            .Apply(new TopologyRead(Seconds(1), 1, foreign, null, 4, true), Policy);
         Decision decision = FailoverDecider.Decide(view, Policy, Seconds(2));
 
         Assert.Multiple(() =>
@@ -64,7 +66,8 @@ public sealed class RegistrationTests
     public void A_store_that_was_put_back_gets_the_topology_again_as_a_new_incarnation_above()
     {
         ClusterView view = new ClusterView().Apply(new TopologyRead(default, 3, Known, null, 4, false), Policy)
-            .Apply(new LeadershipGained(Seconds(1), 1), Policy).Apply(new TopologyRead(Seconds(1), 2, Known with { Epoch = 3 }, null, 3, true), Policy);
+            .Apply(new LeadershipGained(Seconds(1), 1), Policy)
+                .Apply(new TopologyRead(Seconds(1), 2, Known with { Epoch = 3 }, null, 3, true), Policy);
 
         AssertRenewed(view);
     }
@@ -91,7 +94,9 @@ public sealed class RegistrationTests
     [Test]
     public void Older_releases_read_the_new_kinds_of_history_as_one_that_they_know()
     {
-        ImmutableArray<HistoryEntry> entries = [new HistoryEntry { Kind = HistoryKind.Renewed, Reason = "r" }, new HistoryEntry { Kind = HistoryKind.Overwritten, Reason = "r" }];
+        ImmutableArray<HistoryEntry> entries =
+            [new HistoryEntry { Kind = HistoryKind.Renewed, Reason = "r" },
+                new HistoryEntry { Kind = HistoryKind.Overwritten, Reason = "r" }];
         byte[] written = HistoryJson.Write(entries);
 
         Assert.That(HistoryJson.Parse(written), Is.EqualTo(entries));
@@ -102,7 +107,8 @@ public sealed class RegistrationTests
     public void A_thousand_refusals_do_not_push_out_what_happened()
     {
         HistoryEntry failover = new() { Kind = HistoryKind.Failover, Epoch = 7, Reason = "last night" };
-        ImmutableArray<HistoryEntry> entries = [failover, .. Enumerable.Range(0, 1000).Select(i => new HistoryEntry { Kind = HistoryKind.Refused, Epoch = i, Reason = "no" })];
+        ImmutableArray<HistoryEntry> entries =
+            [failover, .. Enumerable.Range(0, 1000).Select(i => new HistoryEntry { Kind = HistoryKind.Refused, Epoch = i, Reason = "no" })];
         ImmutableArray<HistoryEntry> kept = HistoryJson.Parse(HistoryJson.Write(entries));
 
         Assert.That((kept[0], kept.Length, kept[^1].Epoch), Is.EqualTo((failover, 1 + HistoryJson.RefusalLimit, 999)));

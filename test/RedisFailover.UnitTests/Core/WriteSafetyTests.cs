@@ -62,7 +62,9 @@ public sealed class WriteSafetyTests
         ClusterView view = Led(topology)
             .Apply(new MonitorReported(3 * Ms, "m2", missed), Policy)
             .Apply(new MonitorReported(3 * Ms, "m3", missed), Policy)
-            .Apply(new NodeAnswered(10 * Ms, 10 * Ms, A, Master("run-of-a") with { Attached = [B], MinReplicas = new MinReplicas(1, 10) }, Ms), Policy)
+            .Apply(
+                new NodeAnswered(10 * Ms, 10 * Ms, A, Master("run-of-a") with { Attached = [B], MinReplicas = new MinReplicas(1, 10) }, Ms),
+                    Policy)
             .Apply(new NodeAnswered(10 * Ms, 10 * Ms, B, Replica("run-of-b") with { LinkUp = true, Offset = offsetOfTheOther }, Ms), Policy)
             .Apply(new NodeAnswered(11 * Ms, 11 * Ms, C, Master("run-of-c") with { Offset = 80 }, Ms), Policy);
 
@@ -72,20 +74,23 @@ public sealed class WriteSafetyTests
     /// <summary>What is published when b was promoted.</summary>
     private static WriteQuorum UnderB(Topology intent) => Published(
         WithAnEpochOfItsOwn(Led(intent)).Apply(
-            new ActionFinished(10 * Ms, new Promote(B), Info: Master("run-of-b") with { ReplicationId = "Y", PreviousReplicationId = "X", PreviousHistoryEnd = 101 }), Policy),
+            new ActionFinished(10 * Ms, new Promote(B),
+                Info: Master("run-of-b") with { ReplicationId = "Y", PreviousReplicationId = "X", PreviousHistoryEnd = 101 }), Policy),
         11 * Ms).WriteQuorum!;
 
     /// <summary>Whoever takes a change over writes it down under an epoch of its own before it goes on.</summary>
     private static ClusterView WithAnEpochOfItsOwn(ClusterView view)
     {
         ImmutableArray<FailoverAction> actions = FailoverDecider.Decide(view, Policy, 3 * Ms).Actions;
-        return view.Start(actions, 3 * Ms).Apply(new ActionFinished(4 * Ms, actions.OfType<PublishTopology>().Single(), Version: 4), Policy);
+        return view.Start(actions, 3 * Ms)
+            .Apply(new ActionFinished(4 * Ms, actions.OfType<PublishTopology>().Single(), Version: 4), Policy);
     }
 
     private static Topology Published(ClusterView view, TimeSpan now)
         => FailoverDecider.Decide(view, Policy, now).Actions.OfType<PublishTopology>().Single().Next;
 
-    private static ClusterView Led(Topology? topology) => new ClusterView { Nodes = Policy.Nodes.ToImmutableSortedDictionary(n => n, n => new NodeView(n)) }
+    private static ClusterView Led(Topology? topology)
+        => new ClusterView { Nodes = Policy.Nodes.ToImmutableSortedDictionary(n => n, n => new NodeView(n)) }
         .Apply(new LeadershipGained(Ms, 1), Policy)
         .Apply(new TopologyRead(2 * Ms, topology is null ? -1 : 3, topology, null, topology?.Epoch ?? 0, Synced: true), Policy);
 

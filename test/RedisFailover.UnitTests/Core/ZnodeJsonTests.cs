@@ -27,7 +27,8 @@ public sealed class ZnodeJsonTests
     [TestCase("{\"available\":{\"a:1\":\"fast\"}}", "seconds")]
     [TestCase("no", "is not JSON")]
     public void A_view_that_is_none_is_refused(string text, string word)
-        => Assert.That(() => MonitorReport.Parse(Encoding.UTF8.GetBytes(text)), Throws.TypeOf<FormatException>().With.Message.Contains(word));
+        => Assert.That(()
+            => MonitorReport.Parse(Encoding.UTF8.GetBytes(text)), Throws.TypeOf<FormatException>().With.Message.Contains(word));
 
     [Test]
     public void The_history_keeps_the_last_hundred_entries_a_line_each()
@@ -52,7 +53,8 @@ public sealed class ZnodeJsonTests
             Assert.That(read, Has.Length.EqualTo(HistoryJson.Limit));
             Assert.That(read[^1], Is.EqualTo(entries[^1]));
             Assert.That(read[0].Epoch, Is.EqualTo(21));
-            Assert.That(Encoding.UTF8.GetString(written).Split('\n', StringSplitOptions.RemoveEmptyEntries), Has.Length.EqualTo(HistoryJson.Limit + 2));
+            Assert.That(Encoding.UTF8.GetString(written).Split('\n', StringSplitOptions.RemoveEmptyEntries),
+                Has.Length.EqualTo(HistoryJson.Limit + 2));
         });
     }
 

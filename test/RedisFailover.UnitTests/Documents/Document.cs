@@ -42,7 +42,8 @@ internal sealed partial record Document(string Path, string[] Lines)
             if (Lines[i] == "```csharp")
             {
                 string[] code = [.. Lines.Skip(i + 1).TakeWhile(line => line != "```")];
-                yield return (i + 1, i > 0 && Given().Match(Lines[i - 1]) is { Success: true } given ? given.Groups[1].Value : "", string.Join('\n', code));
+                yield return (i + 1, i > 0 && Given().Match(Lines[i - 1]) is { Success: true } given
+                    ? given.Groups[1].Value : "", string.Join('\n', code));
             }
         }
     }

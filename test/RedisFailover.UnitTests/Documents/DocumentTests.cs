@@ -26,7 +26,8 @@ public sealed partial class DocumentTests
         // What is given stands behind the usings that the block begins with.
         string[] lines = code.Split('\n');
         int first = Array.FindIndex(lines, line => line.Length > 0 && !line.StartsWith("using RedisFailover", StringComparison.Ordinal)
-            && !line.StartsWith("using StackExchange", StringComparison.Ordinal) && !line.StartsWith("using System", StringComparison.Ordinal));
+            && !line.StartsWith("using StackExchange", StringComparison.Ordinal)
+            && !line.StartsWith("using System", StringComparison.Ordinal));
         string program = string.Join('\n', [.. lines[..first], given, .. lines[first..]]);
         string[] assemblies = ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator);
         CSharpCompilation compilation = CSharpCompilation.Create(
@@ -64,7 +65,8 @@ public sealed partial class DocumentTests
     [Test]
     public void Every_test_that_the_document_names_exists()
     {
-        string sources = string.Join('\n', Directory.EnumerateFiles(Path.Combine(Document.Root, "test"), "*.cs", SearchOption.AllDirectories)
+        string sources =
+            string.Join('\n', Directory.EnumerateFiles(Path.Combine(Document.Root, "test"), "*.cs", SearchOption.AllDirectories)
             .Where(path => !path.Contains("/obj/", StringComparison.Ordinal)).Select(File.ReadAllText));
         IEnumerable<string> named = Document.Read(Path.Combine("docs", "testing.md")).Prose()
             .SelectMany(line => TestName().Matches(line.Text).Select(match => match.Groups[1].Value.TrimEnd('…')));
@@ -82,7 +84,8 @@ public sealed partial class DocumentTests
         string[] parts = link.Split('#');
         string target = parts[0].Length == 0
             ? from.Path
-            : Path.GetRelativePath(Document.Root, Path.GetFullPath(Path.Combine(Document.Root, Path.GetDirectoryName(from.Path)!, parts[0])));
+            : Path.GetRelativePath(Document.Root,
+                Path.GetFullPath(Path.Combine(Document.Root, Path.GetDirectoryName(from.Path)!, parts[0])));
         return parts.Length == 1
             ? Path.Exists(Path.Combine(Document.Root, target))
             : Document.All.Any(document => document.Path == target && document.Anchors().Contains(parts[1]));

@@ -20,7 +20,8 @@ public sealed partial class MetricNameTests
                 Assert.That(Named(file).Except(measured), Is.Empty, file);
             }
 
-            Assert.That(measured.Where(name => !name.EndsWith("_bucket", StringComparison.Ordinal)).Except(Named("docs/operations.md")), Is.Empty);
+            Assert.That(measured.Where(name => !name.EndsWith("_bucket", StringComparison.Ordinal)).Except(Named("docs/operations.md")),
+                Is.Empty);
         });
     }
 

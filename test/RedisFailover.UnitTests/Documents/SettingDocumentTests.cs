@@ -44,7 +44,8 @@ public sealed class SettingDocumentTests
     public void The_example_names_every_setting_with_its_default()
     {
         string text = File.ReadAllText(Path.Combine(Document.Root, "config", "monitor.json"));
-        using JsonDocument example = JsonDocument.Parse(text, new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true });
+        using JsonDocument example =
+            JsonDocument.Parse(text, new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true });
         var wrong = from setting in Settings.All
                     where setting.Name != "password"
                     let given = example.RootElement.TryGetProperty(setting.Name, out JsonElement value) ? value.ToString() : null
@@ -61,7 +62,8 @@ public sealed class SettingDocumentTests
         foreach (Setting setting in Settings.All)
         {
             Assert.That(setting.Description, Is.Not.Empty, setting.Name);
-            Assert.That(setting.Default is null || setting.Apply(MonitorOptions.Nothing, new GivenOption(setting.Name, setting.Default, "test")) is not null);
+            Assert.That(setting.Default is null
+                || setting.Apply(MonitorOptions.Nothing, new GivenOption(setting.Name, setting.Default, "test")) is not null);
         }
     }
 }

@@ -10,14 +10,16 @@ namespace RedisFailover.UnitTests.Documents;
 /// </summary>
 internal static class SettingDocuments
 {
-    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Indented =
+        new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     internal static string Table()
         => "| setting | default | allowed | for |\n|---|---|---|---|\n" + string.Concat(Settings.All.Select(s =>
             $"| [`{s.Name}`](#{s.Name}) | {s.DefaultText} | {s.Allowed} | {s.Scope.ToString().ToLowerInvariant()} |\n"));
 
     internal static string Descriptions()
-        => string.Join("\n\n", Settings.All.Select(s => $"### {s.Name}\n\n{Wrapped(s.Description)}\n\n`--{s.Name} {s.ValueName}`, `{s.Variable}`")) + "\n";
+        => string.Join("\n\n",
+            Settings.All.Select(s => $"### {s.Name}\n\n{Wrapped(s.Description)}\n\n`--{s.Name} {s.ValueName}`, `{s.Variable}`")) + "\n";
 
     internal static string Schema()
     {

@@ -47,7 +47,8 @@ public sealed class ClusterOptionTests
     {
         MonitorOptions options = ReadAll("--clusters", "all", "--zkservers", "z", "--znode-path", "/x");
 
-        Assert.That((options.HasMany, options.FindsClusters, options.Clusters.Length, options.ZnodePath), Is.EqualTo((true, true, 0, "/x")));
+        Assert.That((options.HasMany, options.FindsClusters, options.Clusters.Length, options.ZnodePath),
+            Is.EqualTo((true, true, 0, "/x")));
     }
 
     [Test]
@@ -69,7 +70,8 @@ public sealed class ClusterOptionTests
     {
         MonitorOptions Orders(string more) => Read($$"""{ "zkservers": "z", "clusters": [{ "name": "orders", "nodes": "a:1" {{more}} }] }""").Clusters[0];
 
-        Assert.That((Orders("").IsSameClusterAs(Orders("")), Orders("").IsSameClusterAs(Orders(", \"max-failures\": 4"))), Is.EqualTo((true, false)));
+        Assert.That((Orders("").IsSameClusterAs(Orders("")), Orders("").IsSameClusterAs(Orders(", \"max-failures\": 4"))),
+            Is.EqualTo((true, false)));
     }
 
     [TestCase("""[{ "nodes": "a:1" }]""", "is not allowed; allowed: objects with a name and nodes")]

@@ -41,14 +41,18 @@ public sealed class CoordinatorTests
     [Test]
     public async Task What_was_decided_in_one_term_is_not_done_in_the_next()
     {
-        await using var zooKeeper = new ZooKeeperClient(new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse("127.0.0.1:1") });
-        var next = new Leadership(zooKeeper, null!, new LeaderElectionOptions { LeaderPath = "/l", TermPath = "/t", CandidateId = "c", LeaderData = () => default }, term: 2);
+        await using var zooKeeper =
+            new ZooKeeperClient(new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse("127.0.0.1:1") });
+        var next =
+            new Leadership(zooKeeper, null!,
+                new LeaderElectionOptions { LeaderPath = "/l", TermPath = "/t", CandidateId = "c", LeaderData = () => default }, term: 2);
         var clock = new MonotonicClock(TimeProvider.System);
         var observations = Channel.CreateUnbounded<Observation>();
         var policy = new FailoverPolicy { Nodes = [new NodeAddress("a", 1)] };
         var executor = new ActionExecutor(
             [], null!, null!, new ElectionBackoff(policy, clock, NullLogger.Instance), observations.Writer, clock, NullLogger.Instance);
-        var coordinator = new Coordinator(policy, executor, observations, clock, new Transitions(NullLogger.Instance, "m1")) { Leadership = next };
+        var coordinator =
+            new Coordinator(policy, executor, observations, clock, new Transitions(NullLogger.Instance, "m1")) { Leadership = next };
         using var stop = new CancellationTokenSource();
         Task running = coordinator.RunAsync(stop.Token);
 
@@ -65,8 +69,11 @@ public sealed class CoordinatorTests
     public async Task A_leader_whose_lease_has_run_out_begins_nothing_and_says_nothing_of_it()
     {
         var time = new ManualTime();
-        await using var zooKeeper = new ZooKeeperClient(new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse("127.0.0.1:1") });
-        var lead = new Leadership(zooKeeper, null!, new LeaderElectionOptions { LeaderPath = "/l", TermPath = "/t", CandidateId = "c", LeaderData = () => default }, term: 1);
+        await using var zooKeeper =
+            new ZooKeeperClient(new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse("127.0.0.1:1") });
+        var lead =
+            new Leadership(zooKeeper, null!,
+                new LeaderElectionOptions { LeaderPath = "/l", TermPath = "/t", CandidateId = "c", LeaderData = () => default }, term: 1);
         var clock = new MonotonicClock(time);
         var log = new RecordedLog();
         var transitions = new Transitions(log, "m1");
@@ -87,10 +94,13 @@ public sealed class CoordinatorTests
             observations.Writer.TryWrite(new NodeFailed(clock.Now, a, ProbeFailure.Refused, "connection refused"));
         }
 
-        await Waiting.Until(() => coordinator.View.Node(a).Condition == NodeCondition.Unavailable && log.Entries.Any(e => e.Text.Contains("is unavailable", StringComparison.Ordinal)));
+        await Waiting.Until(()
+            => coordinator.View.Node(a).Condition == NodeCondition.Unavailable
+                && log.Entries.Any(e => e.Text.Contains("is unavailable", StringComparison.Ordinal)));
         await Waiting.Until(() => time.PendingTimers == 1);
         Assert.That(coordinator.View.Running, Is.Empty);
-        Assert.That(log.Entries.Select(e => e.Text), Has.None.Contains("MASTER LOST").And.None.Contains("decided").And.None.Contains("failed"));
+        Assert.That(log.Entries.Select(e => e.Text),
+            Has.None.Contains("MASTER LOST").And.None.Contains("decided").And.None.Contains("failed"));
 
         await stop.CancelAsync();
         await running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -104,7 +114,9 @@ public sealed class CoordinatorTests
         var observations = Channel.CreateUnbounded<Observation>();
         NodeAddress a = new("a", 1), b = new("b", 1);
         var policy = new FailoverPolicy { Nodes = [a, b], RequiredMonitors = 2 };
-        var executor = new ActionExecutor([], null!, null!, new ElectionBackoff(policy, clock, NullLogger.Instance), observations.Writer, clock, NullLogger.Instance);
+        var executor =
+            new ActionExecutor([], null!, null!, new ElectionBackoff(policy, clock, NullLogger.Instance), observations.Writer, clock,
+                NullLogger.Instance);
         var coordinator = new Coordinator(policy, executor, observations, clock, new Transitions(NullLogger.Instance, "m1"));
         var reports = new ConcurrentQueue<MonitorReport>();
         coordinator.ReportChanged += (report, _) => reports.Enqueue(report);

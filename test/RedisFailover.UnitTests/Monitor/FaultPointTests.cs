@@ -26,7 +26,8 @@ public sealed class FaultPointTests
     public void Anything_else_is_refused_with_what_is_allowed(string given)
         => Assert.That(
             () => Read(given),
-            Throws.TypeOf<OptionException>().With.Message.StartsWith($"REDIS_FAILOVER_FAULT_POINT (for tests alone): '{given}' is not allowed; allowed: kill:PLACE"));
+            Throws.TypeOf<OptionException>()
+                .With.Message.StartsWith($"REDIS_FAILOVER_FAULT_POINT (for tests alone): '{given}' is not allowed; allowed: kill:PLACE"));
 
     private static FaultPoint? Read(string value) => FaultPoint.Read(new Hashtable { [FaultPoint.Variable] = value });
 }

@@ -22,7 +22,8 @@ public sealed class NodeCheckTests
 
     [Test]
     public void A_master_that_says_that_it_is_a_replica_takes_none()
-        => Assert.That(NodeCheck.IsMaster(View(master: Info(NodeRole.Replica, 100)), A), Is.EqualTo((false, "it says that it is a replica")));
+        => Assert.That(NodeCheck.IsMaster(View(master: Info(NodeRole.Replica, 100)), A),
+            Is.EqualTo((false, "it says that it is a replica")));
 
     [Test]
     public void A_master_that_does_not_answer_takes_none()
@@ -49,7 +50,8 @@ public sealed class NodeCheckTests
     [TestCase("-1", null)]
     [TestCase("many", null)]
     [TestCase("99999999999999999999", null)]
-    public void Bytes_are_given_with_or_without_a_unit(string text, long? expected) => Assert.That(NodeCheck.Bytes(text), Is.EqualTo(expected));
+    public void Bytes_are_given_with_or_without_a_unit(string text, long? expected)
+        => Assert.That(NodeCheck.Bytes(text), Is.EqualTo(expected));
 
     private static NodeInfo Info(NodeRole role, long offset)
         => new() { Role = role, RunId = "r", ReplicationId = "x", Offset = offset, LinkUp = role == NodeRole.Replica };

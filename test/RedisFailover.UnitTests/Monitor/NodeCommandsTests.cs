@@ -87,7 +87,8 @@ public sealed class NodeCommandsTests : IDisposable
         var policy = new FailoverPolicy { Nodes = [node.Address], ProbeTimeout = TimeSpan.FromSeconds(60) };
         var clock = new MonotonicClock(TimeProvider.System);
         var prober = new NodeProber(
-            node.Address, new RedisCredentials(null, null), policy, new NodeNames(policy.Nodes, clock.Provider), observations.Writer, clock);
+            node.Address, new RedisCredentials(null, null), policy, new NodeNames(policy.Nodes, clock.Provider), observations.Writer,
+                clock);
         await observations.Reader.WaitToReadAsync().AsTask().WithinDeadline();
         return prober;
     }

@@ -39,7 +39,8 @@ public sealed class NodeProberTests
         var address = new NodeAddress("127.0.0.1", ((System.Net.IPEndPoint)node.LocalEndpoint).Port);
         var policy = new FailoverPolicy { Nodes = [address] };
         await using var prober = new NodeProber(
-            address, new RedisCredentials(null, null), policy, new NodeNames(policy.Nodes, _time), _observations.Writer, new MonotonicClock(_time));
+            address, new RedisCredentials(null, null), policy, new NodeNames(policy.Nodes, _time), _observations.Writer,
+                new MonotonicClock(_time));
 
         // It says so once; then it closes before it can be heard.
         foreach (string said in (string[])["-ERR max number of clients reached\r\n", "", ""])
@@ -52,7 +53,8 @@ public sealed class NodeProberTests
             }
 
             NodeFailed failed = await NextAsync<NodeFailed>();
-            Assert.That((failed.ProbeFailure, failed.Detail), Is.EqualTo((ProbeFailure.AuthRefused, "it takes no more connections (maxclients), so that the monitors cannot watch it")));
+            Assert.That((failed.ProbeFailure, failed.Detail),
+                Is.EqualTo((ProbeFailure.AuthRefused, "it takes no more connections (maxclients), so that the monitors cannot watch it")));
             await _time.AdvanceUntil(TimeSpan.FromMilliseconds(100), node.Pending);
         }
     }
@@ -60,7 +62,8 @@ public sealed class NodeProberTests
     [TestCase("-DENIED Redis is running in protected mode because of this. In this mode more.\r\n", ProbeFailure.AuthRefused,
         "it refuses the connection: DENIED Redis is running in protected mode because of this")]
     [TestCase("-ERR server is going away\r\n", ProbeFailure.AuthRefused, "it refuses the connection: ERR server is going away")]
-    [TestCase("HTTP/1.1 400 Bad Request\r\n", ProbeFailure.NotRedis, "it does not answer as Redis does: it says 'HTTP/1.1 400 Bad Request'")]
+    [TestCase("HTTP/1.1 400 Bad Request\r\n", ProbeFailure.NotRedis,
+        "it does not answer as Redis does: it says 'HTTP/1.1 400 Bad Request'")]
     [TestCase("\u0015\u0003\u0003\r\n", ProbeFailure.NotRedis, "it does not answer as Redis does: a reply that begins with the byte 21")]
     public async Task What_a_node_says_before_it_is_asked_is_shown(string first, ProbeFailure evidence, string detail)
     {
@@ -132,7 +135,8 @@ public sealed class NodeProberTests
 
         Assert.That(seen, Has.Some.InstanceOf<NodeBeat>().And.None.InstanceOf<NodeFailed>());
         // Rights are asked for in forms that do nothing.
-        string[] harmless = [.. NodeRight.All.Where(r => !r.Harmless.IsEmpty).Select(r => string.Join(' ', r.Harmless)), "SLAVEOF 127.0.0.1 none"];
+        string[] harmless =
+            [.. NodeRight.All.Where(r => !r.Harmless.IsEmpty).Select(r => string.Join(' ', r.Harmless)), "SLAVEOF 127.0.0.1 none"];
         string[] reads = ["INFO", "INFO clients", "PING", "DISCARD", "CLIENT LIST"];
         Assert.That(said, Is.All.Matches<string>(c => c is not null && (reads.Contains(c) || harmless.Contains(c)
             || c.StartsWith("CONFIG GET ", StringComparison.Ordinal) || c.StartsWith("CLIENT SETNAME ", StringComparison.Ordinal))));

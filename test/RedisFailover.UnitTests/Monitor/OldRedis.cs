@@ -150,7 +150,8 @@ internal sealed class OldRedis : IDisposable
                 Offset += 30;
                 return "+OK\r\n";
             case ["INFO", ..]:
-                string info = $"redis_version:5.0.14\r\nrun_id:old\r\nrole:{(IsReplica ? "slave\r\nmaster_host:127.0.0.1\r\nmaster_port:1" : "master")}\r\nmaster_replid:x\r\nmaster_repl_offset:{Offset}\r\n";
+                string info =
+                    $"redis_version:5.0.14\r\nrun_id:old\r\nrole:{(IsReplica ? "slave\r\nmaster_host:127.0.0.1\r\nmaster_port:1" : "master")}\r\nmaster_replid:x\r\nmaster_repl_offset:{Offset}\r\n";
                 return Text(info);
             default:
                 return "+PONG\r\n";

@@ -54,7 +54,8 @@ public sealed class OptionTests
     [Test]
     public void What_the_decider_goes_by_is_what_was_set()
     {
-        FailoverPolicy policy = Read([.. Least, "--loading-timeout", "1", "--misconf-timeout", "2", "--stable-time", "3", "--failover-interval", "4",
+        FailoverPolicy policy =
+            Read([.. Least, "--loading-timeout", "1", "--misconf-timeout", "2", "--stable-time", "3", "--failover-interval", "4",
             "--max-lag", "5", "--never-promote", "b:2", "--session-timeout", "6000"]).Policy;
 
         Assert.Multiple(() =>
@@ -123,16 +124,21 @@ public sealed class OptionTests
     [TestCase("allowed: each node once", "--nodes", "a:1,A:1", "--zkservers", "z")]
     [TestCase("at least one", "--nodes", ",", "--zkservers", "z")]
     [TestCase("--zkservers (from the command line)", "--nodes", "a:1", "--zkservers", "z:0")]
-    [TestCase("--max-failures (from the command line): '0' is not allowed; allowed: a whole number, 1 to 100", "--nodes", "a:1", "--zkservers", "z", "--max-failures", "0")]
-    [TestCase("--probe-timeout (from the command line): '1d' is not allowed; allowed: 10ms to 60s, as 500ms, 2s, 5m or 24h; a bare number is milliseconds",
+    [TestCase("--max-failures (from the command line): '0' is not allowed; allowed: a whole number, 1 to 100", "--nodes", "a:1",
+        "--zkservers", "z", "--max-failures", "0")]
+    [TestCase(
+        "--probe-timeout (from the command line): '1d' is not allowed; allowed: 10ms to 60s, as 500ms, 2s, 5m or 24h; a bare number is milliseconds",
         "--nodes", "a:1", "--zkservers", "z", "--probe-timeout", "1d")]
     [TestCase("--lease (from the command line): '3s' is not allowed; allowed: at most half of session-timeout (4000 ms)",
         "--nodes", "a:1", "--zkservers", "z", "--lease", "3s")]
     [TestCase("allowed: majority, consensus, single", "--nodes", "a:1", "--zkservers", "z", "--node-strategy", "dictator")]
     [TestCase("allowed: majority, consensus, single", "--nodes", "a:1", "--zkservers", "z", "--node-strategy", "1")]
-    [TestCase("'c:3' is not allowed; allowed: nodes of --nodes: a:1,b:2", "--nodes", "a:1,b:2", "--zkservers", "z", "--never-promote", "a:1,c:3")]
-    [TestCase("--max-lag (from the command line): '-1' is not allowed; allowed: a whole number, 0 to 1099511627776 bytes", "--nodes", "a:1", "--zkservers", "z", "--max-lag", "-1")]
-    [TestCase("--misconf-timeout (from the command line): '3600001' is not allowed; allowed: 0s to 1h, as 500ms", "--nodes", "a:1", "--zkservers", "z", "--misconf-timeout", "3600001")]
+    [TestCase("'c:3' is not allowed; allowed: nodes of --nodes: a:1,b:2", "--nodes", "a:1,b:2", "--zkservers", "z", "--never-promote",
+        "a:1,c:3")]
+    [TestCase("--max-lag (from the command line): '-1' is not allowed; allowed: a whole number, 0 to 1099511627776 bytes", "--nodes", "a:1",
+        "--zkservers", "z", "--max-lag", "-1")]
+    [TestCase("--misconf-timeout (from the command line): '3600001' is not allowed; allowed: 0s to 1h, as 500ms", "--nodes", "a:1",
+        "--zkservers", "z", "--misconf-timeout", "3600001")]
     [TestCase("an absolute path", "--nodes", "a:1", "--zkservers", "z", "--znode-path", "redis")]
     [TestCase("http://address:port", "--nodes", "a:1", "--zkservers", "z", "--http", "9400")]
     [TestCase("a readable file", "--nodes", "a:1", "--zkservers", "z", "--password-file", "/nowhere/at/all")]
@@ -145,16 +151,20 @@ public sealed class OptionTests
     public void An_unknown_setting_in_the_environment_is_refused()
         => Assert.That(
             () => Read(Least, ("REDIS_FAILOVER_MAX_FAILURE", "3")),
-            Throws.TypeOf<OptionException>().With.Message.StartsWith("REDIS_FAILOVER_MAX_FAILURE in the environment is no setting; allowed: REDIS_FAILOVER_NODES, "));
+            Throws.TypeOf<OptionException>()
+                .With.Message.StartsWith("REDIS_FAILOVER_MAX_FAILURE in the environment is no setting; allowed: REDIS_FAILOVER_NODES, "));
 
     [Test]
     public void What_the_operators_tool_and_the_tests_find_in_the_environment_is_no_setting_and_not_refused()
         => Assert.That(
-            Read(Least, ("REDIS_FAILOVER_ZK", "z:1/r"), ("REDIS_FAILOVER_FAULT_POINT", ""), ("REDIS_FAILOVER_PASSWORD", "p"), ("REDIS", "x")).Password, Is.EqualTo("p"));
+            Read(Least, ("REDIS_FAILOVER_ZK", "z:1/r"), ("REDIS_FAILOVER_FAULT_POINT", ""), ("REDIS_FAILOVER_PASSWORD", "p"),
+                ("REDIS", "x")).Password, Is.EqualTo("p"));
 
-    [TestCase("--write-max-lag (from the command line): '3' is not allowed; allowed: seconds, more than max-failures x probe-timeout (3 x 1000 ms) with write-safety replicated",
+    [TestCase(
+        "--write-max-lag (from the command line): '3' is not allowed; allowed: seconds, more than max-failures x probe-timeout (3 x 1000 ms) with write-safety replicated",
         "--write-safety", "replicated", "--write-max-lag", "3")]
-    [TestCase("--write-max-lag (from the default): '5' is not allowed; allowed: seconds, more than max-failures x probe-timeout (3 x 2000 ms)",
+    [TestCase(
+        "--write-max-lag (from the default): '5' is not allowed; allowed: seconds, more than max-failures x probe-timeout (3 x 2000 ms)",
         "--write-safety", "replicated", "--probe-timeout", "2000")]
     public void A_master_must_not_refuse_writes_before_a_replica_that_hangs_is_let_go(string message, params string[] arguments)
         => Assert.That(() => Read([.. Least, .. arguments]), Throws.TypeOf<OptionException>().With.Message.StartsWith(message));
@@ -169,7 +179,8 @@ public sealed class OptionTests
 
     [TestCase("--write-safety", "replicated", "--write-max-lag", "4")]
     [TestCase("--write-max-lag", "1")]
-    public void A_longer_bound_is_taken_and_without_write_safety_any(params string[] arguments) => Assert.That(Read([.. Least, .. arguments]), Is.Not.Null);
+    public void A_longer_bound_is_taken_and_without_write_safety_any(params string[] arguments)
+        => Assert.That(Read([.. Least, .. arguments]), Is.Not.Null);
 
     [TestCase("{", "a JSON file")]
     [TestCase("[]", "a JSON object")]

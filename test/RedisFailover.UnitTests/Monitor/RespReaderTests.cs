@@ -20,7 +20,8 @@ public sealed class RespReaderTests
             Assert.That(Describe(Split(bytes, split)), Is.EqualTo(whole), $"split at {split}");
         }
 
-        Assert.That(whole, Is.EqualTo("String OK|Error LOADING x|Integer -7|String h\r\nlo|Null |Array [String a,Array [Integer 1]]|Null |String |"));
+        Assert.That(whole,
+            Is.EqualTo("String OK|Error LOADING x|Integer -7|String h\r\nlo|Null |Array [String a,Array [Integer 1]]|Null |String |"));
     }
 
     [Test]

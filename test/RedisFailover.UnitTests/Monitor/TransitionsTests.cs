@@ -15,7 +15,8 @@ public sealed class TransitionsTests
 {
     private static readonly NodeAddress A = new("a", 1);
     private static readonly NodeAddress B = new("b", 1);
-    private static readonly Topology Ok = new() { Master = A, Replicas = [B], State = TopologyState.Ok, Epoch = 4, ChangedBy = "m1", Reason = "as it was" };
+    private static readonly Topology Ok =
+        new() { Master = A, Replicas = [B], State = TopologyState.Ok, Epoch = 4, ChangedBy = "m1", Reason = "as it was" };
     private static readonly ClusterView Follower = new() { Topology = Ok, Version = 7 };
     private static readonly ClusterView Leader = Follower with { Term = 3, TopologyKnown = true };
 
@@ -41,7 +42,9 @@ public sealed class TransitionsTests
             transitions.TellNow(Leader, Leader, failed, now);
         }
 
-        Assert.That(log.Entries.Select(e => e.Text), Is.EqualTo(["decided: promoting b:1", "attention: nobody can be promoted", "decided: promoting b:1", "attention: nobody can be promoted"]));
+        Assert.That(log.Entries.Select(e => e.Text),
+            Is.EqualTo(
+                ["decided: promoting b:1", "attention: nobody can be promoted", "decided: promoting b:1", "attention: nobody can be promoted"]));
     }
 
     [Test]
@@ -55,12 +58,17 @@ public sealed class TransitionsTests
         ClusterView late = announced.Apply(new ActionFinished(TimeSpan.Zero, intent, "the lease on the lead has run out"), policy);
         ClusterView deposed = announced.Apply(new LeadershipLost(TimeSpan.Zero), policy);
         // The watch tells of another monitor's failover, of the same epoch, before the action's end is known.
-        ClusterView overtaken = deposed.Apply(new TopologyRead(TimeSpan.Zero, 8, next with { ChangedBy = "m2" }, null, 0, Synced: false), policy);
-        ClusterView written = announced.Apply(new ActionFinished(TimeSpan.Zero, intent, Version: 8) { Written = next with { ChangedBy = "m1" } }, policy);
+        ClusterView overtaken =
+            deposed.Apply(new TopologyRead(TimeSpan.Zero, 8, next with { ChangedBy = "m2" }, null, 0, Synced: false), policy);
+        ClusterView written =
+            announced.Apply(new ActionFinished(TimeSpan.Zero, intent, Version: 8) { Written = next with { ChangedBy = "m1" } }, policy);
 
         Assert.Multiple(() =>
         {
-            Assert.That(After(late), Is.EqualTo([(LogLevel.Warning, "NOT BEGUN, the failover of epoch 5, as far as this monitor knows: the lease on the lead has run out")]));
+            Assert.That(After(late),
+                Is.EqualTo(
+                    [(LogLevel.Warning,
+                        "NOT BEGUN, the failover of epoch 5, as far as this monitor knows: the lease on the lead has run out")]));
             Assert.That(After(deposed), Is.Empty, "its fate is not known yet");
             Assert.That(
                 After(overtaken.Apply(new ActionFinished(TimeSpan.Zero, intent, "the lead was lost"), policy), overtaken),
@@ -85,8 +93,10 @@ public sealed class TransitionsTests
     {
         ClusterView lost = Follower with { Topology = Ok with { Master = null, State = TopologyState.FailingOver, Epoch = 5 } };
         Assert.That(Told(Follower, lost).Single().Level, Is.EqualTo(LogLevel.Warning));
-        Assert.That(Told(lost, Follower with { Topology = Ok with { Master = B, Epoch = 5 } }).Single().Level, Is.EqualTo(LogLevel.Warning));
-        Assert.That(Told(Follower, Follower with { Topology = Ok with { Replicas = [], Unavailable = [B] } }).Single().Level, Is.EqualTo(LogLevel.Information));
+        Assert.That(Told(lost, Follower with { Topology = Ok with { Master = B, Epoch = 5 } }).Single().Level,
+            Is.EqualTo(LogLevel.Warning));
+        Assert.That(Told(Follower, Follower with { Topology = Ok with { Replicas = [], Unavailable = [B] } }).Single().Level,
+            Is.EqualTo(LogLevel.Information));
         Assert.That(Told(new ClusterView(), Follower).Single().Level, Is.EqualTo(LogLevel.Information), "a first sight is no change");
     }
 
@@ -114,9 +124,11 @@ public sealed class TransitionsTests
         ClusterView read = unread with { TopologyKnown = true, Version = 8, Topology = Ok with { Reason = "its last" } };
         transitions.TellNow(Follower, unread, new Decision([], null, ""), TimeSpan.Zero);
         transitions.TellNow(unread, read, new Decision([], null, ""), TimeSpan.Zero);
-        transitions.TellNow(read, read with { Version = 9, Topology = Ok with { Reason = "my own", ChangedBy = "m2" } }, new Decision([], null, ""), TimeSpan.Zero);
+        transitions.TellNow(read, read with { Version = 9, Topology = Ok with { Reason = "my own", ChangedBy = "m2" } },
+            new Decision([], null, ""), TimeSpan.Zero);
 
-        Assert.That(log.Entries.Select(e => e.Text), Has.None.Contains("somebody else").And.Some.Contains("by m1: its last").And.Some.Contains("by m2: my own"));
+        Assert.That(log.Entries.Select(e => e.Text),
+            Has.None.Contains("somebody else").And.Some.Contains("by m1: its last").And.Some.Contains("by m2: my own"));
     }
 
     [Test]
@@ -155,8 +167,10 @@ public sealed class TransitionsTests
             Assert.That(Told(Follower, asked).Single().Text, Is.EqualTo("an operator asks for a switchover to b:1"));
             Assert.That(Told(asked, both).Single().Text, Is.EqualTo("an operator asks for a switchover to c:1"));
             Assert.That(Told(both, asked), Is.Empty, "who does not lead does not know whether it was answered");
-            Assert.That(Told(Leader with { Requests = [request], ManualFailover = "c:1" }, Leader with { Requests = [request] }).Single().Text, Is.EqualTo("an operator asks for a switchover to b:1"));
-            Assert.That(Told(Leader, Leader with { Requests = [new OperatorRequest("request-2") { Fault = "it is no JSON" }] }), Is.Empty, "it asks for nothing that anybody knows");
+            Assert.That(Told(Leader with { Requests = [request], ManualFailover = "c:1" }, Leader with { Requests = [request] }).Single()
+                .Text, Is.EqualTo("an operator asks for a switchover to b:1"));
+            Assert.That(Told(Leader, Leader with { Requests = [new OperatorRequest("request-2") { Fault = "it is no JSON" }] }), Is.Empty,
+                "it asks for nothing that anybody knows");
         });
     }
 
@@ -165,10 +179,15 @@ public sealed class TransitionsTests
     {
         using var output = new StringWriter();
         var at = new DateTimeOffset(2026, 11, 29, 5, 4, 3, 21, TimeSpan.FromHours(2));
-        LogEvent text = new(at, LogEventLevel.Warning, null, new MessageTemplateParser().Parse(new string('x', 300)), [new LogEventProperty("MonitorId", new ScalarValue("m1"))]);
-        LogSetup.Formatter(new MonitorOptions { Nodes = [A], ZooKeeper = RedisFailover.ZooKeeper.ZooKeeperConnectionString.Parse("h:1"), Id = "m1" }).Format(text, output);
+        LogEvent text =
+            new(at, LogEventLevel.Warning, null, new MessageTemplateParser().Parse(new string('x', 300)),
+                [new LogEventProperty("MonitorId", new ScalarValue("m1"))]);
+        LogSetup.Formatter(
+            new MonitorOptions { Nodes = [A], ZooKeeper = RedisFailover.ZooKeeper.ZooKeeperConnectionString.Parse("h:1"), Id = "m1" })
+                .Format(text, output);
 
-        Assert.That(output.ToString(), Does.StartWith("2026-11-29T03:04:03.021Z WRN [m1] xxx").And.EndWith("x…\n").And.Length.EqualTo(UtcFormatter.LongestLine + 1));
+        Assert.That(output.ToString(),
+            Does.StartWith("2026-11-29T03:04:03.021Z WRN [m1] xxx").And.EndWith("x…\n").And.Length.EqualTo(UtcFormatter.LongestLine + 1));
     }
 
     [Test]
@@ -176,15 +195,21 @@ public sealed class TransitionsTests
     {
         NodeInfo linked = new() { Role = NodeRole.Replica, RunId = "2", MasterAddress = A, LinkUp = true };
         ClusterView well = Leader with { Topology = Ok };
-        foreach ((NodeCondition master, LogLevel level) in new[] { (NodeCondition.Online, LogLevel.Information), (NodeCondition.Unavailable, LogLevel.Debug) })
+        foreach (
+            (NodeCondition master, LogLevel level) in new[] { (NodeCondition.Online, LogLevel.Information),
+                (NodeCondition.Unavailable, LogLevel.Debug) })
         {
-            ClusterView before = well with { Nodes = well.Nodes.SetItem(A, Node(A, master, linked with { Role = NodeRole.Master })).SetItem(B, Node(B, NodeCondition.Online, linked)) };
-            ClusterView after = before with { Nodes = before.Nodes.SetItem(B, Node(B, NodeCondition.Online, linked with { LinkUp = false })) };
+            ClusterView before =
+                well with { Nodes = well.Nodes.SetItem(A, Node(A, master, linked with { Role = NodeRole.Master }))
+                    .SetItem(B, Node(B, NodeCondition.Online, linked)) };
+            ClusterView after =
+                before with { Nodes = before.Nodes.SetItem(B, Node(B, NodeCondition.Online, linked with { LinkUp = false })) };
             Assert.That(Told(before, after), Is.EqualTo([(level, "b:1 lost its link to a:1")]));
             Assert.That(Told(after, before), Is.EqualTo([(level, "b:1 has its link to a:1 again")]));
         }
 
-        static NodeView Node(NodeAddress address, NodeCondition condition, NodeInfo info) => new(address) { Condition = condition, Info = info };
+        static NodeView Node(NodeAddress address, NodeCondition condition, NodeInfo info)
+            => new(address) { Condition = condition, Info = info };
     }
 
     [TestCase(0L, LogLevel.Warning, "; no loss seen")]

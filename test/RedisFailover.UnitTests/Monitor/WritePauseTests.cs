@@ -23,7 +23,8 @@ public sealed class WritePauseTests
         Assert.That(await SetAsync(client), Is.EqualTo("+OK"));
 
         ActionFinished paused = await WritePause.PauseAllAsync(
-            new PauseWrites(redis.Address, TimeSpan.FromMilliseconds(250), HoldsAll: true), prober, clock, CancellationToken.None).WithinDeadline();
+            new PauseWrites(redis.Address, TimeSpan.FromMilliseconds(250), HoldsAll: true), prober, clock, CancellationToken.None)
+                .WithinDeadline();
         Assert.That(paused.Failure, Is.Null);
         Assert.That((redis.IsPaused, redis.MinReplicas), Is.EqualTo((true, PauseWrites.RefusingMinReplicas)));
         Assert.That(paused.Info!.Offset, Is.EqualTo(redis.Offset));
@@ -36,7 +37,8 @@ public sealed class WritePauseTests
         Assert.That(redis.Offset, Is.EqualTo(paused.Info.Offset));
 
         // Undone: the operator's own setting is back, and writes go on.
-        (RespValue[] replies, _, _) = await prober.CommandAsync(WritePause.Resume(new ResumeWrites(redis.Address, 1)), CancellationToken.None).WithinDeadline();
+        (RespValue[] replies, _, _) =
+            await prober.CommandAsync(WritePause.Resume(new ResumeWrites(redis.Address, 1)), CancellationToken.None).WithinDeadline();
         Assert.That(replies[0].IsError, "such a Redis knows no UNPAUSE");
         Assert.That(await SetAsync(client).WithinDeadline(), Is.EqualTo("+OK"));
         Assert.That(redis.MinReplicas, Is.EqualTo(1));
@@ -52,7 +54,8 @@ public sealed class WritePauseTests
         NodeInfo info;
         do
         {
-            info = await observations.Reader.ReadAsync().WithinDeadline() is NodeAnswered answered ? answered.Info : new NodeInfo { Role = NodeRole.Master, RunId = "" };
+            info = await observations.Reader.ReadAsync().WithinDeadline() is NodeAnswered answered
+                ? answered.Info : new NodeInfo { Role = NodeRole.Master, RunId = "" };
         }
         while (info.MinReplicas is null);
         Assert.That(info.MinReplicas, Is.EqualTo(new MinReplicas(1, 10)));
@@ -90,7 +93,8 @@ public sealed class WritePauseTests
 
         ActionFinished resumed = await commands.RunAsync(new ResumeWrites(redis.Address, 2), 1, () => true, default).WithinDeadline();
 
-        Assert.That((resumed.Failure, resumed.Info?.MinReplicas, resumed.Info?.MinReplicasBefore), Is.EqualTo(((string?)null, new MinReplicas(2, 10), (int?)null)));
+        Assert.That((resumed.Failure, resumed.Info?.MinReplicas, resumed.Info?.MinReplicasBefore),
+            Is.EqualTo(((string?)null, new MinReplicas(2, 10), (int?)null)));
         Assert.That(redis.MinReplicas, Is.EqualTo(2));
     }
 
@@ -107,7 +111,8 @@ public sealed class WritePauseTests
         observations ??= Channel.CreateUnbounded<Observation>();
         var policy = new FailoverPolicy { Nodes = [redis.Address], ProbeTimeout = TimeSpan.FromSeconds(10) };
         var prober = new NodeProber(
-            redis.Address, new RedisCredentials(null, null), policy, new NodeNames(policy.Nodes, clock.Provider), observations.Writer, clock);
+            redis.Address, new RedisCredentials(null, null), policy, new NodeNames(policy.Nodes, clock.Provider), observations.Writer,
+                clock);
         await observations.Reader.WaitToReadAsync().WithinDeadline();
         return prober;
     }

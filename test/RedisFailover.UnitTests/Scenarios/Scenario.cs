@@ -169,7 +169,9 @@ internal sealed class Scenario
         NodeInfo info = _world[node];
         return info.Role == NodeRole.Replica ? info : info with
         {
-            Attached = [.. _world.Where(n => n.Value is { Role: NodeRole.Replica, LinkUp: true } replica && replica.MasterAddress == node).Select(n => n.Key).Order()],
+            Attached =
+                [.. _world.Where(n => n.Value is { Role: NodeRole.Replica, LinkUp: true } replica && replica.MasterAddress == node)
+                    .Select(n => n.Key).Order()],
         };
     }
 
@@ -249,7 +251,9 @@ internal sealed class Scenario
 
     private static NodeInfo Info(NodeAddress node, NodeInfo? before, string[] words)
     {
-        NodeInfo info = before ?? new NodeInfo { Role = NodeRole.Master, RunId = $"? {node}", ConfigFile = $"{node}.conf", Version = "7.0.15", MinReplicas = MinReplicas.Default };
+        NodeInfo info = before
+            ?? new NodeInfo { Role = NodeRole.Master, RunId = $"? {node}", ConfigFile = $"{node}.conf", Version = "7.0.15",
+                MinReplicas = MinReplicas.Default };
         foreach (string word in words)
         {
             string[] setting = word.Split('=');
@@ -286,7 +290,8 @@ internal sealed class Scenario
                 ["appends", var appends] => info with { AppendFailed = appends == "fail" },
                 ["lacks", var commands] => info with
                 {
-                    MissingRights = NodeRight.All.Where(r => commands.Split(',').Contains(r.Command)).Aggregate(NodeRights.None, (missing, r) => missing | r.Right),
+                    MissingRights = NodeRight.All.Where(r => commands.Split(',').Contains(r.Command))
+                        .Aggregate(NodeRights.None, (missing, r) => missing | r.Right),
                 },
                 ["memory", var memory] => info with { MemoryLeft = memory == "full" ? 0 : null },
                 ["priority", var priority] => info with { Priority = int.Parse(priority, CultureInfo.InvariantCulture) },
@@ -349,7 +354,9 @@ internal sealed class Scenario
             case Detach detach:
                 info = _world[detach.Node] = _world[detach.Node] with
                 {
-                    Role = _view.Node(detach.Node).IsMaster ? NodeRole.Replica : _world[detach.Node].Role, MasterAddress = NodeInfo.Nowhere, LinkUp = false, SyncInProgress = false,
+                    Role = _view.Node(detach.Node).IsMaster
+                        ? NodeRole.Replica
+                        : _world[detach.Node].Role, MasterAddress = NodeInfo.Nowhere, LinkUp = false, SyncInProgress = false,
                 };
                 break;
             case Follow follow:
@@ -395,14 +402,16 @@ internal sealed class Scenario
         if (step?.Answer is { } answer)
         {
             _requests.RemoveAll(r => r.Id == step.Request.Id);
-            _output.Append(CultureInfo.InvariantCulture, $"    answered {step.Request.Id}: {answer.Outcome.ToString().ToLowerInvariant()}, master {answer.Master?.ToString() ?? "none"}\n");
+            _output.Append(CultureInfo.InvariantCulture,
+                $"    answered {step.Request.Id}: {answer.Outcome.ToString().ToLowerInvariant()}, master {answer.Master?.ToString() ?? "none"}\n");
         }
     }
 
     private NodeInfo Set(NodeAddress node, int? minReplicas)
     {
         NodeInfo info = _world[node];
-        _world[node] = minReplicas is { } count ? info with { MinReplicas = (info.MinReplicas ?? MinReplicas.Default) with { Count = count } } : info;
+        _world[node] = minReplicas is { } count
+            ? info with { MinReplicas = (info.MinReplicas ?? MinReplicas.Default) with { Count = count } } : info;
         return Says(node);
     }
 
@@ -449,7 +458,8 @@ internal sealed class Scenario
         foreach (HistoryEntry record in decision.Actions.Select(Record).OfType<HistoryEntry>())
         {
             string behind = record.BytesBehind is { } bytes ? string.Create(CultureInfo.InvariantCulture, $", {bytes} bytes behind") : "";
-            _output.Append(CultureInfo.InvariantCulture, $"    history: {record.Kind.ToString().ToLowerInvariant()} {record.From}->{record.To}{behind}\n");
+            _output.Append(CultureInfo.InvariantCulture,
+                $"    history: {record.Kind.ToString().ToLowerInvariant()} {record.From}->{record.To}{behind}\n");
         }
     }
 

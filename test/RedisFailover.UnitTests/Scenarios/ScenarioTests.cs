@@ -29,7 +29,8 @@ public sealed class ScenarioTests
 
     [Test]
     public void Each_says_first_what_it_shows()
-        => Assert.That(Files().Select(f => File.ReadLines((string)f.Arguments[0]!).First()), Has.All.StartsWith("# ").And.All.EndsWith("."));
+        => Assert.That(Files().Select(f => File.ReadLines((string)f.Arguments[0]!).First()),
+            Has.All.StartsWith("# ").And.All.EndsWith("."));
 
     [Test]
     public void There_are_scenarios() => Assert.That(Files().Count(), Is.GreaterThanOrEqualTo(100));

@@ -79,7 +79,8 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
         for (int i = 0; i < count && at < until; i++)
         {
             FaultKind kind = calm
-                ? dice.Of(FaultKind.KillNode, FaultKind.PauseNode, FaultKind.KillMonitor, FaultKind.Wish, FaultKind.WishForAny, FaultKind.Isolate)
+                ? dice.Of(FaultKind.KillNode, FaultKind.PauseNode, FaultKind.KillMonitor, FaultKind.Wish, FaultKind.WishForAny,
+                    FaultKind.Isolate)
                 : DrawKind(dice);
             faults.Add(new Fault(
                 kind,
@@ -126,8 +127,11 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
             int count = 1 + dice.Next(2);
             for (int i = 0; i < count; i++)
             {
-                FaultKind kind = dice.Of(FaultKind.FillDisk, FaultKind.GoBack, FaultKind.GoBack, FaultKind.KillAllButTheLast, FaultKind.EndConnection, FaultKind.EndAllConnections);
-                long when = faults.Count > 0 && dice.Percent(50) ? faults[dice.Next(faults.Count)].At + dice.Between(0, World.Second) : dice.Between(9 * World.Second, until);
+                FaultKind kind =
+                    dice.Of(FaultKind.FillDisk, FaultKind.GoBack, FaultKind.GoBack, FaultKind.KillAllButTheLast, FaultKind.EndConnection,
+                        FaultKind.EndAllConnections);
+                long when = faults.Count > 0 && dice.Percent(50)
+                    ? faults[dice.Next(faults.Count)].At + dice.Between(0, World.Second) : dice.Between(9 * World.Second, until);
                 faults.Add(new Fault(kind, when, Length(kind, dice), dice.Percent(60) ? Ruling : dice.Next(60), dice.Next(60), false));
             }
         }
@@ -146,8 +150,12 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
             {
                 // Whoever refuses us does so for longer than a failover takes.
                 long when = dice.Percent(50) ? faults[0].At : at + (5 * World.Second);
-                faults.Add(new Fault(DrawRefusal(dice), when - dice.Between(0, 2 * World.Second), dice.Between(12, 20) * World.Second, dice.Next(60), dice.Next(60), dice.Percent(50)));
-                faults.Add(new Fault(FaultKind.KillNode, when + dice.Between(0, 5 * World.Second), dice.Between(3, 9) * World.Second, Ruling, Ruling, false));
+                faults.Add(
+                    new Fault(DrawRefusal(dice), when - dice.Between(0, 2 * World.Second), dice.Between(12, 20) * World.Second,
+                        dice.Next(60), dice.Next(60), dice.Percent(50)));
+                faults.Add(
+                    new Fault(FaultKind.KillNode, when
+                        + dice.Between(0, 5 * World.Second), dice.Between(3, 9) * World.Second, Ruling, Ruling, false));
             }
 
             return;
@@ -156,7 +164,9 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
         if (dice.Percent(15))
         {
             long when = faults[dice.Next(faults.Count)].At + dice.Between(-2 * World.Second, World.Second);
-            faults.Add(new Fault(DrawRefusal(dice), Math.Max(7 * World.Second, when), dice.Between(World.Ms, 10 * World.Second), dice.Percent(40) ? Ruling : dice.Next(60), dice.Next(60), dice.Percent(50)));
+            faults.Add(
+                new Fault(DrawRefusal(dice), Math.Max(7 * World.Second, when), dice.Between(World.Ms, 10 * World.Second), dice.Percent(40)
+                    ? Ruling : dice.Next(60), dice.Next(60), dice.Percent(50)));
         }
 
         if (dice.Percent(10))
@@ -169,9 +179,12 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
             int count = 1 + dice.Next(2);
             for (int i = 0; i < count; i++)
             {
-                long when = dice.Percent(50) ? faults[dice.Next(faults.Count)].At - dice.Between(0, 4 * World.Second) : dice.Between(7 * World.Second, at);
+                long when = dice.Percent(50)
+                    ? faults[dice.Next(faults.Count)].At - dice.Between(0, 4 * World.Second) : dice.Between(7 * World.Second, at);
                 faults.Add(new Fault(
-                    dice.Of(FaultKind.ChangeQuorum, FaultKind.RemoveNode), Math.Max(7 * World.Second, when), dice.Between(World.Second, 15 * World.Second), dice.Percent(30) ? Ruling : dice.Next(60), dice.Next(60), dice.Percent(50)));
+                    dice.Of(FaultKind.ChangeQuorum, FaultKind.RemoveNode), Math.Max(7 * World.Second, when),
+                        dice.Between(World.Second, 15 * World.Second), dice.Percent(30)
+                            ? Ruling : dice.Next(60), dice.Next(60), dice.Percent(50)));
             }
         }
 
@@ -181,7 +194,8 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
         }
     }
 
-    private static FaultKind DrawRefusal(Dice dice) => dice.Of(FaultKind.Deny, FaultKind.Deny, FaultKind.DenyOneMonitor, FaultKind.FillConnections);
+    private static FaultKind DrawRefusal(Dice dice)
+        => dice.Of(FaultKind.Deny, FaultKind.Deny, FaultKind.DenyOneMonitor, FaultKind.FillConnections);
 
     /// <summary>What chance alone brings together too seldom: one fault in the middle of what another set off.</summary>
     private static void AddDrama(ImmutableArray<Fault>.Builder faults, Dice dice, long at, int theme)
@@ -201,7 +215,8 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
                 break;
             case 2:
                 Add(FaultKind.WishForAny, 0, 0);
-                Add(dice.Of(FaultKind.KillNode, FaultKind.PauseNode, FaultKind.KillMonitor, FaultKind.PauseMonitor, FaultKind.CutLeaderFromZooKeeper), soon / 10, lasting);
+                Add(dice.Of(FaultKind.KillNode, FaultKind.PauseNode, FaultKind.KillMonitor, FaultKind.PauseMonitor,
+                    FaultKind.CutLeaderFromZooKeeper), soon / 10, lasting);
                 break;
             case 3:
                 Add(FaultKind.CutLeaderFromZooKeeper, 0, lasting, dice.Percent(50));
@@ -209,7 +224,8 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
                 break;
             case 4:
                 Add(FaultKind.KillNode, 0, lasting);
-                Add(dice.Of(FaultKind.PauseMonitor, FaultKind.SuspendMonitor, FaultKind.KillMonitor, FaultKind.PauseNode), dice.Between(0, 30 * World.Ms), lasting);
+                Add(dice.Of(FaultKind.PauseMonitor, FaultKind.SuspendMonitor, FaultKind.KillMonitor, FaultKind.PauseNode),
+                    dice.Between(0, 30 * World.Ms), lasting);
                 break;
             case 5:
                 Add(FaultKind.KillNode, 0, lasting);
@@ -227,7 +243,8 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
                 // The second failover may have to wait, for its interval or because nobody else is fit; the master comes back meanwhile,
                 // empty.
                 Add(FaultKind.KillNode, 0, lasting);
-                Add(FaultKind.KillNode, dice.Between(World.Second, 3 * World.Second), dice.Between(World.Ms, 4 * World.Second), losesData: true);
+                Add(FaultKind.KillNode, dice.Between(World.Second, 3 * World.Second), dice.Between(World.Ms, 4 * World.Second),
+                    losesData: true);
                 break;
             case LeastIsLeft:
                 // What the others have acknowledged is not on the one that is left.
@@ -245,13 +262,16 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
                 break;
             case FullDisk:
                 Add(FaultKind.FillDisk, 0, dice.Between(3, 9) * World.Second);
-                Add(dice.Of(FaultKind.KillNode, FaultKind.GoBackReplica, FaultKind.WishForAny, FaultKind.PauseNode), dice.Between(0, 5 * World.Second), lasting);
+                Add(dice.Of(FaultKind.KillNode, FaultKind.GoBackReplica, FaultKind.WishForAny, FaultKind.PauseNode),
+                    dice.Between(0, 5 * World.Second), lasting);
                 break;
             case Refusals:
                 // Whoever refuses us has said before what he holds, and that may no longer be so when the master goes.
                 faults.Add(new Fault(DrawRefusal(dice), at, lasting + (5 * World.Second), dice.Next(60), dice.Next(60), dice.Percent(50)));
-                Add(dice.Of(FaultKind.CutReplica, FaultKind.GoBackReplica, FaultKind.KillNode, FaultKind.WishForAny), dice.Between(0, World.Second), lasting);
-                Add(dice.Of(FaultKind.KillNode, FaultKind.KillNode, FaultKind.KillAllButTheLast, FaultKind.PauseNode), World.Second + dice.Between(0, 4 * World.Second), lasting);
+                Add(dice.Of(FaultKind.CutReplica, FaultKind.GoBackReplica, FaultKind.KillNode, FaultKind.WishForAny),
+                    dice.Between(0, World.Second), lasting);
+                Add(dice.Of(FaultKind.KillNode, FaultKind.KillNode, FaultKind.KillAllButTheLast, FaultKind.PauseNode), World.Second
+                    + dice.Between(0, 4 * World.Second), lasting);
                 break;
             case AnotherQuorum:
                 // A replica has nothing of what another one acknowledges, and K grows meanwhile.
@@ -275,11 +295,15 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
         $"{At / (double)World.Second:0.000} s: {Kind} of {(Target == Ruling ? "the ruling one" : $"no. {Target}")} and {(Other == Ruling ? "the ruling one" : $"no. {Other}")} for {For / (double)World.Second:0.000} s{(LosesData ? ", loses its data" : "")}");
 
     private static FaultKind DrawKind(Dice dice) => dice.Of(
-        FaultKind.KillNode, FaultKind.KillNode, FaultKind.KillNode, FaultKind.KillAllNodes, FaultKind.PauseNode, FaultKind.PauseNode, FaultKind.KillMonitor,
-        FaultKind.KillMonitor, FaultKind.StopMonitor, FaultKind.PauseMonitor, FaultKind.PauseMonitor, FaultKind.SuspendMonitor, FaultKind.LoseQuorum,
-        FaultKind.Cut, FaultKind.Cut, FaultKind.Cut, FaultKind.CutOneWay, FaultKind.CutOneWay, FaultKind.CutOneWay, FaultKind.Isolate, FaultKind.Isolate, FaultKind.SlowWay,
+        FaultKind.KillNode, FaultKind.KillNode, FaultKind.KillNode, FaultKind.KillAllNodes, FaultKind.PauseNode, FaultKind.PauseNode,
+            FaultKind.KillMonitor,
+        FaultKind.KillMonitor, FaultKind.StopMonitor, FaultKind.PauseMonitor, FaultKind.PauseMonitor, FaultKind.SuspendMonitor,
+            FaultKind.LoseQuorum,
+        FaultKind.Cut, FaultKind.Cut, FaultKind.Cut, FaultKind.CutOneWay, FaultKind.CutOneWay, FaultKind.CutOneWay, FaultKind.Isolate,
+            FaultKind.Isolate, FaultKind.SlowWay,
         FaultKind.SlowWay, FaultKind.SlowEverything, FaultKind.JumpWallClock, FaultKind.CutReplica, FaultKind.SlowReplicas,
-        FaultKind.CutLeaderFromZooKeeper, FaultKind.DeleteLeader, FaultKind.TouchTopology, FaultKind.Wish, FaultKind.WishForAny, FaultKind.WishForAny);
+        FaultKind.CutLeaderFromZooKeeper, FaultKind.DeleteLeader, FaultKind.TouchTopology, FaultKind.Wish, FaultKind.WishForAny,
+            FaultKind.WishForAny);
 
     private static long Length(FaultKind kind, Dice dice) => dice.Next(4) switch
     {

@@ -12,7 +12,8 @@ internal sealed partial class Ledger
     private void CheckCandidate(SimulatedMonitor monitor, SimulatedRedis chosen)
     {
         ClusterView view = monitor.View;
-        if (!_changes.TryGetValue(monitor, out (TimeSpan StartedAt, Dictionary<NodeAddress, Seen> Nodes) change) || !monitor.IsWell(Heard) || view.Wish is not null)
+        if (!_changes.TryGetValue(monitor, out (TimeSpan StartedAt, Dictionary<NodeAddress, Seen> Nodes) change) || !monitor.IsWell(Heard)
+            || view.Wish is not null)
         {
             return;
         }
@@ -20,8 +21,10 @@ internal sealed partial class Ledger
         foreach (SimulatedRedis other in _nodes.Values)
         {
             Seen seen = change.Nodes[other.Address];
-            if (other == chosen || other.IsMaster || other.Address == view.Topology!.Intent?.From || !IsHeard(monitor, other) || seen.Life != other.Life
-                || IsNeverPromoted(other) || !configuration.IsWatched(other.Address, Heard) || other.IsLoading || other.IsSyncing || world.Now - other.ChangedAt < Heard
+            if (other == chosen || other.IsMaster || other.Address == view.Topology!.Intent?.From || !IsHeard(monitor, other)
+                || seen.Life != other.Life
+                || IsNeverPromoted(other) || !configuration.IsWatched(other.Address, Heard) || other.IsLoading || other.IsSyncing
+                || world.Now - other.ChangedAt < Heard
                 || other.ReplicationId != chosen.ReplicationId || seen.ReplicationId != other.ReplicationId
                 || view.Failed.ContainsKey(new Promote(other.Address)))
             {
@@ -43,7 +46,8 @@ internal sealed partial class Ledger
         foreach ((long epoch, SimulatedRedis node, int life) in _promotions)
         {
             Require(
-                epoch != EpochOfPromotion(monitor.View.Topology!) || node == chosen || node.Life != life || !node.IsMaster || world.Now - Server!.DeposedAt < Long || !IsHeard(monitor, node) || !monitor.IsWell(Heard),
+                epoch != EpochOfPromotion(monitor.View.Topology!) || node == chosen || node.Life != life || !node.IsMaster
+                    || world.Now - Server!.DeposedAt < Long || !IsHeard(monitor, node) || !monitor.IsWell(Heard),
                 $"{monitor.Name} promotes {chosen.Name} in epoch {epoch}, in which {node.Name} was promoted, is a master and answers");
         }
     }
@@ -53,7 +57,8 @@ internal sealed partial class Ledger
     /// </summary>
     private void CheckNeed(SimulatedMonitor leader, SimulatedRedis master)
     {
-        if (configuration.Policy.NodeStrategy == NodeStrategy.Single || !master.IsWell(Long) || !master.IsMaster || master.IsLoading || world.Now - master.ChangedAt < Long || !Server!.IsWell(Long))
+        if (configuration.Policy.NodeStrategy == NodeStrategy.Single || !master.IsWell(Long) || !master.IsMaster || master.IsLoading
+            || world.Now - master.ChangedAt < Long || !Server!.IsWell(Long))
         {
             return;
         }
@@ -65,8 +70,12 @@ internal sealed partial class Ledger
         }
 
         string[] live = [leader.Name, .. leader.View.OtherMonitors.Keys];
-        int doubtful = live.Count(name => !(_monitors[name] is var m && m.IsWell(Long) && network.IsCalm(m.Place, master.Place, Long) && network.IsCalm(m.Place, Server.Place, Long)));
-        Require(doubtful * 2 > live.Length, $"{leader.Name} began a failover from {master.Name}, which is well and which all but {doubtful} of {live.Length} monitors can reach");
+        int doubtful =
+            live.Count(name
+                => !(_monitors[name] is var m && m.IsWell(Long) && network.IsCalm(m.Place, master.Place, Long)
+                    && network.IsCalm(m.Place, Server.Place, Long)));
+        Require(doubtful * 2 > live.Length,
+            $"{leader.Name} began a failover from {master.Name}, which is well and which all but {doubtful} of {live.Length} monitors can reach");
     }
 
     /// <summary>Whoever comes into office, or back into it, stands in the history, and whom he replaces.</summary>
@@ -79,7 +88,8 @@ internal sealed partial class Ledger
 
         NodeAddress? from = before.Intent is { } intent ? intent.From : before.Master;
         Require(
-            record is { Kind: HistoryKind.Adopted or HistoryKind.Failover or HistoryKind.Switchover or HistoryKind.Restored } && record.Epoch == after.Epoch && record.To == master && record.From == from
+            record is { Kind: HistoryKind.Adopted or HistoryKind.Failover or HistoryKind.Switchover or HistoryKind.Restored }
+                && record.Epoch == after.Epoch && record.To == master && record.From == from
                 && (record.Kind != HistoryKind.Restored || from == master),
             $"{master} is master in epoch {after.Epoch} after {from}, and the history says {record?.Kind} of epoch {record?.Epoch} from {record?.From} to {record?.To}");
     }
@@ -91,7 +101,8 @@ internal sealed partial class Ledger
     {
         foreach ((long epoch, SimulatedRedis node, int _) in _promotions)
         {
-            Require(Server!.History.Any(h => h.Epoch >= epoch), $"{node.Name} was promoted in epoch {epoch}, and the history knows no such epoch");
+            Require(Server!.History.Any(h => h.Epoch >= epoch),
+                $"{node.Name} was promoted in epoch {epoch}, and the history knows no such epoch");
         }
 
         NodeAddress? before = null;
@@ -108,7 +119,8 @@ internal sealed partial class Ledger
     /// <summary>A planned switchover loses no acknowledged write.</summary>
     private void CheckHandover(Topology before, Topology after)
     {
-        if (_handover is not { } handover || handover.Epoch != before.Epoch || handover.To.Address != after.Master || handover.From.Life != handover.Life)
+        if (_handover is not { } handover || handover.Epoch != before.Epoch || handover.To.Address != after.Master
+            || handover.From.Life != handover.Life)
         {
             return;
         }
@@ -117,7 +129,8 @@ internal sealed partial class Ledger
         foreach (SimulatedClient.Write write in Acknowledgements)
         {
             Require(
-                write.On != handover.From || !Commit.Contains(handover.From.Data, write.Made) || Commit.Contains(handover.To.Data, write.Made),
+                write.On != handover.From || !Commit.Contains(handover.From.Data, write.Made)
+                    || Commit.Contains(handover.To.Data, write.Made),
                 $"the switchover from {handover.From.Name} to {handover.To.Name} lost write {write.Number}, which {handover.From.Name} had acknowledged");
         }
     }
@@ -128,14 +141,18 @@ internal sealed partial class Ledger
     /// </summary>
     private void CheckWipe(SimulatedRedis node, SimulatedRedis master, string run)
     {
-        if (Server!.Topology is not { State: TopologyState.Ok or TopologyState.FailingOver } topology || (topology.Master ?? topology.Intent?.From) != master.Address || master.RunId != run || !configuration.IsWatched(node.Address, Long) || !configuration.IsWatched(master.Address, Long) || !master.IsWell(3 * World.Second) || IsNeverPromoted(node)
+        if (Server!.Topology is not { State: TopologyState.Ok or TopologyState.FailingOver } topology
+            || (topology.Master ?? topology.Intent?.From) != master.Address || master.RunId != run
+            || !configuration.IsWatched(node.Address, Long) || !configuration.IsWatched(master.Address, Long)
+            || !master.IsWell(3 * World.Second) || IsNeverPromoted(node)
             || !node.IsWell(Long) || !Server.IsWell(Long) || _nodes.Values.Any(n => IsRefusing(n, Long)))
         {
             return;
         }
 
         SimulatedMonitor? leader = _monitors.Values.FirstOrDefault(m => m.Lead is not null && m.Lead.Term == Server.Term);
-        bool saw = leader is not null && leader.IsWell(Long) && leader.Clock - leader.View.LeadingSince > TimeSpan.FromTicks(Long) && network.IsCalm(leader.Place, Server.Place, Long)
+        bool saw = leader is not null && leader.IsWell(Long) && leader.Clock - leader.View.LeadingSince > TimeSpan.FromTicks(Long)
+            && network.IsCalm(leader.Place, Server.Place, Long)
             && _nodes.Values.All(n => network.IsCalm(leader.Place, n.Place, Long));
         // What an operator forced had other data, which the returning ones of the old history do not have: that is what he ordered.
         Require(!saw || _returned != (master, master.Life) || WasForced, $"{master.Name} was restarted empty and wiped {node.Name}");
@@ -153,7 +170,8 @@ internal sealed partial class Ledger
         if (isNew && !_forced.Contains(after.Epoch))
         {
             Require(!IsNeverPromoted(node), $"{node.Name} is made the master, and is never to be promoted");
-            Commit? held = _promoted.TryGetValue(node, out (int Life, Commit? Data) promotion) && promotion.Life != node.Life ? promotion.Data : node.Data;
+            Commit? held = _promoted.TryGetValue(node, out (int Life, Commit? Data) promotion) && promotion.Life != node.Life
+                ? promotion.Data : node.Data;
             // A switchover hands over what the old master has: where that came back without a write, it was lost before.
             SimulatedRedis? handsOver = before.State == TopologyState.SwitchingOver && before.Master is { } old ? _nodes[old] : null;
             foreach (SimulatedClient.Write write in _safe)
@@ -172,5 +190,6 @@ internal sealed partial class Ledger
 
     private bool IsRefusing(SimulatedRedis node, long window) => node.IsRefusing || world.Now - node.RefusedAt < window;
 
-    private bool IsHeard(SimulatedMonitor monitor, SimulatedRedis node) => node.IsWell(Heard) && !IsRefusing(node, Heard) && network.IsCalm(monitor.Place, node.Place, Heard);
+    private bool IsHeard(SimulatedMonitor monitor, SimulatedRedis node)
+        => node.IsWell(Heard) && !IsRefusing(node, Heard) && network.IsCalm(monitor.Place, node.Place, Heard);
 }

@@ -70,7 +70,8 @@ internal sealed partial class Ledger(World world, Network network, Configuration
     internal void Reborn(SimulatedRedis node)
     {
         Gone(node);
-        _returned = Server?.Topology is { Identity.HasData: true } topology && (topology.Master ?? topology.Intent?.From) == node.Address ? (node, node.Life) : _returned;
+        _returned = Server?.Topology is { Identity.HasData: true } topology && (topology.Master ?? topology.Intent?.From) == node.Address
+            ? (node, node.Life) : _returned;
     }
 
     internal void Gone(SimulatedRedis node)
@@ -90,7 +91,8 @@ internal sealed partial class Ledger(World world, Network network, Configuration
         ClusterView copy = view with { };
         Decision second = mutant.Decide(view, by, now);
         Require(
-            first.Actions.SequenceEqual(second.Actions) && first.WakeAt == second.WakeAt && first.Reason == second.Reason && first.Warning == second.Warning,
+            first.Actions.SequenceEqual(second.Actions) && first.WakeAt == second.WakeAt && first.Reason == second.Reason
+                && first.Warning == second.Warning,
             $"the same view was decided in two ways: {first.Reason} / {second.Reason}");
         Require(copy == view, "a decision changed the view");
     }
@@ -99,7 +101,8 @@ internal sealed partial class Ledger(World world, Network network, Configuration
     internal void Checked(ClusterView view, FailoverPolicy by, TimeSpan now, Decision decision)
     {
         ImmutableArray<string> broken = Invariants.Broken(view, by, now, decision);
-        Require(broken.IsEmpty, $"a decision breaks: {string.Join("; ", broken)} ({decision.Reason}: {string.Join("; ", decision.Actions)})");
+        Require(broken.IsEmpty,
+            $"a decision breaks: {string.Join("; ", broken)} ({decision.Reason}: {string.Join("; ", decision.Actions)})");
     }
 
     internal void Decided(SimulatedMonitor monitor, ClusterView before, ClusterView view, Decision decision)
@@ -117,14 +120,18 @@ internal sealed partial class Ledger(World world, Network network, Configuration
         {
             _changes.Remove(monitor);
         }
-        else if (!_changes.TryGetValue(monitor, out (TimeSpan StartedAt, Dictionary<NodeAddress, Seen> Nodes) known) || known.StartedAt != progress.StartedAt)
+        else if (!_changes.TryGetValue(monitor, out (TimeSpan StartedAt, Dictionary<NodeAddress, Seen> Nodes) known)
+            || known.StartedAt != progress.StartedAt)
         {
-            _changes[monitor] = (progress.StartedAt, _nodes.Values.ToDictionary(n => n.Address, n => new Seen(n.Data, n.ReplicationId, n.Life)));
+            _changes[monitor] =
+                (progress.StartedAt, _nodes.Values.ToDictionary(n => n.Address, n => new Seen(n.Data, n.ReplicationId, n.Life)));
         }
 
-        if (decision.Actions is [Promote promote] && decision.Reason.Contains("it has all of", StringComparison.Ordinal) && view.Topology is { Intent.From: { } from } topology)
+        if (decision.Actions is [Promote promote] && decision.Reason.Contains("it has all of", StringComparison.Ordinal)
+            && view.Topology is { Intent.From: { } from } topology)
         {
-            _handover = (topology.Epoch, Node(from), Node(promote.Node), Node(from).Life, world.Now + configuration.Policy.PauseLimit.Ticks / 2);
+            _handover =
+                (topology.Epoch, Node(from), Node(promote.Node), Node(from).Life, world.Now + configuration.Policy.PauseLimit.Ticks / 2);
         }
     }
 
@@ -172,7 +179,8 @@ internal sealed partial class Ledger(World world, Network network, Configuration
             NodeAddress master = action is Follow follow ? follow.Master : ((Demote)action).Master;
             SimulatedRedis node = Node(action.On);
             Require(
-                !IsWriteSafe || Server.Topology is not { State: TopologyState.Ok } topology || topology.Master != master || topology.WriteQuorum?.Replicas.Contains(node.Address) == true,
+                !IsWriteSafe || Server.Topology is not { State: TopologyState.Ok } topology || topology.Master != master
+                    || topology.WriteQuorum?.Replicas.Contains(node.Address) == true,
                 $"{monitor.Name} lets {node.Name} follow {master}, and the topology does not name it among the holders of writes");
             Require(
                 node.Data?.Beginning != Foreign || Foreign < 0,
@@ -185,7 +193,8 @@ internal sealed partial class Ledger(World world, Network network, Configuration
     {
         if (world.IsTold)
         {
-            world.Tell(node.Name, $"carries out for {monitor.Name}: {action}{(error is null ? "" : ": " + error)}{(lead.Term == Server!.Term ? "" : " (late, of a former leader)")}");
+            world.Tell(node.Name,
+                $"carries out for {monitor.Name}: {action}{(error is null ? "" : ": " + error)}{(lead.Term == Server!.Term ? "" : " (late, of a former leader)")}");
         }
 
         if (action is Promote && error is null && node.ChangedAt == world.Now && monitor.View.Topology is { } topology)
@@ -205,7 +214,8 @@ internal sealed partial class Ledger(World world, Network network, Configuration
     {
         // A node that had left the set and attached itself again is not in it before the master's next INFO is published: that is outside
         // the claim.
-        if (IsWriteSafe && Server!.Topology is { WriteQuorum: { } quorum } topology && (topology.Master ?? topology.Intent?.From) == node.Address
+        if (IsWriteSafe && Server!.Topology is { WriteQuorum: { } quorum } topology
+            && (topology.Master ?? topology.Intent?.From) == node.Address
             && holders.Count(quorum.Replicas.Contains) >= Math.Min(Math.Max(quorum.Quorum, configuration.Claimed), quorum.Replicas.Length))
         {
             _safe.Add(write);
@@ -251,12 +261,14 @@ internal sealed partial class Ledger(World world, Network network, Configuration
 
     /// <summary>A client was told of a topology.</summary>
     internal static void Told(SimulatedClient client, Topology topology, int version)
-        => Require(version <= client.KnownVersion || topology.Epoch >= client.Known.Epoch, $"{client.Name} sees the epoch go back from {client.Known.Epoch} to {topology.Epoch}");
+        => Require(version <= client.KnownVersion
+            || topology.Epoch >= client.Known.Epoch, $"{client.Name} sees the epoch go back from {client.Known.Epoch} to {topology.Epoch}");
 
     /// <summary>A node took a write.</summary>
     internal void Written(SimulatedRedis node, SimulatedClient.Write write)
     {
-        if (_handover is { } handover && handover.From == node && node.Life == handover.Life && world.Now < handover.Until && handover.To.IsMaster
+        if (_handover is { } handover && handover.From == node && node.Life == handover.Life && world.Now < handover.Until
+            && handover.To.IsMaster
             && Server!.Topology is { } topology && (topology.State == TopologyState.SwitchingOver ? topology.Epoch == handover.Epoch
                 : topology.Master == handover.To.Address && topology.Epoch <= handover.Epoch + 1))
         {
@@ -280,7 +292,8 @@ internal sealed partial class Ledger(World world, Network network, Configuration
     /// <summary>A node took another one's data for its own.</summary>
     internal void Replaced(SimulatedRedis node, Commit? old, Commit? data, SimulatedRedis master, string run)
     {
-        Require(old is null || Foreign < 0 || old.Beginning != Foreign, $"{node.Name} held data that were never this cluster's, and {master.Name} wiped them");
+        Require(old is null || Foreign < 0
+            || old.Beginning != Foreign, $"{node.Name} held data that were never this cluster's, and {master.Name} wiped them");
         // Of two histories the longer one is the cluster's: what a node took beside it, restarted empty, is not missed.
         if (old is not null && (data is null || (data.Beginning != old.Beginning && old.Depth > data.Depth)))
         {

@@ -22,7 +22,8 @@ internal sealed record Mutant(string Name)
         new("a switchover does not wait for the data") { Question = view => PretendInStep(view) },
         new("a switchover does not hold the writes") { SkipsPause = true, Theme = Fault.LateNews },
         new("the replicas are left to a lost master") { SkipsDetach = true, Theme = Fault.EmptyReturn },
-        new("foreign data are taken for the cluster's") { Question = view => view.Topology is { } t ? view with { Topology = t with { Members = [.. view.Nodes.Keys] } } : view },
+        new("foreign data are taken for the cluster's") { Question = view
+            => view.Topology is { } t ? view with { Topology = t with { Members = [.. view.Nodes.Keys] } } : view },
         new("a topology is published again and again") { Answer = Restless },
         new("the restart of a master is not noticed") { Question = IgnoreRestart },
         new("whoever follows the wrong master is left alone") { Answer = WithoutCorrections },
@@ -31,7 +32,8 @@ internal sealed record Mutant(string Name)
         new("a node follows before it is known as a holder of writes") { Question = EverybodyHolds },
         new("a node that is configured never to be promoted is promoted") { Policy = p => p with { NeverPromote = [] } },
         new("a node of priority 0 is promoted") { Question = AnyPriority },
-        new("a failover begins without ZooKeeper") { Question = view => view with { ZooKeeperLostAt = null }, Theme = Fault.WithoutZooKeeper },
+        new("a failover begins without ZooKeeper") { Question = view
+            => view with { ZooKeeperLostAt = null }, Theme = Fault.WithoutZooKeeper },
         new("a master that refuses writes stays") { Question = NeverRefuses },
         new("a node that refuses our credentials is taken for dead") { Hearing = DeniedIsDead },
         new("what a node said before it refused our credentials counts") { Question = DeniedIsWell, Theme = Fault.Refusals },
@@ -103,13 +105,16 @@ internal sealed record Mutant(string Name)
 
     private static Decision SameEpoch(ClusterView view, Decision decision) => decision with
     {
-        Actions = [.. decision.Actions.Select(a => a is PublishTopology { Next: { State: TopologyState.FailingOver } next } publication && view.Topology is { } topology
+        Actions =
+            [.. decision.Actions.Select(a
+                => a is PublishTopology { Next: { State: TopologyState.FailingOver } next } publication && view.Topology is { } topology
             ? publication with { Next = next with { Epoch = topology.Epoch } }
             : a)],
     };
 
     private static ClusterView PretendInStep(ClusterView view)
-        => view.Topology is { State: TopologyState.SwitchingOver, Intent: { From: { } from, Target: { } target } } && view.Node(from).Info is { } source
+        => view.Topology is { State: TopologyState.SwitchingOver, Intent: { From: { } from, Target: { } target } }
+            && view.Node(from).Info is { } source
             && view.Node(target) is { Info: { } info } node
             ? view with { Nodes = view.Nodes.SetItem(target, node with { Info = info with { Offset = source.Offset } }) }
             : view;
@@ -121,8 +126,10 @@ internal sealed record Mutant(string Name)
         ? view with { Topology = topology with { WriteQuorum = quorum with { Runs = quorum.Runs.Clear() } } }
         : view;
 
-    private static ClusterView EverybodyHolds(ClusterView view) => view.Topology is { State: TopologyState.Ok, WriteQuorum: { } quorum } topology
-        ? view with { Topology = topology with { WriteQuorum = quorum with { Replicas = [.. view.Nodes.Keys.Where(n => n != topology.Master)] } } }
+    private static ClusterView EverybodyHolds(ClusterView view)
+        => view.Topology is { State: TopologyState.Ok, WriteQuorum: { } quorum } topology
+        ? view with { Topology =
+            topology with { WriteQuorum = quorum with { Replicas = [.. view.Nodes.Keys.Where(n => n != topology.Master)] } } }
         : view;
 
     private static ClusterView AnyPriority(ClusterView view) => view with
@@ -138,33 +145,48 @@ internal sealed record Mutant(string Name)
     };
 
     private static (ClusterView, Observation) DeniedIsDead(ClusterView view, Observation observation)
-        => (view, observation is NodeFailed { ProbeFailure: ProbeFailure.AuthRefused } denied ? denied with { ProbeFailure = ProbeFailure.Refused } : observation);
+        => (view, observation is NodeFailed { ProbeFailure: ProbeFailure.AuthRefused } denied
+            ? denied with { ProbeFailure = ProbeFailure.Refused } : observation);
 
     private static (ClusterView, Observation) BackByHeartbeat(ClusterView view, Observation observation)
-        => (observation is NodeBeat beat && view.Node(beat.Node) is { Info: not null, ProbeFailure: ProbeFailure.Loading or ProbeFailure.Closed or ProbeFailure.Refused } node ? With(view, node with { ProbeFailure = ProbeFailure.Silent }) : view, observation);
+        => (observation is NodeBeat beat
+            && view.Node(beat.Node) is { Info: not null,
+                ProbeFailure: ProbeFailure.Loading or ProbeFailure.Closed or ProbeFailure.Refused } node
+                    ? With(view, node with { ProbeFailure = ProbeFailure.Silent }) : view, observation);
 
     private static ClusterView DeniedIsWell(ClusterView view)
-        => With(view, [.. view.Nodes.Values.Where(n => n is { ProbeFailure: ProbeFailure.AuthRefused, Info: not null }).Select(n => n with { Condition = NodeCondition.Online, ProbeFailure = null, InfoAsked = view.LeadingSince + TimeSpan.FromDays(1) })]);
+        => With(view,
+            [.. view.Nodes.Values.Where(n => n is { ProbeFailure: ProbeFailure.AuthRefused, Info: not null })
+                .Select(n
+                    => n with { Condition = NodeCondition.Online, ProbeFailure = null, InfoAsked = view.LeadingSince
+                        + TimeSpan.FromDays(1) })]);
 
     private static ClusterView OneHistory(ClusterView view) => view.Topology is { IsChangingMaster: true, Identity: { } lost }
-        ? With(view, [.. view.Nodes.Values.Where(n => n.Info is { } info && info.SharesHistoryWith(lost)).Select(n => n with { Info = n.Info! with { ReplicationId = lost.ReplicationId } })])
+        ? With(view,
+            [.. view.Nodes.Values.Where(n => n.Info is { } info && info.SharesHistoryWith(lost))
+                .Select(n => n with { Info = n.Info! with { ReplicationId = lost.ReplicationId } })])
         : view;
 
     private static ClusterView NeverAway(ClusterView view) => view.Topology is { State: TopologyState.Ok, Master: { } master }
-        ? With(view, [.. view.Nodes.Values.Where(n => n.Address != master).Select(n => n with { LastFailedAt = TimeSpan.MinValue, OnlineSince = n.OnlineSince is null ? null : TimeSpan.Zero })])
+        ? With(view,
+            [.. view.Nodes.Values.Where(n => n.Address != master)
+                .Select(n => n with { LastFailedAt = TimeSpan.MinValue, OnlineSince = n.OnlineSince is null ? null : TimeSpan.Zero })])
         : view;
 
     private static ClusterView LastWord(ClusterView view) => view.Topology is { IsChangingMaster: true }
         ? With(view, [.. view.Nodes.Values.Select(n => n with { LastFailedAt = TimeSpan.MinValue })])
         : view;
 
-    private static ClusterView HigherQuorum(ClusterView view, FailoverPolicy policy) => view.Topology is { WriteQuorum: { } quorum } topology && quorum.Quorum < policy.WriteQuorum
+    private static ClusterView HigherQuorum(ClusterView view, FailoverPolicy policy)
+        => view.Topology is { WriteQuorum: { } quorum } topology && quorum.Quorum < policy.WriteQuorum
         ? view with { Topology = topology with { WriteQuorum = quorum with { Quorum = policy.WriteQuorum } } }
         : view;
 
     private static Decision WithoutHistory(ClusterView view, Decision decision) => decision with
     {
-        Actions = [.. decision.Actions.Select(a => a is PublishTopology { Record.Kind: HistoryKind.Failover } publication ? publication with { Record = null } : a)],
+        Actions =
+            [.. decision.Actions.Select(a
+                => a is PublishTopology { Record.Kind: HistoryKind.Failover } publication ? publication with { Record = null } : a)],
     };
 
     private static ClusterView With(ClusterView view, params ReadOnlySpan<NodeView> nodes)
@@ -184,12 +206,14 @@ internal sealed record Mutant(string Name)
             : decision;
 
     private static ClusterView IgnoreRestart(ClusterView view)
-        => view.Topology is { Identity: { } identity, Master: { } master } topology && view.Node(master).Info is { Role: NodeRole.Master } info
+        => view.Topology is { Identity: { } identity, Master: { } master } topology
+            && view.Node(master).Info is { Role: NodeRole.Master } info
             ? view with { Topology = topology with { Identity = identity with { RunId = info.RunId } } }
             : view;
 
     private static Decision WithoutCorrections(ClusterView view, Decision decision)
         => decision with { Actions = decision.Actions.RemoveAll(a => a is Follow or Demote) };
 
-    private static Decision Moody(ClusterView view, Decision decision) => ++_moods % 7 == 0 ? decision with { Reason = decision.Reason + "!" } : decision;
+    private static Decision Moody(ClusterView view, Decision decision)
+        => ++_moods % 7 == 0 ? decision with { Reason = decision.Reason + "!" } : decision;
 }

@@ -4,7 +4,8 @@ namespace RedisFailover.UnitTests.Simulation;
 /// An application: writes one after the other to whom it believes to be the master, by the topology that it saw last; refuses a lower
 /// epoch; holds its writes while there is no master.
 /// </summary>
-internal sealed class SimulatedClient(World world, Network network, int place, string name, Dice dice, SimulatedZooKeeper server, Ledger ledger, long pace)
+internal sealed class SimulatedClient(World world, Network network, int place, string name, Dice dice, SimulatedZooKeeper server,
+    Ledger ledger, long pace)
     : Process(world, network, place, name)
 {
     private readonly Pipe _news = new(server.Place, place);

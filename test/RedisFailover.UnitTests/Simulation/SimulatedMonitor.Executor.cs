@@ -61,10 +61,14 @@ internal sealed partial class SimulatedMonitor
                 }, why => Finish(why));
                 break;
             case Promote promote:
-                Redis(promote.Node, n => Set(n, promote.MinReplicas) ?? n.ReplicaOf(null), info => info.Role == NodeRole.Master ? null : "it still says that it is a replica");
+                Redis(promote.Node, n
+                    => Set(n, promote.MinReplicas) ?? n.ReplicaOf(null), info
+                        => info.Role == NodeRole.Master ? null : "it still says that it is a replica");
                 break;
             case Detach detach:
-                Redis(detach.Node, n => settings.Mutant.SkipsDetach ? null : n.Detach(), info => settings.Mutant.SkipsDetach || info.IsDetached ? null : "it still follows its master", isRemembered: false);
+                Redis(detach.Node, n
+                    => settings.Mutant.SkipsDetach ? null : n.Detach(), info
+                        => settings.Mutant.SkipsDetach || info.IsDetached ? null : "it still follows its master", isRemembered: false);
                 break;
             case Follow follow:
                 Redis(follow.Node, n => n.ReplicaOf(ledger.Node(follow.Master)), Follows);
@@ -89,7 +93,8 @@ internal sealed partial class SimulatedMonitor
                 throw new InvalidOperationException($"the simulation does not know {action.GetType().Name}");
         }
 
-        void Redis(NodeAddress on, Func<SimulatedRedis, string?> run, Func<NodeInfo, string?>? verify, Action<SimulatedRedis, NodeConnection>? afterwards = null, bool isRemembered = true)
+        void Redis(NodeAddress on, Func<SimulatedRedis, string?> run, Func<NodeInfo, string?>? verify,
+            Action<SimulatedRedis, NodeConnection>? afterwards = null, bool isRemembered = true)
         {
             if (Prober(on, why => Finish(why)) is not { } prober)
             {
@@ -104,7 +109,8 @@ internal sealed partial class SimulatedMonitor
             }, (error, info, asked) =>
             {
                 string? failure = error ?? verify?.Invoke(info!);
-                info = action is Detach && settings.Mutant.SkipsDetach && info is { Role: NodeRole.Replica } ? info with { MasterAddress = NodeInfo.Nowhere, LinkUp = false } : info;
+                info = action is Detach && settings.Mutant.SkipsDetach && info is { Role: NodeRole.Replica }
+                    ? info with { MasterAddress = NodeInfo.Nowhere, LinkUp = false } : info;
                 if (failure is null && verify is not null && isRemembered)
                 {
                     prober.Forget((n, mine) =>

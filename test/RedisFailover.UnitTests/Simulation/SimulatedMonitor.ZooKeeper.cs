@@ -57,7 +57,8 @@ internal sealed partial class SimulatedMonitor
         }, _ => { });
     }
 
-    internal void ReadNodes() => _client!.Call(_ => (server.Nodes, server.Version), read => Observe(Read(read.Nodes, read.Version, 0, synced: false)), _ => { });
+    internal void ReadNodes()
+        => _client!.Call(_ => (server.Nodes, server.Version), read => Observe(Read(read.Nodes, read.Version, 0, synced: false)), _ => { });
 
     internal void ReadWish() => _client!.Call(_ => server.Wish, wish => Observe(new OperatorWished(Clock, wish)), _ => { });
 

@@ -35,7 +35,8 @@ internal sealed class ProcessTime(Process process) : TimeProvider
 /// A monitor: the real view and the real decider in a loop with the semantics of the Coordinator, an election, a lease, probers.
 /// </summary>
 internal sealed partial class SimulatedMonitor(
-    World world, Network network, int place, string name, Dice dice, Configuration configuration, SimulatedZooKeeper server, Ledger ledger, MonitorSettings settings)
+    World world, Network network, int place, string name, Dice dice, Configuration configuration, SimulatedZooKeeper server, Ledger ledger,
+        MonitorSettings settings)
     : Process(world, network, place, name)
 {
     private readonly List<Observation> _observations = [];

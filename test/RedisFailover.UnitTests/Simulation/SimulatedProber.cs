@@ -244,7 +244,8 @@ internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis n
         monitor.After(atOnce ? 0 : evidence == ProbeFailure.AuthRefused ? World.Second : _retry, Start);
     }
 
-    private void Failed(ProbeFailure evidence, string detail) => monitor.Observe(new NodeFailed(monitor.Clock, node.Address, evidence, detail));
+    private void Failed(ProbeFailure evidence, string detail)
+        => monitor.Observe(new NodeFailed(monitor.Clock, node.Address, evidence, detail));
 
     private sealed class Waiting(Action<string> failed)
     {

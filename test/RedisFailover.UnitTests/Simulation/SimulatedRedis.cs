@@ -4,7 +4,8 @@ namespace RedisFailover.UnitTests.Simulation;
 /// A Redis node, as far as failovers go: run id, replication ids and offsets, backlog, full and partial resynchronisation, snapshots,
 /// older ones, loading, CLIENT PAUSE, WAIT, min-replicas-to-write, MISCONF. Modelled on Redis 7.0.
 /// </summary>
-internal sealed partial class SimulatedRedis(World world, Network network, int place, NodeAddress address, Dice dice, RedisSettings settings, Ledger ledger)
+internal sealed partial class SimulatedRedis(World world, Network network, int place, NodeAddress address, Dice dice,
+    RedisSettings settings, Ledger ledger)
     : Process(world, network, place, address.Host)
 {
     private readonly List<(long Offset, SimulatedClient.Write Write, NodeConnection Connection)> _waits = [];
@@ -84,7 +85,9 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
     internal string? Refusal => IsLoading ? "LOADING"
         : !IsMaster ? "READONLY"
         : CannotSave ? "MISCONF"
-        : _minReplicas.Count > 0 && _replicas.Count(r => r.IsAttached && World.Now - r.HeardByMaster <= _minReplicas.MaxLag * World.Second) < _minReplicas.Count ? "NOREPLICAS"
+        : _minReplicas.Count > 0
+            && _replicas.Count(r => r.IsAttached && World.Now - r.HeardByMaster <= _minReplicas.MaxLag * World.Second) < _minReplicas.Count
+                ? "NOREPLICAS"
         : null;
 
     internal void Deny(IEnumerable<Process> whom, bool endsConnections)
@@ -139,7 +142,8 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
         Loading = IsLoading,
         Keys = Data?.Depth ?? 0,
         ConnectedReplicas = _replicas.Count,
-        Attached = IsMaster && ledger.IsWriteSafe ? [.. _replicas.Where(r => r.IsAttached).Select(r => r.Replica.Address).Distinct().Order()] : [],
+        Attached = IsMaster && ledger.IsWriteSafe
+            ? [.. _replicas.Where(r => r.IsAttached).Select(r => r.Replica.Address).Distinct().Order()] : [],
         MinReplicas = _minReplicas,
         SaveFailed = CannotSave,
         StopsWritesOnSaveError = true,

@@ -161,7 +161,8 @@ internal sealed class SimulatedZooKeeper(World world, Network network, int place
 
     internal IEnumerable<string> Monitors => _monitors.Keys;
 
-    internal MonitorReport? Report(string name) => _monitors.TryGetValue(name, out (SimulatedSession Owner, MonitorReport Report) found) ? found.Report : null;
+    internal MonitorReport? Report(string name)
+        => _monitors.TryGetValue(name, out (SimulatedSession Owner, MonitorReport Report) found) ? found.Report : null;
 
     /// <summary>After a time without a quorum every session gets its full time again.</summary>
     internal void Recover()

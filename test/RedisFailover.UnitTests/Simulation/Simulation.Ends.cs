@@ -51,7 +51,9 @@ internal sealed partial class Simulation
             return !topology.Reason.StartsWith("nothing is touched", StringComparison.Ordinal);
         }
 
-        return !topology.Reason.Contains("an operator has to choose", StringComparison.Ordinal) && !topology.Reason.Contains("alone may hold a write", StringComparison.Ordinal) && _nodes.Any(n => n.IsUp && (n.IsLoading || n.IsSyncing || CanRule(n, topology)));
+        return !topology.Reason.Contains("an operator has to choose", StringComparison.Ordinal)
+            && !topology.Reason.Contains("alone may hold a write", StringComparison.Ordinal)
+            && _nodes.Any(n => n.IsUp && (n.IsLoading || n.IsSyncing || CanRule(n, topology)));
     }
 
     /// <summary>
@@ -59,7 +61,8 @@ internal sealed partial class Simulation
     /// </summary>
     private string? Needless(Topology topology)
     {
-        if (topology is not { State: TopologyState.FailingOver, Intent.From: { } from, Identity: { } lost } || _nodes.Any(n => !n.IsWell(Patience / 2) || n.IsRefusing))
+        if (topology is not { State: TopologyState.FailingOver, Intent.From: { } from, Identity: { } lost }
+            || _nodes.Any(n => !n.IsWell(Patience / 2) || n.IsRefusing))
         {
             return null;
         }
@@ -76,8 +79,13 @@ internal sealed partial class Simulation
             return null;
         }
 
-        SimulatedRedis[] proven = [.. quorum.Replicas.Select(_ledger.Node).Where(n => n.IsUp && !n.IsLoading && !n.IsSyncing && (!quorum.Runs.TryGetValue(n.Address, out string? run) || run == n.RunId) && n.Info().SharesHistoryWith(lost) && n.Info().Keys > 0)];
-        return proven.Length >= quorum.Needed ? $"{string.Join(" and ", proven.Select(n => n.Name))} were not restarted and are enough" : null;
+        SimulatedRedis[] proven =
+            [.. quorum.Replicas.Select(_ledger.Node)
+                .Where(n
+                    => n.IsUp && !n.IsLoading && !n.IsSyncing && (!quorum.Runs.TryGetValue(n.Address, out string? run) || run == n.RunId)
+                        && n.Info().SharesHistoryWith(lost) && n.Info().Keys > 0)];
+        return proven.Length >= quorum.Needed
+            ? $"{string.Join(" and ", proven.Select(n => n.Name))} were not restarted and are enough" : null;
     }
 
     private bool CanRule(SimulatedRedis node, Topology topology)
@@ -94,15 +102,20 @@ internal sealed partial class Simulation
 
     private bool IsForeign(SimulatedRedis node) => node.Data is not null && node.Data.Beginning == _ledger.Foreign;
 
-    private bool IsWritable() => _server.Topology is { State: TopologyState.Ok, Master: { } master } && _ledger.Node(master) is { IsUp: true, IsPaused: false, IsMaster: true, IsLoading: false } node
+    private bool IsWritable()
+        => _server.Topology is { State: TopologyState.Ok, Master: { } master }
+            && _ledger.Node(master) is { IsUp: true, IsPaused: false, IsMaster: true, IsLoading: false } node
         && node.PausedUntil <= _world.Now && node.Refusal is null;
 
     /// <summary>Whether a replica has been well long enough to relieve the master.</summary>
-    private bool IsReplaceable(SimulatedRedis master) => _server.IsWell(Relieved) && _server.Topology is { State: TopologyState.Ok } topology && topology.Master == master.Address
+    private bool IsReplaceable(SimulatedRedis master)
+        => _server.IsWell(Relieved) && _server.Topology is { State: TopologyState.Ok } topology && topology.Master == master.Address
         && _nodes.Any(n => n != master && !_ledger.IsNeverPromoted(n) && IsFit(n) && topology.Replicas.Contains(n.Address))
         && _monitors.All(m => m.IsWell(2 * Relieved));
 
-    private bool IsFit(SimulatedRedis node) => node.IsWell(2 * Relieved) && node.IsLinked && !node.IsLoading && !node.IsRefusing && _world.Now - node.RefusedAt > Relieved && _world.Now - node.ChangedAt > Relieved / 4;
+    private bool IsFit(SimulatedRedis node)
+        => node.IsWell(2 * Relieved) && node.IsLinked && !node.IsLoading && !node.IsRefusing && _world.Now - node.RefusedAt > Relieved
+            && _world.Now - node.ChangedAt > Relieved / 4;
 
     /// <summary>
     /// A master was killed while nothing else is amiss but that nodes refuse the monitors: another takes over in time, unless those that
@@ -112,9 +125,14 @@ internal sealed partial class Simulation
     private void Expect(SimulatedRedis master)
     {
         int life = master.Life;
-        if (!_calm || master.IsUp || _policy.FailoverInterval > TimeSpan.Zero || !IsReplaceable(master) || _server.Leader is null || _world.Now - _server.LeaderSince < Relieved / 2 || Everyone().Any(p => Everyone().Any(q => !_network.IsCalm(p.Place, q.Place, Relieved)))
-            || (master.IsRefusing && _server.Topology!.Identity is { } known && !_nodes.Any(n => n != master && IsFit(n) && n.Info().SharesHistoryWith(known)))
-            || (_server.Topology!.WriteQuorum is { } quorum && quorum.Replicas.Count(r => _ledger.Node(r) is var n && IsFit(n) && quorum.Runs.GetValueOrDefault(r) == n.RunId) < quorum.Needed))
+        if (!_calm || master.IsUp || _policy.FailoverInterval > TimeSpan.Zero || !IsReplaceable(master) || _server.Leader is null
+            || _world.Now - _server.LeaderSince < Relieved / 2
+            || Everyone().Any(p => Everyone().Any(q => !_network.IsCalm(p.Place, q.Place, Relieved)))
+            || (master.IsRefusing && _server.Topology!.Identity is { } known
+                && !_nodes.Any(n => n != master && IsFit(n) && n.Info().SharesHistoryWith(known)))
+            || (_server.Topology!.WriteQuorum is { } quorum
+                && quorum.Replicas.Count(r => _ledger.Node(r) is var n && IsFit(n)
+                && quorum.Runs.GetValueOrDefault(r) == n.RunId) < quorum.Needed))
         {
             return;
         }
@@ -122,14 +140,19 @@ internal sealed partial class Simulation
         Expected++;
         // Whether one that refuses us listens at all is tried once a second.
         long bound = TakenOver + (master.IsRefusing || _world.Now - master.RefusedAt < 2 * World.Second ? World.Second : 0);
-        _world.At(_world.Now + bound, () => Unless(master.IsUp || master.Life != life || (_server.Topology is { State: TopologyState.Ok, Master: { } next } && next != master.Address)
+        _world.At(_world.Now + bound, ()
+            => Unless(master.IsUp || master.Life != life
+                || (_server.Topology is { State: TopologyState.Ok, Master: { } next } && next != master.Address)
             // It was replaced, and the next one was killed as well.
-            || (_server.Topology is { State: TopologyState.FailingOver, Intent.From: { } lost } && lost != master.Address), () => Unreplaced(master)));
+            || (_server.Topology is { State: TopologyState.FailingOver, Intent.From: { } lost } && lost != master.Address), ()
+                => Unreplaced(master)));
     }
 
-    private static void Unreplaced(SimulatedRedis master) => throw new Violation($"master {master.Name} was killed, and nobody takes over in time");
+    private static void Unreplaced(SimulatedRedis master)
+        => throw new Violation($"master {master.Name} was killed, and nobody takes over in time");
 
-    private static void Unrelieved(SimulatedRedis master) => throw new Violation($"master {master.Name} refuses writes and is not relieved");
+    private static void Unrelieved(SimulatedRedis master)
+        => throw new Violation($"master {master.Name} refuses writes and is not relieved");
 
     private bool IsWell() => Ailment() is null;
 
@@ -194,9 +217,12 @@ internal sealed partial class Simulation
         int replicas = _nodes.Count(n => n.Address != topology.Master && !IsForeign(n));
         int fence = Math.Min(_configuration.Policy.WriteQuorum, replicas);
         return topology.WriteQuorum is not { } quorum ? "the topology names no holders of writes"
-            : quorum.Quorum != _configuration.Policy.WriteQuorum ? $"WAIT {quorum.Quorum} is in force, not {_configuration.Policy.WriteQuorum}"
-            : _nodes.FirstOrDefault(n => n.Address != topology.Master && !IsForeign(n) && !quorum.Replicas.Contains(n.Address)) is { } missing ? $"{missing.Name} follows, and is not known as a holder of writes"
-            : _ledger.Node(topology.Master!).MinReplicasToWrite != fence ? $"the master's min-replicas-to-write is {_ledger.Node(topology.Master!).MinReplicasToWrite}, not {fence}"
+            : quorum.Quorum != _configuration.Policy.WriteQuorum
+                ? $"WAIT {quorum.Quorum} is in force, not {_configuration.Policy.WriteQuorum}"
+            : _nodes.FirstOrDefault(n => n.Address != topology.Master && !IsForeign(n)
+                && !quorum.Replicas.Contains(n.Address)) is { } missing ? $"{missing.Name} follows, and is not known as a holder of writes"
+            : _ledger.Node(topology.Master!).MinReplicasToWrite != fence
+                ? $"the master's min-replicas-to-write is {_ledger.Node(topology.Master!).MinReplicasToWrite}, not {fence}"
             : null;
     }
 
@@ -206,7 +232,8 @@ internal sealed partial class Simulation
     /// </summary>
     private void Durable()
     {
-        if (!_calm || Faults.Any(f => f.Kind is FaultKind.Deny or FaultKind.DenyOneMonitor or FaultKind.FillConnections) || _nodes.Any(_ledger.IsNeverPromoted) || _ledger.WasForced)
+        if (!_calm || Faults.Any(f => f.Kind is FaultKind.Deny or FaultKind.DenyOneMonitor or FaultKind.FillConnections)
+            || _nodes.Any(_ledger.IsNeverPromoted) || _ledger.WasForced)
         {
             return;
         }
@@ -216,7 +243,8 @@ internal sealed partial class Simulation
         {
             if (write is { WasCurrent: true, Replicated: true } && !Commit.Contains(master.Data, write.Made))
             {
-                throw new Violation($"write {write.Number} was on two nodes, {write.On!.Name} acknowledged it, and {master.Name} does not have it");
+                throw new Violation(
+                    $"write {write.Number} was on two nodes, {write.On!.Name} acknowledged it, and {master.Name} does not have it");
             }
         }
     }

@@ -272,7 +272,8 @@ internal sealed partial class Simulation
 
     private void Deny(IReadOnlyList<SimulatedRedis> nodes, IReadOnlyList<SimulatedMonitor> monitors, Fault fault)
     {
-        (SimulatedRedis Node, SimulatedMonitor[] Monitors)[] those = [.. nodes.Select(n => (n, monitors.Where(m => !n.Denied.Contains(m)).ToArray()))];
+        (SimulatedRedis Node, SimulatedMonitor[] Monitors)[] those =
+            [.. nodes.Select(n => (n, monitors.Where(m => !n.Denied.Contains(m)).ToArray()))];
         string names = $"refused by {string.Join(" and ", nodes.Select(n => n.Name))}";
         _world.Tell(string.Join(' ', monitors.Select(m => m.Name)), names);
         foreach ((SimulatedRedis node, SimulatedMonitor[] denied) in those)
@@ -333,7 +334,8 @@ internal sealed partial class Simulation
         Later(fault.For, () =>
         {
             _world.Tell("human", $"puts {node.Name} back into the configuration");
-            Roll(_configuration.Policy with { Nodes = [.. _policy.Nodes.Where(n => n == node.Address || _configuration.Policy.Nodes.Contains(n))] }, fault);
+            Roll(_configuration.Policy with { Nodes =
+                [.. _policy.Nodes.Where(n => n == node.Address || _configuration.Policy.Nodes.Contains(n))] }, fault);
         });
     }
 
@@ -344,7 +346,8 @@ internal sealed partial class Simulation
         for (int i = 0; i < _monitors.Length; i++)
         {
             SimulatedMonitor monitor = _monitors[(i + Math.Abs(fault.Other)) % _monitors.Length];
-            _world.At(_world.Now + (i * (fault.LosesData ? World.Second : 100 * World.Ms)), () => Unless(!monitor.IsUp || monitor.Policy == _configuration.Policy, () => Restart(monitor)));
+            _world.At(_world.Now + (i * (fault.LosesData ? World.Second : 100 * World.Ms)), ()
+                => Unless(!monitor.IsUp || monitor.Policy == _configuration.Policy, () => Restart(monitor)));
         }
     }
 
@@ -382,7 +385,8 @@ internal sealed partial class Simulation
         if (_calm)
         {
             // Nothing else is amiss, so a replica takes over.
-            _world.At(_world.Now + _policy.MisconfTimeout.Ticks + Relieved, () => Unless(isOver || !node.IsWell(Relieved) || !IsReplaceable(node), () => Unrelieved(node)));
+            _world.At(_world.Now + _policy.MisconfTimeout.Ticks + Relieved, ()
+                => Unless(isOver || !node.IsWell(Relieved) || !IsReplaceable(node), () => Unrelieved(node)));
         }
     }
 

@@ -43,7 +43,9 @@ internal sealed partial class Simulation
         {
             Nodes = [.. Enumerable.Range(0, nodes).Select(i => new NodeAddress($"r{i}", 6379))],
             ProbeTimeout = TimeSpan.FromMilliseconds(_dice.Of(1000, 1000, 1000, 300)),
-            NodeStrategy = _dice.Of(NodeStrategy.Majority, NodeStrategy.Majority, NodeStrategy.Majority, NodeStrategy.Majority, NodeStrategy.Consensus, monitors == 1 ? NodeStrategy.Single : NodeStrategy.Majority),
+            NodeStrategy =
+                _dice.Of(NodeStrategy.Majority, NodeStrategy.Majority, NodeStrategy.Majority, NodeStrategy.Majority, NodeStrategy.Consensus,
+                    monitors == 1 ? NodeStrategy.Single : NodeStrategy.Majority),
             FailoverStrategy = _dice.Of(FailoverStrategy.Offset, FailoverStrategy.Latency),
             FailoverInterval = _dice.Percent(20) ? TimeSpan.FromSeconds(8) : TimeSpan.Zero,
             RequiredMonitors = monitors > 2 && _dice.Percent(30) ? 2 : 1,
@@ -59,7 +61,8 @@ internal sealed partial class Simulation
         _network = new Network(_world, _dice.Branch(), 1 + monitors + nodes + clients);
         _configuration = new Configuration(_world, _policy);
         _ledger = new Ledger(_world, _network, _configuration);
-        var zooKeeper = new ZooKeeperSettings { SessionTimeout = session, NoFence = mutant.IgnoresFence, NoVersionCheck = mutant.IgnoresVersion };
+        var zooKeeper =
+            new ZooKeeperSettings { SessionTimeout = session, NoFence = mutant.IgnoresFence, NoVersionCheck = mutant.IgnoresVersion };
         _server = _ledger.Server = new SimulatedZooKeeper(_world, _network, 0, _ledger, zooKeeper);
         var redis = new RedisSettings
         {
@@ -71,7 +74,9 @@ internal sealed partial class Simulation
             HasFile = _dice.Percent(60),
             MinReplicas = new MinReplicas(_policy.WriteSafety == WriteSafetyMode.Replicated && more.Percent(20) ? 1 : 0, 10),
         };
-        _nodes = [.. _policy.Nodes.Select((address, i) => new SimulatedRedis(_world, _network, 1 + monitors + i, address, _dice.Branch(), redis, _ledger)
+        _nodes =
+            [.. _policy.Nodes.Select((address, i)
+                => new SimulatedRedis(_world, _network, 1 + monitors + i, address, _dice.Branch(), redis, _ledger)
         {
             Priority = nodes > 2 && _dice.Percent(7) ? 0 : _dice.Of(100, 100, 50),
         })];
@@ -88,7 +93,8 @@ internal sealed partial class Simulation
             _world, _network, 1 + monitors + nodes + i, $"c{i}", _dice.Branch(), _server, _ledger, pace))];
         _foreign = nodes > 2 && _dice.Percent(10) ? _nodes[^1] : null;
         long end = _calm ? 60 * World.Second : _dice.Between(12, 30) * World.Second;
-        ImmutableArray<Fault> faults = Fault.Draw(_dice.Branch(), more.Branch(), latest.Branch(), _calm, mutant.Theme, 7 * World.Second, end);
+        ImmutableArray<Fault> faults =
+            Fault.Draw(_dice.Branch(), more.Branch(), latest.Branch(), _calm, mutant.Theme, 7 * World.Second, end);
         Faults = choose is null ? faults : choose(faults);
         _settles = _dice.Percent(30) && !_calm;
         Prepare();
@@ -107,7 +113,8 @@ internal sealed partial class Simulation
     /// <summary>Which faults came where, for people.</summary>
     internal string Describe()
         => $"{_monitors.Length} monitors, {_nodes.Length} nodes, {_clients.Length} clients, {_policy.NodeStrategy}, probe timeout {_policy.ProbeTimeout.TotalMilliseconds} ms, "
-            + (_policy.WriteSafety == WriteSafetyMode.Replicated ? $"WAIT {_policy.WriteQuorum} is safe, " : "") + (_policy.NeverPromote is [var never, ..] ? $"{never.Host} is never promoted, " : "")
+            + (_policy.WriteSafety == WriteSafetyMode.Replicated ? $"WAIT {_policy.WriteQuorum} is safe, " : "")
+                + (_policy.NeverPromote is [var never, ..] ? $"{never.Host} is never promoted, " : "")
             + $"priorities {string.Join(' ', _nodes.Select(n => n.Priority))}{(_foreign is null ? "" : $", {_foreign.Name} comes with foreign data")}{(_calm ? ", one fault at a time" : "")}";
 
     /// <summary>Runs to the end; a violation is thrown.</summary>

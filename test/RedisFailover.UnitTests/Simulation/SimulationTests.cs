@@ -25,7 +25,8 @@ public sealed class SimulationTests
         int count = (int)Number("SIMULATION_COUNT", 10_000);
         var watch = Stopwatch.StartNew();
         bool limited = Environment.GetEnvironmentVariable("SIMULATION_COUNT") is null;
-        Outcome outcome = Search(Mutant.None, first, count, n => limited && n >= Least && watch.Elapsed > Budget, (int)Number("SIMULATION_FAILURES", 1));
+        Outcome outcome =
+            Search(Mutant.None, first, count, n => limited && n >= Least && watch.Elapsed > Budget, (int)Number("SIMULATION_FAILURES", 1));
         TestContext.Out.WriteLine(outcome.Summary(watch.Elapsed));
         if (outcome.Failed is [var seed, ..])
         {
@@ -43,7 +44,8 @@ public sealed class SimulationTests
     {
         Mutant mutant = Mutant.All.First(m => m.Name == name);
         Outcome outcome = Search(mutant, 1, 3_000, _ => false, failures: 1);
-        TestContext.Out.WriteLine($"{name}: {outcome.Ran} seeds: {(outcome.Failed is [var seed, ..] ? Report.Violation(seed, mutant) : "nothing")}");
+        TestContext.Out.WriteLine(
+            $"{name}: {outcome.Ran} seeds: {(outcome.Failed is [var seed, ..] ? Report.Violation(seed, mutant) : "nothing")}");
         Assert.That(outcome.Failed, Is.Not.Empty, "the simulation does not notice");
     }
 
@@ -59,7 +61,8 @@ public sealed class SimulationTests
     }
 
     private static ulong Number(string variable, ulong otherwise)
-        => ulong.TryParse(Environment.GetEnvironmentVariable(variable), CultureInfo.InvariantCulture, out ulong number) ? number : otherwise;
+        => ulong.TryParse(Environment.GetEnvironmentVariable(variable), CultureInfo.InvariantCulture, out ulong number)
+            ? number : otherwise;
 
     /// <summary>Runs seeds on two threads until so many failed.</summary>
     private static Outcome Search(Mutant mutant, ulong first, int count, Func<int, bool> isEnough, int failures)
@@ -108,7 +111,8 @@ public sealed class SimulationTests
         return new Outcome(ran, events, virtualTime, failovers, switchovers, safeWrites, expected, failed.ToImmutableArray());
     }
 
-    private sealed record Outcome(int Ran, long Events, long VirtualTime, int Failovers, int Switchovers, int SafeWrites, int Expected, ImmutableArray<ulong> Failed)
+    private sealed record Outcome(int Ran, long Events, long VirtualTime, int Failovers, int Switchovers, int SafeWrites, int Expected,
+        ImmutableArray<ulong> Failed)
     {
         internal string Summary(TimeSpan took) => string.Create(
             CultureInfo.InvariantCulture,

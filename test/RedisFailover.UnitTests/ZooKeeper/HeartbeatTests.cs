@@ -167,7 +167,9 @@ public sealed class HeartbeatTests
         await Waiting.Until(() => lead.Lost.IsCancellationRequested);
         await using Leadership again = await a.Election.CampaignAsync().WithinDeadline();
         Assert.That(a.Heart(server), Is.Not.EqualTo(before));
-        Assert.That(server.Writes.Where(w => w.Path.StartsWith(Party.Heartbeats + "/", StringComparison.Ordinal) && w.Type == WatchedEventType.Created)
+        Assert.That(
+            server.Writes.Where(w
+                => w.Path.StartsWith(Party.Heartbeats + "/", StringComparison.Ordinal) && w.Type == WatchedEventType.Created)
             .Select(w => w.Path), Is.Unique);
     }
 
@@ -226,7 +228,8 @@ public sealed class HeartbeatTests
 
         // Its reads are held up, its clock goes on: it finds the leader silent, and its transaction finds that it is not.
         var release = new TaskCompletionSource();
-        server.BeforeReply = r => r.Session == b.Session && r is { Op: OpCode.GetData } && r.Path.StartsWith(Party.Heartbeats, StringComparison.Ordinal)
+        server.BeforeReply = r
+            => r.Session == b.Session && r is { Op: OpCode.GetData } && r.Path.StartsWith(Party.Heartbeats, StringComparison.Ordinal)
             ? release.Task : Task.CompletedTask;
         int version = server.Get(a.Heart(server)!)!.Value.Version;
         await Waiting.Until(() => server.Get(a.Heart(server)!)!.Value.Version > version + 2);

@@ -49,7 +49,8 @@ internal sealed class Agent
 
     private TimeSpan Now => TimeSpan.FromTicks(_clock.GetTimestamp());
 
-    private TimeSpan Longest => _world.Has(LeaseFault.LongerThanTheSession) ? TimeSpan.FromSeconds(10) : TimeSpan.FromTicks(LeaseSimulation.SessionTimeout / 2);
+    private TimeSpan Longest
+        => _world.Has(LeaseFault.LongerThanTheSession) ? TimeSpan.FromSeconds(10) : TimeSpan.FromTicks(LeaseSimulation.SessionTimeout / 2);
 
     internal void Start() => NewSession();
 
@@ -240,7 +241,8 @@ internal sealed class Agent
     }
 
     private (int Version, TimeSpan Length) LeadersHeart()
-        => _world.Holder is { } leader && _world.Hearts.TryGetValue(leader.Heart, out (int Version, TimeSpan Length) found) ? found : (-1, TimeSpan.Zero);
+        => _world.Holder is { } leader && _world.Hearts.TryGetValue(leader.Heart, out (int Version, TimeSpan Length) found)
+            ? found : (-1, TimeSpan.Zero);
 
     private void Note(string heart, (int Version, TimeSpan Length) read)
     {
@@ -372,7 +374,8 @@ internal sealed class Agent
         _world.World.At(_downArrival, () => Do(what));
     }
 
-    private long Delay() => _dice.Between(World.Ms / 10, 3 * World.Ms) + (_world.World.Now < _slowUntil ? _dice.Between(_slow / 2, _slow) : 0);
+    private long Delay()
+        => _dice.Between(World.Ms / 10, 3 * World.Ms) + (_world.World.Now < _slowUntil ? _dice.Between(_slow / 2, _slow) : 0);
 
     private void After(TimeSpan mine, Action what) => _world.World.At(_world.World.Now + 10 + (long)(mine.Ticks / Rate), () => Do(what));
 

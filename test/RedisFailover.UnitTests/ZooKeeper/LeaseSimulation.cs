@@ -83,7 +83,8 @@ internal sealed class LeaseSimulation
             Agent[] holders = [.. _agents.Where(a => a.Lease is { IsHeld: true })];
             if (holders.Length > 1)
             {
-                throw new Violation($"at {at / World.Ms} ms {string.Join(" and ", holders.Select(a => $"{a.Name} ({a.Rate})"))} hold a lease");
+                throw new Violation(
+                    $"at {at / World.Ms} ms {string.Join(" and ", holders.Select(a => $"{a.Name} ({a.Rate})"))} hold a lease");
             }
         }
 
@@ -117,7 +118,8 @@ internal sealed class LeaseSimulation
     internal int? Stand(Agent agent, int term, (string Heart, int Version)? silent, TimeSpan length)
     {
         if ((term != Term && !Has(LeaseFault.TermIsNotChecked)) || !Hearts.TryGetValue(agent.Heart, out (int Version, TimeSpan Length) own)
-            || (silent is { } check && check.Version >= 0 && (!Hearts.TryGetValue(check.Heart, out (int Version, TimeSpan _) seen) || seen.Version != check.Version)))
+            || (silent is { } check && check.Version >= 0
+                && (!Hearts.TryGetValue(check.Heart, out (int Version, TimeSpan _) seen) || seen.Version != check.Version)))
         {
             return null;
         }

@@ -34,9 +34,11 @@ public sealed class LogTests
         Assert.That(log.Lines, Is.Empty);
 
         release.Set();
-        string[] expected = ["established", "lost its connection", "reconnected", "lost its connection", "reconnected", "refused the credentials"];
+        string[] expected =
+            ["established", "lost its connection", "reconnected", "lost its connection", "reconnected", "refused the credentials"];
         await Waiting.Until(() => log.Lines.Count == expected.Length, () => string.Join('\n', log.Lines));
-        Assert.That(log.Lines.Zip(expected, (line, part) => line.Contains(part, StringComparison.Ordinal)), Has.All.True, string.Join('\n', log.Lines));
+        Assert.That(log.Lines.Zip(expected, (line, part) => line.Contains(part, StringComparison.Ordinal)), Has.All.True,
+            string.Join('\n', log.Lines));
     }
 
     [Test]
@@ -137,7 +139,8 @@ public sealed class LogTests
 
         public bool IsEnabled(LogLevel logLevel) => true;
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception,
+            Func<TState, Exception?, string> formatter)
         {
             Interlocked.Increment(ref _calls);
             string line = formatter(state, exception);

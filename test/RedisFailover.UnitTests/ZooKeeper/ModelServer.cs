@@ -61,12 +61,14 @@ internal sealed class ModelServer : IAsyncDisposable
     {
         lock (_gate)
         {
-            return _nodes.TryGetValue(path, out Node? node) ? (System.Text.Encoding.UTF8.GetString(node.Data), node.Version, node.Owner) : null;
+            return _nodes.TryGetValue(path, out Node? node)
+                ? (System.Text.Encoding.UTF8.GetString(node.Data), node.Version, node.Owner) : null;
         }
     }
 
     /// <summary>Another client's write.</summary>
-    internal void Set(string path, string data) => Do(w => Run(OpCode.SetData, path, System.Text.Encoding.UTF8.GetBytes(data), -1, 0, 0, w));
+    internal void Set(string path, string data)
+        => Do(w => Run(OpCode.SetData, path, System.Text.Encoding.UTF8.GetBytes(data), -1, 0, 0, w));
 
     internal void Create(string path, string data, long owner = 0)
         => Do(w => Run(OpCode.Create, path, System.Text.Encoding.UTF8.GetBytes(data), 0, owner == 0 ? 0 : 1, owner, w));
@@ -508,7 +510,8 @@ internal sealed class ModelServer : IAsyncDisposable
             bool children = type == WatchedEventType.ChildrenChanged;
             foreach (Connection connection in _connections)
             {
-                if (connection.Watches.Remove((path, children)) | (type == WatchedEventType.Deleted && connection.Watches.Remove((path, true))))
+                if (connection.Watches.Remove((path, children)) | (type == WatchedEventType.Deleted
+                    && connection.Watches.Remove((path, true))))
                 {
                     events.Add((connection, Event(type, path)));
                 }
@@ -521,7 +524,8 @@ internal sealed class ModelServer : IAsyncDisposable
     private IEnumerable<string> Names(string path)
     {
         string prefix = path == "/" ? "/" : path + "/";
-        return _nodes.Keys.Where(k => k.Length > prefix.Length && k.StartsWith(prefix, StringComparison.Ordinal) && k.IndexOf('/', prefix.Length) < 0)
+        return _nodes.Keys.Where(k
+            => k.Length > prefix.Length && k.StartsWith(prefix, StringComparison.Ordinal) && k.IndexOf('/', prefix.Length) < 0)
             .Select(k => k[prefix.Length..]);
     }
 
@@ -619,7 +623,8 @@ internal sealed record ModelRequest(long Session, int Xid, OpCode Op, string Pat
 
     /// <summary>Whether it writes that znode, or one below it.</summary>
     internal bool Writes(string path)
-        => Operations.Any(o => o.Op is OpCode.SetData or OpCode.Create && (o.Path == path || o.Path.StartsWith(path + "/", StringComparison.Ordinal)));
+        => Operations.Any(o => o.Op is OpCode.SetData or OpCode.Create
+            && (o.Path == path || o.Path.StartsWith(path + "/", StringComparison.Ordinal)));
 }
 
 /// <summary>One operation of a multi.</summary>

@@ -48,7 +48,8 @@ internal sealed class Party : IAsyncDisposable
 
     /// <summary>Its heartbeat's path; null before it has one.</summary>
     internal string? Heart(ModelServer server)
-        => server.Children(Heartbeats).Where(n => n.StartsWith(Name + "-", StringComparison.Ordinal)).Select(n => $"{Heartbeats}/{n}").LastOrDefault();
+        => server.Children(Heartbeats).Where(n => n.StartsWith(Name + "-", StringComparison.Ordinal)).Select(n => $"{Heartbeats}/{n}")
+            .LastOrDefault();
 
     public ValueTask DisposeAsync() => Client.DisposeAsync();
 }

@@ -74,7 +74,9 @@ public sealed class ServerVersionTests
         await using var server = new FakeServer();
         (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
         await using ZooKeeperSession owned = session;
-        foreach (ZooKeeperErrorCode code in (ZooKeeperErrorCode[])[ZooKeeperErrorCode.QuotaExceeded, ZooKeeperErrorCode.Throttled, (ZooKeeperErrorCode)(-999)])
+        foreach (
+            ZooKeeperErrorCode code in (ZooKeeperErrorCode[])[ZooKeeperErrorCode.QuotaExceeded, ZooKeeperErrorCode.Throttled,
+                (ZooKeeperErrorCode)(-999)])
         {
             Task<ZnodeStat> writing = session.SetDataAsync("/a", default).AsTask();
             await connection.ReplyAsync(await connection.ReadAsync(OpCode.SetData), null, code);
@@ -82,5 +84,6 @@ public sealed class ServerVersionTests
         }
     }
 
-    private static TestCaseData Newer(string name, OpCode op, Func<ZooKeeperSession, Task> call) => new TestCaseData((int)op, call).SetArgDisplayNames(name);
+    private static TestCaseData Newer(string name, OpCode op, Func<ZooKeeperSession, Task> call)
+        => new TestCaseData((int)op, call).SetArgDisplayNames(name);
 }

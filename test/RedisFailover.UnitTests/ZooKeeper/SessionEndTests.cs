@@ -66,7 +66,8 @@ public sealed class SessionEndTests
         await Waiting.Until(() => session.Ended.IsCancellationRequested && Volatile.Read(ref ended) > 0);
         await Waiting.Until(() => !events.IsEmpty && states.Contains(ZooKeeperSessionState.Expired));
         Assert.That(ended, Is.EqualTo(1));
-        Assert.That(states.Where(s => s != ZooKeeperSessionState.Connected), Is.EqualTo(new[] { ZooKeeperSessionState.Disconnected, ZooKeeperSessionState.Expired }));
+        Assert.That(states.Where(s => s != ZooKeeperSessionState.Connected),
+            Is.EqualTo(new[] { ZooKeeperSessionState.Disconnected, ZooKeeperSessionState.Expired }));
         Assert.That(events, Is.EqualTo(new[] { WatchedEventType.SessionEnded }));
     }
 
@@ -94,9 +95,11 @@ public sealed class SessionEndTests
         TimeSpan begin = time.GetElapsedTime(0);
         await server.DisposeAsync();
         Task<Znode> waiting = session.GetDataAsync("/a").AsTask();
-        await time.AdvanceUntil(Step, () => session.State == ZooKeeperSessionState.Expired, () => $"{session.State} after {time.GetElapsedTime(0) - begin}");
+        await time.AdvanceUntil(Step, ()
+            => session.State == ZooKeeperSessionState.Expired, () => $"{session.State} after {time.GetElapsedTime(0) - begin}");
 
-        Assert.That(time.GetElapsedTime(0) - begin, Is.InRange(session.SessionTimeout * 4 / 3, (session.SessionTimeout * 4 / 3) + TimeSpan.FromSeconds(1)));
+        Assert.That(time.GetElapsedTime(0) - begin,
+            Is.InRange(session.SessionTimeout * 4 / 3, (session.SessionTimeout * 4 / 3) + TimeSpan.FromSeconds(1)));
         ZooKeeperErrorCode code = (await Waiting.ThrowsZooKeeper(waiting)).Code;
         Assert.That(code, Is.EqualTo(ZooKeeperErrorCode.SessionExpired).Or.EqualTo(ZooKeeperErrorCode.ConnectionLoss));
     }
@@ -144,7 +147,8 @@ public sealed class SessionEndTests
         await refusing;
         Assert.That(first.State, Is.EqualTo(ZooKeeperSessionState.Expired));
         Assert.That((await client.GetSessionAsync().WithinDeadline()).SessionId, Is.EqualTo(0x13));
-        await Waiting.Until(() => RecordedLog.Instance.Entries.Any(e => e.Text.Contains("which this client has seen: wiped?", StringComparison.Ordinal)));
+        await Waiting.Until(()
+            => RecordedLog.Instance.Entries.Any(e => e.Text.Contains("which this client has seen: wiped?", StringComparison.Ordinal)));
     }
 
     [Test]
@@ -289,7 +293,8 @@ public sealed class SessionEndTests
         await connection.ReplyAsync(Xid.Auth, 0, null, ZooKeeperErrorCode.AuthFailed);
         ZooKeeperException refused = await Waiting.ThrowsZooKeeper(adding);
         Assert.That(refused.Code, Is.EqualTo(ZooKeeperErrorCode.AuthFailed));
-        Assert.That(refused.Message, Is.EqualTo("auth: AuthFailed: the server refused the credentials of scheme nonsense, and the session is over"));
+        Assert.That(refused.Message,
+            Is.EqualTo("auth: AuthFailed: the server refused the credentials of scheme nonsense, and the session is over"));
         ZooKeeperException sent = await Waiting.ThrowsZooKeeper(pending);
         Assert.That((sent.Code, sent.MayHaveBeenApplied), Is.EqualTo((ZooKeeperErrorCode.AuthFailed, true)));
         ZooKeeperException late = await Waiting.ThrowsZooKeeper(session.SetDataAsync("/a", default).AsTask());
@@ -313,7 +318,9 @@ public sealed class SessionEndTests
         Task<ZnodeStat?> watching = session.ExistsAsync("/a", _ => { });
         FakeRequest exists = await connection.ReadAsync(OpCode.Exists);
         var both = new JuteWriter();
-        foreach ((int xid, ZooKeeperErrorCode error) in ((int, ZooKeeperErrorCode)[])[(Xid.Auth, ZooKeeperErrorCode.AuthFailed), (exists.Xid, ZooKeeperErrorCode.NoNode)])
+        foreach (
+            (int xid, ZooKeeperErrorCode error) in ((int, ZooKeeperErrorCode)[])[(Xid.Auth, ZooKeeperErrorCode.AuthFailed),
+                (exists.Xid, ZooKeeperErrorCode.NoNode)])
         {
             int start = both.BeginFrame();
             both.Int32(xid);
@@ -335,7 +342,8 @@ public sealed class SessionEndTests
         await using var server = new FakeServer();
         var log = new RecordedLog();
         var time = new ManualTime();
-        await using var client = new ZooKeeperClient(server.Options(time) with { Auth = [ZooKeeperAuth.Digest("u", "p")], LoggerFactory = log });
+        await using var client =
+            new ZooKeeperClient(server.Options(time) with { Auth = [ZooKeeperAuth.Digest("u", "p")], LoggerFactory = log });
         var states = new System.Collections.Concurrent.ConcurrentQueue<ZooKeeperClientState>();
         client.StateChanged += states.Enqueue;
         await using WatchedValue value = client.Watch("/v");

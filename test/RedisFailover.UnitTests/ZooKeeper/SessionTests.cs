@@ -150,7 +150,8 @@ public sealed class SessionTests
         connection.Zxid = 0;
         for (int i = 0; i < 3_000; i++)
         {
-            Task<ZnodeStat?> asked = session.ExistsAsync($"/some/parent/of/quite/an/ordinary/length/whose/watches/fill/two/requests/{i:000000}", _ => { });
+            Task<ZnodeStat?> asked =
+                session.ExistsAsync($"/some/parent/of/quite/an/ordinary/length/whose/watches/fill/two/requests/{i:000000}", _ => { });
             await connection.ReplyAsync(await connection.ReadAsync(OpCode.Exists), null, ZooKeeperErrorCode.NoNode);
             await asked.WithinDeadline();
         }
@@ -210,8 +211,11 @@ public sealed class SessionTests
     public async Task An_address_whose_certificate_is_not_trusted_does_not_stand_before_the_next_one()
     {
         using var key = System.Security.Cryptography.ECDsa.Create();
-        var request = new System.Security.Cryptography.X509Certificates.CertificateRequest("CN=zk.example", key, System.Security.Cryptography.HashAlgorithmName.SHA256);
-        using System.Security.Cryptography.X509Certificates.X509Certificate2 certificate = request.CreateSelfSigned(DateTimeOffset.UnixEpoch, DateTimeOffset.MaxValue);
+        var request =
+            new System.Security.Cryptography.X509Certificates.CertificateRequest("CN=zk.example", key,
+                System.Security.Cryptography.HashAlgorithmName.SHA256);
+        using System.Security.Cryptography.X509Certificates.X509Certificate2 certificate =
+            request.CreateSelfSigned(DateTimeOffset.UnixEpoch, DateTimeOffset.MaxValue);
         using var untrusted = new System.Net.Sockets.TcpListener(IPAddress.Parse("127.0.0.2"), 0);
         untrusted.Start();
         int port = ((IPEndPoint)untrusted.LocalEndpoint).Port;
@@ -246,7 +250,8 @@ public sealed class SessionTests
         (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync(server.Options(new ManualTime()));
         await using ZooKeeperSession owned = session;
 #pragma warning disable CA2012 // It is about one that is not awaited.
-        session.GetDataAsync("/a").ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(() => throw new InvalidOperationException("a user's mistake, on the reader"));
+        session.GetDataAsync("/a").ConfigureAwait(false).GetAwaiter()
+            .UnsafeOnCompleted(() => throw new InvalidOperationException("a user's mistake, on the reader"));
 #pragma warning restore CA2012
         Task<ZnodeStat> pending = session.SetDataAsync("/a", default).AsTask();
         FakeRequest read = await connection.ReadAsync(OpCode.GetData);
@@ -282,7 +287,8 @@ public sealed class SessionTests
         release.Set();
         await Waiting.Until(() => session.State == ZooKeeperSessionState.Expired);
         await connection.WaitForEndAsync();
-        Assert.That((await Waiting.ThrowsZooKeeper(session.SetDataAsync("/a", default).AsTask())).Message, Does.Contain("a user's mistake, after a while"));
+        Assert.That((await Waiting.ThrowsZooKeeper(session.SetDataAsync("/a", default).AsTask())).Message,
+            Does.Contain("a user's mistake, after a while"));
     }
 
     [Test]
@@ -311,7 +317,9 @@ public sealed class SessionTests
 
             // At first the name leads nowhere, then to two addresses of which only the second is the server's.
             Resolve = (host, _) => Task.FromResult<IPAddress[]>(
-                host != "zk.example" ? [] : Interlocked.Increment(ref asked) == 1 ? [IPAddress.Parse("127.0.0.2")] : [IPAddress.Parse("127.0.0.2"), IPAddress.Loopback]),
+                host != "zk.example" ? []
+                    : Interlocked.Increment(ref asked) == 1 ? [IPAddress.Parse("127.0.0.2")]
+                    : [IPAddress.Parse("127.0.0.2"), IPAddress.Loopback]),
         };
         (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync(options);
         await using ZooKeeperSession owned = session;
@@ -325,7 +333,8 @@ public sealed class SessionTests
     public async Task Case_21_after_a_reconnect_credentials_come_first_then_watches_then_what_was_asked_meanwhile()
     {
         await using var server = new FakeServer();
-        Task<ZooKeeperSession> connecting = ZooKeeperSession.ConnectAsync(server.Options() with { Auth = [ZooKeeperAuth.Digest("u", "p")] });
+        Task<ZooKeeperSession> connecting =
+            ZooKeeperSession.ConnectAsync(server.Options() with { Auth = [ZooKeeperAuth.Digest("u", "p")] });
         FakeConnection connection = await server.AcceptSessionAsync();
         await connection.ReadAsync(OpCode.Auth);
         await connection.ReplyAsync(Xid.Auth, 0, null, ZooKeeperErrorCode.Ok);
@@ -598,7 +607,8 @@ public sealed class SessionTests
         await using ZooKeeperSession owned = session;
         connection.Close();
         await Waiting.Until(() => session.State == ZooKeeperSessionState.Disconnected);
-        ZooKeeperException refused = await Waiting.ThrowsZooKeeper(session.SetDataAsync("/large", new byte[ServerConnection.MaxUnsentBytes]).AsTask());
+        ZooKeeperException refused =
+            await Waiting.ThrowsZooKeeper(session.SetDataAsync("/large", new byte[ServerConnection.MaxUnsentBytes]).AsTask());
         Assert.That(refused.Code, Is.EqualTo(ZooKeeperErrorCode.MarshallingError));
         Assert.That(refused.MayHaveBeenApplied, Is.False);
         Assert.That(refused.Message, Does.StartWith("setData /large: MarshallingError: not sent: the request has 67108890 bytes"));

@@ -48,7 +48,8 @@ public sealed class ValueTests
     [TestCase("/a/..")]
     [TestCase("/a\0b")]
     [TestCase("/a\u001fb")]
-    public void A_malformed_znode_path_is_refused(string path) => Assert.That(() => ZnodePath.Validate(path), Throws.InstanceOf<ArgumentException>());
+    public void A_malformed_znode_path_is_refused(string path)
+        => Assert.That(() => ZnodePath.Validate(path), Throws.InstanceOf<ArgumentException>());
 
     [Test]
     public void A_sequential_create_may_end_in_a_slash()
@@ -74,7 +75,8 @@ public sealed class ValueTests
     public void Credentials_do_not_show_in_text()
     {
         var auth = ZooKeeperAuth.Digest("u", "secret");
-        Assert.That($"{auth} {new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse("zk"), Auth = [auth] }}", Does.Not.Contain("secret"));
+        Assert.That($"{auth} {new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse("zk"), Auth = [auth] }}",
+            Does.Not.Contain("secret"));
     }
 
     [Test]

@@ -165,7 +165,8 @@ public sealed class WireTests
     public async Task Case_5_request_numbers_wrap_around_to_1_and_are_never_negative()
     {
         await using var server = new FakeServer();
-        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync(server.Options() with { LastXid = int.MaxValue - 4 });
+        (ZooKeeperSession session, FakeConnection connection) =
+            await server.EstablishAsync(server.Options() with { LastXid = int.MaxValue - 4 });
         await using ZooKeeperSession owned = session;
         List<int> xids = [];
         for (int i = 0; i < 6; i++)
@@ -227,12 +228,15 @@ public sealed class WireTests
         await using var server = new FakeServer();
         (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
         await using ZooKeeperSession owned = session;
-        ZooKeeperException refused = await Waiting.ThrowsZooKeeper(session.SetDataAsync("/a", new byte[ServerConnection.MaxRequestBytes]).AsTask());
+        ZooKeeperException refused =
+            await Waiting.ThrowsZooKeeper(session.SetDataAsync("/a", new byte[ServerConnection.MaxRequestBytes]).AsTask());
         Assert.That(refused.Code, Is.EqualTo(ZooKeeperErrorCode.MarshallingError));
         Assert.That(refused.MayHaveBeenApplied, Is.False);
 
         // Header 8, path 4 + 2, data 4 + 1048575, version 4.
-        Assert.That(refused.Message, Does.StartWith("setData /a: MarshallingError: not sent: the request has 1048597 bytes").And.Contains("1048575").And.Contains("jute.maxbuffer"));
+        Assert.That(refused.Message,
+            Does.StartWith("setData /a: MarshallingError: not sent: the request has 1048597 bytes").And.Contains("1048575")
+                .And.Contains("jute.maxbuffer"));
 
         ValueTask<Znode> get = session.GetDataAsync("/a");
         await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), "x");
@@ -248,7 +252,8 @@ public sealed class WireTests
         Assert.Multiple(() =>
         {
             Assert.That(() => session.CreateAsync("/a", default, acl: [ZnodeAcl.Open[0], null!]), Named("acl"));
-            Assert.That(() => session.CreateWithStatAsync("/a", default, acl: [new ZnodeAcl(ZnodePermissions.All, null!, "id")]), Named("acl"));
+            Assert.That(()
+                => session.CreateWithStatAsync("/a", default, acl: [new ZnodeAcl(ZnodePermissions.All, null!, "id")]), Named("acl"));
             Assert.That(() => session.SetAclAsync("/a", [new ZnodeAcl(ZnodePermissions.All, "world", null!)]), Named("acl"));
             Assert.That(() => session.MultiAsync([ZnodeOperation.Delete("/a"), null!]), Named("operations"));
             Assert.That(() => ZnodeOperation.Create("/a", default, acl: [null!]), Named("acl"));
@@ -257,7 +262,8 @@ public sealed class WireTests
         await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), "x");
         await get.WithinDeadline();
 
-        static NUnit.Framework.Constraints.IResolveConstraint Named(string name) => Throws.ArgumentException.With.Property("ParamName").EqualTo(name);
+        static NUnit.Framework.Constraints.IResolveConstraint Named(string name)
+            => Throws.ArgumentException.With.Property("ParamName").EqualTo(name);
     }
 
     [Test]
@@ -266,7 +272,9 @@ public sealed class WireTests
         var options = new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse("127.0.0.1:1") };
         Assert.Multiple(() =>
         {
-            foreach (ZooKeeperOptions wrong in (ZooKeeperOptions[])[options with { Connection = null! }, options with { TimeProvider = null! }, options with { Auth = [null!] }])
+            foreach (
+                ZooKeeperOptions wrong in (ZooKeeperOptions[])[options with { Connection = null! }, options with { TimeProvider = null! },
+                    options with { Auth = [null!] }])
             {
                 Assert.That(() => new ZooKeeperClient(wrong), Throws.InstanceOf<ArgumentException>());
                 Assert.That(() => ZooKeeperSession.ConnectAsync(wrong).WithinDeadline(), Throws.InstanceOf<ArgumentException>());
@@ -363,10 +371,13 @@ public sealed class WireTests
         Task read = session.GetDataAsync("/a", null, cancel.Token).AsTask();
         Task write = session.SetDataAsync("/b", default, -1, cancel.Token).AsTask();
         await cancel.CancelAsync();
-        Assert.That(async () => await read.WithinDeadline(), Throws.InstanceOf<OperationCanceledException>().With.Message.EqualTo("getData /a was cancelled."));
+        Assert.That(async ()
+            => await read.WithinDeadline(),
+                Throws.InstanceOf<OperationCanceledException>().With.Message.EqualTo("getData /a was cancelled."));
         Assert.That(
             async () => await write.WithinDeadline(),
-            Throws.InstanceOf<OperationCanceledException>().With.Message.EqualTo("setData /b was cancelled; if it was sent, it may be applied all the same."));
+            Throws.InstanceOf<OperationCanceledException>()
+                .With.Message.EqualTo("setData /b was cancelled; if it was sent, it may be applied all the same."));
 
         Task<ZnodeStat> lost = session.SetDataAsync("/c", default).AsTask();
         connection.Close();
