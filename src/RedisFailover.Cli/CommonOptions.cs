@@ -16,7 +16,8 @@ internal sealed class CommonOptions(string waitOption = "--timeout", double wait
     internal Option<string?> ZooKeeper { get; } = new("--zk")
     {
         Description = $"The ZooKeeper servers and the root of the cluster: zk1:2181,zk2:2181/redis_failover, or @FILE that holds this. "
-            + $"When left out: the environment variable {Variable}, then the file {DefaultFile}. Root when left out: {ZnodePaths.DefaultRoot}. "
+            + $"When left out: the environment variable {Variable}, then the file {DefaultFile}. Root when left out: "
+            + $"{ZnodePaths.DefaultRoot}. "
             + "Credentials and TLS by the environment: " + string.Join(", ", Cluster.ZooKeeperAccess.Variables.Select(v => v.Variable)),
         HelpName = "h:p,h:p/path",
     };
@@ -50,7 +51,8 @@ internal sealed class CommonOptions(string waitOption = "--timeout", double wait
             : Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } variable ? (variable, Variable)
             : File.Exists(DefaultFile) ? ("@" + DefaultFile, DefaultFile)
             : throw new CliException(
-                $"--zk is missing, {Variable} is not set, and there is no {DefaultFile}: where is ZooKeeper? (zk1:2181,zk2:2181/redis_failover)",
+                $"--zk is missing, {Variable} is not set, and there is no {DefaultFile}: where is ZooKeeper? "
+                    + $"(zk1:2181,zk2:2181/redis_failover)",
                 CommandLine.WrongUsage);
         try
         {

@@ -24,7 +24,8 @@ internal static class Durations
         Option<TimeSpan?> option = new(name)
         {
             Description =
-                $"{description}: {(bare == "h" ? "90m, 24h, 7d" : "500ms, 2s, 1m")}; {allowed}; a bare number is {(bare == "ms" ? "milliseconds" : bare == "h" ? "hours" : "seconds")}",
+                $"{description}: {(bare == "h" ? "90m, 24h, 7d" : "500ms, 2s, 1m")}; {allowed}; a bare number is "
+                    + $"{(bare == "ms" ? "milliseconds" : bare == "h" ? "hours" : "seconds")}",
             HelpName = "time",
             CustomParser = result =>
             {

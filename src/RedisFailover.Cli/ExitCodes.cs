@@ -16,7 +16,8 @@ internal static class ExitCodes
     [
         (Done, "done; status: there is a master; check: a failover would work now, and there is no problem"),
         (Failed,
-            "no answer, or not in order; status: no master; check: a problem, or no failover possible; load: writes lost, or none acknowledged"),
+            "no answer, or not in order; status: no master; check: a problem, or no failover possible; load: writes lost, or none "
+                + "acknowledged"),
         (WrongUsage, "wrong usage"),
         (Refused, "refused: nothing was changed"),
         (Undone, "begun and undone: the master is who it was"),

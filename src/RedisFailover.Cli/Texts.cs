@@ -51,5 +51,6 @@ internal static class Texts
     internal static string Line(DateTimeOffset seen, Topology topology)
         => string.Create(
             CultureInfo.InvariantCulture,
-            $"{Utc(seen)} epoch {topology.Epoch} {TopologyJson.Name(topology.State)}: master {topology.Master?.ToString() ?? "none"}, replicas {Nodes(topology.Replicas)}, unavailable {Nodes(topology.Unavailable)}: {topology.Reason}");
+            $"{Utc(seen)} epoch {topology.Epoch} {TopologyJson.Name(topology.State)}: master {topology.Master?.ToString() ?? "none"}, "
+                + $"replicas {Nodes(topology.Replicas)}, unavailable {Nodes(topology.Unavailable)}: {topology.Reason}");
 }

@@ -96,5 +96,6 @@ internal sealed class FacadeModel : IEquatable<FacadeModel>
         => type.FindImplementationForInterfaceMember(member) is { ContainingType.TypeKind: TypeKind.Class };
 
     private static string Signature(FacadeMember member)
-        => $"{member.ReturnType} {member.Interface}.{member.Name}({string.Join(",", member.Parameters.Select(p => p.Modifier + p.Type + p.Name))})";
+        => $"{member.ReturnType} "
+            + $"{member.Interface}.{member.Name}({string.Join(",", member.Parameters.Select(p => p.Modifier + p.Type + p.Name))})";
 }

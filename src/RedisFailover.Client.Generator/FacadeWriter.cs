@@ -143,7 +143,8 @@ internal static class FacadeWriter
 
         code.AppendLine()
             .AppendLine(
-                $"    public global::System.Threading.Tasks.Task<{result}> SendAsync(global::StackExchange.Redis.IDatabaseAsync target, {Flags} flags)")
+                $"    public global::System.Threading.Tasks.Task<{result}> SendAsync(global::StackExchange.Redis.IDatabaseAsync target, "
+                    + $"{Flags} flags)")
             .AppendLine($"        => {(member.Result is null ? $"Nothing.After({call})" : call)};")
             .AppendLine("}");
     }

@@ -122,8 +122,10 @@ public sealed record FailoverOptions
 
     /// <summary>Every setting but the password.</summary>
     public override string ToString()
-        => $"WriteWait {WriteWait:c}, ConnectTimeout {ConnectTimeout:c}, OperationTimeout {OperationTimeout:c}, SessionTimeout {SessionTimeout:c}, "
-            + $"ReadFrom {ReadFrom}, MaxReplicaLag {MaxReplicaLag?.ToString("c") ?? "any"}, RetryAmbiguous {RetryAmbiguous}, WhenDisconnected {WhenDisconnected}, password {(Password is null ? "none" : "given")}";
+        => $"WriteWait {WriteWait:c}, ConnectTimeout {ConnectTimeout:c}, OperationTimeout {OperationTimeout:c}, SessionTimeout "
+            + $"{SessionTimeout:c}, "
+            + $"ReadFrom {ReadFrom}, MaxReplicaLag {MaxReplicaLag?.ToString("c") ?? "any"}, RetryAmbiguous {RetryAmbiguous}, "
+            + $"WhenDisconnected {WhenDisconnected}, password {(Password is null ? "none" : "given")}";
 
     /// <summary>Throws when a setting is out of range.</summary>
     /// <exception cref="ArgumentException">Settings are wrong; the message names each on a line, with what was given and what is

@@ -50,8 +50,10 @@ public sealed record FailoverStatus
 
     /// <summary>One line for people.</summary>
     public override string ToString()
-        => $"epoch {Topology.Epoch} {Topology.State}, master {Topology.Master?.ToString() ?? "none"}, replicas [{string.Join(' ', Topology.Replicas)}], "
-            + $"takes writes {TakesWrites}, takes reads {TakesReads}, fenced {Fenced}, ZooKeeper heard of {(SinceZooKeeperContact is { } ago ? $"{ago.TotalMilliseconds:0} ms ago" : "never")}"
+        => $"epoch {Topology.Epoch} {Topology.State}, master {Topology.Master?.ToString() ?? "none"}, replicas "
+            + $"[{string.Join(' ', Topology.Replicas)}], "
+            + $"takes writes {TakesWrites}, takes reads {TakesReads}, fenced {Fenced}, ZooKeeper heard of "
+            + $"{(SinceZooKeeperContact is { } ago ? $"{ago.TotalMilliseconds:0} ms ago" : "never")}"
             + (NotFollowed is null ? "" : $", the topology in ZooKeeper is not followed: {NotFollowed}")
             + (Unreachable.IsEmpty ? "" : $", not connected: {string.Join("; ", Unreachable)}");
 }

@@ -27,7 +27,8 @@ internal static partial class Log
     internal static partial void SessionExpiredLocally(ILogger logger, long session, double downMs);
 
     [LoggerMessage(7, LogLevel.Error,
-        "ZooKeeper session 0x{Session:x} given up after {DownMs:0} ms: the servers take connections and close them again. Either they have no quorum, or their data are older than zxid 0x{Zxid:x}, which this client has seen: wiped?")]
+        "ZooKeeper session 0x{Session:x} given up after {DownMs:0} ms: the servers take connections and close them again. Either they "
+            + "have no quorum, or their data are older than zxid 0x{Zxid:x}, which this client has seen: wiped?")]
     internal static partial void SessionRefused(ILogger logger, long session, double downMs, long zxid);
 
     [LoggerMessage(8, LogLevel.Error, "ZooKeeper refused the credentials of scheme {Scheme}")]

@@ -22,7 +22,8 @@ internal static class ChaosProgram
 
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"seed {options.Seed}, {options.Minutes} min, {(options.Replicated ? "write safety replicated, WAIT 1" : "write safety none")}, "
+            $"seed {options.Seed}, {options.Minutes} min, "
+                + $"{(options.Replicated ? "write safety replicated, WAIT 1" : "write safety none")}, "
                 + $"{(options.AppendOnly ? "append-only files" : "no persistence")}, 2 clients x {options.Rate} writes/s"
                 + $"{(network.CanCut ? "" : "; NO NETWORK NAMESPACES HERE: nothing is cut")}"));
         List<(string Name, ChaosRun Run)> runs = [];

@@ -57,7 +57,8 @@ internal sealed class ChaosRun(ISystem system, Schedule schedule, TimeSpan durat
 
         LostLater = await _ledger.LookUpAllAsync(master, ct);
         Print("threads and open descriptors, at first and now: " + string.Join(", ", Watched.Select(machine =>
-            $"{machine} {before[machine].Threads}/{before[machine].Descriptors} {machine.Footprint.Threads}/{machine.Footprint.Descriptors}")));
+            $"{machine} {before[machine].Threads}/{before[machine].Descriptors} "
+                + $"{machine.Footprint.Threads}/{machine.Footprint.Descriptors}")));
     }
 
     private IEnumerable<Machine> Watched => system.Monitors.Concat(system.Clients);
@@ -98,7 +99,8 @@ internal sealed class ChaosRun(ISystem system, Schedule schedule, TimeSpan durat
         _outcomes.Add(new Outcome(episode.Kind, writes, wholeAfter, noted is { Count: 0 }));
         Print(string.Create(
             CultureInfo.InvariantCulture,
-            $"   whole after {Seconds(wholeAfter)}, no writes for {writes.Outage.TotalMilliseconds:0} ms, lost {writes.Lost} of {writes.Acknowledged}")
+            $"   whole after {Seconds(wholeAfter)}, no writes for {writes.Outage.TotalMilliseconds:0} ms, lost {writes.Lost} of "
+                + $"{writes.Acknowledged}")
             + (writes.ByTwo > 0
                 ? string.Create(CultureInfo.InvariantCulture,
                     $", {writes.ByTwo} acknowledged beside a newer master for {Seconds(writes.ByTwoFor)}") : "")

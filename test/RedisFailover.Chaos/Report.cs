@@ -29,7 +29,8 @@ internal static class Report
             int lost = run.Ledger.Lost;
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"{name}: {run.Ledger.Count} writes acknowledged, {run.Ledger.Failed} failed, {lost} acknowledged and lost ({(double)lost / Math.Max(1, run.Ledger.Count):P3}), an operator was needed {run.OperatorCalls} times"));
+                $"{name}: {run.Ledger.Count} writes acknowledged, {run.Ledger.Failed} failed, {lost} acknowledged and lost "
+                    + $"({(double)lost / Math.Max(1, run.Ledger.Count):P3}), an operator was needed {run.OperatorCalls} times"));
         }
 
         void Line(string kind, Func<ChaosRun, Outcome[]> of)
@@ -76,6 +77,8 @@ internal static class Report
         int broken = outcomes.Count(o => o.WholeAfter is null || o.LossUnnoted);
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"{outcomes.Length,3} {(outages.Length > 0 ? outages[outages.Length / 2] : 0),7:0} {(outages.Length > 0 ? outages[^1] : 0),7:0} {outcomes.Sum(o => o.Writes.Lost),7} {outcomes.Sum(o => o.Writes.ByTwo),8} {(whole.Length > 0 ? whole.Max() : 0),7:0.0} {broken,7}");
+            $"{outcomes.Length,3} {(outages.Length > 0 ? outages[outages.Length / 2] : 0),7:0} "
+                + $"{(outages.Length > 0 ? outages[^1] : 0),7:0} {outcomes.Sum(o => o.Writes.Lost),7} "
+                + $"{outcomes.Sum(o => o.Writes.ByTwo),8} {(whole.Length > 0 ? whole.Max() : 0),7:0.0} {broken,7}");
     }
 }

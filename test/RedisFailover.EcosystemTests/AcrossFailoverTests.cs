@@ -85,7 +85,8 @@ public sealed class AcrossFailoverTests
         foreach (Outcome outcome in outcomes)
         {
             TestContext.Progress.WriteLine(
-                $"{outcome.Library,-36} {outcome.Done,6} {outcome.Errors,7} {outcome.LongestGap.TotalMilliseconds,7:0} {outcome.Lost,5}  {outcome.LastError?[..Math.Min(outcome.LastError.Length, 110)]}");
+                $"{outcome.Library,-36} {outcome.Done,6} {outcome.Errors,7} {outcome.LongestGap.TotalMilliseconds,7:0} {outcome.Lost,5}  "
+                    + $"{outcome.LastError?[..Math.Min(outcome.LastError.Length, 110)]}");
         }
     }
 }

@@ -74,7 +74,8 @@ internal static class ChangeRequest
                     : !state.IsLed ? $"no answer within {wait.TotalSeconds:0.###} s: no monitor leads; start the monitors"
                     : state.Topology.IsChangingMaster
                         ? $"no answer within {wait.TotalSeconds:0.###} s: a change of master is under way: {state.Topology.Reason}"
-                    : $"no answer within {wait.TotalSeconds:0.###} s from the leading monitor, {state.Leader?.Id ?? "whose znode is not readable"}";
+                    : $"no answer within {wait.TotalSeconds:0.###} s from the leading monitor, "
+                        + $"{state.Leader?.Id ?? "whose znode is not readable"}";
                 throw new CliException($"{why}. The request is withdrawn, nothing is changed.");
             }
 

@@ -18,7 +18,8 @@ internal static class CheckCommand
         };
         Command command = common.AddTo(new Command(
             "check",
-                "Tell whether a failover would work now, and all problems. Exit code 0: it would, and there are none; 1: otherwise; 2: wrong usage") { nagios });
+                "Tell whether a failover would work now, and all problems. Exit code 0: it would, and there are none; 1: otherwise; 2: "
+                    + "wrong usage") { nagios });
         command.SetAction(async (parsed, ct) =>
         {
             TextWriter output = parsed.InvocationConfiguration.Output;

@@ -16,7 +16,8 @@ internal static class HistoryCommand
         Command command =
             common.AddTo(
                 new Command("history",
-                    "Show the changes of master that the monitors noted, the oldest first: what, how long each step took, what may be lost, why")
+                    "Show the changes of master that the monitors noted, the oldest first: what, how long each step took, what may be "
+                        + "lost, why")
         {
             since,
         });

@@ -24,7 +24,8 @@ internal static class LoadCommand
                 TimeSpan.FromMilliseconds(1), TimeSpan.FromMinutes(1), bare: "ms");
         Command command = common.AddTo(new Command(
             "load",
-            $"Write and read through the client library; tell errors, gaps, and how many acknowledged writes are missing at the end. Password: {PasswordVariable}")
+            $"Write and read through the client library; tell errors, gaps, and how many acknowledged writes are missing at the end. "
+                + $"Password: {PasswordVariable}")
         {
             rate, reads, duration, gap,
         });

@@ -60,7 +60,8 @@ internal static class MonitorsCommand
             if (!state.Members.Contains(name) || !await reader.ForgetAsync(name, ct))
             {
                 throw new CliException(
-                    $"no monitor is registered as '{Words.Quoted(name)}'; there {(state.Members.IsEmpty ? "is none" : $"are {Texts.List(state.Members)}")}.", CommandLine.Refused);
+                    $"no monitor is registered as '{Words.Quoted(name)}'; there "
+                        + $"{(state.Members.IsEmpty ? "is none" : $"are {Texts.List(state.Members)}")}.", CommandLine.Refused);
             }
 
             await parsed.InvocationConfiguration.Output.WriteLineAsync(

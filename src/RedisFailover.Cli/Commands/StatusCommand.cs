@@ -15,7 +15,8 @@ internal static class StatusCommand
         Command command =
             common.AddTo(
                 new Command("status",
-                    "Show problems, the master, the replicas, the leading monitor and what each monitor sees; of several clusters below one root a line each"));
+                    "Show problems, the master, the replicas, the leading monitor and what each monitor sees; of several clusters below "
+                        + "one root a line each"));
         command.SetAction(async (parsed, ct) =>
         {
             await using ClusterReader reader = await ClusterReader.ConnectAsync(
@@ -82,7 +83,8 @@ internal static class StatusCommand
             : topology.LastChange is { Reason: { Length: > 0 } last } && topology.Reason.EndsWith(last, StringComparison.Ordinal)
                 ? "see last" : topology.Reason;
         output.WriteLine(
-            $"reason   {reason} ({Texts.Utc(topology.ChangedAt)}, by {(topology.ChangedBy.Length > 0 ? topology.ChangedBy : "an unknown writer")})");
+            $"reason   {reason} ({Texts.Utc(topology.ChangedAt)}, by "
+                + $"{(topology.ChangedBy.Length > 0 ? topology.ChangedBy : "an unknown writer")})");
         output.WriteLine(
             state.Leader is { } leader ? $"leader   {leader.Id} (host {leader.Host}, pid {leader.Pid}, since {leader.Since})"
             : state.IsLed ? "leader   not known: its znode is not readable"
@@ -112,7 +114,8 @@ internal static class StatusCommand
         {
             output.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"writes   of WAIT {safe.Quorum} are on one of any {safe.Needed} of [{string.Join(' ', safe.Replicas)}]; the master takes none with fewer than {safe.MinReplicas} in step"));
+                $"writes   of WAIT {safe.Quorum} are on one of any {safe.Needed} of [{string.Join(' ', safe.Replicas)}]; the master takes "
+                    + $"none with fewer than {safe.MinReplicas} in step"));
         }
 
         foreach ((NodeAddress node, string remark) in topology.Remarks.Where(r => !IsSaid(r.Value, problems)))

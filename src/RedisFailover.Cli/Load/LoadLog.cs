@@ -14,7 +14,9 @@ internal sealed class LoadLog(TextWriter output, bool json, TimeProvider time)
         => Write(
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"load: {options.Writes:0.###} writes/s and {options.Reads:0.###} reads/s, {(options.Duration is { } duration ? $"for {duration.TotalSeconds:0.###} s" : "until Ctrl-C")}; master {topology.Master?.ToString() ?? "none"}, epoch {topology.Epoch}"),
+                $"load: {options.Writes:0.###} writes/s and {options.Reads:0.###} reads/s, "
+                    + $"{(options.Duration is { } duration ? $"for {duration.TotalSeconds:0.###} s" : "until Ctrl-C")}; master "
+                    + $"{topology.Master?.ToString() ?? "none"}, epoch {topology.Epoch}"),
             new { @event = "started", at = Now(), writes = options.Writes, reads = options.Reads, master = topology.Master?.ToString(),
                 epoch = topology.Epoch });
 

@@ -115,7 +115,8 @@ internal sealed partial class FailoverTransaction(FailoverDatabase database, obj
         if (_bound is { } bound && bound.Node != node)
         {
             throw new NotAppliedException(
-                $"The transaction's conditions were added under the master {bound.Node.Address}, and {node.Address} is master now. It was not applied; build it again.",
+                $"The transaction's conditions were added under the master {bound.Node.Address}, and {node.Address} is master now. It was "
+                    + $"not applied; build it again.",
                 node.Address);
         }
 

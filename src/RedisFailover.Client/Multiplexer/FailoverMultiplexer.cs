@@ -199,7 +199,8 @@ internal sealed class FailoverMultiplexer : IConnectionMultiplexer
     {
         Topology topology = _nodes.Current.Topology;
         log.WriteLine(
-            $"epoch {topology.Epoch} {topology.State}, master {topology.Master?.ToString() ?? "none"}, replicas [{string.Join(' ', topology.Replicas)}]");
+            $"epoch {topology.Epoch} {topology.State}, master {topology.Master?.ToString() ?? "none"}, replicas "
+                + $"[{string.Join(' ', topology.Replicas)}]");
         foreach (ConnectionMultiplexer multiplexer in _nodes.Observers.Multiplexers)
         {
             multiplexer.GetStatus(log);

@@ -63,7 +63,8 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
         { _zooKeeper.IsConnected: false } => $"ZooKeeper ({_connection}) does not answer",
         { _unreadable: { } problem } => problem,
         { _nodes: { IsRead: true, Current: null } }
-            => $"{_connection.Chroot}{s_paths.Nodes} does not exist in ZooKeeper ({_connection}): no monitor has written it yet, or the path is another",
+            => $"{_connection.Chroot}{s_paths.Nodes} does not exist in ZooKeeper ({_connection}): no monitor has written it yet, or the "
+                + $"path is another",
         _ => $"ZooKeeper ({_connection}) has not told it yet",
     };
 

@@ -145,7 +145,8 @@ internal sealed class WarmupNode : IAsyncDisposable
         "INFO"
             => Bulk(
                 Encoding.ASCII.GetBytes(
-                    $"# Server\r\nredis_version:7.0.0\r\nredis_mode:standalone\r\n# Replication\r\nrole:{(_isMaster ? "master" : "slave")}\r\n")),
+                    $"# Server\r\nredis_version:7.0.0\r\nredis_mode:standalone\r\n# "
+                        + $"Replication\r\nrole:{(_isMaster ? "master" : "slave")}\r\n")),
         "SADD" or "INCRBY" or "INCR" or "EXISTS" => ":1\r\n"u8.ToArray(),
         "GET" or "HINCRBYFLOAT" or "INCRBYFLOAT" => "$1\r\n1\r\n"u8.ToArray(),
         "MGET" => "*1\r\n$1\r\n1\r\n"u8.ToArray(),

@@ -117,7 +117,8 @@ internal static class CandidateRules
             => s.Lost is { HasData: true } lost && n.Info!.Keys == 0 && !Histories.HasAllThatIsKnownOf(n.Info, lost)
             ? "it is empty and the master was not" : null),
         new(Unfitness.Diverged, Purpose.Any, (s, n) => s.Lost is not { } lost || n.Info!.SharesHistoryWith(lost) ? null
-            : $"its data are not the master's (replication id {Short(n.Info.ReplicationId)}, the master's was {Short(lost.ReplicationId)})"),
+            : $"its data are not the master's (replication id {Short(n.Info.ReplicationId)}, the master's was "
+                + $"{Short(lost.ReplicationId)})"),
         new(Unfitness.PromotionFailed, Purpose.Any, (s, n)
             => s.All.View.Failed.TryGetValue(new Promote(n.Address), out (TimeSpan RetryAt, string Failure) failed)
             && failed.RetryAt > s.All.Now ? $"its promotion failed: {failed.Failure}" : null),

@@ -52,7 +52,8 @@ internal static class DataLoss
         }
 
         return (
-            $"it came back with another replication id and {info.Keys} keys (it was at offset {offset} at least): whether it lacks anything cannot be told", null);
+            $"it came back with another replication id and {info.Keys} keys (it was at offset {offset} at least): whether it lacks "
+                + $"anything cannot be told", null);
     }
 
     /// <summary>

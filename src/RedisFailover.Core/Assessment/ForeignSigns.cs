@@ -42,7 +42,10 @@ internal static class ForeignSigns
     internal static string? Of(Assessment a, NodeAssessment node)
         => All.Where(s => !(s.IsGuess && GoesOnFromOurs(a, node.Info!))).Select(s => s.Shows(a, node)).FirstOrDefault(s => s is not null);
 
-    /// <summary>Whether it was started from a file of a history that this cluster once had. Redis 7 tells so of a master too, older ones of a replica alone.</summary>
+    /// <summary>
+    /// Whether it was started from a file of a history that this cluster once had. Redis 7 tells so of a master too, older ones of a
+    /// replica alone.
+    /// </summary>
     private static bool GoesOnFromOurs(Assessment a, NodeInfo info)
         => a.Topology.ReplicationIds.Contains(info.ReplicationId)
             || (info.PreviousReplicationId is { } previous && a.Topology.ReplicationIds.Contains(previous));

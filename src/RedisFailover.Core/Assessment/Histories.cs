@@ -17,7 +17,9 @@ internal static class Histories
     internal static bool HasAllThatIsKnownOf(NodeInfo node, MasterIdentity master)
         => !node.CopyBrokeOff && node.CommonOffset(master) >= master.Offset;
 
-    /// <summary>A node (a replica, or one that was restarted as a master) that has more than the restarted master; null where nobody has.</summary>
+    /// <summary>
+    /// A node (a replica, or one that was restarted as a master) that has more than the restarted master; null where nobody has.
+    /// </summary>
     internal static NodeAssessment? NodeWithMore(Assessment a, MasterIdentity known, NodeAssessment restarted)
         => a.Nodes.FirstOrDefault(n => n.Address != restarted.Address && n.IsOnline && !n.CannotBeWatched && HasMore(n, known, restarted));
 

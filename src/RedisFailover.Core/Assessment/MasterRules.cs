@@ -62,9 +62,11 @@ internal static class MasterRules
     /// </summary>
     internal static string? Unmonitored(NodeAssessment master)
         => master.CannotBeWatched
-            ? $"the monitors cannot watch master {master.Address}: {master.View.Detail}; no switchover can take place, and no failover unless it stops answering altogether"
+            ? $"the monitors cannot watch master {master.Address}: {master.View.Detail}; no switchover can take place, and no failover "
+                + $"unless it stops answering altogether"
             : master.Contact == Contact.LocalFault
-            ? $"the leading monitor cannot try master {master.Address}: {master.View.Detail}; neither a switchover nor a failover can take place"
+            ? $"the leading monitor cannot try master {master.Address}: {master.View.Detail}; neither a switchover nor a failover can "
+                + $"take place"
             : null;
 
     /// <summary>Why a living master cannot be made to hand over: the monitors lack a right on it. Null where they have all.</summary>
@@ -120,7 +122,8 @@ internal static class MasterRules
     private static Finding? Busy(Assessment a)
         => a.Master.View.BusySince is { } since
             ? new Finding(
-                $"master {a.Master.Address} serves nobody: a script keeps it busy (BUSY); it is replaced if that takes longer than {a.Policy.BusyTimeout.TotalMilliseconds:0} ms",
+                $"master {a.Master.Address} serves nobody: a script keeps it busy (BUSY); it is replaced if that takes longer than "
+                    + $"{a.Policy.BusyTimeout.TotalMilliseconds:0} ms",
                 since + a.Policy.BusyTimeout)
             : null;
 
@@ -176,7 +179,8 @@ internal static class MasterRules
     private static Finding? RefusesWritesForTooLong(Assessment a)
         => !a.Master.IsVotedOut && AnswersHere(a.Master) && a.Master.View.RefusesWritesSince is { } since
             && a.Now - since >= a.Policy.MisconfTimeout
-            ? $"master {a.Master.Address} has refused writes for {(a.Now - since).TotalSeconds:0} s, because {Cannot(a.Master.Info!)} (MISCONF)"
+            ? $"master {a.Master.Address} has refused writes for {(a.Now - since).TotalSeconds:0} s, because {Cannot(a.Master.Info!)} "
+                + $"(MISCONF)"
             : null;
 
     /// <summary>Those that are here would reach a verdict; others that were here under the leader before are waited for.</summary>
@@ -193,14 +197,16 @@ internal static class MasterRules
         TimeSpan wait = registered ? a.Policy.RegistrationWait : a.Policy.ViewLifetime;
         return new Finding(
             $"master {a.Master.Address} cannot be reached by {votes.Against} of {votes.Voters} monitors; {string.Join(" and ", missing)}, "
-                + $"which {(registered ? "are registered" : "were here under the leader before")}, are waited for, up to {wait.TotalMilliseconds:0} ms from the election",
+                + $"which {(registered ? "are registered" : "were here under the leader before")}, are waited for, up to "
+                + $"{wait.TotalMilliseconds:0} ms from the election",
             a.View.LeadingSince + wait);
     }
 
     private static Finding? Loading(Assessment a)
         => a.Master.View is { LoadingSince: { } since, Condition: not NodeCondition.Unavailable }
             ? new Finding(
-                $"master {a.Master.Address} is loading its data set; it is replaced if that takes longer than {a.Policy.LoadingTimeout.TotalMilliseconds:0} ms",
+                $"master {a.Master.Address} is loading its data set; it is replaced if that takes longer than "
+                    + $"{a.Policy.LoadingTimeout.TotalMilliseconds:0} ms",
                 since + a.Policy.LoadingTimeout)
             : null;
 

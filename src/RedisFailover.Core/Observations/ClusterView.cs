@@ -182,7 +182,9 @@ public sealed partial record ClusterView
     /// </summary>
     public bool IsBlind => !Nodes.IsEmpty && Nodes.Values.All(n => n.IsOutOfSight);
 
-    /// <summary>When it was last found blind; null when it was not since the master was last seen as the process that the topology knows.</summary>
+    /// <summary>
+    /// When it was last found blind; null when it was not since the master was last seen as the process that the topology knows.
+    /// </summary>
     public TimeSpan? BlindAt { get; init; }
 
     internal bool SeesTheSameMaster

@@ -40,7 +40,8 @@ public static class NodeReports
         => replica.IsDetached ? "detached" : replica.SyncInProgress ? "copying" : replica.LinkUp ? "up" : "down";
 
     /// <summary>
-    /// How far a replica is behind its master, in bytes: by the master's own word at one moment, where it has one; else by the last words of
+    /// How far a replica is behind its master, in bytes: by the master's own word at one moment, where it has one; else by the last words
+    /// of
     /// both, up to a second apart. Null where they have nothing in common.
     /// </summary>
     internal static long? BytesBehind(NodeInfo master, NodeView replica)

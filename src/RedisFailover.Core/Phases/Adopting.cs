@@ -59,7 +59,8 @@ internal static class Adopting
     private static string AllEmpty(Assessment a, ImmutableArray<NodeAssessment> online)
         => online.Length == a.Configured.Length
             ? "all nodes are empty, it is the first of those that answer"
-            : $"it is the first of those that answer, which are empty; {string.Join(", ", a.Configured.Except(online).Select(n => n.Address))} did not answer";
+            : $"it is the first of those that answer, which are empty; "
+                + $"{string.Join(", ", a.Configured.Except(online).Select(n => n.Address))} did not answer";
 
     private static NodeAssessment? Chosen(Assessment a, ImmutableArray<NodeAssessment> online)
         => a.View.Asked?.Target is { } named ? online.FirstOrDefault(n => n.Address == named && n.IsMaster) : null;

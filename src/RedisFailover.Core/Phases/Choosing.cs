@@ -102,7 +102,8 @@ internal static class Choosing
             && a.Topology.Identity is { } lost && Histories.KeepsMoreThan(from, lost, best);
 
     /// <summary>
-    /// The best of those that answer was itself restarted since the loss, and lacks some of what the master had: it may only be the first to
+    /// The best of those that answer was itself restarted since the loss, and lacks some of what the master had: it may only be the first
+    /// to
     /// come back. Null where nobody is missing, or all have had their time.
     /// </summary>
     private static PlanBuilder? OneWithMoreMayCome(Assessment a, NodeAssessment best)
@@ -167,7 +168,8 @@ internal static class Choosing
     private static string WayOut(Assessment a)
         => a.Topology.Identity is { HasData: true }
             && a.Configured.All(n => n is { IsAnswering: true, Info.Keys: 0 } && n.Has(HeardSince.Change))
-            ? ". All nodes are here and all are empty: the data are gone from every one of them. Either stop a node, put its RDB or AOF files back and start it; "
+            ? ". All nodes are here and all are empty: the data are gone from every one of them. Either stop a node, put its RDB or AOF "
+                + "files back and start it; "
                 + $"or go on with nothing, by redis-failover switchover {a.Policy.Nodes[0]} --force"
             : "";
 

@@ -71,7 +71,8 @@ internal static class ConfigRequests
             PauseFailover pause => new Outcome(
                 config with { Pause = new FailoverPause { By = by, Note = pause.Note, For = pause.For } },
                 HistoryKind.Paused,
-                $"failover is paused {(pause.For is { } time ? $"for {Words.Lasting(time)}" : "until it is resumed")}, as {by} asked{(pause.Note.Length > 0 ? $": {Words.Quoted(pause.Note)}" : "")}"),
+                $"failover is paused {(pause.For is { } time ? $"for {Words.Lasting(time)}" : "until it is resumed")}, as {by} "
+                    + $"asked{(pause.Note.Length > 0 ? $": {Words.Quoted(pause.Note)}" : "")}"),
             ResumeFailover => config.Pause is null ? Outcome.Nothing("failover is not paused")
                 : new Outcome(config with { Pause = null }, HistoryKind.Resumed, $"failover is on again, as {by} asked"),
             ChangeNodes nodes => NodeChanges.Apply(nodes, by, config, a),

@@ -110,11 +110,13 @@ internal static class Correcting
         ProblemCatalogue.ForeignData,
         n.Info!.Keys == 0
             ? $"{n.Address} is somebody else's and is left alone: {n.ForeignSign} ({n.Described})"
-            : $"{n.Address} holds somebody else's data and is left alone: {n.ForeignSign} ({n.Described}); following {a.Topology.Master} would wipe them",
+            : $"{n.Address} holds somebody else's data and is left alone: {n.ForeignSign} ({n.Described}); following {a.Topology.Master} "
+                + $"would wipe them",
         n.Address) with
     {
         Advice =
-            $"If its data may be thrown away: redis-failover nodes adopt {n.Address} --discard-its-data. Else correct the address, or take it out of the nodes.",
+            $"If its data may be thrown away: redis-failover nodes adopt {n.Address} --discard-its-data. Else correct the address, or "
+                + $"take it out of the nodes.",
     });
 
     /// <summary>

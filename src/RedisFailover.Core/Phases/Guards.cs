@@ -63,7 +63,8 @@ internal static class Guards
         return a.Now < patience
             ? PlanBuilder.Because($"{loss}; ZooKeeper, which cannot be reached from here, is waited for").Do(kept).WakeBy(patience)
             : PlanBuilder.Because(
-                $"{loss}, and no failover can take place: ZooKeeper cannot be reached from here, for {(a.Now - since).TotalSeconds:0.0} s now")
+                $"{loss}, and no failover can take place: ZooKeeper cannot be reached from here, for {(a.Now - since).TotalSeconds:0.0} s "
+                    + $"now")
                 .Do(kept).ReportReason(ProblemCatalogue.ZooKeeperUnreachable, master);
 
         static string? Loss(Assessment a, string otherwise)
@@ -107,7 +108,8 @@ internal static class Guards
             : a.Master.View.Condition == NodeCondition.Unavailable ? $"master {master} cannot be reached from here"
             : null;
         string few = (loss is null ? "" : $"{loss}, and ")
-            + $"nothing is decided: {Words.Count(a.View.LiveMonitors, "monitor is", "monitors are")} here, {a.Policy.RequiredMonitors} are required";
+            + $"nothing is decided: {Words.Count(a.View.LiveMonitors, "monitor is", "monitors are")} here, {a.Policy.RequiredMonitors} "
+            + $"are required";
         // Whoever made a request waits for its answer; what stands in manual_failover may wait for the monitors.
         PlanBuilder plan = a.View is { Topology: not null, Request: not null }
             ? SwitchoverRequests.Refuse(a, few)
@@ -123,7 +125,8 @@ internal static class Guards
         }
 
         string reason = a.View.StoreWentBack
-            ? $"ZooKeeper's data were lost or put back ({fault}): the topology goes on as the leading monitor knows it, as a new incarnation"
+            ? $"ZooKeeper's data were lost or put back ({fault}): the topology goes on as the leading monitor knows it, as a new "
+                + $"incarnation"
             : $"the topology is written again as the leading monitor knows it: {fault}";
         // Clients that know later epochs, or writes later than those of a store that was put back, follow what stands above both.
         Topology again = a.View.StoreWentBack

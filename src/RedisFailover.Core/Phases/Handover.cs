@@ -40,7 +40,8 @@ internal static class Handover
         if (screening.Fit.IsEmpty)
         {
             trouble =
-                $"{reason}; it stays, because nobody can take over: {(screening.Unfit.IsEmpty ? "there is no other node" : screening.Objections)}";
+                $"{reason}; it stays, because nobody can take over: "
+                    + $"{(screening.Unfit.IsEmpty ? "there is no other node" : screening.Objections)}";
             return null;
         }
 

@@ -18,7 +18,8 @@ internal static class HoldingWrites
         // What it lacks. An operator who forces takes it nevertheless, once it has had its chance to get more.
         string? lacks = Screening.WhyNot(a, Purpose.CatchingUp, target)
             ?? (a.Now < deadline ? null
-                : $"{target.Address} had not caught up after {Timeout(a).TotalMilliseconds:0} ms (offset {target.Info?.Offset} of {from.Info!.Offset})");
+                : $"{target.Address} had not caught up after {Timeout(a).TotalMilliseconds:0} ms (offset {target.Info?.Offset} of "
+                    + $"{from.Info!.Offset})");
         if (WhyGiveUp(a, from, target, lacks) is { } why)
         {
             return from.IsVotedOut ? null : Restoring.GiveUp(a, from, target, why);

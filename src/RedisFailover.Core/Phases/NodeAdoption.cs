@@ -26,7 +26,8 @@ internal static class NodeAdoption
         return new ConfigRequests.Outcome(
             config with { Adopted = adopted },
             HistoryKind.Nodes,
-            $"{order.Node} is taken in, as {by} asked: its own data ({node.Described}) are replaced by those of master {a.Topology.Master}{copying}");
+            $"{order.Node} is taken in, as {by} asked: its own data ({node.Described}) are replaced by those of master "
+                + $"{a.Topology.Master}{copying}");
     }
 
     /// <summary>Whether an operator has given up what this server holds.</summary>
@@ -45,7 +46,8 @@ internal static class NodeAdoption
             : a.View.IsPaused(a.Now) ? $"{a.View.Config!.Pause}: ask again when it is on"
             : !node.IsInOrder ? $"{order.Node} does not answer{(node.View.Detail.Length > 0 ? $" ({node.View.Detail})" : "")}"
             : !node.IsForeign
-                ? $"{order.Node} is not left alone: it holds {(node.Info!.Keys == 0 ? "no key" : "this cluster's data")}, and nothing has to be thrown away"
+                ? $"{order.Node} is not left alone: it holds {(node.Info!.Keys == 0 ? "no key" : "this cluster's data")}, and nothing has "
+                    + $"to be thrown away"
             : null;
     }
 }

@@ -54,7 +54,8 @@ internal static class NodeChanges
             // WAIT would count what nobody watches any more.
             : a.Policy.WriteSafety == WriteSafetyMode.Replicated && a.View.Node(node) is { IsReplica: true, Info: { } info }
                 && info.MasterAddress == a.Topology.Master
-                ? $"{node} still copies from {a.Topology.Master}, and with write-safety its word counts: stop it, or let it follow nobody (REPLICAOF NO ONE), then remove it"
+                ? $"{node} still copies from {a.Topology.Master}, and with write-safety its word counts: stop it, or let it follow nobody "
+                    + $"(REPLICAOF NO ONE), then remove it"
             : null;
 
     private static string Describe(ChangeNodes change, string by, ImmutableArray<ConfiguredNode> after, ClusterView view)
@@ -78,7 +79,8 @@ internal static class NodeChanges
 
         ImmutableArray<NodeAddress> following = [.. change.Remove.Where(n => view.Node(n) is { IsReplica: true, Info.LinkUp: true })];
         string left = following.IsEmpty
-            ? "" : $"; nobody watches {string.Join(", ", following)} any more, which goes on copying: stop it, or let it follow nobody (REPLICAOF NO ONE)";
+            ? "" : $"; nobody watches {string.Join(", ", following)} any more, which goes on copying: stop it, or let it follow nobody "
+                + $"(REPLICAOF NO ONE)";
         return $"nodes changed, as {by} asked: {string.Join("; ", parts)}{left}";
     }
 }

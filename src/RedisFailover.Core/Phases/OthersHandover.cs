@@ -45,7 +45,8 @@ internal static class OthersHandover
     private static PlanBuilder Install(Assessment a, NodeAssessment from, NodeAssessment next)
     {
         string reason =
-            $"master {from.Address} was handed over to {next.Address} by somebody else (Redis' FAILOVER, or by hand), with everything that it had";
+            $"master {from.Address} was handed over to {next.Address} by somebody else (Redis' FAILOVER, or by hand), with everything "
+                + $"that it had";
         Topology after = NodeLists.WithMaster(a, next, reason) with { Epoch = a.NextEpoch };
         var record = new HistoryEntry
         {

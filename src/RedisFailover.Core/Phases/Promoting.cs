@@ -11,7 +11,8 @@ internal static class Promoting
         string others = screening.Unfit.IsEmpty ? "" : $" ({screening.Objections})";
         return PlanBuilder.Because(
                 $"promoting {best.Address}: offset {best.Info!.Offset}, the master was last seen at "
-                    + $"{a.Topology.Identity?.Offset.ToString(CultureInfo.InvariantCulture) ?? "an unknown one"}; the best of {screening.Fit.Length}{others}")
+                    + $"{a.Topology.Identity?.Offset.ToString(CultureInfo.InvariantCulture) ?? "an unknown one"}; the best of "
+                    + $"{screening.Fit.Length}{others}")
             .Do(new Promote(best.Address) { MinReplicas = WriteSafety.AtPromotion(a, best) });
     }
 

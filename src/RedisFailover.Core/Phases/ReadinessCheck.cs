@@ -74,7 +74,8 @@ public static class ReadinessCheck
         return [
             .. fit.Where(n => !n.IsStable && fit.Any(other => other.IsStable))
                 .Select(n
-                    => $"{n.Address}: after others with as much, as it is back for less than stable-time ({a.Policy.StableTime.TotalSeconds:0} s)"),
+                    => $"{n.Address}: after others with as much, as it is back for less than stable-time "
+                        + $"({a.Policy.StableTime.TotalSeconds:0} s)"),
             .. fit.Where(n => CandidateRules.Reservation(n) is not null)
                 .Select(n => $"{n.Address}: after others with as much, as {CandidateRules.Reservation(n)}"),
         ];

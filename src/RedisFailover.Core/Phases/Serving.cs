@@ -64,8 +64,10 @@ internal static class Serving
         }
 
         string reason =
-            $"{a.Verdict.Reason}; the failover is held back, because the last one was less than {a.Policy.FailoverInterval.TotalMilliseconds:0} ms ago; "
-            + $"it begins in {(until - a.Now).TotalSeconds:0.0} s unless the master is back, or as soon as an operator asks for it (redis-failover switchover)";
+            $"{a.Verdict.Reason}; the failover is held back, because the last one was less than "
+                + $"{a.Policy.FailoverInterval.TotalMilliseconds:0} ms ago; "
+            + $"it begins in {(until - a.Now).TotalSeconds:0.0} s unless the master is back, or as soon as an operator asks for it "
+            + $"(redis-failover switchover)";
         Topology next =
             NodeLists.Of(a, a.Topology with { Reason = reason, Waiting = new WaitCause(WaitCause.HeldBack, [a.Master.Address]) });
         PlanBuilder plan = PlanBuilder.Because(reason).Do(Isolating.WhileWaiting(a)).WakeBy(until)
@@ -124,14 +126,16 @@ internal static class Serving
     private static Problem? Less(Assessment a, ImmutableArray<NodeAssessment> awaited)
         => awaited.IsEmpty ? null : Problem.Of(
             ProblemCatalogue.NeedsOperator,
-            $"master {a.Master.Address} was restarted and may have less than before; if {string.Join(" or ", awaited.Select(n => n.Address))} "
+            $"master {a.Master.Address} was restarted and may have less than before; if "
+                + $"{string.Join(" or ", awaited.Select(n => n.Address))} "
                 + $"comes within {a.Policy.ReturnPatience.TotalSeconds:0} s and has it, it takes over",
             a.Master.Address);
 
     private static Problem? NotConfigured(Assessment a)
         => a.Master.IsConfigured ? null : Problem.Of(
             ProblemCatalogue.NeedsOperator,
-            $"the master {a.Master.Address} is not among the configured nodes; it stays the master until it is lost or replaced by a switchover",
+            $"the master {a.Master.Address} is not among the configured nodes; it stays the master until it is lost or replaced by a "
+                + $"switchover",
             a.Master.Address);
 
     /// <summary>

@@ -12,7 +12,8 @@ internal static class TakingOver
     internal static PlanBuilder? Decide(Assessment a)
         => a.Progress.InheritedEpoch != a.Topology.Epoch ? null
             : PlanBuilder.Because(
-                    $"the {(a.Topology.State == TopologyState.FailingOver ? "failover" : "switchover")} of epoch {a.Topology.Epoch} is taken over as epoch {a.NextEpoch}")
+                    $"the {(a.Topology.State == TopologyState.FailingOver ? "failover" : "switchover")} of epoch {a.Topology.Epoch} is "
+                        + $"taken over as epoch {a.NextEpoch}")
                 .Do(new PublishTopology(a.Topology with { Epoch = a.NextEpoch, Waiting = null }, a.View.Version))
                 .Do(a.Topology.State == TopologyState.FailingOver ? Isolating.WithoutAChoice(a) : []);
 }

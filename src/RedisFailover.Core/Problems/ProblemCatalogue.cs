@@ -181,7 +181,8 @@ public static class ProblemCatalogue
     /// <summary>The leader's lease runs out again and again.</summary>
     public static ProblemCode LeaseNotHeld { get; } = new(
         "lease-not-held", Critical,
-            "Make ZooKeeper's disk or the network to it faster; the lease grows with its writes, up to half of session-timeout: raise that.");
+            "Make ZooKeeper's disk or the network to it faster; the lease grows with its writes, up to half of session-timeout: raise "
+                + "that.");
 
     /// <summary>ZooKeeper answers slowly.</summary>
     public static ProblemCode ZooKeeperSlow { get; } = new(

@@ -24,7 +24,8 @@ public static partial class ProblemRules
         => f.Master is { BusySince: { } since } master
             ? [Problem.Of(
                 MasterBusy,
-                $"master {master.Address} is busy with a script and serves nobody (BUSY); after {Seconds(f.Policy.BusyTimeout)} a fit replica takes over",
+                $"master {master.Address} is busy with a script and serves nobody (BUSY); after {Seconds(f.Policy.BusyTimeout)} a fit "
+                    + $"replica takes over",
                 master.Address) with { From = since }]
             : [];
 
@@ -45,7 +46,8 @@ public static partial class ProblemRules
     private static IEnumerable<Problem> WithoutFence(Facts f)
         => Speaking(f).Where(n => n.Info!.ConnectedClients > NodeInfo.MostClientsSearched).Select(n => Problem.Of(
             FenceNotSet,
-            $"{n.Address} has {n.Info!.ConnectedClients} clients, too many to look for a former leader's connections (more than {NodeInfo.MostClientsSearched})",
+            $"{n.Address} has {n.Info!.ConnectedClients} clients, too many to look for a former leader's connections (more than "
+                + $"{NodeInfo.MostClientsSearched})",
             n.Address));
 
     private static string Named(IEnumerable<NodeView> nodes) => string.Join(", ", nodes.Select(n => n.Address));
@@ -58,7 +60,8 @@ public static partial class ProblemRules
     private static IEnumerable<Problem> OldData(Facts f)
         => f.Others.Select(n => f.Assessment.Node(n.Address)).Where(n => n is { IsAnswering: true, IsStale: true }).Select(n => Problem.Of(
             ReplicaStale,
-            $"the data of replica {n.Address} are older than max-replica-staleness ({Seconds(f.Policy.MaxReplicaStaleness)}), and not offered for reads",
+            $"the data of replica {n.Address} are older than max-replica-staleness ({Seconds(f.Policy.MaxReplicaStaleness)}), and not "
+                + $"offered for reads",
             n.Address) with { From = n.BehindSince });
 
     private static IEnumerable<Problem> LinksRefused(Facts f)
@@ -82,7 +85,8 @@ public static partial class ProblemRules
         {
             yield return Problem.Of(
                 FullCopyRepeats,
-                $"master {master.Address} has begun {copies} full copies one after the other, and {string.Join(", ", behind.Select(n => n.Address))} still has no link",
+                $"master {master.Address} has begun {copies} full copies one after the other, and "
+                    + $"{string.Join(", ", behind.Select(n => n.Address))} still has no link",
                 behind.Select(n => n.Address)) with { From = master.FullCopiesSince };
         }
     }
@@ -104,7 +108,8 @@ public static partial class ProblemRules
                 : $"; {string.Join(", ", apart.AsEnumerable())} cannot copy master {f.Topology.Master} and keeps its own data, unused";
             yield return Problem.Of(
                 VersionsDiffer,
-                $"{string.Join(", ", older.Select(n => n.Address))} cannot read a full copy of a newer node ({string.Join(", ", versions)}){kept}",
+                $"{string.Join(", ", older.Select(n => n.Address))} cannot read a full copy of a newer node "
+                    + $"({string.Join(", ", versions)}){kept}",
                 older.Select(n => n.Address));
         }
     }
@@ -112,7 +117,8 @@ public static partial class ProblemRules
     private static IEnumerable<Problem> OtherControllers(Facts f)
         => Speaking(f).Where(n => !n.Info!.Controllers.IsEmpty).Select(n => Problem.Of(
             ForeignController,
-            $"somebody else commands {n.Address} too: {string.Join(", ", n.Info!.Controllers.Select(c => $"{Kind(c.Kind)} '{Words.Quoted(c.Name)}' from {c.Address}"))}",
+            $"somebody else commands {n.Address} too: "
+                + $"{string.Join(", ", n.Info!.Controllers.Select(c => $"{Kind(c.Kind)} '{Words.Quoted(c.Name)}' from {c.Address}"))}",
             n.Address) with { Severity = n.Info!.Controllers.All(c => c.Kind == ControllerKind.Monitor)
                 ? ProblemSeverity.Warning : ProblemSeverity.Critical });
 

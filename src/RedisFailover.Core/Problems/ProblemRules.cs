@@ -107,7 +107,8 @@ public static partial class ProblemRules
     private static IEnumerable<Problem> MasterThatCannotBeAsked(Facts f)
         => f.Master is { ProbeFailure: ProbeFailure.AuthRefused or ProbeFailure.NotRedis } master
             ? [Problem.Of(MasterNotWatched,
-                $"the monitors cannot ask master {master.Address}: {master.Detail}; no switchover works, and a failover only once it is dead", master.Address)]
+                $"the monitors cannot ask master {master.Address}: {master.Detail}; no switchover works, and a failover only once it is "
+                    + $"dead", master.Address)]
             : f is { Master: { ProbeFailure: ProbeFailure.Local } untried, View.IsBlind: false }
             ? [Problem.Of(MasterNotWatched,
                 $"the leading monitor cannot try master {untried.Address}: {untried.Detail}; no failover and no switchover works",
@@ -128,7 +129,8 @@ public static partial class ProblemRules
         => f.Master is { IsMaster: true, ProbeFailure: null, RefusesWritesSince: { } since, Info: { } info } master
             ? [Problem.Of(
                 MasterMisconf,
-                $"master {master.Address} refuses writes: {(info.AppendFailed ? "it cannot write its append-only file" : "its last save failed")} (MISCONF)",
+                $"master {master.Address} refuses writes: "
+                    + $"{(info.AppendFailed ? "it cannot write its append-only file" : "its last save failed")} (MISCONF)",
                 master.Address) with { From = since }]
             : [];
 
@@ -145,7 +147,8 @@ public static partial class ProblemRules
             && (info.GoodReplicas ?? info.Attached.Length) is var good && good < demanded.Count
             ? [Problem.Of(
                 MinReplicasUnmet,
-                $"master {master.Address} refuses writes: {Words.Count(good, "replica is", "replicas are")} in step, min-replicas-to-write is {demanded.Count}",
+                $"master {master.Address} refuses writes: {Words.Count(good, "replica is", "replicas are")} in step, "
+                    + $"min-replicas-to-write is {demanded.Count}",
                 master.Address)]
             : [];
 
@@ -175,7 +178,8 @@ public static partial class ProblemRules
     private static IEnumerable<Problem> TooFew(Facts f)
         => f.View.LiveMonitors < f.Policy.RequiredMonitors
             ? [new Problem(TooFewMonitors, [],
-                $"{Words.Count(f.View.LiveMonitors, "monitor is", "monitors are")} alive, {f.Policy.RequiredMonitors} are required (required-monitors): no failover takes place")]
+                $"{Words.Count(f.View.LiveMonitors, "monitor is", "monitors are")} alive, {f.Policy.RequiredMonitors} are required "
+                    + $"(required-monitors): no failover takes place")]
             : [];
 
     private static IEnumerable<Problem> MonitorsAway(Facts f)

@@ -31,7 +31,8 @@ internal sealed record ReplicationRefusal(string Why, string Advice)
                     $"On the master: ACL SETUSER {Words.Quoted(refusal.User)} +psync +replconf +ping, also in its file.")
                 : new(
                     $"wrong password, or no such user or one that is switched off: '{Words.Quoted(refusal.User)}'",
-                    "Set masteruser and masterauth on the replica to what the master accepts, also in its file; look at ACL LIST on the master.");
+                    "Set masteruser and masterauth on the replica to what the master accepts, also in its file; look at ACL LIST on the "
+                        + "master.");
     }
 
     private static ReplicationRefusal? OtherTransport(NodeView master, NodeView replica, FailoverPolicy policy)

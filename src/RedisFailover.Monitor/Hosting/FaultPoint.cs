@@ -58,7 +58,8 @@ internal sealed class FaultPoint
             ["kill", var place] when places.Contains(place) => new FaultPoint(place, SigKill),
             ["freeze", var place] when places.Contains(place) => new FaultPoint(place, SigStop),
             _ => throw new OptionException(
-                $"{Variable} (for tests alone): '{given}' is not allowed; allowed: kill:PLACE or freeze:PLACE, PLACE being one of {string.Join(", ", places)}"),
+                $"{Variable} (for tests alone): '{given}' is not allowed; allowed: kill:PLACE or freeze:PLACE, PLACE being one of "
+                    + $"{string.Join(", ", places)}"),
         };
     }
 

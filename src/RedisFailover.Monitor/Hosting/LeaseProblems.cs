@@ -29,7 +29,8 @@ internal sealed class LeaseProblems(LeaseKeeper keeper, MonitorRegistry registry
         => status.Length < 2 * status.Asked || 3 * status.Write < 2 * status.Asked ? null
             : Problem.OfMonitors(
                 ProblemCatalogue.ZooKeeperSlow,
-                $"ZooKeeper takes up to {Millis(status.Write)} for a write of {id}: its lease is {Millis(status.Length)} long instead of {Millis(status.Asked)}, "
+                $"ZooKeeper takes up to {Millis(status.Write)} for a write of {id}: its lease is {Millis(status.Length)} long instead of "
+                    + $"{Millis(status.Asked)}, "
                     + $"and if it dies while it leads, that is noticed after {Millis(status.Length * 1.25)}",
                 id);
 
@@ -43,14 +44,16 @@ internal sealed class LeaseProblems(LeaseKeeper keeper, MonitorRegistry registry
         }
 
         string what =
-            $"ZooKeeper takes up to {Millis(status.Write)} for a write of {id}, and its lease can be no longer than {Millis(status.SessionTimeout / 2)}, "
+            $"ZooKeeper takes up to {Millis(status.Write)} for a write of {id}, and its lease can be no longer than "
+                + $"{Millis(status.SessionTimeout / 2)}, "
             + $"half of the session timeout of {Millis(status.SessionTimeout)}: it cannot carry out a failover";
         string needed = Millis(6 * status.Write);
         return tooShort
             ? Problem.OfMonitors(ProblemCatalogue.LeaseNotHeld, what, id) with
             {
                 Advice =
-                    $"Raise session-timeout to {needed} or more (and the servers' maxSessionTimeout if it is less), or make ZooKeeper's disk or the network faster.",
+                    $"Raise session-timeout to {needed} or more (and the servers' maxSessionTimeout if it is less), or make ZooKeeper's "
+                        + $"disk or the network faster.",
             }
             : Problem.OfMonitors(
                 ProblemCatalogue.LeaseNotHeld,
@@ -72,7 +75,8 @@ internal sealed class LeaseProblems(LeaseKeeper keeper, MonitorRegistry registry
         => registry.IsLeading && registry.Strays is { IsEmpty: false } strays
             ? Problem.OfMonitors(
                 ProblemCatalogue.StrayZnode,
-                $"below monitors stands what is no living monitor's view, and counts for nothing: {string.Join(", ", strays.Order(StringComparer.Ordinal))}",
+                $"below monitors stands what is no living monitor's view, and counts for nothing: "
+                    + $"{string.Join(", ", strays.Order(StringComparer.Ordinal))}",
                 strays)
             : null;
 

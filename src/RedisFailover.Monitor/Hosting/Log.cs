@@ -17,7 +17,8 @@ internal static partial class Log
     internal static partial void Stops(ILogger logger, string id);
 
     [LoggerMessage(17, LogLevel.Warning,
-        "SIGHUP: the log level is {Level}; secrets and certificates are read again when they are next used, everything else needs a restart")]
+        "SIGHUP: the log level is {Level}; secrets and certificates are read again when they are next used, everything else needs a "
+            + "restart")]
     internal static partial void Reloaded(ILogger logger, string level);
 
     [LoggerMessage(18, LogLevel.Error, "SIGHUP: the settings are wrong now, and nothing was changed: {Failure}")]
@@ -128,7 +129,8 @@ internal static partial class Log
     internal static partial void OperatorWish(ILogger logger, LogLevel level, string wish);
 
     [LoggerMessage(43, LogLevel.Warning,
-        "somebody else has written the topology while this monitor leads: version {Version}, epoch {Epoch}, master {Master}, by {By}; this monitor goes by it as it stands")]
+        "somebody else has written the topology while this monitor leads: version {Version}, epoch {Epoch}, master {Master}, by {By}; "
+            + "this monitor goes by it as it stands")]
     internal static partial void ForeignTopology(ILogger logger, int version, long epoch, string master, string by);
 
     [LoggerMessage(44, LogLevel.Warning, "MASTER LOST, a failover begins (epoch {Epoch}): {Reason}")]

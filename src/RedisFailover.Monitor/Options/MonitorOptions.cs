@@ -148,7 +148,8 @@ internal sealed record MonitorOptions
             given[name] = Settings.Find(name) is { IsLive: true } setting && setting.Name == name
                 ? new GivenOption(name, value, "the cluster's configuration")
                 : throw new OptionException(
-                    $"{name} is no setting that can be changed for all monitors; allowed: {string.Join(", ", Settings.All.Where(s => s.IsLive).Select(s => s.Name))}");
+                    $"{name} is no setting that can be changed for all monitors; allowed: "
+                        + $"{string.Join(", ", Settings.All.Where(s => s.IsLive).Select(s => s.Name))}");
         }
 
         if (!config.Nodes.IsEmpty)
@@ -208,7 +209,8 @@ internal sealed record MonitorOptions
     /// <summary>Without the password.</summary>
     public override string ToString()
         => HasMany
-            ? $"{(FindsClusters ? "the clusters" : $"clusters {string.Join(',', Clusters.Select(c => c.Name))}")} below {ZnodePath}, ZooKeeper {ZooKeeper}"
+            ? $"{(FindsClusters ? "the clusters" : $"clusters {string.Join(',', Clusters.Select(c => c.Name))}")} below {ZnodePath}, "
+                + $"ZooKeeper {ZooKeeper}"
             : $"write-safety {WriteSafety.ToString().ToLowerInvariant()}, nodes {string.Join(',', Nodes)}, ZooKeeper {ZooKeeper}, "
             + $"znodes below {ZnodePath}, node-strategy {NodeStrategy.ToString().ToLowerInvariant()}, "
             + $"silence is judged after {MaxFailures} x {ProbeTimeout.TotalMilliseconds:0} ms";

@@ -111,6 +111,7 @@ internal sealed record SecuritySettings
                 ? new ZnodeAcl(permissions, text[..colon], text[(colon + 1)..])
                 : throw (option with { Value = text })
                     .Wrong(
-                        "scheme:id, several separated by ';': digest:user:BASE64HASH, x509:DISTINGUISHED-NAME, ip:10.0.0.0/8, world:anyone");
+                        "scheme:id, several separated by ';': digest:user:BASE64HASH, x509:DISTINGUISHED-NAME, ip:10.0.0.0/8, "
+                            + "world:anyone");
         })];
 }

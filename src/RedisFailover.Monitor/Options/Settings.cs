@@ -35,9 +35,12 @@ internal static class Settings
         {
             DefaultText = "one: that of nodes",
             Description =
-                "Several clusters in one process, in place of nodes. A list in the file: each has a name, nodes, and what it needs of the settings "
-                + "for a cluster, of password, username, tls and znode-path (by default ZNODE-PATH/clusters/NAME). Or all: each child of ZNODE-PATH/clusters whose "
-                + "config names nodes, whenever it comes or goes. What stands beside it holds for all clusters. A list is read again at SIGHUP.",
+                "Several clusters in one process, in place of nodes. A list in the file: each has a name, nodes, and what it needs of the "
+                    + "settings "
+                + "for a cluster, of password, username, tls and znode-path (by default ZNODE-PATH/clusters/NAME). Or all: each child of "
+                + "ZNODE-PATH/clusters whose "
+                + "config names nodes, whenever it comes or goes. What stands beside it holds for all clusters. A list is read again at "
+                + "SIGHUP.",
             Schema = ClusterBinder.Schema,
         },
         Text("password-file", "file", "a readable file", (o, given) => o with
@@ -168,7 +171,8 @@ internal static class Settings
         {
             DefaultText = "of the host",
             Description =
-                "This monitor's name in znodes, in logs and in the register. Unique, and the same after a restart. Left out, it is the host's "
+                "This monitor's name in znodes, in logs and in the register. Unique, and the same after a restart. Left out, it is the "
+                    + "host's "
                 + "name with a part of its machine id, and a number where several monitors run there.",
         },
     ];

@@ -353,7 +353,8 @@ public sealed class LeaseKeeper
             {
                 lead.Ended(string.Create(
                     CultureInfo.InvariantCulture,
-                    $"its writes take {write.TotalMilliseconds:0} ms, longer than the lease, those of {quicker.Owner} {quicker.Write.TotalMilliseconds:0} ms"));
+                    $"its writes take {write.TotalMilliseconds:0} ms, longer than the lease, those of {quicker.Owner} "
+                        + $"{quicker.Write.TotalMilliseconds:0} ms"));
             }
         }
     }

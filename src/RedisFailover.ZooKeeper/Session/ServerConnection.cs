@@ -243,7 +243,8 @@ internal sealed class ServerConnection : IDisposable
 
     /// <summary>Why a request of so many bytes, its header counted, is refused.</summary>
     internal static string TooLarge(int bytes)
-        => $"not sent: the request has {bytes} bytes, and servers accept {MaxRequestBytes} unless their jute.maxbuffer, which a client cannot see, says otherwise";
+        => $"not sent: the request has {bytes} bytes, and servers accept {MaxRequestBytes} unless their jute.maxbuffer, which a client "
+            + $"cannot see, says otherwise";
 
     private ZooKeeperErrorCode Append(Request request, out string? why, out Exception? cause)
     {

@@ -10,7 +10,8 @@ namespace RedisFailover.Benchmarks.Failover;
 internal static class FailoverBenchmark
 {
     private const string Usage =
-        "usage: failover [--rounds N] [--zookeepers 1|3] [--deadlines 1000,100] [--faults kill,freeze,switchover] [--along nothing,leader,host] [--sentinel yes|no]";
+        "usage: failover [--rounds N] [--zookeepers 1|3] [--deadlines 1000,100] [--faults kill,freeze,switchover] [--along "
+            + "nothing,leader,host] [--sentinel yes|no]";
     private static readonly TimeSpan WriteInterval = TimeSpan.FromMilliseconds(1);
     private static readonly TimeSpan WarmUp = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan RoundDeadline = TimeSpan.FromSeconds(60);

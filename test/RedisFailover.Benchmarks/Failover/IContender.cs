@@ -22,7 +22,9 @@ internal enum Along
     /// <summary>The leading monitor; of Sentinel, one of the three, which have no leader until a master is lost.</summary>
     Leader,
 
-    /// <summary>A whole host: the leading monitor and the ZooKeeper server that leads its ensemble; of Sentinel, one of the three.</summary>
+    /// <summary>
+    /// A whole host: the leading monitor and the ZooKeeper server that leads its ensemble; of Sentinel, one of the three.
+    /// </summary>
     Host,
 }
 
@@ -49,6 +51,8 @@ internal interface IContender : IAsyncDisposable
     /// <summary>Where the time of the last failover went, if the system tells.</summary>
     Task<string> ExplainAsync(CancellationToken ct);
 
-    /// <summary>Brings back all that was struck, the node as a replica, and waits until all is as before: two replicas, in step and known to be.</summary>
+    /// <summary>
+    /// Brings back all that was struck, the node as a replica, and waits until all is as before: two replicas, in step and known to be.
+    /// </summary>
     Task RestoreAsync(CancellationToken ct);
 }

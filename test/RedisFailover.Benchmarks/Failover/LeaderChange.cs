@@ -60,7 +60,8 @@ internal static class LeaderChange
                 took.Add(await MeasureAsync(cluster, leader, elected.Reader, end));
             }
 
-            Print($"{end switch { End.Term => "SIGTERM", End.Kill => "kill -9", _ => "SIGSTOP" }} of the leader until another leads, session timeout {timeout} ms, {zooKeepers} ZooKeeper", took);
+            Print($"{end switch { End.Term => "SIGTERM", End.Kill => "kill -9", _ => "SIGSTOP" }} of the leader until another leads, "
+                + $"session timeout {timeout} ms, {zooKeepers} ZooKeeper", took);
         }
 
         await CommitAsync(client, zooKeepers);
@@ -139,6 +140,7 @@ internal static class LeaderChange
         took.Sort();
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{what}: median {took[took.Count / 2]:0.0} ms [{took[0]:0.0} .. {took[^1]:0.0}], p99 {took[Math.Min(took.Count - 1, took.Count * 99 / 100)]:0.0}, {took.Count} times"));
+            $"{what}: median {took[took.Count / 2]:0.0} ms [{took[0]:0.0} .. {took[^1]:0.0}], p99 "
+                + $"{took[Math.Min(took.Count - 1, took.Count * 99 / 100)]:0.0}, {took.Count} times"));
     }
 }

@@ -26,7 +26,8 @@ internal static class SwitchoverBenchmark
             failed += errors;
             Console.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"switchover, round {round}: no acknowledgement for {gap:0.0} ms, the slowest write {slowest:0.0} ms, {errors} errors; without one {quietGap:0.0} and {quietLongest:0.0} ms ({steps})"));
+                $"switchover, round {round}: no acknowledgement for {gap:0.0} ms, the slowest write {slowest:0.0} ms, {errors} errors; "
+                    + $"without one {quietGap:0.0} and {quietLongest:0.0} ms ({steps})"));
         }
 
         Console.WriteLine();

@@ -58,7 +58,8 @@ internal static class ZooKeeperBenchmark
         using var theirs = new JavaProcess(java, connect);
         await theirs.ReadyAsync();
         Console.WriteLine(
-            $"{rounds} rounds, alternating, after a warm-up; 128 bytes; nine times as many with several in flight, eighteen times for 256 gets; medians, in brackets the least and the most.");
+            $"{rounds} rounds, alternating, after a warm-up; 128 bytes; nine times as many with several in flight, eighteen times for 256 "
+                + $"gets; medians, in brackets the least and the most.");
         foreach (Measurement m in Measurements.Where(m => m.Name.Contains(only, StringComparison.Ordinal)))
         {
             int count = Math.Max(10, (int)(m.Count * scale));
@@ -151,7 +152,8 @@ internal static class ZooKeeperBenchmark
         Console.WriteLine();
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{count} reads, 256 in flight: {result[0]:0} op/s, {result[4]:0} B/op; heap before {before / 1024} KB, after {after / 1024} KB"));
+            $"{count} reads, 256 in flight: {result[0]:0} op/s, {result[4]:0} B/op; heap before {before / 1024} KB, after {after / 1024} "
+                + $"KB"));
     }
 
     private static double Median(List<double[]> rounds, int i)

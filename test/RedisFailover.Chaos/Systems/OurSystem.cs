@@ -129,7 +129,8 @@ internal sealed class OurSystem : ISystem
     {
         Topology topology = TopologyJson.Parse(await ReadAsync(Paths.Nodes, ct));
         return topology.State != TopologyState.Ok || topology.Master != master.Address || topology.Replicas.Length != _nodes.Count - 1
-            ? $"R/nodes: {TopologyJson.Name(topology.State)}, master {topology.Master?.ToString() ?? "none"}, replicas [{string.Join(' ', topology.Replicas)}], "
+            ? $"R/nodes: {TopologyJson.Name(topology.State)}, master {topology.Master?.ToString() ?? "none"}, replicas "
+                + $"[{string.Join(' ', topology.Replicas)}], "
                 + $"unavailable [{string.Join(' ', topology.Unavailable)}]: {topology.Reason}"
             : null;
     }
@@ -166,7 +167,8 @@ internal sealed class OurSystem : ISystem
                         || (entry.BytesBehind is null && entry.Kind is HistoryKind.Failover or HistoryKind.Demoted)))
             .Select(entry => string.Create(
                 CultureInfo.InvariantCulture,
-                $"{entry.At:HH:mm:ss.fff} {entry.Kind} {entry.From} -> {entry.To}: {(entry.BytesBehind is { } bytes ? $"{bytes} bytes" : "unknown")}: {entry.Reason}"))];
+                $"{entry.At:HH:mm:ss.fff} {entry.Kind} {entry.From} -> {entry.To}: "
+                    + $"{(entry.BytesBehind is { } bytes ? $"{bytes} bytes" : "unknown")}: {entry.Reason}"))];
 
     public async Task SaveRecordsAsync(string directory, CancellationToken ct)
     {

@@ -92,7 +92,8 @@ public sealed class MixedLoadTests
             await GoesOnAsync();
             TestContext.Out.WriteLine(
                 string.Create(CultureInfo.InvariantCulture,
-                    $"{what}: another master after {failover.TotalMilliseconds:0} ms, longest call {callers.Max(caller => caller.Longest).TotalMilliseconds:0} ms"));
+                    $"{what}: another master after {failover.TotalMilliseconds:0} ms, longest call "
+                        + $"{callers.Max(caller => caller.Longest).TotalMilliseconds:0} ms"));
         }
     }
 

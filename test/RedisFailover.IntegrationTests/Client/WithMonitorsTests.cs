@@ -60,7 +60,8 @@ public sealed class WithMonitorsTests
 
         await database.StringSetAsync("after", 2);
         TestContext.Out.WriteLine(
-            $"{written} writes during the switchover; kill to first write {Stopwatch.GetElapsedTime(start).TotalMilliseconds:0} ms, {ambiguous} ambiguous");
+            $"{written} writes during the switchover; kill to first write {Stopwatch.GetElapsedTime(start).TotalMilliseconds:0} ms, "
+                + $"{ambiguous} ambiguous");
         Assert.That(ambiguous, Is.LessThanOrEqualTo(1));
     }
 }

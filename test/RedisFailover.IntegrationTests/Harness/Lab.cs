@@ -138,7 +138,8 @@ internal sealed class Holder : IAsyncDisposable
         string[] script =
         [
             "-c",
-            "mount --bind \"$1/hosts\" /etc/hosts && mount --bind \"$1/resolv.conf\" /etc/resolv.conf && ip link set lo up && echo ready && exec sleep infinity",
+            "mount --bind \"$1/hosts\" /etc/hosts && mount --bind \"$1/resolv.conf\" /etc/resolv.conf && ip link set lo up && echo ready "
+                + "&& exec sleep infinity",
             "sh", directory.Path,
         ];
         ChildProcess process = await ChildProcess.StartAsync(

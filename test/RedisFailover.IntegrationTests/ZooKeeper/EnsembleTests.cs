@@ -53,7 +53,8 @@ public sealed class EnsembleTests
         TimeSpan electedAfter = Stopwatch.GetElapsedTime(cut, await elected);
         TimeSpan heldUntil = Stopwatch.GetElapsedTime(cut, await held);
         TestContext.Out.WriteLine(
-            $"After the cut: old lease held until {heldUntil.TotalMilliseconds:0} ms, another elected at {electedAfter.TotalMilliseconds:0} ms.");
+            $"After the cut: old lease held until {heldUntil.TotalMilliseconds:0} ms, another elected at "
+                + $"{electedAfter.TotalMilliseconds:0} ms.");
         Assert.That(heldUntil, Is.LessThan(electedAfter));
 
         // L after the last beat that a quorum took, which was sent before the cut; what is more is a busy machine, or a lease that grew

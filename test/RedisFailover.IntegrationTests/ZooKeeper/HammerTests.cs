@@ -46,7 +46,8 @@ public sealed class HammerTests
 
         TestContext.Out.WriteLine(
             $"{faulted} faults, {writers.Sum(w => w.Version)} writes, {writers.Sum(w => w.Reads)} reads, "
-            + $"{writers.Sum(w => w.Ambiguous)} ambiguous of which {writers.Sum(w => w.AmbiguousApplied)} were applied, {writers.Sum(w => w.Cancelled)} cancelled");
+            + $"{writers.Sum(w => w.Ambiguous)} ambiguous of which {writers.Sum(w => w.AmbiguousApplied)} were applied, "
+            + $"{writers.Sum(w => w.Cancelled)} cancelled");
         Assert.That(writers.Min(w => w.Version), Is.GreaterThan(0));
         Assert.That(faulted, Is.GreaterThan(10));
     }

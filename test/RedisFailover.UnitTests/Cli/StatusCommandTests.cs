@@ -123,7 +123,8 @@ public sealed class StatusCommandTests
             State(Ok, Leader) with { Monitors = ImmutableSortedDictionary<string, MonitorReport>.Empty.Add("m1", ready), Problems = [] };
         Assert.That(CheckCommand.Nagios(well),
             Is.EqualTo(
-                (0, "REDIS_FAILOVER OK - master a:1, failover would work now: a:1 could take over | problems=0 replicas=0 monitors=1 epoch=2")));
+                (0, "REDIS_FAILOVER OK - master a:1, failover would work now: a:1 could take over | problems=0 replicas=0 monitors=1 "
+                    + "epoch=2")));
         Assert.That(CheckCommand.Nagios(well with { Problems = [new Problem(ProblemCatalogue.NodeUnavailable, [], "x is|was")] }).Line,
             Does.StartWith("REDIS_FAILOVER WARNING - master a:1, node-unavailable: x is/was | problems=1"));
         Assert.That(CheckCommand.Nagios(well with { Problems = [new Problem(ProblemCatalogue.NoCandidate, [], "x")] }).Code, Is.EqualTo(2));

@@ -128,7 +128,8 @@ public sealed class ExtensionsTests
                         [new(new NodeAddress("redis1", 6379), "it refuses the password (WRONGPASS)"),
                             new(new NodeAddress("redis2", 6379), "connection refused")] }),
             Is.EqualTo(
-                "epoch 7: the master redis1:6379 does not answer: it refuses the password (WRONGPASS); not connected to redis2:6379: connection refused"));
+                "epoch 7: the master redis1:6379 does not answer: it refuses the password (WRONGPASS); not connected to redis2:6379: "
+                    + "connection refused"));
     });
 
     private static FailoverStatus Status(bool writes, bool reads, int secondsOfSilence) => new()

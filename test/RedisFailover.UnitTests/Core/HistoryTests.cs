@@ -202,7 +202,8 @@ public sealed class HistoryTests
         Topology published = FailoverDecider.Decide(view, Policy, 21 * Ms).Actions.OfType<PublishTopology>().Single().Next;
         Assert.That(published.Remarks[C],
             Is.EqualTo(
-                "left alone, because it is somebody else's: no member of this cluster is known at this address (a master, 900 keys, offset 100)"));
+                "left alone, because it is somebody else's: no member of this cluster is known at this address (a master, 900 keys, "
+                    + "offset 100)"));
 
         // Its figures are no news.
         view = View(published, (A, Master("A", "X")), (C, Master("C", "Q") with { Keys = 901 }));
@@ -266,7 +267,8 @@ public sealed class HistoryTests
             .Apply(new NodeFailed(20 * Ms, A, ProbeFailure.Closed, ""), Policy)
             .Apply(new NodeFailed(21 * Ms, A, ProbeFailure.AuthRefused, "it refuses our credentials (WRONGPASS)"), Policy);
         const string Unwatched =
-            "the monitors cannot watch master a:1: it refuses our credentials (WRONGPASS); no switchover can take place, and no failover unless it stops answering altogether";
+            "the monitors cannot watch master a:1: it refuses our credentials (WRONGPASS); no switchover can take place, and no failover "
+                + "unless it stops answering altogether";
         Readiness readiness = ReadinessCheck.Of(view, Policy, 22 * Ms)!;
         Assert.That((readiness.Possible, readiness.Reason), Is.EqualTo((false, Unwatched)));
 

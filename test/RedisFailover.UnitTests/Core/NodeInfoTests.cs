@@ -151,7 +151,8 @@ public sealed class NodeInfoTests
     public void The_least_rights_are_those_of_the_list()
     {
         Assert.That(NodeRight.MinimalAcl(new Version(7, 0)), Is.EqualTo(
-            "resetkeys resetchannels &__Booksleeve_MasterChanged -@all +info +ping +role +multi +exec +discard +publish +acl|log +replicaof +client|pause "
+            "resetkeys resetchannels &__Booksleeve_MasterChanged -@all +info +ping +role +multi +exec +discard +publish +acl|log "
+                + "+replicaof +client|pause "
             + "+client|unpause +client|kill +client|list +client|setname +config|get +config|set +config|rewrite"));
         Assert.That(NodeRight.MinimalAcl(new Version(6, 0)), Does.StartWith("resetkeys -@all +info "));
     }

@@ -129,7 +129,8 @@ public sealed class ProblemRulesTests
         Readiness readiness = ReadinessCheck.Of(view, strict, Now)!;
 
         Assert.That((readiness.Possible, readiness.Reason), Is.EqualTo((false,
-            "nobody could take over (r:2: it lacks 4900 bytes, more than max-lag (1000); r:3: it lacks 4900 bytes, more than max-lag (1000))")));
+            "nobody could take over (r:2: it lacks 4900 bytes, more than max-lag (1000); r:3: it lacks 4900 bytes, more than max-lag "
+                + "(1000))")));
         Assert.That(Found(view, strict).Select(p => p.Code), Does.Contain(NoCandidate));
     }
 

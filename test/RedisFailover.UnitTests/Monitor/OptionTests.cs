@@ -127,7 +127,8 @@ public sealed class OptionTests
     [TestCase("--max-failures (from the command line): '0' is not allowed; allowed: a whole number, 1 to 100", "--nodes", "a:1",
         "--zkservers", "z", "--max-failures", "0")]
     [TestCase(
-        "--probe-timeout (from the command line): '1d' is not allowed; allowed: 10ms to 60s, as 500ms, 2s, 5m or 24h; a bare number is milliseconds",
+        "--probe-timeout (from the command line): '1d' is not allowed; allowed: 10ms to 60s, as 500ms, 2s, 5m or 24h; a bare number is "
+            + "milliseconds",
         "--nodes", "a:1", "--zkservers", "z", "--probe-timeout", "1d")]
     [TestCase("--lease (from the command line): '3s' is not allowed; allowed: at most half of session-timeout (4000 ms)",
         "--nodes", "a:1", "--zkservers", "z", "--lease", "3s")]
@@ -161,7 +162,8 @@ public sealed class OptionTests
                 ("REDIS", "x")).Password, Is.EqualTo("p"));
 
     [TestCase(
-        "--write-max-lag (from the command line): '3' is not allowed; allowed: seconds, more than max-failures x probe-timeout (3 x 1000 ms) with write-safety replicated",
+        "--write-max-lag (from the command line): '3' is not allowed; allowed: seconds, more than max-failures x probe-timeout (3 x 1000 "
+            + "ms) with write-safety replicated",
         "--write-safety", "replicated", "--write-max-lag", "3")]
     [TestCase(
         "--write-max-lag (from the default): '5' is not allowed; allowed: seconds, more than max-failures x probe-timeout (3 x 2000 ms)",
@@ -175,7 +177,8 @@ public sealed class OptionTests
         => Assert.That(
             () => Read(["--nodes", "a:1,b:1,c:1", "--zkservers", "z:1", "--write-safety", "replicated", "--write-quorum", $"{quorum}"]),
             allowed ? Throws.Nothing : Throws.TypeOf<OptionException>().With.Message.EqualTo(
-                "--write-quorum (from the command line): '99' is not allowed; allowed: 1 to 2 with 3 nodes: so many replicas can hold a write"));
+                "--write-quorum (from the command line): '99' is not allowed; allowed: 1 to 2 with 3 nodes: so many replicas can hold a "
+                    + "write"));
 
     [TestCase("--write-safety", "replicated", "--write-max-lag", "4")]
     [TestCase("--write-max-lag", "1")]

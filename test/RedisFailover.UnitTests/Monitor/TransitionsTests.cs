@@ -44,7 +44,8 @@ public sealed class TransitionsTests
 
         Assert.That(log.Entries.Select(e => e.Text),
             Is.EqualTo(
-                ["decided: promoting b:1", "attention: nobody can be promoted", "decided: promoting b:1", "attention: nobody can be promoted"]));
+                ["decided: promoting b:1", "attention: nobody can be promoted", "decided: promoting b:1", "attention: nobody can be "
+                    + "promoted"]));
     }
 
     [Test]
@@ -111,7 +112,8 @@ public sealed class TransitionsTests
 
         Assert.That(log.Entries, Has.Member((
             LogLevel.Warning,
-            "somebody else has written the topology while this monitor leads: version 8, epoch 4, master a:1, by an unknown writer; this monitor goes by it as it stands")));
+            "somebody else has written the topology while this monitor leads: version 8, epoch 4, master a:1, by an unknown writer; this "
+                + "monitor goes by it as it stands")));
         Assert.That(log.Entries.Select(e => e.Text), Has.Some.Contains("by an unknown writer: by hand"));
     }
 

@@ -403,7 +403,8 @@ internal sealed class Scenario
         {
             _requests.RemoveAll(r => r.Id == step.Request.Id);
             _output.Append(CultureInfo.InvariantCulture,
-                $"    answered {step.Request.Id}: {answer.Outcome.ToString().ToLowerInvariant()}, master {answer.Master?.ToString() ?? "none"}\n");
+                $"    answered {step.Request.Id}: {answer.Outcome.ToString().ToLowerInvariant()}, master "
+                    + $"{answer.Master?.ToString() ?? "none"}\n");
         }
     }
 

@@ -292,7 +292,9 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
 
     public override string ToString() => string.Create(
         CultureInfo.InvariantCulture,
-        $"{At / (double)World.Second:0.000} s: {Kind} of {(Target == Ruling ? "the ruling one" : $"no. {Target}")} and {(Other == Ruling ? "the ruling one" : $"no. {Other}")} for {For / (double)World.Second:0.000} s{(LosesData ? ", loses its data" : "")}");
+        $"{At / (double)World.Second:0.000} s: {Kind} of {(Target == Ruling ? "the ruling one" : $"no. {Target}")} and "
+            + $"{(Other == Ruling ? "the ruling one" : $"no. {Other}")} for {For / (double)World.Second:0.000} "
+            + $"s{(LosesData ? ", loses its data" : "")}");
 
     private static FaultKind DrawKind(Dice dice) => dice.Of(
         FaultKind.KillNode, FaultKind.KillNode, FaultKind.KillNode, FaultKind.KillAllNodes, FaultKind.PauseNode, FaultKind.PauseNode,

@@ -33,7 +33,8 @@ internal sealed partial class Ledger
 
             Require(
                 (seen.Data?.Depth ?? 0) <= (chosen.Data?.Depth ?? 0) || !Commit.Contains(seen.Data, chosen.Data),
-                $"{monitor.Name} promotes {chosen.Name} with data {chosen.Data}, and {other.Name}, which answers, had {seen.Data} when the change began");
+                $"{monitor.Name} promotes {chosen.Name} with data {chosen.Data}, and {other.Name}, which answers, had {seen.Data} when "
+                    + $"the change began");
         }
     }
 
@@ -75,7 +76,8 @@ internal sealed partial class Ledger
                 => !(_monitors[name] is var m && m.IsWell(Long) && network.IsCalm(m.Place, master.Place, Long)
                     && network.IsCalm(m.Place, Server.Place, Long)));
         Require(doubtful * 2 > live.Length,
-            $"{leader.Name} began a failover from {master.Name}, which is well and which all but {doubtful} of {live.Length} monitors can reach");
+            $"{leader.Name} began a failover from {master.Name}, which is well and which all but {doubtful} of {live.Length} monitors can "
+                + $"reach");
     }
 
     /// <summary>Whoever comes into office, or back into it, stands in the history, and whom he replaces.</summary>
@@ -91,7 +93,8 @@ internal sealed partial class Ledger
             record is { Kind: HistoryKind.Adopted or HistoryKind.Failover or HistoryKind.Switchover or HistoryKind.Restored }
                 && record.Epoch == after.Epoch && record.To == master && record.From == from
                 && (record.Kind != HistoryKind.Restored || from == master),
-            $"{master} is master in epoch {after.Epoch} after {from}, and the history says {record?.Kind} of epoch {record?.Epoch} from {record?.From} to {record?.To}");
+            $"{master} is master in epoch {after.Epoch} after {from}, and the history says {record?.Kind} of epoch {record?.Epoch} from "
+                + $"{record?.From} to {record?.To}");
     }
 
     /// <summary>
@@ -131,7 +134,8 @@ internal sealed partial class Ledger
             Require(
                 write.On != handover.From || !Commit.Contains(handover.From.Data, write.Made)
                     || Commit.Contains(handover.To.Data, write.Made),
-                $"the switchover from {handover.From.Name} to {handover.To.Name} lost write {write.Number}, which {handover.From.Name} had acknowledged");
+                $"the switchover from {handover.From.Name} to {handover.To.Name} lost write {write.Number}, which {handover.From.Name} "
+                    + $"had acknowledged");
         }
     }
 
@@ -178,7 +182,8 @@ internal sealed partial class Ledger
             {
                 Require(
                     Commit.Contains(held, write.Made) || (handsOver is not null && !Commit.Contains(handsOver.Data, write.Made)),
-                    $"{node.Name} becomes the master without write {write.Number}: {write.WaitFor} replicas of {write.On!.Name} had acknowledged it");
+                    $"{node.Name} becomes the master without write {write.Number}: {write.WaitFor} replicas of {write.On!.Name} had "
+                        + $"acknowledged it");
             }
         }
 

@@ -194,7 +194,8 @@ internal sealed partial class Ledger(World world, Network network, Configuration
         if (world.IsTold)
         {
             world.Tell(node.Name,
-                $"carries out for {monitor.Name}: {action}{(error is null ? "" : ": " + error)}{(lead.Term == Server!.Term ? "" : " (late, of a former leader)")}");
+                $"carries out for {monitor.Name}: "
+                    + $"{action}{(error is null ? "" : ": " + error)}{(lead.Term == Server!.Term ? "" : " (late, of a former leader)")}");
         }
 
         if (action is Promote && error is null && node.ChangedAt == world.Now && monitor.View.Topology is { } topology)

@@ -42,7 +42,8 @@ internal static class Report
 
         text.AppendJoin('\n', simulation.Story.TakeLast(LinesShown)).AppendLine();
         return text.AppendLine(
-            $"Again: SIMULATION_SEED={seed} SIMULATION_COUNT=1 dotnet test -c Release test/RedisFailover.UnitTests --filter Name=Holds_under_faults").ToString();
+            $"Again: SIMULATION_SEED={seed} SIMULATION_COUNT=1 dotnet test -c Release test/RedisFailover.UnitTests --filter "
+                + $"Name=Holds_under_faults").ToString();
     }
 
     /// <summary>Leaves out one fault after the other as long as the same goes wrong.</summary>

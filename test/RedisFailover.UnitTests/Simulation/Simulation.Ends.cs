@@ -183,7 +183,8 @@ internal sealed partial class Simulation
 
             if (node.MasterAddress != topology.Master || !node.IsLinked || node.IsLoading)
             {
-                return $"{node.Name} {(node.IsMaster ? "is a master" : $"follows {node.MasterAddress}, linked: {node.IsLinked}")} beside master {topology.Master}";
+                return $"{node.Name} {(node.IsMaster ? "is a master" : $"follows {node.MasterAddress}, linked: {node.IsLinked}")} beside "
+                    + $"master {topology.Master}";
             }
 
             if (!topology.Replicas.Contains(node.Address))

@@ -112,7 +112,8 @@ internal sealed partial class Simulation
 
     /// <summary>Which faults came where, for people.</summary>
     internal string Describe()
-        => $"{_monitors.Length} monitors, {_nodes.Length} nodes, {_clients.Length} clients, {_policy.NodeStrategy}, probe timeout {_policy.ProbeTimeout.TotalMilliseconds} ms, "
+        => $"{_monitors.Length} monitors, {_nodes.Length} nodes, {_clients.Length} clients, {_policy.NodeStrategy}, probe timeout "
+            + $"{_policy.ProbeTimeout.TotalMilliseconds} ms, "
             + (_policy.WriteSafety == WriteSafetyMode.Replicated ? $"WAIT {_policy.WriteQuorum} is safe, " : "")
                 + (_policy.NeverPromote is [var never, ..] ? $"{never.Host} is never promoted, " : "")
             + $"priorities {string.Join(' ', _nodes.Select(n => n.Priority))}{(_foreign is null ? "" : $", {_foreign.Name} comes with foreign data")}{(_calm ? ", one fault at a time" : "")}";

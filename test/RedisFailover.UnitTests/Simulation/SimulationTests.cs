@@ -116,6 +116,8 @@ public sealed class SimulationTests
     {
         internal string Summary(TimeSpan took) => string.Create(
             CultureInfo.InvariantCulture,
-            $"{Ran} seeds in {took.TotalSeconds:0.0} s ({Ran / took.TotalSeconds:0}/s), {Events / Math.Max(1, Ran)} events and {VirtualTime / World.Second / Math.Max(1, Ran)} virtual seconds each, {Failovers} failovers ({Expected} of them expected at once), {Switchovers} switchovers, {SafeWrites} safe writes");
+            $"{Ran} seeds in {took.TotalSeconds:0.0} s ({Ran / took.TotalSeconds:0}/s), {Events / Math.Max(1, Ran)} events and "
+                + $"{VirtualTime / World.Second / Math.Max(1, Ran)} virtual seconds each, {Failovers} failovers ({Expected} of them "
+                + $"expected at once), {Switchovers} switchovers, {SafeWrites} safe writes");
     }
 }
