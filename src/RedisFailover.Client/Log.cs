@@ -31,8 +31,11 @@ internal static partial class Log
     [LoggerMessage(8, LogLevel.Information, "{Node} is no longer in the topology; its calls in flight were ended")]
     public static partial void NodeLeft(ILogger logger, NodeAddress node);
 
-    [LoggerMessage(10, LogLevel.Warning, "Writes are held because ZooKeeper cannot be reached: {Held}")]
-    public static partial void Fenced(ILogger logger, bool held);
+    [LoggerMessage(10, LogLevel.Warning, "Holding writes: ZooKeeper cannot be reached")]
+    public static partial void WritesHeld(ILogger logger);
+
+    [LoggerMessage(19, LogLevel.Information, "Writes go on: ZooKeeper can be reached again")]
+    public static partial void WritesGoOn(ILogger logger);
 
     [LoggerMessage(11, LogLevel.Warning, "The topology could not be kept in {File}: {Problem}")]
     public static partial void CacheNotWritten(ILogger logger, string file, string problem);
@@ -59,11 +62,14 @@ internal static partial class Log
     public static partial void IncarnationFollowed(ILogger logger, string? incarnation, long epoch, long known, NodeAddress master);
 
     [LoggerMessage(17, LogLevel.Warning,
-        "The topology in ZooKeeper (epoch {Epoch}) is of incarnation {Incarnation}, which was left: refused")]
+        "Ignoring the topology of epoch {Epoch}: its incarnation {Incarnation} was replaced earlier")]
     public static partial void FormerIncarnationRefused(ILogger logger, string? incarnation, long epoch);
 
-    [LoggerMessage(18, LogLevel.Warning, "Writes are held until it is clear who is master of these data: {Held}")]
-    public static partial void HeldForIncarnation(ILogger logger, bool held);
+    [LoggerMessage(18, LogLevel.Warning, "Holding writes until it is clear which node is master of these data")]
+    public static partial void HeldForIncarnation(ILogger logger);
+
+    [LoggerMessage(20, LogLevel.Information, "Writes go on: it is clear which node is master of these data")]
+    public static partial void NotHeldForIncarnation(ILogger logger);
 
     [LoggerMessage(9, LogLevel.Error, "A handler of TopologyChanged failed; the others and later changes are not affected")]
     public static partial void HandlerFailed(ILogger logger, Exception failure);

@@ -118,7 +118,14 @@ internal sealed class IncarnationCheck(NodeSet nodes, ILogger logger, Action<Top
 
         if (nodes.Hold(WriteHold.OtherIncarnation, verdict.HoldsWrites))
         {
-            Log.HeldForIncarnation(logger, verdict.HoldsWrites);
+            if (verdict.HoldsWrites)
+            {
+                Log.HeldForIncarnation(logger);
+            }
+            else
+            {
+                Log.NotHeldForIncarnation(logger);
+            }
         }
     }
 }

@@ -136,7 +136,14 @@ internal sealed class TopologyFollower : IAsyncDisposable
                 bool held = _source.SinceLastContact is not { } silence || silence > (timeout / 2) - look;
                 if (_nodes.Hold(WriteHold.ZooKeeperSilent, held))
                 {
-                    Log.Fenced(_logger, held);
+                    if (held)
+                    {
+                        Log.WritesHeld(_logger);
+                    }
+                    else
+                    {
+                        Log.WritesGoOn(_logger);
+                    }
                 }
 
                 await Task.Delay(look, time, _closing.Token).ConfigureAwait(false);

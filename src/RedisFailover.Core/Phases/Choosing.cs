@@ -9,7 +9,7 @@ namespace RedisFailover;
 internal static class Choosing
 {
     /// <summary>What an operator can do who would rather lose something than wait.</summary>
-    private const string Force = "; redis-failover switchover HOST:PORT --force takes a node as it is";
+    private const string Force = "; redis-failover failover HOST:PORT --force promotes that node whatever it lacks";
 
     internal static PlanBuilder Decide(Assessment a)
     {
@@ -137,7 +137,7 @@ internal static class Choosing
             if (Histories.NodeWithMore(a, before, from) is { } keeper)
             {
                 string kept = $"master {from.Address} was restarted with {info.Keys} keys, and {keeper.Address} has more, "
-                    + $"which following {from.Address} would wipe: an operator has to choose ({unfit})";
+                    + $"which following {from.Address} would wipe: an operator has to choose, by redis-failover failover HOST:PORT --force ({unfit})";
                 return a.View.Request is not null
                     ? SwitchoverRequests.Refuse(a, kept)
                     : Wait(a, ProblemCatalogue.NeedsOperator, [from.Address, keeper.Address], kept + ByForce(a))
@@ -170,7 +170,7 @@ internal static class Choosing
             && a.Configured.All(n => n is { IsAnswering: true, Info.Keys: 0 } && n.Has(HeardSince.Change))
             ? ". All nodes are here and all are empty: the data are gone from every one of them. Either stop a node, put its RDB or AOF "
                 + "files back and start it; "
-                + $"or go on with nothing, by redis-failover switchover {a.Policy.Nodes[0]} --force"
+                + $"or go on with nothing, by redis-failover failover {a.Policy.Nodes[0]} --force"
             : "";
 
     /// <summary>

@@ -25,7 +25,7 @@ internal static class Correcting
         ];
         return (
             actions,
-            [.. actions.OfType<Demote>().Select(d => Stubborn(a, d.Node)).OfType<Problem>(), .. LeftAlone(a, foreign)],
+            [.. actions.OfType<Demote>().Select(d => SecondMaster(a, d.Node)).OfType<Problem>(), .. LeftAlone(a, foreign)],
             wrong.Select(n => JudgedAt(a, n)).Where(at => at > a.Now).Min());
     }
 
@@ -100,10 +100,10 @@ internal static class Correcting
             };
     }
 
-    private static Problem? Stubborn(Assessment a, NodeAddress node)
+    private static Problem? SecondMaster(Assessment a, NodeAddress node)
         => DemotionFailure(a, node) is { } failure
-            ? Problem.Of(ProblemCatalogue.NeedsOperator,
-                $"{node} takes writes as well, which will be lost: it cannot be made a replica ({failure})", node)
+            ? Problem.Of(ProblemCatalogue.SecondMaster,
+                $"two masters: {node} still takes writes, which will be lost, and cannot be made a replica ({failure})", node)
             : null;
 
     private static IEnumerable<Problem> LeftAlone(Assessment a, ImmutableArray<NodeAssessment> foreign) => foreign.Select(n => Problem.Of(

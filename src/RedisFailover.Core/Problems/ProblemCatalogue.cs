@@ -59,6 +59,10 @@ public static class ProblemCatalogue
     public static ProblemCode TopologyOverwritten { get; } = new(
         "topology-overwritten", Warning, "Find out who writes R/nodes besides the monitors, and end it.");
 
+    /// <summary>A former master takes writes beside the master and cannot be made a replica.</summary>
+    public static ProblemCode SecondMaster { get; } = new(
+        "second-master", Critical, "Stop that node, or keep its clients away from it: what it takes is lost once it is a replica.");
+
     // Who could take over.
 
     /// <summary>Nobody could take over.</summary>
@@ -220,7 +224,7 @@ public static class ProblemCatalogue
     public static ImmutableArray<ProblemCode> All { get; } =
     [
         MasterUnreachable, NoMaster, ChangeStalled, MasterNotWatched, MasterLoading, MasterBusy, MasterMisconf, MasterOutOfMemory,
-            MinReplicasUnmet, TopologyOverwritten,
+            MinReplicasUnmet, TopologyOverwritten, SecondMaster,
         NoCandidate, CandidateRefusesWrites, FailoverHeldBack, NodeUnavailable, NodeNotWatched, ReplicaLinkDown, ReplicaStale,
             ReplicationRefused, FullCopyRepeats,
         RoleNotPersisted, RightsMissing, ForeignData, SameServerTwice, VersionsDiffer, UnsupportedMode, WriteQuorumUnmet, FenceNotSet,

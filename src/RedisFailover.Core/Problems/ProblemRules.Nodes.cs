@@ -54,7 +54,7 @@ public static partial class ProblemRules
 
     private static IEnumerable<Problem> LinksDown(Facts f)
         => WithoutLink(f).Where(n => !n.Info!.SyncInProgress && Refusal(f, n) is null).Select(n =>
-            Problem.Of(ReplicaLinkDown, $"replica {n.Address} has no link to master {n.Info!.MasterAddress}: its data get older",
+            Problem.Of(ReplicaLinkDown, $"replica {n.Address} has no link to master {n.Info!.MasterAddress}: its data is stale",
                 n.Address) with { From = n.LinkDownSince });
 
     private static IEnumerable<Problem> OldData(Facts f)

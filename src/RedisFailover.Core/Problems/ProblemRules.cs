@@ -72,16 +72,7 @@ public static partial class ProblemRules
 
     /// <summary>Whether the decider tells what is found here already: by its code, where that says enough.</summary>
     private static bool IsTheSame(Problem found, Problem decided)
-        => found.IsSameAs(decided) || (decided.Code != NeedsOperator && found.Code == decided.Code) || Says(found.Message, decided.Message);
-
-    /// <summary>Whether one sentence is in the other, figures aside.</summary>
-    private static bool Says(string text, string other)
-    {
-        (string one, string two) = (WithoutDigits(text), WithoutDigits(other));
-        return one.Contains(two, StringComparison.Ordinal) || two.Contains(one, StringComparison.Ordinal);
-
-        static string WithoutDigits(string text) => string.Concat(text.Where(c => !char.IsAsciiDigit(c)));
-    }
+        => found.IsSameAs(decided) || (decided.Code != NeedsOperator && found.Code == decided.Code);
 
     private static IEnumerable<Problem> WithoutMaster(Facts f)
         => f.Topology.State == TopologyState.NoMaster ? [Problem.Of(NoMaster, $"there is no master: {f.Topology.Reason}")] : [];
@@ -184,7 +175,7 @@ public static partial class ProblemRules
 
     private static IEnumerable<Problem> MonitorsAway(Facts f)
         => f.View.Registered.Where(m => !f.View.OtherMonitors.ContainsKey(m))
-            .Select(m => Problem.OfMonitors(MonitorMissing, $"monitor {m} is registered and not here", m));
+            .Select(m => Problem.OfMonitors(MonitorMissing, $"monitor {m} is registered but not running", m));
 
     private static IEnumerable<Problem> Renewal(Facts f)
         => f.Topology.LastChange is { Kind: HistoryKind.Renewed } change

@@ -17,7 +17,7 @@ internal static partial class Log
     internal static partial void Stops(ILogger logger, string id);
 
     [LoggerMessage(17, LogLevel.Warning,
-        "SIGHUP: the log level is {Level}; secrets and certificates are read again when they are next used, everything else needs a "
+        "SIGHUP: log level {Level}, the list of clusters was read again; secrets and certificates are read at each use; all else needs a "
             + "restart")]
     internal static partial void Reloaded(ILogger logger, string level);
 
@@ -84,7 +84,7 @@ internal static partial class Log
     internal static partial void MonitorWent(ILogger logger, string id, string live);
 
     [LoggerMessage(24, LogLevel.Warning,
-        "this monitor does not stand for election for {Millis:0} ms, or until more than {Nodes} nodes answer it")]
+        "not standing for election for {Millis:0} ms, or until more than {Nodes} nodes answer")]
     internal static partial void Abstains(ILogger logger, double millis, int nodes);
 
     [LoggerMessage(30, LogLevel.Information, "{Node} answers: {Role}, {Keys} keys, offset {Offset}, Redis {Version}")]
@@ -100,10 +100,10 @@ internal static partial class Log
     [LoggerMessage(32, LogLevel.Debug, "{Node} fails: {Detail}")]
     internal static partial void NodeFails(ILogger logger, NodeAddress node, string detail);
 
-    [LoggerMessage(33, LogLevel.Error, "{Node} cannot be watched, no failover because of that: {Detail}")]
+    [LoggerMessage(33, LogLevel.Error, "{Node} cannot be monitored: {Detail}; this causes no failover. Check password, ACL user and address")]
     internal static partial void NodeMisconfigured(ILogger logger, NodeAddress node, string detail);
 
-    [LoggerMessage(36, LogLevel.Warning, "{Node} serves nobody: {Detail}")]
+    [LoggerMessage(36, LogLevel.Warning, "{Node} is up but serves no clients: {Detail}")]
     internal static partial void NodeServesNobody(ILogger logger, NodeAddress node, string detail);
 
     [LoggerMessage(EventId = 37, Message = "{Node} lost its link to {Master}")]
@@ -122,7 +122,7 @@ internal static partial class Log
         ILogger logger, LogLevel level, long epoch, string state, string master, string by, string reason, string replicas,
             string unavailable);
 
-    [LoggerMessage(41, LogLevel.Error, "the topology znode is not followed: {Fault}")]
+    [LoggerMessage(41, LogLevel.Error, "cannot use R/nodes, keeping the last known topology: {Fault}")]
     internal static partial void TopologyNotUsable(ILogger logger, string fault);
 
     [LoggerMessage(EventId = 42, Message = "an operator asks for a switchover to {Wish}")]
@@ -136,7 +136,7 @@ internal static partial class Log
     [LoggerMessage(44, LogLevel.Warning, "MASTER LOST, a failover begins (epoch {Epoch}): {Reason}")]
     internal static partial void MasterLost(ILogger logger, long epoch, string reason);
 
-    [LoggerMessage(46, LogLevel.Warning, "NOT BEGUN, the failover of epoch {Epoch}, as far as this monitor knows: {Failure}")]
+    [LoggerMessage(46, LogLevel.Warning, "FAILOVER NOT STARTED (epoch {Epoch}): {Failure}; the next leader decides")]
     internal static partial void FailoverNotBegun(ILogger logger, long epoch, string failure);
 
     [LoggerMessage(EventId = 45, Message = "{What} (epoch {Epoch}){Change}{Millis}{Loss}{Reason}")]
@@ -197,16 +197,16 @@ internal static partial class Log
     [LoggerMessage(48, LogLevel.Warning, "RESUMED, {Reason}")]
     internal static partial void Resumed(ILogger logger, string reason);
 
-    [LoggerMessage(49, LogLevel.Information, "the cluster's configuration is taken over (version {Version}): {Reason}")]
+    [LoggerMessage(49, LogLevel.Information, "using version {Version} of the cluster's configuration: {Reason}")]
     internal static partial void ConfigTaken(ILogger logger, int version, string reason);
 
-    [LoggerMessage(54, LogLevel.Error, "the cluster's configuration (R/config) is not usable, what was known before holds: {Fault}")]
+    [LoggerMessage(54, LogLevel.Error, "cannot use R/config, keeping the previous settings: {Fault}")]
     internal static partial void ConfigNotUsable(ILogger logger, string fault);
 
-    [LoggerMessage(13, LogLevel.Information, "the credentials for ZooKeeper in {File} have changed and are taken over")]
+    [LoggerMessage(13, LogLevel.Information, "using the new ZooKeeper credentials from {File}")]
     internal static partial void CredentialsChanged(ILogger logger, string file);
 
-    [LoggerMessage(14, LogLevel.Error, "the rights of the znodes could not be set, which is tried again: {Failure}")]
+    [LoggerMessage(14, LogLevel.Error, "could not set the access rights of the znodes, trying again: {Failure}")]
     internal static partial void RightsNotSet(ILogger logger, string failure);
 
     [LoggerMessage(EventId = 50, Message = "decided: {Reason}")]
@@ -219,7 +219,7 @@ internal static partial class Log
     [LoggerMessage(52, LogLevel.Debug, "done in {Millis:0.0} ms: {Action}")]
     internal static partial void ActionDone(ILogger logger, string action, double millis);
 
-    [LoggerMessage(53, LogLevel.Warning, "failed: {Action}: {Failure}")]
+    [LoggerMessage(53, LogLevel.Warning, "{Action} failed: {Failure}")]
     internal static partial void ActionFailed(ILogger logger, string action, string failure);
 
     [LoggerMessage(EventId = 70, Message = "PROBLEM {Code}: {Message}")]
@@ -246,6 +246,6 @@ internal static partial class Log
     [LoggerMessage(63, LogLevel.Warning, "the view of monitor {Id} is not readable: {Failure}")]
     internal static partial void ViewNotReadable(ILogger logger, string id, string failure);
 
-    [LoggerMessage(64, LogLevel.Warning, "another monitor has the id {Id}, or had until a moment ago; waiting until it is gone")]
+    [LoggerMessage(64, LogLevel.Warning, "monitor id {Id} is in use by another process, or was a moment ago; waiting. Each monitor needs its own --id")]
     internal static partial void IdTaken(ILogger logger, string id);
 }

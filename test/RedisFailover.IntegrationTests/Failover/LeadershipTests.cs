@@ -102,7 +102,7 @@ public sealed class LeadershipTests
         Assert.That(whole.Epoch, Is.EqualTo(after.Epoch));
         Assert.That((await cluster.LeaderAsync()).Id, Is.EqualTo(next.Id));
         // It saw the master gone before it knew that it leads no more; whoever reads its log is not left with a failover that never came.
-        Assert.That(leader.Process.Output.Count(line => line.Contains("NOT BEGUN", StringComparison.Ordinal)),
+        Assert.That(leader.Process.Output.Count(line => line.Contains("FAILOVER NOT STARTED", StringComparison.Ordinal)),
             Is.EqualTo(leader.Process.Output.Count(line => line.Contains("MASTER LOST", StringComparison.Ordinal))));
     }
 }

@@ -86,7 +86,7 @@ public sealed class SecurityTests
         await Task.WhenAll(
             cluster.Monitors.Select(m
                 => m.Process.WaitForLineAsync(l
-                    => l.Contains("have changed and are taken over", StringComparison.Ordinal), TimeSpan.FromSeconds(20))));
+                    => l.Contains("using the new ZooKeeper credentials", StringComparison.Ordinal), TimeSpan.FromSeconds(20))));
         await File.WriteAllTextAsync(cluster.MonitorsAuth, "monitors2:secret2\n");
         await WaitForRightsAsync(cluster, rights => !rights.Contains("monitors:"), [ZooKeeperAuth.Digest("monitors2", "secret2")]);
 

@@ -69,12 +69,12 @@ public sealed class TransitionsTests
             Assert.That(After(late),
                 Is.EqualTo(
                     [(LogLevel.Warning,
-                        "NOT BEGUN, the failover of epoch 5, as far as this monitor knows: the lease on the lead has run out")]));
+                        "FAILOVER NOT STARTED (epoch 5): the lease on the lead has run out; the next leader decides")]));
             Assert.That(After(deposed), Is.Empty, "its fate is not known yet");
             Assert.That(
                 After(overtaken.Apply(new ActionFinished(TimeSpan.Zero, intent, "the lead was lost"), policy), overtaken),
-                Is.EqualTo([(LogLevel.Warning, "NOT BEGUN, the failover of epoch 5, as far as this monitor knows: the lead was lost")]));
-            Assert.That(After(written).Select(e => e.Text), Has.None.Contains("NOT BEGUN"));
+                Is.EqualTo([(LogLevel.Warning, "FAILOVER NOT STARTED (epoch 5): the lead was lost; the next leader decides")]));
+            Assert.That(After(written).Select(e => e.Text), Has.None.Contains("NOT STARTED"));
         });
 
         (LogLevel Level, string Text)[] After(ClusterView after, ClusterView? before = null)
