@@ -137,7 +137,7 @@ internal static class Choosing
             if (Histories.NodeWithMore(a, before, from) is { } keeper)
             {
                 string kept = $"master {from.Address} was restarted with {info.Keys} keys, and {keeper.Address} has more, "
-                    + $"which following {from.Address} would wipe: an operator has to choose, by redis-failover failover HOST:PORT --force ({unfit})";
+                    + $"which following {from.Address} would wipe: an operator has to choose ({unfit})";
                 return a.View.Request is not null
                     ? SwitchoverRequests.Refuse(a, kept)
                     : Wait(a, ProblemCatalogue.NeedsOperator, [from.Address, keeper.Address], kept + ByForce(a))
