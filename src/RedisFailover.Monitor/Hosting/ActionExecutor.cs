@@ -43,7 +43,7 @@ internal sealed class ActionExecutor(
         {
             finished = new ActionFinished(clock.Now, action, "the lead was lost");
         }
-#pragma warning disable CA1031 // A defect must not leave the action under way for ever while this monitor keeps the lead: it is told and tried again.
+#pragma warning disable CA1031 // A defect must not leave the action under way for ever: it is told, and tried again.
         catch (Exception e)
 #pragma warning restore CA1031
         {

@@ -100,7 +100,8 @@ internal static partial class Log
     [LoggerMessage(32, LogLevel.Debug, "{Node} fails: {Detail}")]
     internal static partial void NodeFails(ILogger logger, NodeAddress node, string detail);
 
-    [LoggerMessage(33, LogLevel.Error, "{Node} cannot be monitored: {Detail}; this causes no failover. Check password, ACL user and address")]
+    [LoggerMessage(33, LogLevel.Error,
+        "{Node} cannot be monitored: {Detail}; this causes no failover. Check password, ACL user and address")]
     internal static partial void NodeMisconfigured(ILogger logger, NodeAddress node, string detail);
 
     [LoggerMessage(36, LogLevel.Warning, "{Node} is up but serves no clients: {Detail}")]
@@ -174,7 +175,8 @@ internal static partial class Log
         string millis = entry.Millis is [.., { Key: "total" } total]
             ? string.Create(CultureInfo.InvariantCulture, $" in {total.Value:0.0} ms") : "";
         string change = entry.To is null
-            || entry.Kind is HistoryKind.Restarted or HistoryKind.Restored or HistoryKind.Overwritten or HistoryKind.Renewed or HistoryKind.Demoted ? "" : $": {entry.From?.ToString() ?? "none"} -> {entry.To}";
+            || entry.Kind is HistoryKind.Restarted or HistoryKind.Restored or HistoryKind.Overwritten or HistoryKind.Renewed
+                or HistoryKind.Demoted ? "" : $": {entry.From?.ToString() ?? "none"} -> {entry.To}";
         // Why stands in the line with which the change began.
         string reason = entry.Kind == HistoryKind.Failover || (entry.Kind == HistoryKind.Switchover && !entry.Millis.IsEmpty)
             ? "" : $": {entry.Reason}";
@@ -246,6 +248,7 @@ internal static partial class Log
     [LoggerMessage(63, LogLevel.Warning, "the view of monitor {Id} is not readable: {Failure}")]
     internal static partial void ViewNotReadable(ILogger logger, string id, string failure);
 
-    [LoggerMessage(64, LogLevel.Warning, "monitor id {Id} is in use by another process, or was a moment ago; waiting. Each monitor needs its own --id")]
+    [LoggerMessage(64, LogLevel.Warning,
+        "monitor id {Id} is in use by another process, or was a moment ago; waiting. Each monitor needs its own --id")]
     internal static partial void IdTaken(ILogger logger, string id);
 }

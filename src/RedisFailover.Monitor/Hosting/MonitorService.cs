@@ -75,7 +75,7 @@ internal sealed class MonitorService : BackgroundService
         {
             await RunAsync(stoppingToken);
         }
-#pragma warning disable CA1031 // Not swallowed: said in words of our own where the host would give advice to programmers, and the exit code tells it.
+#pragma warning disable CA1031 // Not swallowed: said in words of our own, and by the exit code; the host's are for programmers.
         catch (Exception e)
 #pragma warning restore CA1031
         {
