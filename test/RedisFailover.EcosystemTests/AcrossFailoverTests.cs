@@ -1,3 +1,4 @@
+using System.Globalization;
 using NUnit.Framework;
 using RedisFailover.Client;
 using RedisFailover.IntegrationTests.Harness;
@@ -15,36 +16,8 @@ public sealed class AcrossFailoverTests
     [TestCase("switchover")]
     public async Task Every_library_goes_on(string fault)
     {
-        await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 1 });
-        Topology before = await cluster.WaitUntilWholeAsync(TimeSpan.FromSeconds(60));
-        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(
-            cluster.ConnectionString, new FailoverOptions { ConnectTimeout = TimeSpan.FromSeconds(30) });
-        Library[] libraries = await Libraries.AllAsync(connection);
-        using var stop = new CancellationTokenSource();
-        bool afterwards = false;
-        Task<Outcome[]> watching =
-            Task.WhenAll(
-                libraries.Select(library => Task.Run(() => Outcome.WatchAsync(library, () => Volatile.Read(ref afterwards), stop.Token))));
-        await Task.Delay(TimeSpan.FromSeconds(2));
-
-        await InflictAsync(fault, cluster, connection, before.Master!);
-        await Eventually.HoldsAsync("another master is known", ()
-            => connection.Topology.Master is { } master && master != before.Master, TimeSpan.FromSeconds(60));
-        await Task.Delay(TimeSpan.FromSeconds(1));
-        Volatile.Write(ref afterwards, true);
-        await Task.Delay(TimeSpan.FromSeconds(2));
-        await stop.CancelAsync();
-        Outcome[] outcomes = await watching;
-        if (fault == "SIGSTOP")
-        {
-            cluster.Node(before.Master!).Thaw();
-        }
-
-        foreach (Library library in libraries)
-        {
-            await library.DisposeAsync();
-        }
-
+        await using Monitored system = await Monitored.StartAsync();
+        Outcome[] outcomes = await WatchAsync(Access.Through(system.Connection), system, fault);
         Print(fault, outcomes);
         Assert.Multiple(() =>
         {
@@ -59,24 +32,65 @@ public sealed class AcrossFailoverTests
         });
     }
 
-    private static async Task InflictAsync(string fault, Cluster cluster, FailoverConnection connection, NodeAddress master)
+    /// <summary>The same beside a bare multiplexer for each library: over all nodes of the same cluster, and over three Sentinels.</summary>
+    [TestCase("kill -9")]
+    [TestCase("SIGSTOP")]
+    [TestCase("switchover")]
+    [Category("Nightly")]
+    public async Task Beside_the_bare_multiplexer_and_Sentinel(string fault)
     {
-        switch (fault)
+        List<(string Access, Outcome[] Outcomes)> all = [];
+        await using (Monitored system = await Monitored.StartAsync())
         {
-            case "kill -9":
-                cluster.Node(master).Kill();
-                break;
-            case "SIGSTOP":
-                cluster.Node(master).Freeze();
-                break;
-            default:
-                using (var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60)))
-                {
-                    await connection.FailoverAsync(cancellationToken: limit.Token);
-                }
-
-                break;
+            all.Add(("this client", await WatchAsync(Access.Through(system.Connection), system, fault)));
         }
+
+        await using (Monitored system = await Monitored.StartAsync())
+        {
+            all.Add(("all nodes", await WatchAsync(Access.Bare("all nodes", $"{system.Nodes},abortConnect=false"), system, fault)));
+        }
+
+        await using (WatchedBySentinels system = await WatchedBySentinels.StartAsync())
+        {
+            all.Add(("Sentinel", await WatchAsync(
+                Access.Bare("Sentinel", $"{system.Sentinels},serviceName=bench,abortConnect=false"), system, fault)));
+        }
+
+        TestContext.Progress.WriteLine($"| {fault} | {string.Join(" | ", all.Select(a => a.Access))} |");
+        foreach (string library in all[0].Outcomes.Select(o => o.Library))
+        {
+            IEnumerable<string> cells = all.Select(a => a.Outcomes.Single(o => o.Library == library)).Select(o => string.Create(
+                CultureInfo.InvariantCulture,
+                $"{(o.DoneAfterwards == 0 ? "dead" : $"{o.LongestGap.TotalMilliseconds:0}")} / {o.Errors} / {o.Lost}"));
+            TestContext.Progress.WriteLine($"| {library} | {string.Join(" | ", cells)} |");
+        }
+
+        Assert.That(all[0].Outcomes.Select(o => o.DoneAfterwards), Is.All.GreaterThan(0));
+    }
+
+    private static async Task<Outcome[]> WatchAsync(Access access, IStruck system, string fault)
+    {
+        Library[] libraries = await Libraries.AllAsync(access);
+        using var stop = new CancellationTokenSource();
+        int moment = (int)Moment.Before;
+        Task<Outcome[]> watching = Task.WhenAll(libraries.Select(
+            library => Task.Run(() => Outcome.WatchAsync(library, () => (Moment)Volatile.Read(ref moment), stop.Token))));
+        await Task.Delay(TimeSpan.FromSeconds(4));
+        Volatile.Write(ref moment, (int)Moment.Struck);
+        await Task.Delay(TimeSpan.FromMilliseconds(200));
+        await system.StrikeAsync(fault);
+        await Task.Delay(TimeSpan.FromSeconds(1));
+        Volatile.Write(ref moment, (int)Moment.Afterwards);
+        await Task.Delay(TimeSpan.FromSeconds(2));
+        await stop.CancelAsync();
+        Outcome[] outcomes = await watching;
+        system.Thaw();
+        foreach (Library library in libraries)
+        {
+            await library.DisposeAsync();
+        }
+
+        return outcomes;
     }
 
     private static void Print(string fault, Outcome[] outcomes)

@@ -19,7 +19,6 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using NRedisStack;
 using NRedisStack.RedisStackCommands;
-using RedisFailover.Client;
 using RedLockNet.SERedis;
 using RedLockNet.SERedis.Configuration;
 using StackExchange.Redis;
@@ -33,30 +32,30 @@ internal static class Libraries
 {
     private static readonly ConcurrentDictionary<string, byte> s_ran = [];
 
-    public static async Task<Library[]> AllAsync(FailoverConnection connection) =>
+    public static async Task<Library[]> AllAsync(Access access) =>
     [
-        Caching(connection),
-        DataProtection(connection),
-        await SignalRAsync(connection),
-        OutputCaching(connection),
-        Hangfire(connection),
-        await FusionCacheAsync(connection),
-        RedLock(connection),
-        DistributedLock(connection),
-        RedisStack(connection),
-        HealthChecks(connection),
-        Aspire(connection),
+        Caching(access),
+        DataProtection(access),
+        await SignalRAsync(access),
+        OutputCaching(access),
+        Hangfire(access),
+        await FusionCacheAsync(access),
+        RedLock(access),
+        DistributedLock(access),
+        RedisStack(access),
+        HealthChecks(access),
+        Aspire(access),
     ];
 
     /// <summary>A job of Hangfire's.</summary>
     public static void Run(string job) => s_ran[job] = 0;
 
-    private static Task<IConnectionMultiplexer> Lease(FailoverConnection connection) => Task.FromResult(connection.AsMultiplexer());
+    private static Task<IConnectionMultiplexer> Lease(Access access) => Task.FromResult(access.Connect());
 
-    private static Library Caching(FailoverConnection connection)
+    private static Library Caching(Access access)
     {
         ServiceProvider services = new ServiceCollection()
-            .AddStackExchangeRedisCache(options => options.ConnectionMultiplexerFactory = () => Lease(connection)).BuildServiceProvider();
+            .AddStackExchangeRedisCache(options => options.ConnectionMultiplexerFactory = () => Lease(access)).BuildServiceProvider();
         IDistributedCache cache = services.GetRequiredService<IDistributedCache>();
         return new Library(
             "Caching.StackExchangeRedis",
@@ -65,9 +64,9 @@ internal static class Libraries
         { EndAsync = services.DisposeAsync };
     }
 
-    private static Library DataProtection(FailoverConnection connection)
+    private static Library DataProtection(Access access)
     {
-        var keys = new RedisXmlRepository(() => connection.AsMultiplexer().GetDatabase(), "protection");
+        var keys = new RedisXmlRepository(() => access.Connect().GetDatabase(), "protection");
         return new Library(
             "DataProtection.StackExchangeRedis",
             (number, _) => Task.Run(() => keys.StoreElement(new XElement("key", number), Text(number)), CancellationToken.None),
@@ -78,12 +77,12 @@ internal static class Libraries
             });
     }
 
-    private static async Task<Library> SignalRAsync(FailoverConnection connection)
+    private static async Task<Library> SignalRAsync(Access access)
     {
         WebApplicationBuilder builder = WebApplication.CreateBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.UseTestServer();
-        builder.Services.AddSignalR().AddStackExchangeRedis(options => options.ConnectionFactory = _ => Lease(connection));
+        builder.Services.AddSignalR().AddStackExchangeRedis(options => options.ConnectionFactory = _ => Lease(access));
         WebApplication application = builder.Build();
         application.MapHub<ChatHub>("/chat");
         await application.StartAsync();
@@ -113,10 +112,10 @@ internal static class Libraries
         };
     }
 
-    private static Library OutputCaching(FailoverConnection connection)
+    private static Library OutputCaching(Access access)
     {
         ServiceProvider services = new ServiceCollection().AddLogging()
-            .AddStackExchangeRedisOutputCache(options => options.ConnectionMultiplexerFactory = () => Lease(connection))
+            .AddStackExchangeRedisOutputCache(options => options.ConnectionMultiplexerFactory = () => Lease(access))
                 .BuildServiceProvider();
         IOutputCacheStore store = services.GetRequiredService<IOutputCacheStore>();
         return new Library(
@@ -128,10 +127,10 @@ internal static class Libraries
         { EndAsync = services.DisposeAsync };
     }
 
-    private static Library Hangfire(FailoverConnection connection)
+    private static Library Hangfire(Access access)
     {
         string run = Guid.NewGuid().ToString("N");
-        var storage = new RedisStorage(connection.AsMultiplexer(), new RedisStorageOptions { Prefix = $"{{{run}}}:" });
+        var storage = new RedisStorage(access.Connect(), new RedisStorageOptions { Prefix = $"{{{run}}}:" });
         var server =
             new BackgroundJobServer(new BackgroundJobServerOptions { WorkerCount = 4, SchedulePollingInterval = TimeSpan.FromSeconds(1) },
                 storage);
@@ -153,7 +152,7 @@ internal static class Libraries
         };
     }
 
-    private static async Task<Library> FusionCacheAsync(FailoverConnection connection)
+    private static async Task<Library> FusionCacheAsync(Access access)
     {
         FusionCache here = New();
         FusionCache there = New();
@@ -183,14 +182,14 @@ internal static class Libraries
             var options = new FusionCacheOptions { CacheName = "fusion", WaitForInitialBackplaneSubscribe = true };
             var cache = new FusionCache(options);
             cache.DefaultEntryOptions.AllowBackgroundBackplaneOperations = false;
-            cache.SetupBackplane(new RedisBackplane(new RedisBackplaneOptions { ConnectionMultiplexerFactory = () => Lease(connection) }));
+            cache.SetupBackplane(new RedisBackplane(new RedisBackplaneOptions { ConnectionMultiplexerFactory = () => Lease(access) }));
             return cache;
         }
     }
 
-    private static Library RedLock(FailoverConnection connection)
+    private static Library RedLock(Access access)
     {
-        RedLockFactory factory = RedLockFactory.Create([new RedLockMultiplexer(connection.AsMultiplexer())]);
+        RedLockFactory factory = RedLockFactory.Create([new RedLockMultiplexer(access.Connect())]);
         return new Library(
             "RedLock.net",
             async (number, stop) =>
@@ -211,9 +210,9 @@ internal static class Libraries
         };
     }
 
-    private static Library DistributedLock(FailoverConnection connection)
+    private static Library DistributedLock(Access access)
     {
-        IDatabase database = connection.AsMultiplexer().GetDatabase();
+        IDatabase database = access.Connect().GetDatabase();
         return new Library(
             "DistributedLock.Redis",
             async (number, stop) =>
@@ -225,9 +224,9 @@ internal static class Libraries
             _ => Task.FromResult(0));
     }
 
-    private static Library RedisStack(FailoverConnection connection)
+    private static Library RedisStack(Access access)
     {
-        IDatabase database = connection.AsMultiplexer().GetDatabase();
+        IDatabase database = access.Connect().GetDatabase();
         return new Library(
             "NRedisStack",
             (number, _)
@@ -237,9 +236,9 @@ internal static class Libraries
                 => await database.StringGetAsync(Key("stack", number), CommandFlags.DemandMaster) == Text(number)));
     }
 
-    private static Library HealthChecks(FailoverConnection connection)
+    private static Library HealthChecks(Access access)
     {
-        var check = new RedisHealthCheck(connection.AsMultiplexer());
+        var check = new RedisHealthCheck(access.Connect());
         var context = new HealthCheckContext { Registration = new HealthCheckRegistration("redis", check, HealthStatus.Unhealthy, null) };
         return new Library(
             "AspNetCore.HealthChecks.Redis",
@@ -254,11 +253,11 @@ internal static class Libraries
             _ => Task.FromResult(0));
     }
 
-    private static Library Aspire(FailoverConnection connection)
+    private static Library Aspire(Access access)
     {
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
-        builder.Configuration["ConnectionStrings:redis"] = "led.to.the.master";
-        builder.AddRedisClient("redis", configureOptions: connection.Configure);
+        builder.Configuration["ConnectionStrings:redis"] = access.ConnectionString;
+        builder.AddRedisClient("redis", configureOptions: access.Configure);
         IHost host = builder.Build();
         IDatabase database = host.Services.GetRequiredService<IConnectionMultiplexer>().GetDatabase();
         return new Library(

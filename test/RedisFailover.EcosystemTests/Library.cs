@@ -21,9 +21,13 @@ internal sealed record Library(string Name, Func<int, CancellationToken, Task> A
 internal sealed record Outcome(string Library, bool MayMiss, int Done, int Errors, TimeSpan LongestGap, int Lost, int DoneAfterwards,
     string? LastError)
 {
-    /// <summary>Lets it act until told to stop; a failure of the library is counted, and it goes on.</summary>
-    public static async Task<Outcome> WatchAsync(Library library, Func<bool> isAfterwards, CancellationToken stop)
+    /// <summary>
+    /// Lets it act until told to stop; a failure of the library is counted, and it goes on. Its longest gap is that after the fault: before
+    /// that all of them start, and .NET compiles them.
+    /// </summary>
+    public static async Task<Outcome> WatchAsync(Library library, Func<Moment> now, CancellationToken stop)
     {
+        Moment before = Moment.Before;
         List<int> done = [];
         int errors = 0;
         int afterwards = 0;
@@ -34,9 +38,11 @@ internal sealed record Outcome(string Library, bool MayMiss, int Done, int Error
         {
             try
             {
+                (bool isStruck, before) = (before == Moment.Before && now() != Moment.Before, now());
+                longest = isStruck ? TimeSpan.Zero : longest;
                 await library.ActAsync(number, stop).WaitAsync(TimeSpan.FromSeconds(40), CancellationToken.None);
                 done.Add(number);
-                afterwards += isAfterwards() ? 1 : 0;
+                afterwards += now() == Moment.Afterwards ? 1 : 0;
                 TimeSpan gap = Stopwatch.GetElapsedTime(since);
                 longest = gap > longest ? gap : longest;
                 since = Stopwatch.GetTimestamp();
@@ -55,4 +61,17 @@ internal sealed record Outcome(string Library, bool MayMiss, int Done, int Error
 
         return new Outcome(library.Name, library.MayMiss, done.Count, errors, longest, await library.LostAsync(done), afterwards, last);
     }
+}
+
+/// <summary>Where a run stands.</summary>
+internal enum Moment
+{
+    /// <summary>The master is well.</summary>
+    Before,
+
+    /// <summary>It has been struck.</summary>
+    Struck,
+
+    /// <summary>Another one has been master for a second.</summary>
+    Afterwards,
 }

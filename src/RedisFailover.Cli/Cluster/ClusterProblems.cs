@@ -38,7 +38,7 @@ internal static class ClusterProblems
             : (failover.Possible, $"{(failover.Possible ? "would work now" : "would NOT work now")}: {failover.Reason}");
 
     private static IEnumerable<Problem> Led(ClusterState state)
-        // A monitor before 0.3 keeps no list: its word on what needs an operator stands in its view.
+        // A monitor before 0.2 keeps no list: its word on what needs an operator stands in its view.
         => state.Problems
             ?? (state.LeadersView?.Attention is { } attention
                 ? [new Problem(ProblemCatalogue.NeedsOperator, [], attention)] : ImmutableArray<Problem>.Empty);

@@ -34,8 +34,9 @@ internal static class NodeTexts
     /// <summary>What operators have said of it, and that it is never promoted by its own replica-priority.</summary>
     internal static string Tags(ClusterState state, NodeAddress node)
     {
-        string tags = state.Config?.Node(node)?.Tags ?? "";
-        bool isSaid = tags.Contains("never-promote", StringComparison.Ordinal);
+        ConfiguredNode? configured = state.Config?.Node(node);
+        string tags = configured?.Tags ?? "";
+        bool isSaid = configured is { NeverPromote: true };
         return string.Join(' ',
             new[] { state.Topology.NeverPromoted.Contains(node) && !isSaid ? "never-promote" : "", tags }.Where(t => t.Length > 0));
     }

@@ -58,7 +58,7 @@ internal static class MasterRules
 
     /// <summary>
     /// Why the monitors learn nothing of the master, or null. It lives, so nothing follows from that: a death is still seen, by the port;
-    /// that it has lost its role, its data or the will to write is not.
+    /// that it has lost its role, its data or its ability to write is not.
     /// </summary>
     internal static string? Unmonitored(NodeAssessment master)
         => master.CannotBeWatched

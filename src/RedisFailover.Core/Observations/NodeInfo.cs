@@ -67,9 +67,6 @@ public sealed record NodeInfo
     /// <summary>The keys in all its databases.</summary>
     public long Keys { get; init; }
 
-    /// <summary>Of a master: the replicas that are connected to it.</summary>
-    public int ConnectedReplicas { get; init; }
-
     /// <summary>Whether its last RDB save failed (rdb_last_bgsave_status).</summary>
     public bool SaveFailed { get; init; }
 
@@ -168,20 +165,11 @@ public sealed record NodeInfo
     /// </summary>
     public TimeSpan? ShutsDownIn { get; init; }
 
-    /// <summary>Whether it hands its role over by Redis' own FAILOVER command at present (master_failover_state).</summary>
-    public bool HandsOverItself { get; init; }
-
     /// <summary>Of a replica without a link: for how long it has had none; null when it never had one, or has one.</summary>
     public TimeSpan? LinkDownFor { get; init; }
 
     /// <summary>Of a replica with a link: since when nothing has come over it; null when it has none.</summary>
     public TimeSpan? LinkSilentFor { get; init; }
-
-    /// <summary>
-    /// Of a replica without a link: what it is at (ROLE's word): "connect", "connecting", "handshake" or "sync". Empty when it is
-    /// not known.
-    /// </summary>
-    public string LinkState { get; init; } = "";
 
     /// <summary>
     /// Of a replica without a link: whether it would present a password to a master (masterauth is set); null when it is not
@@ -346,7 +334,6 @@ public sealed record NodeInfo
             OutOfMemoryErrors = fields.TryGetValue("errorstat_OOM", out string? errors)
                 && long.TryParse(errors.AsSpan(errors.IndexOf('=') + 1), out long refused) ? refused : 0,
             ConnectedClients = (int)Math.Clamp(Whole("connected_clients", 0), 0, int.MaxValue),
-            ConnectedReplicas = (int)Whole("connected_slaves", 0),
             Replicas = replicas.ToImmutable(),
             Attached = [.. replicas.Where(r => r.IsOnline).Select(r => r.Replica)],
             Version = fields.GetValueOrDefault("redis_version", ""),
@@ -360,7 +347,6 @@ public sealed record NodeInfo
                 ? DateTimeOffset.FromUnixTimeSeconds(saved)
                 : null,
             ShutsDownIn = Whole("shutdown_in_milliseconds", -1) is >= 0 and var left ? TimeSpan.FromMilliseconds(left) : null,
-            HandsOverItself = fields.TryGetValue("master_failover_state", out string? handover) && handover != "no-failover",
             LinkDownFor = Whole("master_link_down_since_seconds", -1) is >= 0 and < int.MaxValue and var down
                 ? TimeSpan.FromSeconds(down)
                 : null,
@@ -393,7 +379,7 @@ public sealed record NodeInfo
         or "used_memory" or "mem_not_counted_for_evict" or "maxmemory" or "maxmemory_policy" or "errorstat_OOM"
         or "shutdown_in_milliseconds" or "sync_full" or "min_slaves_good_slaves"
         or "repl_backlog_active" or "repl_backlog_first_byte_offset"
-        or "connected_slaves" or "connected_clients" or "second_repl_offset" || name.StartsWith("master_") || name.StartsWith("slave_");
+        or "connected_clients" or "second_repl_offset" || name.StartsWith("master_") || name.StartsWith("slave_");
 
     private static long KeysOf(ReadOnlySpan<char> keyspace)
     {

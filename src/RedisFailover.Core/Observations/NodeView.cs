@@ -107,6 +107,11 @@ public sealed record NodeView(NodeAddress Address)
     /// <summary>Since when the process that answers has been known, away or not; null before its first answer.</summary>
     public TimeSpan? RunSince { get; init; }
 
+    /// <summary>
+    /// Whether the process that answers was seen with a link to its master: what it holds is that master's, and not of a file alone.
+    /// </summary>
+    public bool HasFollowed { get; init; }
+
     /// <summary>Whether it turned from a replica into a master without a restart: somebody told it to.</summary>
     public bool WasPromoted { get; init; }
 
@@ -162,6 +167,7 @@ public sealed record NodeView(NodeAddress Address)
         // Another run id: it was away, if only for milliseconds.
         OnlineSince = Info is { } before && before.RunId != info.RunId && asked > OnlineSince ? asked : OnlineSince,
         RunSince = Info?.RunId == info.RunId ? RunSince : asked,
+        HasFollowed = info is { Role: NodeRole.Replica, LinkUp: true } || (HasFollowed && Info?.RunId == info.RunId),
         BeforeRestart = Info is { } last && last.RunId != info.RunId ? last : BeforeRestart,
         AsMaster = info.Role == NodeRole.Master || Info is not { } earlier || earlier.RunId != info.RunId ? null
             : earlier.Role == NodeRole.Master ? earlier : AsMaster,

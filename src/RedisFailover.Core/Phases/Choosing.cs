@@ -102,16 +102,22 @@ internal static class Choosing
             && a.Topology.Identity is { } lost && Histories.KeepsMoreThan(from, lost, best);
 
     /// <summary>
-    /// The best of those that answer was itself restarted since the loss, and lacks some of what the master had: it may only be the first
-    /// to
-    /// come back. Null where nobody is missing, or all have had their time.
+    /// The best of those that answer was never seen to follow: it may be the first to come back, from an older file. Unless it has all that
+    /// the master was seen to have the others are waited for; null where nobody is missing, or all have had their time.
     /// </summary>
     private static PlanBuilder? OneWithMoreMayCome(Assessment a, NodeAssessment best)
-        => a.Topology.Identity is { } lost && !Histories.HasAllThatIsKnownOf(best.Info!, lost) && best.View.RunSince > a.Progress.LostAt
+        => !best.View.HasFollowed && a.Topology.Identity is { } lost && !(WasSeen(a, lost) && Histories.HasAllThatIsKnownOf(best.Info!, lost))
             && best.View.OnlineSince + a.Policy.ReturnPatience is { } until && a.Now < until
             && a.Configured.Any(n => !n.IsInOrder && n.Address != best.Address) && a.View.Asked is not { Force: true }
-            ? PlanBuilder.Because($"{best.Address} was restarted and has less than the master had; the others are waited for").WakeBy(until)
+            ? PlanBuilder.Because($"{best.Address} was restarted and may have less than the master had; the others are waited for").WakeBy(until)
             : null;
+
+    /// <summary>
+    /// Whether the offset in the znode is of the loss: this monitor saw the master then, or another one began the failover. Else it may be of
+    /// long ago.
+    /// </summary>
+    private static bool WasSeen(Assessment a, MasterIdentity lost)
+        => a.Progress.Inherited || a.From is { View: var view } && (view.Info?.RunId == lost.RunId || view.BeforeRestart?.RunId == lost.RunId);
 
     /// <summary>
     /// Nobody can take over, and the lost master is back with something: it goes on, or is left to an operator. Null where it is not.

@@ -8,7 +8,7 @@ namespace RedisFailover;
 internal static class Correcting
 {
     /// <summary>Redis tries to reach its master once a second, Sentinel its nodes likewise.</summary>
-    private static readonly TimeSpan StrangersPatience = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan ForeignJudgementDelay = TimeSpan.FromSeconds(2);
 
     /// <summary>What each node other than the master must be told, and what cannot be told without harm.</summary>
     internal static (ImmutableArray<FailoverAction> Actions, ImmutableArray<Problem> Problems, TimeSpan? WakeAt) Of(Assessment a)
@@ -52,7 +52,7 @@ internal static class Correcting
     /// </summary>
     private static TimeSpan? JudgedAt(Assessment a, NodeAssessment node)
         => MayBeAnothers(a, node) && !(node.View.BeforeRestart?.ConfigFile is { Length: > 0 } file && file == node.Info!.ConfigFile)
-            ? (node.View.RunSince ?? a.Now) + StrangersPatience
+            ? (node.View.RunSince ?? a.Now) + ForeignJudgementDelay
             : null;
 
     /// <summary>

@@ -4,7 +4,7 @@ namespace RedisFailover;
 
 /// <summary>
 /// The master lives and yet cannot go on: the other monitors cannot reach it, it refuses writes, or it loads without end. A replica that is
-/// better in this takes over; where there is none it stays: a lame master is more than none.
+/// better in this takes over; where there is none it stays: a master that serves some of it is better than none.
 /// </summary>
 internal static class Handover
 {

@@ -116,7 +116,7 @@ internal static class WriteSafety
             : info.MinReplicas is { Count: < PauseWrites.RefusingMinReplicas } own ? own.Count
             : a.Topology.Intent?.MinReplicas ?? info.MinReplicasBefore ?? 0;
 
-    /// <summary>What an intent says of the min-replicas-to-write of the node that it takes the office from.</summary>
+    /// <summary>What an intent says of the min-replicas-to-write of the master that it replaces.</summary>
     internal static int? ToPutBack(NodeInfo? from)
         => from is { PausesWritesAlone: false, MinReplicas: { Count: > 0 and < PauseWrites.RefusingMinReplicas } own } ? own.Count : null;
 

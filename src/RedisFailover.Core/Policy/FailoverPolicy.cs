@@ -18,14 +18,15 @@ public enum NodeStrategy
 }
 
 /// <summary>
-/// Which of several replicas with equally much data is promoted. One that is behind is never preferred to one that is not.
+/// Which of several replicas with equally much data is promoted. One that is behind is never preferred to one that is not; then come those
+/// that most monitors reach and that would take writes, those whose data the others can read, and those that are back for stable-time.
 /// </summary>
 public enum FailoverStrategy
 {
-    /// <summary>The most data, then replica-priority, then latency, then address.</summary>
+    /// <summary>Then by replica-priority, latency, address.</summary>
     Offset,
 
-    /// <summary>The most data, then latency, then replica-priority, then address.</summary>
+    /// <summary>Then by latency, replica-priority, address.</summary>
     Latency,
 }
 

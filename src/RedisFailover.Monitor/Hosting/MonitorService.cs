@@ -169,7 +169,7 @@ internal sealed class MonitorService : BackgroundService
             SessionTimeout = _options.SessionTimeout,
             TimeProvider = _clock.Provider,
             LoggerFactory = _loggers,
-            ReconnectWithin = _options.Lease / 4,
+            ReconnectWithin = LeaseRules.ReconnectWithin(_options.Lease),
         });
     }
 

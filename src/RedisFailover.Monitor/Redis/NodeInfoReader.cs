@@ -143,7 +143,7 @@ internal sealed class NodeInfoReader(FailoverPolicy policy, NodeNames names, Cli
 
     private async Task LearnControllersAsync(RedisConnection connection)
     {
-        if (await FormerLeaders.ListAsync(connection, MostClients) is { } list)
+        if (await NodeFence.ListAsync(connection, MostClients) is { } list)
         {
             ImmutableArray<Controller> found = clients.Foreign(list);
             Learn(known => known with { Controllers = found });
@@ -152,17 +152,14 @@ internal sealed class NodeInfoReader(FailoverPolicy policy, NodeNames names, Cli
 
     private async Task LearnLinkAsync(RedisConnection connection)
     {
-        Task<RespValue> role = connection.SendAsync("ROLE");
         Task<RespValue> masterUser = connection.SendAsync("CONFIG", "GET", "masteruser");
         Task<RespValue> tls = connection.SendAsync("CONFIG", "GET", "tls-replication");
         // Of the password nothing but that there is one is looked at.
         string? password = Setting(await connection.SendAsync("CONFIG", "GET", "masterauth"));
-        string state = await role is { Kind: RespKind.Array, Items: [{ Text: "slave" }, _, _, { Text: { } word }, ..] } ? word : "";
         string? user = Setting(await masterUser);
         bool? speaksTls = Setting(await tls) is { } set ? set == "yes" : null;
         Learn(known => known with
         {
-            LinkState = state,
             HasMasterPassword = password is null ? null : password.Length > 0,
             MasterUser = user is { Length: 0 } ? "default" : user,
             TlsReplication = speaksTls,
@@ -200,7 +197,6 @@ internal sealed class NodeInfoReader(FailoverPolicy policy, NodeNames names, Cli
             SavePoints = known.SavePoints,
             StopsWritesOnSaveError = known.StopsWritesOnSaveError,
             AsksForPassword = known.AsksForPassword,
-            LinkState = _linkIsDown ? known.LinkState : "",
             HasMasterPassword = _linkIsDown ? known.HasMasterPassword : null,
             MasterUser = _linkIsDown ? known.MasterUser : null,
             TlsReplication = _linkIsDown ? known.TlsReplication : null,

@@ -66,12 +66,14 @@ internal sealed class NodeProber : IAsyncDisposable
     /// Sends commands in one go, followed by INFO, and waits until all are answered or the probe time-out has passed.
     /// </summary>
     /// <returns>The replies without INFO's; what INFO said, null when it was refused; when it was asked.</returns>
-    /// <exception cref="IOException">There is no connection, or it ended: whether the commands were carried out is not known.</exception>
+    /// <exception cref="IOException">
+    /// There is no connection, or it ended: whether the commands were carried out is not known; or it is not the one that was fenced.
+    /// </exception>
     /// <exception cref="TimeoutException">No answer in time: whether the commands were carried out is not known.</exception>
     internal async Task<(RespValue[] Replies, NodeInfo? Info, TimeSpan Asked)> CommandAsync(
         IReadOnlyList<string[]> commands, CancellationToken cancellationToken)
     {
-        RedisConnection connection = Volatile.Read(ref _connection) ?? throw new IOException($"there is no connection to {_node}");
+        RedisConnection connection = commands.Count > 0 ? Fenced() : Current();
         TimeSpan asked = _clock.Now;
         RespValue[] replies = await connection.SendAllAsync([.. commands, ["INFO"]])
             .WaitAsync(_policy.ProbeTimeout, _clock.Provider, cancellationToken);
@@ -81,12 +83,12 @@ internal sealed class NodeProber : IAsyncDisposable
 
     /// <summary>
     /// Makes sure, once for each connection and name, that no former leader's connection to this node is left
-    /// (<see cref="FormerLeaders"/>). Returns null where that is so already.
+    /// (<see cref="NodeFence"/>). Returns null where that is so already.
     /// </summary>
     /// <exception cref="IOException">There is no connection, or it ended.</exception>
     internal Task? EndFormerLeaders(int term, CancellationToken cancellationToken)
     {
-        RedisConnection connection = Volatile.Read(ref _connection) ?? throw new IOException($"there is no connection to {_node}");
+        RedisConnection connection = Current();
         string name = _clients.Leader(term);
         lock (_gate)
         {
@@ -96,10 +98,26 @@ internal sealed class NodeProber : IAsyncDisposable
                 return fence.Ending.IsCompletedSuccessfully ? null : fence.Ending;
             }
 
-            Task ending = FormerLeaders.EndAsync(connection, _clients, name)
+            Task ending = NodeFence.EndFormerLeadersAsync(connection, _clients, name)
                 .WaitAsync(_policy.ProbeTimeout, _clock.Provider, cancellationToken);
             _fence = (connection, name, ending);
             return ending;
+        }
+    }
+
+    private RedisConnection Current() => Volatile.Read(ref _connection) ?? throw new IOException($"there is no connection to {_node}");
+
+    /// <summary>
+    /// The connection on which former leaders were cut off, which this leader's own successor ends in turn. A leader that was frozen after
+    /// it had looked at its lease finds that one closed; the new one that is made as it wakes must not carry its command.
+    /// </summary>
+    private RedisConnection Fenced()
+    {
+        RedisConnection connection = Current();
+        lock (_gate)
+        {
+            return _fence is { } fence && fence.Connection == connection ? connection
+                : throw new IOException($"the connection to {_node} is another than the one on which former leaders were cut off");
         }
     }
 
@@ -131,8 +149,7 @@ internal sealed class NodeProber : IAsyncDisposable
     internal async Task<(RespValue[] Replies, NodeInfo? Info)> TransactionAsync(IReadOnlyList<string[]> commands,
         CancellationToken cancellationToken)
     {
-        RedisConnection connection = Volatile.Read(ref _connection) ?? throw new IOException($"there is no connection to {_node}");
-        RespValue[] replies = await connection.SendAllAsync(commands).WaitAsync(_policy.ProbeTimeout, _clock.Provider, cancellationToken);
+        RespValue[] replies = await Fenced().SendAllAsync(commands).WaitAsync(_policy.ProbeTimeout, _clock.Provider, cancellationToken);
         return (replies, replies[^1] is { Kind: RespKind.Array, Items: [.., { Kind: RespKind.String } info] }
             ? await _said.ReadAsync(info, cancellationToken) : null);
     }
@@ -172,7 +189,7 @@ internal sealed class NodeProber : IAsyncDisposable
 
         try
         {
-            string? list = await FormerLeaders.ListAsync(connection, FormerLeaders.MostClients).WaitAsync(cancellationToken);
+            string? list = await NodeFence.ListAsync(connection, NodeFence.MostClients).WaitAsync(cancellationToken);
             string[][] kills = [.. ClientNames.Applications(list ?? "").Select(id => (string[])["CLIENT", "KILL", "ID", id])];
             if (kills.Length > 0)
             {

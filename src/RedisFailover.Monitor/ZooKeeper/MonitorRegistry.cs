@@ -17,7 +17,7 @@ internal sealed partial class MonitorRegistry(
     private static readonly TimeSpan PatientDelay = TimeSpan.FromMilliseconds(50);
 
     /// <summary>How often it is looked whether the place of this id is free.</summary>
-    private static readonly TimeSpan KnockInterval = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan RetryInterval = TimeSpan.FromMilliseconds(100);
 
     private readonly Channel<(MonitorReport Report, bool Urgent)> _reports = Channel.CreateBounded<(MonitorReport, bool)>(
         new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true });
@@ -194,7 +194,7 @@ internal sealed partial class MonitorRegistry(
                 IdTaken?.Invoke(id);
             }
 
-            await Task.Delay(KnockInterval, clock.Provider, cancellationToken);
+            await Task.Delay(RetryInterval, clock.Provider, cancellationToken);
         }
 
         if (IsIdTaken)

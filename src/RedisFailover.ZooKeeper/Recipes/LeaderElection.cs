@@ -42,7 +42,7 @@ public sealed record LeaderElectionOptions
 }
 
 /// <summary>
-/// Elects one leader among a handful of candidates. There is one door: the term. If it is empty anybody stands at once; otherwise the
+/// Elects one leader among a handful of candidates. One znode decides: the term. If it is empty anybody stands at once; otherwise the
 /// leader that it names is replaced when its heartbeat was not seen to change for 1.25 of its lease. Either is one transaction that writes
 /// the term, the leader's ephemeral znode and the winner's own heartbeat, and that fails if the old leader's heartbeat has changed. A
 /// leader of an older release names no heartbeat, and is left to its session.
@@ -144,7 +144,7 @@ public sealed class LeaderElection
             await admission(session, cancellationToken).ConfigureAwait(false);
         }
 
-        Heart heart = await _keeper.HeartAsync(session, cancellationToken).ConfigureAwait(false);
+        SessionHeartbeat heart = await _keeper.HeartAsync(session, cancellationToken).ConfigureAwait(false);
         using var news = new News(session, _options);
         (Znode? leader, Znode term) = await ReadAsync(session, news, cancellationToken).ConfigureAwait(false);
         var holder = TermData.Read(term.Data);
@@ -152,15 +152,15 @@ public sealed class LeaderElection
         {
             // After a lost reply this session may lead already. A lead of an earlier session is over: nobody has to wait for it.
             return holder.Heartbeat == heart.Path && leader?.Stat.EphemeralOwner == session.SessionId
-                ? await TakeOfficeAsync(heart, term.Stat.Version, null, cancellationToken).ConfigureAwait(false)
-                : await StandAsync(heart, term, leader, null, cancellationToken).ConfigureAwait(false);
+                ? await StartLeadershipAsync(heart, term.Stat.Version, null, cancellationToken).ConfigureAwait(false)
+                : await TryAcquireAsync(heart, term, leader, null, cancellationToken).ConfigureAwait(false);
         }
 
         if (holder.IsVacant || (holder.Heartbeat is null && leader is null))
         {
             return await IsTakenByAnotherAsync(term.Stat.Version, news.Come, cancellationToken).ConfigureAwait(false)
                 ? null
-                : await StandAsync(heart, term, leader, null, cancellationToken).ConfigureAwait(false);
+                : await TryAcquireAsync(heart, term, leader, null, cancellationToken).ConfigureAwait(false);
         }
 
         if (holder.Heartbeat is null)
@@ -174,7 +174,7 @@ public sealed class LeaderElection
         TimeSpan unseen = leader is null && holder.Lease > TimeSpan.Zero ? holder.Lease : LeaseRules.Longest(session.SessionTimeout);
         return await WaitForSilenceAsync(session, (holder.Heartbeat, unseen), news.Come, cancellationToken)
             .ConfigureAwait(false) is { } silent
-            ? await StandAsync(heart, term, leader, silent, cancellationToken).ConfigureAwait(false)
+            ? await TryAcquireAsync(heart, term, leader, silent, cancellationToken).ConfigureAwait(false)
             : null;
     }
 
@@ -242,7 +242,7 @@ public sealed class LeaderElection
     private bool IsDoubted(Sighting seen) => _mistaken.Path == seen.Path && !seen.IsGone && seen.Version < _mistaken.Version + 4;
 
     /// <summary>The transaction that makes this candidate the leader: of an empty term, or of one whose holder is silent.</summary>
-    private async Task<Leadership?> StandAsync(Heart heart, Znode term, Znode? leader, Sighting? silent,
+    private async Task<Leadership?> TryAcquireAsync(SessionHeartbeat heart, Znode term, Znode? leader, Sighting? silent,
         CancellationToken cancellationToken)
     {
         var operations = ImmutableArray.CreateBuilder<ZnodeOperation>();
@@ -272,7 +272,7 @@ public sealed class LeaderElection
                     _client.Time.GetElapsedTime(silent.SeenAt).TotalMilliseconds);
             }
 
-            return await TakeOfficeAsync(heart, results[0].Stat!.Value.Version, beat, cancellationToken).ConfigureAwait(false);
+            return await StartLeadershipAsync(heart, results[0].Stat!.Value.Version, beat, cancellationToken).ConfigureAwait(false);
         }
         catch (ZooKeeperException e) when (e.FailedIndex == check && check > 0)
         {
@@ -305,7 +305,7 @@ public sealed class LeaderElection
     /// The campaign was cancelled while its multi was under way: if that wins all the same, the lead must not stay with somebody who does
     /// not know.
     /// </summary>
-    private async Task WithdrawAsync(Heart heart, Task attempt)
+    private async Task WithdrawAsync(SessionHeartbeat heart, Task attempt)
     {
         await attempt.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await Withdrawal.RunAsync(_client, heart.Session, UndoAsync(), UndoAsync).ConfigureAwait(false);
@@ -369,7 +369,7 @@ public sealed class LeaderElection
         return session.EnsurePathAsync(slash > 0 ? path[..slash] : "/", cancellationToken);
     }
 
-    private async Task<Leadership?> TakeOfficeAsync(Heart heart, int term, Beat? beat, CancellationToken cancellationToken)
+    private async Task<Leadership?> StartLeadershipAsync(SessionHeartbeat heart, int term, Beat? beat, CancellationToken cancellationToken)
     {
         var leadership = new Leadership(_client, heart.Session, _options, term, _keeper, heart, Withdrawing);
         try

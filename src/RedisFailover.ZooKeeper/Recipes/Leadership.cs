@@ -33,7 +33,7 @@ public sealed class Leadership : IAsyncDisposable
     /// completed.</param>
     internal Leadership(
         ZooKeeperClient client, ZooKeeperSession session, LeaderElectionOptions options, int term, LeaseKeeper? keeper = null,
-            Heart? heart = null, Action<Task>? withdrawing = null)
+            SessionHeartbeat? heart = null, Action<Task>? withdrawing = null)
     {
         (_client, _session, _options, _withdrawing, _keeper) = (client, session, options, withdrawing, keeper);
         Term = term;
@@ -49,7 +49,7 @@ public sealed class Leadership : IAsyncDisposable
     /// <summary>Whether to act at this moment.</summary>
     public Lease Lease { get; }
 
-    internal Heart? Heart { get; }
+    internal SessionHeartbeat? Heart { get; }
 
     internal string TermPath => _options.TermPath;
 

@@ -29,7 +29,7 @@ public sealed class LeaseKeeper
     private readonly AutoResetEvent _due = new(false);
     private readonly ConcurrentDictionary<string, HeartbeatWatch> _others = new(StringComparer.Ordinal);
     private ImmutableArray<Leadership> _leads = [];
-    private volatile Heart? _heart;
+    private volatile SessionHeartbeat? _heart;
     private TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private bool _told;
     private long? _notHeldSince;
@@ -99,7 +99,7 @@ public sealed class LeaseKeeper
 
     /// <summary>The heartbeat of this session; waits until it is made.</summary>
     /// <exception cref="ZooKeeperException">The session has ended.</exception>
-    internal async Task<Heart> HeartAsync(ZooKeeperSession session, CancellationToken cancellationToken)
+    internal async Task<SessionHeartbeat> HeartAsync(ZooKeeperSession session, CancellationToken cancellationToken)
     {
         while (true)
         {
@@ -128,7 +128,7 @@ public sealed class LeaseKeeper
 
     /// <summary>Applies the operations together with a beat, which is the last of the transaction.</summary>
     /// <returns>The results of the operations given, and the beat that a lead won by them is bounded by.</returns>
-    internal async Task<(ImmutableArray<ZnodeOperationResult> Results, Beat Beat)> BeatWithAsync(Heart heart,
+    internal async Task<(ImmutableArray<ZnodeOperationResult> Results, Beat Beat)> BeatWithAsync(SessionHeartbeat heart,
         ImmutableArray<ZnodeOperation> operations)
     {
         (Task<ImmutableArray<ZnodeOperationResult>> reply, Beat beat) = Send(heart, operations);
@@ -210,7 +210,7 @@ public sealed class LeaseKeeper
             try
             {
                 ZooKeeperSession session = await _client.GetSessionAsync(_client.Disposing).ConfigureAwait(false);
-                var heart = new Heart(session, await CreateAsync(session).ConfigureAwait(false), _client.Time);
+                var heart = new SessionHeartbeat(session, await CreateAsync(session).ConfigureAwait(false), _client.Time);
                 Replace(heart);
                 told = false;
                 await Task.WhenAny(heart.Lost.Task, Task.Delay(Timeout.Infinite, session.Ended)).ConfigureAwait(false);
@@ -290,7 +290,7 @@ public sealed class LeaseKeeper
         }
     }
 
-    private void Replace(Heart? heart)
+    private void Replace(SessionHeartbeat? heart)
     {
         TaskCompletionSource waiters;
         lock (_gate)
@@ -309,7 +309,7 @@ public sealed class LeaseKeeper
     {
         while (!_client.Disposing.IsCancellationRequested)
         {
-            Heart? heart = _heart;
+            SessionHeartbeat? heart = _heart;
             TimeSpan wait = heart is null
                 ? Timeout.InfiniteTimeSpan : TimeSpan.FromTicks(Math.Max(0, -_client.Time.GetElapsedTime(heart.NextAt).Ticks));
             if (heart is null || wait > TimeSpan.Zero)
@@ -321,8 +321,8 @@ public sealed class LeaseKeeper
             TimeSpan length = TimeToBeat(heart);
             heart.NextAt = _client.Time.GetTimestamp()
                 + (long)(LeaseRules.BeatEvery(length).TotalSeconds * _client.Time.TimestampFrequency);
-            ResignToTheQuicker(length);
-            EndTheDead();
+            ResignToFasterPeer(length);
+            ResignUnresponsiveLeads();
             if (_options.IsAlive?.Invoke() != false && MayBeat(heart))
             {
                 _ = BeatAsync(heart);
@@ -333,7 +333,7 @@ public sealed class LeaseKeeper
     /// <summary>
     /// A lead whose lease cannot be kept is given up if another process writes twice as fast: its way to the servers is the better one.
     /// </summary>
-    private void ResignToTheQuicker(TimeSpan length)
+    private void ResignToFasterPeer(TimeSpan length)
     {
         ImmutableArray<Leadership> leads;
         TimeSpan write;
@@ -360,7 +360,7 @@ public sealed class LeaseKeeper
     }
 
     /// <summary>A lead by which nobody acts any more is given up, so that another one does; the other leads go on.</summary>
-    private void EndTheDead()
+    private void ResignUnresponsiveLeads()
     {
         ImmutableArray<Leadership> leads;
         lock (_gate)
@@ -396,7 +396,7 @@ public sealed class LeaseKeeper
     }
 
     /// <summary>Notes how late the beats' thread is, and since when a lead has no lease; returns the length of the lease.</summary>
-    private TimeSpan TimeToBeat(Heart heart)
+    private TimeSpan TimeToBeat(SessionHeartbeat heart)
     {
         lock (_gate)
         {
@@ -417,7 +417,7 @@ public sealed class LeaseKeeper
     /// Not while too much is unanswered; without a connection one waits for the next. A beat that is unanswered for a lease means that this
     /// server may have lost its quorum: the session moves to the next one.
     /// </summary>
-    private bool MayBeat(Heart heart)
+    private bool MayBeat(SessionHeartbeat heart)
     {
         Beat? oldest;
         int awaited;
@@ -442,7 +442,7 @@ public sealed class LeaseKeeper
         return connected ? awaited < MostAwaited : awaited == 0;
     }
 
-    private async Task BeatAsync(Heart heart)
+    private async Task BeatAsync(SessionHeartbeat heart)
     {
         ImmutableArray<Leadership> leads;
         lock (_gate)
@@ -484,7 +484,7 @@ public sealed class LeaseKeeper
     }
 
     /// <summary>All terms in one round: those that are others' by now are dropped, and the rest is renewed at once.</summary>
-    private async Task DropRefusedAsync(Heart heart, ImmutableArray<Leadership> leads)
+    private async Task DropRefusedAsync(SessionHeartbeat heart, ImmutableArray<Leadership> leads)
     {
         try
         {
@@ -513,7 +513,7 @@ public sealed class LeaseKeeper
     }
 
     /// <summary>A beat and what goes with it, in the order in which they are noted here.</summary>
-    private (Task<ImmutableArray<ZnodeOperationResult>> Reply, Beat Beat) Send(Heart heart, ImmutableArray<ZnodeOperation> operations)
+    private (Task<ImmutableArray<ZnodeOperationResult>> Reply, Beat Beat) Send(SessionHeartbeat heart, ImmutableArray<ZnodeOperation> operations)
     {
         lock (_gate)
         {
@@ -532,7 +532,7 @@ public sealed class LeaseKeeper
         }
     }
 
-    private void Acknowledged(Heart heart, Beat beat)
+    private void Acknowledged(SessionHeartbeat heart, Beat beat)
     {
         lock (_gate)
         {
@@ -549,7 +549,7 @@ public sealed class LeaseKeeper
         }
     }
 
-    private void Failed(Heart heart, Beat beat, ZooKeeperException failure, int beatIndex)
+    private void Failed(SessionHeartbeat heart, Beat beat, ZooKeeperException failure, int beatIndex)
     {
         lock (_gate)
         {
@@ -571,7 +571,7 @@ public sealed class LeaseKeeper
     /// <summary>
     /// Somebody has deleted the heartbeat: everybody waits for its leases to end, and so they do. The next one has another name.
     /// </summary>
-    private void Lose(Heart heart, ZooKeeperException failure)
+    private void Lose(SessionHeartbeat heart, ZooKeeperException failure)
     {
         ImmutableArray<Leadership> leads;
         lock (_gate)
@@ -633,11 +633,11 @@ public sealed class LeaseKeeper
 }
 
 /// <summary>The heartbeat of one session.</summary>
-internal sealed class Heart
+internal sealed class SessionHeartbeat
 {
     private long _nextAt;
 
-    internal Heart(ZooKeeperSession session, string path, TimeProvider time)
+    internal SessionHeartbeat(ZooKeeperSession session, string path, TimeProvider time)
     {
         (Session, Path) = (session, path);
         Beats = new SentBeats(time);

@@ -18,9 +18,6 @@ internal sealed class LeaseLength(TimeSpan least)
     private readonly long[] _bucket = new long[Buckets];
     private TimeSpan? _deposedAt;
 
-    /// <summary>What was asked for.</summary>
-    internal TimeSpan Least => least;
-
     /// <summary>A write took so long, or is not answered since.</summary>
     /// <param name="took">How long.</param>
     /// <param name="now">The time, on any clock that only goes forward, from 0.</param>

@@ -44,7 +44,7 @@ public sealed class ReadinessTests
         await cluster.SetDataAsync();
         await cluster.WaitUntilWouldWorkAsync();
         await BreakReplicationAsync(cluster);
-        await cluster.WaitUntilToldAsync("replica-link-down", cluster.Addresses[1]);
+        await cluster.WaitUntilToldAsync("replication-refused", cluster.Addresses[1]);
         Word before = await cluster.CheckAsync();
         Assert.That(before.WouldWork, Is.True, before.Text);
         cluster.Redis[0].Kill();

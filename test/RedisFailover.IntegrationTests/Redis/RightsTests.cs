@@ -16,7 +16,7 @@ public sealed class RightsTests
     {
         await using RedisServer redis = await RedisServer.StartAsync();
         string[] sentinels =
-            ["allchannels", "+multi", "+slaveof", "+ping", "+exec", "+subscribe", "+config|rewrite", "+role", "+publish", "+info",
+            ["allchannels", "+multi", "+slaveof", "+ping", "+exec", "+subscribe", "+config|rewrite", "+publish", "+info",
             "+client|setname", "+client|kill", "+script|kill"];
         await redis.CommandAsync(["ACL", "SETUSER", "m", "on", ">p", .. sentinels]);
         await redis.CommandAsync("REPLICAOF", "127.0.0.1", "1");

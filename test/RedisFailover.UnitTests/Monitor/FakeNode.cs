@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
@@ -11,6 +12,7 @@ internal sealed class FakeNode : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly Func<string[], string?> _answer;
     private readonly Task _accepting;
+    private readonly ConcurrentBag<Socket> _peers = [];
     private int _connections;
 
     internal FakeNode(Func<string[], string?> answer)
@@ -28,6 +30,15 @@ internal sealed class FakeNode : IAsyncDisposable
 
     /// <summary>How many connections were accepted so far.</summary>
     internal int Connections => Volatile.Read(ref _connections);
+
+    /// <summary>Closes all connections; new ones are accepted.</summary>
+    internal void CloseConnections()
+    {
+        foreach (Socket peer in _peers)
+        {
+            peer.Dispose();
+        }
+    }
 
     internal static string Bulk(string text) => $"${Encoding.UTF8.GetByteCount(text)}\r\n{text}\r\n";
 
@@ -47,6 +58,7 @@ internal sealed class FakeNode : IAsyncDisposable
             while (true)
             {
                 Socket peer = await _listener.AcceptSocketAsync(_stop.Token);
+                _peers.Add(peer);
                 Interlocked.Increment(ref _connections);
                 serving.Add(ServeAsync(peer));
             }
@@ -85,7 +97,7 @@ internal sealed class FakeNode : IAsyncDisposable
                 await connection.SendAsync(Encoding.UTF8.GetBytes(answer), _stop.Token);
             }
         }
-        catch (Exception e) when (e is OperationCanceledException or IOException or SocketException)
+        catch (Exception e) when (e is OperationCanceledException or IOException or SocketException or ObjectDisposedException)
         {
             // The prober has gone, or the test is over.
         }

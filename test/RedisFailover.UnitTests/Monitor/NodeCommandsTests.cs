@@ -16,6 +16,7 @@ public sealed class NodeCommandsTests : IDisposable
     private readonly ConcurrentQueue<string> _changes = new();
     private readonly TaskCompletionSource _asked = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ManualResetEventSlim _answers = new();
+    private volatile int _named;
     private volatile string _role = "role:slave\r\nmaster_host:10.0.0.9\r\nmaster_port:6379\r\n";
 
     public void Dispose() => _answers.Dispose();
@@ -78,6 +79,34 @@ public sealed class NodeCommandsTests : IDisposable
         Assert.That(_changes, Has.None.Contains("KILL"));
     }
 
+    [Test]
+    public async Task A_command_whose_connection_ended_after_the_lease_was_looked_at_is_not_sent_on_the_next_one()
+    {
+        _answers.Set();
+        await using FakeNode node = Node();
+        await using NodeProber prober = await WatchAsync(node);
+        int looks = 0;
+
+        Assert.That(
+            async () => await Commands(node, prober).RunAsync(new Promote(node.Address), 1, MayAct, default).WithinDeadline(),
+            Throws.InstanceOf<IOException>());
+        Assert.That(looks, Is.EqualTo(3));
+        Assert.That(_changes, Is.Empty);
+
+        // As a leader that freezes just after its last look: its successor ends the connection, and as it wakes there is a new one.
+        bool MayAct()
+        {
+            if (++looks == 3)
+            {
+                int named = _named;
+                node.CloseConnections();
+                Assert.That(SpinWait.SpinUntil(() => _named > named, TimeSpan.FromSeconds(30)));
+            }
+
+            return true;
+        }
+    }
+
     private static NodeCommands Commands(FakeNode node, NodeProber prober)
         => new(new ConcurrentDictionary<NodeAddress, NodeProber> { [node.Address] = prober }, new MonotonicClock(TimeProvider.System));
 
@@ -112,7 +141,10 @@ public sealed class NodeCommandsTests : IDisposable
                 break;
             case ["CONFIG", "GET", ..]:
                 return "*0\r\n";
-            case ["PING"] or ["CLIENT", "SETNAME", ..] or ["CONFIG", "REWRITE"]:
+            case ["CLIENT", "SETNAME", ..]:
+                _named++;
+                return "+OK\r\n";
+            case ["PING"] or ["CONFIG", "REWRITE"]:
                 return "+OK\r\n";
             case ["DISCARD"]:
                 return "-NOPERM not allowed\r\n";

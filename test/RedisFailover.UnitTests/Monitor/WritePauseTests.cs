@@ -22,6 +22,7 @@ public sealed class WritePauseTests
         using Socket client = await ConnectAsync(redis);
         Assert.That(await SetAsync(client), Is.EqualTo("+OK"));
 
+        await (prober.EndFormerLeaders(1, default) ?? Task.CompletedTask).WithinDeadline();
         ActionFinished paused = await WritePause.PauseAllAsync(
             new PauseWrites(redis.Address, TimeSpan.FromMilliseconds(250), HoldsAll: true), prober, clock, CancellationToken.None)
                 .WithinDeadline();
@@ -71,6 +72,7 @@ public sealed class WritePauseTests
         await using NodeProber prober = await StartAsync(redis, clock, observations);
         await prober.CommandAsync([], default).WithinDeadline();
 
+        await (prober.EndFormerLeaders(1, default) ?? Task.CompletedTask).WithinDeadline();
         await prober.CommandAsync([["CONFIG", "SET", "min-slaves-to-write", "1000000"]], default).WithinDeadline();
         NodeInfo? info = null;
         while (info?.MinReplicas is not { Count: PauseWrites.RefusingMinReplicas })

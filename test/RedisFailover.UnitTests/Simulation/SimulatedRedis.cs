@@ -141,7 +141,6 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
         Priority = Priority,
         Loading = IsLoading,
         Keys = Data?.Depth ?? 0,
-        ConnectedReplicas = _replicas.Count,
         Attached = IsMaster && ledger.IsWriteSafe
             ? [.. _replicas.Where(r => r.IsAttached).Select(r => r.Replica.Address).Distinct().Order()] : [],
         MinReplicas = _minReplicas,

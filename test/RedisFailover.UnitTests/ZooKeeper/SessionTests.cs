@@ -602,8 +602,10 @@ public sealed class SessionTests
     [Test]
     public async Task A_write_that_is_too_large_is_refused_at_once_also_without_a_connection_and_stands_in_nobodys_way()
     {
+        // 64 MB take a busy machine longer than the usual session.
+        const int LongTimeout = 60_000;
         await using var server = new FakeServer();
-        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync(timeoutMs: LongTimeout);
         await using ZooKeeperSession owned = session;
         connection.Close();
         await Waiting.Until(() => session.State == ZooKeeperSessionState.Disconnected);
@@ -616,7 +618,7 @@ public sealed class SessionTests
         // Of the largest that fits nothing is lost.
         Task write = session.SetDataAsync("/fits", new byte[ServerConnection.MaxRequestBytes - 25]).AsTask();
         ValueTask<Znode> get = session.GetDataAsync("/a");
-        FakeConnection next = await server.AcceptSessionAsync(session.SessionId);
+        FakeConnection next = await server.AcceptSessionAsync(session.SessionId, LongTimeout);
         FakeRequest sent = await next.ReadAsync(OpCode.SetData);
         Assert.That(sent.Body, Has.Length.EqualTo(ServerConnection.MaxRequestBytes - 8));
         await next.ReplyAsync(sent, null, ZooKeeperErrorCode.NoNode);

@@ -7,7 +7,7 @@ namespace RedisFailover.Monitor.Redis;
 /// would send it when it wakes. So each leader names its connections after its term. On every node that it reaches, at once and in any
 /// case before its first command, it ends those of other leaders: what one sends on them when it wakes reaches nobody.
 /// </summary>
-internal static class FormerLeaders
+internal static class NodeFence
 {
     /// <summary>With more clients than this their list is too long to ask for, and the lease has to do.</summary>
     internal const int MostClients = NodeInfo.MostClientsSearched;
@@ -16,7 +16,7 @@ internal static class FormerLeaders
     /// Names this connection, and ends those of the same cluster's other leaders. What the node does not allow is left undone.
     /// </summary>
     /// <exception cref="IOException">The connection ended.</exception>
-    internal static async Task EndAsync(RedisConnection connection, ClientNames names, string name)
+    internal static async Task EndFormerLeadersAsync(RedisConnection connection, ClientNames names, string name)
     {
         Task<RespValue> named = connection.SendAsync("CLIENT", "SETNAME", name);
         string? list = await ListAsync(connection, MostClients);
