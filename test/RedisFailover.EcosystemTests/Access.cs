@@ -8,7 +8,8 @@ namespace RedisFailover.EcosystemTests;
 /// <param name="Connect">Gives a library its multiplexer.</param>
 /// <param name="Configure">For a library that makes its multiplexer itself.</param>
 /// <param name="ConnectionString">What stands in that library's configuration.</param>
-internal sealed record Access(string Name, Func<IConnectionMultiplexer> Connect, Action<ConfigurationOptions> Configure, string ConnectionString)
+internal sealed record Access(string Name, Func<IConnectionMultiplexer> Connect, Action<ConfigurationOptions> Configure,
+    string ConnectionString)
 {
     /// <summary>A lease of this client's connection for each.</summary>
     public static Access Through(FailoverConnection connection)

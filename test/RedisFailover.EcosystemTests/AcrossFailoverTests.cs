@@ -1,6 +1,5 @@
 using System.Globalization;
 using NUnit.Framework;
-using RedisFailover.Client;
 using RedisFailover.IntegrationTests.Harness;
 
 namespace RedisFailover.EcosystemTests;
@@ -32,7 +31,9 @@ public sealed class AcrossFailoverTests
         });
     }
 
-    /// <summary>The same beside a bare multiplexer for each library: over all nodes of the same cluster, and over three Sentinels.</summary>
+    /// <summary>
+    /// The same beside a bare multiplexer for each library: over all nodes of the same cluster, and over three Sentinels.
+    /// </summary>
     [TestCase("kill -9")]
     [TestCase("SIGSTOP")]
     [TestCase("switchover")]

@@ -31,7 +31,8 @@ internal sealed class Monitored(Cluster cluster, FailoverConnection connection, 
         Topology before = await cluster.WaitUntilWholeAsync(TimeSpan.FromSeconds(60));
         return new Monitored(
             cluster,
-            await FailoverConnection.ConnectAsync(cluster.ConnectionString, new FailoverOptions { ConnectTimeout = TimeSpan.FromSeconds(30) }),
+            await FailoverConnection.ConnectAsync(cluster.ConnectionString,
+                new FailoverOptions { ConnectTimeout = TimeSpan.FromSeconds(30) }),
             before.Master!);
     }
 

@@ -41,8 +41,7 @@ public static class NodeReports
 
     /// <summary>
     /// How far a replica is behind its master, in bytes: by the master's own word at one moment, where it has one; else by the last words
-    /// of
-    /// both, up to a second apart. Null where they have nothing in common.
+    /// of both, up to a second apart. Null where they have nothing in common.
     /// </summary>
     internal static long? BytesBehind(NodeInfo master, NodeView replica)
         => master.Replicas.FirstOrDefault(r => r.Replica == replica.Address && r.IsOnline) is { Offset: > 0 } link

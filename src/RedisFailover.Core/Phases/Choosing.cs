@@ -106,18 +106,21 @@ internal static class Choosing
     /// the master was seen to have the others are waited for; null where nobody is missing, or all have had their time.
     /// </summary>
     private static PlanBuilder? OneWithMoreMayCome(Assessment a, NodeAssessment best)
-        => !best.View.HasFollowed && a.Topology.Identity is { } lost && !(WasSeen(a, lost) && Histories.HasAllThatIsKnownOf(best.Info!, lost))
+        => !best.View.HasFollowed && a.Topology.Identity is { } lost
+            && !(WasSeen(a, lost) && Histories.HasAllThatIsKnownOf(best.Info!, lost))
             && best.View.OnlineSince + a.Policy.ReturnPatience is { } until && a.Now < until
             && a.Configured.Any(n => !n.IsInOrder && n.Address != best.Address) && a.View.Asked is not { Force: true }
-            ? PlanBuilder.Because($"{best.Address} was restarted and may have less than the master had; the others are waited for").WakeBy(until)
+            ? PlanBuilder.Because($"{best.Address} was restarted and may have less than the master had; the others are waited for")
+                .WakeBy(until)
             : null;
 
     /// <summary>
-    /// Whether the offset in the znode is of the loss: this monitor saw the master then, or another one began the failover. Else it may be of
-    /// long ago.
+    /// Whether the offset in the znode is of the loss: this monitor saw the master then, or another one began the failover. Else it may be
+    /// of long ago.
     /// </summary>
     private static bool WasSeen(Assessment a, MasterIdentity lost)
-        => a.Progress.Inherited || a.From is { View: var view } && (view.Info?.RunId == lost.RunId || view.BeforeRestart?.RunId == lost.RunId);
+        => a.Progress.Inherited
+            || a.From is { View: var view } && (view.Info?.RunId == lost.RunId || view.BeforeRestart?.RunId == lost.RunId);
 
     /// <summary>
     /// Nobody can take over, and the lost master is back with something: it goes on, or is left to an operator. Null where it is not.

@@ -513,7 +513,8 @@ public sealed class LeaseKeeper
     }
 
     /// <summary>A beat and what goes with it, in the order in which they are noted here.</summary>
-    private (Task<ImmutableArray<ZnodeOperationResult>> Reply, Beat Beat) Send(SessionHeartbeat heart, ImmutableArray<ZnodeOperation> operations)
+    private (Task<ImmutableArray<ZnodeOperationResult>> Reply, Beat Beat) Send(SessionHeartbeat heart,
+        ImmutableArray<ZnodeOperation> operations)
     {
         lock (_gate)
         {
