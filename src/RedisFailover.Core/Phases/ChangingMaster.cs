@@ -50,18 +50,16 @@ internal static class ChangingMaster
             .FirstOrDefault();
 
     private static bool WasPromotedByAnother(Assessment a, NodeAssessment node)
-        => node.Address != a.From?.Address
+        => node.Address != a.From?.Address && !CameBackAsMaster(node)
             && ((a.Progress.Inherited && CouldBePromoted(a, node)) || a.FailureOf(new Promote(node.Address)) is not null
                 || IsFollowed(a, node))
             && a.Topology.Identity is { } lost && node.Info!.PreviousReplicationId == lost.ReplicationId;
 
-    /// <summary>
-    /// Not one that may never be, nor a replica that was restarted and came back as a master by its own configuration: it shows the same
-    /// history.
-    /// </summary>
     private static bool CouldBePromoted(Assessment a, NodeAssessment node)
-        => !a.Policy.NeverPromote.Contains(node.Address) && a.PriorityOf(node) > 0
-            && (node.View.BeforeRestart is not { Role: NodeRole.Replica } || node.View.WasPromoted);
+        => !a.Policy.NeverPromote.Contains(node.Address) && a.PriorityOf(node) > 0;
+
+    /// <summary>A replica that was restarted and came back as a master by its own configuration: it shows the same history.</summary>
+    private static bool CameBackAsMaster(NodeAssessment node) => node.View is { BeforeRestart.Role: NodeRole.Replica, WasPromoted: false };
 
     /// <summary>
     /// The old master says itself that it follows this node: somebody promoted it by hand. Not after a restart, when it follows whom its
