@@ -6,11 +6,14 @@ internal static class CatchingUp
     /// <summary>For how long offsets are asked for as fast as the answers come; and how often later.</summary>
     private static readonly TimeSpan FirstHaste = TimeSpan.FromMilliseconds(50), LaterHaste = TimeSpan.FromMilliseconds(5);
 
-    /// <summary>The target is promoted when it has all that the old master had when it held its writes already.</summary>
+    /// <summary>
+    /// The target is promoted when it has all that the old master had when it held its writes already: of the same history, since a master
+    /// that was restarted from an older file counts its own from there.
+    /// </summary>
     internal static PlanBuilder Decide(Assessment a, NodeAssessment from, NodeAssessment target, string? lacks, TimeSpan look)
     {
         bool sourceIsFinal = from.Has(HeardSince.WritesHeld);
-        if (sourceIsFinal && lacks is null && target.Has(HeardSince.Change) && target.Info!.Offset >= from.Info!.Offset)
+        if (sourceIsFinal && lacks is null && target.Has(HeardSince.Change) && target.Info!.CommonOffset(from.Info!.Identity) >= from.Info.Offset)
         {
             return PlanBuilder.Because($"promoting {target.Address}: it has all of {from.Address} (offset {target.Info.Offset})")
                 .Do(new Promote(target.Address) { MinReplicas = WriteSafety.AtPromotion(a, target) });
