@@ -1,6 +1,5 @@
 using System.Globalization;
 using NUnit.Framework;
-using RedisFailover.IntegrationTests.Harness;
 
 namespace RedisFailover.EcosystemTests;
 

@@ -13,7 +13,8 @@ internal static class CatchingUp
     internal static PlanBuilder Decide(Assessment a, NodeAssessment from, NodeAssessment target, string? lacks, TimeSpan look)
     {
         bool sourceIsFinal = from.Has(HeardSince.WritesHeld);
-        if (sourceIsFinal && lacks is null && target.Has(HeardSince.Change) && target.Info!.CommonOffset(from.Info!.Identity) >= from.Info.Offset)
+        if (sourceIsFinal && lacks is null && target.Has(HeardSince.Change)
+            && target.Info!.CommonOffset(from.Info!.Identity) >= from.Info.Offset)
         {
             return PlanBuilder.Because($"promoting {target.Address}: it has all of {from.Address} (offset {target.Info.Offset})")
                 .Do(new Promote(target.Address) { MinReplicas = WriteSafety.AtPromotion(a, target) });
