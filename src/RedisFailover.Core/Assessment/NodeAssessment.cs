@@ -100,7 +100,12 @@ internal sealed class NodeAssessment
 
     /// <summary>Whether its data are older than max-replica-staleness, so that nobody should read them.</summary>
     internal bool IsStale
-        => _all.Policy.MaxReplicaStaleness is var limit && limit > TimeSpan.Zero && BehindSince is { } since && _all.Now - since >= limit;
+        => _all.Policy.MaxReplicaStaleness is var limit && limit > TimeSpan.Zero
+            && ((BehindSince is { } since && _all.Now - since >= limit) || (IsReplica && WithoutLinkAtTheLoss >= limit));
+
+    /// <summary>For how long it had had no link when the master went; its data have not grown older since. Null where it had one.</summary>
+    private TimeSpan? WithoutLinkAtTheLoss
+        => _all.OldMasterAddress is { } master && master != Address ? _all.View.Node(master).GoneSince - View.LinkDownSince : null;
 
     /// <summary>
     /// Whether following the master would cost it its data for nothing: it cannot read the full copy that it would get, and has no place to

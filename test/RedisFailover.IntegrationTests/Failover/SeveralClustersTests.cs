@@ -38,8 +38,8 @@ public sealed class SeveralClustersTests
             () => monitor.Process.Output.Any(line => line.Contains("[m1 orders]", StringComparison.Ordinal)), explain: clusters.Explain);
 
         using HttpClient http = new() { BaseAddress = new Uri($"http://127.0.0.1:{port}/") };
-        Assert.That(JsonSerializer.Deserialize<string[]>(await http.GetStringAsync("clusters")),
-            Is.EqualTo(new[] { "orders", "sessions" }));
+        await AnswersAsync(http, "clusters", text
+            => JsonSerializer.Deserialize<string[]>(text) is ["orders", "sessions"], clusters);
         await AnswersAsync(http, $"clusters/orders/nodes/{after.Master}/master", text
             => text.Contains("epoch", StringComparison.Ordinal), clusters);
         await AnswersAsync(http, $"clusters/sessions/nodes/{sessions.Master}/master", text
