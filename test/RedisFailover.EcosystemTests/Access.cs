@@ -4,18 +4,13 @@ using StackExchange.Redis;
 namespace RedisFailover.EcosystemTests;
 
 /// <summary>How the libraries get to Redis.</summary>
-/// <param name="Name">What the table calls it.</param>
 /// <param name="Connect">Gives a library its multiplexer.</param>
 /// <param name="Configure">For a library that makes its multiplexer itself.</param>
 /// <param name="ConnectionString">What stands in that library's configuration.</param>
-internal sealed record Access(string Name, Func<IConnectionMultiplexer> Connect, Action<ConfigurationOptions> Configure,
+internal sealed record Access(Func<IConnectionMultiplexer> Connect, Action<ConfigurationOptions> Configure,
     string ConnectionString)
 {
     /// <summary>A lease of this client's connection for each.</summary>
     public static Access Through(FailoverConnection connection)
-        => new("this client", connection.AsMultiplexer, connection.Configure, "led.to.the.master");
-
-    /// <summary>A multiplexer of its own for each, over all nodes or over the Sentinels.</summary>
-    public static Access Bare(string name, string connectionString)
-        => new(name, () => ConnectionMultiplexer.Connect(connectionString), _ => { }, connectionString);
+        => new(connection.AsMultiplexer, connection.Configure, "led.to.the.master");
 }

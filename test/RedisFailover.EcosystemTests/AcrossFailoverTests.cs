@@ -1,4 +1,3 @@
-using System.Globalization;
 using NUnit.Framework;
 
 namespace RedisFailover.EcosystemTests;
@@ -30,45 +29,7 @@ public sealed class AcrossFailoverTests
         });
     }
 
-    /// <summary>
-    /// The same beside a bare multiplexer for each library: over all nodes of the same cluster, and over three Sentinels.
-    /// </summary>
-    [TestCase("kill -9")]
-    [TestCase("SIGSTOP")]
-    [TestCase("switchover")]
-    [Category("Nightly")]
-    public async Task Beside_the_bare_multiplexer_and_Sentinel(string fault)
-    {
-        List<(string Access, Outcome[] Outcomes)> all = [];
-        await using (Monitored system = await Monitored.StartAsync())
-        {
-            all.Add(("this client", await WatchAsync(Access.Through(system.Connection), system, fault)));
-        }
-
-        await using (Monitored system = await Monitored.StartAsync())
-        {
-            all.Add(("all nodes", await WatchAsync(Access.Bare("all nodes", $"{system.Nodes},abortConnect=false"), system, fault)));
-        }
-
-        await using (WatchedBySentinels system = await WatchedBySentinels.StartAsync())
-        {
-            all.Add(("Sentinel", await WatchAsync(
-                Access.Bare("Sentinel", $"{system.Sentinels},serviceName=bench,abortConnect=false"), system, fault)));
-        }
-
-        TestContext.Progress.WriteLine($"| {fault} | {string.Join(" | ", all.Select(a => a.Access))} |");
-        foreach (string library in all[0].Outcomes.Select(o => o.Library))
-        {
-            IEnumerable<string> cells = all.Select(a => a.Outcomes.Single(o => o.Library == library)).Select(o => string.Create(
-                CultureInfo.InvariantCulture,
-                $"{(o.DoneAfterwards == 0 ? "dead" : $"{o.LongestGap.TotalMilliseconds:0}")} / {o.Errors} / {o.Lost}"));
-            TestContext.Progress.WriteLine($"| {library} | {string.Join(" | ", cells)} |");
-        }
-
-        Assert.That(all[0].Outcomes.Select(o => o.DoneAfterwards), Is.All.GreaterThan(0));
-    }
-
-    private static async Task<Outcome[]> WatchAsync(Access access, IStruck system, string fault)
+    private static async Task<Outcome[]> WatchAsync(Access access, Monitored system, string fault)
     {
         Library[] libraries = await Libraries.AllAsync(access);
         using var stop = new CancellationTokenSource();

@@ -69,13 +69,6 @@ internal sealed class SentinelProcess : IAsyncDisposable
                 : null;
     }
 
-    /// <summary>The port of the master that it announces.</summary>
-    internal async Task<string?> MasterPortAsync(CancellationToken ct)
-    {
-        await using RedisWire wire = await RedisWire.ConnectAsync("127.0.0.1", Port, ct: ct);
-        return Field(await wire.CommandAsync(["SENTINEL", "MASTER", "bench"], ct), "port");
-    }
-
     internal string Tail() => _process.Tail();
 
     public async ValueTask DisposeAsync()
