@@ -1,3 +1,4 @@
+using RedisFailover.Shared;
 using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Monitor.Options;
@@ -43,9 +44,9 @@ internal static class SettingTexts
     {
         try
         {
-            return File.ReadAllText(given.Value).TrimEnd('\r', '\n') is { Length: > 0 } text
-                ? text
-                : throw given.Wrong("a file that holds the password; this one is empty");
+            return new SecretFile(given.Value).Read() is [var first, ..]
+                ? first
+                : throw given.Wrong("a file with the secret in its first line; this one is empty");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
