@@ -34,6 +34,9 @@ internal static class ClusterProblems
             : state.Topology.State == TopologyState.NoMaster ? (false, "not possible: there is no master")
             : state.Topology.State == TopologyState.SwitchingOver ? (false, "not asked now: a switchover is under way")
             : state.Leader is null ? (false, "not known: the leading monitor's znode is not readable")
+            // What the leader has written of itself may be as old as ZooKeeper is slow.
+            : Of(state).FirstOrDefault(p => p.Code == ProblemCatalogue.LeaseNotHeld && p.Subjects.Contains(state.Leader.Id)) is { } lease
+                ? (false, $"would NOT work now: {lease.Message}")
             : state.Failover is not { } failover ? (false, $"not known yet: {state.Leader.Id} leads and has not told its view")
             : (failover.Possible, $"{(failover.Possible ? "would work now" : "would NOT work now")}: {failover.Reason}");
 
