@@ -75,8 +75,7 @@ public sealed class CallsAcrossFailoverTests
     {
         foreach (bool repeat in new[] { false, true })
         {
-            await using ReplicatedRedis redis =
-                await ReplicatedRedis.StartAsync(replicas: 1,
+            await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 1,
                     new FailoverOptions { RetryAmbiguous = repeat ? RetryCategory.All : RetryCategory.None });
             IDatabase database = redis.Connection.GetDatabase();
             await database.StringSetAsync("key", 0);

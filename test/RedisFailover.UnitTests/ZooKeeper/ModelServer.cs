@@ -36,6 +36,9 @@ internal sealed class ModelServer : IAsyncDisposable
     /// </summary>
     internal Func<ModelRequest, Task>? BeforeReply { get; set; }
 
+    /// <summary>Awaited before a new connection is greeted.</summary>
+    internal Task Greeting { get; set; } = Task.CompletedTask;
+
     /// <summary>All that was written, in order.</summary>
     internal IReadOnlyList<Write> Writes
     {
@@ -156,7 +159,9 @@ internal sealed class ModelServer : IAsyncDisposable
         try
         {
             NetworkStream stream = connection.Client.GetStream();
-            connection.Post(Greet(await ReadAsync(stream), connection));
+            byte[] hello = await ReadAsync(stream);
+            await Greeting;
+            connection.Post(Greet(hello, connection));
             if (connection.Session == 0)
             {
                 connection.Client.Dispose();

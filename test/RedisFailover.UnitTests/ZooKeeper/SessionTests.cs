@@ -211,8 +211,7 @@ public sealed class SessionTests
     public async Task An_address_whose_certificate_is_not_trusted_does_not_stand_before_the_next_one()
     {
         using var key = System.Security.Cryptography.ECDsa.Create();
-        var request =
-            new System.Security.Cryptography.X509Certificates.CertificateRequest("CN=zk.example", key,
+        var request = new System.Security.Cryptography.X509Certificates.CertificateRequest("CN=zk.example", key,
                 System.Security.Cryptography.HashAlgorithmName.SHA256);
         using System.Security.Cryptography.X509Certificates.X509Certificate2 certificate =
             request.CreateSelfSigned(DateTimeOffset.UnixEpoch, DateTimeOffset.MaxValue);

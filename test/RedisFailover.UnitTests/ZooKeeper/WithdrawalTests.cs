@@ -17,13 +17,15 @@ public sealed class WithdrawalTests
         Leadership leadership = await a.Election.CampaignAsync().WithinDeadline();
         var reconnect = new TaskCompletionSource();
         int attempts = 0;
-        server.Before = async request =>
+        server.Greeting = reconnect.Task;
+        server.Before = request =>
         {
-            await reconnect.Task;
             if (IsWithdrawal(request) && ++attempts < 3)
             {
                 server.Cut();
             }
+
+            return Task.CompletedTask;
         };
         server.Cut();
         await Waiting.Until(() => a.Client.Session?.State == ZooKeeperSessionState.Disconnected);
