@@ -23,8 +23,7 @@ internal static class Durations
         string allowed = $"{Text(least)} to {Text(most)}";
         Option<TimeSpan?> option = new(name)
         {
-            Description =
-                $"{description}: {(bare == "h" ? "90m, 24h, 7d" : "500ms, 2s, 1m")}; {allowed}; a bare number is "
+            Description = $"{description}: {(bare == "h" ? "90m, 24h, 7d" : "500ms, 2s, 1m")}; {allowed}; a bare number is "
                     + $"{(bare == "ms" ? "milliseconds" : bare == "h" ? "hours" : "seconds")}",
             HelpName = "time",
             CustomParser = result =>

@@ -16,7 +16,7 @@ internal static class ExitCodes
     [
         (Done, "done; status: there is a master; check: a failover would work now, and there is no problem"),
         (Failed,
-            "no answer, or not in order; status: no master; check: a problem, or no failover possible; load: writes lost, or none "
+            "no answer in time; status: no master; check: a problem, or no failover possible; load: writes lost, or none "
                 + "acknowledged"),
         (WrongUsage, "wrong usage"),
         (Refused, "refused: nothing was changed"),

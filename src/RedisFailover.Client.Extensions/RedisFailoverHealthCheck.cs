@@ -41,8 +41,7 @@ internal sealed class RedisFailoverHealthCheck(FailoverConnector connector) : IH
         string reads = status.TakesReads ? "" : "; no node to read from";
         string following = (status.FollowsZooKeeper ? "" : "; ZooKeeper is not heard of")
             + (status.NotFollowed is { } reason ? $"; the topology in ZooKeeper is of another incarnation and not followed: {reason}" : "");
-        string others =
-            string.Concat(status.Unreachable.Where(node => node.Node != status.Topology.Master)
+        string others = string.Concat(status.Unreachable.Where(node => node.Node != status.Topology.Master)
                 .Select(node => $"; not connected to {node}"));
         return $"epoch {status.Topology.Epoch}: {master}{reads}{others}{(status.Fenced ? "" : following)}";
     }

@@ -57,8 +57,7 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
                 NotFollowed = _nodes.NotFollowed,
                 SinceZooKeeperContact = _source.SinceLastContact,
                 SessionTimeout = _source.SessionTimeout,
-                Unreachable =
-                    [.. _nodes.States().Where(state => state.Failure is not null)
+                Unreachable = [.. _nodes.States().Where(state => state.Failure is not null)
                         .Select(state => new UnreachableNode(state.Address, state.Failure!))],
             };
         }

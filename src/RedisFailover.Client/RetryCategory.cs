@@ -1,9 +1,8 @@
 namespace RedisFailover.Client;
 
 /// <summary>
-/// Which writes are sent again whose connection broke before the reply, so that they may be applied twice. Reads always are. The
-/// categories are
-/// StackExchange.Redis' own, which knows that of each command; each includes the ones before it.
+/// Which writes are sent again whose connection broke before the reply, so that they may be applied twice. Reads always are. The categories
+/// are StackExchange.Redis' own, which knows that of each command; each includes the ones before it.
 /// </summary>
 public enum RetryCategory
 {

@@ -2,8 +2,7 @@ namespace RedisFailover.ZooKeeper;
 
 /// <summary>
 /// Why an operation failed. Numbers and names are those of ZooKeeper's <c>KeeperException.Code</c>; <see cref="Closing"/> is the C
-/// client's.
-/// A newer server may send a number that is not listed here: the cast value is kept.
+/// client's. A newer server may send a number that is not listed here: the cast value is kept.
 /// </summary>
 public enum ZooKeeperErrorCode
 {

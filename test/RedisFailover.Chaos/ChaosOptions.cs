@@ -8,8 +8,7 @@ internal sealed class ChaosException(string message) : Exception(message);
 /// <summary>What to throw at whom.</summary>
 internal sealed record ChaosOptions
 {
-    internal const string Usage =
-        """
+    internal const string Usage = """
         usage: chaos.sh [--minutes N] [--seed S] [--sentinel | --compare] [--write-safety none|replicated] [--persistence aof|none]
                         [--only FAULT,FAULT] [--rate N] [--fence-writes] [--logs DIR]
           --minutes N        how long each system is tried; default 2, 0.1 to 600

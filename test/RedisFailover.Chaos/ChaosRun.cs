@@ -198,8 +198,7 @@ internal sealed class ChaosRun(ISystem system, Schedule schedule, TimeSpan durat
             return $"masters: {string.Join(' ', system.Nodes.Where(n => roles.Of(n.Machine) is { Follows: null }).Select(n => n.Machine.Name))}";
         }
 
-        RedisNode[] astray =
-            [.. system.Nodes.Where(n
+        RedisNode[] astray = [.. system.Nodes.Where(n
                 => n != master && roles.Of(n.Machine) is var role && (role?.Follows != master.Address.ToString() || !role.LinkUp))];
         if (astray.Length > 0)
         {

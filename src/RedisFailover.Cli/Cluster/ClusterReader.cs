@@ -155,8 +155,7 @@ internal sealed class ClusterReader : IAsyncDisposable
             TopologyJson = nodes,
             Leader = leads,
             LeaderJson = leader,
-            Monitors =
-                monitors.Select(monitor
+            Monitors = monitors.Select(monitor
                     => KeyValuePair.Create(monitor.Key, Readable(MonitorReport.Parse, monitor.Value, _paths.Monitor(monitor.Key))!))
                 .Where(monitor => monitor.Value is not null).ToImmutableSortedDictionary(),
             MonitorsJson = monitors.ToImmutableSortedDictionary(),

@@ -28,8 +28,7 @@ internal static class CompletionCommand
     {
         Argument<string> shell = new("shell") { Description = "bash or zsh", HelpName = "bash|zsh" };
         shell.AcceptOnlyFromAmong("bash", "zsh");
-        Command command =
-            new("completion",
+        Command command = new("completion",
                 "Print what makes the Tab key complete commands and options: source <(redis-failover completion bash)") { shell };
         command.SetAction(async (parsed, ct) =>
         {

@@ -13,8 +13,7 @@ internal static class HistoryCommand
         CommonOptions common = new();
         Option<TimeSpan?> since = Durations.Option(
             "--since", "Only what happened within this time", null, TimeSpan.FromSeconds(1), TimeSpan.FromDays(10_000), bare: "h");
-        Command command =
-            common.AddTo(
+        Command command = common.AddTo(
                 new Command("history",
                     "Show the changes of master that the monitors noted, the oldest first: what, how long each step took, what may be "
                         + "lost, why")

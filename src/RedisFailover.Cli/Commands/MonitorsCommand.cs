@@ -43,8 +43,7 @@ internal static class MonitorsCommand
     {
         CommonOptions common = new();
         Argument<string> id = new("id") { Description = "The monitor that will not come back" };
-        Command command =
-            common.AddTo(
+        Command command = common.AddTo(
                 new Command("forget", "Take a monitor that is gone for good off the register: a majority is counted without it") { id });
         command.SetAction(async (parsed, ct) =>
         {

@@ -34,8 +34,7 @@ internal static class NodesCommand
     private static Command List()
     {
         CommonOptions common = new();
-        Command command =
-            common.AddTo(
+        Command command = common.AddTo(
                 new Command("list",
                     "List the nodes: role, whether it may be promoted, which monitors do not reach it, what keeps it from being used"));
         command.SetAction(async (parsed, ct) =>

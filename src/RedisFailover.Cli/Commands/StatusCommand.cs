@@ -12,8 +12,7 @@ internal static class StatusCommand
     internal static Command Create()
     {
         CommonOptions common = new();
-        Command command =
-            common.AddTo(
+        Command command = common.AddTo(
                 new Command("status",
                     "Show problems, the master, the replicas, the leading monitor and what each monitor sees; of several clusters below "
                         + "one root a line each"));
@@ -130,7 +129,7 @@ internal static class StatusCommand
 
         if (state.Wish is { } wish)
         {
-            output.WriteLine($"wish     a failover to {Words.Quoted(wish)} was asked for and is not done yet");
+            output.WriteLine($"request  a failover to {Words.Quoted(wish)} was asked for and is not done yet");
         }
     }
 

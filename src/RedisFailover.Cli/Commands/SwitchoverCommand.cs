@@ -19,15 +19,13 @@ internal static class SwitchoverCommand
     internal static Command Create() => Create(
         "switchover",
         "Let a living master hand over to a replica: nothing is lost, or nothing is changed. Exit codes: 0 done, or nothing to do; 1 no "
-            + "answer; 2 wrong usage; "
-            + "3 refused; 4 undone",
+            + "answer; 2 wrong usage; 3 refused; 4 undone",
         "Promote the node that is named although it is not fit: writes may be lost");
 
     internal static Command CreateFailover() => Create(
         "failover",
         "Get another master: from one that answers by handing over, as switchover does; from one that does not, or with --force, by "
-            + "promoting a replica. "
-            + "Exit codes as those of switchover",
+            + "promoting a replica. Exit codes as those of switchover",
         "Promote the node that is named although it is not fit, or go on with a failover that waits for a node: writes may be lost");
 
     private static Command Create(string name, string description, string forced)

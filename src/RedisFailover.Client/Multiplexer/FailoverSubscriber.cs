@@ -94,8 +94,7 @@ internal sealed class FailoverSubscriber(NodeSet nodes, FailoverMultiplexer owne
         List<(ChannelMessageQueue Queue, Action<RedisChannel, RedisValue>? Handler)> ending;
         lock (_gate)
         {
-            ending =
-                _made.FindAll(made
+            ending = _made.FindAll(made
                     => (channel is null || made.Queue.Channel.Equals(channel.Value)) && (handler is null || made.Handler == handler));
             if (handler is not null && ending.Count > 1)
             {

@@ -6,8 +6,8 @@ namespace RedisFailover.Client;
 
 /// <summary>
 /// The one multiplexer that all subscriptions of a connection are made on. It leads to whichever node is master, so they live through a
-/// failover:
-/// handlers, queues and all. Redis keeps no messages, so those published while none is subscribed are missed, which is logged and counted.
+/// failover: handlers, queues and all. Redis keeps no messages, so those published while none is subscribed are missed, which is logged and
+/// counted.
 /// </summary>
 internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDisposable
 {

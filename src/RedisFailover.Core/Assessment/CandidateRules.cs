@@ -112,6 +112,8 @@ internal static class CandidateRules
             => s.All.Policy.NeverPromote.Contains(n.Address) ? "it is configured never to be promoted" : null),
         new(Unfitness.NeverPromoted, Purpose.Any, (s, n) => s.All.PriorityOf(n) > 0 ? null
             : s.All.Policy.Priorities.ContainsKey(n.Address) ? "its tag is priority=0" : "its replica-priority is 0"),
+        new(Unfitness.NeverPromoted, Purpose.Any, (_, n)
+            => n.Info!.Mode is "standalone" or "" ? null : $"it runs in {n.Info.Mode} mode"),
         new(Unfitness.Copying, Purpose.Any, (_, n) => n.Info!.SyncInProgress ? "it is receiving a full copy" : null),
         new(Unfitness.Empty, Purpose.Any, (s, n)
             => s.Lost is { HasData: true } lost && n.Info!.Keys == 0 && !Histories.HasAllThatIsKnownOf(n.Info, lost)
@@ -163,8 +165,7 @@ internal static class CandidateRules
             return null;
         }
 
-        int left =
-            a.Configured.Count(n
+        int left = a.Configured.Count(n
                 => n.Address != node.Address && n.Address != a.OldMasterAddress
                     && n is { IsReplica: true, IsAnswering: true, IsForeign: false });
         return left >= demanded ? null

@@ -1,5 +1,3 @@
-using System.Collections.Immutable;
-
 namespace RedisFailover;
 
 /// <summary>Who has how much of the master's data, as their replication histories tell.</summary>
@@ -67,22 +65,12 @@ internal static class Histories
                 : null;
 
     /// <summary>
-    /// Who may have what a restarted master no longer has, but has not said yet what it has since, and until when that is waited for. How
-    /// far the master had come when it ended nobody knows: its last answer is up to a second older.
+    /// Whether the offset in the znode is of the loss: this monitor saw the master then, or another one began the failover. Else it may be
+    /// of long ago.
     /// </summary>
-    internal static (ImmutableArray<NodeAssessment> Awaited, TimeSpan? Until) MayHaveMore(Assessment a)
-    {
-        NodeAssessment master = a.Master;
-        if (master is not { IsMaster: true, Run: RunState.Restarted } || a.Topology.Identity is not { HasData: true }
-            || (master.View.OnlineSince ?? a.Now) + a.Policy.ReturnPatience is var until && a.Now >= until)
-        {
-            return ([], null);
-        }
-
-        return (
-            [.. a.Configured.Where(n => n.Address != master.Address && a.Topology.Members.Contains(n.Address)
-                && !(n.IsCurrent && n.Has(HeardSince.MasterReturn)))], until);
-    }
+    internal static bool IsOfTheLoss(Assessment a, MasterIdentity lost)
+        => a.Progress.Inherited
+            || (a.From is { View: var view } && (view.Info?.RunId == lost.RunId || view.BeforeRestart?.RunId == lost.RunId));
 
     private static MasterIdentity? LastKnownIdentity(NodeAssessment master, MasterIdentity? published)
         => master.Info is { Role: NodeRole.Master } info && (published is null || published.RunId == info.RunId)

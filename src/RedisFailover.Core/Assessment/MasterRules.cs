@@ -62,11 +62,10 @@ internal static class MasterRules
     /// </summary>
     internal static string? Unmonitored(NodeAssessment master)
         => master.CannotBeWatched
-            ? $"the monitors cannot watch master {master.Address}: {master.View.Detail}; no switchover can take place, and no failover "
-                + $"unless it stops answering altogether"
+            ? $"the monitors cannot ask master {master.Address}: {master.View.Detail}; no switchover works, and a failover only once "
+                + "nothing listens there"
             : master.Contact == Contact.LocalFault
-            ? $"the leading monitor cannot try master {master.Address}: {master.View.Detail}; neither a switchover nor a failover can "
-                + $"take place"
+            ? $"the leading monitor cannot try master {master.Address}: {master.View.Detail}; no failover and no switchover works"
             : null;
 
     /// <summary>Why a living master cannot be made to hand over: the monitors lack a right on it. Null where they have all.</summary>
@@ -122,8 +121,8 @@ internal static class MasterRules
     private static Finding? Busy(Assessment a)
         => a.Master.View.BusySince is { } since
             ? new Finding(
-                $"master {a.Master.Address} serves nobody: a script keeps it busy (BUSY); it is replaced if that takes longer than "
-                    + $"{a.Policy.BusyTimeout.TotalMilliseconds:0} ms",
+                $"master {a.Master.Address} serves nobody: a script keeps it busy (BUSY); after "
+                    + $"{Words.Lasting(a.Policy.BusyTimeout)} a fit replica takes over",
                 since + a.Policy.BusyTimeout)
             : null;
 
@@ -132,11 +131,8 @@ internal static class MasterRules
     private static bool AnswersHere(NodeAssessment master)
         => master is { IsMaster: true, IsAnswering: true } && master.Has(HeardSince.Term);
 
-    /// <summary>
-    /// Not one that has only just come: the others may be slower to see it, at a first start or the end of a disturbance.
-    /// </summary>
     private static Finding? Outvoted(Assessment a)
-        => a.Master.IsVotedOut && AnswersHere(a.Master) && !(a.Now < a.Master.View.OnlineSince + a.Policy.ReachabilityPatience)
+        => a.Master.IsOutvoted && AnswersHere(a.Master)
             ? $"master {a.Master.Address} has to go: {a.Master.Votes}, though it answers this one"
             : null;
 
@@ -164,8 +160,7 @@ internal static class MasterRules
         }
 
         // Who refuses our credentials says nothing of its link; nor does one say anything that had none before.
-        NodeAssessment[] witnesses =
-            [.. a.Nodes.Where(n
+        NodeAssessment[] witnesses = [.. a.Nodes.Where(n
                 => n.Address != a.Master.Address && n.IsReplica && !n.CannotBeWatched && !WasWithoutLink(n, a.Master.View))];
         return witnesses.Length > 0 && witnesses.All(n => !n.Info!.LinkUp && !(n.View.InfoAsked < a.Master.View.FailingSince))
             ? $"master {a.Master.Address} is lost: nothing listens there, and every replica that answers has lost its link to it"
@@ -198,15 +193,15 @@ internal static class MasterRules
         return new Finding(
             $"master {a.Master.Address} cannot be reached by {votes.Against} of {votes.Voters} monitors; {string.Join(" and ", missing)}, "
                 + $"which {(registered ? "are registered" : "were here under the leader before")}, are waited for, up to "
-                + $"{wait.TotalMilliseconds:0} ms from the election",
+                + $"{Words.Lasting(wait)} from the election",
             a.View.LeadingSince + wait);
     }
 
     private static Finding? Loading(Assessment a)
         => a.Master.View is { LoadingSince: { } since, Condition: not NodeCondition.Unavailable }
             ? new Finding(
-                $"master {a.Master.Address} is loading its data set; it is replaced if that takes longer than "
-                    + $"{a.Policy.LoadingTimeout.TotalMilliseconds:0} ms",
+                $"master {a.Master.Address} is loading its data set; after {Words.Lasting(a.Policy.LoadingTimeout)} a fit replica "
+                    + "takes over",
                 since + a.Policy.LoadingTimeout)
             : null;
 
@@ -214,7 +209,7 @@ internal static class MasterRules
         => a.Master.View is { IsMaster: true, ProbeFailure: null, RefusesWritesSince: { } since }
             ? new Finding(
                 $"master {a.Master.Address} refuses writes, because {Cannot(a.Master.Info!)} (MISCONF); "
-                    + $"it is replaced if that takes longer than {a.Policy.MisconfTimeout.TotalMilliseconds:0} ms",
+                    + $"after {Words.Lasting(a.Policy.MisconfTimeout)} a fit replica takes over",
                 since + a.Policy.MisconfTimeout)
             : null;
 

@@ -50,6 +50,12 @@ internal sealed class NodeAssessment
     /// <summary>Whether enough monitors cannot reach it.</summary>
     internal bool IsVotedOut => Votes.Suffice;
 
+    /// <summary>
+    /// Whether enough monitors cannot reach it, though it has been back for as long as they need to see that: at a first start, or at the
+    /// end of a disturbance, they may be slower than this one.
+    /// </summary>
+    internal bool IsOutvoted => IsVotedOut && !(_all.Now < View.OnlineSince + _all.Policy.ReachabilityPatience);
+
     /// <summary>Whether it is somebody else's: it holds data, shares no history, and <see cref="ForeignSigns"/> speak against it.</summary>
     internal bool IsForeign => Lineage == Lineage.Foreign;
 

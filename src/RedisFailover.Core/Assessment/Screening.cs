@@ -83,6 +83,8 @@ internal sealed class Screening
         IOrderedEnumerable<NodeAssessment> byData = fit
             .OrderByDescending(n => Lost is null ? n.Info!.Offset : n.Info!.CommonOffset(Lost) ?? -1)
             .ThenByDescending(n => n.Info!.Offset)
+            // A leader before this one may have promoted it already.
+            .ThenByDescending(n => n.IsMaster)
             .ThenBy(n => CandidateRules.Reservation(n) is not null)
             .ThenByDescending(n => n.Address == All.Topology.Intent?.Target)
             // The others have to read what it sends them.

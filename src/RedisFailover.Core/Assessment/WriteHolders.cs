@@ -78,9 +78,8 @@ internal sealed class WriteHolders
         => _quorum.Runs.TryGetValue(node.Address, out string? run) && node.Info is { } info && info.RunId != run;
 
     /// <summary>
-    /// Whether the candidate has all that the other has of the lost master's data. What the other took after the two had parted counts
-    /// for nothing:
-    /// what was safe of it, the new master had by then. Where it is not known when that was, all that it has counts.
+    /// Whether the candidate has all that the other has of the lost master's data. What the other took after the two had parted counts for
+    /// nothing: what was safe of it, the new master had by then. Where it is not known when that was, all that it has counts.
     /// </summary>
     private bool CandidateHasAllOf(NodeInfo info, MasterIdentity lost)
         => info.CommonOffset(lost) is { } common ? _candidate.Info!.CommonOffset(lost) >= common : info.Offset <= _candidate.Info!.Offset;

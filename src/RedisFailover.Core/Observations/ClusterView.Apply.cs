@@ -171,8 +171,7 @@ public sealed partial record ClusterView
             {
                 TopologyKnown = true,
                 Version = read.Version,
-                TopologyFault =
-                    $"what the znode holds was written by somebody who does not lead: epoch {foreign.Epoch}, "
+                TopologyFault = $"what the znode holds was written by somebody who does not lead: epoch {foreign.Epoch}, "
                         + $"{TopologyJson.Name(foreign.State)}, master {foreign.Master?.ToString() ?? "none"}; {WriterOf(foreign)}",
                 LastEpoch = Math.Max(Math.Max(LastEpoch, read.LastEpoch), foreign.Epoch),
                 Progress = ours.IsChangingMaster ? Progress : null,

@@ -20,7 +20,7 @@ public sealed record NodeView(NodeAddress Address)
     /// <summary>Whether it answers.</summary>
     public NodeCondition Condition { get; init; }
 
-    /// <summary>Consecutive failures; 0 after an answer. failures that are our own fault (AuthRefused, NotRedis) are not counted.</summary>
+    /// <summary>Consecutive failures; 0 after an answer. Failures that are our own fault (AuthRefused, NotRedis) are not counted.</summary>
     public int Failures { get; init; }
 
     /// <summary>When the failures began; null while it answers.</summary>

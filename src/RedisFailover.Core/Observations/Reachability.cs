@@ -10,8 +10,7 @@ internal static class Reachability
     internal static Difference? Better(ClusterView view, FailoverPolicy policy)
     {
         // What this monitor has not tried often enough to judge counts as reached: it may only just have started.
-        int ours =
-            policy.Nodes.Count(n
+        int ours = policy.Nodes.Count(n
                 => view.Node(n) is { Condition: not NodeCondition.Unavailable,
                     ProbeFailure: not (ProbeFailure.AuthRefused or ProbeFailure.NotRedis or ProbeFailure.Local) });
         Difference? better = null;

@@ -16,7 +16,8 @@ internal static class Beginning
             Epoch = a.NextEpoch,
             Reason = loss,
             Waiting = null,
-            Identity = Histories.OfTheLastRun(a) ?? Histories.LastKnownIdentity(a),
+            // One that answers is not lost for being gone: what counts is what it was before.
+            Identity = (a.Master.IsAnswering ? null : Histories.OfTheLastRun(a)) ?? Histories.LastKnownIdentity(a),
             Intent = new FailoverIntent(from, Target: null)
             {
                 Occasion = loss,
@@ -25,7 +26,11 @@ internal static class Beginning
             },
         });
         return PlanBuilder.Because(loss)
-            .Do(new PublishTopology(intent, a.View.Version) { FailingSince = a.Master.View.GoneSince })
+            // Who was asked for while the master lived is not who an operator wants at any price.
+            .Do(new PublishTopology(intent, a.View.Version, ClearsWish: a.View.ManualFailover is not null)
+            {
+                FailingSince = a.Master.View.GoneSince,
+            })
             .Do(Isolating.AtTheBeginning(a.Under(intent)));
     }
 }

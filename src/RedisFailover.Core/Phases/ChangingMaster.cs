@@ -40,23 +40,21 @@ internal static class ChangingMaster
     }
 
     /// <summary>
-    /// A node that was promoted already and says so itself now: by us, or by a leader before us. The latter shows in the history
-    /// that it continues, the lost master's own; an earlier master that happens to come back at this moment does not.
+    /// A node that was promoted already and says so itself now: by us, as the target of a leader before us, or by hand. The latter show in
+    /// the history that they continue, the lost master's own. One that a leader before us chose in a failover is a candidate like the
+    /// others: nobody writes to it yet, and it is not known what that leader knew.
     /// </summary>
     private static NodeAssessment? AlreadyPromoted(Assessment a)
-        => a.Nodes.Where(n => n.IsMaster && n.Has(HeardSince.Change) && (n.Address == a.Progress.Promoted || WasPromotedByAnother(a, n)))
+        => a.Nodes.Where(n => n.IsMaster && n.Has(HeardSince.Change) && (n.Address == a.Progress.Promoted || WasPromotedUnseen(a, n)))
             .OrderByDescending(n => n.Info!.Offset)
             .ThenBy(n => n.Address)
             .FirstOrDefault();
 
-    private static bool WasPromotedByAnother(Assessment a, NodeAssessment node)
+    private static bool WasPromotedUnseen(Assessment a, NodeAssessment node)
         => node.Address != a.From?.Address && !CameBackAsMaster(node)
-            && ((a.Progress.Inherited && CouldBePromoted(a, node)) || a.FailureOf(new Promote(node.Address)) is not null
-                || IsFollowed(a, node))
+            && (a.FailureOf(new Promote(node.Address)) is not null || IsFollowed(a, node)
+                || (a.Progress.Inherited && node.Address == a.Topology.Intent?.Target))
             && a.Topology.Identity is { } lost && node.Info!.PreviousReplicationId == lost.ReplicationId;
-
-    private static bool CouldBePromoted(Assessment a, NodeAssessment node)
-        => !a.Policy.NeverPromote.Contains(node.Address) && a.PriorityOf(node) > 0;
 
     /// <summary>A replica that was restarted and came back as a master by its own configuration: it shows the same history.</summary>
     private static bool CameBackAsMaster(NodeAssessment node) => node.View is { BeforeRestart.Role: NodeRole.Replica, WasPromoted: false };

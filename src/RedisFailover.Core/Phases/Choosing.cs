@@ -8,14 +8,11 @@ namespace RedisFailover;
 /// </summary>
 internal static class Choosing
 {
-    /// <summary>What an operator can do who would rather lose something than wait.</summary>
-    private const string Force = "; redis-failover failover HOST:PORT --force promotes that node whatever it lacks";
-
     internal static PlanBuilder Decide(Assessment a)
     {
         // It came back as it was, and nobody was promoted: nothing is lost by letting it go on.
         ImmutableArray<FailoverAction> uncertain = Restoring.UncertainPromotions(a);
-        if (uncertain.IsEmpty && a.From is { IsMaster: true, View.FailingSince: null, Run: RunState.SameRun, IsVotedOut: false } from
+        if (uncertain.IsEmpty && a.From is { IsMaster: true, View.FailingSince: null, Run: RunState.SameRun, IsOutvoted: false } from
             && from.Has(HeardSince.Change))
         {
             return Restoring.Decide(a, from, $"master {from.Address} answers again, as it was, before another was promoted");
@@ -94,33 +91,22 @@ internal static class Choosing
             ?? NobodyIsFit(a, screening.Objections);
     }
 
-    /// <summary>Whether the lost master is back with more than the best; the other monitors may be slower to see that it is back.</summary>
+    /// <summary>Whether the lost master is back with more than the best.</summary>
     private static bool LostMasterKeepsMore(Assessment a, NodeAssessment best)
-        => a.From is { IsMaster: true, IsAnswering: true, IsForeign: false, Run: RunState.Restarted, Info.Keys: > 0 } from
-            && from.Has(HeardSince.Change)
-            && (!from.IsVotedOut || a.Now < from.View.OnlineSince + a.Policy.ReachabilityPatience)
-            && a.Topology.Identity is { } lost && Histories.KeepsMoreThan(from, lost, best);
+        => a.From is { IsMaster: true, IsAnswering: true, IsForeign: false, IsOutvoted: false, Run: RunState.Restarted,
+                Info.Keys: > 0 } from
+            && from.Has(HeardSince.Change) && a.Topology.Identity is { } lost && Histories.KeepsMoreThan(from, lost, best);
 
     /// <summary>
-    /// The best of those that answer was never seen to follow: it may be the first to come back, from an older file. Unless it has all that
-    /// the master was seen to have the others are waited for; null where nobody is missing, or all have had their time.
+    /// Others may have more than the best, and are waited for; null where nobody is, and where it has all that the master was seen to have.
     /// </summary>
     private static PlanBuilder? OneWithMoreMayCome(Assessment a, NodeAssessment best)
-        => !best.View.HasFollowed && a.Topology.Identity is { } lost
-            && !(WasSeen(a, lost) && Histories.HasAllThatIsKnownOf(best.Info!, lost))
-            && best.View.OnlineSince + a.Policy.ReturnPatience is { } until && a.Now < until
-            && a.Configured.Any(n => !n.IsInOrder && n.Address != best.Address) && a.View.Asked is not { Force: true }
-            ? PlanBuilder.Because($"{best.Address} was restarted and may have less than the master had; the others are waited for")
-                .WakeBy(until)
+        => Latecomers.Beside(a, best) is { } others && a.View.Asked is not { Force: true }
+            && !(Histories.IsOfTheLoss(a, a.Topology.Identity!) && Histories.HasAllThatIsKnownOf(best.Info!, a.Topology.Identity!))
+            ? PlanBuilder.Because($"waiting for {string.Join(", ", others.Nodes.Select(n => n.Address))}, which may have more than "
+                    + best.Address)
+                .WakeBy(others.Until)
             : null;
-
-    /// <summary>
-    /// Whether the offset in the znode is of the loss: this monitor saw the master then, or another one began the failover. Else it may be
-    /// of long ago.
-    /// </summary>
-    private static bool WasSeen(Assessment a, MasterIdentity lost)
-        => a.Progress.Inherited
-            || a.From is { View: var view } && (view.Info?.RunId == lost.RunId || view.BeforeRestart?.RunId == lost.RunId);
 
     /// <summary>
     /// Nobody can take over, and the lost master is back with something: it goes on, or is left to an operator. Null where it is not.
@@ -135,12 +121,15 @@ internal static class Choosing
 
         if (a.Topology.Identity is { } before && info.RunId != before.RunId)
         {
-            // From an older snapshot it may have less than a replica that is itself only just coming back.
-            TimeSpan patient = (from.View.OnlineSince ?? a.Now) + a.Policy.ReturnPatience;
-            if (a.Now < patient && a.Configured.Any(n => n.Address != from.Address && !n.IsInOrder))
+            if (WriteHolders.Missing(a, from, Purpose.Failover) is { } missing)
+            {
+                return Unsafe(a, from, missing);
+            }
+
+            if (Latecomers.Beside(a, from) is { } others)
             {
                 return PlanBuilder.Because($"master {from.Address} was restarted and may have less than before; the others are waited for")
-                    .WakeBy(patient);
+                    .WakeBy(others.Until);
             }
 
             if (Histories.NodeWithMore(a, before, from) is { } keeper)
@@ -171,15 +160,17 @@ internal static class Choosing
             : Wait(a, ProblemCatalogue.NoCandidate, a.Policy.Nodes, wayOut.Length > 0 ? nobody : nobody + ByForce(a)).WakeBy(retry);
     }
 
-    private static string ByForce(Assessment a) => a.Configured.Any(n => n.CanBePromoted) ? Force : "";
+    /// <summary>What an operator can do who would rather lose something than wait.</summary>
+    private static string ByForce(Assessment a)
+        => a.Configured.Where(n => n is { CanBePromoted: true, IsForeign: false }).Select(n => n.Address).ToArray() is [_, ..] nodes
+            ? $"; to promote {string.Join(" or ", nodes.AsEnumerable())} as it is: redis-failover failover HOST:PORT --force" : "";
 
     /// <summary>What an operator can do where waiting alone will not help: all nodes are here, and the data are not.</summary>
     private static string WayOut(Assessment a)
         => a.Topology.Identity is { HasData: true }
             && a.Configured.All(n => n is { IsAnswering: true, Info.Keys: 0 } && n.Has(HeardSince.Change))
             ? ". All nodes are here and all are empty: the data are gone from every one of them. Either stop a node, put its RDB or AOF "
-                + "files back and start it; "
-                + $"or go on with nothing, by redis-failover failover {a.Policy.Nodes[0]} --force"
+                + $"files back and start it; or go on with nothing, by redis-failover failover {a.Policy.Nodes[0]} --force"
             : "";
 
     /// <summary>
@@ -196,21 +187,24 @@ internal static class Choosing
         TimeSpan retry = a.Now + a.Policy.RetryDelay;
         // Restarted, it may lack what it acknowledged last, and what a replica has that it lacks cannot be told: nobody but an operator
         // can choose.
-        if (a.From is { IsMaster: true, IsInOrder: true } back)
+        if (a.From is { IsMaster: true, IsInOrder: true } back && back.Address != best.Address)
         {
             missing += $"; {back.Address} itself is back, restarted, with {back.Info!.Keys} keys";
         }
 
         return a.View.Request is not null
             ? SwitchoverRequests.Refuse(a, $"no failover yet: {missing}").WakeBy(retry)
-            : Wait(a, ProblemCatalogue.WriteQuorumUnmet, WriteHolders.Away(a, best), missing + Force, "no failover yet: ").WakeBy(retry);
+            : Wait(a, ProblemCatalogue.WriteQuorumUnmet, WriteHolders.Away(a, best),
+                missing + ByForce(a), "no failover yet: ").WakeBy(retry);
     }
 
     /// <summary>
-    /// An operator who names a node while nobody is fit takes it as it is: in manual_failover, or with a request that says so.
+    /// An operator who names a node while nobody is fit takes it as it is: with a request that says so, or in manual_failover, which was
+    /// emptied when the failover began.
     /// </summary>
     private static NodeAssessment? Forced(Assessment a)
-        => a.View.Asked is { Target: { } named } asked && (asked.Force || asked.IsManual)
+        => a.View.Asked is { Target: { } named } asked
+            && (asked.Force || asked.IsManual)
             && a.Node(named) is { IsConfigured: true, CanBePromoted: true } node ? node : null;
 
     /// <summary>

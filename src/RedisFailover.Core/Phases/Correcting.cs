@@ -47,8 +47,7 @@ internal static class Correcting
 
     /// <summary>
     /// When it is known whose a server is that may be another cluster's: its replicas, its master and Sentinels come back a moment after
-    /// it.
-    /// Null where that need not be waited for: it was started from the same file as the one before it.
+    /// it. Null where that need not be waited for: it was started from the same file as the one before it.
     /// </summary>
     private static TimeSpan? JudgedAt(Assessment a, NodeAssessment node)
         => MayBeAnothers(a, node) && !(node.View.BeforeRestart?.ConfigFile is { Length: > 0 } file && file == node.Info!.ConfigFile)
@@ -93,7 +92,7 @@ internal static class Correcting
 
         bool handedOver = HandedOver(a, node);
         return node.IsReplica
-            ? new Follow(node.Address, a.Master.Address)
+            ? new Follow(node.Address, a.Master.Address, Overtaken(a, node))
             : new Demote(node.Address, a.Master.Address, CutsClients: !handedOver, handedOver ? null : Returned(a, node))
             {
                 MinReplicas = WriteSafety.AfterServing(a, node.Info!),
@@ -114,10 +113,22 @@ internal static class Correcting
                 + $"would wipe them",
         n.Address) with
     {
-        Advice =
-            $"If its data may be thrown away: redis-failover nodes adopt {n.Address} --discard-its-data. Else correct the address, or "
+        Advice = $"If its data may be thrown away: redis-failover nodes adopt {n.Address} --discard-its-data. Else correct the address, or "
                 + $"take it out of the nodes.",
     });
+
+    /// <summary>What to note of a replica that had more of the former master's stream than the master got; null where it had not.</summary>
+    private static HistoryEntry? Overtaken(Assessment a, NodeAssessment replica)
+        => replica.Info is { Keys: 0 } or { SyncInProgress: true } or { CopyBrokeOff: true }
+            || DataLoss.ByReturning(a.Master.View, replica.View) is not (> 0 and var bytes) ? null : new HistoryEntry
+        {
+            Kind = HistoryKind.Demoted,
+            Epoch = a.Topology.Epoch,
+            From = replica.Address,
+            To = a.Master.Address,
+            Reason = $"{replica.Address} had {bytes} bytes that {a.Master.Address} never got, and follows it now: they are lost",
+            BytesBehind = bytes,
+        };
 
     /// <summary>
     /// What to note of it: how much is lost, or that nobody can tell. An empty node that was not the master before has nothing to lose.

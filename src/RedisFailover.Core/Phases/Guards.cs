@@ -153,10 +153,9 @@ internal static class Guards
             return null;
         }
 
-        string writer = old.ChangedBy.Length > 0 ? $"'{old.ChangedBy}'" : "no writer";
-        string reason =
-            $"the topology is of epoch {old.Epoch}, though the history knows epoch {a.View.LastEpoch}: it was written by somebody else "
-            + $"(it names {writer}), and is checked and goes on as epoch {a.NextEpoch}";
+        string writer = old.ChangedBy.Length > 0 ? $"'{old.ChangedBy}'" : "unknown";
+        string reason = $"epoch {old.Epoch} in R/nodes is older than {a.View.LastEpoch} in the history (writer: {writer}); "
+            + $"it goes on as epoch {a.NextEpoch}";
         return PlanBuilder.Because(reason)
             .Do(new PublishTopology(old with { Epoch = a.NextEpoch, Reason = reason }, a.View.Version))
             .ReportReason(ProblemCatalogue.TopologyOverwritten);

@@ -34,13 +34,11 @@ internal static class Handover
             return questions;
         }
 
-        var screening =
-            Screening.Of(a, handsOver
+        var screening = Screening.Of(a, handsOver
                 ? Purpose.Handover : Purpose.Replacement, a.Configured.Where(n => n.Address != a.Master.Address), since);
         if (screening.Fit.IsEmpty)
         {
-            trouble =
-                $"{reason}; it stays, because nobody can take over: "
+            trouble = $"{reason}; it stays, because nobody can take over: "
                     + $"{(screening.Unfit.IsEmpty ? "there is no other node" : screening.Objections)}";
             return null;
         }

@@ -75,9 +75,12 @@ internal static class Installing
 
         // A master that held no key lost none, whatever else its stream was made of.
         long behind = lost.HasData ? Math.Max(0, LastOffset(a, lost) - common) : 0;
-        // What a master took after a restart is not known where the new one goes by what was before: that is no "nothing lost".
-        return behind == 0 && a.From is { Run: RunState.Restarted, Info: { Role: NodeRole.Master, Keys: > 0 } } old
-            && !old.Has(HeardSince.Loss) ? null : behind;
+        // What a master took after a restart is not known where the new one goes by what was before, nor what it took since it was last
+        // seen: that is no "nothing lost".
+        bool isUnknown = (a.From is { Run: RunState.Restarted, Info: { Role: NodeRole.Master, Keys: > 0 } } old
+                && !old.Has(HeardSince.Loss))
+            || (lost.HasData && a.From is { } from && from.Address != promoted.Address && !Histories.IsOfTheLoss(a, lost));
+        return behind == 0 && isUnknown ? null : behind;
     }
 
     /// <summary>How far the old master had come: by its own word while it held its writes, where there is one.</summary>

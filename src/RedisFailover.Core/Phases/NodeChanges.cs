@@ -49,7 +49,8 @@ internal static class NodeChanges
         => nodes.All(n => n.Node != node) ? $"{node} is not one of the nodes: {string.Join(", ", nodes.Select(n => n.Node))}"
             : node == a.Topology.Master
                 ? $"{node} is the master: let another node take over first (redis-failover switchover), then remove it"
-            : a.Topology.IsChangingMaster ? $"a change of master is under way ({a.Topology.Reason}): ask again when it is done"
+            : a.Topology is { IsChangingMaster: true, Waiting: null }
+                ? $"a change of master is under way ({a.Topology.Reason}): ask again when it is done"
             : nodes.Length == 1 ? $"{node} is the only node"
             // WAIT would count what nobody watches any more.
             : a.Policy.WriteSafety == WriteSafetyMode.Replicated && a.View.Node(node) is { IsReplica: true, Info: { } info }

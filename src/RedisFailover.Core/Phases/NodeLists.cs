@@ -78,9 +78,8 @@ internal static class NodeLists
     /// <summary>Whether reads may be sent to it.</summary>
     private static bool IsUsable(Assessment a, NodeAssessment node)
     {
-        // One that was away and refuses our credentials since may be anything by now. Nor can one that refuses them be told to follow a
-        // new master:
-        // it goes on with the old one, or with what that had.
+        // One that was away and refuses our credentials since may be anything by now. Nor can one that refuses them be told to follow a new
+        // master: it goes on with the old one, or with what that had.
         if (node.IsVotedOut
             || (node.Contact == Contact.AuthRefused && node.Info is { } stale && (!node.IsOnline || FollowsAnother(a, stale))))
         {

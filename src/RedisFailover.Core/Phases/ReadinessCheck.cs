@@ -43,6 +43,12 @@ public static class ReadinessCheck
             : a.View.LiveMonitors < a.Policy.RequiredMonitors
                 ? (ProblemCatalogue.TooFewMonitors,
                     $"{Words.Count(a.View.LiveMonitors, "monitor is", "monitors are")} alive, {a.Policy.RequiredMonitors} are required")
+            : a.FailureOf(new ReadTopology()) is { } failure
+                ? (ProblemCatalogue.FailoverHeldBack, $"the leading monitor cannot read the topology: {failure}")
+            : WithoutOpinion(a) is [_, ..] without && !a.Suffices(a.View.Voters - without.Length, a.View.Voters)
+                ? (ProblemCatalogue.FailoverHeldBack,
+                    $"{string.Join(" and ", without.AsEnumerable())} cannot judge master {a.Master.Address}: "
+                        + "if it hangs it is not replaced")
             : a.View.IsPaused(a.Now) ? (ProblemCatalogue.Paused, a.View.Config!.Pause!.ToString())
             : Serving.HeldBackUntil(a) is not null
                 ? (ProblemCatalogue.FailoverHeldBack,
@@ -53,6 +59,20 @@ public static class ReadinessCheck
             : RefusedWrites(screening) is { } refused
                 ? (refused.Code, $"{best.Address} would take over and refuse writes: {refused.Why}{others}")
             : null;
+    }
+
+    /// <summary>
+    /// Monitors with a seat among the voters and no word on the master: they reach no node, or cannot try it, or are away. Not one that has
+    /// only just come and has said nothing yet.
+    /// </summary>
+    private static string[] WithoutOpinion(Assessment a)
+    {
+        string[] silent = [.. a.View.OtherMonitors.Where(m => m.Value.IsBlind
+                || (m.Value.Available.Count + m.Value.Unavailable.Count > 0 && !m.Value.Available.ContainsKey(a.Master.Address)
+                    && !m.Value.Unavailable.Contains(a.Master.Address)))
+            .Select(m => m.Key).Order(StringComparer.Ordinal)];
+        int away = a.View.Voters - 1 - a.View.OtherMonitors.Count;
+        return away > 0 ? [.. silent, .. Enumerable.Repeat("a monitor that is away", away)] : silent;
     }
 
     /// <summary>Why the next master would refuse writes, where each of the candidates would; null where one would take them.</summary>

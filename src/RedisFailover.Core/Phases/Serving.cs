@@ -63,11 +63,8 @@ internal static class Serving
             return null;
         }
 
-        string reason =
-            $"{a.Verdict.Reason}; the failover is held back, because the last one was less than "
-                + $"{a.Policy.FailoverInterval.TotalMilliseconds:0} ms ago; "
-            + $"it begins in {(until - a.Now).TotalSeconds:0.0} s unless the master is back, or as soon as an operator asks for it "
-            + $"(redis-failover switchover)";
+        string reason = $"{a.Verdict.Reason}; held back for {(until - a.Now).TotalSeconds:0.0} s by failover-interval; "
+            + "redis-failover failover starts it now";
         Topology next =
             NodeLists.Of(a, a.Topology with { Reason = reason, Waiting = new WaitCause(WaitCause.HeldBack, [a.Master.Address]) });
         PlanBuilder plan = PlanBuilder.Because(reason).Do(Isolating.WhileWaiting(a)).WakeBy(until)
@@ -80,7 +77,8 @@ internal static class Serving
     /// <summary>The topology is kept up to date, the other nodes are put right, and what is amiss is told.</summary>
     private static PlanBuilder Keep(Assessment a, string trouble)
     {
-        (ImmutableArray<NodeAssessment> awaited, TimeSpan? patience) = Histories.MayHaveMore(a);
+        Latecomers? others = a.Master.IsMaster ? Latecomers.Beside(a, a.Master) : null;
+        ImmutableArray<NodeAssessment> awaited = others?.Nodes ?? [];
         (ImmutableArray<FailoverAction> corrections, ImmutableArray<Problem> wrong, TimeSpan? judgedAt) = Correcting.Of(a);
         (WriteQuorum? quorum, ImmutableArray<FailoverAction> safeguards, Problem? weakness) = WriteSafety.Maintain(a);
         // Who is not known to all as a possible holder of writes is not let near them yet, and who may have more than the master is not
@@ -95,7 +93,7 @@ internal static class Serving
         Publish(a, plan, (awaited.IsEmpty ? Refreshed(a, seen) : seen) with { WriteQuorum = quorum, Waiting = null });
         (ImmutableArray<FailoverAction> questions, TimeSpan? wakeAt) = Suspicion(a);
         plan.First([.. questions, .. awaited.Where(n => n.IsAnswering).Select(n => new Inspect(n.Address))])
-            .WakeBy(wakeAt).WakeBy(awaited.IsEmpty ? null : patience).WakeBy(a.Verdict.Until).WakeBy(judgedAt);
+            .WakeBy(wakeAt).WakeBy(others?.Until).WakeBy(a.Verdict.Until).WakeBy(judgedAt);
         foreach (Problem? problem in (IEnumerable<Problem?>)
             [Less(a, awaited), trouble.Length > 0
                 ? Trouble(a, trouble) : null, NotConfigured(a), .. wrong, weakness, MonitorDisagreement.Of(a)])

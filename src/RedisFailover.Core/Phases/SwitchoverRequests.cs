@@ -29,7 +29,7 @@ internal static class SwitchoverRequests
             return PlanBuilder.Because("waiting until the refusal is written");
         }
 
-        string reason = $"request rejected: {why}";
+        string reason = $"request refused: {why}";
         return PlanBuilder.Because(reason).Do(Refusal(a.View.Wish!, a.View.Request, a.Topology, why))
             .ReportReason(ProblemCatalogue.NeedsOperator);
     }
@@ -92,7 +92,7 @@ internal static class SwitchoverRequests
     /// <summary>What was asked before the request came may be a second old.</summary>
     private static PlanBuilder? ReplicasAreAsked(Assessment a, NodeAddress? target)
         => Handover.Unheard(a, Asked(a, target).Where(n => n.IsReplica), a.View.WishedAt) is { IsEmpty: false } questions
-            ? PlanBuilder.Because("asking the replicas before the operator's wish is heard").Do(questions)
+            ? PlanBuilder.Because("asking the replicas before the operator's request is heard").Do(questions)
                 .WakeBy(a.View.WishedAt + a.Policy.ProbeTimeout)
             : null;
 

@@ -25,8 +25,7 @@ internal static class TopologyMismatch
                 string reason =
                     $"the topology names {named} as the master, though {evidence}: somebody else wrote it; {node.Address} stays the master";
                 Topology next = NodeLists.WithMaster(a, node, reason) with { Epoch = a.NextEpoch };
-                var record =
-                    new HistoryEntry { Kind = HistoryKind.Restored, Epoch = next.Epoch, From = node.Address, To = node.Address,
+                var record = new HistoryEntry { Kind = HistoryKind.Restored, Epoch = next.Epoch, From = node.Address, To = node.Address,
                         Reason = reason };
                 return PlanBuilder.Because(reason)
                     .Do(new PublishTopology(next, a.View.Version, record))

@@ -104,8 +104,17 @@ public sealed record Detach(NodeAddress Node) : FailoverAction
 }
 
 /// <summary>Make a replica follow this master.</summary>
-public sealed record Follow(NodeAddress Node, NodeAddress Master) : FailoverAction
+/// <param name="Node">The replica.</param>
+/// <param name="Master">The master.</param>
+/// <param name="Record">What to note in the history once it is done: that the node loses something by it; null for nothing.</param>
+public sealed record Follow(NodeAddress Node, NodeAddress Master, HistoryEntry? Record = null) : FailoverAction
 {
+    /// <summary>Compares node and master.</summary>
+    public bool Equals(Follow? other) => other is not null && Node == other.Node && Master == other.Master;
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(Node, Master);
+
     /// <inheritdoc/>
     public override NodeAddress On => Node;
 
@@ -190,7 +199,9 @@ public sealed record SetMinReplicas(NodeAddress Node, MinReplicas Value) : Failo
     public override string ToString() => $"let {Node} take writes only with {Value.Count} replicas in step (max-lag {Value.MaxLag} s)";
 }
 
-/// <summary>Note in <c>R/history</c> why request rejected, and remove it.</summary>
+/// <summary>
+/// Refuse an operator's request: it is answered in its place; a text in <c>R/manual_failover</c> is noted in the history and removed.
+/// </summary>
 /// <param name="Wish">Its text.</param>
 /// <param name="Record">The entry.</param>
 public sealed record RefuseWish(string Wish, HistoryEntry Record) : FailoverAction
@@ -199,7 +210,7 @@ public sealed record RefuseWish(string Wish, HistoryEntry Record) : FailoverActi
     public RequestStep? Request { get; init; }
 
     /// <inheritdoc/>
-    public override string ToString() => $"refuse the wish '{Words.Quoted(Wish)}'";
+    public override string ToString() => $"refuse the request '{Words.Quoted(Wish)}'";
 }
 
 /// <summary>Write <c>R/config</c> under the fencing token, provided that its version is still the one given.</summary>

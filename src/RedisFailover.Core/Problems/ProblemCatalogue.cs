@@ -13,7 +13,8 @@ public static class ProblemCatalogue
 
     /// <summary>The master does not answer, and no failover has followed (yet).</summary>
     public static ProblemCode MasterUnreachable { get; } = new(
-        "master-unreachable", Critical, "Look at the master's process and its network. If it stays: redis-failover failover.");
+        "master-unreachable", Critical,
+            "Look at the master's process and its network. If it stays away and is to be replaced: redis-failover failover.");
 
     /// <summary>There is no master: writes fail.</summary>
     public static ProblemCode NoMaster { get; } = new(
@@ -67,7 +68,7 @@ public static class ProblemCatalogue
 
     /// <summary>Nobody could take over.</summary>
     public static ProblemCode NoCandidate { get; } = new(
-        "no-candidate", Critical, "Make one replica fit: redis-failover check says what each of them lacks.");
+        "no-candidate", Critical, "Mend what the message says of the replica that you want: docs/problems.md has a row for each reason.");
 
     /// <summary>A failover would take place, and the new master would refuse writes.</summary>
     public static ProblemCode CandidateRefusesWrites { get; } = new(
@@ -76,7 +77,8 @@ public static class ProblemCatalogue
 
     /// <summary>A failover would not take place for another reason than the candidates.</summary>
     public static ProblemCode FailoverHeldBack { get; } = new(
-        "failover-held-back", Critical, "See the message; redis-failover check says when it is over.");
+        "failover-held-back", Critical,
+            "The message says why, and until when. failover-interval does not hold back a request: redis-failover failover.");
 
     /// <summary>A configured node does not answer.</summary>
     public static ProblemCode NodeUnavailable { get; } = new(
@@ -133,9 +135,10 @@ public static class ProblemCatalogue
         "unsupported-mode", Critical,
             "Run it without cluster-enabled and without Sentinel, or take it out: redis-failover nodes remove HOST:PORT.");
 
-    /// <summary>Fewer replicas than write-quorum promises hold each write.</summary>
+    /// <summary>A failover waits: the nodes that answer may lack a write that WAIT has acknowledged.</summary>
     public static ProblemCode WriteQuorumUnmet { get; } = new(
-        "write-quorum-unmet", Critical, "Bring the replicas back, or lower write-quorum.");
+        "write-quorum-unmet", Critical, 
+            "Start a node that the message names. If they are gone and such writes may be lost: redis-failover failover --force.");
 
     /// <summary>The fence at a node cannot be set: a former leader's connections are not found among so many.</summary>
     public static ProblemCode FenceNotSet { get; } = new(
@@ -157,7 +160,7 @@ public static class ProblemCatalogue
 
     /// <summary>A registered monitor is away.</summary>
     public static ProblemCode MonitorMissing { get; } = new(
-        "monitor-missing", Warning, "Start it again. For good: redis-failover monitors forget ID.")
+        "monitor-missing", Warning, "Start it again. If it will not come back: redis-failover monitors forget ID.")
     {
         Patience = TimeSpan.FromSeconds(5),
     };
@@ -174,7 +177,7 @@ public static class ProblemCatalogue
     public static ProblemCode NotOurCluster { get; } = new(
         "not-our-cluster", Critical, "Give the monitor its own --znode-path, or the nodes of this cluster.");
 
-    /// <summary>The monitors disagree: other nodes configured, other settings, or another view of the master.</summary>
+    /// <summary>The monitors disagree: other nodes are configured, or another reaches more of them than the leader.</summary>
     public static ProblemCode MonitorsDisagree { get; } = new(
         "monitors-disagree", Warning, "Configure all monitors alike; look at the network of the one that sees less.");
 
@@ -210,7 +213,8 @@ public static class ProblemCatalogue
 
     /// <summary>The store was lost, or put back from a backup, and began anew.</summary>
     public static ProblemCode StoreRenewed { get; } = new(
-        "store-renewed", Warning, "See redis-failover history; clients follow by themselves. It ends with the next change of master.");
+        "store-renewed", Warning,
+            "See redis-failover history; clients follow by themselves. It ends with the next change of master: redis-failover switchover.");
 
     /// <summary>Failover is paused by an operator.</summary>
     public static ProblemCode Paused { get; } = new(

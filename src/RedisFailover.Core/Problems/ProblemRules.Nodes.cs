@@ -24,8 +24,8 @@ public static partial class ProblemRules
         => f.Master is { BusySince: { } since } master
             ? [Problem.Of(
                 MasterBusy,
-                $"master {master.Address} is busy with a script and serves nobody (BUSY); after {Seconds(f.Policy.BusyTimeout)} a fit "
-                    + $"replica takes over",
+                $"master {master.Address} is busy with a script and serves nobody (BUSY); after {Words.Lasting(f.Policy.BusyTimeout)} a "
+                    + "fit replica takes over",
                 master.Address) with { From = since }]
             : [];
 
@@ -60,8 +60,8 @@ public static partial class ProblemRules
     private static IEnumerable<Problem> OldData(Facts f)
         => f.Others.Select(n => f.Assessment.Node(n.Address)).Where(n => n is { IsAnswering: true, IsStale: true }).Select(n => Problem.Of(
             ReplicaStale,
-            $"the data of replica {n.Address} are older than max-replica-staleness ({Seconds(f.Policy.MaxReplicaStaleness)}), and not "
-                + $"offered for reads",
+            $"the data of replica {n.Address} are older than max-replica-staleness ({Words.Lasting(f.Policy.MaxReplicaStaleness)}), and "
+                + "not offered for reads",
             n.Address) with { From = n.BehindSince });
 
     private static IEnumerable<Problem> LinksRefused(Facts f)

@@ -98,8 +98,8 @@ public static partial class ProblemRules
     private static IEnumerable<Problem> MasterThatCannotBeAsked(Facts f)
         => f.Master is { ProbeFailure: ProbeFailure.AuthRefused or ProbeFailure.NotRedis } master
             ? [Problem.Of(MasterNotWatched,
-                $"the monitors cannot ask master {master.Address}: {master.Detail}; no switchover works, and a failover only once it is "
-                    + $"dead", master.Address)]
+                $"the monitors cannot ask master {master.Address}: {master.Detail}; no switchover works, and a failover only once "
+                    + "nothing listens there", master.Address)]
             : f is { Master: { ProbeFailure: ProbeFailure.Local } untried, View.IsBlind: false }
             ? [Problem.Of(MasterNotWatched,
                 $"the leading monitor cannot try master {untried.Address}: {untried.Detail}; no failover and no switchover works",
@@ -112,7 +112,7 @@ public static partial class ProblemRules
     private static IEnumerable<Problem> LoadingMaster(Facts f)
         => f.Master is { LoadingSince: { } since, Condition: not NodeCondition.Unavailable } master
             ? [Problem.Of(MasterLoading,
-                $"master {master.Address} is loading its data set; after {Seconds(f.Policy.LoadingTimeout)} a fit replica takes over",
+                $"master {master.Address} is loading its data set; after {Words.Lasting(f.Policy.LoadingTimeout)} a fit replica takes over",
                     master.Address) with { From = since }]
             : [];
 
@@ -175,7 +175,8 @@ public static partial class ProblemRules
 
     private static IEnumerable<Problem> MonitorsAway(Facts f)
         => f.View.Registered.Where(m => !f.View.OtherMonitors.ContainsKey(m))
-            .Select(m => Problem.OfMonitors(MonitorMissing, $"monitor {m} is registered but not running", m));
+            .Select(m => Problem.OfMonitors(
+                MonitorMissing, $"monitor {m} is registered and has no session with ZooKeeper: it was stopped, or is cut off", m));
 
     private static IEnumerable<Problem> Renewal(Facts f)
         => f.Topology.LastChange is { Kind: HistoryKind.Renewed } change
@@ -227,9 +228,6 @@ public static partial class ProblemRules
 
     private static IEnumerable<Problem> Disagreement(Facts f)
         => MonitorDisagreement.Of(f.Assessment) is { } difference ? [difference] : [];
-
-    private static string Seconds(TimeSpan time)
-        => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{time.TotalSeconds:0.###} s");
 
     private sealed record Facts(ClusterView View, FailoverPolicy Policy, TimeSpan Now, Topology Topology, NodeView? Master,
         Readiness? Readiness, Decision Decision)

@@ -46,8 +46,7 @@ public sealed record NodeReport
         Master = Json.Address(node, "master", what),
         LagBytes = node.TryGetProperty("lagBytes", out _) ? Json.Number(node, "lagBytes", what) : null,
         LagSeconds = node.TryGetProperty("lagSeconds", out _) ? (int)Json.Number(node, "lagSeconds", what) : null,
-        Since =
-            DateTimeOffset.TryParse(Json.Text(node, "since", what), System.Globalization.CultureInfo.InvariantCulture,
+        Since = DateTimeOffset.TryParse(Json.Text(node, "since", what), System.Globalization.CultureInfo.InvariantCulture,
                 out DateTimeOffset since) ? since : null,
         Server = Json.Text(node, "server", what) ?? "",
     };

@@ -12,8 +12,9 @@ public enum TopologyState
     FailingOver,
 
     /// <summary>
-    /// An operator asked for another master and the old one, alive, is handing over. <see cref="Topology.Master"/> still names it:
-    /// it holds the writes itself, for as short as can be, and what it has held is answered by it or sent to the new one.
+    /// The old master, alive, is handing over. Where an operator asked for it <see cref="Topology.Master"/> still names it: it holds the
+    /// writes itself, for as short as can be, and what it has held is answered by it or sent to the new one. Where the monitors began it
+    /// because the master serves nobody, there is none, and the intent names the old one.
     /// </summary>
     SwitchingOver,
 

@@ -7,9 +7,20 @@ public static class Words
 {
     private const int MostQuoted = 100;
 
-    /// <summary>Whether two texts differ in digits alone: an offset that grows is no news.</summary>
+    /// <summary>
+    /// Whether two texts differ in digits alone, but for those of host:port: an offset that grows is no news, another node is.
+    /// </summary>
     public static bool SameButForNumbers(string? one, string? other)
-        => one == other || (one is not null && other is not null && one.Where(NoDigit).SequenceEqual(other.Where(NoDigit)));
+    {
+        if (one == other || one is null || other is null)
+        {
+            return one == other;
+        }
+
+        string[] words = one.Split(' '), others = other.Split(' ');
+        return words.Length == others.Length && words.Zip(others).All(w => w.First == w.Second
+            || (!w.First.Contains(':', StringComparison.Ordinal) && w.First.Where(NoDigit).SequenceEqual(w.Second.Where(NoDigit))));
+    }
 
     /// <summary>What somebody else wrote, as it is quoted: on one line, and no longer than a line bears.</summary>
     public static string Quoted(string text)

@@ -197,7 +197,7 @@ internal sealed class ActionExecutor(
     {
         ActionFinished finished = await _commands.RunAsync(
             action, leadership.Term, () => leadership.Lease.IsHeld, cancellationToken);
-        if (finished.Failure is null && action is Demote { Record: { } record })
+        if (finished.Failure is null && (action is Demote demote ? demote.Record : (action as Follow)?.Record) is { } record)
         {
             _ = store.RecordAsync(leadership, record, cancellationToken);
         }

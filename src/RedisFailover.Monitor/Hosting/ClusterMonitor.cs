@@ -219,11 +219,16 @@ internal sealed class ClusterMonitor
     {
         try
         {
-            return _options.Under(config).Policy.With(config);
+            FailoverPolicy policy = _options.Under(config).Policy.With(config);
+            Problems.Set(ProblemCatalogue.MonitorsDisagree, null);
+            return policy;
         }
         catch (OptionException e)
         {
             Log.ConfigNotUsable(_logger, e.Message);
+            Problems.Set(ProblemCatalogue.MonitorsDisagree, Problem.OfMonitors(ProblemCatalogue.MonitorsDisagree,
+                $"{_options.Id} goes by its own settings and not by those in R/config, which contradict them: {Words.Quoted(e.Message)}",
+                _options.Id));
             return _options.Policy.With(config);
         }
     }

@@ -8,7 +8,7 @@ namespace RedisFailover.Monitor.Hosting;
 /// </summary>
 internal sealed class ElectionBackoff(FailoverPolicy policy, MonotonicClock clock, ILogger logger)
 {
-    private static readonly TimeSpan Longest = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan Longest = TimeSpan.FromSeconds(10);
 
     /// <summary>After so long without a resignation the next one counts as the first.</summary>
     private static readonly TimeSpan Forgiven = TimeSpan.FromMinutes(5);

@@ -30,8 +30,7 @@ internal sealed class LeaseProblems(LeaseKeeper keeper, MonitorRegistry registry
             : Problem.OfMonitors(
                 ProblemCatalogue.ZooKeeperSlow,
                 $"ZooKeeper takes up to {Millis(status.Write)} for a write of {id}: its lease is {Millis(status.Length)} long instead of "
-                    + $"{Millis(status.Asked)}, "
-                    + $"and if it dies while it leads, that is noticed after {Millis(status.Length * 1.25)}",
+                    + $"{Millis(status.Asked)}, and if it dies while it leads, that is noticed after {Millis(status.Length * 1.25)}",
                 id);
 
     /// <summary>Writes take longer than a lease can be, or a lead is without a lease for long.</summary>
@@ -43,10 +42,8 @@ internal sealed class LeaseProblems(LeaseKeeper keeper, MonitorRegistry registry
             return null;
         }
 
-        string what =
-            $"ZooKeeper takes up to {Millis(status.Write)} for a write of {id}, and its lease can be no longer than "
-                + $"{Millis(status.SessionTimeout / 2)}, "
-            + $"half of the session timeout of {Millis(status.SessionTimeout)}: it cannot carry out a failover";
+        string what = $"{id} cannot hold a lease and carries out no failover: a write takes up to {Millis(status.Write)}, "
+            + $"half of session-timeout is {Millis(status.SessionTimeout / 2)}";
         string needed = Millis(6 * status.Write);
         return tooShort
             ? Problem.OfMonitors(ProblemCatalogue.LeaseNotHeld, what, id) with

@@ -156,7 +156,7 @@ internal static partial class Log
             HistoryKind.Demoted => (entry.BytesBehind == 0 ? LogLevel.Information : LogLevel.Warning, "DEMOTED"),
             HistoryKind.Overwritten => (LogLevel.Warning, "TOPOLOGY PUT RIGHT"),
             HistoryKind.Renewed => (LogLevel.Warning, "STORE RENEWED"),
-            HistoryKind.Refused => (LogLevel.Information, "REQUEST REJECTED"),
+            HistoryKind.Refused => (LogLevel.Information, "REQUEST REFUSED"),
             HistoryKind.Paused => (LogLevel.Warning, "PAUSE WRITTEN"),
             HistoryKind.Resumed => (LogLevel.Warning, "PAUSE ENDED"),
             HistoryKind.Nodes => (LogLevel.Information, "NODES CHANGED"),

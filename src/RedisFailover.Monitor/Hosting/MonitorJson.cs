@@ -16,8 +16,7 @@ internal sealed record MonitorHealth(
 
     internal static MonitorHealth Of(MonitorOptions options, bool connected, ClusterMonitor[] clusters)
     {
-        var all =
-            new SortedDictionary<string, ClusterHealth>(clusters.ToDictionary(c => c.Name, c => ClusterHealth.Of(c.View)),
+        var all = new SortedDictionary<string, ClusterHealth>(clusters.ToDictionary(c => c.Name, c => ClusterHealth.Of(c.View)),
                 StringComparer.Ordinal);
         ClusterHealth worst = all.Values.FirstOrDefault(c => c.State != TopologyJson.Name(TopologyState.Ok))
             ?? all.Values.FirstOrDefault() ?? ClusterHealth.Of(null);

@@ -172,8 +172,7 @@ internal static class Settings
             DefaultText = "of the host",
             Description =
                 "This monitor's name in znodes, in logs and in the register. Unique, and the same after a restart. Left out, it is the "
-                    + "host's "
-                + "name with a part of its machine id, and a number where several monitors run there.",
+                    + "host's name with a part of its machine id, and a number where several monitors run there.",
         },
     ];
 

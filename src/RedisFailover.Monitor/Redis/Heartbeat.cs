@@ -57,8 +57,7 @@ internal sealed class Heartbeat(
 
             TimeSpan next = silenceBegins + ((missed + 1) * policy.ProbeTimeout);
             TimeSpan wake = next < nextBeat ? next : nextBeat;
-            Task ended =
-                await Task.WhenAny(connection.Closed, fault.Task,
+            Task ended = await Task.WhenAny(connection.Closed, fault.Task,
                     Task.Delay(wake > now ? wake - now : TimeSpan.Zero, clock.Provider, cancellationToken));
             cancellationToken.ThrowIfCancellationRequested();
             if (ended == fault.Task)

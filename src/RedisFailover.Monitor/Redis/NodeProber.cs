@@ -176,9 +176,8 @@ internal sealed class NodeProber : IAsyncDisposable
     }
 
     /// <summary>
-    /// Ends the connections of applications that do not follow the topology by themselves. One that only publishes gets no error
-    /// from a replica:
-    /// its messages would reach nobody.
+    /// Ends the connections of applications that do not follow the topology by themselves. One that only publishes gets no error from a
+    /// replica: its messages would reach nobody.
     /// </summary>
     internal async Task CutApplicationsAsync(CancellationToken cancellationToken)
     {
@@ -262,10 +261,9 @@ internal sealed class NodeProber : IAsyncDisposable
                     Report(new NodeFailed(_clock.Now, _node, evidence, detail));
                 }
 
-                // A closed connection is tried again at once: only the next attempt tells whether the node is gone. A refusal
-                // costs nothing and is repeated until it is judged, without a timer (which takes 4 ms where a millisecond was
-                // meant), then ever more slowly.
-                // A node that accepts connections only to close them (maxclients, a proxy without a server) is no better than one
+                // A closed connection is tried again at once: only the next attempt tells whether the node is gone. A refusal costs nothing
+                // and is repeated until it is judged, without a timer (which takes 4 ms where a millisecond was meant), then ever more
+                // slowly. A node that accepts connections only to close them (maxclients, a proxy without a server) is no better than one
                 // that refuses them.
                 refusals = evidence is ProbeFailure.Refused or ProbeFailure.Unreachable
                     || (evidence == ProbeFailure.Closed && _clock.Now - begun < _policy.ProbeTimeout)

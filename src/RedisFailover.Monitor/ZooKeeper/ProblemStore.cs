@@ -12,8 +12,7 @@ internal sealed class ProblemStore(ZooKeeperClient zooKeeper, ZnodePaths paths, 
 {
     private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
 
-    private readonly Channel<(int Term, ImmutableArray<Problem> Problems)> _lists =
-        Channel.CreateBounded<(int, ImmutableArray<Problem>)>(
+    private readonly Channel<(int Term, ImmutableArray<Problem> Problems)> _lists = Channel.CreateBounded<(int, ImmutableArray<Problem>)>(
             new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true });
 
     /// <summary>The list to be written; an older one that is not out yet is dropped.</summary>

@@ -114,7 +114,7 @@ internal sealed class RequestInbox(ZooKeeperClient zooKeeper, ZnodePaths paths, 
             return (await session.GetChildrenAsync(paths.Requests, cancellationToken: cancellationToken))
                 .Names.Sort(StringComparer.Ordinal);
         }
-        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
+        catch (ZooKeeperException e) when (e.Code is ZooKeeperErrorCode.NoNode or ZooKeeperErrorCode.NoAuth)
         {
             return [];
         }
@@ -127,9 +127,9 @@ internal sealed class RequestInbox(ZooKeeperClient zooKeeper, ZnodePaths paths, 
             Znode znode = await session.GetDataAsync(paths.Request(name), cancellationToken: cancellationToken);
             return OperatorRequest.Parse(name, znode.Data, znode.Stat.Version);
         }
-        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
+        catch (ZooKeeperException e) when (e.Code is ZooKeeperErrorCode.NoNode or ZooKeeperErrorCode.NoAuth)
         {
-            // Taken back between the two questions.
+            // Taken back between the two questions; or made when the monitors had other credentials, which keeps no leader from leading.
             return null;
         }
     }

@@ -16,8 +16,7 @@ public sealed record LeaderElectionOptions
 
     /// <summary>
     /// This candidate; unique among all processes, past ones included, and per process start. A client has one candidate for a pair of
-    /// paths:
-    /// a second one takes the first one's lead for an earlier one of its own.
+    /// paths: a second one takes the first one's lead for an earlier one of its own.
     /// </summary>
     public required string CandidateId { get; init; }
 
@@ -28,9 +27,8 @@ public sealed record LeaderElectionOptions
     public Func<ZooKeeperSession, CancellationToken, Task>? Admission { get; init; }
 
     /// <summary>
-    /// How long an empty term is left to others who should rather have it; asked once for each. A silent leader is replaced without
-    /// regard to this.
-    /// Default: not at all.
+    /// How long an empty term is left to others who should rather have it; asked once for each. A silent leader is replaced without regard
+    /// to this. Default: not at all.
     /// </summary>
     public Func<TimeSpan>? Deference { get; init; }
 
@@ -198,8 +196,7 @@ public sealed class LeaderElection
 
     /// <summary>
     /// Waits until the heartbeat was seen unchanged for so long that the lease that it publishes is over, by this side's monotonic clock
-    /// alone.
-    /// Null as soon as there is something new about the term, or about the session.
+    /// alone. Null as soon as there is something new about the term, or about the session.
     /// </summary>
     private async Task<Sighting?> WaitForSilenceAsync(
         ZooKeeperSession session, (string Path, TimeSpan Unseen) heartbeat, Task news, CancellationToken cancellationToken)

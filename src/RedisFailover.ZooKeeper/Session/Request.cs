@@ -87,8 +87,7 @@ internal abstract class Request(OpCode op)
 
 /// <summary>
 /// A request that is itself the source of the caller's <see cref="ValueTask{T}"/>. Two parties hold it: the awaiting caller and the reply
-/// FIFO.
-/// It goes back to its pool when both have let go, so that a cancelled request keeps its place in the FIFO. The caller resumes in
+/// FIFO. It goes back to its pool when both have let go, so that a cancelled request keeps its place in the FIFO. The caller resumes in
 /// <see cref="IThreadPoolWorkItem.Execute"/>, never where the outcome is found out.
 /// </summary>
 internal abstract class Request<T>(OpCode op) : Request(op), IValueTaskSource<T>, IValueTaskSource, IThreadPoolWorkItem
@@ -242,8 +241,7 @@ internal abstract class Request<T>(OpCode op) : Request(op), IValueTaskSource<T>
         if (Interlocked.Exchange(ref _completed, 1) == 0)
         {
             string what = Path is null ? Name : $"{Name} {Path}";
-            _error =
-                new OperationCanceledException(
+            _error = new OperationCanceledException(
                     $"{what} was cancelled{(IsWrite ? "; if it was sent, it may be applied all the same" : "")}.", token);
             Interlocked.Increment(ref _holders);
             ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);

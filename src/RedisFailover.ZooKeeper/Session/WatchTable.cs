@@ -13,8 +13,7 @@ internal readonly record struct Watcher(Action<WatchedEvent> Callback, bool Inli
 
 /// <summary>
 /// The watches of one session, by server path. The session's loop adds and takes; whoever loses interest may forget a watch from any
-/// thread.
-/// The same callback on the same path and kind counts once.
+/// thread. The same callback on the same path and kind counts once.
 /// </summary>
 internal sealed class WatchTable
 {

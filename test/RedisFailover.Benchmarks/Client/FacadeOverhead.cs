@@ -21,8 +21,7 @@ internal static class FacadeOverhead
     public static async Task RunAsync(TimeSpan each, int rounds, string only)
     {
         int port = FreePort();
-        using Process redis =
-            Process.Start(
+        using Process redis = Process.Start(
                 new ProcessStartInfo("redis-server",
                     ["--port", port.ToString(CultureInfo.InvariantCulture), "--save", "", "--appendonly", "no"]) { RedirectStandardOutput = true })!;
         try

@@ -96,8 +96,7 @@ internal sealed class OurMonitors : IContender
         await using ZooKeeperSession session = await SessionAsync(ct);
         ZnodePaths paths = new("");
         await session.EnsurePathAsync(paths.Requests, ct);
-        string path =
-            await session.CreateAsync(paths.RequestPrefix, new OperatorRequest("").Write(), CreateMode.PersistentSequential,
+        string path = await session.CreateAsync(paths.RequestPrefix, new OperatorRequest("").Write(), CreateMode.PersistentSequential,
                 cancellationToken: ct);
         string id = path[(path.LastIndexOf('/') + 1)..];
         RequestAnswer answer = (await Eventually.HoldsAsync(

@@ -170,8 +170,7 @@ internal static class ZooKeeperBenchmark
     {
         /// <summary>
         /// With many in flight it depends on how the server's threads happen to meet, which makes a factor of two from one second to the
-        /// next:
-        /// only many short rounds have a median that another run has as well.
+        /// next: only many short rounds have a median that another run has as well.
         /// </summary>
         internal int Times { get; init; } = 1;
     }

@@ -31,8 +31,7 @@ internal static class LoadProcess
         int client = int.Parse(arguments[2], CultureInfo.InvariantCulture);
         int rate = int.Parse(arguments[4], CultureInfo.InvariantCulture);
         int replicas = int.Parse(arguments[5], CultureInfo.InvariantCulture);
-        FailoverOptions options =
-            new() { ConnectTimeout = TimeSpan.FromMinutes(1), WhenDisconnected = arguments[6] == "fence"
+        FailoverOptions options = new() { ConnectTimeout = TimeSpan.FromMinutes(1), WhenDisconnected = arguments[6] == "fence"
                 ? WhenDisconnected.FenceWrites : WhenDisconnected.Serve };
         await using IWriter writer = arguments[0] switch
         {

@@ -45,8 +45,7 @@ public sealed class ForeignDataTests
         Assert.That((meanwhile.Master, meanwhile.State), Is.EqualTo((before.Master, TopologyState.Ok)), cluster.Explain());
         Assert.That(meanwhile.Replicas, Does.Not.Contain(cluster.Addresses[2]));
 
-        CliResult adopted =
-            await CliProcess.RunAsync(
+        CliResult adopted = await CliProcess.RunAsync(
                 ["nodes", "adopt", cluster.Addresses[2].ToString(), "--discard-its-data", "--zk", cluster.ConnectionString]);
         Assert.That(adopted.ExitCode, Is.Zero, $"{adopted}\n{cluster.Explain()}");
         await cluster.WaitForAsync("It is ours", topology => topology.Replicas.Contains(cluster.Addresses[2]));

@@ -41,8 +41,7 @@ public sealed class LostWithEverythingThereTests
         await cluster.WaitUntilWouldWorkAsync();
         await RestartAllAsync(cluster, i => cluster.Redis[(i + 1) % 3].Address);
 
-        Topology after =
-            await cluster.WaitForAsync("There is a master again", topology
+        Topology after = await cluster.WaitForAsync("There is a master again", topology
                 => topology.State == TopologyState.Ok && topology.Replicas.Length == 2);
         Assert.That(after.Master, Is.EqualTo(master), cluster.Explain());
         await cluster.WaitForDataEverywhereAsync();
@@ -58,8 +57,7 @@ public sealed class LostWithEverythingThereTests
         await cluster.WaitUntilWouldWorkAsync();
         await RestartAllAsync(cluster, i => i == 0 ? null : cluster.Redis[0].Address);
 
-        Topology after =
-            await cluster.WaitForAsync("There is a master again", topology
+        Topology after = await cluster.WaitForAsync("There is a master again", topology
                 => topology.State == TopologyState.Ok && topology.Replicas.Length == 2);
         Assert.That(await cluster.Node(after.Master!).TakesWritesAsync(), Is.True);
     }

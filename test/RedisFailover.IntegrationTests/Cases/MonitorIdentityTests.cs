@@ -45,8 +45,7 @@ public sealed class MonitorIdentityTests
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 0 });
         using TemporaryDirectory one = new("monitor-1");
         using TemporaryDirectory two = new("monitor-2");
-        MonitorProcess first =
-            await cluster.StartMonitorAsync(options
+        MonitorProcess first = await cluster.StartMonitorAsync(options
                 => options with { Id = null, More = ["--http", $"http://127.0.0.1:{FreePorts.Next()}"] });
         await cluster.StartMonitorAsync(options => options with { Id = null, More = ["--http", $"http://127.0.0.1:{FreePorts.Next()}"] });
         ImmutableArray<string> ids = await IdsAsync(cluster, 2);

@@ -22,8 +22,7 @@ public sealed class ReadinessTests
         await BreakReplicationAsync(cluster);
         await WriteMegabytesAsync(cluster.Redis[0], 4);
 
-        Word before =
-            await Eventually.HoldsAsync("It says that nobody could", cluster.CheckAsync, word
+        Word before = await Eventually.HoldsAsync("It says that nobody could", cluster.CheckAsync, word
                 => !word.WouldWork, TimeSpan.FromSeconds(15), cluster.Explain);
         Assert.That(before.Reason, Does.Contain("bytes, more than max-lag"), before.Text);
         await cluster.WaitUntilToldAsync("no-candidate");

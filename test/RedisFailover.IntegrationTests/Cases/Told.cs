@@ -64,8 +64,7 @@ internal static class Told
             problems => problems.Any(p => p.Code.Name == code && (of is null || p.Subjects.Contains(of))),
             s_patience,
             cluster.Explain);
-        Word word =
-            await Eventually.HoldsAsync("The tool tells it, too", cluster.CheckAsync, word
+        Word word = await Eventually.HoldsAsync("The tool tells it, too", cluster.CheckAsync, word
                 => word.Tells(code, of), s_patience, cluster.Explain);
         Assert.That(word.ExitCode, Is.EqualTo(1), word.Text);
         return word.Problems.First(p => p.Code.Name == code && (of is null || p.Subjects.Contains(of)));

@@ -111,8 +111,7 @@ public sealed class DangerousStartTests
         Assert.That((await cluster.TopologyAsync()).Master, Is.EqualTo(before.Master));
 
         await cluster.Redis[0].KillAsync();
-        Topology after =
-            await cluster.WaitForAsync("A configured node is master", topology
+        Topology after = await cluster.WaitForAsync("A configured node is master", topology
                 => topology.State == TopologyState.Ok && topology.Master != before.Master);
         Assert.That(before.Replicas, Does.Contain(after.Master));
     }
@@ -128,8 +127,7 @@ public sealed class DangerousStartTests
             await cluster.StartMonitorAsync(options => options with { Nodes = [cluster.Addresses[0], cluster.Addresses[1]] });
         await other.Process.WaitForLineAsync(line => line.Contains($"{cluster.Addresses[1]} answers", StringComparison.Ordinal));
         await old.TerminateAsync();
-        Topology smaller =
-            await cluster.WaitForAsync("The third is off the lists", topology
+        Topology smaller = await cluster.WaitForAsync("The third is off the lists", topology
                 => topology.Replicas.Length == 1 && topology.Unavailable.IsEmpty);
         await old.RestartAsync();
         await old.Process.WaitForLineAsync(line => line.Contains("topology of epoch", StringComparison.Ordinal));
@@ -185,8 +183,7 @@ public sealed class DangerousStartTests
         Topology after =
             await cluster.WaitForAsync("The real master is named", topology => topology is { State: TopologyState.Ok, Epoch: > 1 });
         Assert.That(after.Master, Is.EqualTo(before.Master), cluster.Explain());
-        HistoryEntry entry =
-            await cluster.WaitForHistoryAsync("The history says so", entry
+        HistoryEntry entry = await cluster.WaitForHistoryAsync("The history says so", entry
                 => entry.Epoch == after.Epoch && entry.Kind != HistoryKind.Overwritten);
         Assert.That((entry.Kind, entry.To), Is.EqualTo((HistoryKind.Restored, before.Master)));
         await cluster.WaitUntilOneMasterAsync();
@@ -229,8 +226,7 @@ public sealed class DangerousStartTests
                 && line.Contains(stranger.Address.ToString(), StringComparison.Ordinal));
         // Nor when the master is lost and a candidate is sought.
         await cluster.Redis[0].KillAsync();
-        Topology after =
-            await cluster.WaitForAsync("A replica is master", topology
+        Topology after = await cluster.WaitForAsync("A replica is master", topology
                 => topology.State == TopologyState.Ok && topology.Master != before.Master);
         Assert.That(before.Replicas, Does.Contain(after.Master));
         Assert.That((await stranger.CommandAsync("GET", "theirs")).Text, Is.EqualTo("precious"));

@@ -38,8 +38,7 @@ public sealed class DetachmentTests
         await using Cluster cluster = await StartAsync(3, (_, options) => options with { More = ["--failover-interval", "600000"] });
         await cluster.SetDataAsync();
         await cluster.Redis[0].KillAsync();
-        Topology second =
-            await cluster.WaitForAsync("A replica is master", topology
+        Topology second = await cluster.WaitForAsync("A replica is master", topology
                 => topology.State == TopologyState.Ok && topology.Master != cluster.Addresses[0]);
         RedisServer master = cluster.Node(second.Master!);
         RedisServer last = cluster.Redis.Single(redis => redis != master && redis != cluster.Redis[0]);
@@ -111,8 +110,7 @@ public sealed class DetachmentTests
 
         await cluster.StartMonitorAsync(options => options with { More = ["--required-monitors", "3"] });
         await cluster.StartMonitorAsync(options => options with { More = ["--required-monitors", "3"] });
-        Topology after =
-            await cluster.WaitForAsync("A replica is master", topology
+        Topology after = await cluster.WaitForAsync("A replica is master", topology
                 => topology.State == TopologyState.Ok && topology.Master != cluster.Addresses[0], Long);
         await cluster.WaitForDataAsync(cluster.Node(after.Master!));
         await cluster.WaitForDataAsync(cluster.Redis[0]);

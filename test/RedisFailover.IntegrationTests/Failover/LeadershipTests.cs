@@ -53,8 +53,7 @@ public sealed class LeadershipTests
         leader.Kill();
         cluster.Redis[0].Kill();
         await cluster.WaitForOtherLeaderAsync(leader);
-        Topology after =
-            await cluster.WaitForAsync("A replica is master", topology
+        Topology after = await cluster.WaitForAsync("A replica is master", topology
                 => topology.State == TopologyState.Ok && topology.Master != before.Master);
         Assert.That(after.Epoch, Is.GreaterThan(before.Epoch));
         Assert.That(await cluster.Node(after.Master!).RoleAsync(), Is.EqualTo("master"));
@@ -91,8 +90,7 @@ public sealed class LeadershipTests
         leader.Freeze();
         MonitorProcess next = await cluster.WaitForOtherLeaderAsync(leader);
         await cluster.Redis[0].KillAsync();
-        Topology after =
-            await cluster.WaitForAsync("A replica is master", topology
+        Topology after = await cluster.WaitForAsync("A replica is master", topology
                 => topology.State == TopologyState.Ok && topology.Master != before.Master);
         leader.Thaw();
         await leader.Process.WaitForLineAsync(line => line.Contains("no longer leads", StringComparison.Ordinal));

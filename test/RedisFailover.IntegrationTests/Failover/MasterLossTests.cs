@@ -19,8 +19,7 @@ public sealed class MasterLossTests
 
         long killed = Stopwatch.GetTimestamp();
         cluster.Redis[0].Kill();
-        Topology after =
-            await cluster.WaitForAsync("A replica is master", topology
+        Topology after = await cluster.WaitForAsync("A replica is master", topology
                 => topology.State == TopologyState.Ok && topology.Master != before.Master);
         await client.WaitForWriteBegunAfterAsync(Stopwatch.GetTimestamp());
         TimeSpan took = Stopwatch.GetElapsedTime(killed);
@@ -43,8 +42,7 @@ public sealed class MasterLossTests
         Topology before = await cluster.WaitUntilWholeAsync();
         await cluster.Redis[0].CommandAsync("SET", "k", "old");
         await cluster.Redis[0].KillAsync();
-        Topology after =
-            await cluster.WaitForAsync("A replica is master", topology
+        Topology after = await cluster.WaitForAsync("A replica is master", topology
                 => topology.State == TopologyState.Ok && topology.Master != before.Master);
         await cluster.Node(after.Master!).CommandAsync("SET", "k", "new");
 
@@ -68,8 +66,7 @@ public sealed class MasterLossTests
 
         long frozen = Stopwatch.GetTimestamp();
         cluster.Redis[0].Freeze();
-        Topology after =
-            await cluster.WaitForAsync("A replica is master", topology
+        Topology after = await cluster.WaitForAsync("A replica is master", topology
                 => topology.State == TopologyState.Ok && topology.Master != before.Master);
         await client.WaitForWriteBegunAfterAsync(Stopwatch.GetTimestamp());
         TimeSpan took = Stopwatch.GetElapsedTime(frozen);

@@ -19,8 +19,7 @@ public sealed class OperatorTests
         Assert.That(shown, Does.Contain($"\n{{\n  \"master\": \"{first.Master}\",\n  \"slaves\": [\n    \""));
 
         await zooKeeper.CliAsync(["create", cluster.ZnodePath + "/manual_failover", "ANY_SLAVE"]);
-        Topology second =
-            await cluster.WaitForAsync("Any replica is master", topology
+        Topology second = await cluster.WaitForAsync("Any replica is master", topology
                 => topology.State == TopologyState.Ok && topology.Master != first.Master);
         Assert.That(first.Replicas, Does.Contain(second.Master));
         await cluster.WaitUntilWholeAsync();
@@ -99,8 +98,7 @@ public sealed class OperatorTests
         await load.WaitForLineAsync(line => line.Contains("\"gap\"", StringComparison.Ordinal));
 
         cluster.Redis[0].Kill();
-        Topology after =
-            await cluster.WaitForAsync("A replica is master", topology
+        Topology after = await cluster.WaitForAsync("A replica is master", topology
                 => topology.State == TopologyState.Ok && topology.Master != before.Master);
         await watch.WaitForLineAsync(line => line.Contains($" ok: master {after.Master}", StringComparison.Ordinal));
         await load.WaitForLineAsync(

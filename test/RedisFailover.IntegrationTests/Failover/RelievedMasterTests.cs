@@ -91,8 +91,7 @@ public sealed class RelievedMasterTests
     {
         await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 0, Redis = 2 });
         await cluster.StartMonitorAsync(options => options with { More = ["--never-promote", cluster.Addresses[1].ToString()] });
-        Topology before =
-            await cluster.WaitForAsync("It is listed", topology
+        Topology before = await cluster.WaitForAsync("It is listed", topology
                 => topology.State == TopologyState.Ok && topology.NeverPromoted.Contains(cluster.Addresses[1]));
         await cluster.WaitUntilWholeAsync();
         CliResult status = await CliProcess.RunAsync(["status", "--zk", cluster.ConnectionString]);

@@ -25,8 +25,7 @@ public sealed class SeveralClustersTests
         string leader = await clusters.LeaderAsync("sessions");
 
         await clusters.Node("orders", orders.Master!).KillAsync();
-        Topology after =
-            await clusters.WaitForAsync("orders", "the replica is master", t
+        Topology after = await clusters.WaitForAsync("orders", "the replica is master", t
                 => t.State == TopologyState.Ok && t.Master == orders.Replicas[0]);
 
         Assert.That(after.Epoch, Is.EqualTo(orders.Epoch + 1), clusters.Explain());

@@ -57,8 +57,7 @@ public sealed class StartTests
     [Test]
     public async Task Nodes_with_a_password_are_watched_and_failed_over_and_the_password_is_never_logged()
     {
-        await using Cluster cluster =
-            await Cluster.StartAsync(
+        await using Cluster cluster = await Cluster.StartAsync(
                 new ClusterOptions { Monitors = 1, RedisOptions = new RedisServerOptions { Password = "s3cret-word" } });
         Topology before = await cluster.WaitUntilWholeAsync();
         await cluster.Redis[0].KillAsync();

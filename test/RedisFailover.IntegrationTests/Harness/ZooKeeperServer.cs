@@ -164,7 +164,7 @@ public sealed class ZooKeeperServer : IAsyncDisposable
         // Started as it is, not through zkServer.sh: a signal must reach the server and not a shell. The small heap, one collector thread
         // and the quick compiler alone make it cheap to have several of them on one machine.
         ImmutableArray<string> command =
-            [
+        [
                 .. _options.Machine?.Prefix
                     ?? [], Programs.Java, "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData",
                 "-Djava.net.preferIPv4Stack=true",

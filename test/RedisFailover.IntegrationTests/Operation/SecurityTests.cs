@@ -50,8 +50,7 @@ public sealed class SecurityTests
         Assert.That(status.ExitCode, Is.Zero, status.ToString());
         CliResult switchover = await cluster.ToolAsync(["switchover"]);
         Assert.That(switchover.ExitCode, Is.Zero, $"{switchover}\n{cluster.Explain()}");
-        Topology second =
-            await cluster.WaitForAsync("The other is master", t
+        Topology second = await cluster.WaitForAsync("The other is master", t
                 => t.State == TopologyState.Ok && t.Master != first.Master && t.Replicas.Length == 1);
 
         cluster.Redis.Single(r => r.Address == second.Master).Server.Kill();
@@ -103,8 +102,7 @@ public sealed class SecurityTests
         // All of it holds: the nodes are watched, led, and take over from each other.
         CliResult switchover = await cluster.ToolAsync(["switchover"]);
         Assert.That(switchover.ExitCode, Is.Zero, $"{switchover}\n{cluster.Explain()}");
-        Topology last =
-            await cluster.WaitForAsync("The other is master", t
+        Topology last = await cluster.WaitForAsync("The other is master", t
                 => t.State == TopologyState.Ok && t.Master != first.Master && t.Replicas.Length == 1);
         Assert.That(last.Epoch, Is.EqualTo(first.Epoch + 1), "one switchover, and no failover");
         Assert.That(await client.GetDatabase().StringSetAsync("k", "2"), Is.True);

@@ -15,8 +15,7 @@ public sealed class RightsTests
     public async Task The_user_of_Sentinels_documentation_may_promote_and_hold_no_writes()
     {
         await using RedisServer redis = await RedisServer.StartAsync();
-        string[] sentinels =
-            ["allchannels", "+multi", "+slaveof", "+ping", "+exec", "+subscribe", "+config|rewrite", "+publish", "+info",
+        string[] sentinels = ["allchannels", "+multi", "+slaveof", "+ping", "+exec", "+subscribe", "+config|rewrite", "+publish", "+info",
             "+client|setname", "+client|kill", "+script|kill"];
         await redis.CommandAsync(["ACL", "SETUSER", "m", "on", ">p", .. sentinels]);
         await redis.CommandAsync("REPLICAOF", "127.0.0.1", "1");

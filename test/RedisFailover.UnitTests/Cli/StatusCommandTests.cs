@@ -59,8 +59,7 @@ public sealed class StatusCommandTests
     {
         ClusterState state = State(Ok, Leader) with
         {
-            Monitors =
-                ImmutableSortedDictionary<string, MonitorReport>.Empty.Add("m1",
+            Monitors = ImmutableSortedDictionary<string, MonitorReport>.Empty.Add("m1",
                     MonitorReport.None with { Attention = "master a:1 refuses writes" })
                 .Add("m2", MonitorReport.None with { Attention = "of no interest" }),
         };
@@ -73,8 +72,7 @@ public sealed class StatusCommandTests
     [Test]
     public void Problems_come_first_with_since_when_and_what_to_do_and_nothing_is_said_twice()
     {
-        Problem problem =
-            Problem.Of(ProblemCatalogue.NoCandidate, "if master a:1 were lost now, nobody could take over (b:1: unavailable)",
+        Problem problem = Problem.Of(ProblemCatalogue.NoCandidate, "if master a:1 were lost now, nobody could take over (b:1: unavailable)",
                 A) with { Since = Now.AddMinutes(-3) };
         ClusterState state =
             State(Ok with { LastChange = new HistoryEntry { Kind = HistoryKind.Failover, Reason = "all is well" } }, Leader) with
@@ -89,7 +87,7 @@ public sealed class StatusCommandTests
         Assert.Multiple(() =>
         {
             Assert.That(lines[0], Is.EqualTo($"CRITICAL no-candidate: {problem.Message} (since 2026-11-29T03:07:00.000Z, 3 min)"));
-            Assert.That(lines[1], Does.StartWith("         -> Make one replica fit"));
+            Assert.That(lines[1], Does.StartWith("         -> Mend what the message says"));
             Assert.That(lines.Count(l => l.Contains("nobody could take over", StringComparison.Ordinal)), Is.EqualTo(1));
             Assert.That(lines.Count(l => l.Contains("all is well", StringComparison.Ordinal)), Is.EqualTo(1));
             Assert.That(lines, Has.Member("failover would NOT work now: see above"));

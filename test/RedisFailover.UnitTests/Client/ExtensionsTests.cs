@@ -124,8 +124,7 @@ public sealed class ExtensionsTests
         Assert.That(
             RedisFailoverHealthCheck.Describe(
                 Status(false, true,
-                    1) with { Unreachable =
-                        [new(new NodeAddress("redis1", 6379), "it refuses the password (WRONGPASS)"),
+                    1) with { Unreachable = [new(new NodeAddress("redis1", 6379), "it refuses the password (WRONGPASS)"),
                             new(new NodeAddress("redis2", 6379), "connection refused")] }),
             Is.EqualTo(
                 "epoch 7: the master redis1:6379 does not answer: it refuses the password (WRONGPASS); not connected to redis2:6379: "

@@ -56,15 +56,13 @@ public sealed class TransactionTests
     public async Task One_that_is_executed_blocking_on_a_master_that_falls_silent_may_have_been_applied()
     {
         bool silent = false;
-        await using var redis =
-            new ScriptedRedis(command
+        await using var redis = new ScriptedRedis(command
                 => (silent |= command[0] == "EXEC") ? ScriptedRedis.NoAnswer : command[0] == "SADD" ? "+QUEUED\r\n" : null);
         await using NodeSet nodes =
             await ConnectAsync(redis, new FailoverOptions { WriteWait = TimeSpan.Zero, OperationTimeout = TimeSpan.FromMilliseconds(400) });
         ITransaction transaction = ((IDatabase)new FailoverDatabase(nodes, -1, null)).CreateTransaction();
         _ = transaction.SetAddAsync("key", 1);
-        Task<bool> executing =
-            Task.Factory.StartNew(()
+        Task<bool> executing = Task.Factory.StartNew(()
                 => transaction.Execute(), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         Assert.That(async () => await executing.WithinDeadline(), Throws.TypeOf<MayHaveBeenAppliedException>());
     }

@@ -154,8 +154,7 @@ public sealed class ConfigRequestTests
             Nodes =
                 [new ConfiguredNode(s_b) { NeverPromote = true, Zone = "z" }, new ConfiguredNode(s_a) { NeverRead = true, Priority = 0 }],
             Settings = ClusterConfig.NoSettings.Add("max-lag", "1"),
-            Pause =
-                new FailoverPause { By = "ann", Note = "x", Since = DateTimeOffset.UnixEpoch,
+            Pause = new FailoverPause { By = "ann", Note = "x", Since = DateTimeOffset.UnixEpoch,
                     Until = DateTimeOffset.UnixEpoch.AddHours(1) },
             Adopted = ImmutableSortedDictionary<NodeAddress, string>.Empty.Add(s_c, "run"),
             ChangedAt = DateTimeOffset.UnixEpoch,

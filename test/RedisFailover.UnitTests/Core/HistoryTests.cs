@@ -65,8 +65,7 @@ public sealed class HistoryTests
             new HistoryEntry { Kind = HistoryKind.Failover, Epoch = 2, From = A, To = B, At = Noon, By = "m1", Reason = "a:1 is lost",
                 BytesBehind = 7 };
         // How long the publication took nobody knows, so there is no total.
-        Topology topology =
-            Led(2, B) with { LastChange =
+        Topology topology = Led(2, B) with { LastChange =
                 change with { Millis = [KeyValuePair.Create("verdict", 2.5), KeyValuePair.Create("total", 2.5)] } };
         change = change with { Millis = [KeyValuePair.Create("verdict", 2.5)] };
         ImmutableArray<HistoryEntry> before =
@@ -85,8 +84,7 @@ public sealed class HistoryTests
     [Test]
     public void Of_a_switchover_that_was_given_up_the_time_until_then_counts()
     {
-        Topology during =
-            Led(2, A) with { State = TopologyState.SwitchingOver, Intent = new FailoverIntent(A, B),
+        Topology during = Led(2, A) with { State = TopologyState.SwitchingOver, Intent = new FailoverIntent(A, B),
                 Identity = new MasterIdentity("A", "X", null, 100, HasData: true) };
 
         ClusterView view = WithAnEpochOfItsOwn(View(during, (A, Master("A", "X")), (B, Replica("B", "X", A))));
@@ -115,8 +113,7 @@ public sealed class HistoryTests
     [TestCase(4, 0, "whether it lacks anything cannot be told", null)]
     public void A_master_that_was_restarted_with_less_is_accepted_and_noted(int keys, int snapshotAt, string words, long? bytes)
     {
-        NodeInfo back =
-            Master("A2", "Y") with { Keys = keys, Offset = snapshotAt, PreviousReplicationId = snapshotAt > 0
+        NodeInfo back = Master("A2", "Y") with { Keys = keys, Offset = snapshotAt, PreviousReplicationId = snapshotAt > 0
                 ? "X" : null, PreviousHistoryEnd = snapshotAt + 1 };
 
         // Its replicas have copied what it has: nobody has more.
@@ -230,6 +227,26 @@ public sealed class HistoryTests
     }
 
     [Test]
+    public void Where_most_monitors_have_no_word_on_the_master_no_failover_is_promised()
+    {
+        ClusterView view = View(Led(1, A), (A, Master("A", "X")), (B, Replica("B", "X", A)), (C, Replica("C", "X", A)));
+        foreach (string monitor in (string[])["m2", "m3"])
+        {
+            view = view.Apply(new MonitorCame(20 * Ms, monitor), Policy)
+                .Apply(new MonitorReported(20 * Ms, monitor, MonitorReport.None with { Unavailable = [A, B, C], IsBlind = true }), Policy);
+        }
+
+        Readiness readiness = ReadinessCheck.Of(view, Policy, 22 * Ms)!;
+        Assert.That((readiness.Possible, readiness.Reason),
+            Is.EqualTo((false, "m2 and m3 cannot judge master a:1: if it hangs it is not replaced")));
+        view = view.Apply(new MonitorReported(23 * Ms, "m3", MonitorReport.None with
+        {
+            Available = MonitorReport.None.Available.Add(A, 0.001),
+        }), Policy);
+        Assert.That(ReadinessCheck.Of(view, Policy, 24 * Ms)!.Possible, "two of three see it");
+    }
+
+    [Test]
     public void Who_has_only_just_come_back_is_said_where_another_has_been_there_for_stable_time()
     {
         ClusterView view = View(Led(1, A), (A, Master("A", "X")), (B, Replica("B", "X", A)), (C, Replica("C", "X", A)));
@@ -267,8 +284,8 @@ public sealed class HistoryTests
             .Apply(new NodeFailed(20 * Ms, A, ProbeFailure.Closed, ""), Policy)
             .Apply(new NodeFailed(21 * Ms, A, ProbeFailure.AuthRefused, "it refuses our credentials (WRONGPASS)"), Policy);
         const string Unwatched =
-            "the monitors cannot watch master a:1: it refuses our credentials (WRONGPASS); no switchover can take place, and no failover "
-                + "unless it stops answering altogether";
+            "the monitors cannot ask master a:1: it refuses our credentials (WRONGPASS); no switchover works, and a failover only once "
+            + "nothing listens there";
         Readiness readiness = ReadinessCheck.Of(view, Policy, 22 * Ms)!;
         Assert.That((readiness.Possible, readiness.Reason), Is.EqualTo((false, Unwatched)));
 
@@ -306,7 +323,7 @@ public sealed class HistoryTests
         Decision decision = FailoverDecider.Decide(view, Policy, 3 * Ms);
         PublishTopology publication = decision.Actions.OfType<PublishTopology>().Single();
         Assert.That((publication.Next.Epoch, publication.Next.Master), Is.EqualTo((8, A)));
-        Assert.That(decision.Warning, Does.Contain("epoch 3").And.Contain("epoch 7").And.Contain("'somebody'"));
+        Assert.That(decision.Warning, Does.Contain("epoch 3").And.Contain("7 in the history").And.Contain("'somebody'"));
     }
 
     [Test]

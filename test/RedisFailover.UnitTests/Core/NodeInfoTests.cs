@@ -51,8 +51,7 @@ public sealed class NodeInfoTests
     [Test]
     public void A_promoted_master_remembers_the_history_that_it_continues()
     {
-        NodeInfo info =
-            NodeInfo.Parse(
+        NodeInfo info = NodeInfo.Parse(
                 "run_id:x\r\nrole:master\r\nmaster_replid:new\r\nmaster_replid2:old\r\nmaster_repl_offset:90\r\nsecond_repl_offset:81\r\n");
         var lost = new MasterIdentity("r", "old", null, 85, HasData: true);
 

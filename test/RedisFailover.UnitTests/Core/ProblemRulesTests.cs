@@ -237,8 +237,7 @@ public sealed class ProblemRulesTests
     [Test]
     public void A_registered_monitor_that_is_away_is_told() => Assert.Multiple(() =>
     {
-        ClusterView view =
-            Well() with { Registered = ["m2", "m3"],
+        ClusterView view = Well() with { Registered = ["m2", "m3"],
                 OtherMonitors = ImmutableDictionary<string, MonitorReport>.Empty.Add("m2", MonitorReport.None) };
         Problem problem = Found(view).Single();
         Assert.That((problem.Code, problem.Subjects.Single()), Is.EqualTo((MonitorMissing, "m3")));
@@ -276,15 +275,13 @@ public sealed class ProblemRulesTests
     private static ClusterView Well()
     {
         var master = new NodeInfo { Role = NodeRole.Master, RunId = "1", ReplicationId = "h", Offset = 100, Keys = 1, Attached = [R2, R3] };
-        var replica =
-            new NodeInfo { Role = NodeRole.Replica, RunId = "2", ReplicationId = "h", Offset = 100, Keys = 1, MasterAddress = R1,
+        var replica = new NodeInfo { Role = NodeRole.Replica, RunId = "2", ReplicationId = "h", Offset = 100, Keys = 1, MasterAddress = R1,
                 LinkUp = true };
         return new ClusterView
         {
             Term = 1,
             TopologyKnown = true,
-            Topology =
-                new Topology { Master = R1, Replicas = [R2, R3], State = TopologyState.Ok, Epoch = 1, Members = [R1, R2, R3],
+            Topology = new Topology { Master = R1, Replicas = [R2, R3], State = TopologyState.Ok, Epoch = 1, Members = [R1, R2, R3],
                     Identity = master.Identity },
             Nodes = ImmutableSortedDictionary<NodeAddress, NodeView>.Empty
                 .Add(R1, Online(R1, master)).Add(R2, Online(R2, replica)).Add(R3, Online(R3, replica with { RunId = "3" })),

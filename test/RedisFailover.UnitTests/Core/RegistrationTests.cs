@@ -94,8 +94,7 @@ public sealed class RegistrationTests
     [Test]
     public void Older_releases_read_the_new_kinds_of_history_as_one_that_they_know()
     {
-        ImmutableArray<HistoryEntry> entries =
-            [new HistoryEntry { Kind = HistoryKind.Renewed, Reason = "r" },
+        ImmutableArray<HistoryEntry> entries = [new HistoryEntry { Kind = HistoryKind.Renewed, Reason = "r" },
                 new HistoryEntry { Kind = HistoryKind.Overwritten, Reason = "r" }];
         byte[] written = HistoryJson.Write(entries);
 

@@ -43,8 +43,7 @@ public sealed class CoordinatorTests
     {
         await using var zooKeeper =
             new ZooKeeperClient(new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse("127.0.0.1:1") });
-        var next =
-            new Leadership(zooKeeper, null!,
+        var next = new Leadership(zooKeeper, null!,
                 new LeaderElectionOptions { LeaderPath = "/l", TermPath = "/t", CandidateId = "c", LeaderData = () => default }, term: 2);
         var clock = new MonotonicClock(TimeProvider.System);
         var observations = Channel.CreateUnbounded<Observation>();
@@ -71,8 +70,7 @@ public sealed class CoordinatorTests
         var time = new ManualTime();
         await using var zooKeeper =
             new ZooKeeperClient(new ZooKeeperOptions { Connection = ZooKeeperConnectionString.Parse("127.0.0.1:1") });
-        var lead =
-            new Leadership(zooKeeper, null!,
+        var lead = new Leadership(zooKeeper, null!,
                 new LeaderElectionOptions { LeaderPath = "/l", TermPath = "/t", CandidateId = "c", LeaderData = () => default }, term: 1);
         var clock = new MonotonicClock(time);
         var log = new RecordedLog();

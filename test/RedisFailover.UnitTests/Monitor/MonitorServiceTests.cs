@@ -24,8 +24,7 @@ public sealed class MonitorServiceTests
         await service.ExecuteTask!.WaitAsync(TimeSpan.FromSeconds(30));
 
         Assert.That((service.HasFailed, lifetime.ApplicationStopping.IsCancellationRequested), Is.EqualTo((true, true)));
-        (LogLevel level, string text) =
-            log.Entries.Single(e
+        (LogLevel level, string text) = log.Entries.Single(e
                 => e.Text.StartsWith("monitor m1 cannot go on and ends with exit code 1, so that another one leads: ",
                     StringComparison.Ordinal));
         Assert.That((level, text.Split(": ")[1]), Is.EqualTo((LogLevel.Critical, nameof(InvalidOperationException))));

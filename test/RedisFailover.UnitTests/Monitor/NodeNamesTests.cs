@@ -19,8 +19,7 @@ public sealed class NodeNamesTests
     {
         var hanging = new TaskCompletionSource<IPAddress[]>(TaskCreationOptions.RunContinuationsAsynchronously);
         int asked = 0;
-        var names =
-            new NodeNames([s_named], _time, (_, _)
+        var names = new NodeNames([s_named], _time, (_, _)
                 => ++asked == 1 ? Task.FromResult<IPAddress[]>([IPAddress.Parse("10.0.0.1")]) : hanging.Task);
         Assert.That(await names.IdentifyAsync(s_reported, default), Is.EqualTo(s_named));
 

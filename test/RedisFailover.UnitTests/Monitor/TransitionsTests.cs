@@ -181,8 +181,7 @@ public sealed class TransitionsTests
     {
         using var output = new StringWriter();
         var at = new DateTimeOffset(2026, 11, 29, 5, 4, 3, 21, TimeSpan.FromHours(2));
-        LogEvent text =
-            new(at, LogEventLevel.Warning, null, new MessageTemplateParser().Parse(new string('x', 300)),
+        LogEvent text = new(at, LogEventLevel.Warning, null, new MessageTemplateParser().Parse(new string('x', 300)),
                 [new LogEventProperty("MonitorId", new ScalarValue("m1"))]);
         LogSetup.Formatter(
             new MonitorOptions { Nodes = [A], ZooKeeper = RedisFailover.ZooKeeper.ZooKeeperConnectionString.Parse("h:1"), Id = "m1" })
@@ -201,8 +200,7 @@ public sealed class TransitionsTests
             (NodeCondition master, LogLevel level) in new[] { (NodeCondition.Online, LogLevel.Information),
                 (NodeCondition.Unavailable, LogLevel.Debug) })
         {
-            ClusterView before =
-                well with { Nodes = well.Nodes.SetItem(A, Node(A, master, linked with { Role = NodeRole.Master }))
+            ClusterView before = well with { Nodes = well.Nodes.SetItem(A, Node(A, master, linked with { Role = NodeRole.Master }))
                     .SetItem(B, Node(B, NodeCondition.Online, linked)) };
             ClusterView after =
                 before with { Nodes = before.Nodes.SetItem(B, Node(B, NodeCondition.Online, linked with { LinkUp = false })) };

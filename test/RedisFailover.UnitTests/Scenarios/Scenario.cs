@@ -468,6 +468,7 @@ internal sealed class Scenario
     {
         PublishTopology publication => publication.Record,
         Demote demote => demote.Record,
+        Follow follow => follow.Record,
         RefuseWish refusal => refusal.Record,
         _ => null,
     };

@@ -71,8 +71,7 @@ internal sealed partial class Ledger
         }
 
         string[] live = [leader.Name, .. leader.View.OtherMonitors.Keys];
-        int doubtful =
-            live.Count(name
+        int doubtful = live.Count(name
                 => !(_monitors[name] is var m && m.IsWell(Long) && network.IsCalm(m.Place, master.Place, Long)
                     && network.IsCalm(m.Place, Server.Place, Long)));
         Require(doubtful * 2 > live.Length,
@@ -164,9 +163,8 @@ internal sealed partial class Ledger
 
     /// <summary>
     /// A node that was promoted has every write that so many replicas had acknowledged, and may be promoted at all; unless an operator
-    /// forced it.
-    /// A master that was itself restarted and goes on may have lost some: no failover is to blame for that, and they are not missed any
-    /// more.
+    /// forced it. A master that was itself restarted and goes on may have lost some: no failover is to blame for that, and they are not
+    /// missed any more.
     /// </summary>
     private void CheckOffice(Topology before, Topology after, SimulatedRedis node)
     {

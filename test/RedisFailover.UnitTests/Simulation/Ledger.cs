@@ -200,7 +200,12 @@ internal sealed partial class Ledger(World world, Network network, Configuration
 
         if (action is Promote && error is null && node.ChangedAt == world.Now && monitor.View.Topology is { } topology)
         {
-            _promotions.Add((EpochOfPromotion(topology), node, node.Life));
+            // An epoch is one leader's: what a former one had sent, and comes late, is of none that is known here.
+            if (lead.Term == Server!.Term)
+            {
+                _promotions.Add((EpochOfPromotion(topology), node, node.Life));
+            }
+
             _promoted[node] = (node.Life, node.Data);
         }
 

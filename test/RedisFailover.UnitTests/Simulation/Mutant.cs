@@ -105,8 +105,7 @@ internal sealed record Mutant(string Name)
 
     private static Decision SameEpoch(ClusterView view, Decision decision) => decision with
     {
-        Actions =
-            [.. decision.Actions.Select(a
+        Actions = [.. decision.Actions.Select(a
                 => a is PublishTopology { Next: { State: TopologyState.FailingOver } next } publication && view.Topology is { } topology
             ? publication with { Next = next with { Epoch = topology.Epoch } }
             : a)],
@@ -184,8 +183,7 @@ internal sealed record Mutant(string Name)
 
     private static Decision WithoutHistory(ClusterView view, Decision decision) => decision with
     {
-        Actions =
-            [.. decision.Actions.Select(a
+        Actions = [.. decision.Actions.Select(a
                 => a is PublishTopology { Record.Kind: HistoryKind.Failover } publication ? publication with { Record = null } : a)],
     };
 

@@ -79,8 +79,7 @@ internal sealed partial class Simulation
             return null;
         }
 
-        SimulatedRedis[] proven =
-            [.. quorum.Replicas.Select(_ledger.Node)
+        SimulatedRedis[] proven = [.. quorum.Replicas.Select(_ledger.Node)
                 .Where(n
                     => n.IsUp && !n.IsLoading && !n.IsSyncing && (!quorum.Runs.TryGetValue(n.Address, out string? run) || run == n.RunId)
                         && n.Info().SharesHistoryWith(lost) && n.Info().Keys > 0)];

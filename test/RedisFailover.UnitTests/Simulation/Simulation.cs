@@ -74,8 +74,7 @@ internal sealed partial class Simulation
             HasFile = _dice.Percent(60),
             MinReplicas = new MinReplicas(_policy.WriteSafety == WriteSafetyMode.Replicated && more.Percent(20) ? 1 : 0, 10),
         };
-        _nodes =
-            [.. _policy.Nodes.Select((address, i)
+        _nodes = [.. _policy.Nodes.Select((address, i)
                 => new SimulatedRedis(_world, _network, 1 + monitors + i, address, _dice.Branch(), redis, _ledger)
         {
             Priority = nodes > 2 && _dice.Percent(7) ? 0 : _dice.Of(100, 100, 50),

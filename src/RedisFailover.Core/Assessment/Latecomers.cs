@@ -1,0 +1,40 @@
+using System.Collections.Immutable;
+
+namespace RedisFailover;
+
+/// <summary>Who may have what a node lacks, and until when they are waited for.</summary>
+/// <param name="Nodes">Those who are waited for, one at least.</param>
+/// <param name="Until">When that is over for the first of them.</param>
+internal sealed record Latecomers(ImmutableArray<NodeAssessment> Nodes, TimeSpan Until)
+{
+    /// <summary>Those who may have more than this node; null where nobody is waited for, as beside the master as it was.</summary>
+    internal static Latecomers? Beside(Assessment a, NodeAssessment node)
+    {
+        if (a.Topology.Identity is not { HasData: true, RunId.Length: > 0 } lost || node.Info is not { } info || info.RunId == lost.RunId)
+        {
+            return null;
+        }
+
+        (NodeAssessment Node, TimeSpan Until)[] awaited =
+        [
+            .. a.Configured.Where(n => n.Address != node.Address && a.Topology.Members.Contains(n.Address) && !n.CannotBeWatched)
+                .Select(n => (n, UntilOf(a, lost, node, n))).Where(n => n.Item2 > a.Now),
+        ];
+        return awaited.Length == 0 ? null : new Latecomers([.. awaited.Select(n => n.Node)], awaited.Min(n => n.Until));
+    }
+
+    /// <summary>
+    /// One that fails and had more when it last spoke has the time in which it is judged. Beside a process that was started from a file,
+    /// and was not seen with a link to its master, everybody counts who has not spoken since: how far the master had come at its end
+    /// nobody knows, as its last answer is up to a second older.
+    /// </summary>
+    private static TimeSpan UntilOf(Assessment a, MasterIdentity lost, NodeAssessment node, NodeAssessment other)
+        => other is { Contact: Contact.Failing, Info: { } had } && had.CommonOffset(lost) > node.Info!.CommonOffset(lost)
+            && a.From is { } from && from.Address != other.Address
+            ? other.View.FailingSince!.Value + a.Policy.SilenceLimit
+            : node.View.HasFollowed || HasSpoken(other) ? TimeSpan.MinValue
+            : (node.View.OnlineSince ?? a.Now) + a.Policy.ReturnPatience;
+
+    private static bool HasSpoken(NodeAssessment node)
+        => node.IsCurrent && (node.Has(HeardSince.Change) || node.Has(HeardSince.MasterReturn));
+}
