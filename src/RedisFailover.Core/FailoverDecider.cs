@@ -22,7 +22,7 @@ public static class FailoverDecider
     private static PlanBuilder Phase(Assessment a) => a.Topology.State switch
     {
         TopologyState.Ok => Serving.Decide(a).First(Resumption(a)).WakeBy(Resigning.Deadline(a)),
-        TopologyState.NoMaster => Adopting.Decide(a).WakeBy(Resigning.Deadline(a)),
+        TopologyState.NoMaster => FirstMaster.Decide(a).WakeBy(Resigning.Deadline(a)),
         _ => ChangingMaster.Decide(a),
     };
 

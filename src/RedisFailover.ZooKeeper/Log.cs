@@ -43,7 +43,7 @@ internal static partial class Log
     [LoggerMessage(11, LogLevel.Warning, "Cannot read {Path}: {Why}; trying again")]
     internal static partial void WatchFailed(ILogger logger, string path, string why);
 
-    [LoggerMessage(12, LogLevel.Information, "{Candidate} leads, term {Term}")]
+    [LoggerMessage(12, LogLevel.Debug, "{Candidate} leads, term {Term}")]
     internal static partial void Elected(ILogger logger, string candidate, int term);
 
     [LoggerMessage(13, LogLevel.Warning, "{Candidate} no longer leads (term {Term}): {Why}")]
@@ -74,6 +74,6 @@ internal static partial class Log
     [LoggerMessage(18, LogLevel.Critical, "ZooKeeper session 0x{Session:x} given up because of a defect in the client")]
     internal static partial void SessionFailed(ILogger logger, long session, Exception exception);
 
-    [LoggerMessage(17, LogLevel.Information, "{Candidate} gave up the lead (term {Term})")]
+    [LoggerMessage(17, LogLevel.Debug, "{Candidate} gave up the lead (term {Term})")]
     internal static partial void Resigned(ILogger logger, string candidate, int term);
 }

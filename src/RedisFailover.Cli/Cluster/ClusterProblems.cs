@@ -53,7 +53,7 @@ internal static class ClusterProblems
             ProblemCatalogue.NoLeader,
             [],
             state.Monitors.IsEmpty
-                ? "no monitor is here: nobody watches the master"
+                ? "no monitor is connected to ZooKeeper: nobody replaces the master"
                 : $"no monitor leads, though {Texts.List(state.Monitors.Keys)} {(state.Monitors.Count == 1 ? "is" : "are")} here");
         if (state.Topology.State == TopologyState.FailingOver)
         {

@@ -189,11 +189,27 @@ internal sealed class ClusterReader : IAsyncDisposable
     {
         try
         {
-            return await ReadAsync(_paths.History, ct) is { } history ? HistoryJson.Parse(history) : [];
+            return await ReadableHistoryAsync(ct);
         }
-        catch (FormatException)
+        catch (CliException)
         {
             return [];
+        }
+    }
+
+    /// <summary>The history.</summary>
+    /// <exception cref="CliException">It is not readable.</exception>
+    internal async Task<ImmutableArray<HistoryEntry>> ReadableHistoryAsync(CancellationToken ct)
+    {
+        ReadOnlyMemory<byte>? history = await ReadAsync(_paths.History, ct);
+        try
+        {
+            return history is { } json ? HistoryJson.Parse(json) : [];
+        }
+        catch (FormatException e)
+        {
+            throw new CliException(
+                $"{_paths.History} is not readable ({e.Message}); the leading monitor begins it anew with the next entry", inner: e);
         }
     }
 

@@ -24,7 +24,7 @@ internal static class HistoryCommand
         {
             await using ClusterReader reader = await ClusterReader.ConnectAsync(
                 common.ConnectionOf(parsed), common.TimeoutOf(parsed), parsed.InvocationConfiguration.Error, ct);
-            ImmutableArray<HistoryEntry> entries = await reader.HistoryAsync(ct);
+            ImmutableArray<HistoryEntry> entries = await reader.ReadableHistoryAsync(ct);
             if (parsed.GetValue(since) is { } time)
             {
                 DateTimeOffset from = TimeProvider.System.GetUtcNow() - time;
@@ -49,7 +49,7 @@ internal static class HistoryCommand
 
             if (entries.IsEmpty)
             {
-                await output.WriteLineAsync("nothing is noted.");
+                await output.WriteLineAsync("no change is recorded within that time");
             }
 
             return CommandLine.Done;

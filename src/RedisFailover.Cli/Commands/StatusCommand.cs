@@ -113,8 +113,8 @@ internal static class StatusCommand
         {
             output.WriteLine(string.Create(
                 CultureInfo.InvariantCulture,
-                $"writes   of WAIT {safe.Quorum} are on one of any {safe.Needed} of [{string.Join(' ', safe.Replicas)}]; the master takes "
-                    + $"none with fewer than {safe.MinReplicas} in step"));
+                $"writes   WAIT {safe.Quorum} may be held by [{string.Join(' ', safe.Replicas)}], a failover needs {safe.Needed} of them; "
+                    + $"min-replicas-to-write {safe.MinReplicas}"));
         }
 
         foreach ((NodeAddress node, string remark) in topology.Remarks.Where(r => !IsSaid(r.Value, problems)))

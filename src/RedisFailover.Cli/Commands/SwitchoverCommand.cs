@@ -80,9 +80,9 @@ internal static class SwitchoverCommand
 
     /// <summary>Why it makes no sense to ask now, or null. The leading monitor's word counts; this is what is plain to see.</summary>
     internal static string? Busy(Topology topology, string? pendingWish, ImmutableArray<OperatorRequest> pending)
-        => topology.State == TopologyState.SwitchingOver ? $"one is under way already: {topology.Reason}"
+        => topology.State == TopologyState.SwitchingOver ? $"a switchover is under way already: {topology.Reason}"
             : pendingWish is not null ? $"a failover to {Words.Quoted(pendingWish)} was asked for already and is not done yet."
-            : pending is [var first, ..] ? $"one was asked for already and is not done yet ({first.Id}, by {first.By})."
+            : pending is [var first, ..] ? $"a switchover was asked for already and is not done yet ({first.Id}, by {first.By})."
             : null;
 
     private static async Task<int> AskAsync(

@@ -18,6 +18,9 @@ public sealed record ServerSoftware(string Name, string Version)
     public int? RdbVersion => Parse(Version) is not { } version ? null
         : Formats.Where(f => f.Name == Name && version >= f.Since).Select(f => (int?)f.Rdb).FirstOrDefault();
 
+    /// <summary>"redis 7.0.15".</summary>
+    public override string ToString() => $"{Name} {Version}";
+
     /// <summary>Whether it can load a full copy that the other sends; where that is not known it counts as able to.</summary>
     public bool CanRead(ServerSoftware other)
     {

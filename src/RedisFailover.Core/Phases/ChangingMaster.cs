@@ -8,7 +8,7 @@ namespace RedisFailover;
 /// </summary>
 internal static class ChangingMaster
 {
-    internal static PlanBuilder Decide(Assessment a) => (TakingOver.Decide(a) ?? Next(a)).Do(SwitchoverRequests.RefuseOthers(a));
+    internal static PlanBuilder Decide(Assessment a) => (InheritedChange.Decide(a) ?? Next(a)).Do(SwitchoverRequests.RefuseOthers(a));
 
     private static PlanBuilder Next(Assessment a)
     {

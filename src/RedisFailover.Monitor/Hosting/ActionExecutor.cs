@@ -47,6 +47,7 @@ internal sealed class ActionExecutor(
         catch (Exception e)
 #pragma warning restore CA1031
         {
+            Log.Defect(logger, action.ToString(), e);
             finished = new ActionFinished(clock.Now, action, $"{e.GetType().Name}: {e.Message}");
         }
 

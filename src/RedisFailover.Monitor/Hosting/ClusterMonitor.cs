@@ -166,7 +166,7 @@ internal sealed class ClusterMonitor
         _inbox.RunAsync(ending),
         _candidacy.RunAsync(ending),
         .. _shared.HasMany
-            ? [new SecondHeartbeat(_shared.Keeper, _paths.Heartbeats).KeepAsync(() => IsTurning, ending)]
+            ? [new PerClusterHeartbeat(_shared.Keeper, _paths.Heartbeats).KeepAsync(() => IsTurning, ending)]
             : Array.Empty<Task>(),
     ];
 

@@ -16,9 +16,8 @@ internal static partial class Log
     [LoggerMessage(3, LogLevel.Information, "monitor {Id} stops")]
     internal static partial void Stops(ILogger logger, string id);
 
-    [LoggerMessage(17, LogLevel.Warning,
-        "SIGHUP: log level {Level}, the list of clusters was read again; secrets and certificates are read at each use; all else needs a "
-            + "restart")]
+    [LoggerMessage(17, LogLevel.Information,
+        "SIGHUP: the log level is {Level} now, and a list of clusters in the file was read again; all else needs a restart")]
     internal static partial void Reloaded(ILogger logger, string level);
 
     [LoggerMessage(18, LogLevel.Error, "SIGHUP: the settings are wrong now, and nothing was changed: {Failure}")]
@@ -65,10 +64,10 @@ internal static partial class Log
     internal static partial void ClusterRestored(ILogger logger, string name);
 
     [LoggerMessage(11, LogLevel.Warning,
-        "ZooKeeper is not reachable from here: this monitor replaces no master until it is; clients go on with what they know")]
+        "ZooKeeper cannot be reached: this monitor replaces no master until it can; clients go on with what they know")]
     internal static partial void ZooKeeperGone(ILogger logger);
 
-    [LoggerMessage(12, LogLevel.Information, "ZooKeeper is reachable again, after {Seconds:0.0} s")]
+    [LoggerMessage(12, LogLevel.Information, "ZooKeeper can be reached again, after {Seconds:0.0} s")]
     internal static partial void ZooKeeperBack(ILogger logger, double seconds);
 
     [LoggerMessage(20, LogLevel.Information, "this monitor leads (term {Term})")]
@@ -84,11 +83,11 @@ internal static partial class Log
     internal static partial void MonitorWent(ILogger logger, string id, string live);
 
     [LoggerMessage(24, LogLevel.Warning,
-        "not standing for election for {Millis:0} ms, or until more than {Nodes} nodes answer")]
+        "this monitor gave up its lead: it does not stand again for {Millis:0} ms, or until it reaches more of the nodes than {Nodes}")]
     internal static partial void Abstains(ILogger logger, double millis, int nodes);
 
-    [LoggerMessage(30, LogLevel.Information, "{Node} answers: {Role}, {Keys} keys, offset {Offset}, Redis {Version}")]
-    internal static partial void NodeOnline(ILogger logger, NodeAddress node, string role, long keys, long offset, string version);
+    [LoggerMessage(30, LogLevel.Information, "{Node} answers: {Role}, {Keys} keys, offset {Offset}, {Server}")]
+    internal static partial void NodeOnline(ILogger logger, NodeAddress node, string role, long keys, long offset, string server);
 
     [LoggerMessage(EventId = 31, Message = "{Node} is unavailable: {Failures} failures in a row within {Millis:0} ms, the last: {Detail}")]
     internal static partial void NodeUnavailable(ILogger logger, LogLevel level, NodeAddress node, int failures, double millis,
@@ -101,7 +100,7 @@ internal static partial class Log
     internal static partial void NodeFails(ILogger logger, NodeAddress node, string detail);
 
     [LoggerMessage(33, LogLevel.Error,
-        "{Node} cannot be monitored: {Detail}; this causes no failover. Check password, ACL user and address")]
+        "{Node} cannot be asked: {Detail}. Correct the monitors' password or ACL user, or the address")]
     internal static partial void NodeMisconfigured(ILogger logger, NodeAddress node, string detail);
 
     [LoggerMessage(36, LogLevel.Warning, "{Node} is up but serves no clients: {Detail}")]
@@ -157,8 +156,8 @@ internal static partial class Log
             HistoryKind.Overwritten => (LogLevel.Warning, "TOPOLOGY PUT RIGHT"),
             HistoryKind.Renewed => (LogLevel.Warning, "STORE RENEWED"),
             HistoryKind.Refused => (LogLevel.Information, "REQUEST REFUSED"),
-            HistoryKind.Paused => (LogLevel.Warning, "PAUSE WRITTEN"),
-            HistoryKind.Resumed => (LogLevel.Warning, "PAUSE ENDED"),
+            HistoryKind.Paused => (LogLevel.Debug, "PAUSED"),
+            HistoryKind.Resumed => (LogLevel.Debug, "RESUMED"),
             HistoryKind.Nodes => (LogLevel.Information, "NODES CHANGED"),
             HistoryKind.Config => (LogLevel.Information, "CONFIGURATION CHANGED"),
             _ => (LogLevel.Information, "MASTER FOUND"),
@@ -221,13 +220,16 @@ internal static partial class Log
     [LoggerMessage(52, LogLevel.Debug, "done in {Millis:0.0} ms: {Action}")]
     internal static partial void ActionDone(ILogger logger, string action, double millis);
 
-    [LoggerMessage(53, LogLevel.Warning, "{Action} failed: {Failure}")]
+    [LoggerMessage(53, LogLevel.Warning, "failed: {Action}: {Failure}")]
     internal static partial void ActionFailed(ILogger logger, string action, string failure);
+
+    [LoggerMessage(55, LogLevel.Error, "a defect while carrying out: {Action}")]
+    internal static partial void Defect(ILogger logger, string action, Exception defect);
 
     [LoggerMessage(EventId = 70, Message = "PROBLEM {Code}: {Message}")]
     internal static partial void ProblemBegins(ILogger logger, LogLevel level, string code, string message);
 
-    [LoggerMessage(71, LogLevel.Information, "problem over: {Code} [{Subjects}], after {Seconds:0.0} s")]
+    [LoggerMessage(71, LogLevel.Information, "PROBLEM OVER {Code} [{Subjects}] after {Seconds:0.0} s")]
     internal static partial void ProblemEnds(ILogger logger, string code, string subjects, double seconds);
 
     [LoggerMessage(72, LogLevel.Warning, "the list of problems could not be written: {Failure}")]

@@ -119,7 +119,7 @@ internal sealed class MonitorService : BackgroundService
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
         Task[] parts =
         [
-            PauseDetector.WatchAsync(_clock, _logger, ending.Token),
+            StallDetector.WatchAsync(_clock, _logger, ending.Token),
             _options.FindsClusters ? directory.RunAsync(ending.Token) : TakeListsAsync(clusters, ending.Token),
             .. _options.Security.ZooKeeperAuth is null ? Array.Empty<Task>() : [rights.KeepAsync(zooKeeper, ending.Token)],
         ];

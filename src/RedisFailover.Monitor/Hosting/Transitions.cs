@@ -242,7 +242,7 @@ internal sealed class Transitions(ILogger logger, string id)
         }
         else if (after.Condition == NodeCondition.Online && before.Condition != NodeCondition.Online && after.Info is { } info)
         {
-            Log.NodeOnline(logger, after.Address, Role(info), info.Keys, info.Offset, info.Version);
+            Log.NodeOnline(logger, after.Address, Role(info), info.Keys, info.Offset, info.Software.ToString());
         }
         else if (after.ProbeFailure is ProbeFailure.Loading or ProbeFailure.Busy && before.ProbeFailure != after.ProbeFailure)
         {

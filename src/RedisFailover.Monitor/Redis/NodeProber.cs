@@ -6,7 +6,7 @@ using RedisFailover.Shared;
 namespace RedisFailover.Monitor.Redis;
 
 /// <summary>
-/// Keeps a connection to one node and reports what it sees; it judges nothing. On it beats a <see cref="Heartbeat"/>, and the leader's
+/// Keeps a connection to one node and reports what it sees; it judges nothing. On it beats a <see cref="PingLoop"/>, and the leader's
 /// commands travel over it; when it ends it is made anew, at once or ever more slowly.
 /// </summary>
 internal sealed class NodeProber : IAsyncDisposable
@@ -334,8 +334,8 @@ internal sealed class NodeProber : IAsyncDisposable
             try
             {
                 Name(connection);
-                var heartbeat = new Heartbeat(_node, connection, _said, _policy, _observations, _clock, _isLeading);
-                return await heartbeat.RunAsync(cancellationToken);
+                var pings = new PingLoop(_node, connection, _said, _policy, _observations, _clock, _isLeading);
+                return await pings.RunAsync(cancellationToken);
             }
             finally
             {

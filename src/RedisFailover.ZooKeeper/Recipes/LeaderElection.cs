@@ -33,7 +33,7 @@ public sealed record LeaderElectionOptions
     public Func<TimeSpan>? Deference { get; init; }
 
     /// <summary>
-    /// Asked before each beat, on the beats' own thread: false when what acts by this lead has stopped to work, which ends it. Default:
+    /// Asked before each beat, on the beats' own thread: false when what acts by this lead has stopped working, which ends it. Default:
     /// it works.
     /// </summary>
     public Func<bool>? IsAlive { get; init; }

@@ -28,7 +28,7 @@ public sealed class BlindLeaderTests
         RedisReply written = await cluster.Node(after.Master!).CommandAsync("SET", "k", "v");
         Assert.That(written.Text, Is.EqualTo("OK"));
         await leader.Process.WaitForLineAsync(line => line.Contains("gave up the lead", StringComparison.Ordinal));
-        await leader.Process.WaitForLineAsync(line => line.Contains("not standing for election", StringComparison.Ordinal));
+        await leader.Process.WaitForLineAsync(line => line.Contains("does not stand again", StringComparison.Ordinal));
     }
 
     [Test]

@@ -237,7 +237,7 @@ public sealed class TransitionsTests
         var time = new ManualTime();
         var log = new RecordedLog();
         using var stop = new CancellationTokenSource();
-        Task watching = PauseDetector.WatchAsync(new MonotonicClock(time), log, stop.Token);
+        Task watching = StallDetector.WatchAsync(new MonotonicClock(time), log, stop.Token);
         await Waiting.Until(() => time.PendingTimers == 1);
         time.Jump(TimeSpan.FromSeconds(6.25));
         await Waiting.Until(() => !log.Entries.IsEmpty && time.PendingTimers == 1);

@@ -6,7 +6,7 @@ namespace RedisFailover.Monitor.Hosting;
 /// Tells when this process did not run for a while, and for how long: the explanation of much that its log says next. Nothing is
 /// decided by it; the lease and the probes find out for themselves.
 /// </summary>
-internal static class PauseDetector
+internal static class StallDetector
 {
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(250);
 

@@ -4,7 +4,7 @@ namespace RedisFailover;
 /// A change of master that another leader began and left half done. Whoever takes it over begins a new epoch, always: the leader before may
 /// have promoted a node in its own, which nobody here can know. So an epoch is one leader's, and no two nodes are promoted in one.
 /// </summary>
-internal static class TakingOver
+internal static class InheritedChange
 {
     /// <summary>
     /// The change in an epoch of this leader's own; null where it is that already. The replicas are kept from the old master meanwhile.

@@ -3,7 +3,7 @@ using System.Collections.Immutable;
 namespace RedisFailover;
 
 /// <summary>No master was ever known: find the one that there is, make one of empty nodes, or say why neither is safe.</summary>
-internal static class Adopting
+internal static class FirstMaster
 {
     internal static PlanBuilder Decide(Assessment a)
     {

@@ -7,7 +7,7 @@ namespace RedisFailover.Monitor.Redis;
 /// Watches one node over one connection: PING twice within a probe time-out, INFO once a second, and a deadline for the answers. A hang is
 /// seen by it, and a closed connection at once.
 /// </summary>
-internal sealed class Heartbeat(
+internal sealed class PingLoop(
     NodeAddress node, RedisConnection connection, NodeInfoReader said, FailoverPolicy policy, ChannelWriter<Observation> observations,
     MonotonicClock clock, Func<bool>? isLeading = null)
 {
