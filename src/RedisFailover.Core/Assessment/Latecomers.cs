@@ -17,7 +17,7 @@ internal sealed record Latecomers(ImmutableArray<NodeAssessment> Nodes, TimeSpan
 
         (NodeAssessment Node, TimeSpan Until)[] awaited =
         [
-            .. a.Configured.Where(n => n.Address != node.Address && a.Topology.Members.Contains(n.Address) && !n.CannotBeWatched)
+            .. a.Configured.Where(n => n.Address != node.Address && a.Topology.Members.Contains(n.Address))
                 .Select(n => (n, UntilOf(a, lost, node, n))).Where(n => n.Item2 > a.Now),
         ];
         return awaited.Length == 0 ? null : new Latecomers([.. awaited.Select(n => n.Node)], awaited.Min(n => n.Until));

@@ -69,7 +69,8 @@ internal sealed class WriteHolders
             && (Lost is not { HasData: true } || info.Keys > 0 || _quorum.Runs.ContainsKey(node.Address));
 
     private bool HasNeverHeldAnything(NodeAssessment node)
-        => Lost is not null && node is { IsAnswering: true, Info: { Loading: false } info } && (info.Keys == 0 || info.Offset == 0)
+        => Lost is not null && node is { IsAnswering: true, Info: { Loading: false } info, View.HasFollowed: false }
+            && (info.Keys == 0 || info.Offset == 0)
             && _quorum.Runs.GetValueOrDefault(node.Address) == info.RunId && !info.SharesHistoryWith(Lost) && IsFinal(node);
 
     private bool IsFinal(NodeAssessment node) => _wordsAreFinal || node.OffsetIsFinal;

@@ -47,8 +47,10 @@ internal static class Choosing
     /// </summary>
     private static PlanBuilder? NotHeardYet(Assessment a)
     {
-        // After a switchover that did not get there in time the asking begins only now. Who has only just come back has his own time.
-        TimeSpan begun = a.Progress.StartedAt + (a.Progress.PausedAt is null ? TimeSpan.Zero : a.Policy.SwitchoverTimeout);
+        // Nobody is asked before the intent is published, which a slow ZooKeeper delays; after a switchover that did not get there in time
+        // the asking begins only now. Who has only just come back has his own time.
+        TimeSpan begun = Later(a.Progress.IntentAt ?? a.Progress.StartedAt,
+            a.Progress.StartedAt + (a.Progress.PausedAt is null ? TimeSpan.Zero : a.Policy.SwitchoverTimeout));
         TimeSpan patience = Isolating.BeforeTheChoice(a)
             .Where(q => !(a.FailureOf(q) is not null && a.Node(q.On!).Has(HeardSince.Change)))
             .Select(q => a.Node(q.On!).View)

@@ -22,9 +22,9 @@ internal static class Installing
             Millis = ChangeSteps.Of(a.Progress),
         };
         // What the old master of a switchover holds back need not wait for the publication, the new one is the master already; and it
-        // must not wait for a successor if this monitor dies in between.
+        // must not wait for a successor if this monitor dies in between. It follows nobody who has failed meanwhile.
         PlanBuilder plan = PlanBuilder.Because(reason)
-            .Do(planned && a.From is { IsMaster: true, View.FailingSince: null } old
+            .Do(planned && promoted.IsCurrent && a.From is { IsMaster: true, View.FailingSince: null } old
                 ? [new Demote(old.Address, promoted.Address, CutsClients: false) { MinReplicas = WriteSafety.AfterServing(a, old.Info!) }]
                 : [])
             .Do(new PublishTopology(next, a.View.Version, record, ClearsWish: a.View.ManualFailover is not null)

@@ -155,9 +155,12 @@ internal static class Serving
             open.Where(n => n.Due > a.Now).Select(n => (TimeSpan?)n.Due).Min());
     }
 
-    /// <summary>The identity in the znode is renewed when it became another one, not with every byte of the offset.</summary>
+    /// <summary>
+    /// The identity in the znode is renewed when it became another one, not with every byte of the offset. Only by what the master says
+    /// now: a replica that has more than a restarted master takes its place as long as the znode knows what that was.
+    /// </summary>
     private static Topology Refreshed(Assessment a, Topology topology)
-        => a.Master.IsMaster && a.Master.Info!.Identity is var current
+        => a.Master is { IsMaster: true, IsCurrent: true } && a.Master.Info!.Identity is var current
             && (topology.Identity is not { } known || current with { Offset = known.Offset } != known)
                 ? topology with { Identity = current }
                 : topology;

@@ -36,7 +36,8 @@ namespace RedisFailover;
 /// absent until it has had all that the master had, or until all others have: then it is as if it had left the set and come back, and need
 /// not hold anything.</para>
 /// <para><b>A member without anything</b> (of no history that the lost master knew, empty or at offset 0, and still in the run that the
-/// set names) has never been this master's replica in that run and never acknowledged anything: whoever is promoted has all that it has. So
+/// set names, and not seen with a link in it: it may have been wiped by one) has never been this master's replica in that run and never
+/// acknowledged anything: whoever is promoted has all that it has. So
 /// a node that is still waiting for its first copy stands in nobody's way. One that was started from its append-only file is not empty, but
 /// has taken no stream yet.</para>
 /// <para><b>An empty member of the same history</b>, still in the run that the set names, is judged by its offset as others are: what it

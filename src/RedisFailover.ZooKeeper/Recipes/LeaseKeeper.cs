@@ -1,8 +1,5 @@
-using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using System.Globalization;
-using System.Runtime.CompilerServices;
-using System.Security.Cryptography;
 
 namespace RedisFailover.ZooKeeper;
 
@@ -19,7 +16,6 @@ public sealed class LeaseKeeper
     private const int MostAwaited = 16;
 
     private static readonly TimeSpan RetryAfterError = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan RememberGone = TimeSpan.FromMinutes(1);
 
     private readonly Lock _gate = new();
     private readonly ZooKeeperClient _client;
@@ -27,7 +23,7 @@ public sealed class LeaseKeeper
     private readonly LeaseLength _length;
     private readonly long _start;
     private readonly AutoResetEvent _due = new(false);
-    private readonly ConcurrentDictionary<string, HeartbeatWatch> _others = new(StringComparer.Ordinal);
+    private readonly PeerHeartbeats _peers;
     private ImmutableArray<Leadership> _leads = [];
     private volatile SessionHeartbeat? _heart;
     private TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -46,7 +42,7 @@ public sealed class LeaseKeeper
         _start = client.Time.GetTimestamp();
         client.Disposing.UnsafeRegister(static e => ((AutoResetEvent)e!).Set(), _due);
         _ = Task.Run(RunAsync);
-        _ = Task.Run(FollowOthersAsync);
+        _peers = new PeerHeartbeats(client, _options);
         new Thread(BeatUntilDisposed) { IsBackground = true, Name = "ZooKeeper heartbeat" }.Start();
     }
 
@@ -79,23 +75,11 @@ public sealed class LeaseKeeper
     private TimeSpan Now => _client.Time.GetElapsedTime(_start);
 
     /// <summary>All others whose heartbeats are there.</summary>
-    public ImmutableArray<Peer> Peers
-        => _client.Session is { } own ? [.. Sightings.Where(static s => !s.IsGone && s.Session != 0).Select(s => PeerBy(s, own))] : [];
-
-    private IEnumerable<Sighting> Sightings => _others.Values.Select(static w => w.Current).OfType<Sighting>();
+    public ImmutableArray<Peer> Peers => _peers.Present;
 
     /// <summary>What the heartbeats say of the process that has this session; null if it has none, as one of an older release.</summary>
     /// <param name="session">The session, as <see cref="ZnodeStat.EphemeralOwner"/> of its other znodes tells it.</param>
-    public Peer? PeerOf(long session)
-        => _client.Session is { } own && Sightings.Where(s => s.Session == session).MaxBy(static s => s.SeenAt) is { } latest
-            ? PeerBy(latest, own) : null;
-
-    private Peer PeerBy(Sighting seen, ZooKeeperSession own)
-    {
-        bool silent = seen.IsGone || (own.State == ZooKeeperSessionState.Connected
-            && _client.Time.GetElapsedTime(seen.SameSince(own)) > LeaseRules.SilentAfter(seen.Lease));
-        return new Peer(seen.Owner, seen.Session, silent, seen.HasChanged && !silent, seen.Lease, seen.Write);
-    }
+    public Peer? PeerOf(long session) => _peers.Of(session);
 
     /// <summary>The heartbeat of this session; waits until it is made.</summary>
     /// <exception cref="ZooKeeperException">The session has ended.</exception>
@@ -124,7 +108,7 @@ public sealed class LeaseKeeper
     }
 
     /// <summary>The heartbeat at that path; followed from now on.</summary>
-    internal HeartbeatWatch Watch(string path) => _others.GetOrAdd(path, static (p, client) => new HeartbeatWatch(client, p), _client);
+    internal HeartbeatWatch Watch(string path) => _peers.Watch(path);
 
     /// <summary>Applies the operations together with a beat, which is the last of the transaction.</summary>
     /// <returns>The results of the operations given, and the beat that a lead won by them is bounded by.</returns>
@@ -210,7 +194,9 @@ public sealed class LeaseKeeper
             try
             {
                 ZooKeeperSession session = await _client.GetSessionAsync(_client.Disposing).ConfigureAwait(false);
-                var heart = new SessionHeartbeat(session, await CreateAsync(session).ConfigureAwait(false), _client.Time);
+                string path = await HeartbeatZnode.CreateAsync(session, _options, LengthFor(session), _client.Disposing)
+                    .ConfigureAwait(false);
+                var heart = new SessionHeartbeat(session, path, _client.Time);
                 Replace(heart);
                 told = false;
                 await Task.WhenAny(heart.Lost.Task, Task.Delay(Timeout.Infinite, session.Ended)).ConfigureAwait(false);
@@ -237,56 +223,11 @@ public sealed class LeaseKeeper
         }
     }
 
-    /// <summary>
-    /// A name of its own for every attempt: a znode that was made and lost its reply is never taken for this one's beginning.
-    /// </summary>
-    private async Task<string> CreateAsync(ZooKeeperSession session)
+    private TimeSpan LengthFor(ZooKeeperSession session)
     {
-        string? unsure = null;
-        while (true)
+        lock (_gate)
         {
-            string path = string.Create(
-                CultureInfo.InvariantCulture,
-                $"{(_options.HeartbeatsPath == "/" ? "" : _options.HeartbeatsPath)}/{_options.Owner}-{session.SessionId:x}-{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(4))}");
-            try
-            {
-                if (unsure is not null)
-                {
-                    await DeleteAsync(session, unsure).ConfigureAwait(false);
-                    unsure = null;
-                }
-
-                TimeSpan length;
-                lock (_gate)
-                {
-                    length = _length.At(Now, session.SessionTimeout);
-                }
-
-                await session.CreateAsync(path, new HeartbeatData(_options.Owner, length, TimeSpan.Zero).ToBytes(), CreateMode.Ephemeral,
-                    default, _client.Disposing)
-                    .ConfigureAwait(false);
-                return path;
-            }
-            catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
-            {
-                await session.EnsurePathAsync(_options.HeartbeatsPath, _client.Disposing).ConfigureAwait(false);
-            }
-            catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.ConnectionLoss && !session.HasEnded)
-            {
-                unsure ??= path;
-            }
-        }
-    }
-
-    private static async Task DeleteAsync(ZooKeeperSession session, string path)
-    {
-        try
-        {
-            await session.DeleteAsync(path).ConfigureAwait(false);
-        }
-        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
-        {
-            // It was never made.
+            return _length.At(Now, session.SessionTimeout);
         }
     }
 
@@ -588,81 +529,4 @@ public sealed class LeaseKeeper
         Log.HeartbeatFailed(_client.Logger, heart.Path, failure.Message);
         heart.Lost.TrySetResult();
     }
-
-    private async Task FollowOthersAsync()
-    {
-        WatchedChildren names = _client.WatchChildren(_options.HeartbeatsPath);
-        await using ConfiguredAsyncDisposable disposing = names.ConfigureAwait(false);
-        string parent = _options.HeartbeatsPath == "/" ? "" : _options.HeartbeatsPath;
-        try
-        {
-            await foreach (ImmutableArray<string>? now in names.ChangesAsync(_client.Disposing).ConfigureAwait(false))
-            {
-                string own = $"{_options.Owner}-{_client.Session?.SessionId ?? 0:x}-";
-                foreach (string name in now ?? [])
-                {
-                    if (!name.StartsWith(own, StringComparison.Ordinal))
-                    {
-                        Watch($"{parent}/{name}");
-                    }
-                }
-
-                await ForgetGoneAsync().ConfigureAwait(false);
-            }
-        }
-        catch (OperationCanceledException)
-        {
-            foreach (HeartbeatWatch watch in _others.Values)
-            {
-                await watch.DisposeAsync().ConfigureAwait(false);
-            }
-        }
-    }
-
-    /// <summary>A heartbeat's path is never made again: once it is gone it stays so.</summary>
-    private async Task ForgetGoneAsync()
-    {
-        foreach ((string path, HeartbeatWatch watch) in _others)
-        {
-            if (watch.Current is { IsGone: true } gone && _client.Time.GetElapsedTime(gone.SeenAt) > RememberGone
-                && _others.TryRemove(path, out _))
-            {
-                await watch.DisposeAsync().ConfigureAwait(false);
-            }
-        }
-    }
-}
-
-/// <summary>The heartbeat of one session.</summary>
-internal sealed class SessionHeartbeat
-{
-    private long _nextAt;
-
-    internal SessionHeartbeat(ZooKeeperSession session, string path, TimeProvider time)
-    {
-        (Session, Path) = (session, path);
-        Beats = new SentBeats(time);
-        _nextAt = LateAt = time.GetTimestamp();
-    }
-
-    internal ZooKeeperSession Session { get; }
-
-    internal string Path { get; }
-
-    internal SentBeats Beats { get; }
-
-    /// <summary>Completed when the znode turns out to be gone while the session lives.</summary>
-    internal TaskCompletionSource Lost { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-    /// <summary>When the next beat is due.</summary>
-    internal long NextAt
-    {
-        get => Volatile.Read(ref _nextAt);
-        set => Volatile.Write(ref _nextAt, value);
-    }
-
-    /// <summary>When the beats' thread was last late by more than a lease.</summary>
-    internal long LateAt { get; set; }
-
-    internal bool HasBeaten { get; set; }
 }
