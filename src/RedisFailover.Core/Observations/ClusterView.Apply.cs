@@ -42,6 +42,9 @@ public sealed partial record ClusterView
             : view with { OutseenSince = view.OutseenSince ?? observation.At };
     }
 
+    /// <summary>Whether nothing can follow from it: a node that answers has answered again.</summary>
+    public bool HasHeard(Observation observation) => observation is NodeBeat beat && Node(beat.Node).IsAnswering;
+
     private bool SameReach(Observation observation, ClusterView after)
     {
         NodeAddress? node = observation switch

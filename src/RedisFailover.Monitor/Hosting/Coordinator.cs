@@ -17,6 +17,9 @@ internal sealed class Coordinator(
     /// </summary>
     private static readonly TimeSpan LeaderReports = TimeSpan.FromMilliseconds(50);
 
+    /// <summary>And while all stays as it is, no more often than this: figures alone change then.</summary>
+    private static readonly TimeSpan QuietReports = TimeSpan.FromMilliseconds(400);
+
     /// <summary>What has not changed is told again so often: who is alive is known by the heartbeats.</summary>
     private static readonly TimeSpan ReportsAnew = TimeSpan.FromSeconds(60);
 
@@ -37,6 +40,7 @@ internal sealed class Coordinator(
     private MonitorReport _report = MonitorReport.None;
     private TimeSpan _reportedAt = TimeSpan.MinValue;
     private TimeSpan _lookedAt = TimeSpan.MinValue;
+    private string? _lookedFor;
     private (string? Words, TimeSpan Since) _attention;
     private ITimer? _alarm;
     private TimeSpan? _alarmAt;
@@ -89,10 +93,19 @@ internal sealed class Coordinator(
             {
                 ClusterView before = _view;
                 ClusterView view = before;
+                bool isNews = false;
                 while (observations.Reader.TryRead(out Observation? observation))
                 {
+                    isNews |= !view.HasHeard(observation);
                     view = WithPolicyOf(view.Apply(observation, _policy), view.Config);
                     _alarmAt = observation is Tick ? null : _alarmAt;
+                }
+
+                if (!isNews)
+                {
+                    Volatile.Write(ref _view, view);
+                    Volatile.Write(ref _turnedAt, clock.Now.Ticks);
+                    continue;
                 }
 
                 TimeSpan now = clock.Now;
@@ -167,12 +180,13 @@ internal sealed class Coordinator(
             NodeNeeded?.Invoke(master);
         }
 
-        if (view.Term is not null && _lookedAt > now - LeaderReports)
+        bool isQuiet = decision.Actions.IsEmpty && decision.Reason == _lookedFor;
+        if (view.Term is not null && _lookedAt > now - (isQuiet ? QuietReports : LeaderReports))
         {
             return;
         }
 
-        _lookedAt = now;
+        (_lookedAt, _lookedFor) = (now, decision.Reason);
         // What is over in a moment needs nobody, and would only be one more thing to write just when there is most to do.
         string? attention = view.Term is null ? null : decision.Warning;
         _attention = Words.SameButForNumbers(_attention.Words, attention) ? _attention with { Words = attention } : (attention, now);

@@ -6,7 +6,10 @@ namespace RedisFailover.ZooKeeper;
 /// <content>The loop that owns the session's life: connect, serve until the connection is lost, again.</content>
 public sealed partial class ZooKeeperSession
 {
+    private static readonly TimeSpan ShortestAttempt = TimeSpan.FromMilliseconds(150);
+
     private byte[] _password = new byte[16];
+    private TimeSpan _attemptTook;
     private int _xid;
     private int _refusals;
     private FormerSession? _former;
@@ -36,7 +39,7 @@ public sealed partial class ZooKeeperSession
                     await Task.Delay(UntilNextAttempt(failures), _time, _closing.Token).ConfigureAwait(false);
                 }
 
-                ServerConnection? connection = await ConnectAsync().ConfigureAwait(false);
+                ServerConnection? connection = await ConnectAsync(AttemptWithin(failures)).ConfigureAwait(false);
                 bool answered = connection is not null && await ServeAsync(connection).ConfigureAwait(false);
                 failures = answered ? 0 : failures + 1;
             }
@@ -98,19 +101,36 @@ public sealed partial class ZooKeeperSession
         return true;
     }
 
-    /// <summary>One attempt with the next host. Null if it failed, or if the server said that the session is over.</summary>
-    private async Task<ServerConnection?> ConnectAsync()
+    /// <summary>
+    /// How long one attempt may take. A server that accepts and does not answer, as one of a dead host, must not hold up the others: at
+    /// first three times as long as the last connection took, twice as long after each round of failures, T/hosts at most.
+    /// </summary>
+    private TimeSpan AttemptWithin(int failures)
     {
-        ZooKeeperHost host = _dialer.NextHost();
-        TimeSpan within = SessionTimeout / _dialer.HostCount;
-        if (SessionId != 0)
+        TimeSpan longest = SessionTimeout / _dialer.HostCount;
+        if (SessionId == 0)
         {
-            // An attempt must not outlast the local expiry.
-            TimeSpan left = LocalExpiry - _time.GetElapsedTime(_lastContact.Monotonic);
-            within = left < within ? left : within;
-            within = within < TimeSpan.FromMilliseconds(20) ? TimeSpan.FromMilliseconds(20) : within;
+            return longest;
         }
 
+        TimeSpan within = 3 * _attemptTook > ShortestAttempt ? 3 * _attemptTook : ShortestAttempt;
+        for (int round = failures / _dialer.HostCount; round > 0 && within < longest; round--)
+        {
+            within *= 2;
+        }
+
+        // An attempt must not outlast the local expiry.
+        TimeSpan left = LocalExpiry - _time.GetElapsedTime(_lastContact.Monotonic);
+        longest = left < longest ? left : longest;
+        within = longest < within ? longest : within;
+        return within < TimeSpan.FromMilliseconds(20) ? TimeSpan.FromMilliseconds(20) : within;
+    }
+
+    /// <summary>One attempt with the next host. Null if it failed, or if the server said that the session is over.</summary>
+    private async Task<ServerConnection?> ConnectAsync(TimeSpan within)
+    {
+        ZooKeeperHost host = _dialer.NextHost();
+        long begun = _time.GetTimestamp();
         ServerConnection? connection = null;
         using var deadline = new CancellationTokenSource(within, _time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, _closing.Token);
@@ -127,6 +147,7 @@ public sealed partial class ZooKeeperSession
 
             if (await HandshakeAsync(connection, either.Token).ConfigureAwait(false))
             {
+                _attemptTook = _time.GetElapsedTime(begun);
                 return connection;
             }
 

@@ -33,13 +33,23 @@ internal sealed class FakeServer : IAsyncDisposable
         return connection;
     }
 
-    /// <summary>The next connection, with a session granted.</summary>
+    /// <summary>The next connection, with a session granted; not one that the client has given up since, while the test was busy.</summary>
     internal async Task<FakeConnection> AcceptSessionAsync(long sessionId = 0x10, int timeoutMs = 4000)
     {
-        FakeConnection connection = await AcceptAsync();
-        await connection.ReadConnectAsync();
-        await connection.GrantAsync(sessionId, timeoutMs);
-        return connection;
+        while (true)
+        {
+            FakeConnection connection = await AcceptAsync();
+            try
+            {
+                await connection.ReadConnectAsync();
+                await connection.GrantAsync(sessionId, timeoutMs);
+                return connection;
+            }
+            catch (IOException)
+            {
+                connection.Close();
+            }
+        }
     }
 
     /// <summary>A session over a connection to this server.</summary>

@@ -600,6 +600,23 @@ public sealed class SessionTests
     }
 
     [Test]
+    public async Task A_server_that_accepts_and_does_not_answer_does_not_hold_up_a_reconnect()
+    {
+        var time = new ManualTime();
+        await using var server = new FakeServer();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync(server.Options(time));
+        await using ZooKeeperSession owned = session;
+        connection.Close();
+        await Waiting.Until(() => session.State == ZooKeeperSessionState.Disconnected);
+        Task<FakeConnection> silent = server.AcceptAsync();
+        await time.AdvanceUntil(TimeSpan.FromMilliseconds(5), () => silent.IsCompleted);
+        long from = time.GetTimestamp();
+        Task<FakeConnection> next = server.AcceptSessionAsync(session.SessionId);
+        await time.AdvanceUntil(TimeSpan.FromMilliseconds(5), () => next.IsCompleted);
+        Assert.That(time.GetElapsedTime(from), Is.LessThan(session.SessionTimeout / 2), "the attempt had the whole session timeout");
+    }
+
+    [Test]
     public async Task A_write_that_is_too_large_is_refused_at_once_also_without_a_connection_and_stands_in_nobodys_way()
     {
         // 64 MB take a busy machine longer than the usual session.
