@@ -159,7 +159,7 @@ echo
 say "zkCli.sh -server 127.0.0.1:$ZK get /redis_failover/nodes"
 zk_get /redis_failover/nodes | sed -n '/^{/,/^}/p'
 
-# ---- the bill -----------------------------------------------------------------------------------------------------------------
+# ---- the result ---------------------------------------------------------------------------------------------------------------
 echo
 kill -TERM "$LOAD"
 wait_until 60 "the client reads everything back" ended "$LOAD"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds everything and runs all tests. The last line is the sum: "N passed, N failed".
 #   scripts/test.sh                 everything but what takes minutes by nature (scripts/soak.sh) and containers
-#   scripts/test.sh --quick         the inner loop: unit tests, and the heart of the others on real servers; under a minute
+#   scripts/test.sh --quick         the inner loop: unit tests, and a core of the others on real servers
 #   scripts/test.sh --containers    the tests in containers as well, where an engine is here or can be started
 #   scripts/test.sh --filter "FullyQualifiedName~Failover"    further arguments go to dotnet test
 # Exit code 0 only when every test passed, none was left out by an accident and at least one ran.

@@ -191,7 +191,7 @@ internal sealed class ClusterReader : IAsyncDisposable
         {
             return await ReadableHistoryAsync(ct);
         }
-        catch (CliException)
+        catch (CliException e) when (e.InnerException is FormatException)
         {
             return [];
         }

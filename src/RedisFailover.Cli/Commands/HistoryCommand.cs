@@ -49,7 +49,7 @@ internal static class HistoryCommand
 
             if (entries.IsEmpty)
             {
-                await output.WriteLineAsync("no change is recorded within that time");
+                await output.WriteLineAsync("no change is recorded");
             }
 
             return CommandLine.Done;

@@ -82,7 +82,7 @@ internal static class SwitchoverCommand
     internal static string? Busy(Topology topology, string? pendingWish, ImmutableArray<OperatorRequest> pending)
         => topology.State == TopologyState.SwitchingOver ? $"a switchover is under way already: {topology.Reason}"
             : pendingWish is not null ? $"a failover to {Words.Quoted(pendingWish)} was asked for already and is not done yet."
-            : pending is [var first, ..] ? $"a switchover was asked for already and is not done yet ({first.Id}, by {first.By})."
+            : pending is [var first, ..] ? $"a change of master was asked for already and is not done yet ({first.Id}, by {first.By})."
             : null;
 
     private static async Task<int> AskAsync(

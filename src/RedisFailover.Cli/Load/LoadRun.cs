@@ -150,6 +150,7 @@ internal sealed class LoadRun(FailoverConnection connection, LoadOptions options
         }
         catch (Exception e) when (e is not OutOfMemoryException)
         {
+            // Whatever an application would see is counted by its kind.
             Interlocked.Increment(ref _failedReads);
             Count("read", e);
         }

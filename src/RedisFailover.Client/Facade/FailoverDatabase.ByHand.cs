@@ -23,6 +23,7 @@ internal sealed partial class FailoverDatabase
         }
         catch (Exception failure)
         {
+            // Whether it is sent again is judged in one place.
             // Copies: what a lambda captures of the arguments themselves would be made with each call.
             (string kept, ICollection<object>? with) = (command, args);
             return call.Again(failure, _db, (target, flags) => target.Execute(kept, with!, flags));
@@ -45,6 +46,7 @@ internal sealed partial class FailoverDatabase
         }
         catch (Exception failure)
         {
+            // As above.
             (string kept, RedisKey[]? of, RedisValue[]? with) = (script, keys, values);
             return call.Again(failure, _db, (target, flags) => target.ScriptEvaluate(kept, of, with, flags));
         }

@@ -36,6 +36,7 @@ internal sealed class QueuedCall<TCall, T>(TCall call, CommandFlags flags, objec
         }
         catch (Exception failure)
         {
+            // For whoever judges whether it is sent again.
             return failure;
         }
     }

@@ -42,9 +42,6 @@ internal static class ForeignSigns
     internal static string? Of(Assessment a, NodeAssessment node)
         => All.Where(s => !(s.IsGuess && GoesOnFromOurs(a, node.Info!))).Select(s => s.Shows(a, node)).FirstOrDefault(s => s is not null);
 
-    /// <summary>Whether one of the signs is no guess.</summary>
-    internal static bool AreCertain(Assessment a, NodeAssessment node) => All.Any(s => !s.IsGuess && s.Shows(a, node) is not null);
-
     /// <summary>
     /// Whether it was started from a file of a history that this cluster once had. Redis 7 tells so of a master too, older ones of a
     /// replica alone.

@@ -10,14 +10,15 @@ internal sealed record Latecomers(ImmutableArray<NodeAssessment> Nodes, TimeSpan
     /// <summary>Those who may have more than this node; null where nobody is waited for, as beside the master as it was.</summary>
     internal static Latecomers? Beside(Assessment a, NodeAssessment node)
     {
-        if (a.Topology.Identity is not { HasData: true, RunId.Length: > 0 } lost || node.Info is not { } info || info.RunId == lost.RunId)
+        if (a.Topology.Identity is not { HasData: true } lost || node.Info is not { } info || info.RunId == lost.RunId)
         {
             return null;
         }
 
         (NodeAssessment Node, TimeSpan Until)[] awaited =
         [
-            .. a.Configured.Where(n => n.Address != node.Address && a.Topology.Members.Contains(n.Address))
+            .. a.Configured.Where(n => n.Address != node.Address
+                    && (n.Address == a.From?.Address || a.Topology.Members.Contains(n.Address)))
                 .Select(n => (n, UntilOf(a, lost, node, n))).Where(n => n.Item2 > a.Now),
         ];
         return awaited.Length == 0 ? null : new Latecomers([.. awaited.Select(n => n.Node)], awaited.Min(n => n.Until));

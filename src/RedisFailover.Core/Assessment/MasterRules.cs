@@ -63,7 +63,7 @@ internal static class MasterRules
     internal static string? Unmonitored(NodeAssessment master)
         => master.CannotBeWatched
             ? $"the monitors cannot ask master {master.Address}: {master.View.Detail}; no switchover works, and a failover only once "
-                + "nothing listens there"
+                + "it stops answering altogether"
             : master.Contact == Contact.LocalFault
             ? $"the leading monitor cannot try master {master.Address}: {master.View.Detail}; no failover and no switchover works"
             : null;

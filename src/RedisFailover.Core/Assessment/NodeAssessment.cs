@@ -59,9 +59,6 @@ internal sealed class NodeAssessment
     /// <summary>Whether it is somebody else's: it holds data, shares no history, and <see cref="ForeignSigns"/> speak against it.</summary>
     internal bool IsForeign => Lineage == Lineage.Foreign;
 
-    /// <summary>Whether a sign that is no guess speaks against it: guesses count only where somebody else holds our history.</summary>
-    internal bool IsCertainlyForeign => IsForeign && ForeignSigns.AreCertain(_all, this);
-
     /// <summary>Whether an operator has given up what it holds, so that it may be made a replica though it is somebody else's.</summary>
     internal bool IsAdopted => NodeAdoption.IsOrdered(_all, this);
 

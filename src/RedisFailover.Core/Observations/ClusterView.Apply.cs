@@ -42,7 +42,7 @@ public sealed partial record ClusterView
             : view with { OutseenSince = view.OutseenSince ?? observation.At };
     }
 
-    /// <summary>Whether nothing can follow from it: a node that answers has answered again.</summary>
+    /// <summary>Whether it brings no news: a node that answers has answered again. What time alone changes has alarms of its own.</summary>
     public bool HasHeard(Observation observation) => observation is NodeBeat beat && Node(beat.Node).IsAnswering;
 
     private bool SameReach(Observation observation, ClusterView after)

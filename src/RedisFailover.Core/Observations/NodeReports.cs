@@ -32,7 +32,7 @@ public static class NodeReports
             LagBytes = isReplica && master is { IsMaster: true, Info: { } there } ? BytesBehind(there, node) : null,
             LagSeconds = link?.Lag,
             Since = SinceOf(node) is { } since && since <= now ? wallClock - (now - since) : null,
-            Server = node.Info is { Software: { Version.Length: > 0 } software } ? $"{software.Name} {software.Version}" : "",
+            Server = node.Info is { Software: { Version.Length: > 0 } software } ? software.ToString() : "",
         };
     }
 

@@ -83,8 +83,10 @@ public sealed record NodeView(NodeAddress Address)
     /// <summary>When the last of <see cref="FullCopiesInARow"/> was seen; null for none.</summary>
     public TimeSpan? LastFullCopyAt { get; init; }
 
-    /// <summary>Full copies that begin further apart than this have nothing to do with each other.</summary>
-    public static readonly TimeSpan CopiesApart = TimeSpan.FromSeconds(30);
+    /// <summary>
+    /// Full copies that begin further apart than this have nothing to do with each other: a large one takes minutes to fail.
+    /// </summary>
+    public static readonly TimeSpan CopiesApart = TimeSpan.FromMinutes(5);
 
     /// <summary>How the last probe failed; null after an answer.</summary>
     public ProbeFailure? ProbeFailure { get; init; }

@@ -10,12 +10,12 @@ internal static class Choosing
 {
     internal static PlanBuilder Decide(Assessment a)
     {
-        // It came back as it was, and nobody was promoted: nothing is lost by letting it go on.
+        // It came back as it was, and no other master was announced: nothing is lost by letting it go on.
         ImmutableArray<FailoverAction> uncertain = Restoring.UncertainPromotions(a);
         if (uncertain.IsEmpty && a.From is { IsMaster: true, View.FailingSince: null, Run: RunState.SameRun, IsOutvoted: false } from
             && from.Has(HeardSince.Change))
         {
-            return Restoring.Decide(a, from, $"master {from.Address} answers again, as it was, before another was promoted");
+            return Restoring.Decide(a, from, $"master {from.Address} answers again, as it was, before another was announced");
         }
 
         // Two nodes must not be promoted in one epoch: before the next candidate's turn it has to be clear what became of the last.

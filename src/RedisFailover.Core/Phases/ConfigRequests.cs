@@ -35,9 +35,8 @@ internal static class ConfigRequests
     private static PlanBuilder? Asked(Assessment a)
     {
         Topology topology = a.Topology;
-        // A change of master that is under way is finished first: to stop in the middle of it would leave writes waiting. One that waits
-        // for somebody is not under way.
-        OperatorRequest? request = a.View.Changes.FirstOrDefault(r => !topology.IsChangingMaster || topology.Waiting is not null
+        // A change of master that is under way is finished first: to stop in the middle of it would leave writes waiting.
+        OperatorRequest? request = a.View.Changes.FirstOrDefault(r => !topology.IsChangingMaster
             || !(r.Change is PauseFailover || topology.State == TopologyState.SwitchingOver));
         if (request is null)
         {

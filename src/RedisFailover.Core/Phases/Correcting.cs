@@ -120,6 +120,7 @@ internal static class Correcting
     /// <summary>What to note of a replica that had more of the former master's stream than the master got; null where it had not.</summary>
     private static HistoryEntry? Overtaken(Assessment a, NodeAssessment replica)
         => replica.Info is { Keys: 0 } or { SyncInProgress: true } or { CopyBrokeOff: true }
+            || a.Topology.LastChange is { Kind: HistoryKind.Switchover }
             || DataLoss.ByReturning(a.Master.View, replica.View) is not (> 0 and var bytes) ? null : new HistoryEntry
         {
             Kind = HistoryKind.Demoted,

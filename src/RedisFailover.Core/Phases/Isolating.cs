@@ -52,7 +52,7 @@ internal static class Isolating
         }
 
         return a.Verdict.Remedy == Remedy.Watch && a.Master is { IsMaster: true, IsCurrent: true }
-            && Latecomers.Beside(a, a.Master) is null
+            && (a.Master.Run != RunState.Restarted || Latecomers.Beside(a, a.Master) is null)
             ? [.. a.Configured.Where(n => n is { IsAnswering: true, Info.IsDetached: true } && n.Has(HeardSince.Term)
                 && WriteSafety.MayAttach(a, n.Address))
                 .Select(n => new Follow(n.Address, master))]

@@ -23,7 +23,7 @@ internal static class LastResort
         }
 
         NodeAssessment[] allowed =
-            [.. screening.Unfit.Where(u => u.Code != Unfitness.NeverPromoted && !u.Node.IsCertainlyForeign).Select(u => u.Node)];
+            [.. screening.Unfit.Where(u => u.Code != Unfitness.NeverPromoted && !u.Node.IsForeign).Select(u => u.Node)];
         return (WithData(a, allowed) ?? OfNothing(a, allowed)) is not (NodeAssessment chosen, string why) ? null
             : Promoting.AsLastResort(a, chosen, why);
     }

@@ -62,17 +62,17 @@ public static class ReadinessCheck
     }
 
     /// <summary>
-    /// Monitors with a seat among the voters and no word on the master: they reach no node, or cannot try it, or are away. Not one that has
-    /// only just come and has said nothing yet.
+    /// Monitors that are here and have no word on the master: they reach no node, or cannot try it. Not while they, or it, may only just
+    /// have come.
     /// </summary>
     private static string[] WithoutOpinion(Assessment a)
     {
-        string[] silent = [.. a.View.OtherMonitors.Where(m => m.Value.IsBlind
-                || (m.Value.Available.Count + m.Value.Unavailable.Count > 0 && !m.Value.Available.ContainsKey(a.Master.Address)
-                    && !m.Value.Unavailable.Contains(a.Master.Address)))
+        bool mayHaveJustCome = a.Now < a.View.LeadingSince + a.Policy.ViewLifetime
+            || a.Now < a.Master.View.OnlineSince + a.Policy.ViewLifetime;
+        return [.. a.View.OtherMonitors.Where(m => m.Value.IsBlind
+                || (!mayHaveJustCome && m.Value.Available.Count + m.Value.Unavailable.Count > 0
+                    && !m.Value.Available.ContainsKey(a.Master.Address) && !m.Value.Unavailable.Contains(a.Master.Address)))
             .Select(m => m.Key).Order(StringComparer.Ordinal)];
-        int away = a.View.Voters - 1 - a.View.OtherMonitors.Count;
-        return away > 0 ? [.. silent, .. Enumerable.Repeat("a monitor that is away", away)] : silent;
     }
 
     /// <summary>Why the next master would refuse writes, where each of the candidates would; null where one would take them.</summary>

@@ -77,7 +77,7 @@ internal static class Serving
     /// <summary>The topology is kept up to date, the other nodes are put right, and what is amiss is told.</summary>
     private static PlanBuilder Keep(Assessment a, string trouble)
     {
-        Latecomers? others = a.Master.IsMaster ? Latecomers.Beside(a, a.Master) : null;
+        Latecomers? others = a.Master is { IsMaster: true, Run: RunState.Restarted } ? Latecomers.Beside(a, a.Master) : null;
         ImmutableArray<NodeAssessment> awaited = others?.Nodes ?? [];
         (ImmutableArray<FailoverAction> corrections, ImmutableArray<Problem> wrong, TimeSpan? judgedAt) = Correcting.Of(a);
         (WriteQuorum? quorum, ImmutableArray<FailoverAction> safeguards, Problem? weakness) = WriteSafety.Maintain(a);

@@ -78,7 +78,7 @@ public static class ProblemCatalogue
     /// <summary>A failover would not take place for another reason than the candidates.</summary>
     public static ProblemCode FailoverHeldBack { get; } = new(
         "failover-held-back", Critical,
-            "The message says why, and until when. failover-interval does not hold back a request: redis-failover failover.");
+            "The message says why. failover-interval does not hold back a request: redis-failover failover.");
 
     /// <summary>A configured node does not answer.</summary>
     public static ProblemCode NodeUnavailable { get; } = new(
@@ -137,7 +137,7 @@ public static class ProblemCatalogue
 
     /// <summary>A failover waits: the nodes that answer may lack a write that WAIT has acknowledged.</summary>
     public static ProblemCode WriteQuorumUnmet { get; } = new(
-        "write-quorum-unmet", Critical, 
+        "write-quorum-unmet", Critical,
             "Start a node that the message names. If they are gone and such writes may be lost: redis-failover failover --force.");
 
     /// <summary>The fence at a node cannot be set: a former leader's connections are not found among so many.</summary>

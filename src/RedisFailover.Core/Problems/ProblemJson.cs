@@ -73,7 +73,7 @@ public static class ProblemJson
 
         writer.WriteString("code", problem.Code.Name);
         writer.WriteString("severity", Name(problem.Severity));
-        writer.WriteString("since", problem.Since?.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture));
+        writer.WriteString("since", problem.Since is { } since ? Json.Iso(since) : null);
         writer.WriteStartArray("subjects");
         foreach (string subject in problem.Subjects)
         {

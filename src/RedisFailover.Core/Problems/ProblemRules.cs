@@ -99,7 +99,7 @@ public static partial class ProblemRules
         => f.Master is { ProbeFailure: ProbeFailure.AuthRefused or ProbeFailure.NotRedis } master
             ? [Problem.Of(MasterNotWatched,
                 $"the monitors cannot ask master {master.Address}: {master.Detail}; no switchover works, and a failover only once "
-                    + "nothing listens there", master.Address)]
+                    + "it stops answering altogether", master.Address)]
             : f is { Master: { ProbeFailure: ProbeFailure.Local } untried, View.IsBlind: false }
             ? [Problem.Of(MasterNotWatched,
                 $"the leading monitor cannot try master {untried.Address}: {untried.Detail}; no failover and no switchover works",

@@ -145,7 +145,7 @@ public static class HistoryJson
     internal static void Write(Utf8JsonWriter writer, HistoryEntry entry)
     {
         writer.WriteStartObject();
-        writer.WriteString("at", entry.At.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture));
+        writer.WriteString("at", Json.Iso(entry.At));
         writer.WriteNumber("epoch", entry.Epoch);
         // Older monitors and clients know no other kinds; to them it is one after which the master is who it was.
         bool isNew = entry.Kind is HistoryKind.Overwritten or HistoryKind.Renewed;

@@ -159,7 +159,7 @@ public sealed record OperatorRequest(string Id)
             }
 
             writer.WriteString("by", By);
-            writer.WriteString("at", Iso(At));
+            writer.WriteString("at", Json.Iso(At));
             if (Answer is { } answer)
             {
                 writer.WriteStartObject("answer");
@@ -175,7 +175,7 @@ public sealed record OperatorRequest(string Id)
 
                 writer.WriteEndObject();
                 writer.WriteString("by", answer.By);
-                writer.WriteString("at", Iso(answer.At));
+                writer.WriteString("at", Json.Iso(answer.At));
                 writer.WriteEndObject();
             }
 
@@ -203,8 +203,6 @@ public sealed record OperatorRequest(string Id)
     private static DateTimeOffset When(JsonElement parent)
         => DateTimeOffset.TryParse(Json.Text(parent, "at", What), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal,
             out DateTimeOffset at) ? at : default;
-
-    private static string Iso(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
 }
 
 /// <summary>How a request ended.</summary>

@@ -136,7 +136,7 @@ public static class TopologyJson
             writer.WriteString("state", Name(topology.State));
             writer.WriteString("reason", topology.Reason);
             Write(writer, topology.Waiting);
-            writer.WriteString("changedAt", Iso(topology.ChangedAt));
+            writer.WriteString("changedAt", Json.Iso(topology.ChangedAt));
             writer.WriteString("changedBy", topology.ChangedBy);
             Json.Write(writer, "members", topology.Members);
             if (!topology.NeverPromoted.IsEmpty)
@@ -257,7 +257,7 @@ public static class TopologyJson
 
         if (intent.Since is { } since)
         {
-            writer.WriteString("since", Iso(since));
+            writer.WriteString("since", Json.Iso(since));
         }
 
         writer.WriteEndObject();
@@ -310,8 +310,6 @@ public static class TopologyJson
             : DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset at)
                 ? at
                 : throw new FormatException($"{What}: \"{field}\" is '{text}'; allowed: an ISO 8601 time.");
-
-    private static string Iso(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
 
     private static ImmutableSortedDictionary<NodeAddress, string> Texts(JsonElement byNode, string field)
         => byNode.EnumerateObject().ToImmutableSortedDictionary(

@@ -13,7 +13,7 @@ internal sealed class Coordinator(
 {
     /// <summary>
     /// A leader looks for what the others might be told no more often: in a failover observations come by the dozen, each is acted upon at
-    /// once, and nobody waits for what it tells. The next beat of any node brings what was left out.
+    /// once, and nobody waits for what it tells. An alarm brings what was left out.
     /// </summary>
     private static readonly TimeSpan LeaderReports = TimeSpan.FromMilliseconds(50);
 
@@ -113,9 +113,9 @@ internal sealed class Coordinator(
                 view = view.Start(decision.Actions, now);
                 Volatile.Write(ref _view, view);
                 Start(decision.Actions, view.Term);
-                Report(view, decision, now);
+                TimeSpan? reportAt = Report(view, decision, now);
                 _transitions.Tell(before, view, decision, now);
-                WakeAt(decision.WakeAt, now);
+                WakeAt(decision.WakeAt is { } wakeAt && !(reportAt < wakeAt) ? wakeAt : reportAt, now);
                 Turned?.Invoke(before, view);
                 Volatile.Write(ref _turns, _turns + 1);
                 Volatile.Write(ref _turnedAt, clock.Now.Ticks);
@@ -172,7 +172,8 @@ internal sealed class Coordinator(
         }
     }
 
-    private void Report(ClusterView view, Decision decision, TimeSpan now)
+    /// <summary>Tells what has changed; null, or when to look again.</summary>
+    private TimeSpan? Report(ClusterView view, Decision decision, TimeSpan now)
     {
         if (view.Topology?.Master is { } master && master != _needed && !_policy.Nodes.Contains(master))
         {
@@ -180,10 +181,10 @@ internal sealed class Coordinator(
             NodeNeeded?.Invoke(master);
         }
 
-        bool isQuiet = decision.Actions.IsEmpty && decision.Reason == _lookedFor;
-        if (view.Term is not null && _lookedAt > now - (isQuiet ? QuietReports : LeaderReports))
+        TimeSpan apart = decision.Actions.IsEmpty && decision.Reason == _lookedFor ? QuietReports : LeaderReports;
+        if (view.Term is not null && _lookedAt > now - apart)
         {
-            return;
+            return _lookedAt + apart;
         }
 
         (_lookedAt, _lookedFor) = (now, decision.Reason);
@@ -212,6 +213,8 @@ internal sealed class Coordinator(
             _reportedAt = now;
             ReportChanged?.Invoke(report, urgent);
         }
+
+        return null;
     }
 
     private void WakeAt(TimeSpan? at, TimeSpan now)

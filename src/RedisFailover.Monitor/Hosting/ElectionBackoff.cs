@@ -41,7 +41,7 @@ internal sealed class ElectionBackoff(FailoverPolicy policy, MonotonicClock cloc
         {
             TimeSpan now = clock.Now;
             bool again = _begun > TimeSpan.MinValue && now - _begun < Forgiven;
-            _length = !again ? policy.ReachabilityPatience : 2 * _length < Longest ? 2 * _length : Longest;
+            _length = !again ? policy.ReachabilityPatience : 2 * _length < Longest ? 2 * _length : _length > Longest ? _length : Longest;
             _begun = now;
             _saw = _sees;
             _better = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);

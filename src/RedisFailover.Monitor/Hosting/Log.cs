@@ -16,7 +16,8 @@ internal static partial class Log
     [LoggerMessage(3, LogLevel.Information, "monitor {Id} stops")]
     internal static partial void Stops(ILogger logger, string id);
 
-    [LoggerMessage(17, LogLevel.Information,
+    // A warning, so that it is seen whatever the new level is.
+    [LoggerMessage(17, LogLevel.Warning,
         "SIGHUP: the log level is {Level} now, and a list of clusters in the file was read again; all else needs a restart")]
     internal static partial void Reloaded(ILogger logger, string level);
 

@@ -114,7 +114,7 @@ internal sealed class RequestInbox(ZooKeeperClient zooKeeper, ZnodePaths paths, 
             return (await session.GetChildrenAsync(paths.Requests, cancellationToken: cancellationToken))
                 .Names.Sort(StringComparer.Ordinal);
         }
-        catch (ZooKeeperException e) when (e.Code is ZooKeeperErrorCode.NoNode or ZooKeeperErrorCode.NoAuth)
+        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
         {
             return [];
         }

@@ -53,8 +53,8 @@ internal sealed class Dialer
     }
 
     /// <summary>
-    /// Connects to the host within the time given, shared among its addresses. Each time it begins with another of them: one that accepts
-    /// and then does not serve must not stand before one that does.
+    /// Connects to the host, each of its addresses within the time given. Each time it begins with another of them: one that accepts and
+    /// then does not serve must not stand before one that does.
     /// </summary>
     internal async Task<(Stream Stream, string Server)> OpenAsync(ZooKeeperHost host, TimeSpan within, CancellationToken cancellationToken)
     {
@@ -70,7 +70,7 @@ internal sealed class Dialer
         for (int i = 0; ; i++)
         {
             IPAddress address = addresses[(begin + i) % addresses.Length];
-            using var deadline = new CancellationTokenSource(within / addresses.Length, _time);
+            using var deadline = new CancellationTokenSource(within, _time);
             using var either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellationToken);
             try
             {

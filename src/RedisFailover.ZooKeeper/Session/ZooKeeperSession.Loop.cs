@@ -39,7 +39,8 @@ public sealed partial class ZooKeeperSession
                     await Task.Delay(UntilNextAttempt(failures), _time, _closing.Token).ConfigureAwait(false);
                 }
 
-                ServerConnection? connection = await ConnectAsync(AttemptWithin(failures)).ConfigureAwait(false);
+                TimeSpan longest = LongestAttempt();
+                ServerConnection? connection = await ConnectAsync(AttemptWithin(failures, longest), longest).ConfigureAwait(false);
                 bool answered = connection is not null && await ServeAsync(connection).ConfigureAwait(false);
                 failures = answered ? 0 : failures + 1;
             }
@@ -102,12 +103,12 @@ public sealed partial class ZooKeeperSession
     }
 
     /// <summary>
-    /// How long one attempt may take. A server that accepts and does not answer, as one of a dead host, must not hold up the others: at
-    /// first three times as long as the last connection took, twice as long after each round of failures, T/hosts at most.
+    /// How long a server may take to accept, and then to answer. One that accepts and does not answer, as one of a dead host, must not
+    /// hold up the others: at first three times as long as the last connection took, twice as long after each round of failures, T/hosts at
+    /// most.
     /// </summary>
-    private TimeSpan AttemptWithin(int failures)
+    private TimeSpan AttemptWithin(int failures, TimeSpan longest)
     {
-        TimeSpan longest = SessionTimeout / _dialer.HostCount;
         if (SessionId == 0)
         {
             return longest;
@@ -119,20 +120,31 @@ public sealed partial class ZooKeeperSession
             within *= 2;
         }
 
-        // An attempt must not outlast the local expiry.
+        return within < longest ? within : longest;
+    }
+
+    /// <summary>T/hosts, and no longer than until the local expiry.</summary>
+    private TimeSpan LongestAttempt()
+    {
+        TimeSpan longest = SessionTimeout / _dialer.HostCount;
+        if (SessionId == 0)
+        {
+            return longest;
+        }
+
         TimeSpan left = LocalExpiry - _time.GetElapsedTime(_lastContact.Monotonic);
         longest = left < longest ? left : longest;
-        within = longest < within ? longest : within;
-        return within < TimeSpan.FromMilliseconds(20) ? TimeSpan.FromMilliseconds(20) : within;
+        return longest < TimeSpan.FromMilliseconds(20) ? TimeSpan.FromMilliseconds(20) : longest;
     }
 
     /// <summary>One attempt with the next host. Null if it failed, or if the server said that the session is over.</summary>
-    private async Task<ServerConnection?> ConnectAsync(TimeSpan within)
+    private async Task<ServerConnection?> ConnectAsync(TimeSpan within, TimeSpan longest)
     {
         ZooKeeperHost host = _dialer.NextHost();
         long begun = _time.GetTimestamp();
         ServerConnection? connection = null;
-        using var deadline = new CancellationTokenSource(within, _time);
+        // A name server that is slow is no server that is silent.
+        using var deadline = new CancellationTokenSource(longest, _time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, _closing.Token);
         try
         {
@@ -145,6 +157,7 @@ public sealed partial class ZooKeeperSession
                 connection = new ServerConnection(stream, server, _options.Connection.Chroot, _xid, _time);
             }
 
+            deadline.CancelAfter(within);
             if (await HandshakeAsync(connection, either.Token).ConfigureAwait(false))
             {
                 _attemptTook = _time.GetElapsedTime(begun);

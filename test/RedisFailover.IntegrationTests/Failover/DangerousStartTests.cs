@@ -201,7 +201,7 @@ public sealed class DangerousStartTests
         MonitorProcess monitor = await cluster.StartMonitorAsync(options => options with { Nodes = options.Nodes.Add(stranger) });
         Topology before = await cluster.WaitUntilWholeAsync();
         Assert.That(before.Unavailable, Is.EqualTo(new[] { stranger }));
-        await monitor.Process.WaitForLineAsync(line => line.Contains($"{stranger} cannot be monitored", StringComparison.Ordinal));
+        await monitor.Process.WaitForLineAsync(line => line.Contains($"{stranger} cannot be asked", StringComparison.Ordinal));
 
         await cluster.Redis[0].KillAsync();
         await cluster.WaitForAsync("A replica is master", topology

@@ -49,7 +49,7 @@ public sealed class AfterSwitchoverTests
             await File.WriteAllTextAsync(file, """{ "log-level": "warning" }""");
             monitor.Process.HangUp();
             await monitor.Process.WaitForLineAsync(line
-                => line.Contains("SIGHUP: log level warning", StringComparison.Ordinal), Eventually.DefaultDeadline);
+                => line.Contains("SIGHUP: the log level is warning", StringComparison.Ordinal), Eventually.DefaultDeadline);
             await File.WriteAllTextAsync(file, """{ "log-level": "loud" }""");
             monitor.Process.HangUp();
             await monitor.Process.WaitForLineAsync(line

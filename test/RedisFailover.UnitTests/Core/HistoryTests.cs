@@ -285,7 +285,7 @@ public sealed class HistoryTests
             .Apply(new NodeFailed(21 * Ms, A, ProbeFailure.AuthRefused, "it refuses our credentials (WRONGPASS)"), Policy);
         const string Unwatched =
             "the monitors cannot ask master a:1: it refuses our credentials (WRONGPASS); no switchover works, and a failover only once "
-            + "nothing listens there";
+            + "it stops answering altogether";
         Readiness readiness = ReadinessCheck.Of(view, Policy, 22 * Ms)!;
         Assert.That((readiness.Possible, readiness.Reason), Is.EqualTo((false, Unwatched)));
 

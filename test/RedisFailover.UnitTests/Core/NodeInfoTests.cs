@@ -165,8 +165,8 @@ public sealed class NodeInfoTests
         Assert.That(At(1, 5).FullCopiesInARow, Is.Zero, "what was before is not known");
         Assert.That(At(2, 6).FullCopiesInARow, Is.EqualTo(1));
         Assert.That((At(3, 9).FullCopiesInARow, view.FullCopiesSince), Is.EqualTo((4L, (TimeSpan?)TimeSpan.FromSeconds(2))));
-        Assert.That(At(40, 9).FullCopiesInARow, Is.Zero);
-        Assert.That(At(41, 10).FullCopiesInARow, Is.EqualTo(1));
+        Assert.That(At(400, 9).FullCopiesInARow, Is.Zero);
+        Assert.That(At(401, 10).FullCopiesInARow, Is.EqualTo(1));
 
         NodeView At(int seconds, long copies)
         {
