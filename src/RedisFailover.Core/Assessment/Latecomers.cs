@@ -10,7 +10,8 @@ internal sealed record Latecomers(ImmutableArray<NodeAssessment> Nodes, TimeSpan
     /// <summary>Those who may have more than this node; null where nobody is waited for, as beside the master as it was.</summary>
     internal static Latecomers? Beside(Assessment a, NodeAssessment node)
     {
-        if (a.Topology.Identity is not { HasData: true } lost || node.Info is not { } info || info.RunId == lost.RunId)
+        // Also of a master that was last seen empty: what it took since is known to nobody yet.
+        if (a.Topology.Identity is not { } lost || node.Info is not { } info || info.RunId == lost.RunId)
         {
             return null;
         }
