@@ -130,7 +130,6 @@ internal sealed partial class FailoverDatabase : IDatabase
         }
         catch (Exception failure)
         {
-            // In the task, where the retries judge it.
             // Thrown or returned, a refusal is judged in one place.
             return Task.FromException<T>(failure);
         }

@@ -104,9 +104,10 @@ internal sealed class MonitorMetrics : IDisposable
         }
     }
 
+    /// <summary>As the verdict counts them: who reaches no node at all has no vote.</summary>
     private static int Votes(ClusterView view, NodeView node)
-        => view.OtherMonitors.Values.Count(report => report.Unavailable.Contains(node.Address))
-            + (node.Condition == NodeCondition.Unavailable ? 1 : 0);
+        => view.OtherMonitors.Values.Count(report => !report.IsBlind && report.Unavailable.Contains(node.Address))
+            + (node.Condition == NodeCondition.Unavailable && !view.IsBlind ? 1 : 0);
 
     private static IEnumerable<Measurement<double>> Problems(ClusterMonitor cluster)
         => cluster.Problems.Own.Concat(cluster.Problems.Cluster).Select(problem => new Measurement<double>(
