@@ -19,7 +19,7 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
     private readonly ITopologySource _source;
     private readonly ConnectionEvents _events;
     private FailoverMultiplexer? _own;
-    private bool _disposed;
+    private int _disposed;
 
     private FailoverConnection(NodeSet nodes, TopologyFollower follower, ITopologySource source)
     {
@@ -88,10 +88,12 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
     /// message says which.</exception>
     /// <exception cref="FormatException">The connection string is malformed.</exception>
     /// <exception cref="ArgumentException">An option is out of range; the message names it.</exception>
+    /// <exception cref="NotSupportedException">The application has loaded a StackExchange.Redis that this was not built for.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static Task<FailoverConnection> ConnectAsync(string zooKeeper, FailoverOptions? options = null,
         CancellationToken cancellationToken = default)
     {
+        SupportedLibrary.Check();
         options = (options ?? new FailoverOptions()).Validate();
         return ConnectAndWarmUpAsync(new ZooKeeperTopologySource(ZooKeeperConnectionString.Parse(zooKeeper), options), options,
             cancellationToken);
@@ -212,7 +214,7 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
     /// </summary>
     public async ValueTask DisposeAsync()
     {
-        if (Interlocked.Exchange(ref _disposed, true))
+        if (Interlocked.Exchange(ref _disposed, 1) == 1)
         {
             return;
         }

@@ -5,7 +5,7 @@ namespace RedisFailover;
 /// What is known is assessed once (<c>Assessment/</c>); <c>Guards</c> say what comes first; the phase that follows from the
 /// topology (<c>Phases/</c>) makes the plan.
 /// </summary>
-public static class FailoverDecider
+internal static class FailoverDecider
 {
     /// <summary>What to do now.</summary>
     /// <param name="view">All that the monitor knows.</param>

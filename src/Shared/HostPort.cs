@@ -20,7 +20,7 @@ internal static class HostPort
         port = defaultPort ?? 0;
         text = text.Trim();
         ReadOnlySpan<char> portText;
-        if (text.StartsWith('['))
+        if (text is ['[', ..])
         {
             int close = text.IndexOf(']');
             if (close < 0 || !System.Net.IPAddress.TryParse(text[1..close], out System.Net.IPAddress? v6)

@@ -154,9 +154,25 @@ internal sealed partial class FailoverDatabase : IDatabase
     {
         var source = new TaskCompletionSource<T>(state, TaskCreationOptions.RunContinuationsAsynchronously);
         _ = task.ContinueWith(
-            static (done, target) => ((TaskCompletionSource<T>)target!).SetFromTask(done), source, CancellationToken.None,
+            static (done, target) => Complete((TaskCompletionSource<T>)target!, done), source, CancellationToken.None,
             TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
         return source.Task;
+    }
+
+    private static void Complete<T>(TaskCompletionSource<T> source, Task<T> done)
+    {
+        if (done.IsFaulted)
+        {
+            source.SetException(done.Exception.InnerExceptions);
+        }
+        else if (done.IsCanceled)
+        {
+            source.SetCanceled();
+        }
+        else
+        {
+            source.SetResult(done.GetAwaiter().GetResult());
+        }
     }
 
     private static ObjectDisposedException Closed() => new(nameof(IConnectionMultiplexer));

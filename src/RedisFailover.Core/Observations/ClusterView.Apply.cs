@@ -3,7 +3,7 @@ using System.Collections.Immutable;
 namespace RedisFailover;
 
 /// <content>What each observation changes.</content>
-public sealed partial record ClusterView
+internal sealed partial record ClusterView
 {
     /// <summary>The view after an observation.</summary>
     public ClusterView Apply(Observation observation, FailoverPolicy policy)

@@ -6,7 +6,7 @@ namespace RedisFailover;
 /// All that a monitor knows: an immutable value that changes only by <see cref="Apply"/> and <see cref="Start"/>. The decider reads
 /// nothing else. What is known stands here; how it becomes known in <c>ClusterView.Apply.cs</c>.
 /// </summary>
-public sealed partial record ClusterView
+internal sealed partial record ClusterView
 {
     /// <summary>Each node that is watched: those configured, and the topology's master when it is not among them.</summary>
     public ImmutableSortedDictionary<NodeAddress, NodeView> Nodes { get; init; } = ImmutableSortedDictionary<NodeAddress, NodeView>.Empty;

@@ -1,7 +1,7 @@
 namespace RedisFailover;
 
 /// <summary>What kind of foreign controller is connected to a node.</summary>
-public enum ControllerKind
+internal enum ControllerKind
 {
     /// <summary>The leading monitor of another cluster: it gives orders.</summary>
     Leader,
@@ -17,4 +17,4 @@ public enum ControllerKind
 /// <param name="Kind">What it is.</param>
 /// <param name="Name">Its connection's name.</param>
 /// <param name="Address">From where it is connected, host:port.</param>
-public sealed record Controller(ControllerKind Kind, string Name, string Address);
+internal sealed record Controller(ControllerKind Kind, string Name, string Address);

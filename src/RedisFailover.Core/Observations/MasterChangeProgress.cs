@@ -4,7 +4,7 @@ namespace RedisFailover;
 /// <param name="StartedAt">When this monitor decided on it, or read that another had.</param>
 /// <param name="LostAt">When the old master's failures began, or <paramref name="StartedAt"/> where there were none.</param>
 /// <param name="Inherited">Whether another leader began it.</param>
-public sealed record MasterChangeProgress(TimeSpan StartedAt, TimeSpan LostAt, bool Inherited)
+internal sealed record MasterChangeProgress(TimeSpan StartedAt, TimeSpan LostAt, bool Inherited)
 {
     /// <summary>
     /// How long the change had been under way, by the wall clocks, when this monitor took it over from another; null where that is not

@@ -4,7 +4,7 @@ using System.Globalization;
 namespace RedisFailover;
 
 /// <summary>What a node says of itself in ROLE and INFO.</summary>
-public enum NodeRole
+internal enum NodeRole
 {
     /// <summary>It takes writes.</summary>
     Master,
@@ -14,7 +14,7 @@ public enum NodeRole
 }
 
 /// <summary>What Redis' INFO says about a node, as far as a failover is concerned.</summary>
-public sealed record NodeInfo
+internal sealed record NodeInfo
 {
     /// <summary>Its role at the time of the answer.</summary>
     public required NodeRole Role { get; init; }

@@ -3,7 +3,7 @@ using System.Collections.Immutable;
 namespace RedisFailover;
 
 /// <summary>What the leading monitor tells of the nodes.</summary>
-public static class NodeReports
+internal static class NodeReports
 {
     /// <summary>Of each configured node.</summary>
     /// <param name="view">All that the monitor knows.</param>

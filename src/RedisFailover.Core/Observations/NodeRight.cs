@@ -4,7 +4,7 @@ namespace RedisFailover;
 
 /// <summary>What the monitors' user may do on a node.</summary>
 [Flags]
-public enum NodeRights
+internal enum NodeRights
 {
     /// <summary>Nothing.</summary>
     None = 0,
@@ -46,7 +46,7 @@ public enum NodeRights
 /// A form of the command that does nothing and is refused for that, after the rights have been looked at; empty where there is none: such a
 /// command is asked for in a transaction that is discarded.
 /// </param>
-public sealed record NodeRight(NodeRights Right, string Command, ImmutableArray<string> Harmless)
+internal sealed record NodeRight(NodeRights Right, string Command, ImmutableArray<string> Harmless)
 {
     /// <summary>What stands for <see cref="Command"/> where that is denied or has another name; null: nothing does.</summary>
     public string? Instead { get; init; }

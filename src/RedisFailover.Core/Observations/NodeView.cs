@@ -1,7 +1,7 @@
 namespace RedisFailover;
 
 /// <summary>What a monitor makes of the probes of a node.</summary>
-public enum NodeCondition
+internal enum NodeCondition
 {
     /// <summary>No answer yet, and not enough failures to say that there is none.</summary>
     Unknown,
@@ -15,7 +15,7 @@ public enum NodeCondition
 
 /// <summary>One node as this monitor sees it.</summary>
 /// <param name="Address">The node.</param>
-public sealed record NodeView(NodeAddress Address)
+internal sealed record NodeView(NodeAddress Address)
 {
     /// <summary>Whether it answers.</summary>
     public NodeCondition Condition { get; init; }

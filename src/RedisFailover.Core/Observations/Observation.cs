@@ -3,7 +3,7 @@ using System.Collections.Immutable;
 namespace RedisFailover;
 
 /// <summary>How a probe of a node failed. The kinds differ in what they prove.</summary>
-public enum ProbeFailure
+internal enum ProbeFailure
 {
     /// <summary>Nothing listens at the port: the process is gone.</summary>
     Refused,
@@ -40,7 +40,7 @@ public enum ProbeFailure
 /// Something that the monitor has learnt; what flows from the probes, ZooKeeper and finished actions into the coordinator.
 /// </summary>
 /// <param name="At">When, on the monitor's monotonic clock (time since its start).</param>
-public abstract record Observation(TimeSpan At);
+internal abstract record Observation(TimeSpan At);
 
 /// <summary>A node answered INFO.</summary>
 /// <param name="At">When the answer was complete.</param>
@@ -48,45 +48,45 @@ public abstract record Observation(TimeSpan At);
 /// <param name="Node">The node.</param>
 /// <param name="Info">What it said.</param>
 /// <param name="Latency">Time between question and answer.</param>
-public sealed record NodeAnswered(TimeSpan At, TimeSpan Asked, NodeAddress Node, NodeInfo Info, TimeSpan Latency) : Observation(At);
+internal sealed record NodeAnswered(TimeSpan At, TimeSpan Asked, NodeAddress Node, NodeInfo Info, TimeSpan Latency) : Observation(At);
 
 /// <summary>A node answered a heartbeat: it lives. Nothing else is learnt.</summary>
-public sealed record NodeBeat(TimeSpan At, NodeAddress Node, TimeSpan Latency) : Observation(At);
+internal sealed record NodeBeat(TimeSpan At, NodeAddress Node, TimeSpan Latency) : Observation(At);
 
 /// <summary>One probe of a node failed.</summary>
 /// <param name="At">When.</param>
 /// <param name="Node">The node.</param>
 /// <param name="ProbeFailure">How.</param>
 /// <param name="Detail">The error in words, without secrets.</param>
-public sealed record NodeFailed(TimeSpan At, NodeAddress Node, ProbeFailure ProbeFailure, string Detail) : Observation(At);
+internal sealed record NodeFailed(TimeSpan At, NodeAddress Node, ProbeFailure ProbeFailure, string Detail) : Observation(At);
 
 /// <summary>Another monitor is here: its ephemeral znode was seen. What it sees is not known yet.</summary>
-public sealed record MonitorCame(TimeSpan At, string MonitorId) : Observation(At);
+internal sealed record MonitorCame(TimeSpan At, string MonitorId) : Observation(At);
 
 /// <summary>Another monitor published its view.</summary>
-public sealed record MonitorReported(TimeSpan At, string MonitorId, MonitorReport Report) : Observation(At);
+internal sealed record MonitorReported(TimeSpan At, string MonitorId, MonitorReport Report) : Observation(At);
 
 /// <summary>Another monitor is gone: its ephemeral znode was removed.</summary>
-public sealed record MonitorLeft(TimeSpan At, string MonitorId) : Observation(At);
+internal sealed record MonitorLeft(TimeSpan At, string MonitorId) : Observation(At);
 
 /// <summary>Which monitors are registered: those of which a majority is counted.</summary>
 /// <param name="At">When they were read.</param>
 /// <param name="Others">Their ids, this monitor's left out.</param>
-public sealed record MembersSeen(TimeSpan At, ImmutableHashSet<string> Others) : Observation(At);
+internal sealed record MembersSeen(TimeSpan At, ImmutableHashSet<string> Others) : Observation(At);
 
 /// <summary>This monitor was elected.</summary>
 /// <param name="At">When.</param>
 /// <param name="Term">The fencing token: the version of <c>R/term</c>.</param>
-public sealed record LeadershipGained(TimeSpan At, int Term) : Observation(At);
+internal sealed record LeadershipGained(TimeSpan At, int Term) : Observation(At);
 
 /// <summary>This monitor no longer leads.</summary>
-public sealed record LeadershipLost(TimeSpan At) : Observation(At);
+internal sealed record LeadershipLost(TimeSpan At) : Observation(At);
 
 /// <summary>ZooKeeper cannot be reached from here: nobody is told of anything, and nothing is written.</summary>
-public sealed record ZooKeeperLost(TimeSpan At) : Observation(At);
+internal sealed record ZooKeeperLost(TimeSpan At) : Observation(At);
 
 /// <summary>ZooKeeper can be reached again.</summary>
-public sealed record ZooKeeperBack(TimeSpan At) : Observation(At);
+internal sealed record ZooKeeperBack(TimeSpan At) : Observation(At);
 
 /// <summary>The znode <c>R/nodes</c> was read.</summary>
 /// <param name="At">When.</param>
@@ -98,7 +98,7 @@ public sealed record ZooKeeperBack(TimeSpan At) : Observation(At);
 /// Whether it was read after a sync, on a leader's demand. What a watch brings may be older than what the leader wrote since:
 /// a leader takes it as a hint to read again.
 /// </param>
-public sealed record TopologyRead(TimeSpan At, int Version, Topology? Topology, string? Fault, long LastEpoch,
+internal sealed record TopologyRead(TimeSpan At, int Version, Topology? Topology, string? Fault, long LastEpoch,
     bool Synced) : Observation(At)
 {
     /// <summary>
@@ -113,7 +113,7 @@ public sealed record TopologyRead(TimeSpan At, int Version, Topology? Topology, 
 /// <param name="Config">Its content; null when it does not exist or is not readable.</param>
 /// <param name="Fault">Why it is not readable; null when it is, or does not exist.</param>
 /// <param name="Synced">Whether it was read after a sync, on a leader's demand.</param>
-public sealed record ConfigRead(TimeSpan At, int Version, ClusterConfig? Config, string? Fault, bool Synced) : Observation(At)
+internal sealed record ConfigRead(TimeSpan At, int Version, ClusterConfig? Config, string? Fault, bool Synced) : Observation(At)
 {
     /// <summary>How long its pause has left, by this monitor's wall clock; null where it has none, or one without an end.</summary>
     public TimeSpan? PauseLeft { get; init; }
@@ -122,12 +122,12 @@ public sealed record ConfigRead(TimeSpan At, int Version, ClusterConfig? Config,
 /// <summary>The znode <c>R/manual_failover</c> holds this wish, or none any more.</summary>
 /// <param name="At">When.</param>
 /// <param name="Wish">Its text as the operator wrote it; null when there is none.</param>
-public sealed record OperatorWished(TimeSpan At, string? Wish) : Observation(At);
+internal sealed record OperatorWished(TimeSpan At, string? Wish) : Observation(At);
 
 /// <summary>The requests below <c>R/requests</c> that are not answered, the oldest first.</summary>
 /// <param name="At">When they were read.</param>
 /// <param name="Pending">All of them.</param>
-public sealed record RequestsSeen(TimeSpan At, ImmutableArray<OperatorRequest> Pending) : Observation(At);
+internal sealed record RequestsSeen(TimeSpan At, ImmutableArray<OperatorRequest> Pending) : Observation(At);
 
 /// <summary>An action of an earlier decision is done.</summary>
 /// <param name="At">When.</param>
@@ -135,7 +135,7 @@ public sealed record RequestsSeen(TimeSpan At, ImmutableArray<OperatorRequest> P
 /// <param name="Failure">Why it failed; null when it succeeded.</param>
 /// <param name="Info">What the node said of itself afterwards, where the action asks.</param>
 /// <param name="Version">Of a publication: the znode's new version.</param>
-public sealed record ActionFinished(TimeSpan At, FailoverAction Action, string? Failure = null, NodeInfo? Info = null,
+internal sealed record ActionFinished(TimeSpan At, FailoverAction Action, string? Failure = null, NodeInfo? Info = null,
     int Version = -1) : Observation(At)
 {
     /// <summary>When the question that <see cref="Info"/> answers was sent; <see cref="Observation.At"/> unless told.</summary>
@@ -149,4 +149,4 @@ public sealed record ActionFinished(TimeSpan At, FailoverAction Action, string? 
 }
 
 /// <summary>Time has passed: the moment that the last decision asked to be woken at.</summary>
-public sealed record Tick(TimeSpan At) : Observation(At);
+internal sealed record Tick(TimeSpan At) : Observation(At);

@@ -6,7 +6,7 @@ namespace RedisFailover;
 /// <param name="Replica">Its address; in the spelling of the configuration where the monitor could tell.</param>
 /// <param name="State">"online", "wait_bgsave" or "send_bulk" (it is being copied to).</param>
 /// <param name="Offset">The offset that it acknowledged last, in bytes.</param>
-public sealed record ReplicaLink(NodeAddress Replica, string State, long Offset)
+internal sealed record ReplicaLink(NodeAddress Replica, string State, long Offset)
 {
     /// <summary>Seconds since it last told how far it is (lag); null where the master does not say.</summary>
     public int? Lag { get; init; }
@@ -22,9 +22,10 @@ public sealed record ReplicaLink(NodeAddress Replica, string State, long Offset)
         int port = 0;
         long offset = 0;
         int? lag = null;
-        foreach (Range part in text.Split(','))
+        Span<Range> parts = stackalloc Range[16];
+        foreach (Range part in parts[..text.Split(parts, ',', StringSplitOptions.TrimEntries)])
         {
-            ReadOnlySpan<char> setting = text[part].Trim();
+            ReadOnlySpan<char> setting = text[part];
             if (setting.StartsWith("ip="))
             {
                 host = setting[3..].ToString().ToLowerInvariant();

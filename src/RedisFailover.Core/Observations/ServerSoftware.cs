@@ -3,7 +3,7 @@ namespace RedisFailover;
 /// <summary>Which server answers, and which data files of others it can read.</summary>
 /// <param name="Name">"redis" or "valkey".</param>
 /// <param name="Version">Its own version: "7.4.1", and of Valkey not that of the Redis with which it is compatible.</param>
-public sealed record ServerSoftware(string Name, string Version)
+internal sealed record ServerSoftware(string Name, string Version)
 {
     private static readonly (string Name, Version Since, int Rdb)[] Formats =
     [

@@ -6,7 +6,7 @@ namespace RedisFailover;
 /// What must hold of every decision, whatever phase made it. The tests check it at every step of every scenario and simulation; the
 /// reasons stand in docs/architecture.md.
 /// </summary>
-public static class Invariants
+internal static class Invariants
 {
     private static readonly ImmutableArray<(string Name, Func<Assessment, Decision, bool> Holds)> All =
     [

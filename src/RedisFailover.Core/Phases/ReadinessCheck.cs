@@ -3,7 +3,7 @@ using System.Collections.Immutable;
 namespace RedisFailover;
 
 /// <summary>Whether a failover would work now: the failover's own questions, asked while the master serves.</summary>
-public static class ReadinessCheck
+internal static class ReadinessCheck
 {
     /// <summary>The answer; null when no master is named, or another monitor leads.</summary>
     /// <param name="view">All that the monitor knows.</param>

@@ -10,7 +10,7 @@ namespace RedisFailover;
 /// <param name="WakeAt">When to look again if nothing is observed until then, on the monotonic clock; null: not needed.</param>
 /// <param name="Reason">Why, in plain words: for the log and the history.</param>
 /// <param name="Warning">What an operator has to look after, in one line; null: nothing.</param>
-public sealed record Decision(ImmutableArray<FailoverAction> Actions, TimeSpan? WakeAt, string Reason, string? Warning = null)
+internal sealed record Decision(ImmutableArray<FailoverAction> Actions, TimeSpan? WakeAt, string Reason, string? Warning = null)
 {
     /// <summary>What an operator has to look after, each with its code. Empty: nothing.</summary>
     public ImmutableArray<Problem> Problems { get; init; } = [];

@@ -4,14 +4,14 @@ namespace RedisFailover;
 /// Something that the leader has to do. Two actions are the same when their contents are; one that is under way is not asked for
 /// again. Every action may be repeated without harm.
 /// </summary>
-public abstract record FailoverAction
+internal abstract record FailoverAction
 {
     /// <summary>The node whose connection it uses; null for the actions on ZooKeeper.</summary>
     public virtual NodeAddress? On => null;
 }
 
 /// <summary>Read <c>R/nodes</c>, after a sync.</summary>
-public sealed record ReadTopology : FailoverAction
+internal sealed record ReadTopology : FailoverAction
 {
     /// <inheritdoc/>
     public override string ToString() => "read the topology";
@@ -23,7 +23,7 @@ public sealed record ReadTopology : FailoverAction
 /// <param name="Record">An entry for <c>R/history</c>, or null.</param>
 /// <param name="ClearsWish">Whether the wish in <c>R/manual_failover</c> is removed in the same transaction: it is fulfilled, or refused
 /// by this.</param>
-public sealed record PublishTopology(Topology Next, int ExpectedVersion, HistoryEntry? Record = null,
+internal sealed record PublishTopology(Topology Next, int ExpectedVersion, HistoryEntry? Record = null,
     bool ClearsWish = false) : FailoverAction
 {
     /// <summary>The operator's request that is taken up or answered in the same transaction; null for none.</summary>
@@ -55,10 +55,10 @@ public sealed record PublishTopology(Topology Next, int ExpectedVersion, History
 /// </summary>
 /// <param name="Request">The request.</param>
 /// <param name="Answer">Its answer; null: it is taken up.</param>
-public sealed record RequestStep(OperatorRequest Request, RequestAnswer? Answer = null);
+internal sealed record RequestStep(OperatorRequest Request, RequestAnswer? Answer = null);
 
 /// <summary>Ask a node for INFO at once.</summary>
-public sealed record Inspect(NodeAddress Node) : FailoverAction
+internal sealed record Inspect(NodeAddress Node) : FailoverAction
 {
     /// <inheritdoc/>
     public override NodeAddress On => Node;
@@ -71,7 +71,7 @@ public sealed record Inspect(NodeAddress Node) : FailoverAction
 /// <param name="Node">The node.</param>
 /// <param name="Despite">How it comes about that one is promoted that is not fit: for the history; null where it is. Two promotions of a
 /// node are the same.</param>
-public sealed record Promote(NodeAddress Node, string? Despite = null) : FailoverAction
+internal sealed record Promote(NodeAddress Node, string? Despite = null) : FailoverAction
 {
     /// <summary>The min-replicas-to-write to set before; null: it is as it should be.</summary>
     public int? MinReplicas { get; init; }
@@ -94,7 +94,7 @@ public sealed record Promote(NodeAddress Node, string? Despite = null) : Failove
 /// from there, and takes nothing any more from the master that it had: neither writes, nor its emptiness should it come back without
 /// its data. INFO in the same go says what it has.
 /// </summary>
-public sealed record Detach(NodeAddress Node) : FailoverAction
+internal sealed record Detach(NodeAddress Node) : FailoverAction
 {
     /// <inheritdoc/>
     public override NodeAddress On => Node;
@@ -107,7 +107,7 @@ public sealed record Detach(NodeAddress Node) : FailoverAction
 /// <param name="Node">The replica.</param>
 /// <param name="Master">The master.</param>
 /// <param name="Record">What to note in the history once it is done: that the node loses something by it; null for nothing.</param>
-public sealed record Follow(NodeAddress Node, NodeAddress Master, HistoryEntry? Record = null) : FailoverAction
+internal sealed record Follow(NodeAddress Node, NodeAddress Master, HistoryEntry? Record = null) : FailoverAction
 {
     /// <summary>Compares node and master.</summary>
     public bool Equals(Follow? other) => other is not null && Node == other.Node && Master == other.Master;
@@ -130,7 +130,7 @@ public sealed record Follow(NodeAddress Node, NodeAddress Master, HistoryEntry? 
 /// held-back writes are answered with READONLY, which says that nothing was applied.
 /// </param>
 /// <param name="Record">What to note in <c>R/history</c> afterwards, or null; two demotions of a node to one master are the same.</param>
-public sealed record Demote(NodeAddress Node, NodeAddress Master, bool CutsClients, HistoryEntry? Record = null) : FailoverAction
+internal sealed record Demote(NodeAddress Node, NodeAddress Master, bool CutsClients, HistoryEntry? Record = null) : FailoverAction
 {
     /// <summary>The min-replicas-to-write to put back, now that it counts no more; null: it was not touched.</summary>
     public int? MinReplicas { get; init; }
@@ -157,7 +157,7 @@ public sealed record Demote(NodeAddress Node, NodeAddress Master, bool CutsClien
 /// <param name="Node">The node.</param>
 /// <param name="For">How long at most; it is lifted earlier by the monitors where they can.</param>
 /// <param name="HoldsAll">Whether it is a Redis before 6.2. Two pauses of a node are the same.</param>
-public sealed record PauseWrites(NodeAddress Node, TimeSpan For, bool HoldsAll = false) : FailoverAction
+internal sealed record PauseWrites(NodeAddress Node, TimeSpan For, bool HoldsAll = false) : FailoverAction
 {
     /// <summary>More replicas than anybody has: the min-replicas-to-write that makes a Redis before 6.2 refuse writes.</summary>
     public const int RefusingMinReplicas = 1_000_000;
@@ -180,7 +180,7 @@ public sealed record PauseWrites(NodeAddress Node, TimeSpan For, bool HoldsAll =
 /// <param name="Node">The node.</param>
 /// <param name="MinReplicas">The min-replicas-to-write to put back where a Redis before 6.2 was made to refuse writes; null: it was not
 /// touched.</param>
-public sealed record ResumeWrites(NodeAddress Node, int? MinReplicas = null) : FailoverAction
+internal sealed record ResumeWrites(NodeAddress Node, int? MinReplicas = null) : FailoverAction
 {
     /// <inheritdoc/>
     public override NodeAddress On => Node;
@@ -190,7 +190,7 @@ public sealed record ResumeWrites(NodeAddress Node, int? MinReplicas = null) : F
 }
 
 /// <summary>CONFIG SET min-replicas-to-write and min-replicas-max-lag, on a master.</summary>
-public sealed record SetMinReplicas(NodeAddress Node, MinReplicas Value) : FailoverAction
+internal sealed record SetMinReplicas(NodeAddress Node, MinReplicas Value) : FailoverAction
 {
     /// <inheritdoc/>
     public override NodeAddress On => Node;
@@ -204,7 +204,7 @@ public sealed record SetMinReplicas(NodeAddress Node, MinReplicas Value) : Failo
 /// </summary>
 /// <param name="Wish">Its text.</param>
 /// <param name="Record">The entry.</param>
-public sealed record RefuseWish(string Wish, HistoryEntry Record) : FailoverAction
+internal sealed record RefuseWish(string Wish, HistoryEntry Record) : FailoverAction
 {
     /// <summary>The request that it was made by, with its answer; null: it stands in <c>R/manual_failover</c>.</summary>
     public RequestStep? Request { get; init; }
@@ -216,7 +216,7 @@ public sealed record RefuseWish(string Wish, HistoryEntry Record) : FailoverActi
 /// <summary>Write <c>R/config</c> under the fencing token, provided that its version is still the one given.</summary>
 /// <param name="Next">What to write. The writer adds who and when, and checks the settings.</param>
 /// <param name="ExpectedVersion">The version that it replaces; -1: it does not exist yet.</param>
-public sealed record PublishConfig(ClusterConfig Next, int ExpectedVersion) : FailoverAction
+internal sealed record PublishConfig(ClusterConfig Next, int ExpectedVersion) : FailoverAction
 {
     /// <summary>An entry for <c>R/history</c>, or null.</summary>
     public HistoryEntry? Record { get; init; }
@@ -230,7 +230,7 @@ public sealed record PublishConfig(ClusterConfig Next, int ExpectedVersion) : Fa
 
 /// <summary>Answer an operator's request that changes nothing.</summary>
 /// <param name="Step">The request and its answer.</param>
-public sealed record AnswerRequest(RequestStep Step) : FailoverAction
+internal sealed record AnswerRequest(RequestStep Step) : FailoverAction
 {
     /// <inheritdoc/>
     public override string ToString() => $"answer {Step.Request.Id} of {Step.Request.By}: {Step.Answer?.Reason}";
@@ -241,7 +241,7 @@ public sealed record AnswerRequest(RequestStep Step) : FailoverAction
 /// are the same whatever the reason.
 /// </summary>
 /// <param name="Reason">Why, in plain words.</param>
-public sealed record Resign(string Reason) : FailoverAction
+internal sealed record Resign(string Reason) : FailoverAction
 {
     /// <summary>Any two are equal.</summary>
     public bool Equals(Resign? other) => other is not null;

@@ -3,7 +3,7 @@ using System.Collections.Immutable;
 namespace RedisFailover;
 
 /// <summary>How the monitors' views of a node become one verdict. The names are redis_failover's.</summary>
-public enum NodeStrategy
+internal enum NodeStrategy
 {
     /// <summary>Unavailable when more than half of the live monitors say so; a tie means available.</summary>
     Majority,
@@ -21,7 +21,7 @@ public enum NodeStrategy
 /// Which of several replicas with equally much data is promoted. One that is behind is never preferred to one that is not; then come those
 /// that most monitors reach and that would take writes, those whose data the others can read, and those that are back for stable-time.
 /// </summary>
-public enum FailoverStrategy
+internal enum FailoverStrategy
 {
     /// <summary>Then by replica-priority, latency, address.</summary>
     Offset,
@@ -31,7 +31,7 @@ public enum FailoverStrategy
 }
 
 /// <summary>What is done for writes that clients were told are safe.</summary>
-public enum WriteSafetyMode
+internal enum WriteSafetyMode
 {
     /// <summary>Nothing: the best replica that answers is promoted, min-replicas-to-write is the operator's.</summary>
     None,
@@ -41,7 +41,7 @@ public enum WriteSafetyMode
 }
 
 /// <summary>What the decider goes by; the same for all monitors of a cluster.</summary>
-public sealed record FailoverPolicy
+internal sealed record FailoverPolicy
 {
     /// <summary>
     /// The configured nodes, in the order of the configuration: on a first start with empty nodes the first becomes master.

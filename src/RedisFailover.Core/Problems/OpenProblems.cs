@@ -6,12 +6,12 @@ namespace RedisFailover;
 /// <param name="Next">The list from now on.</param>
 /// <param name="Begun">Those that are told of for the first time.</param>
 /// <param name="Ended">Those that were told of and are over.</param>
-public sealed record ProblemChanges(OpenProblems Next, ImmutableArray<Problem> Begun, ImmutableArray<Problem> Ended);
+internal sealed record ProblemChanges(OpenProblems Next, ImmutableArray<Problem> Begun, ImmutableArray<Problem> Ended);
 
 /// <summary>
 /// The problems that are open, on one monitor's clock: since when, and whether they have lasted long enough to be told. Immutable.
 /// </summary>
-public sealed record OpenProblems
+internal sealed record OpenProblems
 {
     private readonly ImmutableArray<Entry> _entries = [];
 

@@ -9,7 +9,7 @@ namespace RedisFailover;
 /// <param name="Code">What kind it is.</param>
 /// <param name="Subjects">The nodes ("host:port") or monitors (ids) concerned, sorted.</param>
 /// <param name="Message">One sentence: what is wrong, with whom. Figures in it may change without its being another problem.</param>
-public sealed record Problem(ProblemCode Code, ImmutableArray<string> Subjects, string Message)
+internal sealed record Problem(ProblemCode Code, ImmutableArray<string> Subjects, string Message)
 {
     /// <summary>How bad it is; as the catalogue says unless set.</summary>
     public ProblemSeverity Severity { get; init; } = Code.Severity;

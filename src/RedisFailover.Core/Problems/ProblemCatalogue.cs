@@ -7,7 +7,7 @@ namespace RedisFailover;
 /// Every kind of problem that this version tells: name, severity, what to do. docs/problems.md has a section for each; a test
 /// compares the two.
 /// </summary>
-public static class ProblemCatalogue
+internal static class ProblemCatalogue
 {
     // The master.
 

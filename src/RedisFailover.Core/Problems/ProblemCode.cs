@@ -1,7 +1,7 @@
 namespace RedisFailover;
 
 /// <summary>How bad a problem is.</summary>
-public enum ProblemSeverity
+internal enum ProblemSeverity
 {
     /// <summary>Redundancy or freshness is reduced; a failover would still work.</summary>
     Warning,
@@ -17,7 +17,7 @@ public enum ProblemSeverity
 /// <param name="Name">Lower case with hyphens, such as "replica-link-down".</param>
 /// <param name="Severity">How bad it is unless a problem says otherwise.</param>
 /// <param name="Advice">What to do, in general.</param>
-public sealed record ProblemCode(string Name, ProblemSeverity Severity, string Advice)
+internal sealed record ProblemCode(string Name, ProblemSeverity Severity, string Advice)
 {
     /// <summary>
     /// How long it has to last before it is told, and how long it has to be gone before its end is. Default 1 s: what is over in a

@@ -8,7 +8,7 @@ namespace RedisFailover;
 /// <summary>
 /// The znode <c>R/problems</c>: a JSON list, the worst first. Monitors' own problems stand in their views in the same form.
 /// </summary>
-public static class ProblemJson
+internal static class ProblemJson
 {
     private const string What = "The list of problems";
 

@@ -4,7 +4,7 @@ using static RedisFailover.ProblemCatalogue;
 namespace RedisFailover;
 
 /// <content>The rules on what the nodes themselves say: rights, links, files, versions, and who else commands them.</content>
-public static partial class ProblemRules
+internal static partial class ProblemRules
 {
     private static readonly ImmutableArray<Func<Facts, IEnumerable<Problem>>> OfTheNodes =
     [

@@ -7,7 +7,7 @@ namespace RedisFailover;
 /// The problems that can be told from what a monitor knows: one table of rules. What only the decider or the host knows is reported
 /// by them and added here.
 /// </summary>
-public static partial class ProblemRules
+internal static partial class ProblemRules
 {
     private static readonly ImmutableArray<Func<Facts, IEnumerable<Problem>>> OfTheCluster =
     [

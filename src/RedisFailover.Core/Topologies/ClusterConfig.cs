@@ -6,7 +6,7 @@ namespace RedisFailover;
 /// What holds for all monitors of a cluster and changes while they run: the content of the znode <c>R/config</c>. The leading monitor
 /// alone writes it, when an operator asks; what it says wins over the monitors' own files.
 /// </summary>
-public sealed record ClusterConfig
+internal sealed record ClusterConfig
 {
     /// <summary>No settings, compared without regard to culture.</summary>
     public static ImmutableSortedDictionary<string, string> NoSettings { get; } =
@@ -73,7 +73,7 @@ public sealed record ClusterConfig
 
 /// <summary>A node of the cluster with what the operator has said about it.</summary>
 /// <param name="Node">Where it listens.</param>
-public sealed record ConfiguredNode(NodeAddress Node)
+internal sealed record ConfiguredNode(NodeAddress Node)
 {
     /// <summary>It is never made master. Default false.</summary>
     public bool NeverPromote { get; init; }
@@ -104,7 +104,7 @@ public sealed record ConfiguredNode(NodeAddress Node)
 }
 
 /// <summary>An operator has switched failover off for a while.</summary>
-public sealed record FailoverPause
+internal sealed record FailoverPause
 {
     /// <summary>Who asked for it.</summary>
     public string By { get; init; } = "";

@@ -5,7 +5,7 @@ using System.Text.Json;
 namespace RedisFailover;
 
 /// <summary>The znode <c>R/config</c>: indented JSON. Fields that are unknown are skipped.</summary>
-public static class ClusterConfigJson
+internal static class ClusterConfigJson
 {
     private const string What = "The cluster's configuration";
 

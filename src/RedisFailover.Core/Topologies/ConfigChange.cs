@@ -5,7 +5,7 @@ using System.Text.Json;
 namespace RedisFailover;
 
 /// <summary>What an operator asks to be changed in <c>R/config</c>; a request of another kind than "switchover".</summary>
-public abstract record ConfigChange
+internal abstract record ConfigChange
 {
     /// <summary>The kinds of requests that hold one.</summary>
     public static ImmutableArray<string> Kinds { get; } = ["pause", "resume", "nodes", "adopt", "config"];
@@ -65,7 +65,7 @@ public abstract record ConfigChange
 
 /// <summary>Switch failover off.</summary>
 /// <param name="For">For how long; null: until it is resumed.</param>
-public sealed record PauseFailover(TimeSpan? For) : ConfigChange
+internal sealed record PauseFailover(TimeSpan? For) : ConfigChange
 {
     /// <summary>What for, in the operator's words.</summary>
     public string Note { get; init; } = "";
@@ -85,7 +85,7 @@ public sealed record PauseFailover(TimeSpan? For) : ConfigChange
 }
 
 /// <summary>Switch failover on again.</summary>
-public sealed record ResumeFailover : ConfigChange
+internal sealed record ResumeFailover : ConfigChange
 {
     /// <inheritdoc/>
     public override string Kind => "resume";
@@ -99,7 +99,7 @@ public sealed record ResumeFailover : ConfigChange
 /// <param name="Add">The nodes to add.</param>
 /// <param name="Remove">The nodes to take out.</param>
 /// <param name="Tags">What to change about nodes that are there, or are added.</param>
-public sealed record ChangeNodes(
+internal sealed record ChangeNodes(
     ImmutableArray<NodeAddress> Add, ImmutableArray<NodeAddress> Remove,
         ImmutableSortedDictionary<NodeAddress, NodeTags> Tags) : ConfigChange
 {
@@ -133,7 +133,7 @@ public sealed record ChangeNodes(
 /// <summary>Take in a node that is left alone because it holds somebody else's data.</summary>
 /// <param name="Node">The node.</param>
 /// <param name="DiscardsItsData">Whether what it holds may be thrown away; refused without.</param>
-public sealed record AdoptNode(NodeAddress Node, bool DiscardsItsData) : ConfigChange
+internal sealed record AdoptNode(NodeAddress Node, bool DiscardsItsData) : ConfigChange
 {
     /// <inheritdoc/>
     public override string Kind => "adopt";
@@ -147,7 +147,7 @@ public sealed record AdoptNode(NodeAddress Node, bool DiscardsItsData) : ConfigC
 
 /// <summary>Change settings; all of them or none.</summary>
 /// <param name="Values">The new values by name; null takes a setting out, so that each monitor's own file holds again.</param>
-public sealed record ChangeSettings(ImmutableSortedDictionary<string, string?> Values) : ConfigChange
+internal sealed record ChangeSettings(ImmutableSortedDictionary<string, string?> Values) : ConfigChange
 {
     /// <summary>The version of <c>R/config</c> that the operator has seen; null: whatever stands there.</summary>
     public int? ExpectedVersion { get; init; }

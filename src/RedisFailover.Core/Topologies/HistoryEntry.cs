@@ -6,7 +6,7 @@ using System.Text.Json;
 namespace RedisFailover;
 
 /// <summary>What kind of change a <see cref="HistoryEntry"/> tells of.</summary>
-public enum HistoryKind
+internal enum HistoryKind
 {
     /// <summary>The first master was found or made.</summary>
     Adopted,
@@ -49,7 +49,7 @@ public enum HistoryKind
 }
 
 /// <summary>One line of <c>R/history</c>.</summary>
-public sealed record HistoryEntry
+internal sealed record HistoryEntry
 {
     /// <summary>What happened.</summary>
     public required HistoryKind Kind { get; init; }
@@ -92,7 +92,7 @@ public sealed record HistoryEntry
 }
 
 /// <summary>The znode <c>R/history</c>: a JSON list, the oldest first.</summary>
-public static class HistoryJson
+internal static class HistoryJson
 {
     /// <summary>How many entries are kept.</summary>
     public const int Limit = 100;

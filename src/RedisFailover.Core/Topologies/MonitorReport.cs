@@ -10,7 +10,7 @@ namespace RedisFailover;
 /// </summary>
 /// <param name="Available">The nodes that answer, with the time of their last answer in seconds.</param>
 /// <param name="Unavailable">The nodes that failed max-failures times in a row.</param>
-public sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double> Available, ImmutableSortedSet<NodeAddress> Unavailable)
+internal sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, double> Available, ImmutableSortedSet<NodeAddress> Unavailable)
 {
     private const string What = "The monitor's view";
 

@@ -3,7 +3,7 @@ using System.Text.Json;
 namespace RedisFailover;
 
 /// <summary>How a node stands, as the leading monitor tells it in its view: for people and tools, nothing is decided by it.</summary>
-public sealed record NodeReport
+internal sealed record NodeReport
 {
     /// <summary>Up to so many bytes, and so many seconds, a replica that is in step may lack between two answers.</summary>
     private const int InStepBytes = 1 << 16, InStepSeconds = 2;

@@ -3,7 +3,7 @@ using System.Text.Json;
 namespace RedisFailover;
 
 /// <summary>A change of a node's tags. What is null stays as it is; an empty zone and a negative priority take the tag away.</summary>
-public sealed record NodeTags
+internal sealed record NodeTags
 {
     /// <summary>The highest priority that can be given.</summary>
     public const int MaxPriority = 1000;

@@ -10,7 +10,7 @@ namespace RedisFailover;
 /// monitor answers it in place, once.
 /// </summary>
 /// <param name="Id">The znode's name.</param>
-public sealed record OperatorRequest(string Id)
+internal sealed record OperatorRequest(string Id)
 {
     private const string What = "The request";
 
@@ -206,7 +206,7 @@ public sealed record OperatorRequest(string Id)
 }
 
 /// <summary>How a request ended.</summary>
-public enum RequestOutcome
+internal enum RequestOutcome
 {
     /// <summary>There is another master.</summary>
     Done,
@@ -223,7 +223,7 @@ public enum RequestOutcome
 /// <param name="Reason">Why, in plain words.</param>
 /// <param name="Master">The master afterwards; null when there is none.</param>
 /// <param name="Epoch">The topology's epoch afterwards.</param>
-public sealed record RequestAnswer(RequestOutcome Outcome, string Reason, NodeAddress? Master, long Epoch)
+internal sealed record RequestAnswer(RequestOutcome Outcome, string Reason, NodeAddress? Master, long Epoch)
 {
     /// <summary>
     /// How long each step took, in milliseconds, in order. The publication, of which the answer is a part, is not among them: the history

@@ -6,7 +6,7 @@ namespace RedisFailover;
 /// <param name="Possible">Whether it would.</param>
 /// <param name="Candidates">The nodes that could take over, sorted.</param>
 /// <param name="Reason">Why, or why not, in plain words.</param>
-public sealed record Readiness(bool Possible, ImmutableArray<NodeAddress> Candidates, string Reason)
+internal sealed record Readiness(bool Possible, ImmutableArray<NodeAddress> Candidates, string Reason)
 {
     /// <summary>How many monitors were alive; 0 where it was read from a znode, whose words say it.</summary>
     public int LiveMonitors { get; init; }

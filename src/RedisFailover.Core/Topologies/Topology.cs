@@ -125,7 +125,7 @@ public sealed record Topology
     /// The last change of master as it stands in the history, or will in a moment; put in by the writer. A leader whose predecessor died
     /// between the two writes it into the history from here. Null where none is known.
     /// </summary>
-    public HistoryEntry? LastChange { get; init; }
+    internal HistoryEntry? LastChange { get; init; }
 
     /// <summary>What keeps a configured node that answers from being used, in plain words. Sorted by address.</summary>
     public ImmutableSortedDictionary<NodeAddress, string> Remarks { get; init; } = ImmutableSortedDictionary<NodeAddress, string>.Empty;
@@ -134,7 +134,7 @@ public sealed record Topology
     public bool IsChangingMaster => State is TopologyState.FailingOver or TopologyState.SwitchingOver;
 
     /// <summary>Whether any of these nodes is one of this cluster's; also where it knows no node at all.</summary>
-    public bool KnowsAnyOf(IEnumerable<NodeAddress> nodes)
+    internal bool KnowsAnyOf(IEnumerable<NodeAddress> nodes)
     {
         ImmutableHashSet<NodeAddress> known = [.. Members, .. Replicas, .. Unavailable];
         known = Master is null ? known : known.Add(Master);
@@ -142,7 +142,7 @@ public sealed record Topology
     }
 
     /// <summary>The same in a store that was lost or put back; who writes it gives the new incarnation its id.</summary>
-    public Topology AsNewIncarnation() => Incarnation is not { } former ? this : this with
+    internal Topology AsNewIncarnation() => Incarnation is not { } former ? this : this with
     {
         Incarnation = null, FormerIncarnations = [.. FormerIncarnations.Append(former).TakeLast(MaxFormerIncarnations)],
     };

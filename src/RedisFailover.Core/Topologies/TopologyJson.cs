@@ -9,7 +9,7 @@ namespace RedisFailover;
 /// The topology as the znode <c>R/nodes</c> holds it: indented JSON, a superset of what redis_failover (Ruby) wrote
 /// (<c>{"master":…,"slaves":[…],"unavailable":[…]}</c>), so that its clients in other languages go on working.
 /// </summary>
-public static class TopologyJson
+internal static class TopologyJson
 {
     /// <summary>Far more than there will ever be, and exact in a language whose numbers are floating-point.</summary>
     private const long MaxEpoch = 1_000_000_000_000_000;

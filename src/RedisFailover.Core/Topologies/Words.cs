@@ -3,7 +3,7 @@ using System.Globalization;
 namespace RedisFailover;
 
 /// <summary>Comparing sentences that are said again and again with other figures in them.</summary>
-public static class Words
+internal static class Words
 {
     private const int MostQuoted = 100;
 

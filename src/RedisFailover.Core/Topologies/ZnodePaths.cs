@@ -5,7 +5,7 @@ namespace RedisFailover;
 /// clients and the operator's tool put the root into their connection string and use the empty one.
 /// </summary>
 /// <param name="Root">"" or an absolute path without a trailing slash, such as "/redis_failover".</param>
-public sealed record ZnodePaths(string Root)
+internal sealed record ZnodePaths(string Root)
 {
     /// <summary>Where redis_failover (Ruby) kept its znodes, and the default here: "/redis_failover".</summary>
     public const string DefaultRoot = "/redis_failover";

@@ -16,7 +16,7 @@ internal static class HeartbeatZnode
         string? unsure = null;
         while (true)
         {
-            string once = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(4));
+            string once = RandomNumberGenerator.GetHexString(8, lowercase: true);
             string path = string.Create(CultureInfo.InvariantCulture, $"{parent}/{options.Owner}-{session.SessionId:x}-{once}");
             try
             {

@@ -87,7 +87,7 @@ public sealed class PerClusterHeartbeat(LeaseKeeper keeper, string heartbeatsPat
 
     private async Task CreateAsync(ZooKeeperSession session, CancellationToken cancellationToken)
     {
-        string path = $"{heartbeatsPath}/{Prefix(session)}{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(4))}";
+        string path = $"{heartbeatsPath}/{Prefix(session)}{RandomNumberGenerator.GetHexString(8, lowercase: true)}";
         await session.CreateAsync(path, Data(), CreateMode.Ephemeral, default, cancellationToken).ConfigureAwait(false);
         (_path, _session) = (path, session);
     }

@@ -57,7 +57,7 @@ internal sealed class CallbackQueue(ILogger logger) : IThreadPoolWorkItem
         => Post(
             _ =>
             {
-                foreach (Action<T> subscriber in Delegate.EnumerateInvocationList(subscribers()))
+                foreach (Action<T> subscriber in (subscribers()?.GetInvocationList() ?? []).Cast<Action<T>>())
                 {
                     Run(_ => subscriber(news), null);
                 }

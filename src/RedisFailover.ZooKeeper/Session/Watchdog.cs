@@ -16,7 +16,7 @@ internal static class Watchdog
     private static readonly List<ReadLoop> Loops = [];
     private static readonly AutoResetEvent Awake = new(false);
     private static bool _started;
-    private static bool _rests;
+    private static int _rests;
 
     internal static void Add(ReadLoop loop)
     {
@@ -42,7 +42,7 @@ internal static class Watchdog
     /// <summary>To be called after a loop has begun to run users' code.</summary>
     internal static void Wake()
     {
-        if (Volatile.Read(ref _rests) && Interlocked.Exchange(ref _rests, false))
+        if (Volatile.Read(ref _rests) == 1 && Interlocked.Exchange(ref _rests, 0) == 1)
         {
             Awake.Set();
         }
@@ -53,7 +53,7 @@ internal static class Watchdog
         int idle = 0;
         while (true)
         {
-            Awake.WaitOne(Volatile.Read(ref _rests) ? Timeout.Infinite : TickMilliseconds);
+            Awake.WaitOne(Volatile.Read(ref _rests) == 1 ? Timeout.Infinite : TickMilliseconds);
             bool moved = false;
             bool runs = false;
             lock (Gate)
@@ -69,14 +69,14 @@ internal static class Watchdog
             if (idle == IdleTicks)
             {
                 idle = 0;
-                Interlocked.Exchange(ref _rests, true);
+                Interlocked.Exchange(ref _rests, 1);
 
                 // Who has begun just before did not see that it was to wake anybody.
                 lock (Gate)
                 {
                     if (Loops.Exists(loop => loop.RunsUsers))
                     {
-                        Interlocked.Exchange(ref _rests, false);
+                        Interlocked.Exchange(ref _rests, 0);
                     }
                 }
             }

@@ -49,6 +49,13 @@ public sealed class ClientsThatLiveOnTests
     {
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 2, OwnZooKeeper = true });
         Topology before = await cluster.WaitUntilWholeAsync();
+        foreach (MonitorProcess monitor in cluster.Monitors)
+        {
+            // Who has not read it yet knows of no store before the new one.
+            await monitor.Process.WaitForLineAsync(
+                line => line.Contains($"topology of epoch {before.Epoch}: ok", StringComparison.Ordinal), TimeSpan.FromSeconds(20));
+        }
+
         await using WritingClient client = await WritingClient.StartAsync(cluster);
         await client.WaitForWritesAsync(20);
         await cluster.ZooKeeper.Servers[0].KillAndWipeAsync();

@@ -186,11 +186,11 @@ public sealed partial class Cluster : IAsyncDisposable
         => await Eventually.HoldsAsync(
             $"Another monitor than {former.Id} leads", token => LeaderAsync(ct: token), leader => leader != former, within, Explain, ct);
 
-    public async Task<ImmutableArray<HistoryEntry>> HistoryAsync(CancellationToken ct = default)
+    internal async Task<ImmutableArray<HistoryEntry>> HistoryAsync(CancellationToken ct = default)
         => HistoryJson.Parse(await ReadAsync(Paths.History, ct));
 
     /// <summary>Waits for an entry of the history, which is written a moment after the topology.</summary>
-    public async Task<HistoryEntry> WaitForHistoryAsync(string what, Func<HistoryEntry, bool> holds, TimeSpan? within = null,
+    internal async Task<HistoryEntry> WaitForHistoryAsync(string what, Func<HistoryEntry, bool> holds, TimeSpan? within = null,
         CancellationToken ct = default)
         => (await Eventually.HoldsAsync(what, token => HistoryAsync(token), entries => entries.Any(holds), within, Explain, ct))
             .First(holds);

@@ -111,7 +111,7 @@ public sealed class SeveralClusters : IAsyncDisposable
     public Task<Topology> WaitUntilWholeAsync(string name)
         => WaitForAsync(name, "both nodes are in use", t => t.State == TopologyState.Ok && t.Replicas.Length == 1);
 
-    public ZnodePaths Paths(string name) => new ZnodePaths(Root).Cluster(name);
+    internal ZnodePaths Paths(string name) => new ZnodePaths(Root).Cluster(name);
 
     public async Task<ReadOnlyMemory<byte>> ReadAsync(string path, CancellationToken ct = default)
         => (await (await _client.GetSessionAsync(ct)).GetDataAsync(path, cancellationToken: ct)).Data;

@@ -41,10 +41,48 @@ public sealed class PackageTests
             using ZipArchive archive = ZipFile.OpenRead(file);
             string[] entries = [.. archive.Entries.Select(entry => entry.FullName)];
             Assert.That(entries, Does.Contain("README.md").And.Contain("LICENSE"), package);
-            Assert.That(entries, Has.Some.EndsWith($"/{package}.dll").And.Some.EndsWith($"/{package}.xml"), package);
+            foreach (string framework in new[] { "net8.0", "net10.0" })
+            {
+                Assert.That(entries, Does.Contain($"lib/{framework}/{package}.dll").And.Contain($"lib/{framework}/{package}.xml"), package);
+            }
+
             Assert.That(File.Exists(Path.ChangeExtension(file, "snupkg")), Is.True, package);
         }
     });
+
+    [Test]
+    public async Task The_client_asks_for_the_minor_version_of_its_library_that_it_was_built_for()
+    {
+        string file = Directory.GetFiles(_folder.File("feed"), "RedisFailover.Client.0.*.nupkg").Single();
+        await using ZipArchive archive = await ZipFile.OpenReadAsync(file);
+        using var specification = new StreamReader(await archive.GetEntry("RedisFailover.Client.nuspec")!.OpenAsync());
+
+        Assert.That(await specification.ReadToEndAsync(), Does.Contain("id=\"StackExchange.Redis\" version=\"[3.4.35, 3.5.0)\""));
+    }
+
+    /// <summary>Minutes on a slow machine; what is not fit for it the compiler finds in every build (IsAotCompatible).</summary>
+    [Test]
+    [Category("Nightly")]
+    [Explicit("Takes a minute of both cores")]
+    public async Task An_application_can_be_compiled_to_native_code()
+    {
+        if (!new[] { "clang", "gcc" }.Any(linker => File.Exists("/usr/bin/" + linker)))
+        {
+            Assert.Ignore("needs clang or gcc, to link");
+        }
+
+        await DotnetAsync(
+            "publish", Path.Combine(Programs.RepositoryRoot, "src", "Samples", "Aot"), "-c", "Release", "--use-current-runtime",
+            "-o", _folder.File("native"), "-v", "quiet");
+        await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 1, Redis = 2 });
+        await cluster.WaitForAsync("there is a master", topology => topology.Master is not null);
+        await using ChildProcess program = await ChildProcess.StartAsync(
+            new ChildProcessOptions(
+                "native", Path.Combine(_folder.File("native"), "RedisFailover.Samples.Aot"), [cluster.ConnectionString]));
+
+        Assert.That(await program.WaitForExitAsync(), Is.Zero, program.Tail());
+        Assert.That(program.Output, Is.EqualTo(new[] { "hello", "5" }));
+    }
 
     [Test]
     public async Task An_empty_project_that_takes_the_client_runs_the_program_of_its_document()
@@ -103,7 +141,7 @@ public sealed class PackageTests
             new ChildProcessOptions("dotnet " + arguments[0], Programs.Dotnet, [.. arguments])
             {
                 Environment = ImmutableDictionary<string, string?>.Empty
-                    .Add("NUGET_PACKAGES", arguments[0] == "pack" ? Packages : _folder.File("restored"))
+                    .Add("NUGET_PACKAGES", arguments[0] is "pack" or "publish" ? Packages : _folder.File("restored"))
                     .Add("DOTNET_EnableDiagnostics", "0").Add("DOTNET_CLI_HOME", _folder.File("home"))
                     .Add("MSBUILDDISABLENODEREUSE", "1").Add("UseSharedCompilation", "false"),
             });

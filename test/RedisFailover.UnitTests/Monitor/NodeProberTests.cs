@@ -59,13 +59,14 @@ public sealed class NodeProberTests
         }
     }
 
-    [TestCase("-DENIED Redis is running in protected mode because of this. In this mode more.\r\n", ProbeFailure.AuthRefused,
+    [TestCase("-DENIED Redis is running in protected mode because of this. In this mode more.\r\n", nameof(ProbeFailure.AuthRefused),
         "it refuses the connection: DENIED Redis is running in protected mode because of this")]
-    [TestCase("-ERR server is going away\r\n", ProbeFailure.AuthRefused, "it refuses the connection: ERR server is going away")]
-    [TestCase("HTTP/1.1 400 Bad Request\r\n", ProbeFailure.NotRedis,
+    [TestCase("-ERR server is going away\r\n", nameof(ProbeFailure.AuthRefused), "it refuses the connection: ERR server is going away")]
+    [TestCase("HTTP/1.1 400 Bad Request\r\n", nameof(ProbeFailure.NotRedis),
         "it does not answer as Redis does: it says 'HTTP/1.1 400 Bad Request'")]
-    [TestCase("\u0015\u0003\u0003\r\n", ProbeFailure.NotRedis, "it does not answer as Redis does: a reply that begins with the byte 21")]
-    public async Task What_a_node_says_before_it_is_asked_is_shown(string first, ProbeFailure evidence, string detail)
+    [TestCase("\u0015\u0003\u0003\r\n", nameof(ProbeFailure.NotRedis),
+        "it does not answer as Redis does: a reply that begins with the byte 21")]
+    public async Task What_a_node_says_before_it_is_asked_is_shown(string first, string evidence, string detail)
     {
         using var node = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
         node.Start();
@@ -77,7 +78,7 @@ public sealed class NodeProberTests
         await using var connection = RedisConnection.Over(listening, _time);
         await peer.SendAsync(System.Text.Encoding.UTF8.GetBytes(first));
 
-        Assert.That(NodeProber.End(await connection.Closed.WithinDeadline()), Is.EqualTo((evidence, detail)));
+        Assert.That(NodeProber.End(await connection.Closed.WithinDeadline()), Is.EqualTo((Enum.Parse<ProbeFailure>(evidence), detail)));
     }
 
     [Test]

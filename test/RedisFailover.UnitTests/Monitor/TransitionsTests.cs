@@ -220,16 +220,16 @@ public sealed class TransitionsTests
             Recorded(HistoryKind.Failover, behind),
             Is.EqualTo((level, $"FAILOVER DONE (epoch 5): a:1 -> b:1 in 12.5 ms{loss}")));
 
-    [TestCase(HistoryKind.Switchover, 0L, LogLevel.Information)]
-    [TestCase(HistoryKind.Switchover, 9L, LogLevel.Warning)]
-    [TestCase(HistoryKind.Demoted, 0L, LogLevel.Information)]
-    [TestCase(HistoryKind.Demoted, 9L, LogLevel.Warning)]
-    [TestCase(HistoryKind.Demoted, null, LogLevel.Warning)]
-    [TestCase(HistoryKind.Restarted, null, LogLevel.Warning)]
-    [TestCase(HistoryKind.Restored, null, LogLevel.Warning)]
-    [TestCase(HistoryKind.Adopted, null, LogLevel.Information)]
-    public void What_may_have_lost_something_is_a_warning(HistoryKind kind, long? behind, LogLevel level)
-        => Assert.That(Recorded(kind, behind).Level, Is.EqualTo(level));
+    [TestCase(nameof(HistoryKind.Switchover), 0L, LogLevel.Information)]
+    [TestCase(nameof(HistoryKind.Switchover), 9L, LogLevel.Warning)]
+    [TestCase(nameof(HistoryKind.Demoted), 0L, LogLevel.Information)]
+    [TestCase(nameof(HistoryKind.Demoted), 9L, LogLevel.Warning)]
+    [TestCase(nameof(HistoryKind.Demoted), null, LogLevel.Warning)]
+    [TestCase(nameof(HistoryKind.Restarted), null, LogLevel.Warning)]
+    [TestCase(nameof(HistoryKind.Restored), null, LogLevel.Warning)]
+    [TestCase(nameof(HistoryKind.Adopted), null, LogLevel.Information)]
+    public void What_may_have_lost_something_is_a_warning(string kind, long? behind, LogLevel level)
+        => Assert.That(Recorded(Enum.Parse<HistoryKind>(kind), behind).Level, Is.EqualTo(level));
 
     [Test]
     public async Task A_monitor_that_was_frozen_says_so_and_for_how_long()
