@@ -22,6 +22,16 @@ internal sealed partial record ClusterView
             view = view with { Awaited = view.Awaited.Clear() };
         }
 
+        if (IsBlind && !view.IsBlind)
+        {
+            // What was counted in the dark says nothing of a node: which of them is found first is chance.
+            view = view with
+            {
+                Nodes = view.Nodes.SetItems(view.Nodes.Values.Where(n => n.IsOutOfSight)
+                    .Select(n => KeyValuePair.Create(n.Address, n.CountedAnew(observation.At)))),
+            };
+        }
+
         view = view.IsBlind ? view with { BlindAt = observation.At }
             : view.BlindAt is not null && view.SeesTheSameMaster ? view with { BlindAt = null } : view;
         if (view.WaitsForRegistered && observation.At >= view.LeadingSince + policy.RegistrationWait)
@@ -278,7 +288,9 @@ internal sealed partial record ClusterView
             // Whether a publication that failed was applied is not known: the znode tells.
             return finished.Action switch
             {
-                PublishTopology lost => view with { TopologyKnown = false, Unacknowledged = (lost.Next, failure) },
+                PublishTopology lost
+                    => view with { TopologyKnown = false, Unacknowledged = (lost.Next, failure),
+                        Unpublished = (finished.At, failure, (Unpublished?.Times ?? 0) + 1) },
                 PublishConfig
                     => view with { TopologyKnown = false,
                         Failed = view.Failed.SetItem(finished.Action, (finished.At + policy.RetryDelay, failure)) },
@@ -344,6 +356,7 @@ internal sealed partial record ClusterView
             StoreWentBack = false,
             TopologyIsOurs = true,
             Unacknowledged = null,
+            Unpublished = null,
             Resumption = publication.Afterwards ?? (publication.Next.IsChangingMaster ? null : Resumption),
             Version = finished.Version,
             LastEpoch = Math.Max(LastEpoch, publication.Next.Epoch),

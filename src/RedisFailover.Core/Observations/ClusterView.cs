@@ -100,6 +100,9 @@ internal sealed partial record ClusterView
     /// <summary>Whether the watch on <c>R/manual_failover</c> has told anything since the last action that clears it began.</summary>
     public bool WishHeard { get; init; }
 
+    /// <summary>When the last publication failed, why, and how many in a row; null where the last one was written.</summary>
+    public (TimeSpan At, string Failure, int Times)? Unpublished { get; init; }
+
     /// <summary>The change of master under way; null when there is none.</summary>
     public MasterChangeProgress? Progress { get; init; }
 

@@ -156,11 +156,6 @@ internal sealed record NodeInfo
     public bool? Persists => AppendsOnly ? true : SavePoints is { } points ? points.Length > 0 : null;
 
     /// <summary>
-    /// When its last RDB was written, or when it started (rdb_last_save_time), by its own clock; null when it does not say.
-    /// </summary>
-    public DateTimeOffset? LastSave { get; init; }
-
-    /// <summary>
     /// For how long at most it still waits for its replicas before it ends (Redis 7, shutdown_in_milliseconds); null: it runs on.
     /// </summary>
     public TimeSpan? ShutsDownIn { get; init; }
@@ -343,9 +338,6 @@ internal sealed record NodeInfo
             Mode = fields.GetValueOrDefault("redis_mode", "standalone"),
             ConfigFile = fields.GetValueOrDefault("config_file", ""),
             AppendsOnly = Whole("aof_enabled", 0) != 0,
-            LastSave = Whole("rdb_last_save_time", 0) is > 0 and < 100_000_000_000 and var saved
-                ? DateTimeOffset.FromUnixTimeSeconds(saved)
-                : null,
             ShutsDownIn = Whole("shutdown_in_milliseconds", -1) is >= 0 and var left ? TimeSpan.FromMilliseconds(left) : null,
             LinkDownFor = Whole("master_link_down_since_seconds", -1) is >= 0 and < int.MaxValue and var down
                 ? TimeSpan.FromSeconds(down)
@@ -375,7 +367,7 @@ internal sealed record NodeInfo
 
     private static bool IsWanted(ReadOnlySpan<char> name) => name is "role" or "run_id" or "redis_version" or "loading"
         or "rdb_last_bgsave_status" or "aof_enabled" or "aof_last_write_status" or "redis_mode" or "config_file"
-        or "valkey_version" or "uptime_in_seconds" or "rdb_last_load_keys_loaded" or "rdb_last_save_time"
+        or "valkey_version" or "uptime_in_seconds" or "rdb_last_load_keys_loaded"
         or "used_memory" or "mem_not_counted_for_evict" or "maxmemory" or "maxmemory_policy" or "errorstat_OOM"
         or "shutdown_in_milliseconds" or "sync_full" or "min_slaves_good_slaves"
         or "repl_backlog_active" or "repl_backlog_first_byte_offset"

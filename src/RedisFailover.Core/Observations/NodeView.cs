@@ -143,6 +143,14 @@ internal sealed record NodeView(NodeAddress Address)
     public bool IsOutOfSight
         => ProbeFailure is RedisFailover.ProbeFailure.Silent or RedisFailover.ProbeFailure.Unreachable or RedisFailover.ProbeFailure.Local;
 
+    /// <summary>Its failures count from now: those before were this monitor's own.</summary>
+    internal NodeView CountedAnew(TimeSpan at) => this with
+    {
+        Condition = Condition == NodeCondition.Unavailable ? NodeCondition.Unknown : Condition,
+        Failures = 0,
+        FailingSince = FailingSince is null ? null : at,
+    };
+
     internal NodeView Answered(TimeSpan at, TimeSpan latency) => this with
     {
         OnlineSince = OnlineSince ?? at,

@@ -23,7 +23,10 @@ internal static class ChangingMaster
             && (promoted.Address == a.Progress.Promoted || a.FailureOf(new Promote(promoted.Address)) is not null
             || WriteHolders.Missing(a, promoted, Purpose.Failover) is null))
         {
-            return Installing.Decide(a, promoted);
+            return OldMasterThatWentOn(a, promoted) is { } old
+                ? Restoring.Decide(
+                    a, old, $"{old.Address} took writes after {promoted.Address} had been promoted, and no client was sent to that one")
+                : Installing.Decide(a, promoted);
         }
 
         // Voted out, but answering this monitor: it hands over all the same. Once it fails, or does not get there, it is lost.
@@ -34,8 +37,8 @@ internal static class ChangingMaster
         }
 
         // Lost while it was handing over. Clients are told, as at the beginning of any failover, before anyone is promoted.
-        return a.Topology.Master is null
-            ? Choosing.Decide(a)
+        return a.Topology.Master is null ? Choosing.Decide(a)
+            : a.Verdict.Remedy == Remedy.Watch ? HoldingWrites.WithoutAnswer(a, a.Master)
             : Beginning.Failover(a, $"master {a.Topology.Master} was lost while it was handing over to {a.Topology.Intent?.Target}");
     }
 
@@ -49,6 +52,16 @@ internal static class ChangingMaster
             .OrderByDescending(n => n.Info!.Offset)
             .ThenBy(n => n.Address)
             .FirstOrDefault();
+
+    /// <summary>
+    /// The old master of a switchover that its leader left after the promotion: its pause is over, clients still know it as the master, and
+    /// what it took since is not on the promoted node. Null where it took nothing.
+    /// </summary>
+    private static NodeAssessment? OldMasterThatWentOn(Assessment a, NodeAssessment promoted)
+        => a.Progress.Inherited && a.Topology.Master is not null && promoted.Info!.PreviousHistoryEnd > 0
+            && a.From is { IsMaster: true, IsCurrent: true, Run: RunState.SameRun, Info: { } info } from && from.Has(HeardSince.Change)
+            && info.ReplicationId == promoted.Info.PreviousReplicationId && info.Offset >= promoted.Info.PreviousHistoryEnd
+                ? from : null;
 
     private static bool WasPromotedUnseen(Assessment a, NodeAssessment node)
         => node.Address != a.From?.Address && !CameBackAsMaster(node)

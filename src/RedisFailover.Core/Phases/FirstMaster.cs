@@ -24,23 +24,26 @@ internal static class FirstMaster
         return Chosen(a, online) is { } chosen ? Adopt(a, chosen, $"{chosen.Address} is the master, as the operator chose")
             : Ordered(a) is { } ordered
                 ? Promote(a, ordered, null, $"replica {ordered.Address} is to be the master, as the operator ordered")
-            : followed.Length == 1 ? Adopt(a, followed[0], $"{followed[0].Address} is the master: replicas follow it")
+            : followed.Length == 1 && (followed[0].Info!.Keys > 0 || masters.All(m => m.Info!.Keys == 0))
+                ? Adopt(a, followed[0], $"{followed[0].Address} is the master: replicas follow it")
             : followed.Length > 1 ? Ambiguous(a, "several masters have replicas", followed)
+            : followed.Length == 1 ? Ambiguous(a, "the master that has replicas is empty, and another one is not", masters)
             : masters.IsEmpty ? ReplicasOnly(a, online)
             : ByData(a, online, masters);
     }
 
     /// <summary>
-    /// A node that is still starting, when others have come, may be the one with the data: it is given its time. One that refuses our
-    /// credentials or speaks no Redis has answered already, and only somebody's hand changes what it says.
+    /// A node that is still starting, when others have come, may be the one with the data: it is given its time, and one that loads its
+    /// data has them. One that refuses our credentials or speaks no Redis has answered already, and only somebody's hand changes what it
+    /// says.
     /// </summary>
     private static PlanBuilder? NotSeenYet(Assessment a, ImmutableArray<NodeAssessment> online)
     {
-        bool isOpen = a.Configured.Any(n => (!n.IsOnline || n.Contact == Contact.Loading) && !n.CannotBeWatched);
         TimeSpan since = online.IsEmpty ? a.View.LeadingSince : online.Min(n => n.View.OnlineSince ?? a.Now);
-        return isOpen && a.Now < since + a.Policy.SilenceLimit
-            ? PlanBuilder.Because("waiting for all nodes to be seen").WakeBy(since + a.Policy.SilenceLimit)
-            : null;
+        TimeSpan patience = a.Configured.Where(n => (!n.IsOnline || n.Contact == Contact.Loading) && !n.CannotBeWatched)
+            .Select(n => n.View.LoadingSince is { } loading ? loading + a.Policy.LoadingTimeout : since + a.Policy.SilenceLimit)
+            .DefaultIfEmpty(TimeSpan.MinValue).Max();
+        return a.Now < patience ? PlanBuilder.Because("waiting for all nodes to be seen").WakeBy(patience) : null;
     }
 
     /// <summary>Masters that nobody follows: what they hold decides.</summary>
@@ -53,6 +56,8 @@ internal static class FirstMaster
             : !orphans.IsEmpty
                 ? Ambiguous(a, "a master stands beside replicas with data of another one that does not answer", [.. withData, .. orphans])
             : withData.Length == 1 ? Adopt(a, withData[0], $"{withData[0].Address} is the master: it alone holds data")
+            : a.Configured.Any(n => n.Contact == Contact.AuthRefused)
+                ? Ambiguous(a, "those that answer are empty, and one that cannot be asked may hold the data", a.Configured)
             : Adopt(a, masters[0], $"{masters[0].Address} is the master: {AllEmpty(a, online)}");
     }
 
@@ -94,12 +99,17 @@ internal static class FirstMaster
         }
 
         NodeAssessment best = replicas.OrderByDescending(n => n.Info!.Keys > 0).ThenByDescending(n => n.Info!.Offset).First();
-        NodeAddress? gone = best.Info!.MasterAddress is { } master && !a.Node(master).IsOnline && a.IsConfigured(master) ? master : null;
-        if (gone is not null && !a.Node(gone).IsVotedOut)
+        // Also of one further up in a chain: it may live, and take writes.
+        NodeAddress[] away =
+            [.. replicas.Select(n => n.Info!.MasterAddress!).Where(m => a.IsConfigured(m) && !a.Node(m).IsOnline).Distinct().Order()];
+        if (away.FirstOrDefault(m => !a.Node(m).IsVotedOut) is { } unseen)
         {
-            return Wait(a, ProblemCatalogue.NoMaster, $"all nodes that answer are replicas of {gone}, and {a.Node(gone).Votes}");
+            return Wait(a, ProblemCatalogue.NoMaster, $"all nodes that answer are replicas of {unseen} or of each other, and "
+                + (a.Node(unseen).CannotBeWatched
+                    ? $"the monitors cannot ask it: {a.Node(unseen).View.Detail}" : $"{a.Node(unseen).Votes}"));
         }
 
+        NodeAddress? gone = away.Contains(best.Info!.MasterAddress!) ? best.Info.MasterAddress : away.FirstOrDefault();
         string reason = gone is null
             ? "all nodes are replicas and none of them has a master"
             : $"all nodes that answer are replicas of {gone}, which does not answer";

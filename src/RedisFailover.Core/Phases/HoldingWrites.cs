@@ -28,10 +28,23 @@ internal static class HoldingWrites
         // It misses a beat: no verdict yet, and nothing to do without its answers. At the deadline all is undone.
         if (from.View.FailingSince is not null)
         {
-            return PlanBuilder.Because($"{from.Address} does not answer at the moment").WakeBy(look);
+            return Serving.AskingForLinks(a, from, PlanBuilder.Because($"{from.Address} does not answer at the moment").WakeBy(look));
         }
 
         return a.Progress.PausedAt is null ? Hold(a, from, target).WakeBy(look) : CatchingUp.Decide(a, from, target, lacks, look);
+    }
+
+    /// <summary>
+    /// It does not answer this monitor, and is not lost by the word of enough others: they are heard, and at the deadline all is undone.
+    /// </summary>
+    internal static PlanBuilder WithoutAnswer(Assessment a, NodeAssessment from)
+    {
+        TimeSpan deadline = a.Progress.StartedAt + Timeout(a) + a.Policy.ProbeTimeout;
+        NodeAssessment target = a.Node(a.Topology.Intent!.Target ?? from.Address);
+        return a.Now < deadline
+            ? Serving.AskingForLinks(a, from,
+                PlanBuilder.Because($"{from.Address} does not answer this monitor ({from.View.Detail}), and {from.Votes}").WakeBy(deadline))
+            : Restoring.GiveUp(a, from, target, $"{from.Address} does not answer this monitor ({from.View.Detail}), and {from.Votes}");
     }
 
     private static TimeSpan Timeout(Assessment a) => a.Topology.Intent!.Timeout ?? a.Policy.SwitchoverTimeout;

@@ -31,19 +31,21 @@ internal static class LastResort
     private static bool HasSaidAll(NodeAssessment node)
         => node is { IsInOrder: true, OffsetIsFinal: true, Info: { Loading: false, SyncInProgress: false } } && node.Has(HeardSince.Change);
 
-    /// <summary>The node that was the master comes first; then who saved last, and who has most.</summary>
+    /// <summary>
+    /// The node that was the master comes first; then who has most keys. What Redis says of its last save is, after a restart, when it was
+    /// started.
+    /// </summary>
     private static (NodeAssessment Node, string Why)? WithData(Assessment a, IEnumerable<NodeAssessment> allowed)
     {
         NodeAssessment? best = allowed.Where(n => n.Info!.Keys > 0)
             .OrderByDescending(n => n.Address == a.From?.Address)
-            .ThenByDescending(n => n.Info!.LastSave)
             .ThenByDescending(n => n.Info!.Keys)
             .ThenBy(n => n.Address)
             .FirstOrDefault();
         return best is null ? null
             : best.Address == a.From?.Address
                 ? (best, $"it was the master and holds {best.Info!.Keys} keys; whether anything was lost is not known")
-                : (best, $"it holds {best.Info!.Keys} keys, saved last; whether anything was lost is not known");
+                : (best, $"it holds {best.Info!.Keys} keys, the most of all; whether anything was lost is not known");
     }
 
     /// <summary>All are empty. Where no node keeps anything on a disk nothing can come back, and the first one goes on.</summary>

@@ -15,7 +15,7 @@ internal static class NodeLists
         State = TopologyState.Ok,
         Reason = reason,
         Waiting = null,
-        Identity = master.Info!.Identity,
+        Identity = master.Info?.Identity ?? a.Topology.Identity,
         Intent = null,
     });
 

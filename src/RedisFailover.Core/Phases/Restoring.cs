@@ -22,13 +22,13 @@ internal static class Restoring
         {
             Request = SwitchoverRequests.Answer(a, next, RequestOutcome.Undone, record),
         };
-        if (a.Topology.State != TopologyState.SwitchingOver && !a.Progress.HoldsWrites)
+        if (from.Info is null || (a.Topology.State != TopologyState.SwitchingOver && !a.Progress.HoldsWrites))
         {
             return PlanBuilder.Because(reason).Do(publication);
         }
 
         // What it takes before this is written would be lost if another monitor installed the one that was promoted after all.
-        var resumption = new ResumeWrites(from.Address, from.Info!.PausesWritesAlone ? null : WriteSafety.AfterServing(a, from.Info));
+        var resumption = new ResumeWrites(from.Address, from.Info.PausesWritesAlone ? null : WriteSafety.AfterServing(a, from.Info));
         return a.Progress.Inherited || next.Epoch != a.Topology.Epoch
             ? PlanBuilder.Because(reason).Do(publication with { Afterwards = resumption })
             : PlanBuilder.Because(reason).Do(publication, resumption);

@@ -74,6 +74,13 @@ internal static class Serving
             : plan.First(new PublishTopology(next, a.View.Version));
     }
 
+    /// <summary>What is waited for may be over, because the master is gone: the replicas are asked for their links meanwhile.</summary>
+    internal static PlanBuilder AskingForLinks(Assessment a, NodeAssessment master, PlanBuilder plan)
+    {
+        (ImmutableArray<FailoverAction> questions, TimeSpan? wakeAt) = Suspicion(a, master);
+        return plan.Do(questions).WakeBy(wakeAt);
+    }
+
     /// <summary>The topology is kept up to date, the other nodes are put right, and what is amiss is told.</summary>
     private static PlanBuilder Keep(Assessment a, string trouble)
     {
@@ -91,7 +98,7 @@ internal static class Serving
         // Who reaches no node changes nothing.
         Topology seen = a.View.IsBlind ? a.Topology : NodeLists.Of(a, a.Topology);
         Publish(a, plan, (awaited.IsEmpty ? Refreshed(a, seen) : seen) with { WriteQuorum = quorum, Waiting = null });
-        (ImmutableArray<FailoverAction> questions, TimeSpan? wakeAt) = Suspicion(a);
+        (ImmutableArray<FailoverAction> questions, TimeSpan? wakeAt) = Suspicion(a, a.Master);
         plan.First([.. questions, .. awaited.Where(n => n.IsAnswering).Select(n => new Inspect(n.Address))])
             .WakeBy(wakeAt).WakeBy(others?.Until).WakeBy(a.Verdict.Until).WakeBy(judgedAt);
         foreach (Problem? problem in (IEnumerable<Problem?>)
@@ -139,9 +146,9 @@ internal static class Serving
     /// <summary>
     /// While the master fails but is not judged: ask the replicas about their links, so that a verdict needs no further round.
     /// </summary>
-    private static (ImmutableArray<FailoverAction> Questions, TimeSpan? WakeAt) Suspicion(Assessment a)
+    private static (ImmutableArray<FailoverAction> Questions, TimeSpan? WakeAt) Suspicion(Assessment a, NodeAssessment master)
     {
-        if (a.Master.View is not { FailingSince: { } since, ProbeFailure: not (ProbeFailure.Silent or ProbeFailure.Loading) })
+        if (master.View is not { FailingSince: { } since, ProbeFailure: not (ProbeFailure.Silent or ProbeFailure.Loading) })
         {
             return ([], null);
         }
@@ -149,7 +156,7 @@ internal static class Serving
         // The longer it lasts the less a millisecond matters. At first the answers themselves set the pace: no timer is as fine.
         TimeSpan interval = a.Now - since < FirstSuspicion ? TimeSpan.Zero : LaterSuspicion;
         (NodeAddress Node, TimeSpan Due)[] open = [.. a.Nodes
-            .Where(n => n.Address != a.Master.Address && n.IsReplica && n.Contact != Contact.Loading && !n.HasLostItsLink)
+            .Where(n => n.Address != master.Address && n.IsReplica && n.Contact != Contact.Loading && !n.HasLostItsLink)
             .Select(n => (n.Address, n.Has(HeardSince.MasterFailure) ? n.View.InfoAsked + interval : a.Now))];
         return ([.. open.Where(n => n.Due <= a.Now).Select(n => new Inspect(n.Node))],
             open.Where(n => n.Due > a.Now).Select(n => (TimeSpan?)n.Due).Min());

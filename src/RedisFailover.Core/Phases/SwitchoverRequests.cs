@@ -18,7 +18,7 @@ internal static class SwitchoverRequests
 
         NodeAddress? target = a.View.Asked!.Target;
         return Objection(a, target) is { } objection ? Refuse(a, objection)
-            : ReplicasAreAsked(a, target) ?? OneComesIntoStep(a, target) ?? Begin(a, target);
+            : MasterAnswers(a) ?? ReplicasAreAsked(a, target) ?? OneComesIntoStep(a, target) ?? Begin(a, target);
     }
 
     /// <summary>The refusal of what the operator asks for now.</summary>
@@ -85,6 +85,21 @@ internal static class SwitchoverRequests
                     ? $"{Words.Quoted(target.ToString())} is not among the configured nodes; there are {string.Join(", ", a.Policy.Nodes)}"
                 // It would not obey either: the switchover would begin, only to be undone at its deadline.
                 : MasterRules.Unmonitored(a.Master) ?? MasterRules.Commandable(a.Master));
+
+    /// <summary>
+    /// A master that answers the others and not this monitor can be neither made to hold its writes nor demoted from here: null where it
+    /// answers, or an operator takes that on himself.
+    /// </summary>
+    private static PlanBuilder? MasterAnswers(Assessment a)
+    {
+        TimeSpan patience = a.View.WishedAt + (a.View.Asked!.Timeout ?? a.Policy.SwitchoverTimeout);
+        return a.Master.IsAnswering || a.View.Asked is { Force: true, Target: not null } ? null
+            : a.Now < patience
+                ? Serving.AskingForLinks(
+                    a, a.Master, PlanBuilder.Because($"waiting for an answer of master {a.Master.Address}").WakeBy(patience))
+            : Refuse(a, $"master {a.Master.Address} does not answer the leading monitor ({a.Master.View.Detail}), so that it cannot hand "
+                + $"over, and {a.Master.Votes}; to replace it as it is: redis-failover failover HOST:PORT --force");
+    }
 
     private static IEnumerable<NodeAssessment> Asked(Assessment a, NodeAddress? target)
         => (target is null ? a.Configured : [a.Node(target)]).Where(n => n.Address != a.Master.Address);

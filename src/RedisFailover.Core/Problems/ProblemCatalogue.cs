@@ -14,7 +14,7 @@ internal static class ProblemCatalogue
     /// <summary>The master does not answer, and no failover has followed (yet).</summary>
     public static ProblemCode MasterUnreachable { get; } = new(
         "master-unreachable", Critical,
-            "Look at the master's process and its network. If it stays away and is to be replaced: redis-failover failover.");
+            "Look at the master's process and its network. To replace it all the same: redis-failover failover HOST:PORT --force.");
 
     /// <summary>There is no master: writes fail.</summary>
     public static ProblemCode NoMaster { get; } = new(
@@ -59,6 +59,11 @@ internal static class ProblemCatalogue
     /// <summary>The topology in ZooKeeper and what the nodes say contradict each other, or somebody else wrote it.</summary>
     public static ProblemCode TopologyOverwritten { get; } = new(
         "topology-overwritten", Warning, "Find out who writes R/nodes besides the monitors, and end it.");
+
+    /// <summary>The leading monitor cannot write the topology: no failover works.</summary>
+    public static ProblemCode TopologyNotWritten { get; } = new(
+        "topology-not-written", Critical,
+            "Give the monitors' ZooKeeper credential the right to write R/nodes, or raise the znodes' quota.");
 
     /// <summary>A former master takes writes beside the master and cannot be made a replica.</summary>
     public static ProblemCode SecondMaster { get; } = new(
@@ -228,7 +233,7 @@ internal static class ProblemCatalogue
     public static ImmutableArray<ProblemCode> All { get; } =
     [
         MasterUnreachable, NoMaster, ChangeStalled, MasterNotWatched, MasterLoading, MasterBusy, MasterMisconf, MasterOutOfMemory,
-            MinReplicasUnmet, TopologyOverwritten, SecondMaster,
+            MinReplicasUnmet, TopologyOverwritten, TopologyNotWritten, SecondMaster,
         NoCandidate, CandidateRefusesWrites, FailoverHeldBack, NodeUnavailable, NodeNotWatched, ReplicaLinkDown, ReplicaStale,
             ReplicationRefused, FullCopyRepeats,
         RoleNotPersisted, RightsMissing, ForeignData, SameServerTwice, VersionsDiffer, UnsupportedMode, WriteQuorumUnmet, FenceNotSet,

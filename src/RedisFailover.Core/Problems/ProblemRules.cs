@@ -54,6 +54,12 @@ internal static partial class ProblemRules
             found.Add(Problem.OfMonitors(MonitorsBlind, $"{id} reaches none of the {policy.Nodes.Length} nodes ({first.Detail})", id));
         }
 
+        if (view is { Term: not null, Unpublished: { Times: > 1 } unwritten })
+        {
+            found.Add(Problem.OfMonitors(
+                TopologyNotWritten, $"{id} leads and cannot write the topology: {unwritten.Failure}", id) with { From = unwritten.At });
+        }
+
         if (view.ZooKeeperLostAt is { } lost)
         {
             found.Add(
@@ -126,7 +132,7 @@ internal static partial class ProblemRules
             : [];
 
     private static IEnumerable<Problem> MasterWithoutMemory(Facts f)
-        => f.Master is { IsMaster: true, IsAnswering: true, Info.MemoryLeft: not null } master
+        => f.Master is { IsMaster: true, IsAnswering: true } master
             && (master.Info!.IsOutOfMemory || f.Now - master.OutOfMemoryAt < RefusalsApart)
             ? [Problem.Of(MasterOutOfMemory, $"master {master.Address} refuses writes: its memory is full and it evicts nothing (OOM)",
                 master.Address)]
@@ -219,7 +225,12 @@ internal static partial class ProblemRules
 
     private static IEnumerable<Problem> NodesThatCannotBeAsked(Facts f)
         => f.Others.Where(n => n is { ProbeFailure: ProbeFailure.AuthRefused or ProbeFailure.NotRedis, SameServerAs: null })
-            .Select(n => Problem.Of(NodeNotWatched, $"the monitors cannot ask {n.Address}: {n.Detail}", n.Address))
+            .Select(n => f.Topology.LastChange?.From != n.Address
+                ? Problem.Of(NodeNotWatched, $"the monitors cannot ask {n.Address}: {n.Detail}", n.Address)
+                : Problem.Of(
+                    NodeNotWatched,
+                    $"the monitors cannot ask {n.Address}, which was the master before: {n.Detail}; it may still take writes", n.Address)
+                    with { Severity = ProblemSeverity.Critical })
             .Concat(
                 f.Others.Where(n => n is { ProbeFailure: ProbeFailure.Local, Condition: not NodeCondition.Unavailable } && !f.View.IsBlind)
                 .Select(n

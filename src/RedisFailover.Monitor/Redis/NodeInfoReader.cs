@@ -36,7 +36,7 @@ internal sealed class NodeInfoReader(FailoverPolicy policy, NodeNames names, Cli
         NodeInfo said = NodeInfo.Parse(reply.Text ?? "");
         _isOld = !said.PausesWritesAlone;
         _linkIsDown = said is { Role: NodeRole.Replica, LinkUp: false, IsDetached: false };
-        _lacksReplicas = said is { Role: NodeRole.Master } && said.Attached.Length < policy.Nodes.Length - 1;
+        _lacksReplicas = said is { Role: NodeRole.Master } && said.Attached.Length < names.Nodes.Length - 1;
         NodeInfo info = With(said);
         if (!info.Replicas.IsEmpty)
         {

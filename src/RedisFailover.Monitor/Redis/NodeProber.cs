@@ -1,3 +1,4 @@
+using System.Net;
 using System.Security.Authentication;
 using System.Threading.Channels;
 using RedisFailover.Monitor.Hosting;
@@ -26,6 +27,9 @@ internal sealed class NodeProber : IAsyncDisposable
     /// <summary>What is amiss on this machine does not mend itself in milliseconds.</summary>
     private static readonly TimeSpan OurFault = TimeSpan.FromMilliseconds(100);
 
+    /// <summary>After this a connected node's name is looked up again.</summary>
+    private static readonly TimeSpan NameLifetime = TimeSpan.FromSeconds(5);
+
     private static readonly Backoff Retry = new(TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(250));
 
     private readonly NodeAddress _node;
@@ -33,6 +37,7 @@ internal sealed class NodeProber : IAsyncDisposable
     private readonly FailoverPolicy _policy;
     private readonly NodeInfoReader _said;
     private readonly ClientNames _clients;
+    private readonly NodeNames _names;
     private readonly TcpDialer _dialer;
     private readonly ChannelWriter<Observation> _observations;
     private readonly MonotonicClock _clock;
@@ -52,6 +57,7 @@ internal sealed class NodeProber : IAsyncDisposable
         _policy = policy;
         _clients = clients ?? new ClientNames(ZnodePaths.DefaultRoot, "", "");
         _said = new NodeInfoReader(policy, names, _clients, credentials.Tls is not null);
+        _names = names;
         _dialer = new TcpDialer(names.Hosts, clock.Provider);
         _observations = observations;
         _clock = clock;
@@ -334,7 +340,8 @@ internal sealed class NodeProber : IAsyncDisposable
             try
             {
                 Name(connection);
-                var pings = new PingLoop(_node, connection, _said, _policy, _observations, _clock, _isLeading);
+                var pings = new PingLoop(
+                    _node, connection, _said, _policy, _observations, _clock, _isLeading, () => HasMoved(dialed.EndPoint));
                 return await pings.RunAsync(cancellationToken);
             }
             finally
@@ -343,6 +350,10 @@ internal sealed class NodeProber : IAsyncDisposable
             }
         }
     }
+
+    /// <summary>Whether the node's host name no longer stands for the address where it was found; false where nobody knows.</summary>
+    private bool HasMoved(IPEndPoint? found)
+        => found is not null && _names.Hosts.Known(_node.Host, NameLifetime) is { IsEmpty: false } known && !known.Contains(found.Address);
 
     /// <summary>During a rotation there are two passwords, of which a node accepts one or the other.</summary>
     private async Task<(ProbeFailure ProbeFailure, string Detail)?> LogInAsync(RedisConnection connection,

@@ -113,7 +113,6 @@ public sealed class NodeInfoTests
             redis_mode:cluster
             run_id:x
             shutdown_in_milliseconds:8200
-            rdb_last_save_time:1700000000
             aof_enabled:1
             sync_full:7
             role:master
@@ -126,8 +125,7 @@ public sealed class NodeInfoTests
         {
             Assert.That((info.Software, info.Mode), Is.EqualTo((new ServerSoftware("valkey", "8.0.1"), "cluster")));
             Assert.That(info.ShutsDownIn, Is.EqualTo(TimeSpan.FromMilliseconds(8200)));
-            Assert.That((info.LastSave, info.Persists),
-                Is.EqualTo(((DateTimeOffset?)DateTimeOffset.FromUnixTimeSeconds(1700000000), (bool?)true)));
+            Assert.That(info.Persists, Is.True);
             Assert.That((info.FullCopies, info.GoodReplicas), Is.EqualTo((7L, (int?)1)));
             Assert.That(info.Replicas.Select(r => (r.Replica.Port, r.State, r.Offset)),
                 Is.EqualTo(new[] { (6379, "online", 42L), (6379, "wait_bgsave", 0L) }));

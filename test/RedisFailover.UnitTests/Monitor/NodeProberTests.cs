@@ -183,6 +183,27 @@ public sealed class NodeProberTests
         Assert.That(TimeSpan.FromTicks(_time.GetTimestamp()), Is.GreaterThan(TimeSpan.FromMilliseconds(1 + 2 + 4 + 8 + 16)));
     }
 
+    [Test]
+    public async Task A_node_whose_name_stands_for_another_address_is_looked_for_there()
+    {
+        await using var node = new FakeNode(command => command[0] == "INFO" ? FakeNode.Bulk("role:master\r\nrun_id:x\r\n") : "+OK\r\n");
+        var named = new NodeAddress("redis1", node.Address.Port);
+        var policy = new FailoverPolicy { Nodes = [named] };
+        System.Net.IPAddress address = System.Net.IPAddress.Loopback;
+        var names = new NodeNames(policy.Nodes, _time, (_, _) => Task.FromResult(new[] { address }));
+        await using var prober = new NodeProber(
+            named, new RedisCredentials(null, null), policy, names, _observations.Writer, new MonotonicClock(_time));
+        await NextAsync<NodeAnswered>();
+
+        address = System.Net.IPAddress.Parse("127.0.0.2");
+        Task<NodeFailed> ended = NextAsync<NodeFailed>();
+        await _time.AdvanceUntil(TimeSpan.FromMilliseconds(100), () => ended.IsCompleted);
+        Assert.That((await ended).Detail, Is.EqualTo("its host name stands for another address now"));
+
+        // Nothing listens there.
+        Assert.That((await NextAsync<NodeFailed>()).ProbeFailure, Is.EqualTo(ProbeFailure.Refused));
+    }
+
     private NodeProber Probe(FakeNode node, string? password)
     {
         var policy = new FailoverPolicy { Nodes = [node.Address] };

@@ -268,7 +268,6 @@ internal sealed class Scenario
                 ["copy", var copy] => info with { CopyBrokeOff = copy == "broken" },
                 ["disk", var disk] => info with { SavePoints = disk == "yes" ? "3600 1" : "" },
                 ["loaded", var keys] => info with { LoadedKeys = long.Parse(keys, CultureInfo.InvariantCulture) },
-                ["saved", var saved] => info with { LastSave = DateTimeOffset.FromUnixTimeSeconds(long.Parse(saved, CultureInfo.InvariantCulture)) },
                 ["ends-in", var left] => info with { ShutsDownIn = TimeSpan.FromSeconds(int.Parse(left, CultureInfo.InvariantCulture)) },
                 ["up", var up] => info with { Uptime = TimeSpan.FromSeconds(int.Parse(up, CultureInfo.InvariantCulture)) },
                 ["copied-by", var replica] => info with { Replicas = [new ReplicaLink(NodeAddress.Parse(replica), "online", 0)] },

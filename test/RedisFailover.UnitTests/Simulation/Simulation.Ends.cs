@@ -96,7 +96,8 @@ internal sealed partial class Simulation
     }
 
     private SimulatedRedis? Choice(Topology topology) => _nodes
-        .Where(n => n.IsUp && !n.IsLoading && !IsForeign(n) && (topology.State != TopologyState.NoMaster || n.IsMaster))
+        .Where(n => n.IsUp && !n.IsLoading && (!IsForeign(n) || _nodes.All(m => m.Data is null || IsForeign(m)))
+            && (topology.State != TopologyState.NoMaster || n.IsMaster))
         .OrderByDescending(n => n.Data?.Depth ?? 0).ThenBy(n => n.Name, StringComparer.Ordinal).FirstOrDefault();
 
     private bool IsForeign(SimulatedRedis node) => node.Data is not null && node.Data.Beginning == _ledger.Foreign;
