@@ -68,12 +68,16 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
     // Its subscriber is what all callers share; whoever closes its multiplexer ends it for those alone who have it.
     private FailoverMultiplexer Own()
     {
-        if (_own is not { IsClosed: false })
+        while (true)
         {
-            _own = new FailoverMultiplexer(_nodes);
-        }
+            FailoverMultiplexer? own = Volatile.Read(ref _own);
+            if (own is { IsClosed: false })
+            {
+                return own;
+            }
 
-        return _own;
+            Interlocked.CompareExchange(ref _own, new FailoverMultiplexer(_nodes), own);
+        }
     }
 
     /// <summary>
@@ -139,7 +143,7 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
 
     /// <summary>
     /// Makes options that a library hands over lead to whichever node is master, as <see cref="ConfigurationOptions"/> does. User and
-    /// password that are set there already stay.
+    /// password that are set there already stay. <see cref="FailoverOptions.ConfigureNode"/> is not asked: the options are the library's.
     /// </summary>
     /// <param name="options">Its end points, time-outs and whatever the leading depends on are replaced.</param>
     /// <exception cref="ObjectDisposedException">The connection is disposed.</exception>
@@ -149,6 +153,11 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
         ObjectDisposedException.ThrowIf(_nodes.IsClosed, this);
         options.User ??= _nodes.Options.User;
         options.Password ??= _nodes.Options.Password;
+        if (options.Password is null && _nodes.Options.Login is { } login)
+        {
+            options.Defaults = login;
+        }
+
         NodeConfiguration.LeadToMaster(options, _nodes.Options, new MasterTunnel(_nodes, evenFenced: false));
     }
 

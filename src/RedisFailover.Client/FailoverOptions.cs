@@ -133,7 +133,8 @@ public sealed record FailoverOptions
     internal FailoverOptions Validate()
     {
         string[] problems = [.. Problems("FailoverOptions.")];
-        return problems.Length == 0 ? this : throw new ArgumentException(string.Join(Environment.NewLine, problems));
+        return problems.Length == 0 ? this with { LoggerFactory = ToleratedLogger.FactoryOf(LoggerFactory) }
+            : throw new ArgumentException(string.Join(Environment.NewLine, problems));
     }
 
     /// <summary>One line for each setting that is wrong.</summary>

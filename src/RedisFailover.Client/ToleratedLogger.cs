@@ -21,6 +21,9 @@ internal sealed class ToleratedLogger(ILogger logger) : ILogger
         }
     }
 
+    /// <summary>A factory whose loggers are such.</summary>
+    public static ILoggerFactory FactoryOf(ILoggerFactory factory) => factory as ToleratedFactory ?? new ToleratedFactory(factory);
+
     public bool IsEnabled(LogLevel logLevel)
     {
         try
@@ -45,4 +48,16 @@ internal sealed class ToleratedLogger(ILogger logger) : ILogger
         }
     }
 #pragma warning restore CA1031
+
+    private sealed class ToleratedFactory(ILoggerFactory factory) : ILoggerFactory
+    {
+        public void AddProvider(ILoggerProvider provider) => factory.AddProvider(provider);
+
+        public ILogger CreateLogger(string categoryName) => new ToleratedLogger(factory.CreateLogger(categoryName));
+
+        public void Dispose()
+        {
+            // It is the application's.
+        }
+    }
 }

@@ -132,18 +132,10 @@ internal sealed partial class FailoverTransaction(FailoverDatabase database, obj
         }
         catch (RedisServerException failure) when (Failures.IsDiscarded(failure))
         {
-            // The reason was in the reply to one of its commands, which the library keeps to itself.
-            if (await IsReplicaAsync(node).ConfigureAwait(false))
-            {
-                throw new NotAppliedException($"{node.Address} is master no more and discarded the transaction. It was not applied.",
-                    node.Address, failure);
-            }
-
-            if (await RefusalAsync(node).ConfigureAwait(false) is { } refusal)
+            if (await WhyDiscardedAsync(node).ConfigureAwait(false) is { } why)
             {
                 throw new NotAppliedException(
-                    $"{node.Address} takes no writes ({refusal.Message}) and discarded the transaction. It was not applied.", node.Address,
-                        failure);
+                    $"{node.Address} {why} and discarded the transaction. It was not applied.", node.Address, failure);
             }
 
             throw;
@@ -174,6 +166,27 @@ internal sealed partial class FailoverTransaction(FailoverDatabase database, obj
             ? committed
             : throw new NotAppliedException($"{node.Address} did not say whether the conditions hold. The transaction was not applied.",
                 node.Address);
+    }
+
+    /// <summary>
+    /// Why the node takes no transaction; null where its own commands are at fault. The reason was in the reply to one of them, which the
+    /// library keeps to itself.
+    /// </summary>
+    private static async Task<string?> WhyDiscardedAsync(LiveNode node)
+    {
+        try
+        {
+            return await IsReplicaAsync(node).ConfigureAwait(false) ? "is master no more"
+                : await RefusalAsync(node).ConfigureAwait(false) is { } refusal ? $"takes no writes ({refusal.Message})" : null;
+        }
+        catch (RedisException)
+        {
+            return "was lost";
+        }
+        catch (OperationCanceledException)
+        {
+            return "was lost";
+        }
     }
 
     private static async Task<bool> IsReplicaAsync(LiveNode node)

@@ -112,8 +112,12 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, RetryCategory re
 
         Measures.Count(Measures.Retries, nodes.Options);
 
-        // Its multiplexer may have changed its mind about the role: looking again starts to teach it.
-        nodes.Rebuild();
+        if (outcome == Outcome.NotApplied && failure is RedisException and not RedisConnectionException)
+        {
+            // Its multiplexer may have changed its mind about the role: looking again starts to teach it.
+            nodes.Rebuild();
+        }
+
         return true;
     }
 

@@ -12,9 +12,10 @@ internal sealed class ConnectionEvents : IAsyncDisposable
 {
     private readonly NodeSet _nodes;
     private readonly CancellationTokenSource _closing = new();
-    private readonly Channel<(NodeAddress Node, string? Failure)> _changes = Channel.CreateUnbounded<(NodeAddress, string?)>();
-    private readonly HashSet<NodeAddress> _lost = [];
-    private readonly Task _running;
+    private readonly Channel<(NodeAddress Node, ConnectionType Type, string? Failure)> _changes
+        = Channel.CreateUnbounded<(NodeAddress, ConnectionType, string?)>();
+
+    private readonly HashSet<(NodeAddress Node, ConnectionType Type)> _lost = [];
     private LiveNode? _master;
     private Topology _topology = Topology.None;
 
@@ -22,39 +23,53 @@ internal sealed class ConnectionEvents : IAsyncDisposable
     {
         _nodes = nodes;
         nodes.Connectivity += Changed;
-        _running = Task.Run(RunAsync);
+        nodes.PubSub.Connectivity += SubscriptionChanged;
+        _ = Task.Run(RunAsync);
     }
 
+    /// <summary>
+    /// No event begins from here on. One that is being handled is not waited for: its handler may be what ends the connection.
+    /// </summary>
     public async ValueTask DisposeAsync()
     {
         _nodes.Connectivity -= Changed;
+        _nodes.PubSub.Connectivity -= SubscriptionChanged;
         await _closing.CancelAsync().ConfigureAwait(false);
-        await _running.ConfigureAwait(false);
     }
 
-    private void Changed(NodeAddress node, string? failure) => _changes.Writer.TryWrite((node, failure));
+    private void Changed(NodeAddress node, string? failure) => _changes.Writer.TryWrite((node, ConnectionType.Interactive, failure));
+
+    private void SubscriptionChanged(NodeAddress node, string? failure)
+        => _changes.Writer.TryWrite((node, ConnectionType.Subscription, failure));
 
     private async Task RunAsync()
     {
         try
         {
             Task<bool> change = _changes.Reader.WaitToReadAsync(_closing.Token).AsTask();
-            Task standing = Task.CompletedTask;
+            Task<LiveNode?> standing = Task.FromResult<LiveNode?>(null);
             while (true)
             {
                 Snapshot current = _nodes.Current;
-                while (_changes.Reader.TryRead(out (NodeAddress Node, string? Failure) seen))
+                while (_changes.Reader.TryRead(out (NodeAddress Node, ConnectionType Type, string? Failure) seen))
                 {
-                    Tell(seen.Node, seen.Failure);
+                    Tell(seen.Node, seen.Type, seen.Failure);
                 }
 
                 Tell(current.Topology);
-                if (current.ConnectedMaster is { } master && master != _master && standing.IsCompleted)
+                if (standing.IsCompleted)
                 {
-                    standing = MoveAsync(master);
+                    if (await standing.ConfigureAwait(false) is { } stood && current.ConnectedMaster == stood)
+                    {
+                        Restored(stood.Address, ConnectionType.Subscription);
+                    }
+
+                    standing = current.ConnectedMaster is { } master && master != _master && Moves(master)
+                        ? StandingAsync(master) : Task.FromResult<LiveNode?>(null);
                 }
 
-                await Task.WhenAny(change, current.Superseded).ConfigureAwait(false);
+                await (standing.IsCompleted ? Task.WhenAny(change, current.Superseded)
+                    : Task.WhenAny(change, current.Superseded, standing)).ConfigureAwait(false);
                 _closing.Token.ThrowIfCancellationRequested();
                 change = change.IsCompleted ? _changes.Reader.WaitToReadAsync(_closing.Token).AsTask() : change;
             }
@@ -64,20 +79,40 @@ internal sealed class ConnectionEvents : IAsyncDisposable
         }
     }
 
-    private void Tell(NodeAddress node, string? failure)
+    /// <summary>A node's calls and its subscriptions go over two connections; a node that is lost has lost both.</summary>
+    private void Tell(NodeAddress node, ConnectionType type, string? failure)
     {
-        if (failure is not null && _lost.Add(node))
+        if (failure is not null)
         {
-            Raise(MultiplexerEvent.ConnectionFailed, node, ConnectionType.Interactive, failure);
-            Raise(MultiplexerEvent.ConnectionFailed, node, ConnectionType.Subscription, failure);
-        }
-        else if (failure is null && _lost.Remove(node))
-        {
-            Raise(MultiplexerEvent.ConnectionRestored, node, ConnectionType.Interactive);
-            if (_nodes.Current.Topology.Master != node)
+            Lost(node, type, failure);
+            if (type == ConnectionType.Interactive)
             {
-                Raise(MultiplexerEvent.ConnectionRestored, node, ConnectionType.Subscription);
+                Lost(node, ConnectionType.Subscription, failure);
             }
+        }
+        else
+        {
+            Restored(node, type);
+            if (type == ConnectionType.Interactive && _nodes.Current.Topology.Master != node)
+            {
+                Restored(node, ConnectionType.Subscription);
+            }
+        }
+    }
+
+    private void Lost(NodeAddress node, ConnectionType type, string failure)
+    {
+        if (_lost.Add((node, type)))
+        {
+            Raise(MultiplexerEvent.ConnectionFailed, node, type, failure);
+        }
+    }
+
+    private void Restored(NodeAddress node, ConnectionType type)
+    {
+        if (_lost.Remove((node, type)))
+        {
+            Raise(MultiplexerEvent.ConnectionRestored, node, type);
         }
     }
 
@@ -93,27 +128,30 @@ internal sealed class ConnectionEvents : IAsyncDisposable
         }
     }
 
-    private async Task MoveAsync(LiveNode master)
+    /// <summary>Whether the subscriptions have to move to this master; the first one they begin at.</summary>
+    private bool Moves(LiveNode master)
     {
         LiveNode? before = _master;
         _master = master;
         if (before is null)
         {
-            return;
+            return false;
         }
 
-        if (before.Address != master.Address && !_lost.Contains(before.Address))
+        if (before.Address != master.Address)
         {
-            Raise(MultiplexerEvent.ConnectionFailed, before.Address, ConnectionType.Subscription, "it is master no more");
+            Lost(before.Address, ConnectionType.Subscription, "it is master no more");
         }
 
+        _lost.Add((master.Address, ConnectionType.Subscription));
+        return true;
+    }
+
+    /// <summary>Completes with the master when all subscriptions stand on it, or when there is another.</summary>
+    private async Task<LiveNode?> StandingAsync(LiveNode master)
+    {
         await _nodes.PubSub.StandAsync(master, _closing.Token).ConfigureAwait(false);
-        if (_nodes.Current.ConnectedMaster == master)
-        {
-            Raise(MultiplexerEvent.ConnectionRestored, master.Address, ConnectionType.Subscription);
-        }
-
-        _nodes.Rebuild();
+        return master;
     }
 
     private void Raise(MultiplexerEvent what, NodeAddress node, ConnectionType type, string? failure = null)

@@ -82,7 +82,14 @@ internal sealed class FailoverSubscriber(NodeSet nodes, FailoverMultiplexer owne
 
         lock (_gate)
         {
+            _made.RemoveAll(made => made.Queue.Completion.IsCompleted);
             _made.Add((queue, handler));
+        }
+
+        if (owner.IsClosed)
+        {
+            await CloseAsync().ConfigureAwait(false);
+            throw new ObjectDisposedException(nameof(IConnectionMultiplexer));
         }
 
         return queue;

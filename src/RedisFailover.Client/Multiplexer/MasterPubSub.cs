@@ -14,12 +14,15 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
     private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(2);
 
     private readonly Lock _gate = new();
-    private readonly Dictionary<RedisChannel, int> _channels = [];
+    private readonly List<ChannelMessageQueue> _queues = [];
     private readonly CancellationTokenSource _closing = new();
     private Task<ConnectionMultiplexer>? _connecting;
     private Task? _standing;
     private (long Since, NodeAddress? From)? _still;
     private NodeAddress? _standsOn;
+
+    /// <summary>Told of the node on which the subscriptions stand (null), or stood and why they do no more.</summary>
+    public event Action<NodeAddress, string?>? Connectivity;
 
     /// <summary>The multiplexer, once somebody has subscribed; null before.</summary>
     public ConnectionMultiplexer? Multiplexer
@@ -38,7 +41,11 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
 
         // Not to be failed by a connection that is lost meanwhile: it is made again on the next one, and confirmed there.
         ChannelMessageQueue queue = await subscriber.SubscribeAsync(channel, CommandFlags.FireAndForget).ConfigureAwait(false);
-        Count(channel, 1);
+        lock (_gate)
+        {
+            _queues.Add(queue);
+        }
+
         try
         {
             await StandsAsync(subscriber, channel, retries).ConfigureAwait(false);
@@ -54,7 +61,11 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
     /// <summary>Ends one queue; the channel's others stay. Does not wait for a master that is not there.</summary>
     public async Task UnsubscribeAsync(ChannelMessageQueue queue)
     {
-        Count(queue.Channel, -1);
+        lock (_gate)
+        {
+            _queues.Remove(queue);
+        }
+
         Task ending = queue.UnsubscribeAsync(nodes.Current.Master is null ? CommandFlags.FireAndForget : CommandFlags.None);
         await ending.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
@@ -96,7 +107,8 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
         lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_closing.IsCancellationRequested, typeof(FailoverConnection));
-            return _connecting ??= MakeAsync();
+            // What failed once, a mistake in ConfigureNode say, may go well the next time.
+            return _connecting is null or { IsFaulted: true } ? _connecting = MakeAsync() : _connecting;
         }
     }
 
@@ -119,17 +131,23 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
     /// <summary>Its return is looked for at once: the library tells of loss and return on other threads, in either order.</summary>
     private void Lost(ConnectionType type)
     {
+        NodeAddress? stood;
         lock (_gate)
         {
-            if (type == ConnectionType.Subscription && !_closing.IsCancellationRequested)
+            if (type != ConnectionType.Subscription || _closing.IsCancellationRequested)
             {
-                _still ??= (nodes.Options.TimeProvider.GetTimestamp(), _standsOn);
-                _standsOn = null;
-                if (_standing is null or { IsCompleted: true })
-                {
-                    _standing = StandAgainAsync();
-                }
+                return;
             }
+
+            stood = _standsOn;
+            _still ??= (nodes.Options.TimeProvider.GetTimestamp(), stood);
+            _standsOn = null;
+            _standing ??= StandAgainAsync();
+        }
+
+        if (stood is not null)
+        {
+            Connectivity?.Invoke(stood, "the connection of the subscriptions was lost");
         }
     }
 
@@ -140,18 +158,23 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
         try
         {
             ISubscriber subscriber = (await _connecting!.ConfigureAwait(false)).GetSubscriber();
+            TimeProvider time = nodes.Options.TimeProvider;
+            long? answered = null;
             while (true)
             {
                 // By the connection of the subscriptions, behind them.
                 Task<TimeSpan> ping = subscriber.PingAsync();
                 await ((Task)ping).WaitAsync(_closing.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-                if (ping.IsCompletedSuccessfully && AllStand(subscriber) && nodes.Current.ConnectedMaster is { } master)
+                answered = ping.IsCompletedSuccessfully ? answered ?? time.GetTimestamp() : null;
+                // One that an application has ended by itself, and does not drain, never stands again.
+                if (answered is { } since && (AllStand(subscriber) || time.GetElapsedTime(since) > nodes.Options.OperationTimeout)
+                    && nodes.Current.ConnectedMaster is { } master)
                 {
                     Tell(master.Address);
                     return;
                 }
 
-                await Task.Delay(s_look, nodes.Options.TimeProvider, _closing.Token).ConfigureAwait(false);
+                await Task.Delay(s_look, time, _closing.Token).ConfigureAwait(false);
             }
         }
         catch (OperationCanceledException) when (_closing.IsCancellationRequested)
@@ -168,9 +191,12 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
             (since, from) = _still!.Value;
             _still = null;
             _standsOn = master;
-            channels = _channels.Count;
+            // A loss from here on is another one.
+            _standing = null;
+            channels = _queues.Select(queue => queue.Channel).Distinct().Count();
         }
 
+        Connectivity?.Invoke(master, null);
         if (channels > 0)
         {
             double millis = nodes.Options.TimeProvider.GetElapsedTime(since).TotalMilliseconds;
@@ -184,7 +210,9 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
         RedisChannel[] channels;
         lock (_gate)
         {
-            channels = [.. _channels.Keys];
+            // Their readers may have ended them by themselves.
+            _queues.RemoveAll(queue => queue.Completion.IsCompleted);
+            channels = [.. _queues.Select(queue => queue.Channel).Distinct()];
         }
 
         return Array.TrueForAll(channels, channel => subscriber.SubscribedEndpoint(channel) is not null);
@@ -196,22 +224,6 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
         {
             retries.ThrowIfOver();
             await Task.Delay(s_look, nodes.Options.TimeProvider, _closing.Token).ConfigureAwait(false);
-        }
-    }
-
-    private void Count(RedisChannel channel, int by)
-    {
-        lock (_gate)
-        {
-            int count = _channels.GetValueOrDefault(channel) + by;
-            if (count > 0)
-            {
-                _channels[channel] = count;
-            }
-            else
-            {
-                _channels.Remove(channel);
-            }
         }
     }
 }

@@ -20,6 +20,8 @@ internal sealed class MasterTunnel : Tunnel
     private readonly Lock _gate = new();
     private readonly List<(Socket Socket, LiveNode Node)> _sockets = [];
     private LiveNode? _target;
+    private bool _isFollowing;
+    private int _waiting;
 
     /// <param name="nodes">Who is master.</param>
     /// <param name="evenFenced">Whether it leads there also while writes are held.</param>
@@ -27,8 +29,10 @@ internal sealed class MasterTunnel : Tunnel
     {
         _nodes = nodes;
         _evenFenced = evenFenced;
-        _ = FollowAsync();
     }
+
+    /// <summary>How many connections wait for a master.</summary>
+    public int Waiting => Volatile.Read(ref _waiting);
 
     /// <summary>The host that it leads to, for its certificate.</summary>
     public string Host => Volatile.Read(ref _target)?.Address.Host ?? EndPoint.Host;
@@ -45,30 +49,44 @@ internal sealed class MasterTunnel : Tunnel
                 return master.FoundAt ?? NodeConfiguration.EndPointOf(master.Address);
             }
 
-            await current.Superseded.WaitAsync(cancellationToken).ConfigureAwait(false);
+            Interlocked.Increment(ref _waiting);
+            try
+            {
+                await current.Superseded.WaitAsync(cancellationToken).ConfigureAwait(false);
+            }
+            finally
+            {
+                Interlocked.Decrement(ref _waiting);
+            }
         }
     }
 
     public override ValueTask BeforeSocketConnectAsync(EndPoint endPoint, ConnectionType connectionType, Socket? socket,
         CancellationToken cancellationToken)
     {
-        if (socket is not null && Volatile.Read(ref _target) is { } target)
+        if (socket is null || Volatile.Read(ref _target) is not { } target)
         {
-            lock (_gate)
-            {
-                _sockets.RemoveAll(known => known.Socket.SafeHandle.IsClosed);
-                _sockets.Add((socket, target));
-            }
-
-            // It may have lost the mastership while the name of the end point was asked for.
-            Cut(_nodes.Current);
+            return default;
         }
 
+        lock (_gate)
+        {
+            _sockets.Add((socket, target));
+            if (!_isFollowing)
+            {
+                _isFollowing = true;
+                _ = FollowAsync();
+            }
+        }
+
+        // It may have lost the mastership while the name of the end point was asked for.
+        Cut(_nodes.Current);
         return default;
     }
 
     private LiveNode? Master(Snapshot current) => _evenFenced ? current.ConnectedMaster : current.Master;
 
+    /// <summary>As long as there are sockets: who throws a multiplexer away leaves nothing behind.</summary>
     private async Task FollowAsync()
     {
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
@@ -76,9 +94,13 @@ internal sealed class MasterTunnel : Tunnel
         {
             Snapshot current = _nodes.Current;
             Cut(current);
-            if (_nodes.IsClosed)
+            lock (_gate)
             {
-                return;
+                if (_nodes.IsClosed || _sockets.Count == 0)
+                {
+                    _isFollowing = false;
+                    return;
+                }
             }
 
             await current.Superseded.ConfigureAwait(false);

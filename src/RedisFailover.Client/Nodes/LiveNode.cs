@@ -8,14 +8,22 @@ namespace RedisFailover.Client;
 /// </summary>
 internal sealed class LiveNode
 {
+    /// <summary>For so long the library may take to notice that its connection was cut.</summary>
+    private static readonly TimeSpan s_cutting = TimeSpan.FromMilliseconds(100);
+
+    private readonly TimeProvider _time;
+    private readonly AddressTunnel? _tunnel;
     private readonly IDatabase?[] _databases = new IDatabase?[17];
     private readonly TaskCompletionSource<string> _broken = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _latencyTicks;
     private long _freshAsOf;
 
-    public LiveNode(NodeAddress address, ConnectionMultiplexer multiplexer, IPEndPoint? foundAt = null)
+    public LiveNode(
+        NodeAddress address, ConnectionMultiplexer multiplexer, TimeProvider time, IPEndPoint? foundAt = null, AddressTunnel? tunnel = null)
     {
         Address = address;
+        _time = time;
+        _tunnel = tunnel;
         Multiplexer = multiplexer;
         FoundAt = foundAt;
         Server = multiplexer.GetServer(multiplexer.GetEndPoints()[0]);
@@ -82,5 +90,16 @@ internal sealed class LiveNode
     /// <summary>
     /// Ends its calls in flight. Not Dispose, which waits for a node that hangs; nor on this thread, on which their callers may continue.
     /// </summary>
-    public void Close() => _ = Task.Run(() => Multiplexer.Close(allowCommandsToComplete: false));
+    public void Close() => _ = Task.Run(CloseAsync);
+
+    private async Task CloseAsync()
+    {
+        if (_tunnel is not null && !_broken.Task.IsCompleted)
+        {
+            _tunnel.Cut();
+            await Task.WhenAny(_broken.Task, Task.Delay(s_cutting, _time)).ConfigureAwait(false);
+        }
+
+        Multiplexer.Close(allowCommandsToComplete: false);
+    }
 }

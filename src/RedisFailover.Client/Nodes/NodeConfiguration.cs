@@ -1,7 +1,6 @@
 using System.Net;
 using System.Net.Security;
 using StackExchange.Redis;
-using StackExchange.Redis.Configuration;
 
 namespace RedisFailover.Client;
 
@@ -74,11 +73,12 @@ internal static class NodeConfiguration
 
         // Its beat is also when it tries to connect again.
         configuration.HeartbeatInterval = TimeSpan.FromMilliseconds(100);
-        configuration.ReconnectRetryPolicy = new LinearRetry(1);
+        configuration.ReconnectRetryPolicy = new TunnelRetry(tunnel);
         configuration.TieBreaker = "";
         configuration.ConfigurationChannel = "";
         if (options.Tls is { } tls)
         {
+            configuration.Ssl = true;
             configuration.SslClientAuthenticationOptions = _ => tls.Files.For(tunnel.Host);
         }
 
@@ -109,10 +109,16 @@ internal static class NodeConfiguration
         _ => null,
     };
 
-    /// <summary>To that one of a name's addresses that answered.</summary>
-    private sealed class AddressTunnel(IPEndPoint found) : Tunnel
+    /// <summary>
+    /// When a connection that leads to the master is begun anew. The library ends the attempt that is under way for it: one that waits for
+    /// a master is left waiting, or each beat would add another, and one that takes long is given more each time.
+    /// </summary>
+    private sealed class TunnelRetry(MasterTunnel tunnel) : IReconnectRetryPolicy
     {
-        public override ValueTask<EndPoint?> GetSocketConnectEndpointAsync(EndPoint endpoint, CancellationToken cancellationToken)
-            => new(found);
+        private const int First = 50, Most = 3200;
+
+        public bool ShouldRetry(long currentRetryCount, int timeElapsedMillisecondsSinceLastRetry)
+            => tunnel.Waiting == 0
+                && timeElapsedMillisecondsSinceLastRetry >= Math.Min(Most, First << (int)Math.Clamp(currentRetryCount, 0, 8));
     }
 }

@@ -184,13 +184,32 @@ internal sealed class NodeLink : IAsyncDisposable
         Failure = failure;
     }
 
+    /// <summary>Of several passwords it may be another one: each is tried before the node counts as one that refuses.</summary>
     private async Task<(LiveNode? Live, string? Failure)> ConnectAsync(CancellationToken closing)
+    {
+        for (int others = (_options.Login?.Count ?? 1) - 1; ; others--)
+        {
+            int used = _options.Login?.Next ?? 0;
+            (LiveNode? live, string? failure, bool isRefused) = await AttemptAsync(closing).ConfigureAwait(false);
+            if (isRefused)
+            {
+                _options.Login?.Refused(used);
+            }
+
+            if (!isRefused || others <= 0)
+            {
+                return (live, failure);
+            }
+        }
+    }
+
+    private async Task<(LiveNode? Live, string? Failure, bool IsRefused)> AttemptAsync(CancellationToken closing)
     {
         // A refused port is told in the time of a round trip, without an exception, and all addresses of a name are tried.
         Dialed dialed = await _owner.Dialer.ConnectAsync(Address.Host, Address.Port, Deadline, closing).ConfigureAwait(false);
         if (dialed is not { Socket: { } socket, EndPoint: { } found })
         {
-            return (null, dialed.Detail);
+            return (null, dialed.Detail, false);
         }
 
         socket.Dispose();
@@ -201,7 +220,9 @@ internal sealed class NodeLink : IAsyncDisposable
         try
         {
             ConnectionMultiplexer multiplexer = await CancellableConnect.Async(configuration, closing).ConfigureAwait(false);
-            var live = new LiveNode(Address, multiplexer, configuration.Tunnel is null ? null : found);
+            var live = new LiveNode(
+                Address, multiplexer, _options.TimeProvider, configuration.Tunnel is null ? null : found,
+                configuration.Tunnel as AddressTunnel);
             try
             {
                 live.IsPreferred = _options.PreferNode?.Invoke(Address) ?? true;
@@ -214,7 +235,7 @@ internal sealed class NodeLink : IAsyncDisposable
                 throw;
             }
 
-            return (live, null);
+            return (live, null, false);
         }
         catch (Exception failure) when (failure is RedisConnectionException or RedisTimeoutException or SocketException)
         {
@@ -222,13 +243,8 @@ internal sealed class NodeLink : IAsyncDisposable
                 : $"no answer within {Deadline.TotalMilliseconds:0} ms{(configuration.Ssl ? ": it hangs, or speaks no TLS" : "")}";
             // Told on another thread, and later than the failure.
             await Task.WhenAny(attempt.Task, Task.Delay(s_telling, _options.TimeProvider, closing)).ConfigureAwait(false);
-            if (failure.InnerException is RedisServerException)
-            {
-                // Of several passwords it may be the other one: the next attempt tells.
-                _options.Login?.Refused();
-            }
-
-            return (null, Meaning(failure, overdue, attempt.Task.IsCompleted ? await attempt.Task.ConfigureAwait(false) : null));
+            return (null, Meaning(failure, overdue, attempt.Task.IsCompleted ? await attempt.Task.ConfigureAwait(false) : null),
+                failure.InnerException is RedisServerException);
         }
     }
 

@@ -27,7 +27,7 @@ internal sealed class NodeSet : IAsyncDisposable
     public NodeSet(FailoverOptions options, ILogger logger)
     {
         Options = options;
-        _logger = new ToleratedLogger(logger);
+        _logger = logger;
         PubSub = new MasterPubSub(this, _logger);
         Dialer = new TcpDialer(new HostAddresses(options.TimeProvider), options.TimeProvider);
         _current = new Snapshot(Topology.None, null, [], options.ReadFrom);

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
 using RedisFailover.Client;
@@ -34,6 +35,66 @@ public sealed class ConnectionTests
         topologies.Publish(new Topology { Epoch = 2, Master = master.Address, State = TopologyState.Ok });
         await disposed.Task.WithinDeadline();
         Assert.That(told, Is.Zero, "no other handler begins");
+    }
+
+    [Test]
+    public async Task A_logger_that_throws_does_not_end_the_following_of_topologies()
+    {
+        await using var master = new WarmupNode(isMaster: true);
+        WarmupTopologies topologies = Topologies(master.Address);
+        using var logs = new ThrowingLoggers();
+        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(
+            topologies, new FailoverOptions { LoggerFactory = logs }, default).WithinDeadline();
+        topologies.Publish(new Topology { Epoch = 2, Master = master.Address, State = TopologyState.Ok });
+        await Waiting.Until(() => connection.Topology.Epoch == 2);
+        topologies.Publish(new Topology { Epoch = 3, Master = master.Address, State = TopologyState.Ok });
+        await Waiting.Until(() => connection.Topology.Epoch == 3);
+        Assert.That(logs.Thrown, Is.GreaterThan(1));
+    }
+
+    [Test]
+    public async Task Each_line_of_a_password_file_is_tried_before_a_node_counts_as_one_that_refuses()
+    {
+        string file = Path.GetTempFileName();
+        try
+        {
+            await File.WriteAllLinesAsync(file, ["old", "new"]);
+            await using var master = new ScriptedRedis(AnswerToNew);
+            await using var replica = new ScriptedRedis(AnswerToNew);
+            await using FailoverConnection connection = await FailoverConnection.ConnectAsync(
+                Topologies(master.Address, replica.Address), new FailoverOptions { PasswordFile = file }, default).WithinDeadline();
+            Assert.That(connection.Status.TakesWrites, Is.True);
+            await Waiting.Until(() => connection.Status.Unreachable.IsEmpty);
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+
+        static string? AnswerToNew(string[] command)
+            => command[0] is "HELLO" or "AUTH" && !command.Contains("new") ? "-WRONGPASS invalid username-password pair.\r\n"
+                : command[0] == "AUTH" ? "+OK\r\n" : null;
+    }
+
+    [Test]
+    public async Task While_there_is_no_master_one_attempt_waits_for_each_connection()
+    {
+        await using var nodes = new NodeSet(new FailoverOptions(), NullLogger.Instance);
+        ConfigurationOptions options = nodes.Template;
+        var tunnel = new MasterTunnel(nodes, evenFenced: false);
+        NodeConfiguration.LeadToMaster(options, nodes.Options, tunnel);
+        options.ConnectTimeout = 300;
+        options.HeartbeatInterval = TimeSpan.FromMilliseconds(10);
+        var asked = new CountedRetry(options.ReconnectRetryPolicy);
+        options.ReconnectRetryPolicy = asked;
+        await using ConnectionMultiplexer multiplexer = await ConnectionMultiplexer.ConnectAsync(options).WithinDeadline();
+        await Waiting.Until(() => asked.Times > 20);
+        Assert.That(tunnel.Waiting, Is.InRange(1, 2));
+
+        // They are there when there is one.
+        await using var master = new WarmupNode(isMaster: true);
+        nodes.Apply(new Topology { Epoch = 1, Master = master.Address, State = TopologyState.Ok });
+        await Waiting.Until(() => multiplexer.IsConnected && tunnel.Waiting == 0);
     }
 
     [Test]
@@ -173,5 +234,48 @@ public sealed class ConnectionTests
         var topologies = new WarmupTopologies();
         topologies.Publish(new Topology { Epoch = 1, Master = master, Replicas = [.. replicas], State = TopologyState.Ok });
         return topologies;
+    }
+
+    private sealed class CountedRetry(IReconnectRetryPolicy policy) : IReconnectRetryPolicy
+    {
+        private int _times;
+
+        public int Times => Volatile.Read(ref _times);
+
+        public bool ShouldRetry(long currentRetryCount, int timeElapsedMillisecondsSinceLastRetry)
+        {
+            Interlocked.Increment(ref _times);
+            return policy.ShouldRetry(currentRetryCount, timeElapsedMillisecondsSinceLastRetry);
+        }
+    }
+
+    private sealed class ThrowingLoggers : ILoggerFactory, ILogger
+    {
+        private int _thrown;
+
+        public int Thrown => Volatile.Read(ref _thrown);
+
+        public ILogger CreateLogger(string categoryName) => this;
+
+        public void AddProvider(ILoggerProvider provider)
+        {
+        }
+
+        public void Dispose()
+        {
+        }
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull
+            => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception,
+            Func<TState, Exception?, string> formatter)
+        {
+            Interlocked.Increment(ref _thrown);
+            throw new InvalidOperationException("disk full");
+        }
     }
 }

@@ -46,7 +46,7 @@ public sealed class LibraryVersionTests
         => new Context(Path.Combine(Packages, "stackexchange.redis", version, "lib"))
             .LoadFromAssemblyPath(typeof(FailoverConnection).Assembly.Location);
 
-    private sealed class Context(string folder) : AssemblyLoadContext(isCollectible: true)
+    private sealed class Context(string folder) : AssemblyLoadContext
     {
         protected override Assembly? Load(AssemblyName name) => name.Name != "StackExchange.Redis" ? null
             : LoadFromAssemblyPath(new[] { "net10.0", "net8.0" }

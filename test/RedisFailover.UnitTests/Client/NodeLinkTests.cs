@@ -26,7 +26,7 @@ public sealed class NodeLinkTests
             ConfigureNode = _ => Throw(throws == "ConfigureNode" && ++configured == 2),
             PreferNode = _ => Throw(throws == "PreferNode" && ++preferred == 2),
         };
-        await using var nodes = new NodeSet(options, new Throwing());
+        await using var nodes = new NodeSet(options, new ToleratedLogger(new Throwing()));
         nodes.Apply(new Topology { Epoch = 1, Master = master.Address, State = TopologyState.Ok });
         await nodes.FirstAttempts().WaitAsync(s_limit);
         LiveNode first = await MasterAsync(nodes, null);

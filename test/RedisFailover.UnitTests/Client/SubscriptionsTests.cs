@@ -13,6 +13,22 @@ public sealed class SubscriptionsTests
     private static readonly RedisChannel s_channel = RedisChannel.Literal("c");
 
     [Test]
+    public async Task A_queue_that_its_reader_has_ended_keeps_nobody_from_standing_again()
+    {
+        await using var one = new ScriptedRedis();
+        await using var two = new ScriptedRedis();
+        await using var nodes = new NodeSet(new FailoverOptions(), NullLogger.Instance);
+        ISubscriber subscriber = new FailoverMultiplexer(nodes).GetSubscriber();
+        nodes.Apply(new Topology { Epoch = 1, Master = one.Address, State = TopologyState.Ok });
+        await subscriber.SubscribeAsync(s_channel, (_, _) => { }).WithinDeadline();
+        ChannelMessageQueue ended = await subscriber.SubscribeAsync(RedisChannel.Literal("d")).WithinDeadline();
+        await ended.UnsubscribeAsync().WithinDeadline();
+
+        nodes.Apply(new Topology { Epoch = 2, Master = two.Address, State = TopologyState.Ok });
+        await Waiting.Until(() => nodes.PubSub.StandsOn == two.Address);
+    }
+
+    [Test]
     public async Task Each_handler_of_a_channel_hears_each_message_once_also_from_the_next_master_and_after_another_has_left()
     {
         await using var one = new ScriptedRedis();
