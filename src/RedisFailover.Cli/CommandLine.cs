@@ -43,7 +43,7 @@ internal static class CommandLine
                 ? $"'{unknown}' is no command; allowed: {string.Join(", ", root.Subcommands.SelectMany(c => c.Aliases.Prepend(c.Name)))}."
                 : parsed.Errors[0].Message;
             await errors.WriteLineAsync($"redis-failover: {problem} (redis-failover --help)");
-            return WrongUsage;
+            return CheckCommand.IsPlugin(parsed) ? CheckCommand.Unknown : WrongUsage;
         }
 
         InvocationConfiguration invocation = new()

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using RedisFailover.Cli.Cluster;
+using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Cli.Commands;
 
@@ -41,7 +42,7 @@ internal static class ChangeRequest
                 At = TimeProvider.System.GetUtcNow(),
             },
             ct);
-        RequestAnswer answer = await AnswerAsync(reader, id, wait, ct);
+        RequestAnswer answer = await NotForgottenAsync(id, AnswerAsync(reader, id, wait, ct));
         if (json)
         {
             await output.WriteLineAsync(JsonSerializer.Serialize(
@@ -53,6 +54,19 @@ internal static class ChangeRequest
         }
 
         return answer.Outcome == RequestOutcome.Done ? CommandLine.Done : CommandLine.Refused;
+    }
+
+    /// <summary>Who cannot be told what became of a request has to know that it stands there.</summary>
+    internal static async Task<T> NotForgottenAsync<T>(string id, Task<T> answer)
+    {
+        try
+        {
+            return await answer;
+        }
+        catch (ZooKeeperException e)
+        {
+            throw new CliException($"ZooKeeper: {e.Message} The request {id} may still be carried out.", inner: e);
+        }
     }
 
     private static async Task<RequestAnswer> AnswerAsync(ClusterReader reader, string id, TimeSpan wait, CancellationToken ct)

@@ -35,14 +35,21 @@ internal static class CheckCommand
                 await output.WriteLineAsync(line);
                 return code;
             }
-            catch (Exception e) when (e is CliException { ExitCode: not CommandLine.WrongUsage } or ZooKeeperException)
+            catch (Exception e) when (e is CliException or ZooKeeperException)
             {
                 await output.WriteLineAsync($"REDIS_FAILOVER UNKNOWN - {e.Message}");
-                return 3;
+                return Unknown;
             }
         });
         return command;
     }
+
+    /// <summary>A plugin's code for what it could not find out, wrong usage included.</summary>
+    internal const int Unknown = 3;
+
+    /// <summary>Whether that was to be a plugin's check.</summary>
+    internal static bool IsPlugin(ParseResult parsed)
+        => parsed.CommandResult.Command.Name == "check" && parsed.Tokens.Any(token => token.Value == "--nagios");
 
     private static async Task<int> CheckAsync(CommonOptions common, ParseResult parsed, TextWriter output, CancellationToken ct)
     {

@@ -8,17 +8,29 @@ namespace RedisFailover.Cli.Commands;
 /// <summary>clusters list, add and remove: those below one root, which monitors with <c>--clusters all</c> watch.</summary>
 internal static class ClustersCommand
 {
+    private const string Removed = "not monitored any more; its znodes are left";
+
     internal static Command Create() => new("clusters", "Several clusters below one root") { List(), Add(), Remove() };
 
     /// <summary>One line for each cluster, or its whole state as JSON; the exit code says whether each has a master.</summary>
     internal static async Task<int> PrintAsync(
         ClusterReader root, ImmutableArray<string> names, bool json, TextWriter output, CancellationToken ct)
     {
-        List<(string Name, ClusterState? State)> clusters = [];
+        List<(string Name, ClusterState? State, string? Fault)> clusters = [];
         foreach (string name in names)
         {
             ClusterReader cluster = root.Below(name);
-            clusters.Add((name, await cluster.HasTopologyAsync(ct) ? await cluster.ReadAsync(ct) : null));
+            try
+            {
+                (ClusterConfig config, int version) = await cluster.ConfigAsync(ct);
+                clusters.Add(version >= 0 && config.Nodes.IsEmpty ? (name, null, Removed)
+                    : await cluster.HasTopologyAsync(ct) ? (name, await cluster.ReadAsync(ct), null)
+                    : (name, null, "no monitor has written a topology yet"));
+            }
+            catch (CliException e)
+            {
+                clusters.Add((name, null, e.Message));
+            }
         }
 
         if (json)
@@ -30,21 +42,17 @@ internal static class ClustersCommand
             int width = Math.Max("cluster".Length, names.Max(n => n.Length));
             await output.WriteLineAsync(
                 $"{"cluster".PadRight(width)}  {"state",-14}  epoch  {"master",-21}  {"replicas",-8}  {"leader",-12}  problems");
-            foreach ((string name, ClusterState? state) in clusters)
+            foreach ((string name, ClusterState? state, string? fault) in clusters)
             {
-                await output.WriteLineAsync(Line(name.PadRight(width), state));
+                await output.WriteLineAsync(state is null ? $"{name.PadRight(width)}  {fault}" : Line(name.PadRight(width), state));
             }
         }
 
-        return clusters.All(c => c.State?.Topology.Master is not null) ? CommandLine.Done : CommandLine.Failed;
+        return clusters.All(c => c.State?.Topology.Master is not null || c.Fault == Removed) ? CommandLine.Done : CommandLine.Failed;
     }
 
-    private static string Line(string name, ClusterState? state)
+    private static string Line(string name, ClusterState state)
     {
-        if (state is null)
-        {
-            return $"{name}  no monitor has written a topology yet";
-        }
 
         ImmutableArray<Problem> problems = ClusterProblems.Of(state);
         string told = problems.IsEmpty ? "none" : string.Join(", ", problems.Select(p => p.Code.Name).Distinct());
@@ -55,11 +63,11 @@ internal static class ClustersCommand
             + $"{state.Topology.Replicas.Length,-8}  {state.Leader?.Id ?? "none",-12}  {told}");
     }
 
-    private static string Json(List<(string Name, ClusterState? State)> clusters) => StatusJson.Text(writer =>
+    private static string Json(List<(string Name, ClusterState? State, string? Fault)> clusters) => StatusJson.Text(writer =>
     {
         writer.WriteStartObject();
         writer.WriteStartObject("clusters");
-        foreach ((string name, ClusterState? state) in clusters)
+        foreach ((string name, ClusterState? state, _) in clusters)
         {
             StatusJson.Raw(writer, name,
                 state is null ? default(ReadOnlyMemory<byte>?) : System.Text.Encoding.UTF8.GetBytes(StatusJson.Of(state)));
@@ -113,6 +121,13 @@ internal static class ClustersCommand
             }
 
             (ClusterConfig before, int version) = await reader.Below(given).ConfigAsync(ct);
+            if (version < 0 && await reader.Below(given).HasTopologyAsync(ct))
+            {
+                throw new CliException(
+                    $"there is a cluster {given} already, whose nodes stand in the monitors' own files: "
+                    + $"redis-failover nodes add --cluster {given} changes them.", CommandLine.Refused);
+            }
+
             ClusterConfig config = Changed(before, [.. addresses.Select(a => new ConfiguredNode(a))], "added");
             if (!before.Nodes.IsEmpty || !await reader.Below(given).WriteConfigAsync(config, version, ct))
             {
@@ -144,7 +159,8 @@ internal static class ClustersCommand
             if (before.Nodes.IsEmpty || !await reader.Below(given).WriteConfigAsync(Changed(before, [], "removed"), version, ct))
             {
                 ImmutableArray<string> names = await reader.ClustersAsync(ct);
-                throw new CliException(
+                throw version < 0 && names.Contains(given) ? new CliException(
+                    $"cluster {given} is listed in the monitors' own files: take it out there.", CommandLine.Refused) : new CliException(
                     $"no cluster {given} is monitored here; there {(names.IsEmpty ? "is none" : $"are {Texts.List(names)}")}.",
                     CommandLine.Refused);
             }

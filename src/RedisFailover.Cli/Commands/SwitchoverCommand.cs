@@ -13,6 +13,9 @@ namespace RedisFailover.Cli.Commands;
 internal static class SwitchoverCommand
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(10);
+
+    /// <summary>How often a request that nobody answers in time is tried to be taken back; not while it is carried out.</summary>
+    private static readonly TimeSpan Again = TimeSpan.FromMilliseconds(200);
     private static readonly TimeSpan HistoryWait = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Farewell = TimeSpan.FromSeconds(1);
 
@@ -154,15 +157,21 @@ internal static class SwitchoverCommand
     {
         while (true)
         {
-            OperatorRequest now = await reader.RequestAsync(id, ct)
-                ?? throw new CliException($"the request {id} was removed by somebody else.");
-            if (now.Answer is { } answer)
+            using CancellationTokenSource waiting = CancellationTokenSource.CreateLinkedTokenSource(ct);
+            TimeSpan left = patience - TimeProvider.System.GetElapsedTime(start);
+            waiting.CancelAfter(left > Again ? left : Again);
+            try
             {
+                RequestAnswer answer = await ChangeRequest.NotForgottenAsync(id, reader.AnswerAsync(id, waiting.Token));
                 HistoryEntry? steps = answer.Outcome == RequestOutcome.Refused ? null : await StepsAsync(reader, history, answer, ct);
                 return await TellAsync(output, json, answer, before, steps);
             }
+            catch (OperationCanceledException) when (!ct.IsCancellationRequested)
+            {
+                // What has begun is not taken back.
+            }
 
-            if (TimeProvider.System.GetElapsedTime(start) > patience && await reader.WithdrawAsync(now, ct))
+            if (await reader.RequestAsync(id, ct) is { Answer: null } now && await reader.WithdrawAsync(now, ct))
             {
                 ClusterState after = await reader.ReadAsync(ct);
                 string state = after.Topology.IsChangingMaster
@@ -171,8 +180,6 @@ internal static class SwitchoverCommand
                     $"no answer within {patience.TotalSeconds:0.###} s "
                         + $"({(!after.IsLed ? "no monitor leads" : $"the leading monitor is {after.Leader?.Id ?? "not known: its znode is not readable"}")}); {state}.");
             }
-
-            await Task.Delay(Pause, TimeProvider.System, ct);
         }
     }
 

@@ -24,6 +24,11 @@ internal static class NodeChanges
 
         ImmutableArray<ConfiguredNode> after =
             [.. before.Where(n => !change.Remove.Contains(n.Node)), .. change.Add.Distinct().Select(n => new ConfiguredNode(n))];
+        if (after.IsEmpty)
+        {
+            return ConfigRequests.Outcome.Refused("one node at least has to stay");
+        }
+
         if (change.Tags.Keys.FirstOrDefault(n => after.All(a => a.Node != n)) is { } stranger)
         {
             return ConfigRequests.Outcome.Refused($"{stranger} is not one of the nodes: {string.Join(", ", after.Select(n => n.Node))}");
@@ -51,7 +56,6 @@ internal static class NodeChanges
                 ? $"{node} is the master: let another node take over first (redis-failover switchover), then remove it"
             : a.Topology is { IsChangingMaster: true, Waiting: null }
                 ? $"a change of master is under way ({a.Topology.Reason}): ask again when it is done"
-            : nodes.Length == 1 ? $"{node} is the only node"
             // WAIT would count what nobody watches any more.
             : a.Policy.WriteSafety == WriteSafetyMode.Replicated && a.View.Node(node) is { IsReplica: true, Info: { } info }
                 && info.MasterAddress == a.Topology.Master

@@ -56,7 +56,7 @@ internal sealed class Candidacy(
                 await Task.WhenAll(
                     Registry.WatchViewsAsync(either.Token),
                     Problems.WriteAsync(leadership, either.Token),
-                    Register.TendAsync(leadership, options.MonitorAbsence, either.Token),
+                    Register.TendAsync(leadership, () => coordinator.Policy.MonitorAbsence, either.Token),
                     shared.HasMany ? Spread.WatchAsync(leadership, either.Token) : Task.CompletedTask);
             }
             finally

@@ -85,6 +85,9 @@ internal sealed class Coordinator(
         set => _leadership = value;
     }
 
+    /// <summary>What it goes by now.</summary>
+    internal FailoverPolicy Policy => Volatile.Read(ref _policy);
+
     internal async Task RunAsync(CancellationToken cancellationToken)
     {
         try

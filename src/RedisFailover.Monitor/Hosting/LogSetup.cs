@@ -5,7 +5,7 @@ using Serilog.Core;
 using Serilog.Events;
 using Serilog.Formatting;
 using Serilog.Formatting.Display;
-using Serilog.Formatting.Json;
+using Serilog.Formatting.Compact;
 
 namespace RedisFailover.Monitor.Hosting;
 
@@ -34,7 +34,7 @@ internal static class LogSetup
 
     internal static ITextFormatter Formatter(MonitorOptions options)
         => options.LogFormat == LogFormat.Json
-            ? new UtcFormatter(new JsonFormatter(renderMessage: true), longest: null)
+            ? new UtcFormatter(new RenderedCompactJsonFormatter(), longest: null)
             : new UtcFormatter(
                 new WithCluster(Text("[{MonitorId}]"), Text($"[{{MonitorId}} {{{ClusterLogger.Property}}}]")), UtcFormatter.LongestLine);
 

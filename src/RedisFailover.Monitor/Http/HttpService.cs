@@ -86,12 +86,12 @@ internal sealed class HttpService(MonitorOptions options, MonitorService monitor
     /// <summary>Whoever is slow, or sends much, is cut off; what all of them together cost is bounded.</summary>
     private static void Limit(KestrelServerLimits limits)
     {
-        limits.MaxConcurrentConnections = 100;
+        limits.MaxConcurrentConnections = 400;
         limits.MaxRequestBodySize = 0;
         limits.MaxRequestLineSize = 4096;
         limits.MaxRequestHeadersTotalSize = 16 * 1024;
         limits.MaxRequestHeaderCount = 50;
         limits.RequestHeadersTimeout = TimeSpan.FromSeconds(5);
-        limits.KeepAliveTimeout = TimeSpan.FromSeconds(30);
+        limits.KeepAliveTimeout = TimeSpan.FromSeconds(5);
     }
 }

@@ -15,7 +15,8 @@ internal static class NodeCheck
         return view.Topology is not { } topology ? (false, "the topology is not known yet")
             : topology.Master != address ? (false, $"the master is {topology.Master?.ToString() ?? "nobody"}")
             : node.Condition == NodeCondition.Unavailable ? (false, $"it does not answer: {node.Detail}")
-            : node.Info is not null && !node.IsMaster ? (false, "it says that it is a replica")
+            : node.Info is null ? (false, $"it has not answered this monitor yet{(node.Detail.Length > 0 ? $": {node.Detail}" : "")}")
+            : node.Info.Role != NodeRole.Master ? (false, "it says that it is a replica")
             : (true, $"it is the master of epoch {topology.Epoch.ToString(CultureInfo.InvariantCulture)}");
     }
 

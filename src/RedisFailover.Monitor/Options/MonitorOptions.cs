@@ -142,7 +142,9 @@ internal sealed record MonitorOptions
     /// <exception cref="OptionException">A setting is unknown, wrong, or does not go with another.</exception>
     internal MonitorOptions Under(ClusterConfig config)
     {
-        var given = new Dictionary<string, GivenOption>(Given, StringComparer.Ordinal);
+        // The security of this monitor stays as it is: a file that is just being replaced must not make the cluster's settings wrong.
+        Dictionary<string, GivenOption> given = Given.Where(g => !OptionSources.Secret.Contains(g.Key))
+            .ToDictionary(g => g.Key, g => g.Value, StringComparer.Ordinal);
         foreach ((string name, string value) in config.Settings)
         {
             given[name] = Settings.Find(name) is { IsLive: true } setting && setting.Name == name
@@ -158,12 +160,16 @@ internal sealed record MonitorOptions
             given.Remove("never-promote");
         }
 
-        return new OptionBinder(given).Bind() with { Name = Name };
+        return new OptionBinder(given).Bind() with { Name = Name, Security = Security };
     }
 
-    /// <summary>Whether a monitor that runs with the one has nothing to begin anew for the other.</summary>
+    /// <summary>
+    /// Whether a monitor that runs with the one has nothing to begin anew for the other. What holds for the whole process takes effect
+    /// when that is restarted.
+    /// </summary>
     internal bool IsSameClusterAs(MonitorOptions other)
-        => Given.Count == other.Given.Count && Given.All(g => other.Given.GetValueOrDefault(g.Key)?.Value == g.Value.Value);
+        => Given.Keys.Concat(other.Given.Keys).Where(name => Settings.Find(name) is { IsOfOneCluster: true })
+            .All(name => Given.GetValueOrDefault(name)?.Value == other.Given.GetValueOrDefault(name)?.Value);
 
     /// <summary>Why a configuration of the cluster cannot hold here, in one line; null where it can.</summary>
     internal string? FaultOf(ClusterConfig config)

@@ -1,6 +1,8 @@
 using System.Collections;
+using System.Collections.Immutable;
 using System.CommandLine;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 
 namespace RedisFailover.Monitor.Options;
 
@@ -8,7 +10,7 @@ namespace RedisFailover.Monitor.Options;
 /// The settings by name, and the three places they may come from: the command line wins over the environment, which wins over the
 /// file. A name is the same everywhere: <c>--max-failures</c>, <c>REDIS_FAILOVER_MAX_FAILURES</c>, <c>"max-failures"</c>.
 /// </summary>
-internal static class OptionSources
+internal static partial class OptionSources
 {
     private const string Prefix = "REDIS_FAILOVER_";
 
@@ -97,7 +99,8 @@ internal static class OptionSources
     private static void RefuseUnknown(IDictionary environment)
     {
         string? unknown = environment.Keys.OfType<string>()
-            .Where(v => v.StartsWith(Prefix, StringComparison.Ordinal) && !Others.Contains(v) && !Settings.All.Any(s => s.Variable == v))
+            .Where(v => v.StartsWith(Prefix, StringComparison.Ordinal) && !Others.Contains(v) && !Settings.All.Any(s => s.Variable == v)
+                && !OfAKubernetesService().IsMatch(v))
             .Order(StringComparer.Ordinal).FirstOrDefault();
         if (unknown is not null)
         {
@@ -105,6 +108,14 @@ internal static class OptionSources
                 $"{unknown} in the environment is no setting; allowed: {string.Join(", ", Settings.All.Select(s => s.Variable))}");
         }
     }
+
+    /// <summary>Settings of one monitor's security, most of them files.</summary>
+    internal static ImmutableHashSet<string> Secret { get; } =
+        [.. SecurityRows.All.Select(s => s.Name), "password", "password-file", "http-token-file"];
+
+    /// <summary>What Kubernetes puts into every container beside a Service that is named redis-failover, or begins so.</summary>
+    [GeneratedRegex("^REDIS_FAILOVER_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_.*)?)?)$")]
+    private static partial Regex OfAKubernetesService();
 
     private static string Help(Setting setting) => $"{setting.Description} Allowed: {setting.Allowed}. Default: {setting.DefaultText}.";
 

@@ -8,7 +8,7 @@ internal static class SettingTexts
 {
     internal const string PathAllowed = "an absolute path such as /redis_failover, of letters, digits and _ - . /";
 
-    internal const string HttpAllowed = "http://address:port, such as http://127.0.0.1:9400";
+    internal const string HttpAllowed = "http://IP:port or http://localhost:port, such as http://127.0.0.1:9400; 0.0.0.0 for all addresses";
 
     internal const string IdAllowed = "1 to 100 letters, digits and _ - .";
 
@@ -58,6 +58,8 @@ internal static class SettingTexts
 
     internal static Uri Http(GivenOption given)
         => Uri.TryCreate(given.Value, UriKind.Absolute, out Uri? uri) && uri.Scheme == "http" && uri.PathAndQuery == "/"
+            // Kestrel would listen on every address for any other name.
+            && (uri.HostNameType is UriHostNameType.IPv4 or UriHostNameType.IPv6 || uri.Host == "localhost")
             ? uri
             : throw given.Wrong(HttpAllowed);
 

@@ -143,7 +143,9 @@ internal sealed class ClusterDirectory(
             ["nodes"] = new("nodes", string.Join(',', config.Nodes.Select(n => n.Node)), path),
         });
         _ = options.Under(config);
-        return ClusterBinder.FaultBeside(options, _known.Values.Select(k => k.Options).ToArray()) is { } fault
+        // By the nodes that they have now, not by those with which they began.
+        return ClusterBinder.FaultBeside(
+            options, _known.Values.Select(k => k.Options with { Nodes = [.. k.Config.Nodes.Select(n => n.Node)] }).ToArray()) is { } fault
             ? throw new OptionException(fault) : options;
     }
 

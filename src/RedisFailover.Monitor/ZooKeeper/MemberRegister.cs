@@ -79,12 +79,13 @@ internal sealed class MemberRegister(
     }
 
     /// <summary>While this monitor leads: notes since when the others are away, and forgets those that are for too long.</summary>
-    internal async Task TendAsync(Leadership leadership, TimeSpan absence, CancellationToken cancellationToken)
+    internal async Task TendAsync(Leadership leadership, Func<TimeSpan> monitorAbsence, CancellationToken cancellationToken)
     {
         try
         {
             while (true)
             {
+                TimeSpan absence = monitorAbsence();
                 await Task.Delay(absence / 4 < TendInterval ? absence / 4 : TendInterval, clock.Provider, cancellationToken);
                 try
                 {

@@ -97,13 +97,20 @@ internal sealed class ZnodeRights(SecuritySettings security, ZnodePaths home, Ti
                 shown = lines;
             }
 
-            (applied, done) = lines.SequenceEqual(applied) ? (applied, done.Intersect(_clusters)) : (lines, []);
+            (applied, done) = lines.SequenceEqual(applied) ? (applied, done.Intersect(_clusters.Add(home))) : (lines, []);
             try
             {
                 foreach (ZnodePaths cluster in _clusters.Where(c => !done.Contains(c)))
                 {
                     await ApplyAsync(await zooKeeper.GetSessionAsync(cancellationToken), cluster, cancellationToken);
                     done = done.Add(cluster);
+                }
+
+                if (!done.Contains(home))
+                {
+                    // What all clusters share: the root and the heartbeats.
+                    await ApplyBelowAsync(await zooKeeper.GetSessionAsync(cancellationToken), home.Root, cancellationToken);
+                    done = done.Add(home);
                 }
             }
             catch (ZooKeeperException e)

@@ -34,6 +34,15 @@ public sealed class NodeCheckTests
         Assert.That(NodeCheck.IsMaster(view, A), Is.EqualTo((false, "it does not answer: refused")));
     }
 
+    [Test]
+    public void A_master_that_this_monitor_has_not_heard_takes_none_yet()
+    {
+        ClusterView view = View();
+        view = view with { Nodes = view.Nodes.SetItem(A, new NodeView(A)) };
+
+        Assert.That(NodeCheck.IsMaster(view, A), Is.EqualTo((false, "it has not answered this monitor yet")));
+    }
+
     [TestCase(100, true)]
     [TestCase(99, false)]
     [TestCase(null, true)]

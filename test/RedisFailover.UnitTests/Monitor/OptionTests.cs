@@ -141,7 +141,8 @@ public sealed class OptionTests
     [TestCase("--misconf-timeout (from the command line): '3600001' is not allowed; allowed: 0s to 1h, as 500ms", "--nodes", "a:1",
         "--zkservers", "z", "--misconf-timeout", "3600001")]
     [TestCase("an absolute path", "--nodes", "a:1", "--zkservers", "z", "--znode-path", "redis")]
-    [TestCase("http://address:port", "--nodes", "a:1", "--zkservers", "z", "--http", "9400")]
+    [TestCase("http://IP:port", "--nodes", "a:1", "--zkservers", "z", "--http", "9400")]
+    [TestCase("http://IP:port", "--nodes", "a:1", "--zkservers", "z", "--http", "http://monitor1:9400")]
     [TestCase("a readable file", "--nodes", "a:1", "--zkservers", "z", "--password-file", "/nowhere/at/all")]
     [TestCase("a readable file", "--config", "/nowhere/at/all")]
     [TestCase("--frobnicate", "--frobnicate", "1")]
@@ -154,6 +155,26 @@ public sealed class OptionTests
             () => Read(Least, ("REDIS_FAILOVER_MAX_FAILURE", "3")),
             Throws.TypeOf<OptionException>()
                 .With.Message.StartsWith("REDIS_FAILOVER_MAX_FAILURE in the environment is no setting; allowed: REDIS_FAILOVER_NODES, "));
+
+    [TestCase("REDIS_FAILOVER_SERVICE_HOST")]
+    [TestCase("REDIS_FAILOVER_SERVICE_PORT_REDIS")]
+    [TestCase("REDIS_FAILOVER_PORT")]
+    [TestCase("REDIS_FAILOVER_PORT_6379_TCP_ADDR")]
+    [TestCase("REDIS_FAILOVER_MONITOR_PORT_9400_TCP")]
+    public void What_Kubernetes_puts_beside_a_Service_of_that_name_is_no_setting_and_not_refused(string variable)
+        => Assert.That(() => Read(Least, (variable, "10.0.0.1")), Throws.Nothing);
+
+    [Test]
+    public async Task A_file_of_a_secret_that_is_just_being_replaced_does_not_make_the_clusters_settings_wrong()
+    {
+        string file = Path.GetTempFileName();
+        await File.WriteAllTextAsync(file, "secret");
+        MonitorOptions options = Read(["--nodes", "a:1", "--zkservers", "z", "--password-file", file]);
+        File.Delete(file);
+
+        ClusterConfig config = ClusterConfig.Empty with { Settings = ClusterConfig.Empty.Settings.Add("max-failures", "5") };
+        Assert.That(options.Under(config).MaxFailures, Is.EqualTo(5));
+    }
 
     [Test]
     public void What_the_operators_tool_and_the_tests_find_in_the_environment_is_no_setting_and_not_refused()
