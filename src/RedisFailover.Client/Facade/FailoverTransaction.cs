@@ -179,11 +179,12 @@ internal sealed partial class FailoverTransaction(FailoverDatabase database, obj
             return await IsReplicaAsync(node).ConfigureAwait(false) ? "is master no more"
                 : await RefusalAsync(node).ConfigureAwait(false) is { } refusal ? $"takes no writes ({refusal.Message})" : null;
         }
-        catch (RedisException)
+        catch (RedisServerException)
         {
-            return "was lost";
+            // It may not be asked.
+            return null;
         }
-        catch (OperationCanceledException)
+        catch (Exception lost) when (lost is RedisException or OperationCanceledException or ObjectDisposedException or IOException)
         {
             return "was lost";
         }

@@ -112,9 +112,9 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, RetryCategory re
 
         Measures.Count(Measures.Retries, nodes.Options);
 
-        if (outcome == Outcome.NotApplied && failure is RedisException and not RedisConnectionException)
+        if (nodes.Current.Master is { TakesWrites: false })
         {
-            // Its multiplexer may have changed its mind about the role: looking again starts to teach it.
+            // Its multiplexer has changed its mind about the role: looking again starts to teach it.
             nodes.Rebuild();
         }
 

@@ -47,7 +47,7 @@ internal sealed class ConnectionEvents : IAsyncDisposable
         try
         {
             Task<bool> change = _changes.Reader.WaitToReadAsync(_closing.Token).AsTask();
-            Task<LiveNode?> standing = Task.FromResult<LiveNode?>(null);
+            Task<LiveNode>? standing = null;
             while (true)
             {
                 Snapshot current = _nodes.Current;
@@ -57,19 +57,23 @@ internal sealed class ConnectionEvents : IAsyncDisposable
                 }
 
                 Tell(current.Topology);
-                if (standing.IsCompleted)
+                if (standing is { IsCompleted: true })
                 {
-                    if (await standing.ConfigureAwait(false) is { } stood && current.ConnectedMaster == stood)
+                    LiveNode stood = await standing.ConfigureAwait(false);
+                    standing = null;
+                    if (current.ConnectedMaster == stood)
                     {
                         Restored(stood.Address, ConnectionType.Subscription);
                     }
-
-                    standing = current.ConnectedMaster is { } master && master != _master && Moves(master)
-                        ? StandingAsync(master) : Task.FromResult<LiveNode?>(null);
                 }
 
-                await (standing.IsCompleted ? Task.WhenAny(change, current.Superseded)
-                    : Task.WhenAny(change, current.Superseded, standing)).ConfigureAwait(false);
+                if (standing is null && current.ConnectedMaster is { } master && master != _master && Moves(master))
+                {
+                    standing = StandingAsync(master);
+                }
+
+                await Task.WhenAny([change, current.Superseded, .. standing is null ? Array.Empty<Task>() : [standing]])
+                    .ConfigureAwait(false);
                 _closing.Token.ThrowIfCancellationRequested();
                 change = change.IsCompleted ? _changes.Reader.WaitToReadAsync(_closing.Token).AsTask() : change;
             }
@@ -148,7 +152,7 @@ internal sealed class ConnectionEvents : IAsyncDisposable
     }
 
     /// <summary>Completes with the master when all subscriptions stand on it, or when there is another.</summary>
-    private async Task<LiveNode?> StandingAsync(LiveNode master)
+    private async Task<LiveNode> StandingAsync(LiveNode master)
     {
         await _nodes.PubSub.StandAsync(master, _closing.Token).ConfigureAwait(false);
         return master;
@@ -156,6 +160,7 @@ internal sealed class ConnectionEvents : IAsyncDisposable
 
     private void Raise(MultiplexerEvent what, NodeAddress node, ConnectionType type, string? failure = null)
     {
+        _closing.Token.ThrowIfCancellationRequested();
         EndPoint endPoint = NodeConfiguration.EndPointOf(node);
         Exception exception = failure is null ? null! : new RedisConnectionException(
             ConnectionFailureType.SocketFailure, CommandFlags.None, $"{node}: {failure}", null, CommandStatus.Unknown);

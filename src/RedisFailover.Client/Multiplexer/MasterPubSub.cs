@@ -131,7 +131,6 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
     /// <summary>Its return is looked for at once: the library tells of loss and return on other threads, in either order.</summary>
     private void Lost(ConnectionType type)
     {
-        NodeAddress? stood;
         lock (_gate)
         {
             if (type != ConnectionType.Subscription || _closing.IsCancellationRequested)
@@ -139,15 +138,14 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
                 return;
             }
 
-            stood = _standsOn;
-            _still ??= (nodes.Options.TimeProvider.GetTimestamp(), stood);
-            _standsOn = null;
-            _standing ??= StandAgainAsync();
-        }
+            _still ??= (nodes.Options.TimeProvider.GetTimestamp(), _standsOn);
+            if (_standsOn is { } stood)
+            {
+                Connectivity?.Invoke(stood, "the connection of the subscriptions was lost");
+            }
 
-        if (stood is not null)
-        {
-            Connectivity?.Invoke(stood, "the connection of the subscriptions was lost");
+            _standsOn = null;
+            _standing = _standing is null or { IsCompleted: true } ? StandAgainAsync() : _standing;
         }
     }
 
@@ -194,9 +192,9 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
             // A loss from here on is another one.
             _standing = null;
             channels = _queues.Select(queue => queue.Channel).Distinct().Count();
+            Connectivity?.Invoke(master, null);
         }
 
-        Connectivity?.Invoke(master, null);
         if (channels > 0)
         {
             double millis = nodes.Options.TimeProvider.GetElapsedTime(since).TotalMilliseconds;

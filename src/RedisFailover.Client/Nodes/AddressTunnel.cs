@@ -13,6 +13,7 @@ internal sealed class AddressTunnel(IPEndPoint found) : Tunnel
 {
     private readonly Lock _gate = new();
     private readonly List<Socket> _sockets = [];
+    private bool _isCut;
 
     public override ValueTask<EndPoint?> GetSocketConnectEndpointAsync(EndPoint endpoint, CancellationToken cancellationToken)
         => new(found);
@@ -23,7 +24,12 @@ internal sealed class AddressTunnel(IPEndPoint found) : Tunnel
         lock (_gate)
         {
             _sockets.RemoveAll(known => known.SafeHandle.IsClosed);
-            if (socket is not null)
+            if (_isCut)
+            {
+                // The library connects again by itself.
+                socket?.Dispose();
+            }
+            else if (socket is not null)
             {
                 _sockets.Add(socket);
             }
@@ -36,6 +42,7 @@ internal sealed class AddressTunnel(IPEndPoint found) : Tunnel
     {
         lock (_gate)
         {
+            _isCut = true;
             _sockets.ForEach(socket => socket.Dispose());
             _sockets.Clear();
         }

@@ -101,7 +101,6 @@ internal sealed class NodeAssessment
     internal TimeSpan? BehindSince => MasterBeside is not { Info: { } master, View: var view } || !IsReplica ? null
         : View.LinkDownSince is { } down ? new[] { down, view.RoleSince, view.BeforeRestart is null ? null : view.RunSince }.Max()
         : Info is { LinkUp: true, LinkSilentFor: { } silent } && silent >= LongestPing && Info.Offset < master.Offset
-            && WasAskedSince(view.InfoAsked)
             ? View.InfoAsked - silent
         : null;
 

@@ -22,16 +22,17 @@ internal sealed partial record ClusterView
             view = view with { Awaited = view.Awaited.Clear() };
         }
 
-        if (IsBlind && !view.IsBlind)
+        if (BlindSince is { } since && !view.IsBlind && Nodes.Values.All(n => n.StaysOutOfSight(policy)))
         {
-            // What was counted in the dark says nothing of a node: which of them is found first is chance.
+            // What was counted in the dark says nothing of a node: which of them is found first is chance. Not of one that was gone before.
             view = view with
             {
-                Nodes = view.Nodes.SetItems(view.Nodes.Values.Where(n => n.IsOutOfSight)
+                Nodes = view.Nodes.SetItems(view.Nodes.Values.Where(n => n.IsOutOfSight && n.FailingSince >= since - policy.SilenceLimit)
                     .Select(n => KeyValuePair.Create(n.Address, n.CountedAnew(observation.At)))),
             };
         }
 
+        view = view.IsBlind != BlindSince is not null ? view with { BlindSince = view.IsBlind ? observation.At : null } : view;
         view = view.IsBlind ? view with { BlindAt = observation.At }
             : view.BlindAt is not null && view.SeesTheSameMaster ? view with { BlindAt = null } : view;
         if (view.WaitsForRegistered && observation.At >= view.LeadingSince + policy.RegistrationWait)
@@ -101,6 +102,7 @@ internal sealed partial record ClusterView
             OutseenSince = null,
             GaveUpAt = null,
             Failed = Failed.Clear(),
+            Unpublished = null,
             // What the replicas said was asked for other purposes: a request is heard once they have answered the new leader.
             WishedAt = o.At,
         },
@@ -222,6 +224,8 @@ internal sealed partial record ClusterView
             StoreWentBack = read.Version < 0 && Topology is not null && !TopologyIsOurs && read.Synced,
             TopologyIsOurs = Term is not null,
             Unacknowledged = null,
+            // It was written after all: what failed was the reply.
+            Unpublished = Unacknowledged is not null && read.Version > Version ? null : Unpublished,
         };
         return view.Topology is { IsChangingMaster: true }
             ? view with

@@ -190,6 +190,9 @@ internal sealed partial record ClusterView
     /// </summary>
     public TimeSpan? BlindAt { get; init; }
 
+    /// <summary>Since when it is blind; null while it is not.</summary>
+    public TimeSpan? BlindSince { get; init; }
+
     internal bool SeesTheSameMaster
         => Topology is { Master: { } master, Identity: { RunId.Length: > 0 } identity }
             && Node(master) is { IsInOrder: true, Info: { } info } && info.RunId == identity.RunId;

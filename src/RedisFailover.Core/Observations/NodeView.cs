@@ -151,6 +151,12 @@ internal sealed record NodeView(NodeAddress Address)
         FailingSince = FailingSince is null ? null : at,
     };
 
+    /// <summary>
+    /// Whether it is out of sight for good: not for a probe that was late. What this monitor itself lacks is not counted in probes.
+    /// </summary>
+    internal bool StaysOutOfSight(FailoverPolicy policy)
+        => IsOutOfSight && (ProbeFailure == RedisFailover.ProbeFailure.Local || Failures >= policy.MaxFailures);
+
     internal NodeView Answered(TimeSpan at, TimeSpan latency) => this with
     {
         OnlineSince = OnlineSince ?? at,

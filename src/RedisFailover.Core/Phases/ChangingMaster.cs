@@ -23,10 +23,10 @@ internal static class ChangingMaster
             && (promoted.Address == a.Progress.Promoted || a.FailureOf(new Promote(promoted.Address)) is not null
             || WriteHolders.Missing(a, promoted, Purpose.Failover) is null))
         {
-            return OldMasterThatWentOn(a, promoted) is { } old
+            return Unheard(a) ?? (OldMasterThatWentOn(a, promoted) is { } old
                 ? Restoring.Decide(
-                    a, old, $"{old.Address} took writes after {promoted.Address} had been promoted, and no client was sent to that one")
-                : Installing.Decide(a, promoted);
+                    a, old, $"{old.Address} went on after {promoted.Address} had been promoted, and no client was sent to that one")
+                : Installing.Decide(a, promoted));
         }
 
         // Voted out, but answering this monitor: it hands over all the same. Once it fails, or does not get there, it is lost.
@@ -38,8 +38,10 @@ internal static class ChangingMaster
 
         // Lost while it was handing over. Clients are told, as at the beginning of any failover, before anyone is promoted.
         return a.Topology.Master is null ? Choosing.Decide(a)
-            : a.Verdict.Remedy == Remedy.Watch ? HoldingWrites.WithoutAnswer(a, a.Master)
-            : Beginning.Failover(a, $"master {a.Topology.Master} was lost while it was handing over to {a.Topology.Intent?.Target}");
+            : a.Verdict.Remedy == Remedy.Watch && a.Topology.Intent is not { Forced: true } ? HoldingWrites.WithoutAnswer(a, a.Master)
+            : Beginning.Failover(a, a.Verdict.Remedy == Remedy.Watch
+                ? $"master {a.Topology.Master} is replaced by an operator's order ({a.Master.Votes}); what it takes meanwhile is lost"
+                : $"master {a.Topology.Master} was lost while it was handing over to {a.Topology.Intent?.Target}");
     }
 
     /// <summary>
@@ -52,6 +54,15 @@ internal static class ChangingMaster
             .OrderByDescending(n => n.Info!.Offset)
             .ThenBy(n => n.Address)
             .FirstOrDefault();
+
+    /// <summary>What the old master of a switchover that its leader left has done since is asked before anything is installed.</summary>
+    private static PlanBuilder? Unheard(Assessment a)
+    {
+        TimeSpan patience = a.Progress.StartedAt + a.Policy.ProbeTimeout;
+        return a.Progress.Inherited && a.Topology.Master is not null && a.Now < patience
+            && a.From is { IsMaster: true, IsAnswering: true } old && !old.Has(HeardSince.Change)
+                ? PlanBuilder.Because($"asking {old.Address} whether it went on").Do(new Inspect(old.Address)).WakeBy(patience) : null;
+    }
 
     /// <summary>
     /// The old master of a switchover that its leader left after the promotion: its pause is over, clients still know it as the master, and

@@ -24,10 +24,11 @@ internal static class FirstMaster
         return Chosen(a, online) is { } chosen ? Adopt(a, chosen, $"{chosen.Address} is the master, as the operator chose")
             : Ordered(a) is { } ordered
                 ? Promote(a, ordered, null, $"replica {ordered.Address} is to be the master, as the operator ordered")
-            : followed.Length == 1 && (followed[0].Info!.Keys > 0 || masters.All(m => m.Info!.Keys == 0))
+            : followed.Length == 1 && (followed[0].Info!.Keys > 0 || (masters.All(m => m.Info!.Keys == 0) && !OthersMayHoldData(a)))
                 ? Adopt(a, followed[0], $"{followed[0].Address} is the master: replicas follow it")
             : followed.Length > 1 ? Ambiguous(a, "several masters have replicas", followed)
-            : followed.Length == 1 ? Ambiguous(a, "the master that has replicas is empty, and another one is not", masters)
+            : followed.Length == 1 && masters.Any(m => m.Info!.Keys > 0)
+                ? Ambiguous(a, "the master that has replicas is empty, and another one is not", masters)
             : masters.IsEmpty ? ReplicasOnly(a, online)
             : ByData(a, online, masters);
     }
@@ -56,10 +57,13 @@ internal static class FirstMaster
             : !orphans.IsEmpty
                 ? Ambiguous(a, "a master stands beside replicas with data of another one that does not answer", [.. withData, .. orphans])
             : withData.Length == 1 ? Adopt(a, withData[0], $"{withData[0].Address} is the master: it alone holds data")
-            : a.Configured.Any(n => n.Contact == Contact.AuthRefused)
+            : OthersMayHoldData(a)
                 ? Ambiguous(a, "those that answer are empty, and one that cannot be asked may hold the data", a.Configured)
             : Adopt(a, masters[0], $"{masters[0].Address} is the master: {AllEmpty(a, online)}");
     }
+
+    /// <summary>Whether a node lives that does not say what it holds.</summary>
+    private static bool OthersMayHoldData(Assessment a) => a.Configured.Any(n => n.Contact is Contact.AuthRefused or Contact.Loading);
 
     private static string AllEmpty(Assessment a, ImmutableArray<NodeAssessment> online)
         => online.Length == a.Configured.Length

@@ -41,10 +41,10 @@ internal static class HoldingWrites
     {
         TimeSpan deadline = a.Progress.StartedAt + Timeout(a) + a.Policy.ProbeTimeout;
         NodeAssessment target = a.Node(a.Topology.Intent!.Target ?? from.Address);
+        string why = from.IsAnswering ? $"{from.Votes} ({from.Address}), though it answers this one"
+            : $"{from.Address} does not answer this monitor ({from.View.Detail}), and {from.Votes}";
         return a.Now < deadline
-            ? Serving.AskingForLinks(a, from,
-                PlanBuilder.Because($"{from.Address} does not answer this monitor ({from.View.Detail}), and {from.Votes}").WakeBy(deadline))
-            : Restoring.GiveUp(a, from, target, $"{from.Address} does not answer this monitor ({from.View.Detail}), and {from.Votes}");
+            ? Serving.AskingForLinks(a, from, PlanBuilder.Because(why).WakeBy(deadline)) : Restoring.GiveUp(a, from, target, why);
     }
 
     private static TimeSpan Timeout(Assessment a) => a.Topology.Intent!.Timeout ?? a.Policy.SwitchoverTimeout;

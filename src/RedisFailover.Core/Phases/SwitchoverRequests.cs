@@ -97,8 +97,10 @@ internal static class SwitchoverRequests
             : a.Now < patience
                 ? Serving.AskingForLinks(
                     a, a.Master, PlanBuilder.Because($"waiting for an answer of master {a.Master.Address}").WakeBy(patience))
-            : Refuse(a, $"master {a.Master.Address} does not answer the leading monitor ({a.Master.View.Detail}), so that it cannot hand "
-                + $"over, and {a.Master.Votes}; to replace it as it is: redis-failover failover HOST:PORT --force");
+            : Refuse(a, $"master {a.Master.Address} "
+                + (a.Master.Contact is Contact.Busy or Contact.Loading ? "serves nobody" : "does not answer the leading monitor")
+                + $" ({a.Master.View.Detail}), so that it cannot hand over, and {a.Master.Votes}; to replace it as it is: "
+                + "redis-failover failover HOST:PORT --force");
     }
 
     private static IEnumerable<NodeAssessment> Asked(Assessment a, NodeAddress? target)
@@ -157,7 +159,7 @@ internal static class SwitchoverRequests
                 Occasion = occasion,
                 Request = request?.Id,
                 Timeout = request?.Timeout,
-                Forced = forced is not null,
+                Forced = forced is not null || !a.Master.IsAnswering,
                 MinReplicas = WriteSafety.ToPutBack(a.Master.Info),
             },
         };

@@ -48,7 +48,7 @@ internal static partial class ProblemRules
         ArgumentNullException.ThrowIfNull(view);
         ArgumentNullException.ThrowIfNull(policy);
         ImmutableArray<Problem>.Builder found = ImmutableArray.CreateBuilder<Problem>();
-        if (policy.Nodes.Length > 1 && policy.Nodes.All(n => StaysOutOfSight(view.Node(n), policy)))
+        if (policy.Nodes.Length > 1 && policy.Nodes.All(n => view.Node(n).StaysOutOfSight(policy)))
         {
             NodeView first = policy.Nodes.Select(view.Node).MinBy(n => n.FailingSince ?? TimeSpan.MaxValue)!;
             found.Add(Problem.OfMonitors(MonitorsBlind, $"{id} reaches none of the {policy.Nodes.Length} nodes ({first.Detail})", id));
@@ -69,12 +69,6 @@ internal static partial class ProblemRules
 
         return found.ToImmutable();
     }
-
-    /// <summary>
-    /// Whether it is out of sight for good: not for a probe that was late. What this monitor itself lacks is not counted in probes.
-    /// </summary>
-    private static bool StaysOutOfSight(NodeView node, FailoverPolicy policy)
-        => node.IsOutOfSight && (node.ProbeFailure == ProbeFailure.Local || node.Failures >= policy.MaxFailures);
 
     /// <summary>Whether the decider tells what is found here already: by its code, where that says enough.</summary>
     private static bool IsTheSame(Problem found, Problem decided)
@@ -134,7 +128,7 @@ internal static partial class ProblemRules
     private static IEnumerable<Problem> MasterWithoutMemory(Facts f)
         => f.Master is { IsMaster: true, IsAnswering: true } master
             && (master.Info!.IsOutOfMemory || f.Now - master.OutOfMemoryAt < RefusalsApart)
-            ? [Problem.Of(MasterOutOfMemory, $"master {master.Address} refuses writes: its memory is full and it evicts nothing (OOM)",
+            ? [Problem.Of(MasterOutOfMemory, $"master {master.Address} refuses writes: its memory is full and nothing can be evicted (OOM)",
                 master.Address)]
             : [];
 
@@ -225,7 +219,7 @@ internal static partial class ProblemRules
 
     private static IEnumerable<Problem> NodesThatCannotBeAsked(Facts f)
         => f.Others.Where(n => n is { ProbeFailure: ProbeFailure.AuthRefused or ProbeFailure.NotRedis, SameServerAs: null })
-            .Select(n => f.Topology.LastChange?.From != n.Address
+            .Select(n => f.Topology.LastChange?.From != n.Address || n.Info is { Role: NodeRole.Replica }
                 ? Problem.Of(NodeNotWatched, $"the monitors cannot ask {n.Address}: {n.Detail}", n.Address)
                 : Problem.Of(
                     NodeNotWatched,

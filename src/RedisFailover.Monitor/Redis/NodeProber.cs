@@ -340,8 +340,10 @@ internal sealed class NodeProber : IAsyncDisposable
             try
             {
                 Name(connection);
+                int strikes = 0;
                 var pings = new PingLoop(
-                    _node, connection, _said, _policy, _observations, _clock, _isLeading, () => HasMoved(dialed.EndPoint));
+                    _node, connection, _said, _policy, _observations, _clock, _isLeading,
+                    async () => StandsElsewhere(dialed.EndPoint, ref strikes) && await ListensThereAsync(cancellationToken));
                 return await pings.RunAsync(cancellationToken);
             }
             finally
@@ -351,9 +353,25 @@ internal sealed class NodeProber : IAsyncDisposable
         }
     }
 
-    /// <summary>Whether the node's host name no longer stands for the address where it was found; false where nobody knows.</summary>
-    private bool HasMoved(IPEndPoint? found)
-        => found is not null && _names.Hosts.Known(_node.Host, NameLifetime) is { IsEmpty: false } known && !known.Contains(found.Address);
+    /// <summary>
+    /// Whether the node's host name no longer stands for the address where it was found. Twice, as a name server may give its addresses by
+    /// turns.
+    /// </summary>
+    private bool StandsElsewhere(IPEndPoint? found, ref int strikes)
+    {
+        bool isElsewhere = found is not null && _names.Hosts.Known(_node.Host, NameLifetime) is { IsEmpty: false } known
+            && !known.Contains(found.Address);
+        strikes = isElsewhere ? strikes + 1 : 0;
+        return strikes >= 2;
+    }
+
+    /// <summary>A name that is wrong for a moment must not end a connection that works.</summary>
+    private async Task<bool> ListensThereAsync(CancellationToken cancellationToken)
+    {
+        Dialed there = await _dialer.ConnectAsync(_node.Host, _node.Port, _policy.ProbeTimeout, cancellationToken);
+        there.Socket?.Dispose();
+        return there.Socket is not null;
+    }
 
     /// <summary>During a rotation there are two passwords, of which a node accepts one or the other.</summary>
     private async Task<(ProbeFailure ProbeFailure, string Detail)?> LogInAsync(RedisConnection connection,

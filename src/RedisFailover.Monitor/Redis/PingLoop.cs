@@ -9,7 +9,7 @@ namespace RedisFailover.Monitor.Redis;
 /// </summary>
 internal sealed class PingLoop(
     NodeAddress node, RedisConnection connection, NodeInfoReader said, FailoverPolicy policy, ChannelWriter<Observation> observations,
-    MonotonicClock clock, Func<bool>? isLeading = null, Func<bool>? hasMoved = null)
+    MonotonicClock clock, Func<bool>? isLeading = null, Func<Task<bool>>? hasMoved = null)
 {
     private static readonly TimeSpan InfoInterval = TimeSpan.FromSeconds(1);
 
@@ -38,19 +38,12 @@ internal sealed class PingLoop(
         int missed = 0;
         Task learning = said.LearnAsync(connection, listsClients: true);
         TimeSpan nextLearn = clock.Now + FirstLearnInterval;
-        int moved = 0;
         while (true)
         {
             TimeSpan now = clock.Now;
             if (now >= nextLearn)
             {
-                // Twice, as a name server may give its addresses by turns.
-                moved = hasMoved?.Invoke() == true ? moved + 1 : 0;
-                if (moved == 2)
-                {
-                    return (ProbeFailure.Closed, "its host name stands for another address now");
-                }
-
+                _ = FollowAsync(fault);
                 _ = said.LearnAsync(connection, listsClients: isLeading?.Invoke() == true);
                 nextLearn = now + LearnInterval;
             }
@@ -102,6 +95,21 @@ internal sealed class PingLoop(
                     return (ProbeFailure.Silent, detail);
                 }
             }
+        }
+    }
+
+    private async Task FollowAsync(TaskCompletionSource<(ProbeFailure, string)> fault)
+    {
+        try
+        {
+            if (hasMoved is not null && await hasMoved())
+            {
+                fault.TrySetResult((ProbeFailure.Closed, "its host name stands for another address now"));
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The monitor stops.
         }
     }
 

@@ -11,7 +11,7 @@ namespace RedisFailover.ZooKeeper;
 /// </summary>
 /// <param name="keeper">The first heartbeat.</param>
 /// <param name="heartbeatsPath">The parent of the heartbeats there.</param>
-public sealed class PerClusterHeartbeat(LeaseKeeper keeper, string heartbeatsPath)
+internal sealed class PerClusterHeartbeat(LeaseKeeper keeper, string heartbeatsPath)
 {
     private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(1);
 

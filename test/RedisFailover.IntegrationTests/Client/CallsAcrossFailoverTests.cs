@@ -108,6 +108,24 @@ public sealed class CallsAcrossFailoverTests
     }
 
     [Test]
+    public async Task A_write_that_a_frozen_master_never_answered_keeps_its_category()
+    {
+        await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(
+            replicas: 1, new FailoverOptions { RetryAmbiguous = RetryCategory.LastWins });
+        IDatabase database = redis.Connection.GetDatabase();
+        await database.StringSetAsync("counter", 0);
+        redis.Master.Freeze();
+        Task<bool> set = database.StringSetAsync("key", 1);
+        Task<long> increment = database.StringIncrementAsync("counter");
+        await Eventually.HoldsAsync("both are sent", () => SentTo(redis) >= 2);
+        await redis.FailOverAsync(redis.Servers[1]);
+
+        Assert.That(await set, Is.True, "the last of several SETs wins");
+        await Failing.WithAsync<MayHaveBeenAppliedException>(() => increment);
+        Assert.That((int)await database.StringGetAsync("key", CommandFlags.DemandMaster), Is.EqualTo(1));
+    }
+
+    [Test]
     public async Task An_error_of_the_command_is_the_callers_and_is_not_repeated()
     {
         await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 0);

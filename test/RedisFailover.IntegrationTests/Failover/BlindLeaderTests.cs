@@ -58,6 +58,32 @@ public sealed class BlindLeaderTests
             => cluster.LeaderAsync(ct: ct), m => m == leader, TimeSpan.FromSeconds(60), cluster.Explain);
     }
 
+    [Test]
+    public async Task A_switchover_while_the_leader_alone_cannot_reach_the_master_makes_no_failover_of_it()
+    {
+        await using Cluster cluster = await StartAsync();
+        Topology before = await cluster.WaitUntilWholeAsync();
+        await cluster.WaitForAllViewsAsync();
+        MonitorProcess leader = await cluster.LeaderAsync();
+        cluster.Proxies[cluster.Addresses.IndexOf(before.Master!)].CutOff(leader.Pid);
+        await leader.Process.WaitForLineAsync(
+            line => line.Contains($"cannot reach master {before.Master}", StringComparison.Ordinal));
+        CliResult asked = await CliProcess.RunAsync(["switchover", "--zk", cluster.ConnectionString]);
+
+        // Refused by that leader, or carried out by one that reaches it: then nothing is lost.
+        if (asked.ExitCode == 0)
+        {
+            Assert.That(asked.Output, Does.Not.Contain("failover"), cluster.Explain());
+        }
+        else
+        {
+            Assert.That(asked.Output + asked.Errors, Does.Contain("does not answer the leading monitor"), cluster.Explain());
+            Assert.That((await cluster.TopologyAsync()).Master, Is.EqualTo(before.Master), cluster.Explain());
+        }
+
+        Assert.That((await cluster.HistoryAsync()).Where(entry => entry.Kind == HistoryKind.Failover), Is.Empty, cluster.Explain());
+    }
+
     // Long enough for a machine that is busy: only the leader shall miss the nodes.
     private static Task<Cluster> StartAsync() => Cluster.StartAsync(new ClusterOptions
     {
