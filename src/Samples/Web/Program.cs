@@ -1,19 +1,46 @@
+using Microsoft.Extensions.Caching.Distributed;
 using RedisFailover.Client;
-using RedisFailover.Client.Extensions;
+using RedisFailover.Samples.Web;
 using StackExchange.Redis;
 
 // dotnet run --project src/Samples/Web -- --RedisFailover:ZooKeeper 127.0.0.1:2181/redis_failover --urls http://127.0.0.1:8080
 WebApplicationBuilder builder = WebApplication.CreateBuilder(args);
-builder.Services.AddRedisFailover(builder.Configuration.GetSection("RedisFailover"));
+builder.Services.AddRedisParts(builder.Configuration.GetSection("RedisFailover"));
+builder.Services.AddSingleton<Orders>();
+builder.Services.AddOutputCache();
 WebApplication app = builder.Build();
+app.UseSession();
+app.UseOutputCache();
+
+// What no master took in time was not applied: the caller may send it again.
+app.Use(async (context, next) =>
+{
+    try
+    {
+        await next(context);
+    }
+    catch (NotAppliedException failure) when (!context.Response.HasStarted)
+    {
+        await Results.Problem(failure.Message, statusCode: StatusCodes.Status503ServiceUnavailable).ExecuteAsync(context);
+    }
+});
 
 app.MapHealthChecks("/health");
+app.MapHub<ChatHub>("/chat");
 
 app.MapGet("/topology", (FailoverConnection connection) => new
 {
     connection.Topology.Epoch,
     Master = connection.Topology.Master?.ToString(),
     Replicas = connection.Topology.Replicas.Select(replica => replica.ToString()),
+});
+
+// The session is in the cache, and its cookie is protected by keys that are in Redis, too.
+app.MapGet("/", (HttpContext context) =>
+{
+    int visits = (context.Session.GetInt32("visits") ?? 0) + 1;
+    context.Session.SetInt32("visits", visits);
+    return $"visit {visits}";
 });
 
 // From a replica; ?latest=true from the master.
@@ -26,15 +53,32 @@ app.MapGet("/keys/{key}", async (string key, bool? latest, IDatabase redis)
 app.MapPut("/keys/{key}", async (string key, HttpRequest request, IDatabase redis) =>
 {
     using StreamReader body = new(request.Body);
-    try
-    {
-        await redis.AsIdempotent().StringSetAsync(key, await body.ReadToEndAsync());
-        return Results.NoContent();
-    }
-    catch (NotAppliedException failure)
-    {
-        return Results.Problem(failure.Message, statusCode: StatusCodes.Status503ServiceUnavailable);
-    }
+    await redis.AsIdempotent().StringSetAsync(key, await body.ReadToEndAsync());
+    return Results.NoContent();
 });
+
+app.MapGet("/cached/{key}", async (string key, IDistributedCache cache)
+    => await cache.GetStringAsync(key) is { } value ? Results.Text(value) : Results.NotFound());
+app.MapPut("/cached/{key}", async (string key, HttpRequest request, IDistributedCache cache) =>
+{
+    using StreamReader body = new(request.Body);
+    await cache.SetStringAsync(key, await body.ReadToEndAsync());
+    return Results.NoContent();
+});
+
+app.MapPut("/orders/{id}", async (string id, bool? safe, Orders orders)
+    => await orders.PlaceAsync(id, safe == true) is { } why
+        ? Results.Problem(why, statusCode: StatusCodes.Status503ServiceUnavailable) : Results.NoContent());
+app.MapGet("/orders/{id}", async (string id, IDatabase redis) => new
+{
+    Placed = await redis.KeyExistsAsync($"order:{id}", CommandFlags.DemandMaster),
+    Shipped = await redis.KeyExistsAsync($"order:{id}:shipped", CommandFlags.DemandMaster),
+});
+app.MapGet("/orders", async (Orders orders) =>
+{
+    (int acknowledged, string[] lost) = await orders.AccountAsync();
+    return new { Acknowledged = acknowledged, Lost = lost };
+});
+app.MapGet("/time", () => TimeProvider.System.GetUtcNow().ToString("O")).CacheOutput(policy => policy.Expire(TimeSpan.FromMinutes(1)));
 
 app.Run();
