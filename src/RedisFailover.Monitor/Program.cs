@@ -67,6 +67,7 @@ using IHost host = builder.Build();
 MonitorService monitor = host.Services.GetRequiredService<MonitorService>();
 using var metrics = new MonitorMetrics(monitor);
 monitor.Turned = metrics.Turned;
+monitor.SessionChanged = metrics.SessionChanged;
 running = monitor;
 using MeterProvider? collector = Environment.GetEnvironmentVariable("OTEL_EXPORTER_OTLP_ENDPOINT") is { Length: > 0 }
     ? Sdk.CreateMeterProviderBuilder().AddMeter(MonitorMetrics.MeterName).AddOtlpExporter().Build()

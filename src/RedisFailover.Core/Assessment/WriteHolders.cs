@@ -53,6 +53,7 @@ internal sealed class WriteHolders
         : WasRestarted(node) && _quorum.Runs[node.Address] == WriteQuorum.Unproven
             ? $"{node.Address} (which was not seen to have everything)"
         : info.Keys == 0 && Lost is { HasData: true } ? $"{node.Address} (which is empty: what it held is gone)"
+        : WasOverwritten(node) ? $"{node.Address} (which a full copy has overwritten, and what it held may be gone)"
         : WasRestarted(node) ? $"{node.Address} (which was restarted with {info.Keys} keys, and what it held may be gone)"
         : Lost is null ? node.Address.ToString()
         : !info.SharesHistoryWith(Lost) ? $"{node.Address} (which has data of another history)"
@@ -60,7 +61,7 @@ internal sealed class WriteHolders
         : $"{node.Address} (which has data that {_candidate.Address} lacks)";
 
     /// <summary>Whether all that it may hold is in the candidate as well.</summary>
-    private bool Counts(NodeAssessment node) => !WasRestarted(node)
+    private bool Counts(NodeAssessment node) => !WasRestarted(node) && !WasOverwritten(node)
         && (node.Address == _candidate.Address || SaysThatItHasNoMore(node) || HasNeverHeldAnything(node));
 
     private bool SaysThatItHasNoMore(NodeAssessment node)
@@ -74,6 +75,22 @@ internal sealed class WriteHolders
             && _quorum.Runs.GetValueOrDefault(node.Address) == info.RunId && !info.SharesHistoryWith(Lost) && IsFinal(node);
 
     private bool IsFinal(NodeAssessment node) => _wordsAreFinal || node.OffsetIsFinal;
+
+    /// <summary>
+    /// Whether a full copy has replaced what it held, since the master was lost or shortly before: what it had acknowledged may be gone, in
+    /// the same run. A master that was restarted with less does that to its replicas where nobody can detach them in time.
+    /// </summary>
+    private bool WasOverwritten(NodeAssessment node)
+    {
+        if (_wordsAreFinal || node.View.WentBackAt is not { } at)
+        {
+            return false;
+        }
+
+        TimeSpan lost = _all.Progress.LostAt;
+        TimeSpan? restarted = _all.From is { Run: RunState.Restarted, View.RunSince: { } since } ? since - _all.Policy.SilenceLimit : null;
+        return at >= (restarted < lost ? restarted : lost);
+    }
 
     private bool WasRestarted(NodeAssessment node)
         => _quorum.Runs.TryGetValue(node.Address, out string? run) && node.Info is { } info && info.RunId != run;

@@ -114,6 +114,11 @@ internal sealed record NodeView(NodeAddress Address)
     /// </summary>
     public bool HasFollowed { get; init; }
 
+    /// <summary>
+    /// When it was last seen to have come less far than before, in one run: a full copy has replaced what it held. Null when it was not.
+    /// </summary>
+    public TimeSpan? WentBackAt { get; init; }
+
     /// <summary>Whether it turned from a replica into a master without a restart: somebody told it to.</summary>
     public bool WasPromoted { get; init; }
 
@@ -185,6 +190,7 @@ internal sealed record NodeView(NodeAddress Address)
         RunSince = Info?.RunId == info.RunId ? RunSince : asked,
         HasFollowed = info is { Role: NodeRole.Replica, LinkUp: true } || (HasFollowed && Info?.RunId == info.RunId),
         BeforeRestart = Info is { } last && last.RunId != info.RunId ? last : BeforeRestart,
+        WentBackAt = Info is not { } held || held.RunId != info.RunId ? null : info.Offset < held.Offset ? asked : WentBackAt,
         AsMaster = info.Role == NodeRole.Master || Info is not { } earlier || earlier.RunId != info.RunId ? null
             : earlier.Role == NodeRole.Master ? earlier : AsMaster,
         WasPromoted = info.Role == NodeRole.Master && Info is { } former && former.RunId == info.RunId

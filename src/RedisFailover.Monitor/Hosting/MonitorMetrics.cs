@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Monitor.Hosting;
 
@@ -13,6 +14,7 @@ internal sealed class MonitorMetrics : IDisposable
     private readonly Meter _meter = new(MeterName, MonitorService.Version);
     private readonly Counter<long> _changes;
     private readonly Histogram<double> _steps;
+    private readonly Counter<long> _sessions;
     private readonly MonitorService _monitor;
 
     internal MonitorMetrics(MonitorService monitor)
@@ -34,6 +36,10 @@ internal sealed class MonitorMetrics : IDisposable
         Gauge("redis_failover_replica_lag_bytes", "How far a replica was behind when both were last asked.", view => view.Nodes.Keys
             .Select(node => (Node: node, Lag: Http.NodeCheck.Lag(view, node))).Where(x => x.Lag is not null)
             .Select(x => Of(x.Lag!.Value, x.Node)));
+        Gauge("redis_failover_replica_lag_seconds", "How long ago a replica last told its master how far it is, by the master's word.",
+            view => view.Topology?.Master is { } master && view.Node(master) is { IsMaster: true, Info: { } info }
+                ? info.Replicas.Where(r => r.Lag is not null && view.Nodes.ContainsKey(r.Replica)).Select(r => Of(r.Lag!.Value, r.Replica))
+                : []);
         Gauge("redis_failover_node_votes", "Monitors that find a node unavailable; told by the leading one.", view => view.Term is null
             ? []
             : view.Nodes.Values.Select(node => Of(Votes(view, node), node.Address)));
@@ -43,6 +49,13 @@ internal sealed class MonitorMetrics : IDisposable
         _meter.CreateObservableGauge(
             "redis_failover_zookeeper_connected", ()
                 => One(_monitor.ZooKeeper?.IsConnected == true ? 1 : 0), null, "Whether ZooKeeper answers.");
+        OfTheProcess("redis_failover_lease_length_seconds", "For how long a lead holds without another write.",
+            lease => lease.Length.TotalSeconds);
+        OfTheProcess("redis_failover_zookeeper_write_seconds", "The longest recent write to ZooKeeper.", lease => lease.Write.TotalSeconds);
+        OfTheProcess("redis_failover_lease_not_held_seconds", "For how long this monitor leads without a lease; 0 while it does not.",
+            lease => lease.NotHeldFor?.TotalSeconds ?? 0);
+        _sessions = _meter.CreateCounter<long>(
+            "redis_failover_zookeeper_session_events", null, "What became of the ZooKeeper session, by event: connected, disconnected.");
         GaugeOf("redis_failover_problem", "1 for each open problem: the cluster's by the leading monitor, each monitor's own.", Problems);
     }
 
@@ -64,8 +77,16 @@ internal sealed class MonitorMetrics : IDisposable
         }
     }
 
+    /// <summary>Told of each change of the ZooKeeper session.</summary>
+    internal void SessionChanged(ZooKeeperClientState state)
+        => _sessions.Add(1, new KeyValuePair<string, object?>("event", state.ToString().ToLowerInvariant()));
+
     /// <inheritdoc/>
     public void Dispose() => _meter.Dispose();
+
+    private void OfTheProcess(string name, string description, Func<LeaseStatus, double> measure)
+        => _meter.CreateObservableGauge(
+            name, () => _monitor.Lease is { } lease ? One(measure(lease)) : [], null, description);
 
     private void Gauge(string name, string description, Func<ClusterView, IEnumerable<Measurement<double>>> measure)
         => GaugeOf(name, description, cluster => measure(cluster.View));

@@ -24,6 +24,7 @@ internal sealed class MonitorService : BackgroundService
     private TimeSpan? _outageSince;
     private volatile ClusterSet? _clusters;
     private volatile ZooKeeperClient? _zooKeeper;
+    private volatile LeaseKeeper? _keeper;
 
     public MonitorService(MonitorOptions options, ILoggerFactory loggers, TimeProvider time, IHostApplicationLifetime lifetime,
         FaultPoint? faultPoint = null)
@@ -51,6 +52,12 @@ internal sealed class MonitorService : BackgroundService
 
     /// <summary>Its session with ZooKeeper; null before there is one.</summary>
     internal ZooKeeperClient? ZooKeeper => _zooKeeper;
+
+    /// <summary>What the leases are like; null before there is one.</summary>
+    internal LeaseStatus? Lease => _keeper?.Status;
+
+    /// <summary>Told of each change of the ZooKeeper session.</summary>
+    internal Action<ZooKeeperClientState>? SessionChanged { get; set; }
 
     /// <summary>Told of each turn of a coordinator: the cluster's name, what was known before it, and after.</summary>
     internal Action<string, ClusterView, ClusterView>? Turned { get; set; }
@@ -105,6 +112,7 @@ internal sealed class MonitorService : BackgroundService
             Length = _options.Lease,
             IsAlive = IsAlive,
         });
+        _keeper = keeper;
         var clusters = new ClusterSet(
             new SharedParts(zooKeeper, keeper, rights, _clock) { FaultPoint = _faultPoint, HasMany = _options.HasMany, Turned = Turned },
                 _logger);
@@ -195,6 +203,7 @@ internal sealed class MonitorService : BackgroundService
     /// <summary>Once an outage, however often the client tries.</summary>
     private void TellOfZooKeeper(ZooKeeperClientState state)
     {
+        SessionChanged?.Invoke(state);
         if (state == ZooKeeperClientState.Connected)
         {
             if (_outageSince is { } since)

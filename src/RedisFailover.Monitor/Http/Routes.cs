@@ -14,20 +14,42 @@ internal sealed class Routes(MonitorService monitor, TimeProvider time)
 
     private readonly ConcurrentDictionary<string, ClusterReadings> _readings = new(StringComparer.Ordinal);
 
+    /// <summary>Every path but that of the metrics.</summary>
+    internal IReadOnlyList<Route> All =>
+    [
+        new("/health", "This monitor.", HealthAsync) { IsJson = true, IsOpen = true, Otherwise = "ZooKeeper is away." },
+        new("/health/live", "Whether the process works.", LiveAsync) { IsOpen = true, Otherwise = "It has failed." },
+        new("/health/ready", "Whether ZooKeeper answers and each topology is known.", ReadyAsync)
+        {
+            IsOpen = true, Otherwise = "Not yet, and why.",
+        },
+        new("/problems", "Open problems: the clusters' and this monitor's own.", ProblemsAsync) { IsJson = true },
+        new("/clusters", "The names of the clusters.", context => WriteAsync(
+            context, StatusCodes.Status200OK, json => ClusterJson.Names(json, monitor.Clusters.Select(c => c.Name)))) { IsJson = true },
+        new("/clusters/{name}", "Topology, leader, monitors, nodes as this monitor sees them, problems.", ClusterAsync) { IsJson = true },
+        new("/clusters/{name}/history", "The history, as the znode has it.", HistoryAsync)
+        {
+            IsJson = true, Otherwise = "ZooKeeper cannot be reached.",
+        },
+        new("/clusters/{name}/nodes/{node}/master", "May writes go to this node (host:port)?", MasterAsync) { Otherwise = "No, and why." },
+        new("/clusters/{name}/nodes/{node}/replica", "May reads go to this node (host:port)?", ReplicaAsync)
+        {
+            Otherwise = "No, and why.", Query = ("max-lag", "It lacks no more than so many bytes: 1048576, 512kb, 1mb."),
+        },
+        new("/openapi.json", "This description.", context => WriteAsync(
+            context, StatusCodes.Status200OK, json => OpenApi.Write(json, All))) { IsJson = true },
+    ];
+
     internal void Map(IEndpointRouteBuilder web)
     {
-        web.MapGet("/health", HealthAsync);
-        web.MapGet("/health/live", LiveAsync);
-        web.MapGet("/health/ready", ReadyAsync);
-        web.MapGet("/problems", ProblemsAsync);
-        web.MapGet("/clusters", context => WriteAsync(
-            context, StatusCodes.Status200OK, json => ClusterJson.Names(json, monitor.Clusters.Select(c => c.Name))));
-        web.MapGet("/clusters/{name}", ClusterAsync);
-        web.MapGet("/clusters/{name}/history", HistoryAsync);
-        web.MapGet("/clusters/{name}/nodes/{node}/master", MasterAsync);
-        web.MapGet("/clusters/{name}/nodes/{node}/replica", ReplicaAsync);
+        foreach (Route route in All)
+        {
+            web.MapGet(route.Path, route.Answer);
+        }
+
         web.MapFallback(context => TextAsync(
-            context, StatusCodes.Status404NotFound, "There are /health, /health/live, /health/ready, /problems, /clusters and /metrics."));
+            context, StatusCodes.Status404NotFound,
+            "There are /health, /health/live, /health/ready, /problems, /clusters, /metrics and /openapi.json."));
     }
 
     private Task HealthAsync(HttpContext context)

@@ -45,10 +45,16 @@ public sealed class HttpTests
             $"node=\"{after.Master}\",role=\"master\"}} 1",
             "kind=\"failover\"} 1",
             "code=\"node-unavailable\"",
+            "redis_failover_zookeeper_session_events_total{otel_scope_name=",
+            "redis_failover_lease_length_seconds",
+            "redis_failover_replica_lag_seconds",
         })
         {
             await EventuallyAsync(client, "metrics", text => text.Contains(line, StringComparison.Ordinal));
         }
+
+        using JsonDocument description = JsonDocument.Parse(await client.GetStringAsync("openapi.json"));
+        Assert.That(description.RootElement.GetProperty("paths").TryGetProperty("/clusters/{name}", out _), Is.True);
     }
 
     [Test]

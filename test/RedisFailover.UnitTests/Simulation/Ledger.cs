@@ -162,6 +162,12 @@ internal sealed partial class Ledger(World world, Network network, Configuration
             $"{monitor.Name} sends a command ({action}) under term {lead.Term}, and term {Server.Term} has begun: it held no valid lease");
         if (action is Promote promote)
         {
+            if (Node(promote.Node).Data?.Beginning == Foreign && promote.Despite?.Contains("operator", StringComparison.Ordinal) == true)
+            {
+                // Somebody who may has said whose data these are from here on.
+                Foreign = -1;
+            }
+
             CheckCandidate(monitor, Node(promote.Node));
             CheckSinglePromotion(monitor, Node(promote.Node));
             Require(
