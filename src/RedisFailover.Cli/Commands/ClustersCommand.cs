@@ -8,7 +8,7 @@ namespace RedisFailover.Cli.Commands;
 /// <summary>clusters list, add and remove: those below one root, which monitors with <c>--clusters all</c> watch.</summary>
 internal static class ClustersCommand
 {
-    private const string Removed = "not monitored any more; its znodes are left";
+    private const string GivenUp = "not monitored any more; its znodes are left";
 
     internal static Command Create() => new("clusters", "Several clusters below one root") { List(), Add(), Remove() };
 
@@ -22,8 +22,7 @@ internal static class ClustersCommand
             ClusterReader cluster = root.Below(name);
             try
             {
-                (ClusterConfig config, int version) = await cluster.ConfigAsync(ct);
-                clusters.Add(version >= 0 && config.Nodes.IsEmpty ? (name, null, Removed)
+                clusters.Add((await cluster.ConfigAsync(ct)).Config.IsGivenUp ? (name, null, GivenUp)
                     : await cluster.HasTopologyAsync(ct) ? (name, await cluster.ReadAsync(ct), null)
                     : (name, null, "no monitor has written a topology yet"));
             }
@@ -48,7 +47,7 @@ internal static class ClustersCommand
             }
         }
 
-        return clusters.All(c => c.State?.Topology.Master is not null || c.Fault == Removed) ? CommandLine.Done : CommandLine.Failed;
+        return clusters.All(c => c.State?.Topology.Master is not null || c.Fault == GivenUp) ? CommandLine.Done : CommandLine.Failed;
     }
 
     private static string Line(string name, ClusterState state)
@@ -121,7 +120,7 @@ internal static class ClustersCommand
             }
 
             (ClusterConfig before, int version) = await reader.Below(given).ConfigAsync(ct);
-            if (version < 0 && await reader.Below(given).HasTopologyAsync(ct))
+            if (before is { Nodes.IsEmpty: true, IsGivenUp: false } && await reader.Below(given).HasTopologyAsync(ct))
             {
                 throw new CliException(
                     $"there is a cluster {given} already, whose nodes stand in the monitors' own files: "
@@ -159,7 +158,7 @@ internal static class ClustersCommand
             if (before.Nodes.IsEmpty || !await reader.Below(given).WriteConfigAsync(Changed(before, [], "removed"), version, ct))
             {
                 ImmutableArray<string> names = await reader.ClustersAsync(ct);
-                throw version < 0 && names.Contains(given) ? new CliException(
+                throw !before.IsGivenUp && names.Contains(given) ? new CliException(
                     $"cluster {given} is listed in the monitors' own files: take it out there.", CommandLine.Refused) : new CliException(
                     $"no cluster {given} is monitored here; there {(names.IsEmpty ? "is none" : $"are {Texts.List(names)}")}.",
                     CommandLine.Refused);
@@ -176,6 +175,7 @@ internal static class ClustersCommand
     private static ClusterConfig Changed(ClusterConfig before, ImmutableArray<ConfiguredNode> nodes, string what) => before with
     {
         Nodes = nodes,
+        IsGivenUp = nodes.IsEmpty,
         ChangedAt = TimeProvider.System.GetUtcNow(),
         ChangedBy = ChangeRequest.Operator,
         Reason = $"cluster {what} by {ChangeRequest.Operator}",

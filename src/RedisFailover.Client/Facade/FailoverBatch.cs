@@ -34,7 +34,8 @@ internal sealed partial class FailoverBatch(FailoverDatabase database, object? a
     Task<RedisResult> IDatabaseAsync.ExecuteAsync(string command, ICollection<object>? args, CommandFlags flags)
     {
         SharedConnection.Refuse(command, args);
-        return RunAsync<ExecuteAsyncCall2, RedisResult>(new ExecuteAsyncCall2(command, args, flags), CommandClass.Write, flags);
+        return RunAsync<ExecuteAsyncCall2, RedisResult>(new ExecuteAsyncCall2(command, args, flags), CommandClass.Write, flags,
+            confirms: command.StartsWith("WAIT", StringComparison.OrdinalIgnoreCase));
     }
 
     private async Task ExecuteAsync(List<QueuedCall> calls)
@@ -66,6 +67,14 @@ internal sealed partial class FailoverBatch(FailoverDatabase database, object? a
             Exception? last = null;
             foreach (QueuedCall call in calls)
             {
+                if (call.Confirms && unapplied.Count > 0)
+                {
+                    // Its number is of earlier writes: it goes again with those that it is to confirm.
+                    await call.ForgetAsync().ConfigureAwait(false);
+                    unapplied.Add(call);
+                    continue;
+                }
+
                 Exception? failure = await call.ReplyAsync().ConfigureAwait(false);
                 if (failure is not null && Failures.Judge(failure) == Outcome.NotApplied)
                 {

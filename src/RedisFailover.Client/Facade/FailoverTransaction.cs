@@ -179,10 +179,10 @@ internal sealed partial class FailoverTransaction(FailoverDatabase database, obj
             return await IsReplicaAsync(node).ConfigureAwait(false) ? "is master no more"
                 : await RefusalAsync(node).ConfigureAwait(false) is { } refusal ? $"takes no writes ({refusal.Message})" : null;
         }
-        catch (RedisServerException)
+        catch (RedisServerException said)
         {
-            // It may not be asked.
-            return null;
+            // It may not be asked, or says itself that it takes nothing at present.
+            return Failures.Judge(said) == Outcome.NotApplied ? $"takes no writes ({said.Message})" : null;
         }
         catch (Exception lost) when (lost is RedisException or OperationCanceledException or ObjectDisposedException or IOException)
         {

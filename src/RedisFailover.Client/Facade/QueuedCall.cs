@@ -7,7 +7,13 @@ namespace RedisFailover.Client;
 /// </summary>
 internal abstract class QueuedCall
 {
+    /// <summary>Whether it tells of the writes before it (WAIT).</summary>
+    public bool Confirms { get; init; }
+
     public abstract void Send(IDatabaseAsync target);
+
+    /// <summary>Waits for the reply, which is nobody's.</summary>
+    public abstract Task ForgetAsync();
 
     /// <summary>Waits for the reply and hands it on; returns the failure instead when there was one.</summary>
     public abstract Task<Exception?> ReplyAsync();
@@ -26,6 +32,9 @@ internal sealed class QueuedCall<TCall, T>(TCall call, CommandFlags flags, objec
     public Task<T> Result => _result.Task;
 
     public override void Send(IDatabaseAsync target) => _sent = call.SendAsync(target, flags.WithoutRole());
+
+    public override async Task ForgetAsync()
+        => await ((Task)_sent!).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
     public override async Task<Exception?> ReplyAsync()
     {

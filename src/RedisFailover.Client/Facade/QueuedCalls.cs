@@ -29,10 +29,10 @@ internal abstract partial class QueuedCalls(FailoverDatabase database, object? a
     void IRedisAsync.WaitAll(params Task[] tasks) => Waiting.For(Task.WhenAll(tasks), _nodes.Options);
 
     // They share one node, so one class fits all: the master can answer the reads among them too.
-    private protected Task<T> RunAsync<TCall, T>(TCall call, CommandClass kind, CommandFlags flags)
+    private protected Task<T> RunAsync<TCall, T>(TCall call, CommandClass kind, CommandFlags flags, bool confirms = false)
         where TCall : struct, ICall<T>
     {
-        var queued = new QueuedCall<TCall, T>(call, flags, _asyncState);
+        var queued = new QueuedCall<TCall, T>(call, flags, _asyncState) { Confirms = confirms };
         lock (_gate)
         {
             _calls.Add(queued);

@@ -122,6 +122,7 @@ internal sealed class ConnectionEvents : IAsyncDisposable
 
     private void Tell(Topology topology)
     {
+        _closing.Token.ThrowIfCancellationRequested();
         Topology before = _topology;
         _topology = topology;
         if (before.Epoch != 0 && (before.Master != topology.Master || !before.Replicas.SequenceEqual(topology.Replicas)))

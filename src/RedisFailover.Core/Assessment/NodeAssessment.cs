@@ -100,7 +100,9 @@ internal sealed class NodeAssessment
     /// </summary>
     internal TimeSpan? BehindSince => MasterBeside is not { Info: { } master, View: var view } || !IsReplica ? null
         : View.LinkDownSince is { } down ? new[] { down, view.RoleSince, view.BeforeRestart is null ? null : view.RunSince }.Max()
+        // What one in use said before the master took more is no sign yet.
         : Info is { LinkUp: true, LinkSilentFor: { } silent } && silent >= LongestPing && Info.Offset < master.Offset
+            && (WasAskedSince(view.InfoAsked) || !_all.Topology.Replicas.Contains(Address))
             ? View.InfoAsked - silent
         : null;
 

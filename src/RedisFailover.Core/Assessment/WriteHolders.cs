@@ -87,7 +87,14 @@ internal sealed class WriteHolders
             return false;
         }
 
-        TimeSpan lost = _all.Progress.LostAt;
+        if (_all.Progress is { Inherited: true, Before: null })
+        {
+            // Nobody knows since when the master is lost.
+            return true;
+        }
+
+        TimeSpan lost = _all.Progress.LostAt
+            - (_all.Progress is { Inherited: true, Before: { } before } ? before + _all.Policy.SilenceLimit : TimeSpan.Zero);
         TimeSpan? restarted = _all.From is { Run: RunState.Restarted, View.RunSince: { } since } ? since - _all.Policy.SilenceLimit : null;
         return at >= (restarted < lost ? restarted : lost);
     }

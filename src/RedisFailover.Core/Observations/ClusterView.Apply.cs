@@ -22,12 +22,12 @@ internal sealed partial record ClusterView
             view = view with { Awaited = view.Awaited.Clear() };
         }
 
-        if (BlindSince is { } since && !view.IsBlind && Nodes.Values.All(n => n.StaysOutOfSight(policy)))
+        if (BlindSince is { } since && !view.IsBlind)
         {
-            // What was counted in the dark says nothing of a node: which of them is found first is chance. Not of one that was gone before.
+            // What was counted in the dark says nothing of a node: which is found first is chance. One that was gone before stays so.
             view = view with
             {
-                Nodes = view.Nodes.SetItems(view.Nodes.Values.Where(n => n.IsOutOfSight && n.FailingSince >= since - policy.SilenceLimit)
+                Nodes = view.Nodes.SetItems(view.Nodes.Values.Where(n => n.IsOutOfSight && n.FailingSince >= since - policy.ProbeTimeout)
                     .Select(n => KeyValuePair.Create(n.Address, n.CountedAnew(observation.At)))),
             };
         }

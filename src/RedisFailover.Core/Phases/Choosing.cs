@@ -73,6 +73,13 @@ internal static class Choosing
                 return Unsafe(a, best, missing);
             }
 
+            if (OrderedInstead(a, screening) is { } ordered)
+            {
+                string behind = $"{best.Address} comes before it (offset {best.Info!.Offset}, {ordered.Address} {ordered.Info!.Offset})";
+                return Promoting.ByOrder(
+                    a, ordered, behind, $"promoting {ordered.Address}, as the operator orders, though {behind}");
+            }
+
             if (!LostMasterKeepsMore(a, best))
             {
                 return OneWithMoreMayCome(a, best) ?? Promoting.Best(a, screening);
@@ -150,6 +157,11 @@ internal static class Choosing
             : $"master {from.Address} was restarted with {info.Keys} keys and nobody who answers has more"
                 + (a.Topology.Identity is { } held && DataLoss.Of(from.View, held) is (string text, _) ? $"; {text}" : ""));
     }
+
+    /// <summary>Who is fit and was named by force is taken as it is, also before one that has more.</summary>
+    private static NodeAssessment? OrderedInstead(Assessment a, Screening screening)
+        => a.View.Asked is { Force: true, Target: { } named } && screening.Fit[0].Address != named
+            ? screening.Fit.FirstOrDefault(n => n.Address == named) : null;
 
     private static PlanBuilder NobodyIsFit(Assessment a, string unfit)
     {

@@ -36,6 +36,9 @@ internal sealed record ClusterConfig
     /// </summary>
     public ImmutableArray<NodeAddress> Removed { get; init; } = [];
 
+    /// <summary>Whether an operator has had the cluster, one of several below a root, monitored no longer.</summary>
+    public bool IsGivenUp { get; init; }
+
     /// <summary>How many removed nodes are remembered.</summary>
     internal const int MaxRemoved = 64;
 

@@ -34,6 +34,7 @@ internal static class ClusterConfigJson
                 .ToImmutableSortedDictionary(n => Address(n.Name, "adopted"), n => Json.Text(adopted, n.Name, What) ?? "")
             : ImmutableSortedDictionary<NodeAddress, string>.Empty,
         Removed = Json.Addresses(root, "removed", What),
+        IsGivenUp = Json.Flag(root, "givenUp", What),
         ChangedAt = Json.Time(root, "changedAt", What) ?? default,
         ChangedBy = Json.Text(root, "changedBy", What) ?? "",
         Reason = Json.Text(root, "reason", What) ?? "",
@@ -107,6 +108,11 @@ internal static class ClusterConfigJson
             if (!config.Removed.IsEmpty)
             {
                 Json.Write(writer, "removed", config.Removed);
+            }
+
+            if (config.IsGivenUp)
+            {
+                writer.WriteBoolean("givenUp", true);
             }
 
             if (config.Pause is { } pause)

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
 using RedisFailover.ZooKeeper;
 
@@ -14,7 +15,7 @@ internal sealed class MonitorMetrics : IDisposable
     private readonly Meter _meter = new(MeterName, MonitorService.Version);
     private readonly Counter<long> _changes;
     private readonly Histogram<double> _steps;
-    private readonly Counter<long> _sessions;
+    private readonly ConcurrentDictionary<string, long> _sessions = new(StringComparer.Ordinal);
     private readonly MonitorService _monitor;
 
     internal MonitorMetrics(MonitorService monitor)
@@ -24,7 +25,8 @@ internal sealed class MonitorMetrics : IDisposable
         _steps = _meter.CreateHistogram(
             "redis_failover_step_duration", "s", "How long each step of a change of master took.", null,
             new InstrumentAdvice<double> { HistogramBucketBoundaries = [.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10] });
-        Gauge("redis_failover_epoch", "Changes of master since the cluster began.", view => One(view.Topology?.Epoch ?? 0));
+        Gauge("redis_failover_epoch", "Changes of master since the cluster began.",
+            view => view.Topology is { } topology ? One(topology.Epoch) : []);
         Gauge("redis_failover_state", "1 for the state that the cluster is in.", States);
         Gauge("redis_failover_node_role", "1 for the role that the topology gives to a node.", Roles);
         Gauge("redis_failover_node_up", "Whether a node answers this monitor.", view => view.Nodes.Values.Select(
@@ -54,8 +56,11 @@ internal sealed class MonitorMetrics : IDisposable
         OfTheProcess("redis_failover_zookeeper_write_seconds", "The longest recent write to ZooKeeper.", lease => lease.Write.TotalSeconds);
         OfTheProcess("redis_failover_lease_not_held_seconds", "For how long this monitor leads without a lease; 0 while it does not.",
             lease => lease.NotHeldFor?.TotalSeconds ?? 0);
-        _sessions = _meter.CreateCounter<long>(
-            "redis_failover_zookeeper_session_events", null, "What became of the ZooKeeper session, by event: connected, disconnected.");
+        // Counted here: the first of them come before anybody listens.
+        _meter.CreateObservableCounter(
+            "redis_failover_zookeeper_session_events",
+            () => _sessions.Select(one => new Measurement<long>(one.Value, new KeyValuePair<string, object?>("event", one.Key))), null,
+            "What became of the ZooKeeper session, by event.");
         GaugeOf("redis_failover_problem", "1 for each open problem: the cluster's by the leading monitor, each monitor's own.", Problems);
     }
 
@@ -79,7 +84,7 @@ internal sealed class MonitorMetrics : IDisposable
 
     /// <summary>Told of each change of the ZooKeeper session.</summary>
     internal void SessionChanged(ZooKeeperClientState state)
-        => _sessions.Add(1, new KeyValuePair<string, object?>("event", state.ToString().ToLowerInvariant()));
+        => _sessions.AddOrUpdate(state.ToString().ToLowerInvariant(), 1, (_, times) => times + 1);
 
     /// <inheritdoc/>
     public void Dispose() => _meter.Dispose();

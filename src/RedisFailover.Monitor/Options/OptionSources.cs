@@ -100,7 +100,7 @@ internal static partial class OptionSources
     {
         string? unknown = environment.Keys.OfType<string>()
             .Where(v => v.StartsWith(Prefix, StringComparison.Ordinal) && !Others.Contains(v) && !Settings.All.Any(s => s.Variable == v)
-                && !OfAKubernetesService().IsMatch(v))
+                && !OfAKubernetesService().IsMatch($"{v}={environment[v]}"))
             .Order(StringComparer.Ordinal).FirstOrDefault();
         if (unknown is not null)
         {
@@ -114,7 +114,7 @@ internal static partial class OptionSources
         [.. SecurityRows.All.Select(s => s.Name), "password", "password-file", "http-token-file"];
 
     /// <summary>What Kubernetes puts into every container beside a Service that is named redis-failover, or begins so.</summary>
-    [GeneratedRegex("^REDIS_FAILOVER_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_.*)?)?)$")]
+    [GeneratedRegex("^REDIS_FAILOVER_(.*_)?(SERVICE_(HOST|PORT(_.*)?)|PORT_[0-9]+_(TCP|UDP|SCTP)(_.*)?)=|^REDIS_FAILOVER_(.*_)?PORT=.*://")]
     private static partial Regex OfAKubernetesService();
 
     private static string Help(Setting setting) => $"{setting.Description} Allowed: {setting.Allowed}. Default: {setting.DefaultText}.";

@@ -108,8 +108,7 @@ internal sealed class ZnodeRights(SecuritySettings security, ZnodePaths home, Ti
 
                 if (!done.Contains(home))
                 {
-                    // What all clusters share: the root and the heartbeats.
-                    await ApplyBelowAsync(await zooKeeper.GetSessionAsync(cancellationToken), home.Root, cancellationToken);
+                    await ApplyToHomeAsync(await zooKeeper.GetSessionAsync(cancellationToken), cancellationToken);
                     done = done.Add(home);
                 }
             }
@@ -134,15 +133,34 @@ internal sealed class ZnodeRights(SecuritySettings security, ZnodePaths home, Ti
         await ApplyBelowAsync(session, paths.Root, cancellationToken);
     }
 
+    /// <summary>
+    /// What all clusters share: the heartbeats; and the root, where clusters of ours lie below it. Another one's may lie there as well.
+    /// </summary>
+    private async Task ApplyToHomeAsync(ZooKeeperSession session, CancellationToken cancellationToken)
+    {
+        if (_clusters.Any(cluster => cluster.Root.StartsWith(home.Clusters + "/", StringComparison.Ordinal)))
+        {
+            await ApplyAsync(session, home.Root, cancellationToken);
+            await ApplyAsync(session, home.Clusters, cancellationToken);
+        }
+
+        await ApplyBelowAsync(session, home.Heartbeats, cancellationToken);
+    }
+
+    private async Task ApplyAsync(ZooKeeperSession session, string path, CancellationToken cancellationToken)
+    {
+        ImmutableArray<ZnodeAcl> rights = Of(path);
+        if (!(await session.GetAclAsync(path, cancellationToken)).Acl.ToHashSet().SetEquals(rights))
+        {
+            await session.SetAclAsync(path, rights, -1, cancellationToken);
+        }
+    }
+
     private async Task ApplyBelowAsync(ZooKeeperSession session, string path, CancellationToken cancellationToken)
     {
         try
         {
-            ImmutableArray<ZnodeAcl> rights = Of(path);
-            if (!(await session.GetAclAsync(path, cancellationToken)).Acl.ToHashSet().SetEquals(rights))
-            {
-                await session.SetAclAsync(path, rights, -1, cancellationToken);
-            }
+            await ApplyAsync(session, path, cancellationToken);
 
             // Requests are their makers' and the monitors'; what is below clusters is put right cluster by cluster.
             foreach (string child in Owning(path) is { } paths && (path == paths.Requests || path == paths.Clusters)

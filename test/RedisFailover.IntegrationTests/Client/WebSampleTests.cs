@@ -43,7 +43,7 @@ public sealed class WebSampleTests
             "web", Programs.Dotnet,
                 [Programs.WebSample, "--urls", $"http://127.0.0.1:{FreePorts.Next()}", "--RedisFailover:WriteWait", "-00:00:01"]));
         Assert.That(await web.WaitForExitAsync(), Is.Not.Zero);
-        string said = web.Tail();
+        string said = web.Tail(1000);
         Assert.That(said,
             Does.Contain("RedisFailover:WriteWait is -00:00:01; allowed: 00:00:00 to 00:10:00.")
                 .And.Contain("RedisFailover:ZooKeeper is not given"));

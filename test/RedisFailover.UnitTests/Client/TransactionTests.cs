@@ -33,6 +33,26 @@ public sealed class TransactionTests
     }
 
     [Test]
+    public async Task A_WAIT_in_a_batch_goes_again_with_the_write_that_it_is_to_confirm()
+    {
+        int written = 0;
+        int waited = 0;
+        await using var redis = new ScriptedRedis(command => command[0] switch
+        {
+            "SADD" => written++ == 0 ? "-NOREPLICAS Not enough good replicas to write.\r\n" : ":1\r\n",
+            "WAIT" => ++waited == 1 ? ":7\r\n" : ":1\r\n",
+            _ => null,
+        });
+        await using NodeSet nodes = await ConnectAsync(redis, new FailoverOptions());
+        IBatch batch = ((IDatabase)new FailoverDatabase(nodes, -1, null)).CreateBatch();
+        Task<bool> write = batch.SetAddAsync("key", 1);
+        Task<RedisResult> confirmed = batch.ExecuteAsync("WAIT", "1", "1000");
+        batch.Execute();
+        Assert.That(await write.WithinDeadline(), Is.True);
+        Assert.That((int)await confirmed.WithinDeadline(), Is.EqualTo(1), "the first one told of earlier writes");
+    }
+
+    [Test]
     public async Task One_whose_command_is_wrong_is_discarded_twice_and_says_so()
     {
         int executed = 0;

@@ -40,7 +40,7 @@ public sealed partial class MetricNameTests
                 {
                     names.UnionWith(instrument switch
                     {
-                        Counter<long> => [instrument.Name + "_total"],
+                        Counter<long> or ObservableCounter<long> => [instrument.Name + "_total"],
                         Histogram<double> => [instrument.Name + "_seconds", instrument.Name + "_seconds_bucket"],
                         _ => [instrument.Name],
                     });

@@ -156,13 +156,17 @@ public sealed class OptionTests
             Throws.TypeOf<OptionException>()
                 .With.Message.StartsWith("REDIS_FAILOVER_MAX_FAILURE in the environment is no setting; allowed: REDIS_FAILOVER_NODES, "));
 
-    [TestCase("REDIS_FAILOVER_SERVICE_HOST")]
-    [TestCase("REDIS_FAILOVER_SERVICE_PORT_REDIS")]
-    [TestCase("REDIS_FAILOVER_PORT")]
-    [TestCase("REDIS_FAILOVER_PORT_6379_TCP_ADDR")]
-    [TestCase("REDIS_FAILOVER_MONITOR_PORT_9400_TCP")]
-    public void What_Kubernetes_puts_beside_a_Service_of_that_name_is_no_setting_and_not_refused(string variable)
-        => Assert.That(() => Read(Least, (variable, "10.0.0.1")), Throws.Nothing);
+    [TestCase("REDIS_FAILOVER_SERVICE_HOST", "10.0.0.1")]
+    [TestCase("REDIS_FAILOVER_SERVICE_PORT_REDIS", "6379")]
+    [TestCase("REDIS_FAILOVER_PORT", "tcp://10.0.0.1:6379")]
+    [TestCase("REDIS_FAILOVER_PORT_6379_TCP_ADDR", "10.0.0.1")]
+    [TestCase("REDIS_FAILOVER_MONITOR_PORT_9400_TCP_PROTO", "tcp")]
+    public void What_Kubernetes_puts_beside_a_Service_of_that_name_is_no_setting_and_not_refused(string variable, string value)
+        => Assert.That(() => Read(Least, (variable, value)), Throws.Nothing);
+
+    [Test]
+    public void A_misspelt_setting_that_looks_like_one_of_these_is_refused()
+        => Assert.That(() => Read(Least, ("REDIS_FAILOVER_HTTP_PORT", "http")), Throws.TypeOf<OptionException>());
 
     [Test]
     public async Task A_file_of_a_secret_that_is_just_being_replaced_does_not_make_the_clusters_settings_wrong()
