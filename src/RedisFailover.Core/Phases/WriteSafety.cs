@@ -22,6 +22,7 @@ namespace RedisFailover;
 /// as attached and the monitors, the leading one among them, find it unavailable (or it says that its data were never this cluster's), and
 /// every member that stays has reached the offset that the master named in that same answer. Whatever x has ever acknowledged lies below
 /// that offset, so each member of the smaller set holds all of it, and later writes are acknowledged by attached nodes, which are in R. The
+/// word of a master that was restarted counts for nothing until it is known as that: it may have less than its members hold. The
 /// last member never leaves: when no replica is left, no write can be acknowledged by WAIT any more, and the one that was last in R has all
 /// that were.</para>
 /// <para><b>A new master</b> b was in R, or held all that the reachable quorum held. Its R is every other configured node. Of the K
@@ -72,7 +73,8 @@ internal static class WriteSafety
             return (WithRuns(a, quorum, quorum.Replicas, static (_, _) => false), [], null);
         }
 
-        if (master is not { IsMaster: true, IsCurrent: true })
+        // One that was restarted, and may have less than before, is no measure of what the members hold.
+        if (master is not { IsMaster: true, IsCurrent: true } || master.Run == RunState.Restarted)
         {
             return (quorum, [], null);
         }
