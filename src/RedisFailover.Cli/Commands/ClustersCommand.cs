@@ -8,26 +8,32 @@ namespace RedisFailover.Cli.Commands;
 /// <summary>clusters list, add and remove: those below one root, which monitors with <c>--clusters all</c> watch.</summary>
 internal static class ClustersCommand
 {
-    private const string GivenUp = "not monitored any more; its znodes are left";
-
     internal static Command Create() => new("clusters", "Several clusters below one root") { List(), Add(), Remove() };
 
     /// <summary>One line for each cluster, or its whole state as JSON; the exit code says whether each has a master.</summary>
     internal static async Task<int> PrintAsync(
         ClusterReader root, ImmutableArray<string> names, bool json, TextWriter output, CancellationToken ct)
     {
-        List<(string Name, ClusterState? State, string? Fault)> clusters = [];
+        List<(string Name, ClusterState? State, string? Note)> clusters = [];
+        bool isWhole = true;
         foreach (string name in names)
         {
             ClusterReader cluster = root.Below(name);
             try
             {
-                clusters.Add((await cluster.ConfigAsync(ct)).Config.IsGivenUp ? (name, null, GivenUp)
-                    : await cluster.HasTopologyAsync(ct) ? (name, await cluster.ReadAsync(ct), null)
-                    : (name, null, "no monitor has written a topology yet"));
+                if ((await cluster.ConfigAsync(ct)).Config.IsGivenUp)
+                {
+                    clusters.Add((name, null, "not monitored any more; its znodes are left"));
+                    continue;
+                }
+
+                ClusterState? state = await cluster.HasTopologyAsync(ct) ? await cluster.ReadAsync(ct) : null;
+                isWhole &= state?.Topology.Master is not null;
+                clusters.Add((name, state, state is null ? "no monitor has written a topology yet" : null));
             }
             catch (CliException e)
             {
+                isWhole = false;
                 clusters.Add((name, null, e.Message));
             }
         }
@@ -41,13 +47,13 @@ internal static class ClustersCommand
             int width = Math.Max("cluster".Length, names.Max(n => n.Length));
             await output.WriteLineAsync(
                 $"{"cluster".PadRight(width)}  {"state",-14}  epoch  {"master",-21}  {"replicas",-8}  {"leader",-12}  problems");
-            foreach ((string name, ClusterState? state, string? fault) in clusters)
+            foreach ((string name, ClusterState? state, string? note) in clusters)
             {
-                await output.WriteLineAsync(state is null ? $"{name.PadRight(width)}  {fault}" : Line(name.PadRight(width), state));
+                await output.WriteLineAsync(state is null ? $"{name.PadRight(width)}  {note}" : Line(name.PadRight(width), state));
             }
         }
 
-        return clusters.All(c => c.State?.Topology.Master is not null || c.Fault == GivenUp) ? CommandLine.Done : CommandLine.Failed;
+        return isWhole ? CommandLine.Done : CommandLine.Failed;
     }
 
     private static string Line(string name, ClusterState state)
@@ -62,7 +68,7 @@ internal static class ClustersCommand
             + $"{state.Topology.Replicas.Length,-8}  {state.Leader?.Id ?? "none",-12}  {told}");
     }
 
-    private static string Json(List<(string Name, ClusterState? State, string? Fault)> clusters) => StatusJson.Text(writer =>
+    private static string Json(List<(string Name, ClusterState? State, string? Note)> clusters) => StatusJson.Text(writer =>
     {
         writer.WriteStartObject();
         writer.WriteStartObject("clusters");

@@ -14,7 +14,7 @@ internal static class Guards
     [
         new(nameof(ZooKeeperLost), ZooKeeperLost),
         new("NotLeading", a => a.View.Term is null ? PlanBuilder.Because("another monitor leads") : null),
-        new("Resigning", a => a.View.Running.Any(x => x is Resign) ? PlanBuilder.Because("giving up the lead") : null),
+        new("Resigning", a => a.View.Running.Any(x => x is Resign) ? PlanBuilder.Because("resigning") : null),
         new("PublicationInFlight", a
             => a.View.Running.Any(x => x is PublishTopology or PublishConfig) ? PlanBuilder.Because("waiting for the publication") : null),
         new(nameof(NotWritten), NotWritten),
@@ -88,7 +88,7 @@ internal static class Guards
             return null;
         }
 
-        const string Reason = "giving up the lead: none of this monitor's nodes is a member of the topology at its znode path";
+        const string Reason = "resigning: none of this monitor's nodes is a member of the topology at its znode path";
         return PlanBuilder.Because(Reason).Do(new Resign(Reason)).ReportReason(ProblemCatalogue.NotOurCluster);
     }
 

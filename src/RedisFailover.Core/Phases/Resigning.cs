@@ -7,7 +7,7 @@ namespace RedisFailover;
 internal static class Resigning
 {
     /// <summary>
-    /// When the lead has to be given up if nothing changes until then; null while nobody reaches more. A crash is noticed by one monitor
+    /// When this monitor has to resign if nothing changes until then; null while nobody reaches more. A crash is noticed by one monitor
     /// earlier than by another, so the difference has to last; where nothing is amiss yet, for longer than a monitor that hangs stays on
     /// the list.
     /// </summary>
@@ -17,7 +17,7 @@ internal static class Resigning
     /// <summary>The same where the master is missing, and every moment counts.</summary>
     internal static TimeSpan? DeadlineWithoutMaster(Assessment a) => a.View.OutseenSince + a.Policy.ReachabilityPatience;
 
-    /// <summary>Giving up the lead, when it is due; null when it is not.</summary>
+    /// <summary>The resignation, when it is due; null when it is not.</summary>
     internal static PlanBuilder? When(Assessment a, TimeSpan? deadline)
     {
         if (deadline is null || a.Now < deadline || Reachability.Better(a.View, a.Policy) is not { } better)
@@ -26,7 +26,7 @@ internal static class Resigning
         }
 
         string reason =
-            $"giving up the lead: {better.Monitor} reaches {better.Theirs} of {a.Policy.Nodes.Length} nodes, this monitor {better.Ours}";
+            $"resigning: {better.Monitor} reaches {better.Theirs} of {a.Policy.Nodes.Length} nodes, this monitor {better.Ours}";
         return PlanBuilder.Because(reason).Do(new Resign(reason))
             .Report(Problem.OfMonitors(ProblemCatalogue.MonitorsDisagree, reason, better.Monitor));
     }

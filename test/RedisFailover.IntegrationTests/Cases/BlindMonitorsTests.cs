@@ -60,7 +60,7 @@ public sealed class BlindMonitorsTests
         cluster.Redis[0].Kill();
         Topology after = await cluster.WaitForOtherMasterAsync(stage.Before.Master!, TimeSpan.FromSeconds(8));
         Assert.That(after.Master, Is.EqualTo(cluster.Addresses[1]), cluster.Explain());
-        Assert.That(cluster.Monitors.SelectMany(m => m.Process.Output), Has.None.Contains("giving up the lead"));
+        Assert.That(cluster.Monitors.SelectMany(m => m.Process.Output), Has.None.Contains("resigning"));
     }
 
     [Test]

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
-using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
 using RedisFailover.Client;
@@ -246,36 +245,6 @@ public sealed class ConnectionTests
         {
             Interlocked.Increment(ref _times);
             return policy.ShouldRetry(currentRetryCount, timeElapsedMillisecondsSinceLastRetry);
-        }
-    }
-
-    private sealed class ThrowingLoggers : ILoggerFactory, ILogger
-    {
-        private int _thrown;
-
-        public int Thrown => Volatile.Read(ref _thrown);
-
-        public ILogger CreateLogger(string categoryName) => this;
-
-        public void AddProvider(ILoggerProvider provider)
-        {
-        }
-
-        public void Dispose()
-        {
-        }
-
-        public IDisposable? BeginScope<TState>(TState state)
-            where TState : notnull
-            => null;
-
-        public bool IsEnabled(LogLevel logLevel) => true;
-
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception,
-            Func<TState, Exception?, string> formatter)
-        {
-            Interlocked.Increment(ref _thrown);
-            throw new InvalidOperationException("disk full");
         }
     }
 }

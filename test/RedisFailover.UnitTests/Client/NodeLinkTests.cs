@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
 using RedisFailover.Client;
@@ -26,7 +25,7 @@ public sealed class NodeLinkTests
             ConfigureNode = _ => Throw(throws == "ConfigureNode" && ++configured == 2),
             PreferNode = _ => Throw(throws == "PreferNode" && ++preferred == 2),
         };
-        await using var nodes = new NodeSet(options, new ToleratedLogger(new Throwing()));
+        await using var nodes = new NodeSet(options, new ToleratedLogger(new ThrowingLoggers()));
         nodes.Apply(new Topology { Epoch = 1, Master = master.Address, State = TopologyState.Ok });
         await nodes.FirstAttempts().WaitAsync(s_limit);
         LiveNode first = await MasterAsync(nodes, null);
@@ -114,17 +113,4 @@ public sealed class NodeLinkTests
     }
 
     private static bool Throw(bool mistaken) => mistaken ? throw new InvalidOperationException("mistake") : true;
-
-    private sealed class Throwing : ILogger
-    {
-        public IDisposable? BeginScope<TState>(TState state)
-            where TState : notnull
-            => null;
-
-        public bool IsEnabled(LogLevel logLevel) => true;
-
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception,
-            Func<TState, Exception?, string> formatter)
-            => throw new InvalidOperationException("disk full");
-    }
 }
