@@ -48,7 +48,8 @@ namespace RedisFailover;
 /// its run is not known, it does not count.</para>
 /// <para><b>Outside the claim:</b> Redis lets WAIT count any replica that is attached. One that is not configured is not in R. One that
 /// had left R, attaches by itself, acknowledges and is lost again together with the master before the next INFO of the master (1 s) is not
-/// in R either; nor does anybody know of what a new member acknowledged and lost in a run that ended before it was first seen.</para>
+/// in R either; nor does anybody know of what a new member acknowledged and lost in a run that ended before it was first seen, nor of
+/// what a full copy of a restarted master overwrote while nobody led.</para>
 /// <para>The idea, that the set known to the coordination service is always such that any acknowledged write is found in any sufficiently
 /// large part of it, and the order of changes that follows, are those of Patroni's quorum commit, whose set PostgreSQL itself
 /// enforces.</para>

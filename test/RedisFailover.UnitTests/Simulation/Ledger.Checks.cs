@@ -172,8 +172,10 @@ internal sealed partial class Ledger
         if (isNew && !_forced.Contains(after.Epoch))
         {
             Require(!IsNeverPromoted(node), $"{node.Name} is made the master, and is never to be promoted");
-            Commit? held = _promoted.TryGetValue(node, out (int Life, Commit? Data) promotion) && promotion.Life != node.Life
-                ? promotion.Data : node.Data;
+            // One that was restarted before it was published had what it was promoted with.
+            Commit? held = _promoted.TryGetValue(node, out (long Epoch, int Life, Commit? Data) promotion)
+                && promotion.Epoch == after.Epoch && promotion.Life != node.Life
+                    ? promotion.Data : node.Data;
             // A switchover hands over what the old master has: where that came back without a write, it was lost before.
             SimulatedRedis? handsOver = before.State == TopologyState.SwitchingOver && before.Master is { } old ? _nodes[old] : null;
             foreach (SimulatedClient.Write write in _safe)
@@ -190,6 +192,9 @@ internal sealed partial class Ledger
             _safe.RemoveAll(w => !Commit.Contains(node.Data, w.Made));
         }
     }
+
+    /// <summary>Whether there is a leader that sees and acts.</summary>
+    private bool IsLed => _monitors.Values.Any(m => m.Lead is { } lead && lead.Term == Server!.Term && m.IsWell(Heard));
 
     private bool IsRefusing(SimulatedRedis node, long window) => node.IsRefusing || world.Now - node.RefusedAt < window;
 

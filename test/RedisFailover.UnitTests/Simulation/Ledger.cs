@@ -18,7 +18,7 @@ internal sealed partial class Ledger(World world, Network network, Configuration
     private readonly Dictionary<SimulatedMonitor, (TimeSpan StartedAt, Dictionary<NodeAddress, Seen> Nodes)> _changes = [];
     private readonly Dictionary<SimulatedMonitor, (long Second, int Actions)> _pace = [];
     private readonly List<SimulatedClient.Write> _safe = [];
-    private readonly Dictionary<SimulatedRedis, (int Life, Commit? Data)> _promoted = [];
+    private readonly Dictionary<SimulatedRedis, (long Epoch, int Life, Commit? Data)> _promoted = [];
     private readonly HashSet<long> _forced = [];
     private int _ids;
     private (SimulatedRedis Node, int Life)? _returned;
@@ -212,7 +212,7 @@ internal sealed partial class Ledger(World world, Network network, Configuration
                 _promotions.Add((EpochOfPromotion(topology), node, node.Life));
             }
 
-            _promoted[node] = (node.Life, node.Data);
+            _promoted[node] = (EpochOfPromotion(topology), node.Life, node.Data);
         }
 
         if (action is Promote { Despite: not null } && error is null && monitor.View.Topology is { } forced)
@@ -310,6 +310,12 @@ internal sealed partial class Ledger(World world, Network network, Configuration
         if (old is not null && (data is null || (data.Beginning != old.Beginning && old.Depth > data.Depth)))
         {
             CheckWipe(node, master, run);
+        }
+
+        if (!IsLed)
+        {
+            // Redis itself threw away the last copy of these, with nobody there to prevent it: no failover is to blame for that.
+            _safe.RemoveAll(w => !_nodes.Values.Any(n => n.Keeps(w.Made)) && !Commit.Contains(data, w.Made));
         }
     }
 

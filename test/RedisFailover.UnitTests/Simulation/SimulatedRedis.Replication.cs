@@ -153,10 +153,13 @@ internal sealed partial class SimulatedRedis
     private void Load(ReplicaLink link, string id, Commit? data, long offset, string mastersRun)
     {
         Tell($"takes a full copy of {link.Master.Name}: {data} at {offset} instead of {Data} at {Offset}");
-        ledger.Replaced(this, Data, data, link.Master, mastersRun);
+        Commit? old = Data;
+        Data = null;
+        // The file that was received takes the place of its own before it is loaded.
+        _disk = (data, id, offset);
+        ledger.Replaced(this, old, data, link.Master, mastersRun);
         DropReplicas();
         IsLoading = true;
-        Data = null;
         ChangedAt = World.Now;
         After(dice.Between(0, settings.LoadTime), () =>
         {

@@ -199,6 +199,10 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
         return null;
     }
 
+    /// <summary>Whether it has a write, in memory or in a file from which it could be started.</summary>
+    internal bool Keeps(Commit? write)
+        => Commit.Contains(Data, write) || Commit.Contains(_disk?.Data, write);
+
     internal void RewriteConfiguration()
     {
         if (settings.HasFile && !_isDetached)
