@@ -26,6 +26,7 @@ internal static class CommandLine
         HistoryCommand.Create(),
         NodesCommand.Create(),
         MonitorsCommand.Create(),
+        RequestsCommand.Create(),
         ClustersCommand.Create(),
         LoadCommand.Create(),
         CompletionCommand.Create(),

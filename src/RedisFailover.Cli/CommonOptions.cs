@@ -45,7 +45,13 @@ internal sealed class CommonOptions(string waitOption = "--timeout", double wait
 
     internal TimeSpan TimeoutOf(ParseResult parsed) => parsed.GetValue(Timeout)!.Value;
 
-    internal ZooKeeperConnectionString ConnectionOf(ParseResult parsed)
+    internal ZooKeeperConnectionString ConnectionOf(ParseResult parsed) => ConnectionOf(parsed, parsed.GetValue(ClusterName));
+
+    /// <summary>The root below which <c>--cluster</c> names one; null where it names none.</summary>
+    internal ZooKeeperConnectionString? RootOf(ParseResult parsed)
+        => parsed.GetValue(ClusterName) is null ? null : ConnectionOf(parsed, cluster: null);
+
+    private ZooKeeperConnectionString ConnectionOf(ParseResult parsed, string? cluster)
     {
         (string text, string source) = parsed.GetValue(ZooKeeper) is { } option ? (option, "--zk")
             : Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } variable ? (variable, Variable)
@@ -61,11 +67,10 @@ internal sealed class CommonOptions(string waitOption = "--timeout", double wait
             parsedConnection = parsedConnection.Chroot.Length > 0
                 ? parsedConnection
                 : ZooKeeperConnectionString.Parse(connection.TrimEnd('/') + ZnodePaths.DefaultRoot);
-            return parsed.GetValue(ClusterName) is { } cluster
-                ? ZooKeeperConnectionString.Parse(parsedConnection + new ZnodePaths("").Cluster(NameOf(cluster)).Root)
-                : parsedConnection;
+            return cluster is null ? parsedConnection
+                : ZooKeeperConnectionString.Parse(parsedConnection + new ZnodePaths("").Cluster(NameOf(cluster)).Root);
         }
-        catch (Exception e) when (e is FormatException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is FormatException or IOException or UnauthorizedAccessException or ArgumentException)
         {
             throw new CliException($"{source}: {e.Message}", CommandLine.WrongUsage, e);
         }

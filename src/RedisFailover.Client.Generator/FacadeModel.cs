@@ -43,7 +43,7 @@ internal sealed class FacadeModel : IEquatable<FacadeModel>
     /// <summary>Every asynchronous member, also those written by hand: each has a struct that keeps its arguments.</summary>
     public List<FacadeMember> Calls { get; }
 
-    /// <summary>Properties and events that nobody wrote by hand.</summary>
+    /// <summary>Members that cannot be emitted and that nobody wrote by hand.</summary>
     public List<string> Unsupported { get; }
 
     public static FacadeModel Of(GeneratorAttributeSyntaxContext context)
@@ -70,7 +70,11 @@ internal sealed class FacadeModel : IEquatable<FacadeModel>
                         calls.Add(member);
                     }
 
-                    if (!byHand)
+                    if (!byHand && HandsOutItsOwn(method))
+                    {
+                        unsupported.Add(symbol.ToDisplayString());
+                    }
+                    else if (!byHand)
                     {
                         members.Add(member);
                     }
@@ -94,6 +98,11 @@ internal sealed class FacadeModel : IEquatable<FacadeModel>
     // A default implementation in the interface itself is not ours: it would bypass the routing.
     private static bool IsWrittenByHand(INamedTypeSymbol type, ISymbol member)
         => type.FindImplementationForInterfaceMember(member) is { ContainingType.TypeKind: TypeKind.Class };
+
+    // A transaction of one node, say: what is called on it would pass all of this by.
+    private static bool HandsOutItsOwn(IMethodSymbol method)
+        => method.ReturnType is INamedTypeSymbol { TypeKind: TypeKind.Interface } type
+            && type.ContainingNamespace.ToDisplayString().StartsWith("StackExchange.Redis", StringComparison.Ordinal);
 
     private static string Signature(FacadeMember member)
         => $"{member.ReturnType} "

@@ -70,6 +70,7 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
     {
         while (true)
         {
+            ObjectDisposedException.ThrowIf(_nodes.IsClosed, this);
             FailoverMultiplexer? own = Volatile.Read(ref _own);
             if (own is { IsClosed: false })
             {
@@ -115,6 +116,7 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
     /// A subscriber whose subscriptions are made again on each new master. Messages published while none is subscribed, during a
     /// failover, are missed, as Redis keeps none. All subscribers of a connection share their subscriptions.
     /// </summary>
+    /// <exception cref="ObjectDisposedException">The connection is disposed.</exception>
     public ISubscriber GetSubscriber() => Own().GetSubscriber();
 
     /// <summary>
@@ -229,8 +231,14 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
         }
 
         await _events.DisposeAsync().ConfigureAwait(false);
-        await _follower.DisposeAsync().ConfigureAwait(false);
-        await _nodes.DisposeAsync().ConfigureAwait(false);
+        try
+        {
+            await _follower.DisposeAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            await _nodes.DisposeAsync().ConfigureAwait(false);
+        }
     }
 
     /// <summary>

@@ -62,7 +62,12 @@ if (supervisor.IsEnabled)
     builder.Services.AddHostedService<Watchdog>();
 }
 
-builder.Services.Configure<HostOptions>(o => o.ShutdownTimeout = TimeSpan.FromSeconds(2));
+builder.Services.Configure<HostOptions>(o =>
+{
+    o.ShutdownTimeout = TimeSpan.FromSeconds(2);
+    // The lead is handed over at once, whatever HTTP still waits for.
+    o.ServicesStopConcurrently = true;
+});
 using IHost host = builder.Build();
 MonitorService monitor = host.Services.GetRequiredService<MonitorService>();
 using var metrics = new MonitorMetrics(monitor);

@@ -40,6 +40,25 @@ internal sealed class ClusterReader : IAsyncDisposable
     internal async Task<ImmutableArray<string>> ClustersAsync(CancellationToken ct)
         => (await ChildrenAsync(_paths.Clusters, ct)).Sort(StringComparer.Ordinal);
 
+    /// <summary>Nothing where none of these nodes is one of another cluster below this root: two would undo each other's work.</summary>
+    /// <exception cref="CliException">One is.</exception>
+    internal async Task RefuseNodesOfOthersAsync(ImmutableArray<NodeAddress> nodes, string cluster, CancellationToken ct)
+    {
+        foreach (string other in (await ClustersAsync(ct)).Remove(cluster))
+        {
+            ClusterReader reader = Below(other);
+            ClusterConfig config = (await reader.ConfigAsync(ct)).Config;
+            IEnumerable<NodeAddress> theirs = config.IsGivenUp ? []
+                : !config.Nodes.IsEmpty ? config.Nodes.Select(n => n.Node)
+                : await reader.ReadAsync(reader._paths.Nodes, ct) is { } json && ParseTopology(json) is var topology
+                    ? topology.Replicas.Concat(topology.Unavailable).Concat(topology.Master is { } master ? [master] : []) : [];
+            if (theirs.FirstOrDefault(nodes.Contains) is { } shared)
+            {
+                throw new CliException($"{shared} is a node of cluster {other}: a node is in one cluster only.", CommandLine.Refused);
+            }
+        }
+    }
+
     /// <summary>Whether a monitor has written a topology here.</summary>
     internal async Task<bool> HasTopologyAsync(CancellationToken ct) => await ZnodeAsync(_paths.Nodes, ct) is not null;
 
@@ -112,8 +131,20 @@ internal sealed class ClusterReader : IAsyncDisposable
             inner: inner);
     }
 
-    internal static CliException NoTopology(ZooKeeperConnectionString connection)
-        => new($"there is no topology at {connection.Chroot}/nodes: no monitor has written one yet, or the path is another (--zk).");
+    internal static CliException NoTopology(ZooKeeperConnectionString connection, ImmutableArray<string> clusters = default)
+        => new($"there is no topology at {connection.Chroot}/nodes: " + (clusters.IsDefaultOrEmpty
+            ? "no monitor has written one yet, or the path is another (--zk)."
+            : $"below this root are the clusters {Texts.List(clusters)}; name one with --cluster."));
+
+    /// <summary>Nothing where a cluster's topology is here.</summary>
+    /// <exception cref="CliException">There is none; it names the clusters that are below this root.</exception>
+    internal async Task RequireTopologyAsync(CancellationToken ct)
+    {
+        if (!await HasTopologyAsync(ct))
+        {
+            throw NoTopology(_connection, await ClustersAsync(ct));
+        }
+    }
 
     internal static Topology ParseTopology(ReadOnlyMemory<byte> json) => Parsed(TopologyJson.Parse, json);
 
@@ -127,7 +158,7 @@ internal sealed class ClusterReader : IAsyncDisposable
                 return true;
             },
             ct);
-        ReadOnlyMemory<byte> nodes = await ReadAsync(_paths.Nodes, ct) ?? throw NoTopology(_connection);
+        ReadOnlyMemory<byte> nodes = await ReadAsync(_paths.Nodes, ct) ?? throw NoTopology(_connection, await ClustersAsync(ct));
         ReadOnlyMemory<byte>? leader = await ReadAsync(_paths.Leader, ct);
         Dictionary<string, ReadOnlyMemory<byte>> monitors = [];
         foreach (string id in await ChildrenAsync(_paths.Monitors, ct))
@@ -176,7 +207,7 @@ internal sealed class ClusterReader : IAsyncDisposable
             {
                 return parse(json);
             }
-            catch (Exception e) when (e is FormatException or JsonException)
+            catch (FormatException e)
             {
                 unreadable.Add($"{_connection.Chroot}{path} is not readable: {e.Message}");
                 return null;
@@ -233,6 +264,13 @@ internal sealed class ClusterReader : IAsyncDisposable
         {
             throw NoRight(e);
         }
+        catch (Exception e) when (e is ZooKeeperException { MayHaveBeenApplied: true }
+            || (e is CliException && e.InnerException is OperationCanceledException))
+        {
+            throw new CliException(
+                $"{e.Message.TrimEnd('.')}. The request may have been made all the same, and be carried out: redis-failover requests list "
+                + "shows it, requests withdraw takes it back.", inner: e);
+        }
     }
 
     private CliException NoRight(ZooKeeperException e) => new(
@@ -279,7 +317,7 @@ internal sealed class ClusterReader : IAsyncDisposable
         }
     }
 
-    /// <summary>The requests for another master that nobody has answered yet, the oldest first.</summary>
+    /// <summary>The requests that nobody has answered yet, the oldest first.</summary>
     internal async Task<ImmutableArray<OperatorRequest>> PendingRequestsAsync(CancellationToken ct)
     {
         ImmutableArray<OperatorRequest>.Builder pending = ImmutableArray.CreateBuilder<OperatorRequest>();
@@ -295,7 +333,7 @@ internal sealed class ClusterReader : IAsyncDisposable
 
         foreach (string id in ids.Sort(StringComparer.Ordinal))
         {
-            if (await RequestAsync(id, ct) is { Answer: null, IsSwitchover: true } request)
+            if (await RequestAsync(id, ct) is { Answer: null } request)
             {
                 pending.Add(request);
             }
@@ -422,16 +460,14 @@ internal sealed class ClusterReader : IAsyncDisposable
         {
             return parse(json);
         }
-        catch (Exception e) when (e is FormatException or JsonException)
+        catch (FormatException e)
         {
             throw new CliException(e.Message, inner: e);
         }
     }
 
-    private static LeaderInfo ParseLeader(ReadOnlyMemory<byte> json)
+    private static LeaderInfo ParseLeader(ReadOnlyMemory<byte> json) => Json.Read(json, "The leader's znode", root =>
     {
-        using JsonDocument document = JsonDocument.Parse(json);
-        JsonElement root = document.RootElement;
         return new LeaderInfo(
             Text("id"),
             Text("host"),
@@ -440,5 +476,5 @@ internal sealed class ClusterReader : IAsyncDisposable
                 ? Texts.Utc(since) : Text("since"));
 
         string Text(string field) => root.TryGetProperty(field, out JsonElement value) ? value.ToString() : "";
-    }
+    });
 }

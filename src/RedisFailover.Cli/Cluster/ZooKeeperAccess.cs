@@ -44,7 +44,7 @@ internal static class ZooKeeperAccess
             return new ZooKeeperOptions { Connection = connection, Auth = Credentials(), Tls = TlsSettings is { } tls
                 ? Tls(new TlsFiles(tls.CaFile, tls.CertFile, tls.KeyFile, tls.ServerName)) : null };
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or CryptographicException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or CryptographicException or ArgumentException)
         {
             throw new CliException($"what {Prefix}... names cannot be used: {e.Message}", CommandLine.WrongUsage, e);
         }
@@ -70,7 +70,14 @@ internal static class ZooKeeperAccess
             CaFile = Value("TLS_CA_FILE", prefix), CertFile = Value("TLS_CERT_FILE", prefix), KeyFile = Value("TLS_KEY_FILE", prefix),
                 ServerName = Value("TLS_NAME", prefix),
         };
-        return Value("TLS", prefix) == "on" || settings != new TlsSettings() ? settings : null;
+        return Value("TLS", prefix) switch
+        {
+            "on" => settings,
+            "off" => settings == new TlsSettings() ? null
+                : throw new CliException($"{prefix}TLS is off, and {prefix}TLS_... are set; allowed: one of them.", CommandLine.WrongUsage),
+            null => settings == new TlsSettings() ? null : settings,
+            var other => throw new CliException($"{prefix}TLS is '{Words.Quoted(other)}'; allowed: on, off.", CommandLine.WrongUsage),
+        };
     }
 
     private static string? Value(string name, string prefix = Prefix)

@@ -10,6 +10,9 @@ namespace RedisFailover.Cli.Commands;
 /// <summary>Asks the leading monitor for a change of the cluster's configuration, waits for its answer and tells it.</summary>
 internal static class ChangeRequest
 {
+    /// <summary>How long it may take to withdraw a request that nobody waits for any more.</summary>
+    private static readonly TimeSpan Farewell = TimeSpan.FromSeconds(1);
+
     private static readonly JsonSerializerOptions Relaxed = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>Who asks, for the history.</summary>
@@ -22,6 +25,13 @@ internal static class ChangeRequest
         common.AddTo(command).SetAction(async (parsed, ct) =>
         {
             ConfigChange asked = change(parsed);
+            if (asked is ChangeNodes { Add: { IsEmpty: false } added } && common.RootOf(parsed) is { } root)
+            {
+                await using ClusterReader all =
+                    await ClusterReader.ConnectAsync(root, common.TimeoutOf(parsed), parsed.InvocationConfiguration.Error, ct);
+                await all.RefuseNodesOfOthersAsync(added, parsed.GetValue(common.ClusterName)!, ct);
+            }
+
             await using ClusterReader reader = await ClusterReader.ConnectAsync(
                 common.ConnectionOf(parsed), common.TimeoutOf(parsed), parsed.InvocationConfiguration.Error, ct);
             return await AskAsync(reader, asked, common.TimeoutOf(parsed), parsed.GetValue(common.Json),
@@ -34,6 +44,7 @@ internal static class ChangeRequest
     internal static async Task<int> AskAsync(ClusterReader reader, ConfigChange change, TimeSpan wait, bool json, TextWriter output,
         CancellationToken ct)
     {
+        await reader.RequireTopologyAsync(ct);
         string id = await reader.RequestAsync(
             new OperatorRequest("")
             {
@@ -43,18 +54,15 @@ internal static class ChangeRequest
             },
             ct);
         RequestAnswer answer = await NotForgottenAsync(id, AnswerAsync(reader, id, wait, ct));
-        if (json)
-        {
-            await output.WriteLineAsync(JsonSerializer.Serialize(
-                new { outcome = answer.Outcome.ToString().ToLowerInvariant(), reason = answer.Reason, by = answer.By }, Relaxed));
-        }
-        else
-        {
-            await output.WriteLineAsync($"{answer.Outcome.ToString().ToLowerInvariant()}: {answer.Reason}");
-        }
-
+        await TellAsync(output, json, answer.Outcome, answer.Reason, answer.By);
         return answer.Outcome == RequestOutcome.Done ? CommandLine.Done : CommandLine.Refused;
     }
+
+    /// <summary>What became of a change, as text or as JSON.</summary>
+    internal static Task TellAsync(TextWriter output, bool json, RequestOutcome outcome, string reason, string by)
+        => output.WriteLineAsync(json
+            ? JsonSerializer.Serialize(new { outcome = outcome.ToString().ToLowerInvariant(), reason, by }, Relaxed)
+            : $"{outcome.ToString().ToLowerInvariant()}: {reason}");
 
     /// <summary>Who cannot be told what became of a request has to know that it stands there.</summary>
     internal static async Task<T> NotForgottenAsync<T>(string id, Task<T> answer)
@@ -65,9 +73,45 @@ internal static class ChangeRequest
         }
         catch (ZooKeeperException e)
         {
-            throw new CliException($"ZooKeeper: {e.Message} The request {id} may still be carried out.", inner: e);
+            throw new CliException($"ZooKeeper: {e.Message} {StillStands(id)}", inner: e);
+        }
+        catch (CliException e) when (e.InnerException is OperationCanceledException)
+        {
+            throw new CliException($"{e.Message.TrimEnd('.')}. {StillStands(id)}", e.ExitCode, e);
         }
     }
+
+    /// <summary>
+    /// Ctrl-C: nobody waits for the answer any more, and what is asked for is not to happen when nobody expects it, hours later perhaps,
+    /// when a monitor leads again. What became of the request.
+    /// </summary>
+    internal static async Task<string> TakeBackAsync(ClusterReader reader, string id)
+    {
+        using CancellationTokenSource soon = new();
+        soon.CancelAfter(Farewell);
+        try
+        {
+            OperatorRequest? request = await reader.RequestAsync(id, soon.Token);
+            if (request is { Answer: null } && await reader.WithdrawAsync(request, soon.Token))
+            {
+                Topology topology = (await reader.ReadAsync(soon.Token)).Topology;
+                return request.IsSwitchover && topology.IsChangingMaster
+                    ? $"interrupted; a change of master is under way: {topology.Reason}" : "interrupted; the request is withdrawn.";
+            }
+
+            request = await reader.RequestAsync(id, soon.Token);
+            return request?.Answer is { } answer
+                ? $"interrupted; it is {answer.Outcome.ToString().ToLowerInvariant()}: {answer.Reason}"
+                : "interrupted; the request is gone.";
+        }
+        catch (Exception e) when (e is OperationCanceledException or ZooKeeperException or CliException)
+        {
+            return $"interrupted; {StillStands(id)}";
+        }
+    }
+
+    private static string StillStands(string id)
+        => $"The request {id} may still be carried out: redis-failover requests list shows it, requests withdraw takes it back.";
 
     private static async Task<RequestAnswer> AnswerAsync(ClusterReader reader, string id, TimeSpan wait, CancellationToken ct)
     {
@@ -77,15 +121,17 @@ internal static class ChangeRequest
         {
             return await reader.AnswerAsync(id, patience.Token);
         }
+        catch (OperationCanceledException) when (ct.IsCancellationRequested)
+        {
+            throw new CliException(await TakeBackAsync(reader, id));
+        }
         catch (OperationCanceledException)
         {
-            // Also after Ctrl-C: nobody waits for it any more.
-            OperatorRequest? request = await reader.RequestAsync(id, CancellationToken.None);
-            if (request is { Answer: null } && await reader.WithdrawAsync(request, CancellationToken.None))
+            OperatorRequest? request = await reader.RequestAsync(id, ct);
+            if (request is { Answer: null } && await reader.WithdrawAsync(request, ct))
             {
-                ClusterState state = await reader.ReadAsync(CancellationToken.None);
-                string why = ct.IsCancellationRequested ? "interrupted"
-                    : !state.IsLed ? $"no answer within {wait.TotalSeconds:0.###} s: no monitor leads; start the monitors"
+                ClusterState state = await reader.ReadAsync(ct);
+                string why = !state.IsLed ? $"no answer within {wait.TotalSeconds:0.###} s: no monitor leads; start the monitors"
                     : state.Topology.IsChangingMaster
                         ? $"no answer within {wait.TotalSeconds:0.###} s: a change of master is under way: {state.Topology.Reason}"
                     : $"no answer within {wait.TotalSeconds:0.###} s from the leading monitor, "
@@ -93,7 +139,7 @@ internal static class ChangeRequest
                 throw new CliException($"{why}. The request is withdrawn, nothing is changed.");
             }
 
-            return (await reader.RequestAsync(id, CancellationToken.None))?.Answer
+            return (await reader.RequestAsync(id, ct))?.Answer
                 ?? throw new CliException($"the request {id} was removed by somebody else.");
         }
     }

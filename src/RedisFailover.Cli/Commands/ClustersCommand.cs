@@ -116,15 +116,7 @@ internal static class ClustersCommand
             string given = CommonOptions.NameOf(parsed.GetValue(name)!);
             ImmutableArray<NodeAddress> addresses = Addresses(parsed.GetValue(nodes)!);
             await using ClusterReader reader = await ConnectAsync(common, parsed, ct);
-            foreach (string other in (await reader.ClustersAsync(ct)).Remove(given))
-            {
-                if ((await reader.Below(other).ConfigAsync(ct)).Config.Nodes.FirstOrDefault(n => addresses.Contains(n.Node)) is { } shared)
-                {
-                    throw new CliException(
-                        $"{shared.Node} is a node of cluster {other}: a node is in one cluster only.", CommandLine.Refused);
-                }
-            }
-
+            await reader.RefuseNodesOfOthersAsync(addresses, given, ct);
             (ClusterConfig before, int version) = await reader.Below(given).ConfigAsync(ct);
             if (before is { Nodes.IsEmpty: true, IsGivenUp: false } && await reader.Below(given).HasTopologyAsync(ct))
             {
@@ -141,8 +133,8 @@ internal static class ClustersCommand
                     CommandLine.Refused);
             }
 
-            await parsed.InvocationConfiguration.Output.WriteLineAsync(
-                $"done: cluster {given} is to be monitored, with {string.Join(", ", addresses)}");
+            await ChangeRequest.TellAsync(parsed.InvocationConfiguration.Output, parsed.GetValue(common.Json), RequestOutcome.Done,
+                $"cluster {given} is to be monitored, with {string.Join(", ", addresses)}", ChangeRequest.Operator);
             return CommandLine.Done;
         });
         return command;
@@ -161,7 +153,12 @@ internal static class ClustersCommand
             string given = CommonOptions.NameOf(parsed.GetValue(name)!);
             await using ClusterReader reader = await ConnectAsync(common, parsed, ct);
             (ClusterConfig before, int version) = await reader.Below(given).ConfigAsync(ct);
-            if (before.Nodes.IsEmpty || !await reader.Below(given).WriteConfigAsync(Changed(before, [], "removed"), version, ct))
+            if (!before.Nodes.IsEmpty && !await reader.Below(given).WriteConfigAsync(Changed(before, [], "removed"), version, ct))
+            {
+                throw new CliException($"cluster {given} was changed meanwhile: look at it, and ask again.", CommandLine.Refused);
+            }
+
+            if (before.Nodes.IsEmpty)
             {
                 ImmutableArray<string> names = await reader.ClustersAsync(ct);
                 throw !before.IsGivenUp && names.Contains(given) ? new CliException(
@@ -170,9 +167,9 @@ internal static class ClustersCommand
                     CommandLine.Refused);
             }
 
-            await parsed.InvocationConfiguration.Output.WriteLineAsync(
-                $"done: cluster {given} is monitored no longer: nobody replaces its master. "
-                + $"Its clients go on with what {given}/nodes says");
+            await ChangeRequest.TellAsync(parsed.InvocationConfiguration.Output, parsed.GetValue(common.Json), RequestOutcome.Done,
+                $"cluster {given} is monitored no longer: nobody replaces its master. Its clients go on with what {given}/nodes says",
+                ChangeRequest.Operator);
             return CommandLine.Done;
         });
         return command;

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
+using System.Text.Json;
 using RedisFailover.Cli.Cluster;
 
 namespace RedisFailover.Cli.Commands;
@@ -34,6 +35,11 @@ internal static class ConfigCommand
             }
 
             ClusterConfig config = state.Config ?? ClusterConfig.Empty;
+            if (state.Config is null && state.ConfigVersion >= 0)
+            {
+                throw new CliException($"{state.Unreadable.FirstOrDefault() ?? "the configuration is not readable"}");
+            }
+
             await output.WriteLineAsync(state.ConfigVersion < 0
                 ? "nothing was changed for all monitors: each goes by its own file (docs/configuration.md)"
                 : string.Create(CultureInfo.InvariantCulture,
@@ -64,7 +70,8 @@ internal static class ConfigCommand
                 throw new CliException($"{parsed.GetValue(name)} was not changed for all monitors: each goes by its own file.");
             }
 
-            await parsed.InvocationConfiguration.Output.WriteLineAsync(value);
+            await parsed.InvocationConfiguration.Output.WriteLineAsync(parsed.GetValue(common.Json)
+                ? JsonSerializer.Serialize(new { name = parsed.GetValue(name), value }) : value);
             return CommandLine.Done;
         });
         return command;
@@ -75,7 +82,7 @@ internal static class ConfigCommand
         Argument<string[]> settings = new("name=value")
         {
             Description =
-                "max-failures=5 lease=... ; all of them or none. An empty value (max-failures=) gives it back to the monitors' files",
+                "max-failures=5 max-lag=1000000; all of them or none. An empty value (max-failures=) gives it back to the monitors' files",
             Arity = ArgumentArity.OneOrMore,
         };
         return ChangeRequest.Create(
@@ -95,21 +102,45 @@ internal static class ConfigCommand
                 common.ConnectionOf(parsed), common.TimeoutOf(parsed), parsed.InvocationConfiguration.Error, ct);
             ClusterState state = await reader.ReadAsync(ct);
             ClusterConfig config = state.Config ?? ClusterConfig.Empty;
-            ImmutableSortedDictionary<string, string?> edited = await EditedAsync(Lines(config), ct);
+            string file = Path.GetTempFileName();
+            ImmutableSortedDictionary<string, string?> edited = await EditedAsync(file, Lines(config), ct);
             ImmutableSortedDictionary<string, string?> changed = edited.Where(e => config.Settings.GetValueOrDefault(e.Key) != e.Value)
                 .Concat(config.Settings.Keys.Except(edited.Keys).Select(name => KeyValuePair.Create(name, (string?)null)))
                 .ToImmutableSortedDictionary(StringComparer.Ordinal);
             TextWriter output = parsed.InvocationConfiguration.Output;
             if (changed.IsEmpty)
             {
+                File.Delete(file);
                 await output.WriteLineAsync("done: nothing was changed");
                 return CommandLine.Done;
             }
 
             var change = new ChangeSettings(changed) { ExpectedVersion = state.ConfigVersion };
-            return await ChangeRequest.AskAsync(reader, change, common.TimeoutOf(parsed), parsed.GetValue(common.Json), output, ct);
+            int outcome = CommandLine.Failed;
+            try
+            {
+                outcome = await ChangeRequest.AskAsync(reader, change, common.TimeoutOf(parsed), parsed.GetValue(common.Json), output, ct);
+            }
+            finally
+            {
+                await KeepAsync(file, outcome != CommandLine.Done, parsed.InvocationConfiguration.Error);
+            }
+
+            return outcome;
         });
         return command;
+    }
+
+    /// <summary>What somebody has typed is not thrown away because it was refused.</summary>
+    private static Task KeepAsync(string file, bool isOfUse, TextWriter errors)
+    {
+        if (isOfUse)
+        {
+            return errors.WriteLineAsync($"redis-failover: what you wrote is kept in {file}");
+        }
+
+        File.Delete(file);
+        return Task.CompletedTask;
     }
 
     private static ImmutableSortedDictionary<string, string?> None { get; } =
@@ -131,28 +162,31 @@ internal static class ConfigCommand
         return await reader.ReadAsync(ct);
     }
 
-    private static async Task<ImmutableSortedDictionary<string, string?>> EditedAsync(string lines, CancellationToken ct)
+    private static async Task<ImmutableSortedDictionary<string, string?>> EditedAsync(string file, string lines, CancellationToken ct)
     {
         string? chosen = Environment.GetEnvironmentVariable("VISUAL") is { Length: > 0 } visual
             ? visual : Environment.GetEnvironmentVariable("EDITOR");
         string editor = chosen is { Length: > 0 } ? chosen : "vi";
-        string file = Path.GetTempFileName();
+        await File.WriteAllTextAsync(file,
+            $"# One name=value a line; a line that is taken out gives the setting back to the monitors' files.\n{lines}", ct);
+        using Process process = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"{editor} \"$1\"", "sh", file]))
+            ?? throw new CliException($"{editor} could not be started.");
+        // Ctrl-C is the editor's: it goes to all that share the terminal.
+        await process.WaitForExitAsync(CancellationToken.None);
+        if (process.ExitCode != 0)
+        {
+            throw new CliException($"{editor} ended with exit code {process.ExitCode}: nothing is changed; the text is in {file}.");
+        }
+
         try
         {
-            await File.WriteAllTextAsync(file,
-                $"# One name=value a line; a line that is taken out gives the setting back to the monitors' files.\n{lines}", ct);
-            using Process process = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"{editor} \"$1\"", "sh", file]))
-                ?? throw new CliException($"{editor} could not be started.");
-            await process.WaitForExitAsync(ct);
-            return process.ExitCode != 0
-                ? throw new CliException($"{editor} ended with exit code {process.ExitCode}: nothing is changed.")
-                : (await File.ReadAllLinesAsync(file, ct)).Select(line => line.Trim()).Where(line => line.Length > 0 && line[0] != '#')
-                    .Select(Pair)
-                    .Aggregate(None, (all, pair) => all.SetItem(pair.Name, pair.Value));
+            return (await File.ReadAllLinesAsync(file, CancellationToken.None)).Select(line => line.Trim())
+                .Where(line => line.Length > 0 && line[0] != '#').Select(Pair)
+                .Aggregate(None, (all, pair) => all.SetItem(pair.Name, pair.Value));
         }
-        finally
+        catch (CliException e)
         {
-            File.Delete(file);
+            throw new CliException($"{e.Message} Nothing is changed; the text is in {file}.", e.ExitCode, e);
         }
     }
 }

@@ -25,6 +25,11 @@ internal static class HistoryCommand
             await using ClusterReader reader = await ClusterReader.ConnectAsync(
                 common.ConnectionOf(parsed), common.TimeoutOf(parsed), parsed.InvocationConfiguration.Error, ct);
             ImmutableArray<HistoryEntry> entries = await reader.ReadableHistoryAsync(ct);
+            if (entries.IsEmpty)
+            {
+                await reader.RequireTopologyAsync(ct);
+            }
+
             if (parsed.GetValue(since) is { } time)
             {
                 DateTimeOffset from = TimeProvider.System.GetUtcNow() - time;

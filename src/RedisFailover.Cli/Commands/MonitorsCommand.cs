@@ -63,8 +63,8 @@ internal static class MonitorsCommand
                         + $"{(state.Members.IsEmpty ? "is none" : $"are {Texts.List(state.Members)}")}.", CommandLine.Refused);
             }
 
-            await parsed.InvocationConfiguration.Output.WriteLineAsync(
-                $"done: {name} is forgotten; registered are {Texts.List(state.Members.Remove(name))}");
+            await ChangeRequest.TellAsync(parsed.InvocationConfiguration.Output, parsed.GetValue(common.Json), RequestOutcome.Done,
+                $"{name} is forgotten; registered are {Texts.List(state.Members.Remove(name))}", ChangeRequest.Operator);
             return CommandLine.Done;
         });
         return command;

@@ -85,16 +85,6 @@ internal static class StatusJson
             return;
         }
 
-        try
-        {
-            // Through a document, not raw: the znode's own indentation would be in the way of ours.
-            using JsonDocument document = JsonDocument.Parse(value);
-            document.RootElement.WriteTo(writer);
-        }
-        catch (JsonException)
-        {
-            // Somebody mangled it: what it holds, as a text.
-            writer.WriteStringValue(Encoding.UTF8.GetString(value.Span));
-        }
+        Json.WriteZnode(writer, value);
     }
 }

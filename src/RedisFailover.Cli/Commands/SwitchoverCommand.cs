@@ -17,7 +17,6 @@ internal static class SwitchoverCommand
     /// <summary>How often a request that nobody answers in time is tried to be taken back; not while it is carried out.</summary>
     private static readonly TimeSpan Again = TimeSpan.FromMilliseconds(200);
     private static readonly TimeSpan HistoryWait = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan Farewell = TimeSpan.FromSeconds(1);
 
     internal static Command Create() => Create(
         "switchover",
@@ -85,7 +84,9 @@ internal static class SwitchoverCommand
     internal static string? Busy(Topology topology, string? pendingWish, ImmutableArray<OperatorRequest> pending)
         => topology.State == TopologyState.SwitchingOver ? $"a switchover is under way already: {topology.Reason}"
             : pendingWish is not null ? $"a failover to {Words.Quoted(pendingWish)} was asked for already and is not done yet."
-            : pending is [var first, ..] ? $"a change of master was asked for already and is not done yet ({first.Id}, by {first.By})."
+            : pending.FirstOrDefault(r => r.IsSwitchover) is { } first
+                ? $"a change of master was asked for already and is not done yet, by {first.By}: "
+                    + $"redis-failover requests withdraw {first.Id} takes it back."
             : null;
 
     private static async Task<int> AskAsync(
@@ -114,40 +115,12 @@ internal static class SwitchoverCommand
         TimeSpan patience = wait + (request.Timeout ?? TimeSpan.Zero);
         try
         {
-            return await AnswerAsync(reader, id, history, before.Topology.Master, start, patience, json, output, ct);
+            return await ChangeRequest.NotForgottenAsync(
+                id, AnswerAsync(reader, id, history, before.Topology.Master, start, patience, json, output, ct));
         }
         catch (OperationCanceledException) when (ct.IsCancellationRequested)
         {
-            throw new CliException(await TakeBackAsync(reader, id));
-        }
-    }
-
-    /// <summary>
-    /// Ctrl-C: nobody waits for the answer any more, and what is asked for is not to happen when nobody expects it, hours later perhaps,
-    /// when a monitor leads again. What became of the request.
-    /// </summary>
-    private static async Task<string> TakeBackAsync(ClusterReader reader, string id)
-    {
-        using CancellationTokenSource soon = new();
-        soon.CancelAfter(Farewell);
-        try
-        {
-            OperatorRequest? request = await reader.RequestAsync(id, soon.Token);
-            if (request is { Answer: null } && await reader.WithdrawAsync(request, soon.Token))
-            {
-                Topology topology = (await reader.ReadAsync(soon.Token)).Topology;
-                return topology.IsChangingMaster
-                    ? $"interrupted; a change of master is under way: {topology.Reason}" : "interrupted; the request is withdrawn.";
-            }
-
-            request = await reader.RequestAsync(id, soon.Token);
-            return request?.Answer is { } answer
-                ? $"interrupted; it is {answer.Outcome.ToString().ToLowerInvariant()}: {answer.Reason}"
-                : "interrupted; the request is gone.";
-        }
-        catch (Exception e) when (e is OperationCanceledException or ZooKeeperException or CliException)
-        {
-            return $"interrupted; the request {id} could not be withdrawn and may still be carried out.";
+            throw new CliException(await ChangeRequest.TakeBackAsync(reader, id));
         }
     }
 
@@ -162,7 +135,7 @@ internal static class SwitchoverCommand
             waiting.CancelAfter(left > Again ? left : Again);
             try
             {
-                RequestAnswer answer = await ChangeRequest.NotForgottenAsync(id, reader.AnswerAsync(id, waiting.Token));
+                RequestAnswer answer = await reader.AnswerAsync(id, waiting.Token);
                 HistoryEntry? steps = answer.Outcome == RequestOutcome.Refused ? null : await StepsAsync(reader, history, answer, ct);
                 return await TellAsync(output, json, answer, before, steps);
             }
@@ -192,7 +165,7 @@ internal static class SwitchoverCommand
         long start = TimeProvider.System.GetTimestamp();
         HistoryEntry? entry;
         while (
-            (entry = (await reader.HistoryAsync(ct)).Except(before)
+            (entry = (await HistoryAsync(reader, ct)).Except(before)
                 .LastOrDefault(e => e.Epoch == answer.Epoch && e.To == answer.Master)) is null
             && TimeProvider.System.GetElapsedTime(start) < HistoryWait)
         {
@@ -200,6 +173,19 @@ internal static class SwitchoverCommand
         }
 
         return entry;
+    }
+
+    /// <summary>The answer is there; that the history cannot be read must not hide it.</summary>
+    private static async Task<ImmutableArray<HistoryEntry>> HistoryAsync(ClusterReader reader, CancellationToken ct)
+    {
+        try
+        {
+            return await reader.HistoryAsync(ct);
+        }
+        catch (Exception e) when (e is ZooKeeperException or CliException)
+        {
+            return [];
+        }
     }
 
     private static async Task<int> TellAsync(TextWriter output, bool json, RequestAnswer answer, NodeAddress? before, HistoryEntry? entry)

@@ -72,7 +72,20 @@ internal static class WatchCommand
     private static string Line(DateTimeOffset seen, ZooKeeperConnectionString connection, Znode? znode, bool json)
         => json ? Json(seen, znode?.Data)
             : znode is null ? $"{Texts.Utc(seen)} {ClusterReader.NoTopology(connection).Message}"
-            : Texts.Line(seen, ClusterReader.ParseTopology(znode.Data));
+            : Line(seen, znode.Data);
+
+    /// <summary>What cannot be read is told, and the leading monitor writes it again.</summary>
+    private static string Line(DateTimeOffset seen, ReadOnlyMemory<byte> topology)
+    {
+        try
+        {
+            return Texts.Line(seen, TopologyJson.Parse(topology));
+        }
+        catch (FormatException e)
+        {
+            return $"{Texts.Utc(seen)} {e.Message}";
+        }
+    }
 
     private static string Json(DateTimeOffset seen, ReadOnlyMemory<byte>? topology)
     {
@@ -84,8 +97,7 @@ internal static class WatchCommand
             writer.WritePropertyName("topology");
             if (topology is { } json)
             {
-                using JsonDocument document = JsonDocument.Parse(json);
-                document.RootElement.WriteTo(writer);
+                RedisFailover.Json.WriteZnode(writer, json);
             }
             else
             {

@@ -35,8 +35,20 @@ internal sealed partial class FailoverBatch(FailoverDatabase database, object? a
     {
         SharedConnection.Refuse(command, args);
         return RunAsync<ExecuteAsyncCall2, RedisResult>(new ExecuteAsyncCall2(command, args, flags), CommandClass.Write, flags,
-            confirms: command.StartsWith("WAIT", StringComparison.OrdinalIgnoreCase));
+            confirms: Confirms(command));
     }
+
+    Task<RespResult> IDatabaseAsync.ExecuteRespAsync(string command, ReadOnlyMemory<RedisKeyOrValue> args, CommandFlags flags)
+    {
+        SharedConnection.Refuse(command, SharedConnection.Words(args));
+        return RunAsync<ExecuteRespAsyncCall1, RespResult>(new ExecuteRespAsyncCall1(command, args, flags), CommandClass.Write, flags,
+            confirms: Confirms(command));
+    }
+
+    ITransactionAsync IDatabaseAsync.CreateTransaction(object? asyncState)
+        => throw new NotSupportedException("A transaction cannot be part of a batch or transaction.");
+
+    private static bool Confirms(string command) => command.StartsWith("WAIT", StringComparison.OrdinalIgnoreCase);
 
     private async Task ExecuteAsync(List<QueuedCall> calls)
     {

@@ -16,7 +16,14 @@ internal sealed partial class FailoverDatabase
     RedisResult IDatabase.Execute(string command, ICollection<object>? args, CommandFlags flags)
     {
         var call = Blocking(ClassOf(command, args, flags), flags);
-        IDatabase first = call.Target(_db);
+        IDatabase? first = call.Target(_db);
+        if (first is null)
+        {
+            (string later, ICollection<object>? words) = (command, args);
+            call.Later(_db, (target, flags) => target.Execute(later, words!, flags));
+            return null!;
+        }
+
         try
         {
             return first.Execute(command, args!, call.Flags);
@@ -36,10 +43,44 @@ internal sealed partial class FailoverDatabase
     Task<RedisResult> IDatabaseAsync.ExecuteAsync(string command, ICollection<object>? args, CommandFlags flags)
         => RunAsync<ExecuteAsyncCall2, RedisResult>(new ExecuteAsyncCall2(command, args, flags), ClassOf(command, args, flags), flags);
 
+    RespResult IDatabase.ExecuteResp(string command, ReadOnlyMemory<RedisKeyOrValue> args, CommandFlags flags)
+    {
+        var call = Blocking(ClassOf(command, SharedConnection.Words(args), flags), flags);
+        IDatabase? first = call.Target(_db);
+        if (first is null)
+        {
+            (string later, ReadOnlyMemory<RedisKeyOrValue> words) = (command, args);
+            call.Later(_db, (target, flags) => target.ExecuteResp(later, words, flags));
+            return default!;
+        }
+
+        try
+        {
+            return first.ExecuteResp(command, args, call.Flags);
+        }
+        catch (Exception failure)
+        {
+            // As above.
+            (string kept, ReadOnlyMemory<RedisKeyOrValue> with) = (command, args);
+            return call.Again(failure, _db, (target, flags) => target.ExecuteResp(kept, with, flags));
+        }
+    }
+
+    Task<RespResult> IDatabaseAsync.ExecuteRespAsync(string command, ReadOnlyMemory<RedisKeyOrValue> args, CommandFlags flags)
+        => RunAsync<ExecuteRespAsyncCall1, RespResult>(
+            new ExecuteRespAsyncCall1(command, args, flags), ClassOf(command, SharedConnection.Words(args), flags), flags);
+
     RedisResult IDatabase.ScriptEvaluate(string script, RedisKey[]? keys, RedisValue[]? values, CommandFlags flags)
     {
         var call = Blocking(ClassOfScript(flags), flags);
-        IDatabase first = call.Target(_db);
+        IDatabase? first = call.Target(_db);
+        if (first is null)
+        {
+            (string later, RedisKey[]? on, RedisValue[]? words) = (script, keys, values);
+            call.Later(_db, (target, flags) => target.ScriptEvaluate(later, on, words, flags));
+            return null!;
+        }
+
         try
         {
             return first.ScriptEvaluate(script, keys, values, call.Flags);
@@ -72,6 +113,8 @@ internal sealed partial class FailoverDatabase
 
     ITransaction IDatabase.CreateTransaction(object? asyncState) => new FailoverTransaction(this, asyncState);
 
+    ITransactionAsync IDatabaseAsync.CreateTransaction(object? asyncState) => new FailoverTransaction(this, asyncState);
+
     bool IRedisAsync.TryWait(Task task) => Waiting.TryFor(task, _nodes.Options);
 
     void IRedisAsync.Wait(Task task) => Waiting.For(task, _nodes.Options);
@@ -80,7 +123,7 @@ internal sealed partial class FailoverDatabase
 
     void IRedisAsync.WaitAll(params Task[] tasks) => Waiting.For(Task.WhenAll(tasks), _nodes.Options);
 
-    private static CommandClass ClassOf(string command, ICollection<object>? args, CommandFlags flags)
+    private static CommandClass ClassOf(string command, IEnumerable<object>? args, CommandFlags flags)
     {
         SharedConnection.Refuse(command, args);
         CommandClass listed = RoutingTable.Of(command);

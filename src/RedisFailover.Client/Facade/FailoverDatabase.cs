@@ -71,7 +71,8 @@ internal sealed partial class FailoverDatabase : IDatabase
         LiveNode? node = _nodes.Current.NodeFor(kind, flags);
         if (node is null)
         {
-            return WithState(AgainAsync<T>(call, kind, flags, null, null));
+            Task<T> waiting = AgainAsync<T>(call, kind, flags, null, null);
+            return WithState(flags.HasFlag(CommandFlags.FireAndForget) ? Forgotten(waiting) : waiting);
         }
 
         Task<T> sent = Send<TCall, T>(in call, node, flags);
@@ -148,6 +149,14 @@ internal sealed partial class FailoverDatabase : IDatabase
         }
     }
 
+    /// <summary>It is sent when there is a node, and the caller does not wait for that.</summary>
+    private static Task<T> Forgotten<T>(Task<T> waiting)
+    {
+        _ = waiting.ContinueWith(static lost
+            => _ = lost.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+        return Task.FromResult<T>(default!);
+    }
+
     private Task<T> WithState<T>(Task<T> task) => _asyncState is null ? task : StatefulAsync(task, _asyncState);
 
     private static Task<T> StatefulAsync<T>(Task<T> task, object state)
@@ -174,6 +183,9 @@ internal sealed partial class FailoverDatabase : IDatabase
             source.SetResult(done.GetAwaiter().GetResult());
         }
     }
+
+    /// <exception cref="ObjectDisposedException">The lease that it was made by is closed.</exception>
+    public void ThrowIfClosed() => ObjectDisposedException.ThrowIf(_lease is { IsClosed: true }, typeof(IConnectionMultiplexer));
 
     private static ObjectDisposedException Closed() => new(nameof(IConnectionMultiplexer));
 

@@ -68,6 +68,15 @@ internal sealed partial class FailoverTransaction(FailoverDatabase database, obj
         return RunAsync<ExecuteAsyncCall2, RedisResult>(new ExecuteAsyncCall2(command, args, flags), CommandClass.Write, flags);
     }
 
+    Task<RespResult> IDatabaseAsync.ExecuteRespAsync(string command, ReadOnlyMemory<RedisKeyOrValue> args, CommandFlags flags)
+    {
+        SharedConnection.RefuseChange(command, SharedConnection.Words(args));
+        return RunAsync<ExecuteRespAsyncCall1, RespResult>(new ExecuteRespAsyncCall1(command, args, flags), CommandClass.Write, flags);
+    }
+
+    ITransactionAsync IDatabaseAsync.CreateTransaction(object? asyncState)
+        => throw new NotSupportedException("A transaction cannot be part of a batch or transaction.");
+
     private async Task<bool> ExecuteAsync(List<QueuedCall> calls, CommandFlags flags)
     {
         Retries? retries = null;

@@ -32,6 +32,7 @@ internal abstract partial class QueuedCalls(FailoverDatabase database, object? a
     private protected Task<T> RunAsync<TCall, T>(TCall call, CommandClass kind, CommandFlags flags, bool confirms = false)
         where TCall : struct, ICall<T>
     {
+        database.ThrowIfClosed();
         var queued = new QueuedCall<TCall, T>(call, flags, _asyncState) { Confirms = confirms };
         lock (_gate)
         {
@@ -58,6 +59,7 @@ internal abstract partial class QueuedCalls(FailoverDatabase database, object? a
     /// <summary>The calls so far; the next ones begin a new list.</summary>
     private protected List<QueuedCall> Take()
     {
+        database.ThrowIfClosed();
         lock (_gate)
         {
             List<QueuedCall> taken = _calls;

@@ -1,4 +1,5 @@
 using System.Globalization;
+using StackExchange.Redis;
 
 namespace RedisFailover.Client;
 
@@ -44,6 +45,15 @@ internal static class SharedConnection
         ["QUIT"] = "FailoverConnection.DisposeAsync",
         ["RESET"] = "FailoverConnection.DisposeAsync",
     };
+
+    /// <summary>Arguments as <c>Execute</c> has them.</summary>
+    public static IEnumerable<object> Words(ReadOnlyMemory<RedisKeyOrValue> arguments)
+    {
+        for (int i = 0; i < arguments.Length; i++)
+        {
+            yield return arguments.Span[i].ToString() ?? "";
+        }
+    }
 
     /// <exception cref="NotSupportedException">The command blocks the connection, or changes it.</exception>
     public static void Refuse(string command, IEnumerable<object>? arguments)

@@ -64,6 +64,11 @@ internal sealed class ConnectionEvents : IAsyncDisposable
                     if (current.ConnectedMaster == stood)
                     {
                         Restored(stood.Address, ConnectionType.Subscription);
+                        // A replica's subscriptions would stand wherever it is connected: the former master's too.
+                        foreach (NodeAddress node in _nodes.States().Where(s => s.Failure is null).Select(s => s.Address))
+                        {
+                            Restored(node, ConnectionType.Subscription);
+                        }
                     }
                 }
 

@@ -37,18 +37,20 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
     {
         var retries = new Retries(nodes, CommandClass.Write);
         await nodes.NodeForAsync(CommandClass.Write, CommandFlags.None, retries).ConfigureAwait(false);
-        ISubscriber subscriber = (await ConnectAsync().ConfigureAwait(false)).GetSubscriber();
+        ConnectionMultiplexer multiplexer = await ConnectAsync().ConfigureAwait(false);
+        ISubscriber subscriber = multiplexer.GetSubscriber();
 
         // Not to be failed by a connection that is lost meanwhile: it is made again on the next one, and confirmed there.
         ChannelMessageQueue queue = await subscriber.SubscribeAsync(channel, CommandFlags.FireAndForget).ConfigureAwait(false);
         lock (_gate)
         {
+            ForgetEnded();
             _queues.Add(queue);
         }
 
         try
         {
-            await StandsAsync(subscriber, channel, retries).ConfigureAwait(false);
+            await StandsAsync(multiplexer, channel, retries).ConfigureAwait(false);
             return queue;
         }
         catch
@@ -123,6 +125,12 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
         lock (_gate)
         {
             _standsOn = nodes.Current.ConnectedMaster?.Address;
+        }
+
+        if (!multiplexer.IsConnected || StandsOn is null)
+        {
+            // The master was lost before anybody listened for that.
+            Lost(ConnectionType.Subscription);
         }
 
         return multiplexer;
@@ -208,20 +216,53 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
         RedisChannel[] channels;
         lock (_gate)
         {
-            // Their readers may have ended them by themselves.
-            _queues.RemoveAll(queue => queue.Completion.IsCompleted);
+            ForgetEnded();
             channels = [.. _queues.Select(queue => queue.Channel).Distinct()];
         }
 
         return Array.TrueForAll(channels, channel => subscriber.SubscribedEndpoint(channel) is not null);
     }
 
-    private async Task StandsAsync(ISubscriber subscriber, RedisChannel channel, Retries retries)
+    /// <summary>Readers may end their queues by themselves.</summary>
+    private void ForgetEnded() => _queues.RemoveAll(queue => queue.Completion.IsCompleted);
+
+    /// <summary>Until the channel is subscribed.</summary>
+    /// <exception cref="RedisServerException">The master's ACL denies it.</exception>
+    private async Task StandsAsync(ConnectionMultiplexer multiplexer, RedisChannel channel, Retries retries)
     {
-        while (subscriber.SubscribedEndpoint(channel) is null)
+        ISubscriber subscriber = multiplexer.GetSubscriber();
+        string? denied = null;
+        multiplexer.ErrorMessage += Note;
+        try
         {
-            retries.ThrowIfOver();
-            await Task.Delay(s_look, nodes.Options.TimeProvider, _closing.Token).ConfigureAwait(false);
+            while (subscriber.SubscribedEndpoint(channel) is null)
+            {
+                retries.ThrowIfOver();
+                // By the connection of the subscriptions: its reply comes behind that to the subscription.
+                Task<TimeSpan> ping = subscriber.PingAsync();
+                await ((Task)ping).WaitAsync(_closing.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                if (subscriber.SubscribedEndpoint(channel) is null && ping.IsCompletedSuccessfully)
+                {
+                    if (Volatile.Read(ref denied) is { } refusal)
+                    {
+                        throw new RedisServerException(RedisErrorKind.NoPermission, CommandFlags.None, refusal);
+                    }
+
+                    await Task.Delay(s_look, nodes.Options.TimeProvider, _closing.Token).ConfigureAwait(false);
+                }
+            }
+        }
+        finally
+        {
+            multiplexer.ErrorMessage -= Note;
+        }
+
+        void Note(object? sender, RedisErrorEventArgs error)
+        {
+            if (error.Message.StartsWith("NOPERM", StringComparison.Ordinal))
+            {
+                Volatile.Write(ref denied, error.Message);
+            }
         }
     }
 }

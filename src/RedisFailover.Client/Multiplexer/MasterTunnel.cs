@@ -108,8 +108,8 @@ internal sealed class MasterTunnel : Tunnel
     }
 
     /// <summary>
-    /// Closes what leads elsewhere. While a change of master is only announced nothing is closed: in a switchover the old one answers
-    /// still.
+    /// Closes what leads elsewhere, and calls' sockets also where there is no master: one that is cut off from the monitors alone would go
+    /// on taking writes that are lost. In a switchover the old one is master until the new one is, and holds its writes itself.
     /// </summary>
     private void Cut(Snapshot current)
     {
@@ -118,7 +118,7 @@ internal sealed class MasterTunnel : Tunnel
         {
             foreach ((Socket socket, LiveNode node) in _sockets)
             {
-                if (_nodes.IsClosed || (master is null ? current.Hold != WriteHold.None && !_evenFenced : IsElsewhere(node, master)))
+                if (_nodes.IsClosed || (master is null ? MayNotWrite(current) : IsElsewhere(node, master)))
                 {
                     socket.Dispose();
                 }
@@ -127,6 +127,9 @@ internal sealed class MasterTunnel : Tunnel
             _sockets.RemoveAll(known => known.Socket.SafeHandle.IsClosed);
         }
     }
+
+    private bool MayNotWrite(Snapshot current)
+        => !_evenFenced && (current.Hold != WriteHold.None || current.Topology is { Master: null, State: TopologyState.FailingOver });
 
     // A node that was given up because it was silent, and is connected anew, says nothing on its old sockets either.
     private static bool IsElsewhere(LiveNode node, LiveNode master) => node.Address != master.Address || (node != master && node.WasSilent);

@@ -1,5 +1,3 @@
-using StackExchange.Redis;
-
 namespace RedisFailover.Client;
 
 /// <summary>
@@ -43,7 +41,7 @@ internal static class MasterRole
         {
             return await node.Multiplexer.ConfigureAsync().ConfigureAwait(false);
         }
-        catch (Exception failure) when (failure is RedisException or ObjectDisposedException or TimeoutException)
+        catch (Exception failure) when (failure is not OperationCanceledException)
         {
             // The connection went away; its link makes another, and the caller is cancelled.
             return false;

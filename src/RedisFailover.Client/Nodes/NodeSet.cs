@@ -348,17 +348,18 @@ internal sealed class NodeSet : IAsyncDisposable
         catch (OperationCanceledException)
         {
             // The topology has moved on, or all is over.
+            return;
+        }
+        finally
+        {
             lock (_gate)
             {
                 _learning = _learning == learning ? null : _learning;
             }
-
-            return;
         }
 
         lock (_gate)
         {
-            _learning = _learning == learning ? null : _learning;
             Swap();
         }
     }

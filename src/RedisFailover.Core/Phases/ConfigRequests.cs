@@ -90,6 +90,13 @@ internal static class ConfigRequests
                 $"the cluster's configuration is of version {version}, not {seen}: somebody else has changed it meanwhile; look again");
         }
 
+        // One that was never changed cannot be given back: more likely it is misspelt.
+        if (change.Values.FirstOrDefault(v => v.Value is null && !config.Settings.ContainsKey(v.Key)) is { Key: { } unchanged })
+        {
+            return Outcome.Refused($"{Words.Quoted(unchanged)} is not among the settings that were changed for all monitors "
+                + $"({(config.Settings.IsEmpty ? "none" : string.Join(", ", config.Settings.Keys))}): there is nothing to give back");
+        }
+
         ImmutableSortedDictionary<string, string> settings = config.Settings
             .RemoveRange(change.Values.Where(v => v.Value is null).Select(v => v.Key))
             .SetItems(change.Values.Where(v => v.Value is not null).Select(v => KeyValuePair.Create(v.Key, v.Value!)));

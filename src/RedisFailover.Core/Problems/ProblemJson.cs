@@ -30,6 +30,10 @@ internal static class ProblemJson
         {
             throw new FormatException($"{What} is not JSON: {e.Message}", e);
         }
+        catch (Exception e) when (e is InvalidOperationException or ArgumentException)
+        {
+            throw new FormatException($"{What} is not readable: {e.Message}", e);
+        }
     }
 
     /// <summary>Writes the list as UTF-8, indented.</summary>

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 
@@ -35,6 +36,27 @@ internal static class Json
         catch (Exception e) when (e is InvalidOperationException or ArgumentException or OverflowException)
         {
             throw new FormatException($"{what} is not readable: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Writes what a znode holds at the writer's place; as a text where somebody mangled it.</summary>
+    internal static void WriteZnode(Utf8JsonWriter writer, ReadOnlyMemory<byte> utf8)
+    {
+        try
+        {
+            // Through a document, not raw: the znode's own indentation would be in the way of ours.
+            using JsonDocument document = JsonDocument.Parse(utf8);
+            using (var trial = new Utf8JsonWriter(Stream.Null))
+            {
+                // Half a surrogate pair shows only in writing, and what has been written cannot be taken back.
+                document.RootElement.WriteTo(trial);
+            }
+
+            document.RootElement.WriteTo(writer);
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException or ArgumentException)
+        {
+            writer.WriteStringValue(Encoding.UTF8.GetString(utf8.Span));
         }
     }
 

@@ -36,8 +36,9 @@ internal static class Hangup
                 taken?.Invoke(options);
             }
         }
-        catch (Exception e) when (e is OptionException or IOException or UnauthorizedAccessException)
+        catch (Exception e)
         {
+            // Whatever is wrong with a file, a monitor that runs goes on.
             Log.NotReloaded(logger, e.Message);
         }
     }

@@ -208,6 +208,9 @@ internal static partial class Log
     [LoggerMessage(13, LogLevel.Information, "using the new ZooKeeper credentials from {File}")]
     internal static partial void CredentialsChanged(ILogger logger, string file);
 
+    [LoggerMessage(66, LogLevel.Error, "keeping the previous ZooKeeper credentials: a line of {File} is not user:password")]
+    internal static partial void CredentialsNotUsable(ILogger logger, string file);
+
     [LoggerMessage(14, LogLevel.Error, "could not set the access rights of the znodes, trying again: {Failure}")]
     internal static partial void RightsNotSet(ILogger logger, string failure);
 

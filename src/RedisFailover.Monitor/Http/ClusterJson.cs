@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 
@@ -86,15 +85,7 @@ internal static class ClusterJson
             return;
         }
 
-        try
-        {
-            using JsonDocument document = JsonDocument.Parse(value);
-            document.RootElement.WriteTo(json);
-        }
-        catch (JsonException)
-        {
-            json.WriteStringValue(Encoding.UTF8.GetString(value.Span));
-        }
+        Json.WriteZnode(json, value);
     }
 
     /// <summary>A node as this monitor sees it.</summary>

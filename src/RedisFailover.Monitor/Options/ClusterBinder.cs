@@ -101,7 +101,8 @@ internal sealed class ClusterBinder(IReadOnlyDictionary<string, GivenOption> giv
         using JsonDocument? document = Parse();
         if (document?.RootElement is not { ValueKind: JsonValueKind.Array } list || list.GetArrayLength() == 0)
         {
-            throw clusters.Wrong("all (those below ZNODE-PATH/clusters whose config names nodes), or in the file a list of clusters: "
+            throw Unquoted(clusters.Value, "what stands there").Wrong(
+                "all (those below ZNODE-PATH/clusters whose config names nodes), or in the file a list of clusters: "
                 + "[{ \"name\": \"orders\", \"nodes\": [\"10.0.0.1:6379\"] }]");
         }
 
@@ -111,7 +112,7 @@ internal sealed class ClusterBinder(IReadOnlyDictionary<string, GivenOption> giv
             if (item.ValueKind != JsonValueKind.Object || !item.TryGetProperty(NameKey, out JsonElement named)
                 || named.ValueKind != JsonValueKind.String)
             {
-                throw (clusters with { Value = OptionSources.Shortened(item.GetRawText()) }).Wrong("objects with a name and nodes");
+                throw Unquoted(item.GetRawText(), $"entry {entries.Count + 1}").Wrong("objects with a name and nodes");
             }
 
             string name = SettingTexts.Id(clusters with { Value = named.GetString()! });
@@ -125,6 +126,10 @@ internal sealed class ClusterBinder(IReadOnlyDictionary<string, GivenOption> giv
 
         return entries;
     }
+
+    /// <summary>What a list holds may be secret.</summary>
+    private GivenOption Unquoted(string text, string place)
+        => clusters with { Value = text.Contains('{', StringComparison.Ordinal) ? place : OptionSources.Shortened(text) };
 
     private JsonDocument? Parse()
     {

@@ -164,11 +164,12 @@ internal static partial class OptionSources
 
             return options;
         }
-        catch (JsonException e)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
+            // Bytes that are no UTF-8 show only when they are read.
             throw config.Wrong($"a JSON file ({e.Message})");
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
         {
             throw config.Wrong($"a readable file ({e.Message})");
         }

@@ -27,8 +27,8 @@ internal sealed record SecuritySettings
 
     internal static SecuritySettings Bind(IReadOnlyDictionary<string, GivenOption> given)
     {
-        SecretFile? auth = Secrets(given, "zk-auth-file", "one user:password a line");
-        if (auth is not null && auth.Lines.FirstOrDefault(line => line.IndexOf(':', StringComparison.Ordinal) <= 0) is not null)
+        SecretFile? auth = Secrets(given, "zk-auth-file", "one user:password a line", IsUserAndPassword);
+        if (auth is not null && !auth.Read().All(IsUserAndPassword))
         {
             throw given["zk-auth-file"].Wrong("a file with user:password on each line");
         }
@@ -48,19 +48,21 @@ internal sealed record SecuritySettings
         };
     }
 
-    private static SecretFile? Secrets(IReadOnlyDictionary<string, GivenOption> given, string name, string what)
+    private static bool IsUserAndPassword(string line) => line.IndexOf(':', StringComparison.Ordinal) > 0;
+
+    private static SecretFile? Secrets(IReadOnlyDictionary<string, GivenOption> given, string name, string what, Func<string, bool> isLine)
     {
         if (given.GetValueOrDefault(name) is not { } option)
         {
             return null;
         }
 
-        var file = new SecretFile(option.Value);
+        var file = new SecretFile(option.Value, isLine);
         try
         {
             return file.Read().IsEmpty ? throw option.Wrong($"a file that holds {what}; this one is empty") : file;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
         {
             throw option.Wrong($"a readable file ({e.Message})");
         }
@@ -94,7 +96,8 @@ internal sealed record SecuritySettings
             files.Current();
             return files;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or System.Security.Cryptography.CryptographicException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException
+            or System.Security.Cryptography.CryptographicException)
         {
             throw part!.Wrong($"readable PEM files ({e.Message})");
         }

@@ -48,7 +48,7 @@ internal static class SettingTexts
                 ? first
                 : throw given.Wrong("a file with the secret in its first line; this one is empty");
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
         {
             throw given.Wrong($"a readable file ({e.Message})");
         }

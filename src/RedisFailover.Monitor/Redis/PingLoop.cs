@@ -13,6 +13,12 @@ internal sealed class PingLoop(
 {
     private static readonly TimeSpan InfoInterval = TimeSpan.FromSeconds(1);
 
+    /// <summary>
+    /// Nodes are asked so many times at most while one is due: all that are due are asked in one go, and their answers read in one. Woken
+    /// for each by itself, a process with hundreds of nodes spends most of its time on waking up.
+    /// </summary>
+    private const int Ticks = 10;
+
     /// <summary>What INFO leaves out changes when an operator changes it.</summary>
     private static readonly TimeSpan LearnInterval = TimeSpan.FromSeconds(10);
 
@@ -52,8 +58,8 @@ internal sealed class PingLoop(
             {
                 bool info = now >= nextInfo || _isOccupied;
                 _ = BeatOnceAsync(info, learning, fault, cancellationToken);
-                nextInfo = info ? now + InfoInterval : nextInfo;
-                nextBeat = now + interval;
+                nextInfo = info ? Tick(now + InfoInterval, interval) : nextInfo;
+                nextBeat = Tick(now + interval, interval);
             }
 
             TimeSpan next = silenceBegins + ((missed + 1) * policy.ProbeTimeout);
@@ -97,6 +103,10 @@ internal sealed class PingLoop(
             }
         }
     }
+
+    /// <summary>The last moment up to this one at which nodes are asked.</summary>
+    private static TimeSpan Tick(TimeSpan time, TimeSpan interval)
+        => TimeSpan.FromTicks(time.Ticks - (time.Ticks % Math.Max(1, interval.Ticks / Ticks)));
 
     private async Task FollowAsync(TaskCompletionSource<(ProbeFailure, string)> fault)
     {

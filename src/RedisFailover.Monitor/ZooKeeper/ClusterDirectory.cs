@@ -73,7 +73,7 @@ internal sealed class ClusterDirectory(
         await FollowAsync(names);
         foreach (string name in names)
         {
-            See(name, await ConfigAsync(session, name, cancellationToken));
+            await SeeAsync(session, name, cancellationToken);
         }
 
         foreach (string gone in _known.Keys.Except(names).ToArray())
@@ -97,6 +97,19 @@ internal sealed class ClusterDirectory(
         {
             _configs[name] = zooKeeper.Watch(_root.Cluster(name).Config);
             _configs[name].Changed += _ => _changed.Writer.TryWrite(true);
+        }
+    }
+
+    /// <summary>One that may not be read is that cluster's business, and no other's.</summary>
+    private async Task SeeAsync(ZooKeeperSession session, string name, CancellationToken cancellationToken)
+    {
+        try
+        {
+            See(name, await ConfigAsync(session, name, cancellationToken));
+        }
+        catch (ZooKeeperException e) when (e.Code is ZooKeeperErrorCode.NoAuth)
+        {
+            Refuse(name, e.Message);
         }
     }
 
@@ -125,12 +138,17 @@ internal sealed class ClusterDirectory(
         }
         catch (Exception e) when (e is FormatException or OptionException)
         {
-            // One that is monitored goes on by what was known before.
-            if (_faults.GetValueOrDefault(name) != e.Message)
-            {
-                _faults[name] = e.Message;
-                Log.ClusterNotUsable(logger, name, e.Message);
-            }
+            Refuse(name, e.Message);
+        }
+    }
+
+    /// <summary>One that is monitored goes on by what was known before.</summary>
+    private void Refuse(string name, string fault)
+    {
+        if (_faults.GetValueOrDefault(name) != fault)
+        {
+            _faults[name] = fault;
+            Log.ClusterNotUsable(logger, name, fault);
         }
     }
 

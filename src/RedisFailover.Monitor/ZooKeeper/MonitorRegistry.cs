@@ -164,7 +164,6 @@ internal sealed partial class MonitorRegistry(
     /// <summary>Takes our place: at once if it is free, or if the heartbeat of the monitor that has it is silent.</summary>
     private async Task EnterAsync(ZooKeeperSession session, MonitorReport report, CancellationToken cancellationToken)
     {
-        await session.EnsurePathAsync(paths.Monitors, cancellationToken);
         bool told = false;
         while (true)
         {
@@ -217,6 +216,11 @@ internal sealed partial class MonitorRegistry(
         catch (ZooKeeperException e) when (e.FailedIndex is not null
             && e.Code is ZooKeeperErrorCode.NodeExists or ZooKeeperErrorCode.NoNode or ZooKeeperErrorCode.BadVersion)
         {
+            if (present is null && e.Code == ZooKeeperErrorCode.NoNode)
+            {
+                await session.EnsurePathAsync(paths.Monitors, cancellationToken);
+            }
+
             // It came, went or was written meanwhile.
             return false;
         }

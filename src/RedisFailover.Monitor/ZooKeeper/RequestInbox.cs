@@ -14,6 +14,8 @@ internal sealed class RequestInbox(ZooKeeperClient zooKeeper, ZnodePaths paths, 
     /// <summary>How many answered requests are kept for people to look at.</summary>
     private const int Kept = 20;
 
+    private static readonly TimeSpan Again = TimeSpan.FromMilliseconds(200);
+
     private readonly SemaphoreSlim _one = new(1, 1);
     private readonly HashSet<string> _answered = new(StringComparer.Ordinal);
     private bool _anyPending;
@@ -27,14 +29,24 @@ internal sealed class RequestInbox(ZooKeeperClient zooKeeper, ZnodePaths paths, 
         await using WatchedChildren requests = zooKeeper.WatchChildren(paths.Requests);
         await foreach (ImmutableArray<string>? names in requests.ChangesAsync(cancellationToken))
         {
-            try
+            while (!await IsReadAsync(cancellationToken))
             {
-                await RefreshAsync(cancellationToken);
+                // After a loss of connection the list is as it was, and no change would be told.
+                await Task.Delay(Again, clock.Provider, cancellationToken);
             }
-            catch (ZooKeeperException)
-            {
-                // The connection was lost; a leader reads again before it acts, and the next change brings the rest.
-            }
+        }
+    }
+
+    private async Task<bool> IsReadAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await RefreshAsync(cancellationToken);
+            return true;
+        }
+        catch (ZooKeeperException)
+        {
+            return false;
         }
     }
 

@@ -86,9 +86,16 @@ internal sealed class ZnodeRights(SecuritySettings security, ZnodePaths home, Ti
         ImmutableArray<string> applied = [];
         ImmutableHashSet<ZnodePaths> done = [];
         ImmutableArray<string> shown = file.Lines;
+        (bool Refused, string? Failure) told = (false, null);
         while (true)
         {
             ImmutableArray<string> lines = file.Lines;
+            if (file.IsRefused && !told.Refused)
+            {
+                Log.CredentialsNotUsable(logger, file.Path);
+            }
+
+            told.Refused = file.IsRefused;
             if (!lines.SequenceEqual(shown))
             {
                 // The new connection shows what the file holds now.
@@ -97,6 +104,7 @@ internal sealed class ZnodeRights(SecuritySettings security, ZnodePaths home, Ti
                 shown = lines;
             }
 
+            string? failure = null;
             (applied, done) = lines.SequenceEqual(applied) ? (applied, done.Intersect(_clusters.Add(home))) : (lines, []);
             try
             {
@@ -114,8 +122,15 @@ internal sealed class ZnodeRights(SecuritySettings security, ZnodePaths home, Ti
             }
             catch (ZooKeeperException e)
             {
-                Log.RightsNotSet(logger, e.Message);
+                if (told.Failure != e.Message)
+                {
+                    Log.RightsNotSet(logger, e.Message);
+                }
+
+                failure = e.Message;
             }
+
+            told.Failure = failure;
 
             await Task.Delay(Looking, time, cancellationToken);
         }
@@ -176,6 +191,6 @@ internal sealed class ZnodeRights(SecuritySettings security, ZnodePaths home, Ti
     }
 
     private static IEnumerable<(string User, string Password)> Users(SecretFile file)
-        => file.Lines.Select(line => (Line: line, Colon: line.IndexOf(':', StringComparison.Ordinal))).Where(l => l.Colon > 0)
+        => file.Lines.Select(line => (Line: line, Colon: line.IndexOf(':', StringComparison.Ordinal)))
             .Select(l => (l.Line[..l.Colon], l.Line[(l.Colon + 1)..]));
 }

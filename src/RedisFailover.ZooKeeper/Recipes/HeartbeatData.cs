@@ -43,7 +43,7 @@ internal sealed record HeartbeatData(string Owner, TimeSpan Lease, TimeSpan Writ
                 ? new HeartbeatData(owner, lease, Json.Millis(root, "writeMs") ?? TimeSpan.Zero, Json.Text(root, "home"))
                 : null;
         }
-        catch (JsonException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
             return null;
         }
@@ -90,7 +90,7 @@ internal sealed record TermData(string Candidate, string? Heartbeat, TimeSpan Le
                     return new TermData(id, path, Json.Millis(root, "leaseMs") ?? TimeSpan.Zero);
                 }
             }
-            catch (JsonException)
+            catch (Exception e) when (e is JsonException or InvalidOperationException)
             {
                 // Not ours.
             }

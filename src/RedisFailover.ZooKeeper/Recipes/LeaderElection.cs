@@ -148,10 +148,8 @@ public sealed class LeaderElection
         var holder = TermData.Read(term.Data);
         if (holder.Candidate == _options.CandidateId)
         {
-            // After a lost reply this session may lead already. A lead of an earlier session is over: nobody has to wait for it.
-            return holder.Heartbeat == heart.Path && leader?.Stat.EphemeralOwner == session.SessionId
-                ? await StartLeadershipAsync(heart, term.Stat.Version, null, cancellationToken).ConfigureAwait(false)
-                : await TryAcquireAsync(heart, term, leader, null, cancellationToken).ConfigureAwait(false);
+            // What this candidate won before is over, or was never known to it: nobody has to wait for it.
+            return await TryAcquireAsync(heart, term, leader, null, cancellationToken).ConfigureAwait(false);
         }
 
         if (holder.IsVacant || (holder.Heartbeat is null && leader is null))
@@ -170,7 +168,7 @@ public sealed class LeaderElection
         // A heartbeat that was gone before it was ever seen: with the leader's znode its session is over, and with that its lease as good
         // as.
         TimeSpan unseen = leader is null && holder.Lease > TimeSpan.Zero ? holder.Lease : LeaseRules.Longest(session.SessionTimeout);
-        return await WaitForSilenceAsync(session, (holder.Heartbeat, unseen), news.Come, cancellationToken)
+        return await WaitForSilenceAsync(session, (holder.Heartbeat, unseen), leader is not null, news.Come, cancellationToken)
             .ConfigureAwait(false) is { } silent
             ? await TryAcquireAsync(heart, term, leader, silent, cancellationToken).ConfigureAwait(false)
             : null;
@@ -199,7 +197,8 @@ public sealed class LeaderElection
     /// alone. Null as soon as there is something new about the term, or about the session.
     /// </summary>
     private async Task<Sighting?> WaitForSilenceAsync(
-        ZooKeeperSession session, (string Path, TimeSpan Unseen) heartbeat, Task news, CancellationToken cancellationToken)
+        ZooKeeperSession session, (string Path, TimeSpan Unseen) heartbeat, bool holdsLeader, Task news,
+        CancellationToken cancellationToken)
     {
         (string path, TimeSpan unseen) = heartbeat;
         HeartbeatWatch watch = _keeper.Watch(path);
@@ -208,7 +207,9 @@ public sealed class LeaderElection
         {
             (Sighting? seen, Task changed) = watch.Look();
             Task due = Task.CompletedTask;
-            if (seen is null || (_mistaken == (path, seen.Version)))
+            // Where the leader's znode stands though its heartbeat is gone, or is not to be seen from here (another chroot), it is left to
+            // its session.
+            if (seen is null || _mistaken == (path, seen.Version) || (seen.IsGone && holdsLeader))
             {
                 due = changed;
             }
@@ -269,7 +270,7 @@ public sealed class LeaderElection
                     _client.Time.GetElapsedTime(silent.SeenAt).TotalMilliseconds);
             }
 
-            return await StartLeadershipAsync(heart, results[0].Stat!.Value.Version, beat, cancellationToken).ConfigureAwait(false);
+            return await StartLeadershipAsync(heart, results[0].Stat!.Value.Version, beat).ConfigureAwait(false);
         }
         catch (ZooKeeperException e) when (e.FailedIndex == check && check > 0)
         {
@@ -290,7 +291,7 @@ public sealed class LeaderElection
             // Another was faster, the leader's znode came or went meanwhile, or this heartbeat is gone: look again.
             return null;
         }
-        catch (OperationCanceledException)
+        catch (Exception e) when (e is OperationCanceledException or ZooKeeperException { Code: ZooKeeperErrorCode.ConnectionLoss })
         {
             // Also when it is completed: then it was a moment after the cancellation.
             Withdrawing(WithdrawAsync(heart, attempt.MayFailUnseen()));
@@ -299,8 +300,8 @@ public sealed class LeaderElection
     }
 
     /// <summary>
-    /// The campaign was cancelled while its multi was under way: if that wins all the same, the lead must not stay with somebody who does
-    /// not know.
+    /// The campaign was cancelled while its multi was under way, or the reply was lost: if that wins all the same, the lead must not stay
+    /// with somebody who does not know.
     /// </summary>
     private async Task WithdrawAsync(SessionHeartbeat heart, Task attempt)
     {
@@ -366,24 +367,16 @@ public sealed class LeaderElection
         return session.EnsurePathAsync(slash > 0 ? path[..slash] : "/", cancellationToken);
     }
 
-    private async Task<Leadership?> StartLeadershipAsync(SessionHeartbeat heart, int term, Beat? beat, CancellationToken cancellationToken)
+    private async Task<Leadership?> StartLeadershipAsync(SessionHeartbeat heart, int term, Beat beat)
     {
         var leadership = new Leadership(_client, heart.Session, _options, term, _keeper, heart, Withdrawing);
-        try
+        if (leadership.Start(beat))
         {
-            if (await leadership.StartAsync(beat, cancellationToken).ConfigureAwait(false))
-            {
-                return leadership;
-            }
+            return leadership;
+        }
 
-            await leadership.DisposeAsync().ConfigureAwait(false);
-            return null;
-        }
-        catch
-        {
-            await leadership.DisposeAsync().ConfigureAwait(false);
-            throw;
-        }
+        await leadership.DisposeAsync().ConfigureAwait(false);
+        return null;
     }
 
     /// <summary>One watch for the term and the leader's znode: completed when either changes, or the session ends.</summary>

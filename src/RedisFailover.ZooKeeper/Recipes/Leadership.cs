@@ -19,7 +19,6 @@ public sealed class Leadership : IAsyncDisposable
     private readonly Action<Task>? _withdrawing;
     private readonly LeaseKeeper? _keeper;
     private readonly CancellationTokenSource _lost = new();
-    private readonly TaskCompletionSource _renewed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private CancellationTokenRegistration _ended;
     private int _over;
 
@@ -132,11 +131,7 @@ public sealed class Leadership : IAsyncDisposable
     }
 
     /// <summary>A quorum has taken a beat with this lead's fence.</summary>
-    internal void Renew(Beat bound)
-    {
-        Lease.Renew(bound.SentAt, bound.Length);
-        _renewed.TrySetResult();
-    }
+    internal void Renew(Beat bound) => Lease.Renew(bound.SentAt, bound.Length);
 
     /// <summary>The term is not this lead's any more.</summary>
     /// <param name="failure">What the fence answered; null if the term was read.</param>
@@ -150,16 +145,15 @@ public sealed class Leadership : IAsyncDisposable
     }
 
     /// <summary>It cannot go on: the term is emptied if it is still this lead's, so that nobody waits for a lease that has ended.</summary>
-    internal void Ended(string why)
-    {
-        if (End(why) && !_session.HasEnded)
-        {
-            _ = Withdraw(told: false).MayFailUnseen();
-        }
-    }
+    internal void Ended(string why) => End(why, () => _session.HasEnded ? Task.CompletedTask : Withdraw(told: false).MayFailUnseen());
 
     /// <summary>Ends the lead and has the term emptied, whatever it takes. The task returned is the first attempt.</summary>
-    private Task Resign() => End(null) ? Withdraw(told: true) : Task.CompletedTask;
+    private Task Resign()
+    {
+        Task attempt = Task.CompletedTask;
+        End(null, () => attempt = Withdraw(told: true));
+        return attempt;
+    }
 
     private Task Withdraw(bool told)
     {
@@ -179,18 +173,12 @@ public sealed class Leadership : IAsyncDisposable
     }
 
     /// <summary>Has the lease kept, and watches the leader's znode. False if the lead is over before it has a lease.</summary>
-    /// <param name="beat">The beat that won the lead; null if the lead was found to be held, which proves nothing about now.</param>
-    /// <param name="cancellationToken">Stops the waiting.</param>
-    internal async Task<bool> StartAsync(Beat? beat, CancellationToken cancellationToken)
+    /// <param name="beat">The beat that won the lead.</param>
+    internal bool Start(Beat beat)
     {
         _keeper?.Keep(this, beat);
         _ended = _session.Ended.UnsafeRegister(static l => ((Leadership)l!).End("the session ended"), this);
         _ = RewatchAsync();
-        if (beat is null)
-        {
-            await _renewed.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
-        }
-
         if (IsOver)
         {
             return false;
@@ -267,8 +255,11 @@ public sealed class Leadership : IAsyncDisposable
         }
     }
 
-    /// <summary>Once: the lease first, then those who listen. Without a reason it is this side's own wish.</summary>
-    private bool End(string? why)
+    /// <summary>
+    /// Once: the lease first, then what empties the term, then those who listen: they may campaign again at once, and wait for that.
+    /// Without a reason it is this side's own wish.
+    /// </summary>
+    private bool End(string? why, Func<Task>? withdraw = null)
     {
         Lease.End();
         if (Interlocked.Exchange(ref _over, 1) != 0)
@@ -282,7 +273,7 @@ public sealed class Leadership : IAsyncDisposable
         }
 
         _keeper?.Drop(this);
-        _renewed.TrySetResult();
+        _ = withdraw?.Invoke();
 
         // Not on this thread, which may be the read loop.
         _ = CallbackQueue.CancelAsync(_lost, _client.Logger);

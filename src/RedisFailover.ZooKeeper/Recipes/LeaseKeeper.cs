@@ -41,6 +41,8 @@ public sealed class LeaseKeeper
         _length = new LeaseLength(options.Length);
         _start = client.Time.GetTimestamp();
         client.Disposing.UnsafeRegister(static e => ((AutoResetEvent)e!).Set(), _due);
+        // A beat waits for no connection, so that none is late and tells of a lease that is over; the first comes with the connection.
+        client.StateChanged += _ => Hasten();
         _ = Task.Run(RunAsync);
         _peers = new PeerHeartbeats(client, _options);
         new Thread(BeatUntilDisposed) { IsBackground = true, Name = "ZooKeeper heartbeat" }.Start();
@@ -136,22 +138,16 @@ public sealed class LeaseKeeper
 
     /// <summary>Renews this lead from now on.</summary>
     /// <param name="lead">The lead.</param>
-    /// <param name="beat">The one that gave it; null if that is not known, and the next one has to.</param>
-    internal void Keep(Leadership lead, Beat? beat)
+    /// <param name="beat">The one that gave it.</param>
+    internal void Keep(Leadership lead, Beat beat)
     {
         lock (_gate)
         {
             _leads = _leads.Add(lead);
-            if (beat is not null && lead.Heart is { } heart)
+            if (lead.Heart is { } heart)
             {
-                Beat bound = heart.Beats.Bounding(beat);
-                lead.Renew(bound);
+                lead.Renew(heart.Beats.Bounding(beat));
             }
-        }
-
-        if (beat is null)
-        {
-            Hasten();
         }
     }
 
@@ -344,7 +340,7 @@ public sealed class LeaseKeeper
             bool held = _leads.All(static l => l.Lease.IsHeld);
             _notHeldSince = held ? null : _notHeldSince ?? _client.Time.GetTimestamp();
             TimeSpan length = _length.At(Now, heart.Session.SessionTimeout);
-            if (_client.Time.GetElapsedTime(heart.NextAt) > length)
+            if (_client.Time.GetElapsedTime(heart.NextAt) > LeaseRules.BeatEvery(length))
             {
                 // This process itself was held up: frozen, starved, or its machine slept.
                 heart.LateAt = _client.Time.GetTimestamp();
@@ -355,33 +351,39 @@ public sealed class LeaseKeeper
     }
 
     /// <summary>
-    /// Not while too much is unanswered; without a connection one waits for the next. A beat that is unanswered for a lease means that this
-    /// server may have lost its quorum: the session moves to the next one.
+    /// Not without a connection, nor while too much is unanswered. A beat that is unanswered for a lease means that this server may have
+    /// lost its quorum: the session moves to the next one.
     /// </summary>
     private bool MayBeat(SessionHeartbeat heart)
     {
-        Beat? oldest;
-        int awaited;
-        lock (_gate)
+        if (heart.Session.State != ZooKeeperSessionState.Connected)
         {
-            (oldest, awaited) = (heart.Beats.Oldest, heart.Beats.Awaited);
-            if (oldest is not null)
-            {
-                _length.Wrote(_client.Time.GetElapsedTime(oldest.SentAt.Monotonic), Now);
-            }
-        }
-
-        bool connected = heart.Session.State == ZooKeeperSessionState.Connected;
-        if (connected && oldest is not null && heart.Session.HostCount > 1 && oldest.SentAt.Monotonic > heart.Session.ConnectedAt
-            && _client.Time.GetElapsedTime(oldest.SentAt.Monotonic) > oldest.Length)
-        {
-            heart.Session.MoveOn(
-                $"a write was not answered for {_client.Time.GetElapsedTime(oldest.SentAt.Monotonic).TotalMilliseconds:0} ms");
             return false;
         }
 
-        return connected ? awaited < MostAwaited : awaited == 0;
+        TimeSpan unanswered;
+        lock (_gate)
+        {
+            if (heart.Beats.Oldest is not { } oldest)
+            {
+                return true;
+            }
+
+            unanswered = TakenBy(heart, oldest);
+            _length.Wrote(unanswered, Now);
+            if (unanswered <= oldest.Length || heart.Session.HostCount == 1)
+            {
+                return heart.Beats.Awaited < MostAwaited;
+            }
+        }
+
+        heart.Session.MoveOn($"a write was not answered for {unanswered.TotalMilliseconds:0} ms");
+        return false;
     }
+
+    /// <summary>For how long the servers have had it: neither what this process slept through nor the time without a connection counts.</summary>
+    private TimeSpan TakenBy(SessionHeartbeat heart, Beat beat)
+        => _client.Time.GetElapsedTime(Math.Max(beat.SentAt.Monotonic, Math.Max(heart.LateAt, heart.Session.ConnectedAt)));
 
     private async Task BeatAsync(SessionHeartbeat heart)
     {
@@ -478,7 +480,7 @@ public sealed class LeaseKeeper
     {
         lock (_gate)
         {
-            TimeSpan took = _client.Time.GetElapsedTime(beat.SentAt.Monotonic);
+            TimeSpan took = TakenBy(heart, beat);
             heart.Beats.Acknowledge(beat);
 
             // The first write of a process, and what was held up with the process, say nothing of the ensemble.

@@ -10,6 +10,7 @@ internal sealed class PeerHeartbeats
     private static readonly TimeSpan RememberGone = TimeSpan.FromMinutes(1);
 
     private readonly ConcurrentDictionary<string, HeartbeatWatch> _others = new(StringComparer.Ordinal);
+    private readonly Lock _gate = new();
     private readonly ZooKeeperClient _client;
     private readonly LeaseOptions _options;
 
@@ -39,7 +40,19 @@ internal sealed class PeerHeartbeats
     }
 
     /// <summary>The heartbeat at that path; followed from now on.</summary>
-    internal HeartbeatWatch Watch(string path) => _others.GetOrAdd(path, static (p, client) => new HeartbeatWatch(client, p), _client);
+    internal HeartbeatWatch Watch(string path)
+    {
+        if (_others.TryGetValue(path, out HeartbeatWatch? known))
+        {
+            return known;
+        }
+
+        // One alone: each reads at every beat.
+        lock (_gate)
+        {
+            return _others.GetOrAdd(path, static (p, client) => new HeartbeatWatch(client, p), _client);
+        }
+    }
 
     private async Task FollowOthersAsync()
     {

@@ -40,10 +40,10 @@ internal sealed class PerClusterHeartbeat(LeaseKeeper keeper, string heartbeatsP
                     ZooKeeperSession session = await keeper.Client.GetSessionAsync(cancellationToken).ConfigureAwait(false);
                     await LookAsync(session, IsNeeded(names.Current ?? [], session), isAlive, cancellationToken).ConfigureAwait(false);
                 }
-                catch (ZooKeeperException)
+                catch (ZooKeeperException e)
                 {
-                    // Of this session or not: the next round finds out.
-                    _session = null;
+                    // It stands there still when a connection is lost. Otherwise the next round finds out.
+                    _session = e.Code == ZooKeeperErrorCode.ConnectionLoss ? _session : null;
                 }
 
                 TimeSpan wait = _session is null ? LookEvery : LeaseRules.BeatEvery(keeper.Status.Length);

@@ -38,8 +38,8 @@ internal sealed class SentBeats(TimeProvider time)
     internal void Acknowledge(Beat beat)
     {
         beat.IsAwaited = false;
-        int place = _beats.IndexOf(beat);
-        _beats.RemoveRange(0, place + 1);
+        // Itself it stands in the heartbeat until the next: a lead that it did not give may still be bounded by it.
+        _beats.RemoveRange(0, Math.Max(0, _beats.IndexOf(beat)));
     }
 
     /// <summary>A server refused it: it stands nowhere.</summary>

@@ -7,9 +7,14 @@ namespace RedisFailover.Shared;
 /// to let Kubernetes do it); while it cannot be read, what was read last holds. Compiled into the projects that log in somewhere.
 /// </summary>
 /// <param name="path">The file.</param>
-internal sealed class SecretFile(string path)
+/// <param name="isLine">Whether a line is as it should be; null: any is. A file with another one changes nothing.</param>
+internal sealed class SecretFile(string path, Func<string, bool>? isLine = null)
 {
     private volatile string[] _last = [];
+    private volatile bool _isRefused;
+
+    /// <summary>Whether what it held when it was last read is not as it should be, so that what was read before holds.</summary>
+    internal bool IsRefused => _isRefused;
 
     /// <summary>The file.</summary>
     internal string Path => path;
@@ -21,7 +26,9 @@ internal sealed class SecretFile(string path)
         {
             try
             {
-                if (Read() is { IsEmpty: false } lines)
+                ImmutableArray<string> lines = Read();
+                _isRefused = isLine is not null && !lines.All(isLine);
+                if (!lines.IsEmpty && !_isRefused)
                 {
                     _last = [.. lines];
                 }

@@ -88,6 +88,11 @@ internal sealed class TlsFiles(string? caFile, string? certFile, string? keyFile
         if (caFile is not null)
         {
             authorities.ImportFromPemFile(caFile);
+            if (authorities.Count == 0)
+            {
+                // Nothing to trust would mean the system's authorities to some.
+                throw new CryptographicException($"{caFile} holds no certificate in PEM.");
+            }
         }
 
         return authorities;

@@ -254,6 +254,77 @@ public sealed class MultiplexerTests
     }
 
     [Test]
+    public async Task The_class_itself_writes_nothing_more_to_a_master_that_is_being_replaced()
+    {
+        await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 1);
+        await using ConnectionMultiplexer led = await ConnectionMultiplexer.ConnectAsync(redis.Connection.ConfigurationOptions());
+        IDatabase database = led.GetDatabase();
+        await database.StringSetAsync("key", 1);
+        RedisServer old = redis.Master;
+        redis.AnnounceFailover();
+        await Eventually.HoldsAsync("its connection is cut", () => !led.IsConnected);
+        Task<bool> waiting = database.StringSetAsync("key", 2);
+        await redis.FailOverAsync(redis.Servers[1], announce: false);
+        Assert.That(await waiting, Is.True);
+        Assert.That((await old.CommandAsync("GET", "key")).Text, Is.EqualTo("1"));
+        Assert.That((await redis.Master.CommandAsync("GET", "key")).Text, Is.EqualTo("2"));
+    }
+
+    [Test]
+    public async Task What_nobody_waits_for_does_not_wait_for_a_master_either()
+    {
+        await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 1);
+        IDatabase database = redis.Connection.GetDatabase();
+        await database.PingAsync();
+        await redis.Master.KillAsync();
+        redis.AnnounceFailover();
+        await Eventually.HoldsAsync("there is no master", () => redis.Connection.Topology.Master is null);
+        var watch = System.Diagnostics.Stopwatch.StartNew();
+        Assert.That(database.StringSet("sync", 1, flags: CommandFlags.FireAndForget), Is.False);
+        Assert.That(await database.StringSetAsync("async", 1, flags: CommandFlags.FireAndForget), Is.False);
+        database.Execute("SET", ["executed", 1], CommandFlags.FireAndForget);
+        Assert.That(watch.Elapsed, Is.LessThan(TimeSpan.FromSeconds(5)));
+        await redis.FailOverAsync(redis.Servers[1], announce: false);
+        foreach (string key in (string[])["sync", "async", "executed"])
+        {
+            await Eventually.HoldsAsync(
+                $"{key} is written by the next master", async _ => await database.KeyExistsAsync(key), isThere => isThere);
+        }
+    }
+
+    [Test]
+    public async Task What_is_made_of_a_connection_or_lease_that_is_closed_says_so()
+    {
+        await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 0);
+        IConnectionMultiplexer lease = redis.Connection.AsMultiplexer();
+        IBatch batch = lease.GetDatabase().CreateBatch();
+        ITransaction transaction = lease.GetDatabase().CreateTransaction();
+        await lease.CloseAsync();
+        Assert.That(() => batch.StringSetAsync("key", 1), Throws.TypeOf<ObjectDisposedException>());
+        Assert.That(batch.Execute, Throws.TypeOf<ObjectDisposedException>());
+        Assert.That(async () => await transaction.ExecuteAsync(), Throws.TypeOf<ObjectDisposedException>());
+        await redis.Connection.DisposeAsync();
+        Assert.That(redis.Connection.GetSubscriber, Throws.TypeOf<ObjectDisposedException>());
+    }
+
+    [Test]
+    public async Task What_changes_the_shared_connection_is_refused_in_raw_replies_too()
+    {
+        await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 0);
+        IDatabase database = redis.Connection.GetDatabase();
+        RedisKeyOrValue[] five = [(RedisValue)5];
+        Assert.That(() => database.ExecuteResp("SELECT", five), Throws.TypeOf<NotSupportedException>());
+        Assert.That(async () => await database.ExecuteRespAsync("SELECT", five), Throws.TypeOf<NotSupportedException>());
+        Assert.That(() => database.CreateBatch().ExecuteRespAsync("SELECT", five), Throws.TypeOf<NotSupportedException>());
+        using RespResult pong = await database.ExecuteRespAsync("PING", default);
+        Assert.That(pong.IsNull, Is.False);
+        ITransactionAsync transaction = ((IDatabaseAsync)database).CreateTransaction();
+        Task<bool> set = transaction.StringSetAsync("key", 1);
+        Assert.That((await transaction.ExecuteAsync(), await set), Is.EqualTo((true, true)));
+        Assert.That(transaction, Is.TypeOf(database.CreateTransaction().GetType()));
+    }
+
+    [Test]
     public async Task The_class_itself_lives_through_a_failover_when_it_is_led_to_the_master()
     {
         await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 1);

@@ -68,5 +68,61 @@ public sealed class SubscriptionTests
                 => subscriber.SubscribedEndpoint(s_news)?.ToString()!.EndsWith($":{master.Port}", StringComparison.Ordinal) == true);
     }
 
+    [Test]
+    public async Task Keyspace_notifications_are_subscribed_again_on_the_new_master()
+    {
+        await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(
+            replicas: 1, redis: new RedisServerOptions { ConfLines = ["notify-keyspace-events KEA"] });
+        var heard = new ConcurrentQueue<string>();
+        await redis.Connection.GetSubscriber().SubscribeAsync(
+            RedisChannel.KeyEvent(KeyNotificationType.Set, 0), (_, key) => heard.Enqueue((string)key!));
+        await redis.Connection.GetDatabase().StringSetAsync("before", 1);
+        await Eventually.HoldsAsync("it hears of the first master", () => heard.Contains("before"));
+        // At once, with the old one alive: the connection is back before the library has looked at what is subscribed where.
+        await redis.FailOverAsync(redis.Servers[1], announce: false);
+        await Eventually.HoldsAsync("it hears of the second master", async _ =>
+        {
+            await redis.Connection.GetDatabase().StringSetAsync("after", 1);
+            return heard.Contains("after");
+        }, isHeard => isHeard);
+    }
+
+    [Test]
+    public async Task What_the_acl_denies_is_said_at_once()
+    {
+        Needs.Redis("6.2", "an ACL for channels");
+        await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 0);
+        await redis.Master.CommandAsync("ACL", "SETUSER", "default", "resetchannels", "&open");
+        ISubscriber subscriber = redis.Connection.GetSubscriber();
+        await subscriber.SubscribeAsync(RedisChannel.Literal("open"), (_, _) => { });
+        Assert.That(async () => await subscriber.SubscribeAsync(RedisChannel.Literal("closed"), (_, _) => { }),
+            Throws.TypeOf<RedisServerException>().With.Message.Contains("NOPERM"));
+    }
+
+    [Test]
+    public async Task Queues_that_their_readers_end_are_not_kept()
+    {
+        await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 0);
+        ISubscriber subscriber = redis.Connection.GetSubscriber();
+        var ended = new List<WeakReference>();
+        for (int i = 0; i < 50; i++)
+        {
+            ended.Add(await OneAsync(subscriber));
+        }
+
+        await Eventually.HoldsAsync("they are gone", () =>
+        {
+            GC.Collect();
+            return ended.Count(e => e.IsAlive) < 5;
+        });
+
+        static async Task<WeakReference> OneAsync(ISubscriber subscriber)
+        {
+            ChannelMessageQueue queue = await subscriber.SubscribeAsync(s_news);
+            await queue.UnsubscribeAsync();
+            return new WeakReference(queue);
+        }
+    }
+
     private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
 }

@@ -43,7 +43,7 @@ public sealed class GeneratorTests
             struct Nothing { public static Task<Nothing> After(Task task) => null; }
             interface ICall<T> { Task<T> SendAsync(IDatabaseAsync target, CommandFlags flags); }
             partial class RoutingTable { private static partial (CommandClass Class, string Member, string[] Commands)[] Rows(); }
-            struct BlockingCall { public CommandFlags Flags; public IDatabase Target(int db) => null; public T Again<T>(System.Exception failure, int db, System.Func<IDatabase, CommandFlags, T> send) => default; }
+            struct BlockingCall { public CommandFlags Flags; public IDatabase Target(int db) => null; public T Again<T>(System.Exception failure, int db, System.Func<IDatabase, CommandFlags, T> send) => default; public void Later<T>(int db, System.Func<IDatabase, CommandFlags, T> send) { } }
             [GenerateFacade(FacadeKind.Calls)]
             sealed partial class Facade : IDatabase
             {
@@ -94,6 +94,11 @@ public sealed class GeneratorTests
     [Test]
     public void A_property_that_nobody_wrote_by_hand_is_an_error()
         => Assert.That(Generate(Interface.Replace("MORE", "int Number { get; }"), Table).Reported.Select(diagnostic => diagnostic.Id),
+            Is.EqualTo(new[] { "RFG001" }));
+
+    [Test]
+    public void A_member_that_hands_out_an_object_of_the_library_is_an_error()
+        => Assert.That(Generate(Interface.Replace("MORE", "IDatabaseAsync ThingTransaction();"), Table).Reported.Select(d => d.Id),
             Is.EqualTo(new[] { "RFG001" }));
 
     [Test]

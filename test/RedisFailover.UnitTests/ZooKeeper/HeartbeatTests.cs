@@ -195,7 +195,7 @@ public sealed class HeartbeatTests
     }
 
     [Test]
-    public async Task A_lost_reply_to_the_winning_transaction_leaves_one_leader_who_renews_before_he_acts()
+    public async Task A_lost_reply_to_the_winning_transaction_is_undone_and_the_lead_won_anew()
     {
         await using var server = new ModelServer();
         await using Party a = Party.Start(server, "a");
@@ -212,7 +212,101 @@ public sealed class HeartbeatTests
         };
         await using Leadership lead = await a.Election.CampaignAsync().WithinDeadline();
         Assert.That((cut, lead.Lease.IsHeld), Is.EqualTo((true, true)));
-        Assert.That(server.Writes.Count(w => w.Path == Party.Leader && w.Type == WatchedEventType.Created), Is.EqualTo(1));
+        Assert.That(server.Writes.Where(w => w.Path == Party.Leader).Select(w => w.Type), Is.EqualTo(
+            new[] { WatchedEventType.Created, WatchedEventType.Deleted, WatchedEventType.Created }));
+    }
+
+    [Test]
+    public async Task A_campaign_that_is_given_up_after_a_lost_reply_leaves_the_term_to_others()
+    {
+        await using var server = new ModelServer();
+        await using Party a = Party.Start(server, "a");
+        await using Party b = Party.Start(server, "b");
+        using var giveUp = new CancellationTokenSource();
+        var greeting = new TaskCompletionSource();
+        bool cut = false;
+        server.BeforeReply = r =>
+        {
+            if (!cut && r.Session == a.Session && r.Writes(Party.Leader))
+            {
+                cut = true;
+                server.Greeting = greeting.Task;
+                server.Cut(r.Session);
+            }
+
+            return Task.CompletedTask;
+        };
+        Task<Leadership> campaign = a.Election.CampaignAsync(giveUp.Token);
+        await Waiting.Until(() => a.Client.Session?.State == ZooKeeperSessionState.Disconnected && cut);
+        await giveUp.CancelAsync();
+        Assert.That(async () => await campaign.WithinDeadline(), Throws.InstanceOf<OperationCanceledException>());
+        greeting.SetResult();
+        await using Leadership other = await b.Election.CampaignAsync().WithinDeadline();
+        Assert.That((cut, other.Lease.IsHeld), Is.EqualTo((true, true)));
+    }
+
+    [Test]
+    public async Task The_time_without_a_connection_is_no_time_of_a_write_and_the_first_beat_comes_with_the_connection()
+    {
+        await using var server = new ModelServer();
+        var time = new ManualTime();
+        await using Party a = Party.Start(server, "a", time);
+        await using Leadership lead = await a.Election.CampaignAsync().WithinDeadline();
+        var greeting = new TaskCompletionSource();
+        server.Greeting = greeting.Task;
+        server.Cut(a.Session);
+        await time.AdvanceUntil(L * 0.1, () => !lead.Lease.IsHeld);
+        time.Advance(4 * L);
+        int before = server.Get(a.Heart(server)!)!.Value.Version;
+        greeting.SetResult();
+        await time.AdvanceUntil(L * 0.05, () => lead.Lease.IsHeld);
+        Assert.That(server.Get(a.Heart(server)!)!.Value.Version, Is.EqualTo(before + 1));
+        Assert.That((a.Keeper.Status.Length, a.Keeper.Status.Wanted), Is.EqualTo((L, L)));
+    }
+
+    [Test]
+    public async Task S4_a_lease_that_has_grown_since_the_election_is_waited_for_as_it_is()
+    {
+        await using var server = new ModelServer();
+        await Prepare(server, leaseMs: 500);
+        var time = new ManualTime();
+        await using Party b = Party.Start(server, "b", time);
+        Task<Leadership> campaign = b.Election.CampaignAsync();
+        await Waiting.Until(() => b.Keeper.PeerOf(0x99) is { });
+        server.Set("/heartbeats/old-1", """{"owner":"old","leaseMs":2000,"writeMs":1}""");
+        await Waiting.Until(() => b.Keeper.PeerOf(0x99)!.Lease == 4 * L);
+        int multis = 0;
+        server.Before = r =>
+        {
+            multis += r.Writes(Party.Leader) ? 1 : 0;
+            return Task.CompletedTask;
+        };
+        time.Advance(4 * L);
+        await b.Client.Session!.SyncAsync("/").WithinDeadline();
+        Assert.That((multis, server.Get(Party.Leader)!.Value.Owner), Is.EqualTo((0, 0x99)));
+        await time.AdvanceUntil(L * 0.1, () => campaign.IsCompleted);
+    }
+
+    [Test]
+    public async Task S6_a_heartbeat_that_is_gone_while_the_leaders_znode_stands_is_left_to_its_session()
+    {
+        await using var server = new ModelServer { TimeoutMs = 2000 };
+        await Prepare(server, leaseMs: 500);
+        server.Delete("/heartbeats/old-1");
+        var time = new ManualTime();
+        await using Party b = Party.Start(server, "b", time);
+        Task<Leadership> campaign = b.Election.CampaignAsync();
+        await Waiting.Until(() => b.Heart(server) is not null);
+        // Longer than the longest lease that such a session may have.
+        for (int i = 0; i < 6; i++)
+        {
+            time.Advance(L);
+            await b.Client.Session!.SyncAsync("/").WithinDeadline();
+        }
+
+        Assert.That(server.Get(Party.Leader)!.Value.Owner, Is.EqualTo(0x99));
+        server.Expire(0x99);
+        await time.AdvanceUntil(L * 0.1, () => campaign.IsCompleted);
     }
 
     [Test]
