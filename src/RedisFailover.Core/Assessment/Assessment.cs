@@ -70,8 +70,13 @@ internal sealed class Assessment
     internal TimeSpan? RetryOf(FailoverAction action)
         => View.Failed.TryGetValue(action, out (TimeSpan RetryAt, string Failure) failed) && failed.RetryAt > Now ? failed.RetryAt : null;
 
-    /// <summary>The priority of a node that has said what it is; the lowest is promoted, 0 never.</summary>
-    internal int PriorityOf(NodeAssessment node) => Policy.PriorityOf(node.Address, node.Info!.Priority);
+    /// <summary>
+    /// The priority of a node that has said what it is; the lowest is promoted, 0 never. A master does not say it: who was never to be
+    /// promoted is that still.
+    /// </summary>
+    internal int PriorityOf(NodeAssessment node) => Policy.PriorityOf(
+        node.Address, node.IsMaster && node.Address != Topology.Master && Topology.NeverPromoted.Contains(node.Address)
+            && !Policy.NeverPromote.Contains(node.Address) ? 0 : node.Info!.Priority);
 
     /// <summary>How the monitors vote on a node. One that reaches no node at all keeps its seat and has no opinion.</summary>
     internal Votes VotesOn(NodeAddress node)

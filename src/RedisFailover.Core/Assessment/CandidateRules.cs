@@ -127,7 +127,7 @@ internal static class CandidateRules
         // In a failover it is tried all the same: the right may have been given since it was asked for.
         new(Unfitness.RightsMissing, Purpose.Any & ~Purpose.Failover, (_, n)
             => n.LacksRightToPromote ? Forbidden(n, NodeRights.ChangeRole) : null),
-        new(Unfitness.NoBetter, Purpose.Handover | Purpose.Replacement, (_, n) => Reservation(n)),
+        new(Unfitness.NoBetter, Purpose.Handover | Purpose.Switchover | Purpose.Replacement, (_, n) => Reservation(n)),
         new(Unfitness.NoBetter, Purpose.Replacement, (s, n) => WouldLackReplicas(s.All, n)),
         new(Unfitness.TooFarBehind, Purpose.Failover | Purpose.Readiness | Purpose.Replacement, TooFarBehind),
         new(Unfitness.LostMaster, Purpose.Failover, (s, n)

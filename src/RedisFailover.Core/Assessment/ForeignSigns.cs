@@ -40,7 +40,20 @@ internal static class ForeignSigns
 
     /// <summary>The first sign that a node without a common history is not ours; null where there is none.</summary>
     internal static string? Of(Assessment a, NodeAssessment node)
-        => All.Where(s => !(s.IsGuess && GoesOnFromOurs(a, node.Info!))).Select(s => s.Shows(a, node)).FirstOrDefault(s => s is not null);
+        => IsOurMasterStill(a, node.Info!) ? null
+            : All.Where(s => !(s.IsGuess && GoesOnFromOurs(a, node.Info!))).Select(s => s.Shows(a, node))
+                .FirstOrDefault(s => s is not null);
+
+    /// <summary>What speaks against an empty master: it has nothing to lose itself, but it is at work for somebody else.</summary>
+    internal static string? OfEmpty(Assessment a, NodeAssessment node)
+        => All.Where(s => s.Name is "OwnReplicas" or "OtherController").Select(s => s.Shows(a, node)).FirstOrDefault(s => s is not null);
+
+    /// <summary>
+    /// Whether it is what a former master of ours was when it was replaced, in the same run: who is started from a copy of that draws an id
+    /// of its own.
+    /// </summary>
+    private static bool IsOurMasterStill(Assessment a, NodeInfo info)
+        => info.Role == NodeRole.Master && a.Topology.ReplicationIds.Contains(info.ReplicationId);
 
     /// <summary>
     /// Whether it was started from a file of a history that this cluster once had. Redis 7 tells so of a master too, older ones of a
@@ -60,7 +73,9 @@ internal static class ForeignSigns
     /// </summary>
     private static bool CommandsOurs(Assessment a, NodeAssessment node, Controller controller)
         => Commands(node.View.BeforeRestart, controller)
-            || a.Nodes.Any(n => n.Address != node.Address && n is { IsCurrent: true, IsOfLineage: true } && Commands(n.Info, controller));
+            || a.Nodes.Any(n => n.Address != node.Address && n.IsCurrent && Commands(n.Info, controller)
+                // After a restart of everything from append-only files nobody has the history.
+                && (n.IsOfLineage || !a.Nodes.Any(other => other is { IsCurrent: true, IsOfLineage: true })));
 
     private static bool Commands(NodeInfo? info, Controller controller)
         => info?.Controllers.Any(c => c.Kind == controller.Kind && c.Name == controller.Name) == true;
@@ -68,10 +83,26 @@ internal static class ForeignSigns
     private static bool IsOutside(Assessment a, NodeAddress node)
         => !a.IsConfigured(node) && !a.Topology.Members.Contains(node) && node != NodeInfo.Nowhere;
 
-    /// <summary>Who copies it, but for those that copied the node known at this address too: a backup that is not managed, say.</summary>
+    /// <summary>
+    /// Who copies it, but for those that copied the node known at this address, or our master, too: a backup that is not managed, say. At
+    /// the master's address our own replicas attach by themselves, in a new pod under an IP that no name is known for yet: as many as there
+    /// are names not accounted for prove nothing.
+    /// </summary>
     private static NodeAddress[] OwnReplicas(Assessment a, NodeAssessment node)
-        => [.. node.Info!.Replicas.Select(r => r.Replica).Except(node.View.BeforeRestart?.Replicas.Select(r => r.Replica) ?? [])
+    {
+        NodeAddress[] outside = [.. node.Info!.Replicas.Select(r => r.Replica)
+            .Except(node.View.BeforeRestart?.Replicas.Select(r => r.Replica) ?? []).Except(a.Topology.OtherReplicas)
             .Where(r => IsOutside(a, r))];
+        int unaccounted = node.Address == a.OldMasterAddress ? a.Configured.Count(n => IsUnaccounted(n, node)) : 0;
+        return unaccounted >= outside.Length && Array.TrueForAll(outside, IsIp) ? [] : outside;
+    }
+
+    private static bool IsIp(NodeAddress node) => System.Net.IPAddress.TryParse(node.Host, out _);
+
+    /// <summary>Whether a node may be one of those that copy the master under an address that is not known.</summary>
+    private static bool IsUnaccounted(NodeAssessment node, NodeAssessment master)
+        => node.Address != master.Address && !IsIp(node.Address) && !master.Info!.Replicas.Any(r => r.Replica == node.Address)
+            && !(node.IsInOrder && (node.IsMaster || node.Info!.MasterAddress != master.Address));
 
     private static string Described(Controller controller)
         => controller.Kind == ControllerKind.Sentinel

@@ -12,6 +12,9 @@ internal sealed record Rejection(NodeAssessment Node, Unfitness Code, string Why
 /// <summary>Who may become master for a purpose, who may not and why, and who of them is best.</summary>
 internal sealed class Screening
 {
+    /// <summary>A replica sends so much in a moment.</summary>
+    private const long LittleBehind = 1024 * 1024;
+
     private Screening(Assessment all, Purpose purpose, TimeSpan askedAt)
     {
         All = all;
@@ -76,13 +79,15 @@ internal sealed class Screening
     /// <summary>
     /// The best first: who has most of what the lost master had; then who has most at all, of what it took after it had parted from
     /// that master. Nothing comes before the data. Then those without a reservation, the one that the operator named, the stable ones,
-    /// by the strategy, and by address for a result that is always the same.
+    /// by the strategy, and by address for a result that is always the same. A living master waits until its successor has everything:
+    /// there a megabyte more or less decides, and not when each was asked.
     /// </summary>
     private ImmutableArray<NodeAssessment> Ranked(IEnumerable<NodeAssessment> fit)
     {
+        long grain = (Purpose & (Purpose.Handover | Purpose.Switchover)) != 0 ? LittleBehind : 1;
         IOrderedEnumerable<NodeAssessment> byData = fit
-            .OrderByDescending(n => Lost is null ? n.Info!.Offset : n.Info!.CommonOffset(Lost) ?? -1)
-            .ThenByDescending(n => n.Info!.Offset)
+            .OrderByDescending(n => (Lost is null ? n.Info!.Offset : n.Info!.CommonOffset(Lost) ?? -1) / grain)
+            .ThenByDescending(n => n.Info!.Offset / grain)
             // A leader before this one may have promoted it already.
             .ThenByDescending(n => n.IsMaster)
             .ThenBy(n => CandidateRules.Reservation(n) is not null)

@@ -72,7 +72,8 @@ internal sealed partial record ClusterView
 
     private ClusterView Applied(Observation observation, FailoverPolicy policy) => observation switch
     {
-        NodeAnswered o => With(Node(o.Node).Answered(o.At, o.Latency).Informed(o.Info, o.Asked)).WithOneNameFor(o.Info.RunId, policy),
+        NodeAnswered o => (HandedOver == o.Node && Node(o.Node).Info?.RunId != o.Info.RunId ? this with { HandedOver = null } : this)
+            .With(Node(o.Node).Answered(o.At, o.Latency).Informed(o.Info, o.Asked)).WithOneNameFor(o.Info.RunId, policy),
         // Whether it was restarted meanwhile, and with what, only INFO tells: till then it is not back.
         NodeBeat o
             => Node(o.Node) is { Info: null } or { ProbeFailure: not (null or ProbeFailure.Silent) }
@@ -265,11 +266,13 @@ internal sealed partial record ClusterView
             && !(Unacknowledged is { Next: var ours }
             && (ours.Epoch, ours.State, ours.Master, ours.Reason) == (read.Epoch, read.State, read.Master, read.Reason));
 
-    /// <summary>Whether this topology, which follows the one that is known, tells of a failover that is new.</summary>
+    /// <summary>
+    /// Whether this topology, which follows the one that is known, ends a failover: to another master, and not by a planned switchover.
+    /// </summary>
     private bool IsFailover(Topology next)
-        => Topology is { Epoch: > 0 } known && next.Epoch > known.Epoch
-            && (next.State == TopologyState.FailingOver
-                || (next.State == TopologyState.Ok && known.Master is not null && next.Master != known.Master));
+        => Topology is { Epoch: > 0 } known && next is { State: TopologyState.Ok, Master: { } master }
+            && (known.State == TopologyState.FailingOver ? known.Intent?.From is { } from && from != master
+                : next.Epoch > known.Epoch && next.LastChange is { Kind: HistoryKind.Failover } && master != known.Master);
 
     private ClusterView Finished(ActionFinished finished, FailoverPolicy policy)
     {

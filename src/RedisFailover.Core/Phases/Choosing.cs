@@ -36,7 +36,7 @@ internal static class Choosing
     {
         TimeSpan patience = a.Progress.StartedAt + a.Policy.SilenceLimit;
         return a.Now < patience
-            && a.Nodes.Any(n => n.View.Condition == NodeCondition.Unknown && !n.CannotBeWatched && n.Address != a.From?.Address)
+            && a.Nodes.Any(n => n.Contact == Contact.Unseen && n.Address != a.From?.Address)
             ? PlanBuilder.Because("waiting for all nodes to be seen").WakeBy(patience)
             : null;
     }

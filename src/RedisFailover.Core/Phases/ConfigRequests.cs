@@ -37,7 +37,7 @@ internal static class ConfigRequests
         Topology topology = a.Topology;
         // A change of master that is under way is finished first: to stop in the middle of it would leave writes waiting.
         OperatorRequest? request = a.View.Changes.FirstOrDefault(r => !topology.IsChangingMaster
-            || !(r.Change is PauseFailover || topology.State == TopologyState.SwitchingOver));
+            || !((r.Change is PauseFailover && topology.Waiting is null) || topology.State == TopologyState.SwitchingOver));
         if (request is null)
         {
             return null;
@@ -46,6 +46,8 @@ internal static class ConfigRequests
         Outcome outcome = request.Change is not { } change ? Outcome.Refused(request.Fault ?? "it cannot be read")
             : a.View is { ConfigFault: { } fault, Config: null }
                 ? Outcome.Refused($"the znode config is not readable ({fault}): correct or delete it first")
+            : change is PauseFailover && topology.IsChangingMaster
+                ? Outcome.Refused($"there is no master, and a failover waits: {topology.Reason}; it would stay so until the pause is over")
             : Changed(change, request.By, a);
         RequestStep step = new(
             request,

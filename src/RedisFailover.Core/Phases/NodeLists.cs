@@ -33,7 +33,8 @@ internal static class NodeLists
             Zones = a.Policy.Zones,
             // Before a master is known nobody is a member yet: what follows some other master is not thereby ours.
             Members = topology.State == TopologyState.NoMaster ? topology.Members
-                : [.. topology.Members.Where(n => Stays(a, n)).Concat(usable[true]).Concat(others.Where(IsTakenIn).Select(n => n.Address))
+                : [.. topology.Members.Where(n => Stays(a, n)).Concat(usable[true])
+                    .Concat(others.Where(n => IsTakenIn(n, topology.Master)).Select(n => n.Address))
                     .Concat(topology.Master is { } master ? [master] : []).Distinct().Order()],
         };
         return topology.Master is null ? topology : topology with { Remarks = RemarksOf(a, usable[false]) };
@@ -46,8 +47,9 @@ internal static class NodeLists
     private static bool Stays(Assessment a, NodeAddress member)
         => !(a.Node(member) is { IsInOrder: true, IsForeign: true } && a.IsConfigured(member)) && IsKept(a, member);
 
-    /// <summary>It has the master's data, or no data of its own: a replica of ours from now on, be it not in step yet.</summary>
-    private static bool IsTakenIn(NodeAssessment node) => node is { IsInOrder: true, Lineage: Lineage.Same or Lineage.Empty };
+    /// <summary>It follows the master and has its data, or none of its own: a replica of ours, be it not in step yet.</summary>
+    private static bool IsTakenIn(NodeAssessment node, NodeAddress? master)
+        => node is { IsInOrder: true, IsReplica: true, Lineage: Lineage.Same or Lineage.Empty } && node.Info!.MasterAddress == master;
 
     private static bool IsKept(Assessment a, NodeAddress member)
         => !a.Policy.NodesAreShared || a.IsConfigured(member) || member == a.Topology.Intent?.From;

@@ -167,8 +167,22 @@ internal static class Serving
     /// now: a replica that has more than a restarted master takes its place as long as the znode knows what that was.
     /// </summary>
     private static Topology Refreshed(Assessment a, Topology topology)
-        => a.Master is { IsMaster: true, IsCurrent: true } && a.Master.Info!.Identity is var current
-            && (topology.Identity is not { } known || current with { Offset = known.Offset } != known)
-                ? topology with { Identity = current }
-                : topology;
+    {
+        if (a.Master is not { IsMaster: true, IsCurrent: true } master)
+        {
+            return topology;
+        }
+
+        MasterIdentity current = master.Info!.Identity;
+        bool isKnown = topology.Identity is { } known && current with { Offset = known.Offset } == known;
+        return topology with
+        {
+            Identity = isKnown ? topology.Identity : current,
+            OtherReplicas = WithOthers(topology.OtherReplicas, UnknownCopies.Others(a)),
+        };
+    }
+
+    private static ImmutableArray<NodeAddress> WithOthers(ImmutableArray<NodeAddress> known, ImmutableArray<NodeAddress> seen)
+        => seen.All(n => known.Contains(n)) ? known
+            : [.. seen.Concat(known).Distinct().Take(Topology.MaxOtherReplicas).Order()];
 }

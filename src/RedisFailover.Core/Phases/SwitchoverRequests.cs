@@ -84,6 +84,8 @@ internal static class SwitchoverRequests
                 : target is not null && !a.IsConfigured(target)
                     ? $"{Words.Quoted(target.ToString())} is not among the configured nodes; there are {string.Join(", ", a.Policy.Nodes)}"
                 // It would not obey either: the switchover would begin, only to be undone at its deadline.
+                // One that cannot even be tried (its name is not known) takes no orders, and an operator may know that it is gone.
+                : a.Master.Contact == Contact.LocalFault && a.View.Asked is { Force: true, Target: not null } ? null
                 : MasterRules.Unmonitored(a.Master) ?? MasterRules.Commandable(a.Master));
 
     /// <summary>

@@ -168,14 +168,14 @@ internal static class WriteSafety
 
     private static bool IsHere(NodeAssessment node) => node is { IsOnline: true, IsLeftAlone: false };
 
-    private static bool IsAttached(Assessment a, NodeAssessment node) => a.Master.Info!.Attached.Contains(node.Address);
+    private static bool IsAttached(Assessment a, NodeAssessment node) => UnknownCopies.IsAttached(a, node);
 
     /// <summary>
     /// One with data that were never this cluster's never held anything of it, and would be missing for ever: at every failover, and
-    /// where K grows.
+    /// where K grows. While somebody is attached whom nobody knows it may be the one that is away.
     /// </summary>
     private static bool Stays(Assessment a, NodeAssessment node)
-        => IsAttached(a, node)
+        => IsAttached(a, node) || UnknownCopies.MayBeOneOfOurs(a)
             || (node.IsConfigured && node is not { IsCurrent: true, IsLeftAlone: true } && (IsHere(node) || !node.IsVotedOut));
 
     /// <summary>

@@ -105,7 +105,8 @@ internal static partial class ProblemRules
                 $"the leading monitor cannot try master {untried.Address}: {untried.Detail}; no failover and no switchover works",
                     untried.Address) with
                 {
-                    Advice = ForOneThatIsAway(untried),
+                    Advice = ForOneThatIsAway(untried)
+                        + " If the master is gone for good: redis-failover failover HOST:PORT --force.",
                 }]
             : [];
 

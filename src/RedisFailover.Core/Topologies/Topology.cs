@@ -34,6 +34,8 @@ public sealed record Topology
     /// <summary>A node whose file is of more changes of master ago than these make has been copied anew since.</summary>
     private const int MaxReplicationIds = 32;
 
+    internal const int MaxOtherReplicas = 16;
+
     private readonly MasterIdentity? _identity;
 
     /// <summary>The topology before the first was written: epoch 0, no nodes, no master.</summary>
@@ -83,6 +85,12 @@ public sealed record Topology
     /// with data is not made a replica, which would wipe it, but reported.
     /// </summary>
     public ImmutableArray<NodeAddress> Members { get; init; } = [];
+
+    /// <summary>
+    /// Who else has copied the master, as it named them: replicas that are not configured, a backup say. That they copy a node does not
+    /// make it somebody else's. Sorted, at most 16.
+    /// </summary>
+    internal ImmutableArray<NodeAddress> OtherReplicas { get; init; } = [];
 
     /// <summary>The configured nodes that are never promoted: by the monitors' configuration, or by their own replica-priority 0.</summary>
     public ImmutableArray<NodeAddress> NeverPromoted { get; init; } = [];
@@ -170,6 +178,7 @@ public sealed record Topology
             && Replicas.AsSpan().SequenceEqual(other.Replicas.AsSpan())
             && Unavailable.AsSpan().SequenceEqual(other.Unavailable.AsSpan())
             && Members.AsSpan().SequenceEqual(other.Members.AsSpan())
+            && OtherReplicas.AsSpan().SequenceEqual(other.OtherReplicas.AsSpan())
             && NeverPromoted.AsSpan().SequenceEqual(other.NeverPromoted.AsSpan());
 
     /// <inheritdoc/>

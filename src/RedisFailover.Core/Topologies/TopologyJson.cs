@@ -46,6 +46,7 @@ internal static class TopologyJson
             ChangedAt = Time(root, "changedAt"),
             ChangedBy = Json.Text(root, "changedBy", What) ?? "",
             Members = Json.Addresses(root, "members", What),
+            OtherReplicas = Json.Addresses(root, "otherReplicas", What),
             NeverPromoted = Json.Addresses(root, "neverPromoted", What),
             NeverRead = Json.Addresses(root, "neverRead", What),
             Zones = Json.Object(root, "zones", What) is { } zones
@@ -139,6 +140,11 @@ internal static class TopologyJson
             writer.WriteString("changedAt", Json.Iso(topology.ChangedAt));
             writer.WriteString("changedBy", topology.ChangedBy);
             Json.Write(writer, "members", topology.Members);
+            if (!topology.OtherReplicas.IsEmpty)
+            {
+                Json.Write(writer, "otherReplicas", topology.OtherReplicas);
+            }
+
             if (!topology.NeverPromoted.IsEmpty)
             {
                 Json.Write(writer, "neverPromoted", topology.NeverPromoted);

@@ -171,7 +171,7 @@ internal sealed class Scenario
         {
             Attached =
                 [.. _world.Where(n => n.Value is { Role: NodeRole.Replica, LinkUp: true } replica && replica.MasterAddress == node)
-                    .Select(n => n.Key).Order()],
+                    .Select(n => n.Key).Concat(info.Replicas.Select(r => r.Replica)).Distinct().Order()],
         };
     }
 
@@ -270,7 +270,10 @@ internal sealed class Scenario
                 ["loaded", var keys] => info with { LoadedKeys = long.Parse(keys, CultureInfo.InvariantCulture) },
                 ["ends-in", var left] => info with { ShutsDownIn = TimeSpan.FromSeconds(int.Parse(left, CultureInfo.InvariantCulture)) },
                 ["up", var up] => info with { Uptime = TimeSpan.FromSeconds(int.Parse(up, CultureInfo.InvariantCulture)) },
-                ["copied-by", var replica] => info with { Replicas = [new ReplicaLink(NodeAddress.Parse(replica), "online", 0)] },
+                ["copied-by", var replicas] => info with
+                {
+                    Replicas = [.. replicas.Split(',').Select(r => new ReplicaLink(NodeAddress.Parse(r), "online", 0))],
+                },
                 ["managed-by", var name] => info with { Controllers = [new Controller(name == "sentinel" ? ControllerKind.Sentinel : ControllerKind.Leader, name, "x:1")] },
                 ["stale-reads", var stale] => info with { ServesStaleData = stale == "yes" },
                 ["file", var file] => info with { ConfigFile = file },
