@@ -40,6 +40,7 @@ using (var quiet = new SerilogLoggerFactory(LogSetup.Quiet(options)))
     await Warmup.RunAsync(quiet.CreateLogger("RedisFailover.Warmup"), TimeProvider.System);
 }
 
+Warmup.CompileLeading();
 HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
 builder.Services.AddSingleton<ILoggerFactory>(loggers);
 builder.Services.AddSingleton(TimeProvider.System);

@@ -115,17 +115,21 @@ internal sealed class ActionExecutor(
 
     private async Task<ActionFinished> ReadAsync(FailoverAction action, Leadership leadership, CancellationToken cancellationToken)
     {
-        TopologyRead read = await store.ReadAsync(leadership, cancellationToken);
-        // After its sync: a request that another leader has answered is not taken up again.
-        await inbox.RefreshAsync(cancellationToken);
+        // Before the topology, with which the leader begins to act: what is asked of it, and whether it may.
+        observations.TryWrite(await store.ReadAsync(leadership, () => ReadBesideAsync(cancellationToken), cancellationToken));
+        return new ActionFinished(clock.Now, action);
+    }
+
+    /// <summary>After the topology's sync: a request that another leader has answered is not taken up again.</summary>
+    private async Task ReadBesideAsync(CancellationToken cancellationToken)
+    {
+        Task requests = inbox.RefreshAsync(cancellationToken);
         if (config is not null)
         {
-            // Before the topology, with which the leader begins to act: whether it may.
             observations.TryWrite(await config.ReadAsync(cancellationToken));
         }
 
-        observations.TryWrite(read);
-        return new ActionFinished(clock.Now, action);
+        await requests;
     }
 
     private async Task<ActionFinished> PublishAsync(PublishTopology publication, Leadership leadership, CancellationToken cancellationToken)

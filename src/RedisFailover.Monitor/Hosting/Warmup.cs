@@ -3,11 +3,15 @@ using System.Collections.Immutable;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using System.Reflection;
+using System.Runtime.CompilerServices;
 using System.Text;
 using System.Text.RegularExpressions;
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using RedisFailover.Monitor.Redis;
+using RedisFailover.Monitor.ZooKeeper;
+using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Monitor.Hosting;
 
@@ -23,6 +27,16 @@ internal static partial class Warmup
 
     /// <summary>How long the whole play may take; what is not played then is compiled when it is needed.</summary>
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(2);
+
+    private const BindingFlags Declared =
+        BindingFlags.DeclaredOnly | BindingFlags.Instance | BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic;
+
+    private static readonly Type[] Leading =
+    [
+        typeof(Coordinator), typeof(ActionExecutor), typeof(Candidacy), typeof(ProblemKeeper), typeof(TopologyStore), typeof(ConfigStore),
+        typeof(RequestInbox), typeof(ProblemStore), typeof(MonitorRegistry), typeof(NodeReports), typeof(ReadinessCheck),
+        typeof(OpenProblems), typeof(ProblemRules), typeof(ProblemJson), typeof(MonitorReport), typeof(Leadership), typeof(LeaderElection),
+    ];
 
     /// <returns>What was played to its end.</returns>
     internal static async Task<ImmutableArray<string>> RunAsync(ILogger quiet, TimeProvider time)
@@ -41,6 +55,27 @@ internal static partial class Warmup
 
         return played.ToImmutable();
     }
+
+    /// <summary>
+    /// Compiles what a monitor runs for the first time when it begins to lead, beside its start. Most of it talks to ZooKeeper, and cannot
+    /// be played through before.
+    /// </summary>
+    internal static void CompileLeading()
+        => new Thread(static () =>
+        {
+            foreach (Type type in Leading.SelectMany(WithNested).Where(t => !t.ContainsGenericParameters))
+            {
+                foreach (MethodInfo method in type.GetMethods(Declared).Where(m => !m.IsAbstract && !m.ContainsGenericParameters))
+                {
+                    RuntimeHelpers.PrepareMethod(method.MethodHandle);
+                }
+            }
+        })
+        {
+            IsBackground = true, Name = "warm-up", Priority = ThreadPriority.Lowest,
+        }.Start();
+
+    private static IEnumerable<Type> WithNested(Type type) => type.GetNestedTypes(Declared).SelectMany(WithNested).Prepend(type);
 
     /// <summary>A node that is detached, promoted and demoted, and dies.</summary>
     private static async Task NodeAsync(MonotonicClock clock, ImmutableArray<string>.Builder played, CancellationToken cancellationToken)

@@ -27,13 +27,19 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
     /// What the znode holds now: read after a sync, so that nothing that was acknowledged before is missed. A change of master that its
     /// leader published and did not live to note in the history is noted now.
     /// </summary>
-    internal async Task<TopologyRead> ReadAsync(Leadership leadership, CancellationToken cancellationToken)
+    internal async Task<TopologyRead> ReadAsync(Leadership leadership, Func<Task> beside, CancellationToken cancellationToken)
     {
         ZooKeeperSession session = await zooKeeper.GetSessionAsync(cancellationToken);
-        await session.SyncAsync(paths.Nodes, cancellationToken);
-        Znode? nodes = await GetAsync(session, paths.Nodes, cancellationToken);
-        Znode? history = await GetAsync(session, paths.History, cancellationToken);
-        TopologyRead read = Interpret(clock.Now, clock.Provider.GetUtcNow(), nodes, synced: true) with { LastEpoch = LastEpoch(history) };
+        // One round trip: what is asked on one session is answered in order, and each answer may wait for a write that came before it.
+        Task sync = session.SyncAsync(paths.Nodes, cancellationToken);
+        Task<Znode?> nodes = GetAsync(session, paths.Nodes, cancellationToken);
+        Task<Znode?> changes = GetAsync(session, paths.History, cancellationToken);
+        await Task.WhenAll(sync, nodes, changes, beside());
+        Znode? history = await changes;
+        TopologyRead read = Interpret(clock.Now, clock.Provider.GetUtcNow(), await nodes, synced: true) with
+        {
+            LastEpoch = LastEpoch(history),
+        };
         if (read.Topology is { } topology)
         {
             Seen?.Invoke(topology);
