@@ -104,14 +104,6 @@ internal static class FacadeWriter
         code.AppendLine("    {")
             .AppendLine($"        var call = Blocking({kind}, {flags});")
             .AppendLine("        var target = call.Target(_db);")
-            .AppendLine("        if (target is null)")
-            .AppendLine("        {");
-        WriteKept(code, member);
-        string again = $"node.{member.Name}({Join(member, p => p.Name == member.Flags ? "withoutRole" : Kept(p))})";
-        string send = $"(node, withoutRole) => {(member.ReturnsVoid ? $"{{ {again}; return default(Nothing); }}" : again)}";
-        code.AppendLine($"            call.Later(_db, {send});")
-            .AppendLine($"            return{(member.ReturnsVoid ? "" : " default")};")
-            .AppendLine("        }").AppendLine()
             .AppendLine("        try")
             .AppendLine("        {");
         string arguments = Join(member, p => p.Name == member.Flags ? "call.Flags" : p.Name);
@@ -120,19 +112,18 @@ internal static class FacadeWriter
             .AppendLine("        catch (global::System.Exception failure)")
             .AppendLine("        {");
 
-        WriteKept(code, member);
-        code.AppendLine($"            {(member.ReturnsVoid ? "" : "return ")}call.Again(failure, _db, {send});")
-            .AppendLine("        }")
-            .AppendLine("    }").AppendLine();
-    }
-
-    // Copies: what a lambda captures of the parameters themselves would be allocated when the member begins, by each call.
-    private static void WriteKept(StringBuilder code, FacadeMember member)
-    {
+        // Copies: what a lambda captures of the parameters themselves would be allocated when the member begins, by each call.
         foreach (FacadeMember.Argument argument in member.Parameters.Where(p => p.Name != member.Flags))
         {
             code.AppendLine($"            var {Kept(argument)} = {argument.Name};");
         }
+
+        string again = $"node.{member.Name}({Join(member, p => p.Name == member.Flags ? "withoutRole" : Kept(p))})";
+        code.AppendLine(member.ReturnsVoid
+                ? $"            call.Again(failure, _db, (node, withoutRole) => {{ {again}; return default(Nothing); }});"
+                : $"            return call.Again(failure, _db, (node, withoutRole) => {again});")
+            .AppendLine("        }")
+            .AppendLine("    }").AppendLine();
     }
 
     private static string Kept(FacadeMember.Argument argument) => "kept_" + argument.Name.Substring(1);

@@ -14,7 +14,7 @@ public sealed class AcrossFailoverTests
     public async Task Every_library_goes_on(string fault)
     {
         await using Monitored system = await Monitored.StartAsync();
-        Outcome[] outcomes = await WatchAsync(Access.Through(system.Connection), system, fault);
+        Outcome[] outcomes = await WatchAsync(Access.Through(system.Connection), system, fault, TimeSpan.FromSeconds(2));
         Print(fault, outcomes);
         Assert.Multiple(() =>
         {
@@ -26,10 +26,32 @@ public sealed class AcrossFailoverTests
                     Assert.That(outcome.Lost, Is.Zero, $"{outcome.Library} loses nothing in a switchover");
                 }
             }
+
+            // Whoever misses a message can read of it.
+            bool isTold = system.Log.Any(l => l.Contains("stood still", StringComparison.Ordinal));
+            Assert.That(isTold || !outcomes.Any(o => o.MayMiss && o.Lost > 0), "messages were missed without a word");
         });
     }
 
-    private static async Task<Outcome[]> WatchAsync(Access access, Monitored system, string fault)
+    /// <summary>The same libraries without this client: by a multiplexer over all nodes, and with Redis Sentinel.</summary>
+    [Test]
+    [Explicit]
+    [Category("Nightly")]
+    public async Task Compared_with_a_bare_multiplexer_and_with_sentinel([Values("kill -9", "SIGSTOP", "switchover")] string fault)
+    {
+        var afterwards = TimeSpan.FromSeconds(70);
+        await using (Monitored system = await Monitored.StartAsync())
+        {
+            Print($"{fault}, bare", await WatchAsync(Access.Bare(system.Nodes), system, fault, afterwards));
+        }
+
+        await using (Sentineled system = await Sentineled.StartAsync(TimeSpan.FromMilliseconds(900)))
+        {
+            Print($"{fault}, Sentinel", await WatchAsync(Access.Sentinel(system.Ports, Sentineled.Service), system, fault, afterwards));
+        }
+    }
+
+    private static async Task<Outcome[]> WatchAsync(Access access, IStruck system, string fault, TimeSpan afterwards)
     {
         Library[] libraries = await Libraries.AllAsync(access);
         using var stop = new CancellationTokenSource();
@@ -42,7 +64,7 @@ public sealed class AcrossFailoverTests
         await system.StrikeAsync(fault);
         await Task.Delay(TimeSpan.FromSeconds(1));
         Volatile.Write(ref moment, (int)Moment.Afterwards);
-        await Task.Delay(TimeSpan.FromSeconds(2));
+        await Task.Delay(afterwards);
         await stop.CancelAsync();
         Outcome[] outcomes = await watching;
         system.Thaw();

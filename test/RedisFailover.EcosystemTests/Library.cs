@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using StackExchange.Redis;
 
 namespace RedisFailover.EcosystemTests;
 
@@ -59,7 +60,23 @@ internal sealed record Outcome(string Library, bool MayMiss, int Done, int Error
             await Task.Delay(TimeSpan.FromMilliseconds(10), CancellationToken.None);
         }
 
-        return new Outcome(library.Name, library.MayMiss, done.Count, errors, longest, await library.LostAsync(done), afterwards, last);
+        // One that is dead for good has no gap that ends.
+        TimeSpan open = Stopwatch.GetElapsedTime(since);
+        return new Outcome(library.Name, library.MayMiss, done.Count, errors, open > longest ? open : longest,
+            await LostAsync(library, done), afterwards, last);
+    }
+
+    /// <summary>-1 where the library cannot even be asked any more.</summary>
+    private static async Task<int> LostAsync(Library library, List<int> done)
+    {
+        try
+        {
+            return await library.LostAsync(done);
+        }
+        catch (Exception failure) when (failure is RedisException or TimeoutException)
+        {
+            return -1;
+        }
     }
 }
 

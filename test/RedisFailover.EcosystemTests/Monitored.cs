@@ -3,25 +3,42 @@ using RedisFailover.IntegrationTests.Harness;
 
 namespace RedisFailover.EcosystemTests;
 
+/// <summary>Redis nodes, and what replaces their master when it is struck.</summary>
+internal interface IStruck : IAsyncDisposable
+{
+    /// <summary>Strikes the master and returns once another one is known.</summary>
+    Task StrikeAsync(string fault);
+
+    /// <summary>Ends what a SIGSTOP began.</summary>
+    void Thaw();
+}
+
 /// <summary>Three Redis nodes and one monitor.</summary>
-internal sealed class Monitored(Cluster cluster, FailoverConnection connection, NodeAddress master) : IAsyncDisposable
+internal sealed class Monitored(Cluster cluster, FailoverConnection connection, NodeAddress master, RecordedLog log) : IStruck
 {
     private bool _frozen;
 
     public FailoverConnection Connection => connection;
 
+    public IEnumerable<NodeAddress> Nodes => cluster.Redis.Select(r => r.Address);
+
+    /// <summary>What the client has logged.</summary>
+    public IReadOnlyCollection<string> Log => log.Lines;
+
     public static async Task<Monitored> StartAsync()
     {
         Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 1 });
         Topology before = await cluster.WaitUntilWholeAsync(TimeSpan.FromSeconds(60));
+        var log = new RecordedLog();
         return new Monitored(
             cluster,
             await FailoverConnection.ConnectAsync(cluster.ConnectionString,
-                new FailoverOptions { ConnectTimeout = TimeSpan.FromSeconds(30) }),
-            before.Master!);
+                new FailoverOptions { ConnectTimeout = TimeSpan.FromSeconds(30), LoggerFactory = log }),
+            before.Master!,
+            log);
     }
 
-    /// <summary>Strikes the master and returns once another one is known.</summary>
+    /// <inheritdoc/>
     public async Task StrikeAsync(string fault)
     {
         switch (fault)
@@ -46,7 +63,7 @@ internal sealed class Monitored(Cluster cluster, FailoverConnection connection, 
             "another master is known", () => connection.Topology.Master is { } next && next != master, TimeSpan.FromSeconds(60));
     }
 
-    /// <summary>Ends what a SIGSTOP began.</summary>
+    /// <inheritdoc/>
     public void Thaw()
     {
         if (_frozen)

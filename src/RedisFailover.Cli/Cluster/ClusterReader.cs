@@ -42,21 +42,35 @@ internal sealed class ClusterReader : IAsyncDisposable
 
     /// <summary>Nothing where none of these nodes is one of another cluster below this root: two would undo each other's work.</summary>
     /// <exception cref="CliException">One is.</exception>
-    internal async Task RefuseNodesOfOthersAsync(ImmutableArray<NodeAddress> nodes, string cluster, CancellationToken ct)
+    internal async Task RefuseNodesOfOthersAsync(ImmutableArray<NodeAddress> nodes, string cluster, TextWriter errors,
+        CancellationToken ct)
     {
         foreach (string other in (await ClustersAsync(ct)).Remove(cluster))
         {
-            ClusterReader reader = Below(other);
-            ClusterConfig config = (await reader.ConfigAsync(ct)).Config;
-            IEnumerable<NodeAddress> theirs = config.IsGivenUp ? []
-                : !config.Nodes.IsEmpty ? config.Nodes.Select(n => n.Node)
-                : await reader.ReadAsync(reader._paths.Nodes, ct) is { } json && ParseTopology(json) is var topology
-                    ? topology.Replicas.Concat(topology.Unavailable).Concat(topology.Master is { } master ? [master] : []) : [];
-            if (theirs.FirstOrDefault(nodes.Contains) is { } shared)
+            try
             {
-                throw new CliException($"{shared} is a node of cluster {other}: a node is in one cluster only.", CommandLine.Refused);
+                if ((await Below(other).NodesAsync(ct)).FirstOrDefault(nodes.Contains) is { } shared)
+                {
+                    throw new CliException(
+                        $"{shared} is a node of cluster {other}: a node is in one cluster only. If that cluster is gone, remove its "
+                        + $"znodes: zkCli.sh deleteall {_connection.Chroot}{_paths.Cluster(other).Root}", CommandLine.Refused);
+                }
+            }
+            catch (Exception e) when (e is ZooKeeperException { Code: ZooKeeperErrorCode.NoAuth } || e.InnerException is FormatException)
+            {
+                await errors.WriteLineAsync($"redis-failover: which nodes cluster {other} has cannot be read: {e.Message}");
             }
         }
+    }
+
+    /// <summary>The nodes of the cluster: those of its configuration, or else of its topology; none where it is given up.</summary>
+    private async Task<IEnumerable<NodeAddress>> NodesAsync(CancellationToken ct)
+    {
+        ClusterConfig config = (await ConfigAsync(ct)).Config;
+        return config.IsGivenUp ? []
+            : !config.Nodes.IsEmpty ? config.Nodes.Select(n => n.Node)
+            : await ReadAsync(_paths.Nodes, ct) is { IsEmpty: false } json && ParseTopology(json) is var topology
+                ? topology.Replicas.Concat(topology.Unavailable).Concat(topology.Master is { } master ? [master] : []) : [];
     }
 
     /// <summary>Whether a monitor has written a topology here.</summary>
@@ -264,12 +278,12 @@ internal sealed class ClusterReader : IAsyncDisposable
         {
             throw NoRight(e);
         }
-        catch (Exception e) when (e is ZooKeeperException { MayHaveBeenApplied: true }
+        catch (Exception e) when (e is ZooKeeperException { MayHaveBeenApplied: true } or OperationCanceledException
             || (e is CliException && e.InnerException is OperationCanceledException))
         {
             throw new CliException(
-                $"{e.Message.TrimEnd('.')}. The request may have been made all the same, and be carried out: redis-failover requests list "
-                + "shows it, requests withdraw takes it back.", inner: e);
+                $"{(e is OperationCanceledException ? "interrupted" : e.Message.TrimEnd('.'))}. The request may have been made all the "
+                + "same, and be carried out: redis-failover requests list shows it, requests withdraw takes it back.", inner: e);
         }
     }
 

@@ -29,7 +29,8 @@ internal static class ChangeRequest
             {
                 await using ClusterReader all =
                     await ClusterReader.ConnectAsync(root, common.TimeoutOf(parsed), parsed.InvocationConfiguration.Error, ct);
-                await all.RefuseNodesOfOthersAsync(added, parsed.GetValue(common.ClusterName)!, ct);
+                await all.RefuseNodesOfOthersAsync(
+                    added, parsed.GetValue(common.ClusterName)!, parsed.InvocationConfiguration.Error, ct);
             }
 
             await using ClusterReader reader = await ClusterReader.ConnectAsync(
@@ -53,7 +54,7 @@ internal static class ChangeRequest
                 At = TimeProvider.System.GetUtcNow(),
             },
             ct);
-        RequestAnswer answer = await NotForgottenAsync(id, AnswerAsync(reader, id, wait, ct));
+        RequestAnswer answer = await NotForgottenAsync(reader, id, AnswerAsync(reader, id, wait, ct), ct);
         await TellAsync(output, json, answer.Outcome, answer.Reason, answer.By);
         return answer.Outcome == RequestOutcome.Done ? CommandLine.Done : CommandLine.Refused;
     }
@@ -65,7 +66,7 @@ internal static class ChangeRequest
             : $"{outcome.ToString().ToLowerInvariant()}: {reason}");
 
     /// <summary>Who cannot be told what became of a request has to know that it stands there.</summary>
-    internal static async Task<T> NotForgottenAsync<T>(string id, Task<T> answer)
+    internal static async Task<T> NotForgottenAsync<T>(ClusterReader reader, string id, Task<T> answer, CancellationToken ct)
     {
         try
         {
@@ -74,6 +75,10 @@ internal static class ChangeRequest
         catch (ZooKeeperException e)
         {
             throw new CliException($"ZooKeeper: {e.Message} {StillStands(id)}", inner: e);
+        }
+        catch (OperationCanceledException) when (ct.IsCancellationRequested)
+        {
+            throw new CliException(await TakeBackAsync(reader, id));
         }
         catch (CliException e) when (e.InnerException is OperationCanceledException)
         {
@@ -94,9 +99,7 @@ internal static class ChangeRequest
             OperatorRequest? request = await reader.RequestAsync(id, soon.Token);
             if (request is { Answer: null } && await reader.WithdrawAsync(request, soon.Token))
             {
-                Topology topology = (await reader.ReadAsync(soon.Token)).Topology;
-                return request.IsSwitchover && topology.IsChangingMaster
-                    ? $"interrupted; a change of master is under way: {topology.Reason}" : "interrupted; the request is withdrawn.";
+                return $"interrupted; {await WithdrawnAsync(reader, request, soon.Token)}";
             }
 
             request = await reader.RequestAsync(id, soon.Token);
@@ -110,6 +113,15 @@ internal static class ChangeRequest
         }
     }
 
+    /// <summary>What has begun goes on, whether or not somebody waits for its answer.</summary>
+    internal static async Task<string> WithdrawnAsync(ClusterReader reader, OperatorRequest request, CancellationToken ct)
+    {
+        Topology? topology = request.IsSwitchover ? (await reader.ReadAsync(ct)).Topology : null;
+        return topology is { IsChangingMaster: true }
+            ? $"the request is withdrawn, but a change of master is under way and goes on: {topology.Reason}"
+            : "the request is withdrawn.";
+    }
+
     private static string StillStands(string id)
         => $"The request {id} may still be carried out: redis-failover requests list shows it, requests withdraw takes it back.";
 
@@ -121,11 +133,7 @@ internal static class ChangeRequest
         {
             return await reader.AnswerAsync(id, patience.Token);
         }
-        catch (OperationCanceledException) when (ct.IsCancellationRequested)
-        {
-            throw new CliException(await TakeBackAsync(reader, id));
-        }
-        catch (OperationCanceledException)
+        catch (OperationCanceledException) when (!ct.IsCancellationRequested)
         {
             OperatorRequest? request = await reader.RequestAsync(id, ct);
             if (request is { Answer: null } && await reader.WithdrawAsync(request, ct))

@@ -116,7 +116,7 @@ internal static class ClustersCommand
             string given = CommonOptions.NameOf(parsed.GetValue(name)!);
             ImmutableArray<NodeAddress> addresses = Addresses(parsed.GetValue(nodes)!);
             await using ClusterReader reader = await ConnectAsync(common, parsed, ct);
-            await reader.RefuseNodesOfOthersAsync(addresses, given, ct);
+            await reader.RefuseNodesOfOthersAsync(addresses, given, parsed.InvocationConfiguration.Error, ct);
             (ClusterConfig before, int version) = await reader.Below(given).ConfigAsync(ct);
             if (before is { Nodes.IsEmpty: true, IsGivenUp: false } && await reader.Below(given).HasTopologyAsync(ct))
             {

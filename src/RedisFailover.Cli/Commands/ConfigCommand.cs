@@ -111,7 +111,8 @@ internal static class ConfigCommand
             if (changed.IsEmpty)
             {
                 File.Delete(file);
-                await output.WriteLineAsync("done: nothing was changed");
+                await ChangeRequest.TellAsync(
+                    output, parsed.GetValue(common.Json), RequestOutcome.Done, "nothing was changed", ChangeRequest.Operator);
                 return CommandLine.Done;
             }
 

@@ -55,7 +55,8 @@ internal static class RequestsCommand
             }
 
             await ChangeRequest.TellAsync(parsed.InvocationConfiguration.Output, parsed.GetValue(common.Json), RequestOutcome.Done,
-                $"{name} is withdrawn ({Asked(request)}, by {request.By})", ChangeRequest.Operator);
+                $"{name} ({Asked(request)}, by {request.By}): {await ChangeRequest.WithdrawnAsync(reader, request, ct)}",
+                ChangeRequest.Operator);
             return CommandLine.Done;
         });
         return command;
@@ -81,7 +82,8 @@ internal static class RequestsCommand
         {
             writer.WriteStartObject();
             writer.WriteString("id", request.Id);
-            StatusJson.Raw(writer, "request", request.Write());
+            StatusJson.Raw(writer, "request", request.Fault is null ? request.Write() : null);
+            writer.WriteString("fault", request.Fault);
             writer.WriteEndObject();
         }
 

@@ -113,15 +113,8 @@ internal static class SwitchoverCommand
         long start = TimeProvider.System.GetTimestamp();
         string id = await reader.RequestAsync(request, ct);
         TimeSpan patience = wait + (request.Timeout ?? TimeSpan.Zero);
-        try
-        {
-            return await ChangeRequest.NotForgottenAsync(
-                id, AnswerAsync(reader, id, history, before.Topology.Master, start, patience, json, output, ct));
-        }
-        catch (OperationCanceledException) when (ct.IsCancellationRequested)
-        {
-            throw new CliException(await ChangeRequest.TakeBackAsync(reader, id));
-        }
+        return await ChangeRequest.NotForgottenAsync(
+            reader, id, AnswerAsync(reader, id, history, before.Topology.Master, start, patience, json, output, ct), ct);
     }
 
     private static async Task<int> AnswerAsync(

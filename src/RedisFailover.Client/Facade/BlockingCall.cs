@@ -13,20 +13,12 @@ internal struct BlockingCall(NodeSet nodes, CommandClass kind, CommandFlags flag
     /// </summary>
     public readonly CommandFlags Flags => flags.WithoutRole();
 
-    /// <summary>
-    /// The node for the first attempt, which the caller makes in its own place; null where there is none, and nobody waits for the outcome:
-    /// it is sent later then.
-    /// </summary>
-    public IDatabase? Target(int database)
+    /// <summary>The node for the first attempt, which the caller makes in its own place.</summary>
+    public IDatabase Target(int database)
     {
-        _node = nodes.Current.NodeFor(kind, flags)
-            ?? (flags.HasFlag(CommandFlags.FireAndForget) ? null : nodes.NodeFor(kind, flags, _retries = NewRetries()));
-        return _node?.Database(database);
+        _node = nodes.Current.NodeFor(kind, flags) ?? nodes.NodeFor(kind, flags, _retries = NewRetries());
+        return _node.Database(database);
     }
-
-    /// <summary>Sends it once, as soon as there is a node.</summary>
-    public readonly void Later<T>(int database, Func<IDatabase, CommandFlags, T> send)
-        => _ = LaterAsync(nodes, kind, flags, NewRetries(), database, send);
 
     /// <summary>Makes further attempts after that one has failed; throws what the caller is to see when they end in vain.</summary>
     public readonly T Again<T>(Exception failure, int database, Func<IDatabase, CommandFlags, T> send)
@@ -36,20 +28,6 @@ internal struct BlockingCall(NodeSet nodes, CommandClass kind, CommandFlags flag
         T result = default!;
         RetryLoop.Run(retries, failure, () => result = send(retries.Node(wanted).Database(database), sent));
         return result;
-    }
-
-    private static async Task LaterAsync<T>(NodeSet nodes, CommandClass kind, CommandFlags flags, Retries retries, int database,
-        Func<IDatabase, CommandFlags, T> send)
-    {
-        try
-        {
-            LiveNode node = await nodes.NodeForAsync(kind, flags, retries).ConfigureAwait(false);
-            send(node.Database(database), flags.WithoutRole());
-        }
-        catch (Exception)
-        {
-            // Fire and forget: nobody learns what became of it. What was never sent is counted.
-        }
     }
 
     private readonly Retries NewRetries() => new(nodes, kind, repeated, flags) { Blocks = true };

@@ -16,14 +16,7 @@ internal sealed partial class FailoverDatabase
     RedisResult IDatabase.Execute(string command, ICollection<object>? args, CommandFlags flags)
     {
         var call = Blocking(ClassOf(command, args, flags), flags);
-        IDatabase? first = call.Target(_db);
-        if (first is null)
-        {
-            (string later, ICollection<object>? words) = (command, args);
-            call.Later(_db, (target, flags) => target.Execute(later, words!, flags));
-            return null!;
-        }
-
+        IDatabase first = call.Target(_db);
         try
         {
             return first.Execute(command, args!, call.Flags);
@@ -46,14 +39,7 @@ internal sealed partial class FailoverDatabase
     RespResult IDatabase.ExecuteResp(string command, ReadOnlyMemory<RedisKeyOrValue> args, CommandFlags flags)
     {
         var call = Blocking(ClassOf(command, SharedConnection.Words(args), flags), flags);
-        IDatabase? first = call.Target(_db);
-        if (first is null)
-        {
-            (string later, ReadOnlyMemory<RedisKeyOrValue> words) = (command, args);
-            call.Later(_db, (target, flags) => target.ExecuteResp(later, words, flags));
-            return default!;
-        }
-
+        IDatabase first = call.Target(_db);
         try
         {
             return first.ExecuteResp(command, args, call.Flags);
@@ -73,14 +59,7 @@ internal sealed partial class FailoverDatabase
     RedisResult IDatabase.ScriptEvaluate(string script, RedisKey[]? keys, RedisValue[]? values, CommandFlags flags)
     {
         var call = Blocking(ClassOfScript(flags), flags);
-        IDatabase? first = call.Target(_db);
-        if (first is null)
-        {
-            (string later, RedisKey[]? on, RedisValue[]? words) = (script, keys, values);
-            call.Later(_db, (target, flags) => target.ScriptEvaluate(later, on, words, flags));
-            return null!;
-        }
-
+        IDatabase first = call.Target(_db);
         try
         {
             return first.ScriptEvaluate(script, keys, values, call.Flags);

@@ -71,8 +71,7 @@ internal sealed partial class FailoverDatabase : IDatabase
         LiveNode? node = _nodes.Current.NodeFor(kind, flags);
         if (node is null)
         {
-            Task<T> waiting = AgainAsync<T>(call, kind, flags, null, null);
-            return WithState(flags.HasFlag(CommandFlags.FireAndForget) ? Forgotten(waiting) : waiting);
+            return WithState(AgainAsync<T>(call, kind, flags, null, null));
         }
 
         Task<T> sent = Send<TCall, T>(in call, node, flags);
@@ -147,14 +146,6 @@ internal sealed partial class FailoverDatabase : IDatabase
             // In the task, where the retries judge it.
             return Task.FromException<T>(failure);
         }
-    }
-
-    /// <summary>It is sent when there is a node, and the caller does not wait for that.</summary>
-    private static Task<T> Forgotten<T>(Task<T> waiting)
-    {
-        _ = waiting.ContinueWith(static lost
-            => _ = lost.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
-        return Task.FromResult<T>(default!);
     }
 
     private Task<T> WithState<T>(Task<T> task) => _asyncState is null ? task : StatefulAsync(task, _asyncState);

@@ -12,6 +12,7 @@ namespace RedisFailover.Client;
 internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDisposable
 {
     private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(2);
+    private static readonly TimeSpan s_patience = TimeSpan.FromMilliseconds(250);
 
     private readonly Lock _gate = new();
     private readonly List<ChannelMessageQueue> _queues = [];
@@ -238,9 +239,11 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
             while (subscriber.SubscribedEndpoint(channel) is null)
             {
                 retries.ThrowIfOver();
-                // By the connection of the subscriptions: its reply comes behind that to the subscription.
+                _closing.Token.ThrowIfCancellationRequested();
+                // By the connection of the subscriptions: its reply comes behind that to the subscription. Without a master it waits.
                 Task<TimeSpan> ping = subscriber.PingAsync();
-                await ((Task)ping).WaitAsync(_closing.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                await ((Task)ping).WaitAsync(s_patience, nodes.Options.TimeProvider, _closing.Token)
+                    .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 if (subscriber.SubscribedEndpoint(channel) is null && ping.IsCompletedSuccessfully)
                 {
                     if (Volatile.Read(ref denied) is { } refusal)

@@ -4,7 +4,9 @@ namespace RedisFailover;
 /// <param name="Name">What it is called in tests.</param>
 /// <param name="Shows">Why it speaks against a server, in words, or null.</param>
 /// <param name="IsGuess">Whether it is a guess from what was known at the address, which a replication id of ours outweighs.</param>
-internal sealed record ForeignSign(string Name, Func<Assessment, NodeAssessment, string?> Shows, bool IsGuess = false);
+/// <param name="IsOfWork">Whether it shows that the server is at work for somebody: then it counts for an empty one too.</param>
+internal sealed record ForeignSign(
+    string Name, Func<Assessment, NodeAssessment, string?> Shows, bool IsGuess = false, bool IsOfWork = false);
 
 /// <summary>
 /// Whose a server is that holds data without a common history. At an address that is no member's it is somebody else's. At a member's it
@@ -16,11 +18,12 @@ internal static class ForeignSigns
     internal static ForeignSign[] All { get; } =
     [
         new("OwnReplicas", (a, n) => OwnReplicas(a, n) is [_, ..] theirs
-            ? $"{string.Join(", ", theirs.AsEnumerable())} replicates from it and is not configured" : null),
+            ? $"{string.Join(", ", theirs.AsEnumerable())} replicates from it and is not configured" : null, IsOfWork: true),
         new("FollowsAnother", (a, n)
-            => FollowsAnother(a, n) ? $"it replicates from {n.Info!.MasterAddress}, which is not configured" : null),
+            => FollowsAnother(a, n) ? $"it replicates from {n.Info!.MasterAddress}, which is not configured" : null, IsOfWork: true),
         new("OtherController", (a, n)
-            => n.Info!.Controllers.FirstOrDefault(c => !CommandsOurs(a, n, c)) is { } other ? $"{Described(other)} manages it" : null),
+            => n.Info!.Controllers.FirstOrDefault(c => !CommandsOurs(a, n, c)) is { } other ? $"{Described(other)} manages it" : null,
+            IsOfWork: true),
         new("RanAlready", (_, n)
             => n.View.RanBesideFormer ? "it ran already when the node known at this address still answered" : null, IsGuess: true),
         // That it loaded a file tells nothing: a replica without a disk of its own keeps the file of its last full copy.
@@ -40,20 +43,16 @@ internal static class ForeignSigns
 
     /// <summary>The first sign that a node without a common history is not ours; null where there is none.</summary>
     internal static string? Of(Assessment a, NodeAssessment node)
-        => IsOurMasterStill(a, node.Info!) ? null
-            : All.Where(s => !(s.IsGuess && GoesOnFromOurs(a, node.Info!))).Select(s => s.Shows(a, node))
+        => IsOurMasterStill(a, node) ? null
+            : All.Where(s => node.Info!.Keys > 0 ? !(s.IsGuess && GoesOnFromOurs(a, node.Info)) : s.IsOfWork).Select(s => s.Shows(a, node))
                 .FirstOrDefault(s => s is not null);
 
-    /// <summary>What speaks against an empty master: it has nothing to lose itself, but it is at work for somebody else.</summary>
-    internal static string? OfEmpty(Assessment a, NodeAssessment node)
-        => All.Where(s => s.Name is "OwnReplicas" or "OtherController").Select(s => s.Shows(a, node)).FirstOrDefault(s => s is not null);
-
     /// <summary>
-    /// Whether it is what a former master of ours was when it was replaced, in the same run: who is started from a copy of that draws an id
-    /// of its own.
+    /// Whether a member is what a former master of ours was when it was replaced, in the same run: who is started from a copy of that draws
+    /// an id of its own.
     /// </summary>
-    private static bool IsOurMasterStill(Assessment a, NodeInfo info)
-        => info.Role == NodeRole.Master && a.Topology.ReplicationIds.Contains(info.ReplicationId);
+    private static bool IsOurMasterStill(Assessment a, NodeAssessment node)
+        => node.IsMaster && a.Topology.ReplicationIds.Contains(node.Info!.ReplicationId) && a.Topology.Members.Contains(node.Address);
 
     /// <summary>
     /// Whether it was started from a file of a history that this cluster once had. Redis 7 tells so of a master too, older ones of a
@@ -74,8 +73,9 @@ internal static class ForeignSigns
     private static bool CommandsOurs(Assessment a, NodeAssessment node, Controller controller)
         => Commands(node.View.BeforeRestart, controller)
             || a.Nodes.Any(n => n.Address != node.Address && n.IsCurrent && Commands(n.Info, controller)
-                // After a restart of everything from append-only files nobody has the history.
-                && (n.IsOfLineage || !a.Nodes.Any(other => other is { IsCurrent: true, IsOfLineage: true })));
+                // After a restart of everything from append-only files nobody has the history, and a Sentinel is left over on all of them.
+                && (n.IsOfLineage || (controller.Kind == ControllerKind.Sentinel
+                    && !a.Nodes.Any(other => other is { IsCurrent: true, IsOfLineage: true }))));
 
     private static bool Commands(NodeInfo? info, Controller controller)
         => info?.Controllers.Any(c => c.Kind == controller.Kind && c.Name == controller.Name) == true;

@@ -66,7 +66,7 @@ internal sealed class NodeAssessment
     internal bool IsLeftAlone => IsForeign && !IsAdopted;
 
     /// <summary>Why it counts as somebody else's; null where it is ours.</summary>
-    internal string? ForeignSign => !IsForeign ? null : ForeignSigns.Of(_all, this) ?? ForeignSigns.OfEmpty(_all, this);
+    internal string? ForeignSign => IsForeign ? ForeignSigns.Of(_all, this) : null;
 
     /// <summary>Whether it shares the master's history.</summary>
     internal bool IsOfLineage => Info is { } info && _all.Topology.Identity is { } identity && info.SharesHistoryWith(identity);
@@ -160,7 +160,7 @@ internal sealed class NodeAssessment
     /// One without a key has nothing to lose, unless it is at work for somebody else, or is getting what another cluster's master has.
     /// </summary>
     private bool IsOfAnother(NodeInfo info) => info.Keys > 0 ? ForeignSigns.Of(_all, this) is not null
-        : info.Role == NodeRole.Master ? ForeignSigns.OfEmpty(_all, this) is not null
+        : info.Role == NodeRole.Master ? ForeignSigns.Of(_all, this) is not null
         : (info.LinkUp || info.SyncInProgress) && ForeignSigns.FollowsAnother(_all, this);
 
     private static Contact ContactOf(NodeView node) => node.ProbeFailure switch

@@ -219,7 +219,7 @@ internal sealed partial record ClusterView
             TopologyKnown = Term is not null,
             Version = read.Version,
             Topology = read.Topology ?? Topology,
-            FailedOverAt = read.Topology is { } next && IsFailover(next) ? read.At : FailedOverAt,
+            FailedOverAt = read.Topology is { } next && IsFailover(next, next.LastChange?.Kind) ? read.At : FailedOverAt,
             TopologyFault = read.Fault ?? (read.Topology is null && Topology is not null ? "the znode is missing" : null),
             LastEpoch = Math.Max(Math.Max(LastEpoch, read.LastEpoch), read.Topology?.Epoch ?? 0),
             StoreWentBack = read.Version < 0 && Topology is not null && !TopologyIsOurs && read.Synced,
@@ -269,10 +269,10 @@ internal sealed partial record ClusterView
     /// <summary>
     /// Whether this topology, which follows the one that is known, ends a failover: to another master, and not by a planned switchover.
     /// </summary>
-    private bool IsFailover(Topology next)
+    private bool IsFailover(Topology next, HistoryKind? change)
         => Topology is { Epoch: > 0 } known && next is { State: TopologyState.Ok, Master: { } master }
             && (known.State == TopologyState.FailingOver ? known.Intent?.From is { } from && from != master
-                : next.Epoch > known.Epoch && next.LastChange is { Kind: HistoryKind.Failover } && master != known.Master);
+                : next.Epoch > known.Epoch && change == HistoryKind.Failover && master != known.Master);
 
     private ClusterView Finished(ActionFinished finished, FailoverPolicy policy)
     {
@@ -354,7 +354,7 @@ internal sealed partial record ClusterView
         return (publication.Request is { Answer: not null } answered ? view.Without(answered.Request, finished.At) : view) with
         {
             Topology = finished.Written ?? publication.Next,
-            FailedOverAt = IsFailover(publication.Next) ? finished.At : FailedOverAt,
+            FailedOverAt = IsFailover(publication.Next, publication.Record?.Kind) ? finished.At : FailedOverAt,
             GaveUpAt = Topology is { State: TopologyState.SwitchingOver, Intent.From: { } was } && publication.Next.Master == was
                 ? finished.At : GaveUpAt,
             // What the watch told meanwhile is the publication, what was there before, or somebody else's write upon it.

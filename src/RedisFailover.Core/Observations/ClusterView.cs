@@ -126,7 +126,7 @@ internal sealed partial record ClusterView
     /// <summary>When the other monitors' views were last heard of.</summary>
     public TimeSpan VotesHeardAt { get; init; }
 
-    /// <summary>When the last failover of this cluster was seen to begin; null when none was since this monitor started.</summary>
+    /// <summary>When the last failover of this cluster was seen to end; null when none was since this monitor started.</summary>
     public TimeSpan? FailedOverAt { get; init; }
 
     /// <summary>When a switchover was last given up; null when none was since this monitor leads.</summary>

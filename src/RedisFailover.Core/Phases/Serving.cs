@@ -178,11 +178,10 @@ internal static class Serving
         return topology with
         {
             Identity = isKnown ? topology.Identity : current,
-            OtherReplicas = WithOthers(topology.OtherReplicas, UnknownCopies.Others(a)),
+            // As they are now, once there is a new one: an address that was given up may be anybody's later.
+            OtherReplicas = UnknownCopies.Others(a) is var others && others.All(n => topology.OtherReplicas.Contains(n))
+                ? topology.OtherReplicas : [.. others.Take(Topology.MaxOtherReplicas).Order()],
         };
     }
 
-    private static ImmutableArray<NodeAddress> WithOthers(ImmutableArray<NodeAddress> known, ImmutableArray<NodeAddress> seen)
-        => seen.All(n => known.Contains(n)) ? known
-            : [.. seen.Concat(known).Distinct().Take(Topology.MaxOtherReplicas).Order()];
 }

@@ -67,13 +67,25 @@ internal static partial class Warmup
             {
                 foreach (MethodInfo method in type.GetMethods(Declared).Where(m => !m.IsAbstract && !m.ContainsGenericParameters))
                 {
-                    RuntimeHelpers.PrepareMethod(method.MethodHandle);
+                    Prepare(method);
                 }
             }
         })
         {
-            IsBackground = true, Name = "warm-up", Priority = ThreadPriority.Lowest,
+            IsBackground = true, Name = "warm-up",
         }.Start();
+
+    private static void Prepare(MethodInfo method)
+    {
+        try
+        {
+            RuntimeHelpers.PrepareMethod(method.MethodHandle);
+        }
+        catch (Exception)
+        {
+            // It is compiled when it is needed, as ever.
+        }
+    }
 
     private static IEnumerable<Type> WithNested(Type type) => type.GetNestedTypes(Declared).SelectMany(WithNested).Prepend(type);
 

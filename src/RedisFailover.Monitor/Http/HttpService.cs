@@ -1,3 +1,4 @@
+using System.Net;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -73,14 +74,44 @@ internal sealed class HttpService(MonitorOptions options, MonitorService monitor
     private WebApplication Build(Uri uri)
     {
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => Limit(kestrel.Limits)).UseUrls(uri.GetLeftPart(UriPartial.Authority));
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
+        {
+            Limit(kestrel.Limits);
+            Listen(kestrel, uri);
+        });
+        if (options.HttpTls is not null)
+        {
+            builder.WebHost.UseKestrelHttpsConfiguration();
+        }
+
         builder.Services.AddRoutingCore();
         builder.Services.AddOpenTelemetry().WithMetrics(metrics => metrics.AddMeter(MonitorMetrics.MeterName).AddPrometheusExporter());
         WebApplication web = builder.Build();
-        web.Use(new Token(options.HttpToken).CheckAsync);
+        web.Use(new Token(options.HttpToken, time).CheckAsync);
         new Routes(monitor, time).Map(web);
         web.MapPrometheusScrapingEndpoint("/metrics");
         return web;
+    }
+
+    private void Listen(KestrelServerOptions kestrel, Uri uri)
+    {
+        if (IPAddress.TryParse(uri.DnsSafeHost, out IPAddress? address))
+        {
+            kestrel.Listen(address, uri.Port, Secure);
+        }
+        else
+        {
+            kestrel.ListenLocalhost(uri.Port, Secure);
+        }
+    }
+
+    /// <summary>By the certificate that the file holds at each connection.</summary>
+    private void Secure(ListenOptions endPoint)
+    {
+        if (options.HttpTls is { } tls)
+        {
+            endPoint.UseHttps(https => https.ServerCertificateSelector = (_, _) => tls.Current().Certificate);
+        }
     }
 
     /// <summary>Whoever is slow, or sends much, is cut off; what all of them together cost is bounded.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using RedisFailover.Shared;
 using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Monitor.Options;
@@ -120,7 +121,10 @@ internal sealed record MonitorOptions
     internal Uri? Http { get; init; }
 
     /// <summary>What HTTP asks for before it answers; null: nothing. Never logged.</summary>
-    internal string? HttpToken { get; init; }
+    internal SecretFile? HttpToken { get; init; }
+
+    /// <summary>The certificate of HTTPS; null: plain HTTP.</summary>
+    internal TlsFiles? HttpTls { get; init; }
 
     /// <summary>How the log is written.</summary>
     internal LogFormat LogFormat { get; init; }

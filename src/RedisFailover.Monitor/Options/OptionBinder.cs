@@ -32,7 +32,10 @@ internal sealed class OptionBinder(IReadOnlyDictionary<string, GivenOption> give
             }
         }
 
-        options = options with { Given = given, Security = SecuritySettings.Bind(given) };
+        options = options with
+        {
+            Given = given, Security = SecuritySettings.Bind(given), HttpTls = SecuritySettings.ServerTls(given, options.Http),
+        };
         // Half of a short session is less than the lease's default.
         if (!given.ContainsKey("lease") && options.Lease > options.SessionTimeout / 2)
         {

@@ -90,7 +90,23 @@ internal sealed record SecuritySettings
             throw given[$"{prefix}-name"].Wrong($"a host name; {TlsFiles.AnyName} (any name) only with --{prefix}-ca-file");
         }
 
-        var files = new TlsFiles(Value("ca-file"), Value("cert-file"), Value("key-file"), Value("name"));
+        return Readable(new TlsFiles(Value("ca-file"), Value("cert-file"), Value("key-file"), Value("name")), part!);
+    }
+
+    /// <summary>The certificate that HTTP shows; null: none.</summary>
+    internal static TlsFiles? ServerTls(IReadOnlyDictionary<string, GivenOption> given, Uri? http)
+    {
+        GivenOption? certificate = given.GetValueOrDefault("http-cert-file");
+        GivenOption? key = given.GetValueOrDefault("http-key-file");
+        bool isSecured = http?.Scheme == Uri.UriSchemeHttps;
+        return isSecured && certificate is null ? throw given["http"].Wrong("https:// only with --http-cert-file")
+            : !isSecured && (certificate ?? key) is { } alone ? throw alone.Wrong("nothing without --http https://...")
+            : certificate is null ? null
+            : Readable(new TlsFiles(null, certificate.Value, key?.Value, null), certificate);
+    }
+
+    private static TlsFiles Readable(TlsFiles files, GivenOption part)
+    {
         try
         {
             files.Current();
@@ -99,7 +115,7 @@ internal sealed record SecuritySettings
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException
             or System.Security.Cryptography.CryptographicException)
         {
-            throw part!.Wrong($"readable PEM files ({e.Message})");
+            throw part.Wrong($"readable PEM files ({e.Message})");
         }
     }
 

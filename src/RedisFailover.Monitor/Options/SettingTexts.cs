@@ -8,7 +8,7 @@ internal static class SettingTexts
 {
     internal const string PathAllowed = "an absolute path such as /redis_failover, of letters, digits and _ - . /";
 
-    internal const string HttpAllowed = "http://IP:port or http://localhost:port, such as http://127.0.0.1:9400; 0.0.0.0 for all addresses";
+    internal const string HttpAllowed = "http://IP:port or http://localhost:port (0.0.0.0 for all addresses); https:// with http-cert-file";
 
     internal const string IdAllowed = "1 to 100 letters, digits and _ - .";
 
@@ -40,6 +40,13 @@ internal static class SettingTexts
             ? given.Value
             : throw given.Wrong(IdAllowed);
 
+    /// <summary>A file that holds a secret now, and is read again.</summary>
+    internal static SecretFile Secret(GivenOption given)
+    {
+        _ = FirstLine(given);
+        return new SecretFile(given.Value);
+    }
+
     internal static string FirstLine(GivenOption given)
     {
         try
@@ -57,7 +64,7 @@ internal static class SettingTexts
     internal static string? OrNull(GivenOption given) => given.Value.Length > 0 ? given.Value : null;
 
     internal static Uri Http(GivenOption given)
-        => Uri.TryCreate(given.Value, UriKind.Absolute, out Uri? uri) && uri.Scheme == "http" && uri.PathAndQuery == "/"
+        => Uri.TryCreate(given.Value, UriKind.Absolute, out Uri? uri) && uri.Scheme is "http" or "https" && uri.PathAndQuery == "/"
             // Kestrel would listen on every address for any other name.
             && (uri.HostNameType is UriHostNameType.IPv4 or UriHostNameType.IPv6 || uri.Host == "localhost")
             ? uri

@@ -155,9 +155,19 @@ internal static class Settings
             DefaultText = "off",
             Description = "Where HTTP is answered: health, topology, problems, metrics.",
         },
-        Text("http-token-file", "file", "a readable file", (o, given) => o with { HttpToken = SettingTexts.FirstLine(given) }) with
+        Text("http-token-file", "file", "a readable file", (o, given) => o with { HttpToken = SettingTexts.Secret(given) }) with
         {
-            Description = "A file that holds a token. With it HTTP asks for Authorization: Bearer TOKEN, the health checks aside.",
+            Description = "A file that holds a token, or two during a rotation, one a line. With it HTTP asks for Authorization: Bearer "
+                + "TOKEN, the health checks aside. Read again within a second.",
+        },
+        Text("http-cert-file", "pem", "a readable PEM file", (o, _) => o) with
+        {
+            Description = "The certificate of https://. Read again when it changes.",
+        },
+        Text("http-key-file", "pem", "a readable PEM file", (o, _) => o) with
+        {
+            DefaultText = "in http-cert-file",
+            Description = "Its private key. Read again when it changes.",
         },
         Choice("log-format", Scope.Monitor, LogFormat.Text, (o, choice) => o with { LogFormat = choice }) with
         {

@@ -30,6 +30,17 @@ public sealed class EnduranceTests
         await session.CreateAsync(path, TopologyJson.Write(PublishedTopology.Of(1, one.Address, two.Address)));
         await using FailoverConnection connection = await FailoverConnection.ConnectAsync(zooKeeper.ConnectionString + "/endurance");
         IDatabase database = connection.GetDatabase();
+
+        // As SignalR, a cache and Aspire have it: a lease with a handler, one with a queue and an event, a multiplexer that is led.
+        RedisChannel news = RedisChannel.Literal("news");
+        await using IConnectionMultiplexer listening = connection.AsMultiplexer();
+        int heard = -1;
+        await listening.GetSubscriber().SubscribeAsync(news, (_, message) => Volatile.Write(ref heard, (int)message));
+        await using IConnectionMultiplexer queueing = connection.AsMultiplexer();
+        int restored = 0;
+        queueing.ConnectionRestored += (_, _) => Interlocked.Increment(ref restored);
+        ChannelMessageQueue queue = await queueing.GetSubscriber().SubscribeAsync(news);
+        await using ConnectionMultiplexer led = await ConnectionMultiplexer.ConnectAsync(connection.ConfigurationOptions());
         List<WeakReference> multiplexers = [];
         (RedisServer old, RedisServer next) = (one, two);
         Left before = default;
@@ -47,6 +58,28 @@ public sealed class EnduranceTests
             await Eventually.HoldsAsync("both are connected", () => connection.Nodes.Current is { Master: not null, Replicas.Length: 1 });
             await Eventually.HoldsAsync("it follows", ct => old.InfoAsync("replication", ct), info => info["master_link_status"] == "up");
             Remember(multiplexers, connection.Nodes.Current);
+            int number = i;
+            await Eventually.HoldsAsync("the handler hears", async _ =>
+            {
+                await database.PublishAsync(news, number);
+                return Volatile.Read(ref heard) == number;
+            }, isHeard => isHeard);
+            while (queue.TryRead(out _))
+            {
+            }
+
+            await Eventually.HoldsAsync("what is led writes", async _ =>
+            {
+                try
+                {
+                    return await led.GetDatabase().StringSetAsync("led", number);
+                }
+                catch (RedisException)
+                {
+                    // Its connection to the old master was in use.
+                    return false;
+                }
+            }, isWritten => isWritten);
             (old, next) = (next, old);
             if (i == Math.Min(10, failovers / 2))
             {
@@ -60,6 +93,7 @@ public sealed class EnduranceTests
             async _ => after = await LeftAsync(),
             left => left.Sockets <= before.Sockets + 4 && left.Multiplexers <= 4 && left.Watches <= before.Watches,
             TimeSpan.FromSeconds(60));
+        Assert.That(restored, Is.GreaterThan(failovers));
         TestContext.Out.WriteLine($"{failovers} failovers: before {before}; after {after}");
         Assert.That(after.Threads, Is.LessThan(before.Threads + 8));
         Assert.That(after.Bytes, Is.LessThan(before.Bytes + 2_000_000));

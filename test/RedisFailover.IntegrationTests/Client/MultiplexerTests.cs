@@ -271,28 +271,6 @@ public sealed class MultiplexerTests
     }
 
     [Test]
-    public async Task What_nobody_waits_for_does_not_wait_for_a_master_either()
-    {
-        await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 1);
-        IDatabase database = redis.Connection.GetDatabase();
-        await database.PingAsync();
-        await redis.Master.KillAsync();
-        redis.AnnounceFailover();
-        await Eventually.HoldsAsync("there is no master", () => redis.Connection.Topology.Master is null);
-        var watch = System.Diagnostics.Stopwatch.StartNew();
-        Assert.That(database.StringSet("sync", 1, flags: CommandFlags.FireAndForget), Is.False);
-        Assert.That(await database.StringSetAsync("async", 1, flags: CommandFlags.FireAndForget), Is.False);
-        database.Execute("SET", ["executed", 1], CommandFlags.FireAndForget);
-        Assert.That(watch.Elapsed, Is.LessThan(TimeSpan.FromSeconds(5)));
-        await redis.FailOverAsync(redis.Servers[1], announce: false);
-        foreach (string key in (string[])["sync", "async", "executed"])
-        {
-            await Eventually.HoldsAsync(
-                $"{key} is written by the next master", async _ => await database.KeyExistsAsync(key), isThere => isThere);
-        }
-    }
-
-    [Test]
     public async Task What_is_made_of_a_connection_or_lease_that_is_closed_says_so()
     {
         await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(replicas: 0);

@@ -5,6 +5,7 @@ using System.Text;
 using System.Text.Json;
 using NUnit.Framework;
 using RedisFailover.IntegrationTests.Harness;
+using RedisFailover.IntegrationTests.Operation;
 
 namespace RedisFailover.IntegrationTests.Failover;
 
@@ -89,6 +90,15 @@ public sealed class HttpTests
         Assert.That(await StatusAsync(client, "problems"), Is.EqualTo(HttpStatusCode.OK));
         Assert.That(await StatusAsync(client, new string('x', 10_000)), Is.EqualTo(HttpStatusCode.RequestUriTooLong));
 
+        // A rotation: both for a while, then the new one alone.
+        await File.WriteAllTextAsync(folder.File("token"), "n3w\ns3cret\n");
+        client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", "n3w");
+        await EventuallyAsync(client, "problems", HttpStatusCode.OK);
+        client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", "s3cret");
+        Assert.That(await StatusAsync(client, "problems"), Is.EqualTo(HttpStatusCode.OK));
+        await File.WriteAllTextAsync(folder.File("token"), "n3w\n");
+        await EventuallyAsync(client, "problems", HttpStatusCode.Unauthorized);
+
         // A request that never ends: the server ends it.
         using var slow = new TcpClient();
         await slow.ConnectAsync(IPAddress.Loopback, port);
@@ -98,6 +108,35 @@ public sealed class HttpTests
         while (await slow.GetStream().ReadAsync(buffer, deadline.Token) > 0)
         {
         }
+    }
+
+    [Test]
+    public async Task It_is_answered_by_TLS_and_the_certificate_is_read_again()
+    {
+        await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 0 });
+        using Certificates certificates = await Certificates.MakeAsync();
+        (string certificate, string key) = await certificates.IssueAsync("monitor");
+        int port = FreePorts.Next();
+        await cluster.StartMonitorAsync(options => options with
+        {
+            More = ["--http", $"https://127.0.0.1:{port}", "--http-cert-file", certificate, "--http-key-file", key],
+        });
+        string? shown = null;
+        async Task<HttpStatusCode> GetAsync(CancellationToken ct)
+        {
+            using var handler = new HttpClientHandler
+            {
+                ServerCertificateCustomValidationCallback = (_, given, _, _) => (shown = given!.Thumbprint) is not null,
+            };
+            using var client = new HttpClient(handler);
+            using HttpResponseMessage response = await client.GetAsync(new Uri($"https://127.0.0.1:{port}/health/live"), ct);
+            return response.StatusCode;
+        }
+
+        await Eventually.HoldsAsync("it answers", GetAsync, status => status == HttpStatusCode.OK);
+        string first = shown!;
+        await certificates.IssueAsync("monitor");
+        await Eventually.HoldsAsync("it shows the new one", GetAsync, _ => shown != first);
     }
 
     private static async Task<(MonitorProcess Monitor, HttpClient Client)> StartMonitorAsync(Cluster cluster, int? port = null,

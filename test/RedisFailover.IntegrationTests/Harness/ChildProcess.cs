@@ -166,7 +166,7 @@ public sealed class ChildProcess : IAsyncDisposable
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     private static extern int SendSignal(int pid, int signal);
 
-    private void Signal(int signal)
+    internal void Signal(int signal)
     {
         if (!_process.HasExited)
         {

@@ -43,7 +43,7 @@ public sealed class GeneratorTests
             struct Nothing { public static Task<Nothing> After(Task task) => null; }
             interface ICall<T> { Task<T> SendAsync(IDatabaseAsync target, CommandFlags flags); }
             partial class RoutingTable { private static partial (CommandClass Class, string Member, string[] Commands)[] Rows(); }
-            struct BlockingCall { public CommandFlags Flags; public IDatabase Target(int db) => null; public T Again<T>(System.Exception failure, int db, System.Func<IDatabase, CommandFlags, T> send) => default; public void Later<T>(int db, System.Func<IDatabase, CommandFlags, T> send) { } }
+            struct BlockingCall { public CommandFlags Flags; public IDatabase Target(int db) => null; public T Again<T>(System.Exception failure, int db, System.Func<IDatabase, CommandFlags, T> send) => default; }
             [GenerateFacade(FacadeKind.Calls)]
             sealed partial class Facade : IDatabase
             {

@@ -312,9 +312,10 @@ internal sealed partial class Ledger(World world, Network network, Configuration
             CheckWipe(node, master, run);
         }
 
-        if (!IsLed)
+        if (!IsLed && master.StartedAt > node.OrderedAt)
         {
-            // Redis itself threw away the last copy of these, with nobody there to prevent it: no failover is to blame for that.
+            // Redis itself threw away the last copy of these, from a master that was restarted since a monitor last gave this node an
+            // order, with nobody there to prevent it: no failover is to blame for that.
             _safe.RemoveAll(w => !_nodes.Values.Any(n => n.Keeps(w.Made)) && !Commit.Contains(data, w.Made));
         }
     }

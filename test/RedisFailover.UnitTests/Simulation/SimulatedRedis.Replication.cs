@@ -66,6 +66,7 @@ internal sealed partial class SimulatedRedis
         // A replica that is detached is still what it was, with what it had.
         ChangedAt = isNowhere && !wasMaster ? ChangedAt : World.Now;
         _master = master;
+        OrderedAt = World.Now;
         _isDetached = isNowhere;
         TryLink();
         return null;

@@ -27,6 +27,12 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
 
     internal string ReplicationId { get; private set; } = "";
 
+    /// <summary>When it was last told whom to follow.</summary>
+    internal long OrderedAt { get; private set; }
+
+    /// <summary>When its run began.</summary>
+    internal long StartedAt { get; private set; }
+
     internal Commit? Data { get; private set; }
 
     internal long Offset { get; private set; }
@@ -232,6 +238,7 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
         _minReplicas = _configuredMinReplicas;
         _disk = disk;
         RunId = NewId("run");
+        StartedAt = World.Now;
         ReplicationId = NewId("repl");
         (Previous, PreviousEnd, Offset, Data, PausedUntil) = (null, -1, 0, null, 0);
         NoBacklog();
