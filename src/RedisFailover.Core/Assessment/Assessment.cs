@@ -78,6 +78,14 @@ internal sealed class Assessment
         node.Address, node.IsMaster && node.Address != Topology.Master && Topology.NeverPromoted.Contains(node.Address)
             && !Policy.NeverPromote.Contains(node.Address) ? 0 : node.Info!.Priority);
 
+    /// <summary>
+    /// Whether it goes on from a history that this cluster once had. Redis 7 tells so of a master that was started from a file too, older
+    /// ones of a replica alone.
+    /// </summary>
+    internal bool OnceHad(NodeInfo info)
+        => Topology.ReplicationIds.Contains(info.ReplicationId)
+            || (info.PreviousReplicationId is { } previous && Topology.ReplicationIds.Contains(previous));
+
     /// <summary>How the monitors vote on a node. One that reaches no node at all keeps its seat and has no opinion.</summary>
     internal Votes VotesOn(NodeAddress node)
     {

@@ -44,7 +44,7 @@ internal static class ForeignSigns
     /// <summary>The first sign that a node without a common history is not ours; null where there is none.</summary>
     internal static string? Of(Assessment a, NodeAssessment node)
         => IsOurMasterStill(a, node) ? null
-            : All.Where(s => node.Info!.Keys > 0 ? !(s.IsGuess && GoesOnFromOurs(a, node.Info)) : s.IsOfWork).Select(s => s.Shows(a, node))
+            : All.Where(s => node.Info!.Keys > 0 ? !(s.IsGuess && a.OnceHad(node.Info)) : s.IsOfWork).Select(s => s.Shows(a, node))
                 .FirstOrDefault(s => s is not null);
 
     /// <summary>
@@ -53,14 +53,6 @@ internal static class ForeignSigns
     /// </summary>
     private static bool IsOurMasterStill(Assessment a, NodeAssessment node)
         => node.IsMaster && a.Topology.ReplicationIds.Contains(node.Info!.ReplicationId) && a.Topology.Members.Contains(node.Address);
-
-    /// <summary>
-    /// Whether it was started from a file of a history that this cluster once had. Redis 7 tells so of a master too, older ones of a
-    /// replica alone.
-    /// </summary>
-    private static bool GoesOnFromOurs(Assessment a, NodeInfo info)
-        => a.Topology.ReplicationIds.Contains(info.ReplicationId)
-            || (info.PreviousReplicationId is { } previous && a.Topology.ReplicationIds.Contains(previous));
 
     /// <summary>Whether it follows a master that is none of ours. One that is only just started has no link yet.</summary>
     internal static bool FollowsAnother(Assessment a, NodeAssessment node)

@@ -16,10 +16,12 @@ internal static class Histories
         => !node.CopyBrokeOff && node.CommonOffset(master) >= master.Offset;
 
     /// <summary>
-    /// A node (a replica, or one that was restarted as a master) that has more than the restarted master; null where nobody has.
+    /// A node (a replica, or one that was restarted as a master) that has more than the restarted master; null where nobody has. Where that
+    /// is empty, data of any history that this cluster once had are more.
     /// </summary>
     internal static NodeAssessment? NodeWithMore(Assessment a, MasterIdentity known, NodeAssessment restarted)
-        => a.Nodes.FirstOrDefault(n => n.Address != restarted.Address && n.IsOnline && !n.CannotBeWatched && HasMore(n, known, restarted));
+        => a.Nodes.FirstOrDefault(n => n.Address != restarted.Address && n.IsOnline && !n.CannotBeWatched
+            && (HasMore(n, known, restarted) || (known.HasData && restarted.Info!.Keys == 0 && n.Info!.Keys > 0 && a.OnceHad(n.Info))));
 
     /// <summary>
     /// Whether a node has data of the master as it was that the restarted one does not have. From a snapshot a master continues the history

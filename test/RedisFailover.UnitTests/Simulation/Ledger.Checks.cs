@@ -64,8 +64,9 @@ internal sealed partial class Ledger
             return;
         }
 
-        // Restarted while it refused the monitors, it says only now what it came back with.
-        if (_returned == (master, master.Life) && IsRefusing(master, Long))
+        // Restarted while it refused the monitors, or while nobody led, it says only now what it came back with.
+        if (_returned == (master, master.Life)
+            && (IsRefusing(master, Long) || leader.Clock - leader.View.LeadingSince < TimeSpan.FromTicks(Heard)))
         {
             return;
         }

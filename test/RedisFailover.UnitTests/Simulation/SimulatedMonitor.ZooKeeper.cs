@@ -278,7 +278,11 @@ internal sealed partial class SimulatedMonitor
 
         try
         {
-            return new TopologyRead(Clock, version, TopologyJson.Parse(nodes), null, lastEpoch, synced);
+            Topology topology = TopologyJson.Parse(nodes);
+            return new TopologyRead(Clock, version, topology, null, lastEpoch, synced)
+            {
+                ChangeAge = server.Wall - topology.Intent?.Since,
+            };
         }
         catch (FormatException e)
         {

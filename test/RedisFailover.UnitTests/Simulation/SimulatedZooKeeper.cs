@@ -45,6 +45,9 @@ internal sealed class SimulatedZooKeeper(World world, Network network, int place
     /// <summary>What the znode holds, read again from its bytes.</summary>
     internal Topology? Topology { get; private set; }
 
+    /// <summary>What the clocks on everybody's walls show.</summary>
+    internal DateTimeOffset Wall => DateTimeOffset.UnixEpoch + TimeSpan.FromTicks(World.Now);
+
     internal void Subscribe(SimulatedClient client) => _clients.Add(client);
 
     internal SimulatedSession Open(SimulatedZooKeeperClient owner)
@@ -68,7 +71,9 @@ internal sealed class SimulatedZooKeeper(World world, Network network, int place
             return (-1, "BadVersion");
         }
 
-        byte[] bytes = TopologyJson.Write(publication.Next with { ChangedBy = by });
+        Topology next = publication.Next with { ChangedBy = by };
+        next = next.Intent is { Since: null } intent ? next with { Intent = intent with { Since = Wall } } : next;
+        byte[] bytes = TopologyJson.Write(next);
         Topology before = Topology ?? Topology.None;
         Nodes = bytes;
         Topology = TopologyJson.Parse(bytes);
