@@ -13,6 +13,7 @@ internal sealed class ClusterReader : IAsyncDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(300);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(1);
     private readonly ZooKeeperConnectionString _connection;
     private readonly TimeSpan _timeout;
     private readonly ZnodePaths _paths = new("");
@@ -261,6 +262,9 @@ internal sealed class ClusterReader : IAsyncDisposable
     /// <summary>Makes a request; its name.</summary>
     internal async Task<string> RequestAsync(OperatorRequest request, CancellationToken ct)
     {
+        // Once it is sent its name has to be known, to take it back: Ctrl-C leaves it a moment.
+        using CancellationTokenSource grace = new();
+        using CancellationTokenRegistration interrupted = ct.Register(() => grace.CancelAfter(Grace));
         try
         {
             string path = await BoundedAsync(
@@ -271,7 +275,7 @@ internal sealed class ClusterReader : IAsyncDisposable
                         ? default : await RequestRights.ForRequestAsync(Session, _paths.Requests, token);
                     return await Session.CreateAsync(_paths.RequestPrefix, request.Write(), CreateMode.PersistentSequential, rights, token);
                 },
-                ct);
+                grace.Token);
             return path[(path.LastIndexOf('/') + 1)..];
         }
         catch (ZooKeeperException e) when (e.Code is ZooKeeperErrorCode.NoAuth or ZooKeeperErrorCode.InvalidAcl)

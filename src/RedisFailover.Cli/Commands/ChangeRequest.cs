@@ -116,10 +116,23 @@ internal static class ChangeRequest
     /// <summary>What has begun goes on, whether or not somebody waits for its answer.</summary>
     internal static async Task<string> WithdrawnAsync(ClusterReader reader, OperatorRequest request, CancellationToken ct)
     {
-        Topology? topology = request.IsSwitchover ? (await reader.ReadAsync(ct)).Topology : null;
+        Topology? topology = request.IsSwitchover ? (await LookAsync(reader, ct))?.Topology : null;
         return topology is { IsChangingMaster: true }
             ? $"the request is withdrawn, but a change of master is under way and goes on: {topology.Reason}"
             : "the request is withdrawn.";
+    }
+
+    /// <summary>The cluster, for what is said beside the outcome; null where it cannot be read.</summary>
+    internal static async Task<ClusterState?> LookAsync(ClusterReader reader, CancellationToken ct)
+    {
+        try
+        {
+            return await reader.ReadAsync(ct);
+        }
+        catch (Exception e) when (e is OperationCanceledException or ZooKeeperException or CliException)
+        {
+            return null;
+        }
     }
 
     private static string StillStands(string id)
@@ -138,8 +151,9 @@ internal static class ChangeRequest
             OperatorRequest? request = await reader.RequestAsync(id, ct);
             if (request is { Answer: null } && await reader.WithdrawAsync(request, ct))
             {
-                ClusterState state = await reader.ReadAsync(ct);
-                string why = !state.IsLed ? $"no answer within {wait.TotalSeconds:0.###} s: no monitor leads; start the monitors"
+                ClusterState? state = await LookAsync(reader, ct);
+                string why = state is null ? $"no answer within {wait.TotalSeconds:0.###} s"
+                    : !state.IsLed ? $"no answer within {wait.TotalSeconds:0.###} s: no monitor leads; start the monitors"
                     : state.Topology.IsChangingMaster
                         ? $"no answer within {wait.TotalSeconds:0.###} s: a change of master is under way: {state.Topology.Reason}"
                     : $"no answer within {wait.TotalSeconds:0.###} s from the leading monitor, "

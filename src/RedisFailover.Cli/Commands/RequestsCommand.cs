@@ -82,7 +82,7 @@ internal static class RequestsCommand
         {
             writer.WriteStartObject();
             writer.WriteString("id", request.Id);
-            StatusJson.Raw(writer, "request", request.Fault is null ? request.Write() : null);
+            StatusJson.Raw(writer, "request", request.Fault is null ? request.Write() : (ReadOnlyMemory<byte>?)null);
             writer.WriteString("fault", request.Fault);
             writer.WriteEndObject();
         }

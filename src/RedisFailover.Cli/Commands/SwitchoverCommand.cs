@@ -139,12 +139,12 @@ internal static class SwitchoverCommand
 
             if (await reader.RequestAsync(id, ct) is { Answer: null } now && await reader.WithdrawAsync(now, ct))
             {
-                ClusterState after = await reader.ReadAsync(ct);
-                string state = after.Topology.IsChangingMaster
+                ClusterState? after = await ChangeRequest.LookAsync(reader, ct);
+                string state = after?.Topology.IsChangingMaster == true
                     ? $"a change of master is under way: {after.Topology.Reason}" : "the request is withdrawn";
                 throw new CliException(
                     $"no answer within {patience.TotalSeconds:0.###} s "
-                        + $"({(!after.IsLed ? "no monitor leads" : $"the leading monitor is {after.Leader?.Id ?? "not known: its znode is not readable"}")}); {state}.");
+                        + $"({(after is null ? "the cluster cannot be read" : !after.IsLed ? "no monitor leads" : $"the leading monitor is {after.Leader?.Id ?? "not known: its znode is not readable"}")}); {state}.");
             }
         }
     }

@@ -71,7 +71,15 @@ internal sealed partial class FailoverDatabase : IDatabase
         LiveNode? node = _nodes.Current.NodeFor(kind, flags);
         if (node is null)
         {
-            return WithState(AgainAsync<T>(call, kind, flags, null, null));
+            Task<T> waiting = WithState(AgainAsync<T>(call, kind, flags, null, null));
+            if (flags.HasFlag(CommandFlags.FireAndForget))
+            {
+                // Nobody looks at what became of it.
+                _ = waiting.ContinueWith(static lost
+                    => _ = lost.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+            }
+
+            return waiting;
         }
 
         Task<T> sent = Send<TCall, T>(in call, node, flags);

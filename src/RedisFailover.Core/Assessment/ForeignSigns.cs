@@ -60,7 +60,7 @@ internal static class ForeignSigns
 
     /// <summary>
     /// Whether it commands a node of ours too, or commanded the node known at this address: a Sentinel that was left over, or a stray
-    /// monitor, must not make our own nodes somebody else's.
+    /// monitor, must not make our own nodes somebody else's. Of a stray monitor that holds while one node has our history.
     /// </summary>
     private static bool CommandsOurs(Assessment a, NodeAssessment node, Controller controller)
         => Commands(node.View.BeforeRestart, controller)

@@ -21,7 +21,8 @@ internal static class Histories
     /// </summary>
     internal static NodeAssessment? NodeWithMore(Assessment a, MasterIdentity known, NodeAssessment restarted)
         => a.Nodes.FirstOrDefault(n => n.Address != restarted.Address && n.IsOnline && !n.CannotBeWatched
-            && (HasMore(n, known, restarted) || (known.HasData && restarted.Info!.Keys == 0 && n.Info!.Keys > 0 && a.OnceHad(n.Info))));
+            && (HasMore(n, known, restarted) || (known.HasData && restarted.Info!.Keys == 0
+                && n is { IsLeftAlone: false, Info.Keys: > 0 } && a.OnceHad(n.Info))));
 
     /// <summary>
     /// Whether a node has data of the master as it was that the restarted one does not have. From a snapshot a master continues the history

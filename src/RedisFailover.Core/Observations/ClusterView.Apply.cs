@@ -272,7 +272,8 @@ internal sealed partial record ClusterView
     private bool IsFailover(Topology next, HistoryKind? change)
         => Topology is { Epoch: > 0 } known && next is { State: TopologyState.Ok, Master: { } master }
             && (known.State == TopologyState.FailingOver ? known.Intent?.From is { } from && from != master
-                : next.Epoch > known.Epoch && change == HistoryKind.Failover && master != known.Master);
+                : (next.Epoch > known.Epoch || known.State == TopologyState.SwitchingOver) && change == HistoryKind.Failover
+                    && master != (known.Intent?.From ?? known.Master));
 
     private ClusterView Finished(ActionFinished finished, FailoverPolicy policy)
     {

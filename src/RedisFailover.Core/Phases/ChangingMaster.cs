@@ -31,7 +31,8 @@ internal static class ChangingMaster
 
         // Voted out, but answering this monitor: it hands over all the same. Once it fails, or does not get there, it is lost.
         if (a.Topology.State == TopologyState.SwitchingOver && a.From is { IsMaster: true } from
-            && !(a.Topology.Intent is { Forced: true } && from.Contact is Contact.Busy or Contact.Loading or Contact.LocalFault)
+            && !(a.Topology.Intent is { Forced: true } && (from.Contact is Contact.Busy or Contact.Loading
+                || (from.Contact == Contact.LocalFault && a.Progress.PausedAt is null)))
             && (!from.IsVotedOut || from.View is { FailingSince: null, ProbeFailure: null }) && HoldingWrites.Decide(a, from) is { } step)
         {
             return step;

@@ -86,7 +86,10 @@ internal static class SwitchoverRequests
                 // It would not obey either: the switchover would begin, only to be undone at its deadline.
                 // One that cannot even be tried (its name is not known) takes no orders, and an operator may know that it is gone.
                 : a.Master.Contact == Contact.LocalFault && a.View.Asked is { Force: true, Target: not null } ? null
-                : MasterRules.Unmonitored(a.Master) ?? MasterRules.Commandable(a.Master));
+                : MasterRules.Unmonitored(a.Master) is { } unmonitored
+                    ? unmonitored + (a.Master.Contact == Contact.LocalFault
+                        ? "; if it is gone for good: redis-failover failover HOST:PORT --force" : "")
+                : MasterRules.Commandable(a.Master));
 
     /// <summary>
     /// A master that answers the others and not this monitor can be neither made to hold its writes nor demoted from here: null where it

@@ -1,13 +1,17 @@
 using System.Net;
+using System.Net.Security;
+using System.Security.Cryptography.X509Certificates;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using OpenTelemetry.Metrics;
 using RedisFailover.Monitor.Hosting;
 using RedisFailover.Monitor.Options;
+using RedisFailover.Shared;
 
 namespace RedisFailover.Monitor.Http;
 
@@ -21,6 +25,7 @@ internal sealed class HttpService(MonitorOptions options, MonitorService monitor
     private static readonly TimeSpan Retry = TimeSpan.FromSeconds(5);
 
     private readonly ILogger _logger = loggers.CreateLogger("RedisFailover.Monitor");
+    private (X509Certificate2 Of, SslServerAuthenticationOptions Options)? _shown;
 
     /// <inheritdoc/>
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -105,13 +110,29 @@ internal sealed class HttpService(MonitorOptions options, MonitorService monitor
         }
     }
 
-    /// <summary>By the certificate that the file holds at each connection.</summary>
     private void Secure(ListenOptions endPoint)
     {
         if (options.HttpTls is { } tls)
         {
-            endPoint.UseHttps(https => https.ServerCertificateSelector = (_, _) => tls.Current().Certificate);
+            endPoint.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = _ => ValueTask.FromResult(Shown(tls)) });
         }
+    }
+
+    /// <summary>What the file holds at each connection: the certificate, and those that vouch for it.</summary>
+    private SslServerAuthenticationOptions Shown(TlsFiles tls)
+    {
+        X509Certificate2 certificate = tls.Current().Certificate!;
+        if (_shown is not { } shown || !ReferenceEquals(shown.Of, certificate))
+        {
+            var chain = new X509Certificate2Collection();
+            chain.ImportFromPemFile(tls.Of.CertFile!);
+            _shown = shown = (certificate, new SslServerAuthenticationOptions
+            {
+                ServerCertificateContext = SslStreamCertificateContext.Create(certificate, chain, offline: true),
+            });
+        }
+
+        return shown.Options;
     }
 
     /// <summary>Whoever is slow, or sends much, is cut off; what all of them together cost is bounded.</summary>

@@ -109,9 +109,11 @@ internal static partial class OptionSources
         }
     }
 
-    /// <summary>Settings of one monitor's security, most of them files.</summary>
+    /// <summary>Settings of one monitor's security and HTTP, most of them files.</summary>
     internal static ImmutableHashSet<string> Secret { get; } =
-        [.. SecurityRows.All.Select(s => s.Name), "password", "password-file", "http-token-file", "http-cert-file", "http-key-file"];
+    [
+        .. SecurityRows.All.Select(s => s.Name), "password", "password-file", "http", "http-token-file", "http-cert-file", "http-key-file",
+    ];
 
     /// <summary>What Kubernetes puts into every container beside a Service that is named redis-failover, or begins so.</summary>
     [GeneratedRegex("^REDIS_FAILOVER_(.*_)?(SERVICE_(HOST|PORT(_.*)?)|PORT_[0-9]+_(TCP|UDP|SCTP)(_.*)?)=|^REDIS_FAILOVER_(.*_)?PORT=.*://")]

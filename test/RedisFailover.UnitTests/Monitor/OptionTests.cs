@@ -181,6 +181,27 @@ public sealed class OptionTests
     }
 
     [Test]
+    public async Task What_is_of_one_monitor_does_not_make_the_clusters_settings_wrong()
+    {
+        DateTimeOffset now = TimeProvider.System.GetUtcNow();
+        using var key = System.Security.Cryptography.ECDsa.Create();
+        using var certificate = new System.Security.Cryptography.X509Certificates.CertificateRequest(
+                "CN=monitor", key, System.Security.Cryptography.HashAlgorithmName.SHA256)
+            .CreateSelfSigned(now.AddDays(-1), now.AddDays(1));
+        string file = Path.GetTempFileName();
+        await File.WriteAllTextAsync(file, $"{certificate.ExportCertificatePem()}\n{key.ExportPkcs8PrivateKeyPem()}\n");
+        MonitorOptions options =
+            Read(["--nodes", "a:1", "--zkservers", "z", "--http", "https://127.0.0.1:9400", "--http-cert-file", file]);
+        Assert.That(options.HttpTls, Is.Not.Null);
+        File.Delete(file);
+
+        ClusterConfig config = ClusterConfig.Empty with { Settings = ClusterConfig.Empty.Settings.Add("max-failures", "5") };
+        Assert.That(options.Under(config).MaxFailures, Is.EqualTo(5));
+        Assert.That(() => Read(["--nodes", "a:1", "--zkservers", "z", "--http", "https://127.0.0.1:9400"]),
+            Throws.TypeOf<OptionException>().With.Message.Contains("only with --http-cert-file"));
+    }
+
+    [Test]
     public void What_the_operators_tool_and_the_tests_find_in_the_environment_is_no_setting_and_not_refused()
         => Assert.That(
             Read(Least, ("REDIS_FAILOVER_ZK", "z:1/r"), ("REDIS_FAILOVER_FAULT_POINT", ""), ("REDIS_FAILOVER_PASSWORD", "p"),
