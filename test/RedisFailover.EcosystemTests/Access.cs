@@ -15,15 +15,9 @@ internal sealed record Access(Func<IConnectionMultiplexer> Connect, Action<Confi
         => new(connection.AsMultiplexer, connection.Configure, "led.to.the.master");
 
     /// <summary>A multiplexer of its own for each, over all nodes: without this client.</summary>
-    public static Access Bare(IEnumerable<NodeAddress> nodes) => Plain(string.Join(',', nodes));
-
-    /// <summary>A multiplexer of its own for each, which asks the sentinels.</summary>
-    public static Access Sentinel(IEnumerable<int> ports, string service)
-        => Plain($"{string.Join(',', ports.Select(p => $"127.0.0.1:{p}"))},serviceName={service}");
-
-    private static Access Plain(string nodes)
+    public static Access Bare(IEnumerable<NodeAddress> nodes)
     {
-        string connection = nodes + ",abortConnect=false";
+        string connection = string.Join(',', nodes) + ",abortConnect=false";
         return new Access(() => ConnectionMultiplexer.Connect(connection), static _ => { }, connection);
     }
 }

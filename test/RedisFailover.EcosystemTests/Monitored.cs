@@ -3,18 +3,8 @@ using RedisFailover.IntegrationTests.Harness;
 
 namespace RedisFailover.EcosystemTests;
 
-/// <summary>Redis nodes, and what replaces their master when it is struck.</summary>
-internal interface IStruck : IAsyncDisposable
-{
-    /// <summary>Strikes the master and returns once another one is known.</summary>
-    Task StrikeAsync(string fault);
-
-    /// <summary>Ends what a SIGSTOP began.</summary>
-    void Thaw();
-}
-
 /// <summary>Three Redis nodes and one monitor.</summary>
-internal sealed class Monitored(Cluster cluster, FailoverConnection connection, NodeAddress master, RecordedLog log) : IStruck
+internal sealed class Monitored(Cluster cluster, FailoverConnection connection, NodeAddress master, RecordedLog log) : IAsyncDisposable
 {
     private bool _frozen;
 
@@ -38,7 +28,7 @@ internal sealed class Monitored(Cluster cluster, FailoverConnection connection, 
             log);
     }
 
-    /// <inheritdoc/>
+    /// <summary>Strikes the master and returns once another one is known.</summary>
     public async Task StrikeAsync(string fault)
     {
         switch (fault)
@@ -63,7 +53,7 @@ internal sealed class Monitored(Cluster cluster, FailoverConnection connection, 
             "another master is known", () => connection.Topology.Master is { } next && next != master, TimeSpan.FromSeconds(60));
     }
 
-    /// <inheritdoc/>
+    /// <summary>Ends what a SIGSTOP began.</summary>
     public void Thaw()
     {
         if (_frozen)
