@@ -143,7 +143,7 @@ internal sealed class ActionExecutor(
         if (publication is { Record.Kind: HistoryKind.Failover or HistoryKind.Switchover,
             Next: { State: TopologyState.Ok, Master: { } master } })
         {
-            _commands.Announce(master);
+            _ = _commands.AnnounceAsync(master, () => leadership.Lease.IsHeld, cancellationToken);
         }
 
         return new ActionFinished(clock.Now, publication, Version: version) { Written = written };

@@ -17,6 +17,12 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
     /// </summary>
     private static readonly TimeSpan Grace = TimeSpan.FromMilliseconds(250);
 
+    /// <summary>
+    /// The pauses between announcements of a new master. A client that hears the first while it still looks at the old master, and those
+    /// take up to its connect time-out (5 s by default), looks again only a minute later.
+    /// </summary>
+    private static readonly TimeSpan[] AnnounceAgain = [TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(4), TimeSpan.FromSeconds(6)];
+
     private readonly ConcurrentDictionary<NodeAddress, NodeLane> _lanes = new();
 
     /// <summary>
@@ -156,13 +162,34 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
     }
 
     /// <summary>
-    /// Tells clients that listen for it, as StackExchange.Redis does on all nodes, that there is a new master. Nobody waits for it.
+    /// Tells clients that listen for it, as StackExchange.Redis does on all nodes, that there is a new master: at once, and again for those
+    /// that were still busy with their connection to the old one (<see cref="AnnounceAgain"/>). Nobody waits for it.
     /// </summary>
-    internal void Announce(NodeAddress master)
+    /// <param name="master">The new master.</param>
+    /// <param name="mayAct">Whether the leader still leads: asked before each time.</param>
+    /// <param name="cancellationToken">The lead.</param>
+    internal async Task AnnounceAsync(NodeAddress master, Func<bool> mayAct, CancellationToken cancellationToken)
     {
-        if (nodes.TryGetValue(master, out NodeProber? prober))
+        try
         {
-            prober.Forget("PUBLISH", NodeRight.MasterChangedChannel, "*");
+            Publish();
+            foreach (TimeSpan pause in AnnounceAgain)
+            {
+                await Task.Delay(pause, clock.Provider, cancellationToken);
+                Publish();
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // Somebody else leads, or the monitor stops: they look by themselves, later.
+        }
+
+        void Publish()
+        {
+            if (mayAct() && nodes.TryGetValue(master, out NodeProber? prober))
+            {
+                prober.Forget("PUBLISH", NodeRight.MasterChangedChannel, "*");
+            }
         }
     }
 
