@@ -21,6 +21,7 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
     private Task? _standing;
     private (long Since, NodeAddress? From)? _still;
     private NodeAddress? _standsOn;
+    private bool _prefixed;
 
     /// <summary>Told of the node on which the subscriptions stand (null), or stood and why they do no more.</summary>
     public event Action<NodeAddress, string?>? Connectivity;
@@ -40,6 +41,7 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
         await nodes.NodeForAsync(CommandClass.Write, CommandFlags.None, retries).ConfigureAwait(false);
         ConnectionMultiplexer multiplexer = await ConnectAsync().ConfigureAwait(false);
         ISubscriber subscriber = multiplexer.GetSubscriber();
+        channel = _prefixed ? channel : OnOneNode(channel);
 
         // Not to be failed by a connection that is lost meanwhile: it is made again on the next one, and confirmed there.
         ChannelMessageQueue queue = await subscriber.SubscribeAsync(channel, CommandFlags.FireAndForget).ConfigureAwait(false);
@@ -115,11 +117,21 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
         }
     }
 
+    /// <summary>
+    /// The same channel (the library compares them so) without the wish for all masters, which channels of keyspace notifications bring.
+    /// Of such a one StackExchange.Redis 3.4 believes that it is still subscribed when the connection is back. With a channel prefix,
+    /// which those channels alone do without, that cannot be taken from them.
+    /// </summary>
+    private static RedisChannel OnOneNode(RedisChannel channel)
+        => channel.IsNullOrEmpty || channel.IsSharded ? channel
+            : channel.IsPattern ? RedisChannel.Pattern((byte[])channel!) : RedisChannel.Literal((byte[])channel!);
+
     private async Task<ConnectionMultiplexer> MakeAsync()
     {
         ConfigurationOptions configuration = NodeConfiguration.Of(nodes.Options);
         NodeConfiguration.LeadToMaster(configuration, nodes.Options, new MasterTunnel(nodes, evenFenced: true));
         configuration.SharedSubscriptionConnection = false;
+        _prefixed = !configuration.ChannelPrefix.IsNullOrEmpty;
         ConnectionMultiplexer multiplexer = await CancellableConnect.Async(configuration, _closing.Token).ConfigureAwait(false);
         nodes.Observers.Attach(multiplexer);
         multiplexer.ConnectionFailed += (_, failed) => Lost(failed.ConnectionType);
