@@ -122,6 +122,12 @@ internal sealed class NodeSet : IAsyncDisposable
         foreach (NodeLink link in lost)
         {
             Log.NodeLeft(_logger, link.Address);
+            if (link.Live is not null)
+            {
+                // The topology may say so before the connection itself is lost.
+                Tell(link.Address, "it serves no more");
+            }
+
             link.Close();
             _ = RetireAsync(link);
         }
