@@ -148,7 +148,8 @@ public sealed class SeveralClustersTests
             Assert.That(one.Output, Does.Contain("state    ok, epoch 1"), one.ToString());
             Assert.That((twice.ExitCode, twice.Errors),
                 Is.EqualTo(
-                    (3, $"redis-failover: {clusters.Addresses("orders")[0]} is a node of cluster orders: a node is in one cluster only.")));
+                    (3, $"redis-failover: {clusters.Addresses("orders")[0]} is a node of cluster orders: a node is in one cluster only. "
+                        + $"If that cluster is gone, remove its znodes: zkCli.sh deleteall {clusters.Paths("orders").Root}")));
             Assert.That((wrong.ExitCode, wrong.Errors.Contains("allowed: 1 to 100 letters", StringComparison.Ordinal)),
                 Is.EqualTo((2, true)), wrong.ToString());
             Assert.That(removed.ExitCode, Is.Zero, removed.ToString());
