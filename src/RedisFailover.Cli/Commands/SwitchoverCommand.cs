@@ -142,9 +142,9 @@ internal static class SwitchoverCommand
                 ClusterState? after = await ChangeRequest.LookAsync(reader, ct);
                 string state = after?.Topology.IsChangingMaster == true
                     ? $"a change of master is under way: {after.Topology.Reason}" : "the request is withdrawn";
-                throw new CliException(
-                    $"no answer within {patience.TotalSeconds:0.###} s "
-                        + $"({(after is null ? "the cluster cannot be read" : !after.IsLed ? "no monitor leads" : $"the leading monitor is {after.Leader?.Id ?? "not known: its znode is not readable"}")}); {state}.");
+                string leading = after is null ? "the cluster cannot be read" : !after.IsLed ? "no monitor leads"
+                    : $"the leading monitor is {after.Leader?.Id ?? "not known: its znode is not readable"}";
+                throw new CliException($"no answer within {patience.TotalSeconds:0.###} s ({leading}); {state}.");
             }
         }
     }

@@ -381,7 +381,9 @@ public sealed class LeaseKeeper
         return false;
     }
 
-    /// <summary>For how long the servers have had it: neither what this process slept through nor the time without a connection counts.</summary>
+    /// <summary>
+    /// For how long the servers have had it: neither what this process slept through nor the time without a connection counts.
+    /// </summary>
     private TimeSpan TakenBy(SessionHeartbeat heart, Beat beat)
         => _client.Time.GetElapsedTime(Math.Max(beat.SentAt.Monotonic, Math.Max(heart.LateAt, heart.Session.ConnectedAt)));
 
