@@ -8,6 +8,7 @@ namespace RedisFailover.Monitor.Hosting;
 /// </summary>
 internal sealed class ElectionBackoff(FailoverPolicy policy, MonotonicClock clock, ILogger logger)
 {
+    /// <summary>A monitor that sees badly for longer is outvoted by the others; the cluster must not be without a leader for it.</summary>
     private static readonly TimeSpan Longest = TimeSpan.FromSeconds(10);
 
     /// <summary>After so long without a resignation the next one counts as the first.</summary>

@@ -22,6 +22,18 @@ internal sealed class ManualTime : TimeProvider
         }
     }
 
+    /// <summary>How far away the last of the pending timers is.</summary>
+    internal TimeSpan LastTimer
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return (_timers.Max(t => t.Due) ?? _elapsed) - _elapsed;
+            }
+        }
+    }
+
     public override long GetTimestamp()
     {
         lock (_gate)
