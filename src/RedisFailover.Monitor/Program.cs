@@ -66,7 +66,7 @@ if (supervisor.IsEnabled)
 builder.Services.Configure<HostOptions>(o =>
 {
     o.ShutdownTimeout = TimeSpan.FromSeconds(2);
-    // The lead is handed over at once, whatever HTTP still waits for.
+    // Leadership is handed over at once, whatever HTTP still waits for.
     o.ServicesStopConcurrently = true;
 });
 using IHost host = builder.Build();

@@ -58,7 +58,7 @@ internal static partial class Log
     [LoggerMessage(16, LogLevel.Warning, "The election cannot go on for now: {Why}; trying again")]
     internal static partial void ElectionFailed(ILogger logger, string why);
 
-    [LoggerMessage(21, LogLevel.Warning, "{Candidate} takes the lead over from {Former}: no heartbeat from there for {Millis:0} ms")]
+    [LoggerMessage(21, LogLevel.Warning, "{Candidate} takes over leadership from {Former}: no heartbeat from there for {Millis:0} ms")]
     internal static partial void TookOver(ILogger logger, string candidate, string former, double millis);
 
     [LoggerMessage(22, LogLevel.Warning, "The heartbeat {Path} cannot be kept for now: {Why}; trying again")]
@@ -74,6 +74,6 @@ internal static partial class Log
     [LoggerMessage(18, LogLevel.Critical, "ZooKeeper session 0x{Session:x} given up because of a defect in the client")]
     internal static partial void SessionFailed(ILogger logger, long session, Exception exception);
 
-    [LoggerMessage(17, LogLevel.Debug, "{Candidate} gave up the lead (term {Term})")]
+    [LoggerMessage(17, LogLevel.Debug, "{Candidate} gave up leadership (term {Term})")]
     internal static partial void Resigned(ILogger logger, string candidate, int term);
 }

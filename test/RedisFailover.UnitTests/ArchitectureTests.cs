@@ -1,5 +1,9 @@
 using System.Reflection;
+using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.CSharp;
+using Microsoft.CodeAnalysis.CSharp.Syntax;
 using NUnit.Framework;
+using RedisFailover.UnitTests.Documents;
 
 namespace RedisFailover.UnitTests;
 
@@ -50,6 +54,66 @@ public sealed class ArchitectureTests
 
         Assert.That(References(Core).Intersect(banned), Is.Empty);
     }
+
+    [Test]
+    public void Core_s_folders_know_each_other_in_one_direction()
+    {
+        var uses = new SortedDictionary<string, SortedSet<string>>(StringComparer.Ordinal);
+        CSharpCompilation compilation = CoreSources();
+        foreach (SyntaxTree tree in compilation.SyntaxTrees)
+        {
+            SemanticModel model = compilation.GetSemanticModel(tree);
+            foreach (SimpleNameSyntax name in tree.GetRoot().DescendantNodes().OfType<SimpleNameSyntax>())
+            {
+                if (model.GetSymbolInfo(name).Symbol is INamedTypeSymbol { DeclaringSyntaxReferences: [var declared, ..] }
+                    && Folder(declared.SyntaxTree) is { Length: > 0 } used && used != Folder(tree))
+                {
+                    uses.TryAdd(Folder(tree), []);
+                    uses[Folder(tree)].Add(used);
+                }
+            }
+        }
+
+        // Whoever uses nobody who is left is taken out, until nobody is left.
+        while (uses.FirstOrDefault(u => !u.Value.Any(uses.ContainsKey)) is { Key: { } free })
+        {
+            uses.Remove(free);
+        }
+
+        Assert.That(uses.Where(u => u.Key.Length > 0).Select(u => $"{u.Key} uses {string.Join(", ", u.Value.Where(uses.ContainsKey))}"),
+            Is.Empty);
+    }
+
+    [Test]
+    public void No_function_of_Core_is_longer_than_40_lines_or_has_more_than_5_parameters()
+        => Assert.That(CoreSources().SyntaxTrees.SelectMany(tree => tree.GetRoot().DescendantNodes()
+            .Where(n => n is BaseMethodDeclarationSyntax or LocalFunctionStatementSyntax or AccessorDeclarationSyntax)
+            .Select(n => (Node: n, Lines: n.ToString().Split('\n').Length,
+                Parameters: n.ChildNodes().OfType<ParameterListSyntax>().Sum(p => p.Parameters.Count)))
+            .Where(f => f.Lines > 40 || f.Parameters > 5)
+            .Select(f => $"{Path.GetFileName(tree.FilePath)}: {f.Lines} lines, {f.Parameters} parameters: "
+                + f.Node.ToString().Split('\n')[0].Trim())), Is.Empty);
+
+    private static CSharpCompilation CoreSources()
+    {
+        string core = Path.Combine(Document.Root, "src", "RedisFailover.Core");
+        string usings = string.Concat(((string[])["System", "System.Collections.Generic", "System.IO", "System.Linq", "System.Threading",
+            "System.Threading.Tasks"]).Select(n => $"global using {n};"));
+        return CSharpCompilation.Create(
+            "Core",
+            [CSharpSyntaxTree.ParseText(usings),
+                .. Directory.EnumerateFiles(core, "*.cs", SearchOption.AllDirectories)
+                    .Where(f => !Path.GetRelativePath(core, f).StartsWith("obj", StringComparison.Ordinal))
+                    .Select(f => CSharpSyntaxTree.ParseText(File.ReadAllText(f), path: f))],
+            ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator)
+                .Where(p => Path.GetFileName(p).StartsWith("System.", StringComparison.Ordinal))
+                .Select(p => MetadataReference.CreateFromFile(p)),
+            new CSharpCompilationOptions(OutputKind.DynamicallyLinkedLibrary));
+    }
+
+    /// <summary>The folder of a file of Core; empty where it lies at the top.</summary>
+    private static string Folder(SyntaxTree tree) => tree.FilePath.Length == 0 ? ""
+        : Path.GetDirectoryName(Path.GetRelativePath(Path.Combine(Document.Root, "src", "RedisFailover.Core"), tree.FilePath))!;
 
     private static IEnumerable<string> References(Assembly assembly) => assembly.GetReferencedAssemblies().Select(a => a.Name!);
 

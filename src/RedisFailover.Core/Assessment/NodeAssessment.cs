@@ -60,7 +60,8 @@ internal sealed class NodeAssessment
     internal bool IsForeign => Lineage == Lineage.Foreign;
 
     /// <summary>Whether an operator has given up what it holds, so that it may be made a replica though it is somebody else's.</summary>
-    internal bool IsAdopted => NodeAdoption.IsOrdered(_all, this);
+    internal bool IsAdopted
+        => Info is { RunId.Length: > 0 } info && _all.View.Config?.Adopted.GetValueOrDefault(Address) == info.RunId;
 
     /// <summary>Whether nothing is written to it: it is somebody else's, and no operator has given up what it holds.</summary>
     internal bool IsLeftAlone => IsForeign && !IsAdopted;

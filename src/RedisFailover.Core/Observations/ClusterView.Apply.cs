@@ -17,29 +17,43 @@ internal sealed partial record ClusterView
             view = view.WithNodesOf(policy);
         }
 
-        if (!view.Awaited.IsEmpty && view.Term is not null && observation.At >= view.LeadingSince + policy.ViewLifetime)
+        return WithReach(view.WithWaits(observation.At, policy).WithSight(observation.At, policy), observation, policy);
+    }
+
+    /// <summary>Who is waited for no longer, as his time is up.</summary>
+    private ClusterView WithWaits(TimeSpan at, FailoverPolicy policy)
+    {
+        if (Term is null)
         {
-            view = view with { Awaited = view.Awaited.Clear() };
+            return this;
         }
 
-        if (BlindSince is { } since && !view.IsBlind)
+        ClusterView view = Awaited.IsEmpty || at < LeadingSince + policy.ViewLifetime ? this : this with { Awaited = Awaited.Clear() };
+        return WaitsForRegistered && at >= LeadingSince + policy.RegistrationWait ? view with { WaitsForRegistered = false } : view;
+    }
+
+    /// <summary>Whether this monitor reaches nobody, and since when.</summary>
+    private ClusterView WithSight(TimeSpan at, FailoverPolicy policy)
+    {
+        ClusterView view = this;
+        if (BlindSince is { } since && !IsBlind)
         {
             // What was counted in the dark says nothing of a node: which is found first is chance. One that was gone before stays so.
             view = view with
             {
-                Nodes = view.Nodes.SetItems(view.Nodes.Values.Where(n => n.IsOutOfSight && n.FailingSince >= since - policy.ProbeTimeout)
-                    .Select(n => KeyValuePair.Create(n.Address, n.CountedAnew(observation.At)))),
+                Nodes = Nodes.SetItems(Nodes.Values.Where(n => n.IsOutOfSight && n.FailingSince >= since - policy.ProbeTimeout)
+                    .Select(n => KeyValuePair.Create(n.Address, n.CountedAnew(at)))),
             };
         }
 
-        view = view.IsBlind != BlindSince is not null ? view with { BlindSince = view.IsBlind ? observation.At : null } : view;
-        view = view.IsBlind ? view with { BlindAt = observation.At }
+        view = view.IsBlind != BlindSince is not null ? view with { BlindSince = view.IsBlind ? at : null } : view;
+        return view.IsBlind ? view with { BlindAt = at }
             : view.BlindAt is not null && view.SeesTheSameMaster ? view with { BlindAt = null } : view;
-        if (view.WaitsForRegistered && observation.At >= view.LeadingSince + policy.RegistrationWait)
-        {
-            view = view with { WaitsForRegistered = false };
-        }
+    }
 
+    /// <summary>Whether another monitor sees more than the leader, and since when.</summary>
+    private ClusterView WithReach(ClusterView view, Observation observation, FailoverPolicy policy)
+    {
         if (view.Term is null)
         {
             return view.OutseenSince is null ? view : view with { OutseenSince = null };
@@ -88,39 +102,8 @@ internal sealed partial record ClusterView
             => this with { OtherMonitors = OtherMonitors.Remove(o.MonitorId),
                 Awaited = AwaitedAt(o.At, policy).SetItem(o.MonitorId, o.At) },
         MembersSeen o => this with { Registered = o.Others },
-        // A leader trusts nothing that it heard before its election: it reads the topology first.
-        LeadershipGained o => this with
-        {
-            Term = o.Term,
-            LeadingSince = o.At,
-            Awaited = AwaitedAt(o.At, policy),
-            WaitsForRegistered = true,
-            TopologyKnown = false,
-            TopologyIsOurs = false,
-            Progress = null,
-            HandedOver = null,
-            Resumption = null,
-            OutseenSince = null,
-            GaveUpAt = null,
-            Failed = Failed.Clear(),
-            Unpublished = null,
-            // What the replicas said was asked for other purposes: a request is heard once they have answered the new leader.
-            WishedAt = o.At,
-        },
-        // Nor does one that leads no longer follow what the others see.
-        LeadershipLost => this with
-        {
-            Term = null,
-            WaitsForRegistered = false,
-            TopologyKnown = false,
-            TopologyIsOurs = false,
-            Progress = null,
-            HandedOver = null,
-            Resumption = null,
-            Failed = Failed.Clear(),
-            Running = Running.Remove(new Resign("")),
-            OtherMonitors = OtherMonitors.ToImmutableDictionary(m => m.Key, _ => MonitorReport.None),
-        },
+        LeadershipGained o => Elected(o, policy),
+        LeadershipLost => Deposed(),
         ZooKeeperLost o => this with { ZooKeeperLostAt = ZooKeeperLostAt ?? o.At },
         ZooKeeperBack => this with { ZooKeeperLostAt = null },
         TopologyRead o => Read(o),
@@ -131,6 +114,41 @@ internal sealed partial record ClusterView
         ActionFinished o => Finished(o, policy),
         Tick => this,
         _ => throw new ArgumentOutOfRangeException(nameof(observation), observation, "An observation that is not applied."),
+    };
+
+    /// <summary>A leader trusts nothing that it heard before its election: it reads the topology first.</summary>
+    private ClusterView Elected(LeadershipGained gained, FailoverPolicy policy) => this with
+    {
+        Term = gained.Term,
+        LeadingSince = gained.At,
+        Awaited = AwaitedAt(gained.At, policy),
+        WaitsForRegistered = true,
+        TopologyKnown = false,
+        TopologyIsOurs = false,
+        Progress = null,
+        HandedOver = null,
+        Resumption = null,
+        OutseenSince = null,
+        GaveUpAt = null,
+        Failed = Failed.Clear(),
+        Unpublished = null,
+        // What the replicas said was asked for other purposes: a request is heard once they have answered the new leader.
+        WishedAt = gained.At,
+    };
+
+    /// <summary>Nor does one that leads no longer follow what the others see.</summary>
+    private ClusterView Deposed() => this with
+    {
+        Term = null,
+        WaitsForRegistered = false,
+        TopologyKnown = false,
+        TopologyIsOurs = false,
+        Progress = null,
+        HandedOver = null,
+        Resumption = null,
+        Failed = Failed.Clear(),
+        Running = Running.Remove(new Resign("")),
+        OtherMonitors = OtherMonitors.ToImmutableDictionary(m => m.Key, _ => MonitorReport.None),
     };
 
     /// <summary>Who went away longer ago than a session time-out was not here under the leader before.</summary>
@@ -180,40 +198,44 @@ internal sealed partial record ClusterView
             return this with { TopologyKnown = TopologyKnown && read.Version == Version, VersionHeard = read.Version };
         }
 
-        if (Topology is { } ours && read.Topology is { } foreign && IsForeign(read.Version, foreign))
-        {
-            // What is known holds, and is written again: at an epoch that those follow who have followed the foreign one.
-            return this with
-            {
-                TopologyKnown = true,
-                Version = read.Version,
-                TopologyFault = $"what the znode holds was written by somebody who does not lead: epoch {foreign.Epoch}, "
-                        + $"{TopologyJson.Name(foreign.State)}, master {foreign.Master?.ToString() ?? "none"}; {WriterOf(foreign)}",
-                LastEpoch = Math.Max(Math.Max(LastEpoch, read.LastEpoch), foreign.Epoch),
-                Progress = ours.IsChangingMaster ? Progress : null,
-                Unacknowledged = null,
-            };
-        }
+        return Topology is { } ours && read.Topology is { } foreign && IsForeign(read.Version, foreign) ? KeptOver(read, ours, foreign)
+            : Topology is { } known && read.Topology is { } back && back.Epoch < LastEpoch ? KeptOverOlder(read, known, back)
+            : Taken(read);
+    }
 
-        if (Topology is { } known && read.Topology is { } back && back.Epoch < LastEpoch)
-        {
-            // Clients refuse it: what is known holds, and a leader writes it again. A watch may be late and tell of the past.
-            return this with
-            {
-                TopologyKnown = Term is not null,
-                Version = read.Version,
-                StoreWentBack = read.Synced && !TopologyIsOurs,
-                TopologyFault = read.Synced
-                    ? $"the epoch in the znode went back from {LastEpoch} to {back.Epoch}, which no monitor writes; {WriterOf(back)}"
-                    : TopologyFault,
-                LastEpoch = Math.Max(LastEpoch, read.LastEpoch),
-                Progress = known.IsChangingMaster
-                    ? Progress
-                        ?? new MasterChangeProgress(read.At, read.At, Inherited: true) { Before = null,
-                            InheritedEpoch = known.Epoch } : null,
-            };
-        }
+    /// <summary>
+    /// What is known holds, and is written again: at an epoch that those follow who have followed the foreign one.
+    /// </summary>
+    private ClusterView KeptOver(TopologyRead read, Topology ours, Topology foreign) => this with
+    {
+        TopologyKnown = true,
+        Version = read.Version,
+        TopologyFault = $"what the znode holds was written by somebody who does not lead: epoch {foreign.Epoch}, "
+                + $"{TopologyJson.Name(foreign.State)}, master {foreign.Master?.ToString() ?? "none"}; {WriterOf(foreign)}",
+        LastEpoch = Math.Max(Math.Max(LastEpoch, read.LastEpoch), foreign.Epoch),
+        Progress = ours.IsChangingMaster ? Progress : null,
+        Unacknowledged = null,
+    };
 
+    /// <summary>
+    /// Clients refuse it: what is known holds, and a leader writes it again. A watch may be late and tell of the past.
+    /// </summary>
+    private ClusterView KeptOverOlder(TopologyRead read, Topology known, Topology back) => this with
+    {
+        TopologyKnown = Term is not null,
+        Version = read.Version,
+        StoreWentBack = read.Synced && !TopologyIsOurs,
+        TopologyFault = read.Synced
+            ? $"the epoch in the znode went back from {LastEpoch} to {back.Epoch}, which no monitor writes; {WriterOf(back)}"
+            : TopologyFault,
+        LastEpoch = Math.Max(LastEpoch, read.LastEpoch),
+        Progress = known.IsChangingMaster
+            ? Progress ?? new MasterChangeProgress(read.At, read.At, Inherited: true) { Before = null, InheritedEpoch = known.Epoch }
+            : null,
+    };
+
+    private ClusterView Taken(TopologyRead read)
+    {
         ClusterView view = this with
         {
             TopologyKnown = Term is not null,
@@ -277,7 +299,7 @@ internal sealed partial record ClusterView
 
     private ClusterView Finished(ActionFinished finished, FailoverPolicy policy)
     {
-        // The lead that was given up ends with LeadershipLost, which may come later; till then nothing more is to be done.
+        // Leadership that was given up ends with LeadershipLost, which may come later; till then nothing more is to be done.
         bool resigned = finished is { Action: Resign, Failure: null };
         ClusterView view = resigned ? this : this with { Running = Running.Remove(finished.Action) };
         if (finished.Action is ResumeWrites)
@@ -291,38 +313,37 @@ internal sealed partial record ClusterView
             view = view.With(view.Node(node).Answered(finished.At, view.Node(node).Latency).Informed(info, finished.Asked));
         }
 
-        if (finished.Failure is { } failure)
-        {
-            // Whether a publication that failed was applied is not known: the znode tells.
-            return finished.Action switch
-            {
-                PublishTopology lost
-                    => view with { TopologyKnown = false, Unacknowledged = (lost.Next, failure),
-                        Unpublished = (finished.At, failure, (Unpublished?.Times ?? 0) + 1) },
-                PublishConfig
-                    => view with { TopologyKnown = false,
-                        Failed = view.Failed.SetItem(finished.Action, (finished.At + policy.RetryDelay, failure)) },
-                Inspect => view with { Failed = view.Failed.SetItem(finished.Action, (finished.At + policy.InspectRetryDelay, failure)) },
-                _ => view with { Failed = view.Failed.SetItem(finished.Action, (finished.At + policy.RetryDelay, failure)) },
-            };
-        }
-
-        view = view with { Failed = view.Failed.Remove(finished.Action) };
-        return finished.Action switch
-        {
-            PublishTopology publication => view.Published(publication, finished),
-            PauseWrites => view with { Progress = view.Progress is { } p ? p with { PausedAt = finished.At, HoldsWrites = true } : null },
-            Promote promote
-                => view with { Progress = view.Progress is { } p
-                    ? p with { Promoted = promote.Node, PromotedAt = finished.At, PromotedDespite = promote.Despite } : null },
-            Demote demotion => view with { HandedOver = view.HandedOver == demotion.Node ? null : view.HandedOver },
-            PublishConfig config => view.Published(config, finished),
-            AnswerRequest answer => view with { Changes = view.Changes.RemoveAll(r => r.Id == answer.Step.Request.Id) },
-            RefuseWish { Request: { } step } => view.Without(step.Request, finished.At),
-            RefuseWish => view.WithoutWish(finished.At),
-            _ => view,
-        };
+        return finished.Failure is { } failure ? view.Undone(finished, failure, policy)
+            : (view with { Failed = view.Failed.Remove(finished.Action) }).Done(finished);
     }
+
+    /// <summary>Whether a publication that failed was applied is not known: the znode tells.</summary>
+    private ClusterView Undone(ActionFinished finished, string failure, FailoverPolicy policy) => finished.Action switch
+    {
+        PublishTopology lost
+            => this with { TopologyKnown = false, Unacknowledged = (lost.Next, failure),
+                Unpublished = (finished.At, failure, (Unpublished?.Times ?? 0) + 1) },
+        PublishConfig
+            => this with { TopologyKnown = false,
+                Failed = Failed.SetItem(finished.Action, (finished.At + policy.RetryDelay, failure)) },
+        Inspect => this with { Failed = Failed.SetItem(finished.Action, (finished.At + policy.InspectRetryDelay, failure)) },
+        _ => this with { Failed = Failed.SetItem(finished.Action, (finished.At + policy.RetryDelay, failure)) },
+    };
+
+    private ClusterView Done(ActionFinished finished) => finished.Action switch
+    {
+        PublishTopology publication => Published(publication, finished),
+        PauseWrites => this with { Progress = Progress is { } p ? p with { PausedAt = finished.At, HoldsWrites = true } : null },
+        Promote promote
+            => this with { Progress = Progress is { } p
+                ? p with { Promoted = promote.Node, PromotedAt = finished.At, PromotedDespite = promote.Despite } : null },
+        Demote demotion => this with { HandedOver = HandedOver == demotion.Node ? null : HandedOver },
+        PublishConfig config => Published(config, finished),
+        AnswerRequest answer => this with { Changes = Changes.RemoveAll(r => r.Id == answer.Step.Request.Id) },
+        RefuseWish { Request: { } step } => Without(step.Request, finished.At),
+        RefuseWish => WithoutWish(finished.At),
+        _ => this,
+    };
 
     /// <summary>
     /// After the znode was removed. If the watch has told since of a wish, that may be the next one: then the watch has the last

@@ -243,26 +243,27 @@ internal sealed partial record ClusterView
             view = view with { Progress = choosing with { ChosenAt = now } };
         }
 
-        PublishTopology? intent = actions.OfType<PublishTopology>().FirstOrDefault(p => p.Next.IsChangingMaster);
-        if (intent is null)
-        {
-            return view;
-        }
+        return actions.OfType<PublishTopology>().FirstOrDefault(p => p.Next.IsChangingMaster) is { } intent
+            ? view.Begun(intent.Next, now) : view;
+    }
 
-        NodeView? from = intent.Next.Intent?.From is { } address ? Node(address) : null;
+    /// <summary>A change of master begins, or another is made of the one that is under way.</summary>
+    private ClusterView Begun(Topology intent, TimeSpan now)
+    {
+        NodeView? from = intent.Intent?.From is { } address ? Node(address) : null;
         (TimeSpan lostAt, TimeSpan countedFrom) = (from?.FailingSince ?? now, from?.GoneSince ?? now);
-        if (view.Progress is { } running)
+        if (Progress is { } running)
         {
             // A switchover whose master is lost becomes a failover: what was asked before says nothing about who has most now.
-            return Topology is { State: TopologyState.SwitchingOver, Master: not null } && intent.Next.State == TopologyState.FailingOver
-                ? view with { Progress =
+            return Topology is { State: TopologyState.SwitchingOver, Master: not null } && intent.State == TopologyState.FailingOver
+                ? this with { Progress =
                     running with { StartedAt = now, LostAt = lostAt, CountedFrom = countedFrom, IntentAt = null, PausedAt = null,
                         ChosenAt = null, Before = TimeSpan.Zero, BegunBy = null } }
-                : view;
+                : this;
         }
 
         // What failed in an earlier change says nothing about this one.
-        return view with
+        return this with
         {
             Progress = new MasterChangeProgress(now, lostAt, Inherited: false) { CountedFrom = countedFrom },
             Failed = Failed.RemoveRange(Failed.Keys.Where(a => a is PauseWrites or Promote)),

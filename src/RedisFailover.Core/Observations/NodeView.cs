@@ -181,31 +181,50 @@ internal sealed record NodeView(NodeAddress Address)
     /// <summary>
     /// Takes what it said over, unless something that was asked for later is known already: answers can overtake each other.
     /// </summary>
-    internal NodeView Informed(NodeInfo info, TimeSpan asked) => asked < InfoAsked ? this : (this with
+    internal NodeView Informed(NodeInfo info, TimeSpan asked)
     {
-        Info = info,
-        InfoAsked = asked,
-        // Another run id: it was away, if only for milliseconds.
-        OnlineSince = Info is { } before && before.RunId != info.RunId && asked > OnlineSince ? asked : OnlineSince,
-        RunSince = Info?.RunId == info.RunId ? RunSince : asked,
-        HasFollowed = info is { Role: NodeRole.Replica, LinkUp: true } || (HasFollowed && Info?.RunId == info.RunId),
-        BeforeRestart = Info is { } last && last.RunId != info.RunId ? last : BeforeRestart,
-        WentBackAt = Info is not { } held || held.RunId != info.RunId ? null : info.Offset < held.Offset ? asked : WentBackAt,
-        AsMaster = info.Role == NodeRole.Master || Info is not { } earlier || earlier.RunId != info.RunId ? null
-            : earlier.Role == NodeRole.Master ? earlier : AsMaster,
-        WasPromoted = info.Role == NodeRole.Master && Info is { } former && former.RunId == info.RunId
-            && (WasPromoted || former.Role == NodeRole.Replica),
-        OutOfMemoryAt = Info is { } lately && lately.RunId == info.RunId && info.OutOfMemoryErrors > lately.OutOfMemoryErrors
-            ? asked : OutOfMemoryAt,
-        RoleSince = Info is { } was && (was.Role, was.MasterAddress) != (info.Role, info.MasterAddress) ? asked : RoleSince,
-        RefusesWritesSince = info.RefusesWrites ? RefusesWritesSince ?? asked : null,
-        ShutsDownSince = info.ShutsDownIn is null ? null : ShutsDownSince ?? asked,
-        RanBesideFormer = Info is not { } known ? RanBesideFormer
-            : known.RunId == info.RunId ? RanBesideFormer : asked - InfoAsked + ClockSlack < info.Uptime,
-        LinkDownSince = info is not { Role: NodeRole.Replica, LinkUp: false } ? null
-            : Info is { } then && then.MasterAddress == info.MasterAddress && LinkDownSince is { } since ? since
-            : asked - (info.LinkDownFor ?? TimeSpan.Zero),
-    }).Copying(Info, asked);
+        if (asked < InfoAsked)
+        {
+            return this;
+        }
+
+        NodeView view = (Info is { } known && known.RunId == info.RunId ? Continued(known, info, asked) : Restarted(Info, info, asked)) with
+        {
+            Info = info,
+            InfoAsked = asked,
+            RoleSince = Info is { } was && (was.Role, was.MasterAddress) != (info.Role, info.MasterAddress) ? asked : RoleSince,
+            RefusesWritesSince = info.RefusesWrites ? RefusesWritesSince ?? asked : null,
+            ShutsDownSince = info.ShutsDownIn is null ? null : ShutsDownSince ?? asked,
+            LinkDownSince = info is not { Role: NodeRole.Replica, LinkUp: false } ? null
+                : Info is { } then && then.MasterAddress == info.MasterAddress && LinkDownSince is { } since ? since
+                : asked - (info.LinkDownFor ?? TimeSpan.Zero),
+        };
+        return view.Copying(Info, asked);
+    }
+
+    /// <summary>The run that was known has gone on.</summary>
+    private NodeView Continued(NodeInfo before, NodeInfo info, TimeSpan asked) => this with
+    {
+        HasFollowed = HasFollowed || info is { Role: NodeRole.Replica, LinkUp: true },
+        WentBackAt = info.Offset < before.Offset ? asked : WentBackAt,
+        AsMaster = info.Role == NodeRole.Master ? null : before.Role == NodeRole.Master ? before : AsMaster,
+        WasPromoted = info.Role == NodeRole.Master && (WasPromoted || before.Role == NodeRole.Replica),
+        OutOfMemoryAt = info.OutOfMemoryErrors > before.OutOfMemoryErrors ? asked : OutOfMemoryAt,
+    };
+
+    /// <summary>Another run, or the first that is seen.</summary>
+    private NodeView Restarted(NodeInfo? before, NodeInfo info, TimeSpan asked) => this with
+    {
+        // It was away, if only for milliseconds.
+        OnlineSince = before is not null && asked > OnlineSince ? asked : OnlineSince,
+        RunSince = asked,
+        HasFollowed = info is { Role: NodeRole.Replica, LinkUp: true },
+        BeforeRestart = before ?? BeforeRestart,
+        WentBackAt = null,
+        AsMaster = null,
+        WasPromoted = false,
+        RanBesideFormer = before is null ? RanBesideFormer : asked - InfoAsked + ClockSlack < info.Uptime,
+    };
 
     /// <summary>By how much a server's whole seconds of uptime may differ from ours.</summary>
     private static readonly TimeSpan ClockSlack = TimeSpan.FromSeconds(2);
@@ -223,78 +242,75 @@ internal sealed record NodeView(NodeAddress Address)
                 : this;
     }
 
+    /// <summary>A probe failed. What it proves depends on how: see <see cref="RedisFailover.ProbeFailure"/>.</summary>
     internal NodeView Failed(NodeFailed failure, FailoverPolicy policy)
     {
-        if (failure.ProbeFailure == RedisFailover.ProbeFailure.AuthRefused)
+        NodeView said = this with { ProbeFailure = failure.ProbeFailure, Detail = failure.Detail };
+        return failure.ProbeFailure switch
         {
-            // It lives, whatever failed before: only what it would say of itself is not known.
-            return this with
-            {
-                Condition = Condition == NodeCondition.Unavailable ? NodeCondition.Unknown : Condition,
-                Failures = 0,
-                FailingSince = null,
-                GoneSince = null,
-                LoadingSince = null,
-                BusySince = null,
-                ProbeFailure = failure.ProbeFailure,
-                Detail = failure.Detail,
-            };
-        }
+            RedisFailover.ProbeFailure.AuthRefused => said.RefusedUs(),
+            RedisFailover.ProbeFailure.Busy => said.FoundBusy(failure.At),
+            RedisFailover.ProbeFailure.Loading => said.FoundLoading(failure.At, policy),
+            RedisFailover.ProbeFailure.NotRedis or RedisFailover.ProbeFailure.Local => said,
+            _ => said.Unanswered(failure, policy),
+        };
+    }
 
-        if (failure.ProbeFailure == RedisFailover.ProbeFailure.Busy)
+    /// <summary>It lives, whatever failed before: only what it would say of itself is not known.</summary>
+    private NodeView RefusedUs() => this with
+    {
+        Condition = Condition == NodeCondition.Unavailable ? NodeCondition.Unknown : Condition,
+        Failures = 0,
+        FailingSince = null,
+        GoneSince = null,
+        LoadingSince = null,
+        BusySince = null,
+    };
+
+    /// <summary>It lives and keeps what it has; when it serves again nobody knows: time decides, not the number of probes.</summary>
+    private NodeView FoundBusy(TimeSpan at) => this with
+    {
+        Failures = 0,
+        FailingSince = null,
+        GoneSince = null,
+        LastFailedAt = at,
+        LoadingSince = null,
+        BusySince = BusySince ?? at,
+    };
+
+    /// <summary>It lives, and will serve when it is done: time decides, not the number of probes.</summary>
+    private NodeView FoundLoading(TimeSpan at, FailoverPolicy policy)
+    {
+        TimeSpan since = LoadingSince ?? at;
+        bool stuck = at - since >= policy.LoadingTimeout;
+        return this with
         {
-            // It lives and keeps what it has; when it serves again nobody knows: time decides, not the number of probes.
-            return this with
-            {
-                Failures = 0,
-                FailingSince = null,
-                GoneSince = null,
-                LastFailedAt = failure.At,
-                LoadingSince = null,
-                BusySince = BusySince ?? failure.At,
-                ProbeFailure = failure.ProbeFailure,
-                Detail = failure.Detail,
-            };
-        }
+            Failures = 0,
+            FailingSince = FailingSince ?? at,
+            GoneSince = GoneSince ?? at,
+            LastFailedAt = at,
+            LoadingSince = since,
+            Condition = stuck ? NodeCondition.Unavailable : Condition,
+            OnlineSince = stuck ? null : OnlineSince,
+        };
+    }
 
-        if (failure.ProbeFailure is RedisFailover.ProbeFailure.NotRedis or RedisFailover.ProbeFailure.Local)
-        {
-            return this with { ProbeFailure = failure.ProbeFailure, Detail = failure.Detail };
-        }
-
-        if (failure.ProbeFailure == RedisFailover.ProbeFailure.Loading)
-        {
-            // It lives, and will serve when it is done: time decides, not the number of probes.
-            TimeSpan since = LoadingSince ?? failure.At;
-            bool stuck = failure.At - since >= policy.LoadingTimeout;
-            return this with
-            {
-                Failures = 0,
-                FailingSince = FailingSince ?? failure.At,
-                GoneSince = GoneSince ?? failure.At,
-                LastFailedAt = failure.At,
-                LoadingSince = since,
-                ProbeFailure = failure.ProbeFailure,
-                Detail = failure.Detail,
-                Condition = stuck ? NodeCondition.Unavailable : Condition,
-                OnlineSince = stuck ? null : OnlineSince,
-            };
-        }
-
+    private NodeView Unanswered(NodeFailed failure, FailoverPolicy policy)
+    {
+        bool isSilent = failure.ProbeFailure == RedisFailover.ProbeFailure.Silent;
         int failures = Failures + 1;
+        bool isGone = failures >= policy.MaxFailures;
         return this with
         {
             Failures = failures,
             FailingSince = FailingSince ?? failure.At,
-            GoneSince = GoneSince ?? (failure.ProbeFailure == RedisFailover.ProbeFailure.Silent ? AnsweredAt : null) ?? failure.At,
+            GoneSince = GoneSince ?? (isSilent ? AnsweredAt : null) ?? failure.At,
             LastFailedAt = failure.At,
             // Silence may be a part of the loading, or of being busy.
-            LoadingSince = failure.ProbeFailure == RedisFailover.ProbeFailure.Silent ? LoadingSince : null,
-            BusySince = failure.ProbeFailure == RedisFailover.ProbeFailure.Silent ? BusySince : null,
-            ProbeFailure = failure.ProbeFailure,
-            Detail = failure.Detail,
-            Condition = failures >= policy.MaxFailures ? NodeCondition.Unavailable : Condition,
-            OnlineSince = failures >= policy.MaxFailures ? null : OnlineSince,
+            LoadingSince = isSilent ? LoadingSince : null,
+            BusySince = isSilent ? BusySince : null,
+            Condition = isGone ? NodeCondition.Unavailable : Condition,
+            OnlineSince = isGone ? null : OnlineSince,
         };
     }
 }

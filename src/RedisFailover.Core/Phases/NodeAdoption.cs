@@ -30,10 +30,6 @@ internal static class NodeAdoption
                 + $"{a.Topology.Master}{copying}");
     }
 
-    /// <summary>Whether an operator has given up what this server holds.</summary>
-    internal static bool IsOrdered(Assessment a, NodeAssessment node)
-        => node.Info is { RunId.Length: > 0 } info && a.View.Config?.Adopted.GetValueOrDefault(node.Address) == info.RunId;
-
     private static string? Objection(AdoptNode order, Assessment a)
     {
         NodeAssessment node = a.Node(order.Node);

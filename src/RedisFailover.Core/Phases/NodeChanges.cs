@@ -12,40 +12,32 @@ internal static class NodeChanges
         ImmutableArray<ConfiguredNode> before = config.Nodes.IsEmpty
             ? [.. policy.Nodes.Select(n => new ConfiguredNode(n) { NeverPromote = policy.NeverPromote.Contains(n) })]
             : config.Nodes;
-        if (change.Remove.Select(n => Unremovable(n, before, a)).FirstOrDefault(why => why is not null) is { } kept)
-        {
-            return ConfigRequests.Outcome.Refused(kept);
-        }
-
-        if (change.Add.FirstOrDefault(n => before.Any(b => b.Node == n)) is { } there)
-        {
-            return ConfigRequests.Outcome.Refused($"{there} is one of the nodes already");
-        }
-
         ImmutableArray<ConfiguredNode> after =
             [.. before.Where(n => !change.Remove.Contains(n.Node)), .. change.Add.Distinct().Select(n => new ConfiguredNode(n))];
-        if (after.IsEmpty)
+        if (Objection(change, before, after, a) is { } objection)
         {
-            return ConfigRequests.Outcome.Refused("one node at least has to stay");
-        }
-
-        if (change.Tags.Keys.FirstOrDefault(n => after.All(a => a.Node != n)) is { } stranger)
-        {
-            return ConfigRequests.Outcome.Refused($"{stranger} is not one of the nodes: {string.Join(", ", after.Select(n => n.Node))}");
+            return ConfigRequests.Outcome.Refused(objection);
         }
 
         after = [.. after.Select(n => change.Tags.TryGetValue(n.Node, out NodeTags? tags) ? tags.On(n) : n)];
-        if (policy.WriteSafety == WriteSafetyMode.Replicated && after.Length < before.Length && policy.WriteQuorum > after.Length - 1)
-        {
-            return ConfigRequests.Outcome.Refused(
-                $"write-quorum {policy.WriteQuorum} needs {policy.WriteQuorum + 1} nodes, and {after.Length} would be left");
-        }
-
         return after.SequenceEqual(before)
             ? ConfigRequests.Outcome.Nothing("the nodes and their tags are so already")
             : new ConfigRequests.Outcome(config with { Nodes = after, Removed = Removed(change, config) }, HistoryKind.Nodes,
                 Describe(change, by, after, a.View));
     }
+
+    /// <summary>Why it cannot be done; null where it can.</summary>
+    private static string? Objection(
+        ChangeNodes change, ImmutableArray<ConfiguredNode> before, ImmutableArray<ConfiguredNode> after, Assessment a)
+        => change.Remove.Select(n => Unremovable(n, before, a)).FirstOrDefault(why => why is not null) is { } kept ? kept
+            : change.Add.FirstOrDefault(n => before.Any(b => b.Node == n)) is { } there ? $"{there} is one of the nodes already"
+            : after.IsEmpty ? "one node at least has to stay"
+            : change.Tags.Keys.FirstOrDefault(n => after.All(x => x.Node != n)) is { } stranger
+                ? $"{stranger} is not one of the nodes: {string.Join(", ", after.Select(n => n.Node))}"
+            : a.Policy.WriteSafety == WriteSafetyMode.Replicated && after.Length < before.Length
+                && a.Policy.WriteQuorum > after.Length - 1
+                ? $"write-quorum {a.Policy.WriteQuorum} needs {a.Policy.WriteQuorum + 1} nodes, and {after.Length} would be left"
+            : null;
 
     private static ImmutableArray<NodeAddress> Removed(ChangeNodes change, ClusterConfig config)
         => [.. config.Removed.Concat(change.Remove).Except(change.Add).TakeLast(ClusterConfig.MaxRemoved)];

@@ -1,7 +1,7 @@
 namespace RedisFailover;
 
 /// <summary>
-/// A leader that reaches fewer nodes than another monitor does cannot do what has to be done: it gives up its lead, so that another takes
+/// A leader that reaches fewer nodes than another monitor does cannot do what has to be done: it gives up leadership, so that another takes
 /// over.
 /// </summary>
 internal static class Resigning

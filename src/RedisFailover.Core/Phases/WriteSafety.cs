@@ -119,12 +119,12 @@ internal static class WriteSafety
     internal static int? AfterServing(Assessment a, NodeInfo info)
         => a.Policy.WriteSafety == WriteSafetyMode.Replicated ? a.Topology.WriteQuorum?.Before.Count ?? 0
             : info.PausesWritesAlone ? null
-            : info.MinReplicas is { Count: < PauseWrites.RefusingMinReplicas } own ? own.Count
+            : info.MinReplicas is { Count: < MinReplicas.Refusing } own ? own.Count
             : a.Topology.Intent?.MinReplicas ?? info.MinReplicasBefore ?? 0;
 
     /// <summary>What an intent says of the min-replicas-to-write of the master that it replaces.</summary>
     internal static int? ToPutBack(NodeInfo? from)
-        => from is { PausesWritesAlone: false, MinReplicas: { Count: > 0 and < PauseWrites.RefusingMinReplicas } own } ? own.Count : null;
+        => from is { PausesWritesAlone: false, MinReplicas: { Count: > 0 and < MinReplicas.Refusing } own } ? own.Count : null;
 
     /// <summary>
     /// The min-replicas-to-write that a node is promoted with: its replicas are not there yet, and writes shall not wait for them.
@@ -270,7 +270,7 @@ internal static class WriteSafety
         if (published is null)
         {
             // A switchover of a Redis before 6.2 broke off at its worst moment.
-            return (null, actual is { Count: PauseWrites.RefusingMinReplicas } refusing
+            return (null, actual is { Count: MinReplicas.Refusing } refusing
                 ? new SetMinReplicas(master.Address, refusing with { Count = master.Info!.MinReplicasBefore ?? 0 })
                 : null);
         }

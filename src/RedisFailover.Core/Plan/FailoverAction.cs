@@ -159,9 +159,6 @@ internal sealed record Demote(NodeAddress Node, NodeAddress Master, bool CutsCli
 /// <param name="HoldsAll">Whether it is a Redis before 6.2. Two pauses of a node are the same.</param>
 internal sealed record PauseWrites(NodeAddress Node, TimeSpan For, bool HoldsAll = false) : FailoverAction
 {
-    /// <summary>More replicas than anybody has: the min-replicas-to-write that makes a Redis before 6.2 refuse writes.</summary>
-    public const int RefusingMinReplicas = 1_000_000;
-
     /// <summary>Compares the node.</summary>
     public bool Equals(PauseWrites? other) => other is not null && Node == other.Node;
 
@@ -237,7 +234,7 @@ internal sealed record AnswerRequest(RequestStep Step) : FailoverAction
 }
 
 /// <summary>
-/// Give up the lead, so that a monitor which reaches more nodes takes over, and do not stand for election for a while. Two of them
+/// Give up leadership, so that a monitor which reaches more nodes takes over, and do not stand for election for a while. Two of them
 /// are the same whatever the reason.
 /// </summary>
 /// <param name="Reason">Why, in plain words.</param>
@@ -250,5 +247,5 @@ internal sealed record Resign(string Reason) : FailoverAction
     public override int GetHashCode() => typeof(Resign).GetHashCode();
 
     /// <inheritdoc/>
-    public override string ToString() => "give up the lead";
+    public override string ToString() => "give up leadership";
 }

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Text.Json;
@@ -37,16 +36,7 @@ internal static class ProblemJson
     }
 
     /// <summary>Writes the list as UTF-8, indented.</summary>
-    public static byte[] Write(ImmutableArray<Problem> problems)
-    {
-        var buffer = new ArrayBufferWriter<byte>(512);
-        using (var writer = new Utf8JsonWriter(buffer, Json.Indented))
-        {
-            Write(writer, problems);
-        }
-
-        return buffer.WrittenSpan.ToArray();
-    }
+    public static byte[] Write(ImmutableArray<Problem> problems) => Json.Bytes(writer => Write(writer, problems));
 
     /// <summary>Writes the list as a JSON array at the writer's place.</summary>
     public static void Write(Utf8JsonWriter writer, ImmutableArray<Problem> problems)

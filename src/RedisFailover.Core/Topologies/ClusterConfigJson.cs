@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Collections.Immutable;
 using System.Text.Json;
 
@@ -66,71 +65,57 @@ internal static class ClusterConfigJson
     public static byte[] Write(ClusterConfig config)
     {
         ArgumentNullException.ThrowIfNull(config);
-        var buffer = new ArrayBufferWriter<byte>(512);
-        using (var writer = new Utf8JsonWriter(buffer, Json.Indented))
+        return Json.ObjectBytes(writer =>
         {
-            writer.WriteStartObject();
-            if (!config.Nodes.IsEmpty)
+            Json.WriteAny(writer, "nodes", config.Nodes.Select(n => KeyValuePair.Create(n.Node, n)), node =>
             {
-                writer.WriteStartObject("nodes");
-                foreach (ConfiguredNode node in config.Nodes)
-                {
-                    writer.WriteStartObject(node.Node.ToString());
-                    NodeTags.Write(writer, node);
-                    writer.WriteEndObject();
-                }
-
+                writer.WriteStartObject();
+                NodeTags.Write(writer, node);
                 writer.WriteEndObject();
-            }
-
-            if (!config.Settings.IsEmpty)
-            {
-                writer.WriteStartObject("settings");
-                foreach ((string name, string value) in config.Settings)
-                {
-                    writer.WriteString(name, value);
-                }
-
-                writer.WriteEndObject();
-            }
-
-            if (!config.Adopted.IsEmpty)
-            {
-                writer.WriteStartObject("adopted");
-                foreach ((NodeAddress node, string run) in config.Adopted)
-                {
-                    writer.WriteString(node.ToString(), run);
-                }
-
-                writer.WriteEndObject();
-            }
-
-            if (!config.Removed.IsEmpty)
-            {
-                Json.Write(writer, "removed", config.Removed);
-            }
-
+            });
+            Write(writer, config.Settings);
+            Json.WriteAny(writer, "adopted", config.Adopted, writer.WriteStringValue);
+            Json.WriteAny(writer, "removed", config.Removed);
             if (config.IsGivenUp)
             {
                 writer.WriteBoolean("givenUp", true);
             }
 
-            if (config.Pause is { } pause)
-            {
-                writer.WriteStartObject("pause");
-                writer.WriteString("by", pause.By);
-                writer.WriteString("note", pause.Note);
-                writer.WriteString("since", Json.Iso(pause.Since));
-                writer.WriteString("until", pause.Until is { } until ? Json.Iso(until) : null);
-                writer.WriteEndObject();
-            }
-
+            Write(writer, config.Pause);
             writer.WriteString("reason", config.Reason);
             writer.WriteString("changedAt", Json.Iso(config.ChangedAt));
             writer.WriteString("changedBy", config.ChangedBy);
-            writer.WriteEndObject();
+        });
+    }
+
+    private static void Write(Utf8JsonWriter writer, ImmutableSortedDictionary<string, string> settings)
+    {
+        if (settings.IsEmpty)
+        {
+            return;
         }
 
-        return buffer.WrittenSpan.ToArray();
+        writer.WriteStartObject("settings");
+        foreach ((string name, string value) in settings)
+        {
+            writer.WriteString(name, value);
+        }
+
+        writer.WriteEndObject();
+    }
+
+    private static void Write(Utf8JsonWriter writer, FailoverPause? pause)
+    {
+        if (pause is null)
+        {
+            return;
+        }
+
+        writer.WriteStartObject("pause");
+        writer.WriteString("by", pause.By);
+        writer.WriteString("note", pause.Note);
+        writer.WriteString("since", Json.Iso(pause.Since));
+        writer.WriteString("until", pause.Until is { } until ? Json.Iso(until) : null);
+        writer.WriteEndObject();
     }
 }

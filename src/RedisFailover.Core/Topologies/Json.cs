@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Text;
@@ -38,6 +39,26 @@ internal static class Json
             throw new FormatException($"{what} is not readable: {e.Message}", e);
         }
     }
+
+    /// <summary>What is written, as UTF-8, indented.</summary>
+    internal static byte[] Bytes(Action<Utf8JsonWriter> write)
+    {
+        var buffer = new ArrayBufferWriter<byte>(1024);
+        using (var writer = new Utf8JsonWriter(buffer, Indented))
+        {
+            write(writer);
+        }
+
+        return buffer.WrittenSpan.ToArray();
+    }
+
+    /// <summary>An object of what is written, as UTF-8, indented.</summary>
+    internal static byte[] ObjectBytes(Action<Utf8JsonWriter> members) => Bytes(writer =>
+    {
+        writer.WriteStartObject();
+        members(writer);
+        writer.WriteEndObject();
+    });
 
     /// <summary>Writes what a znode holds at the writer's place; as a text where somebody mangled it.</summary>
     internal static void WriteZnode(Utf8JsonWriter writer, ReadOnlyMemory<byte> utf8)
@@ -144,6 +165,38 @@ internal static class Json
         }
 
         writer.WriteEndArray();
+    }
+
+    /// <summary>Nothing where there are none: most clusters have none.</summary>
+    internal static void WriteAny(Utf8JsonWriter writer, string field, ImmutableArray<NodeAddress> addresses)
+    {
+        if (!addresses.IsEmpty)
+        {
+            Write(writer, field, addresses);
+        }
+    }
+
+    /// <summary>An object with a member for each; nothing where there are none.</summary>
+    internal static void WriteAny<T>(
+        Utf8JsonWriter writer, string field, IEnumerable<KeyValuePair<NodeAddress, T>> members, Action<T> write)
+    {
+        bool isBegun = false;
+        foreach ((NodeAddress node, T value) in members)
+        {
+            if (!isBegun)
+            {
+                writer.WriteStartObject(field);
+                isBegun = true;
+            }
+
+            writer.WritePropertyName(node.ToString());
+            write(value);
+        }
+
+        if (isBegun)
+        {
+            writer.WriteEndObject();
+        }
     }
 
     internal static FormatException Wrong(string what, string field, JsonElement value, string allowed)

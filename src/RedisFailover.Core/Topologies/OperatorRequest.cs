@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Text.Json;
@@ -136,53 +135,51 @@ internal sealed record OperatorRequest(string Id)
     }
 
     /// <summary>Writes it, with its answer if it has one, as UTF-8, indented.</summary>
-    public byte[] Write()
+    public byte[] Write() => Json.ObjectBytes(writer =>
     {
-        var buffer = new ArrayBufferWriter<byte>(512);
-        using (var writer = new Utf8JsonWriter(buffer, Json.Indented))
+        writer.WriteString("kind", Change?.Kind ?? "switchover");
+        if (Change is { } change)
         {
-            writer.WriteStartObject();
-            writer.WriteString("kind", Change?.Kind ?? "switchover");
-            if (Change is { } change)
+            change.Write(writer);
+        }
+        else
+        {
+            writer.WriteString("target", Target?.ToString());
+            if (Timeout is { } timeout)
             {
-                change.Write(writer);
-            }
-            else
-            {
-                writer.WriteString("target", Target?.ToString());
-                if (Timeout is { } timeout)
-                {
-                    writer.WriteNumber("timeoutMillis", (long)timeout.TotalMilliseconds);
-                }
-
-                writer.WriteBoolean("force", Force);
+                writer.WriteNumber("timeoutMillis", (long)timeout.TotalMilliseconds);
             }
 
-            writer.WriteString("by", By);
-            writer.WriteString("at", Json.Iso(At));
-            if (Answer is { } answer)
-            {
-                writer.WriteStartObject("answer");
-                writer.WriteString("outcome", answer.Outcome.ToString().ToLowerInvariant());
-                writer.WriteString("reason", answer.Reason);
-                writer.WriteString("master", answer.Master?.ToString());
-                writer.WriteNumber("epoch", answer.Epoch);
-                writer.WriteStartObject("millis");
-                foreach ((string step, double millis) in answer.Millis)
-                {
-                    writer.WriteNumber(step, Math.Round(millis, 2));
-                }
-
-                writer.WriteEndObject();
-                writer.WriteString("by", answer.By);
-                writer.WriteString("at", Json.Iso(answer.At));
-                writer.WriteEndObject();
-            }
-
-            writer.WriteEndObject();
+            writer.WriteBoolean("force", Force);
         }
 
-        return buffer.WrittenSpan.ToArray();
+        writer.WriteString("by", By);
+        writer.WriteString("at", Json.Iso(At));
+        Write(writer, Answer);
+    });
+
+    private static void Write(Utf8JsonWriter writer, RequestAnswer? answer)
+    {
+        if (answer is null)
+        {
+            return;
+        }
+
+        writer.WriteStartObject("answer");
+        writer.WriteString("outcome", answer.Outcome.ToString().ToLowerInvariant());
+        writer.WriteString("reason", answer.Reason);
+        writer.WriteString("master", answer.Master?.ToString());
+        writer.WriteNumber("epoch", answer.Epoch);
+        writer.WriteStartObject("millis");
+        foreach ((string step, double millis) in answer.Millis)
+        {
+            writer.WriteNumber(step, Math.Round(millis, 2));
+        }
+
+        writer.WriteEndObject();
+        writer.WriteString("by", answer.By);
+        writer.WriteString("at", Json.Iso(answer.At));
+        writer.WriteEndObject();
     }
 
     private static RequestAnswer ParseAnswer(JsonElement answer) => new(

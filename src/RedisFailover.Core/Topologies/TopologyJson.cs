@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Text.Json;
@@ -30,9 +29,19 @@ internal static class TopologyJson
             throw new FormatException($"{What} has neither \"master\" nor \"slaves\".");
         }
 
+        Topology topology = Fields(root);
+        return Checked(root.TryGetProperty("members", out _) ? topology : topology with
+        {
+            // What the Ruby gem listed is this cluster's.
+            Members = [.. topology.Replicas.Concat(topology.Unavailable).Concat(topology.Master is { } master ? [master] : []).Distinct()
+                .Order()],
+        });
+    }
+
+    private static Topology Fields(JsonElement root)
+    {
         NodeAddress? master = Json.Address(root, "master", What);
-        FailoverIntent? intent = Intent(root);
-        var topology = new Topology
+        return new Topology
         {
             Master = master,
             Replicas = Json.Addresses(root, "slaves", What),
@@ -54,17 +63,12 @@ internal static class TopologyJson
             ReplicationIds = Json.Texts(root, "replicationIds", What),
             Identity = Identity(root),
             WriteQuorum = Quorum(root),
-            Intent = intent,
+            Intent = Intent(root),
             LastChange = Json.Object(root, "lastChange", What) is { } change ? HistoryJson.Entry(change) : null,
             Remarks = Json.Object(root, "remarks", What) is { } remarks
                 ? Texts(remarks, "remarks")
                 : ImmutableSortedDictionary<NodeAddress, string>.Empty,
         };
-        return Checked(root.TryGetProperty("members", out _) ? topology : topology with
-        {
-            // What the Ruby gem listed is this cluster's.
-            Members = [.. topology.Replicas.Concat(topology.Unavailable).Concat(master is null ? [] : [master]).Distinct().Order()],
-        });
     }
 
     private static Topology Checked(Topology topology)
@@ -104,7 +108,7 @@ internal static class TopologyJson
                 Request = Json.Text(intent, "request", What),
                 Timeout = Json.Number(intent, "timeoutMillis", What) is > 0 and var millis ? TimeSpan.FromMilliseconds(millis) : null,
                 Forced = Json.Flag(intent, "forced", What),
-                MinReplicas = Json.Number(intent, "minReplicas", What) is > 0 and < PauseWrites.RefusingMinReplicas and var min
+                MinReplicas = Json.Number(intent, "minReplicas", What) is > 0 and < MinReplicas.Refusing and var min
                     ? (int)min : null,
                 Since = Time(intent, "since") is { } since && since != default ? since : null,
             };
@@ -120,10 +124,8 @@ internal static class TopologyJson
     public static byte[] Write(Topology topology)
     {
         ArgumentNullException.ThrowIfNull(topology);
-        var buffer = new ArrayBufferWriter<byte>(1024);
-        using (var writer = new Utf8JsonWriter(buffer, Json.Indented))
+        return Json.ObjectBytes(writer =>
         {
-            writer.WriteStartObject();
             writer.WriteString("master", topology.Master?.ToString());
             Json.Write(writer, "slaves", topology.Replicas);
             Json.Write(writer, "unavailable", topology.Unavailable);
@@ -140,23 +142,11 @@ internal static class TopologyJson
             writer.WriteString("changedAt", Json.Iso(topology.ChangedAt));
             writer.WriteString("changedBy", topology.ChangedBy);
             Json.Write(writer, "members", topology.Members);
-            if (!topology.OtherReplicas.IsEmpty)
-            {
-                Json.Write(writer, "otherReplicas", topology.OtherReplicas);
-            }
-
-            if (!topology.NeverPromoted.IsEmpty)
-            {
-                Json.Write(writer, "neverPromoted", topology.NeverPromoted);
-            }
-
-            if (!topology.NeverRead.IsEmpty)
-            {
-                Json.Write(writer, "neverRead", topology.NeverRead);
-            }
-
-            Write(writer, "zones", topology.Zones);
-            Write(writer, "remarks", topology.Remarks);
+            Json.WriteAny(writer, "otherReplicas", topology.OtherReplicas);
+            Json.WriteAny(writer, "neverPromoted", topology.NeverPromoted);
+            Json.WriteAny(writer, "neverRead", topology.NeverRead);
+            Json.WriteAny(writer, "zones", topology.Zones, writer.WriteStringValue);
+            Json.WriteAny(writer, "remarks", topology.Remarks, writer.WriteStringValue);
             Write(writer, topology.Identity);
             WriteTexts(writer, "replicationIds", topology.ReplicationIds);
             Write(writer, topology.WriteQuorum);
@@ -166,11 +156,7 @@ internal static class TopologyJson
                 writer.WritePropertyName("lastChange");
                 HistoryJson.Write(writer, change);
             }
-
-            writer.WriteEndObject();
-        }
-
-        return buffer.WrittenSpan.ToArray();
+        });
     }
 
     private static void Write(Utf8JsonWriter writer, WaitCause? waiting)
@@ -277,22 +263,6 @@ internal static class TopologyJson
         TopologyState.SwitchingOver => "switching-over",
         _ => "no-master",
     };
-
-    private static void Write(Utf8JsonWriter writer, string field, ImmutableSortedDictionary<NodeAddress, string> byNode)
-    {
-        if (byNode.IsEmpty)
-        {
-            return;
-        }
-
-        writer.WriteStartObject(field);
-        foreach ((NodeAddress node, string text) in byNode)
-        {
-            writer.WriteString(node.ToString(), text);
-        }
-
-        writer.WriteEndObject();
-    }
 
     private static void WriteTexts(Utf8JsonWriter writer, string field, ImmutableArray<string> texts)
     {

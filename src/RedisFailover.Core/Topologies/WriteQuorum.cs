@@ -9,6 +9,9 @@ public sealed record MinReplicas(int Count, int MaxLag)
 {
     /// <summary>What Redis has unless told otherwise.</summary>
     public static MinReplicas Default { get; } = new(0, 10);
+
+    /// <summary>More replicas than anybody has: what makes a Redis before 6.2, which cannot pause writes alone, refuse them.</summary>
+    internal const int Refusing = 1_000_000;
 }
 
 /// <summary>

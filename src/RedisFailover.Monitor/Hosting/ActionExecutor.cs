@@ -41,7 +41,7 @@ internal sealed class ActionExecutor(
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
-            finished = new ActionFinished(clock.Now, action, "the lead was lost");
+            finished = new ActionFinished(clock.Now, action, "leadership was lost");
         }
 #pragma warning disable CA1031 // A defect must not leave the action under way for ever: it is told, and tried again.
         catch (Exception e)
@@ -93,7 +93,7 @@ internal sealed class ActionExecutor(
 
         if (!leadership.Lease.IsHeld)
         {
-            return Task.FromResult(new ActionFinished(clock.Now, action, "the lease on the lead has run out"));
+            return Task.FromResult(new ActionFinished(clock.Now, action, "the leader's lease has run out"));
         }
 
         // After the lease: a leader that freezes here is the worst case.
@@ -187,7 +187,7 @@ internal sealed class ActionExecutor(
         abstention.Begin();
         try
         {
-            // Not cancelled by the end of the lead, which it brings about.
+            // Not cancelled by the end of leadership, which it brings about.
             await leadership.ResignAsync(CancellationToken.None);
             return new ActionFinished(clock.Now, action);
         }

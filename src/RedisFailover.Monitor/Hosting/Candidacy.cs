@@ -21,10 +21,10 @@ internal sealed class Candidacy(
     /// <summary>The cluster's problems, which a leader writes.</summary>
     internal required ProblemStore Problems { get; init; }
 
-    /// <summary>When not to stand, after a lead was given up.</summary>
+    /// <summary>When not to stand, after leadership was given up.</summary>
     internal required ElectionBackoff Backoff { get; init; }
 
-    /// <summary>Told when a lead begins, before anything is done by it.</summary>
+    /// <summary>Told when leadership begins, before anything is done by it.</summary>
     internal required Action Begins { get; init; }
 
     /// <summary>Which monitor should lead, where there are several clusters.</summary>

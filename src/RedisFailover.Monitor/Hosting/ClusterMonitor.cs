@@ -8,7 +8,7 @@ using RedisFailover.ZooKeeper;
 namespace RedisFailover.Monitor.Hosting;
 
 /// <summary>
-/// One cluster: its probers, coordinator, election and znodes, put together, and taken apart in an order that hands the lead over at once.
+/// One cluster: its probers, coordinator, election and znodes, put together, and taken apart so that leadership is handed over at once.
 /// What it shares with other clusters of the process is in <see cref="SharedParts"/>.
 /// </summary>
 [SuppressMessage("Design", "CA1001", Justification = "RunAsync, which is called once, disposes of them at its end.")]

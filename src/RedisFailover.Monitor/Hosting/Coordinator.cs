@@ -78,7 +78,7 @@ internal sealed class Coordinator(
     /// </summary>
     internal Action<FailoverPolicy, IReadOnlyCollection<NodeAddress>>? PolicyChanged { get; set; }
 
-    /// <summary>The lead under which actions are carried out; null while another monitor leads.</summary>
+    /// <summary>Leadership under which actions are carried out; null while another monitor leads.</summary>
     internal Leadership? Leadership
     {
         get => _leadership;
@@ -166,7 +166,7 @@ internal sealed class Coordinator(
             // What was decided as the leader of one term is not done as that of the next, which has to look anew first.
             if (leadership is null || leadership.Term != term)
             {
-                observations.Writer.TryWrite(new ActionFinished(clock.Now, action, "the lead was lost"));
+                observations.Writer.TryWrite(new ActionFinished(clock.Now, action, "leadership was lost"));
             }
             else
             {

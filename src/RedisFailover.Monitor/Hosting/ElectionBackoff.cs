@@ -3,8 +3,8 @@ using Microsoft.Extensions.Logging;
 namespace RedisFailover.Monitor.Hosting;
 
 /// <summary>
-/// After this monitor gave up its lead it does not stand for election for a while, twice as long each time, or until it reaches
-/// more nodes again. So two monitors that see badly do not pass the lead to and fro.
+/// After this monitor gave up leadership it does not stand for election for a while, twice as long each time, or until it reaches
+/// more nodes again. So two monitors that see badly do not pass leadership back and forth.
 /// </summary>
 internal sealed class ElectionBackoff(FailoverPolicy policy, MonotonicClock clock, ILogger logger)
 {
@@ -35,7 +35,7 @@ internal sealed class ElectionBackoff(FailoverPolicy policy, MonotonicClock cloc
         }
     }
 
-    /// <summary>Begins, before the lead is given up, so that the next campaign finds it.</summary>
+    /// <summary>Begins, before leadership is given up, so that the next campaign finds it.</summary>
     internal void Begin()
     {
         lock (_lock)
@@ -51,7 +51,7 @@ internal sealed class ElectionBackoff(FailoverPolicy policy, MonotonicClock cloc
         }
     }
 
-    /// <summary>The lead may not be free: only this monitor's next campaign finds out, and must not wait.</summary>
+    /// <summary>Leadership may not be free: only this monitor's next campaign finds out, and must not wait.</summary>
     internal void Revoke()
     {
         lock (_lock)
@@ -61,7 +61,7 @@ internal sealed class ElectionBackoff(FailoverPolicy policy, MonotonicClock cloc
         }
     }
 
-    /// <summary>Waits until this monitor may stand for election; at once unless it has given up the lead.</summary>
+    /// <summary>Waits until this monitor may stand for election; at once unless it has given up leadership.</summary>
     internal async Task WaitAsync(CancellationToken cancellationToken)
     {
         TimeSpan left;

@@ -8,7 +8,7 @@ using RedisFailover.ZooKeeper;
 namespace RedisFailover.Monitor.Hosting;
 
 /// <summary>
-/// Spreads the leads of several clusters over the monitors. For each cluster one of the living monitors is the favourite, by a hash of
+/// Spreads leadership of several clusters over the monitors. For each cluster one of the living monitors is the favourite, by a hash of
 /// both names: all of them find the same one. An empty term is left to it for a moment, and a leader that is not the favourite hands over
 /// when all is quiet. A leader that died is replaced by whoever is first.
 /// </summary>
@@ -20,18 +20,18 @@ internal sealed class LeadSpread(
 
     private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(3);
 
-    /// <summary>How long everything has to be quiet, and the favourite the same, before a lead is handed over.</summary>
+    /// <summary>How long everything has to be quiet, and the favourite the same, before leadership is handed over.</summary>
     private static readonly TimeSpan Quiet = TimeSpan.FromSeconds(15);
 
     private static readonly TimeSpan Longest = TimeSpan.FromHours(1);
 
-    /// <summary>How often a lead was handed over, and came back.</summary>
+    /// <summary>How often leadership was handed over, and came back.</summary>
     private int _inVain;
 
     /// <summary>How long to leave an empty term to the favourite.</summary>
     internal TimeSpan Deference() => Favourite() == options.Id ? TimeSpan.Zero : Left;
 
-    /// <summary>While this monitor leads: hands the lead over once all is quiet and another one is the favourite.</summary>
+    /// <summary>While this monitor leads: hands leadership over once all is quiet and another one is the favourite.</summary>
     internal async Task WatchAsync(Leadership leadership, CancellationToken cancellationToken)
     {
         try
@@ -61,11 +61,11 @@ internal sealed class LeadSpread(
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
-            // The lead is over.
+            // Leadership is over.
         }
         catch (ZooKeeperException)
         {
-            // The lead is over as well; that its znode goes is seen to.
+            // Leadership is over as well; that its znode goes is seen to.
         }
     }
 

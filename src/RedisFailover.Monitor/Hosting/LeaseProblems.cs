@@ -33,7 +33,7 @@ internal sealed class LeaseProblems(LeaseKeeper keeper, MonitorRegistry registry
                     + $"{Millis(status.Asked)}, and if it dies while it leads, that is noticed after {Millis(status.Length * 1.25)}",
                 id);
 
-    /// <summary>Writes take longer than a lease can be, or a lead is without a lease for long.</summary>
+    /// <summary>Writes take longer than a lease can be, or leadership is without a lease for long.</summary>
     internal static Problem? NotHeld(LeaseStatus status, string id)
     {
         bool tooShort = status.Write >= status.SessionTimeout / 2;

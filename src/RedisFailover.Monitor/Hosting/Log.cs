@@ -57,7 +57,7 @@ internal static partial class Log
     internal static partial void ClusterNotUsable(ILogger logger, string name, string fault);
 
     [LoggerMessage(94, LogLevel.Information,
-        "the lead of this cluster goes to monitor {Id}, so that the leads are spread over the monitors")]
+        "leadership of this cluster goes to monitor {Id}, so that it is spread over the monitors")]
     internal static partial void LeadHandedOver(ILogger logger, string id);
 
     [LoggerMessage(95, LogLevel.Warning,
@@ -84,7 +84,7 @@ internal static partial class Log
     internal static partial void MonitorWent(ILogger logger, string id, string live);
 
     [LoggerMessage(24, LogLevel.Warning,
-        "this monitor gave up its lead: it does not stand again for {Millis:0} ms, or until it reaches more of the nodes than {Nodes}")]
+        "this monitor gave up leadership: it does not stand again for {Millis:0} ms, or until it reaches more of the nodes than {Nodes}")]
     internal static partial void Abstains(ILogger logger, double millis, int nodes);
 
     [LoggerMessage(30, LogLevel.Information, "{Node} answers: {Role}, {Keys} keys, offset {Offset}, {Server}")]

@@ -51,7 +51,7 @@ internal sealed class MonitorMetrics : IDisposable
         _meter.CreateObservableGauge(
             "redis_failover_zookeeper_connected", ()
                 => One(_monitor.ZooKeeper?.IsConnected == true ? 1 : 0), null, "Whether ZooKeeper answers.");
-        OfTheProcess("redis_failover_lease_length_seconds", "For how long a lead holds without another write.",
+        OfTheProcess("redis_failover_lease_length_seconds", "For how long leadership holds without another write.",
             lease => lease.Length.TotalSeconds);
         OfTheProcess("redis_failover_zookeeper_write_seconds", "The longest recent write to ZooKeeper.", lease => lease.Write.TotalSeconds);
         OfTheProcess("redis_failover_lease_not_held_seconds", "For how long this monitor leads without a lease; 0 while it does not.",

@@ -61,7 +61,7 @@ internal sealed class NodeProbers : IAsyncDisposable
         }
     }
 
-    /// <summary>On every node that is reached, side by side: with a lead that begins this is the fence.</summary>
+    /// <summary>On every node that is reached, side by side: when leadership begins this is the fence.</summary>
     internal void Rename()
     {
         foreach (NodeProber prober in _all.Values)

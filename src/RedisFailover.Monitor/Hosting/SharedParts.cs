@@ -10,7 +10,7 @@ namespace RedisFailover.Monitor.Hosting;
 /// <param name="Clock">The clock.</param>
 internal sealed record SharedParts(ZooKeeperClient ZooKeeper, LeaseKeeper Keeper, ZnodeRights Rights, MonotonicClock Clock)
 {
-    /// <summary>A coordinator that has not turned for so long leads nobody: its lead ends; if it is the only one, the beats stop.</summary>
+    /// <summary>A coordinator that has not turned for so long leads nobody; if it is the only one, the beats stop.</summary>
     internal static readonly TimeSpan Stuck = TimeSpan.FromSeconds(2);
 
     /// <summary>How long the farewell to ZooKeeper may take; without it the session's expiry does the same, later.</summary>
@@ -19,7 +19,7 @@ internal sealed record SharedParts(ZooKeeperClient ZooKeeper, LeaseKeeper Keeper
     /// <summary>For tests alone: where this process kills or freezes itself; null in production.</summary>
     internal FaultPoint? FaultPoint { get; init; }
 
-    /// <summary>Whether the process may have several clusters: a fault of one ends no other, and the leads are spread.</summary>
+    /// <summary>Whether the process may have several clusters: a fault of one ends no other, and leadership is spread.</summary>
     internal bool HasMany { get; init; }
 
     /// <summary>Told of each turn of a coordinator: the cluster's name, what was known before, and after.</summary>

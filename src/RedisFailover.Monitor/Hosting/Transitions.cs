@@ -158,8 +158,8 @@ internal sealed class Transitions(ILogger logger, string id)
     }
 
     /// <summary>
-    /// A failover that was announced in the log and did not begin, because the lead was lost meanwhile, say: whoever reads of the one reads
-    /// of the other. A leader that was frozen and is woken decides by what it saw, and only its lease tells it that this is out of date.
+    /// A failover that was announced in the log and did not begin, because leadership was lost, say: whoever reads of the one reads of the
+    /// other. A leader that was frozen and is woken decides by what it saw, and only its lease tells it that this is out of date.
     /// </summary>
     private void TellOfIntent(ClusterView before, ClusterView after)
     {
@@ -172,7 +172,7 @@ internal sealed class Transitions(ILogger logger, string id)
         if (after.Topology is not { } known || known.Epoch != intent.Next.Epoch || known.ChangedBy != id)
         {
             string why = after.Unacknowledged?.Failure
-                ?? (after.Term is not null && after.Term == before.Term ? "somebody else has written the topology" : "the lead was lost");
+                ?? (after.Term is not null && after.Term == before.Term ? "somebody else has written the topology" : "leadership was lost");
             Log.FailoverNotBegun(logger, intent.Next.Epoch, why);
         }
     }

@@ -61,7 +61,7 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
 
             if (!mayAct())
             {
-                return new ActionFinished(begun, action, "the lease on the lead has run out");
+                return new ActionFinished(begun, action, "the leader's lease has run out");
             }
 
             if (turn.IsSuperseded)
@@ -167,7 +167,7 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
     /// </summary>
     /// <param name="master">The new master.</param>
     /// <param name="mayAct">Whether the leader still leads: asked before each time.</param>
-    /// <param name="cancellationToken">The lead.</param>
+    /// <param name="cancellationToken">Ends with leadership.</param>
     internal async Task AnnounceAsync(NodeAddress master, Func<bool> mayAct, CancellationToken cancellationToken)
     {
         try

@@ -181,8 +181,8 @@ internal sealed class NodeInfoReader(FailoverPolicy policy, NodeNames names, Cli
         Learn(known => known with
         {
             MinReplicas = set,
-            MinReplicasBefore = set is { Count: < PauseWrites.RefusingMinReplicas } ? null
-                : known.MinReplicasBefore ?? (known.MinReplicas is { Count: < PauseWrites.RefusingMinReplicas } own ? own.Count : null),
+            MinReplicasBefore = set is { Count: < MinReplicas.Refusing } ? null
+                : known.MinReplicasBefore ?? (known.MinReplicas is { Count: < MinReplicas.Refusing } own ? own.Count : null),
         });
     }
 

@@ -30,7 +30,7 @@ internal static class WritePause
         ImmutableArray<string[]> commands =
         [
             ["MULTI"],
-            SetMinReplicas(PauseWrites.RefusingMinReplicas),
+            SetMinReplicas(MinReplicas.Refusing),
             ["CLIENT", "PAUSE", Millis(pause)],
             ["INFO"],
             ["EXEC"],

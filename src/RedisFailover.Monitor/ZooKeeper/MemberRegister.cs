@@ -99,7 +99,7 @@ internal sealed class MemberRegister(
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
-            // The lead is over.
+            // Leadership is over.
         }
     }
 

@@ -18,7 +18,7 @@ internal sealed class ProblemStore(ZooKeeperClient zooKeeper, ZnodePaths paths, 
     /// <summary>The list to be written; an older one that is not out yet is dropped.</summary>
     internal void Put(int term, ImmutableArray<Problem> list) => _lists.Writer.TryWrite((term, list));
 
-    /// <summary>While this monitor leads: takes over what the leader before has told, then writes each list. Ends with the lead.</summary>
+    /// <summary>While this monitor leads: takes over what the leader before has told, then writes each list, until that ends.</summary>
     internal async Task WriteAsync(Leadership leadership, CancellationToken cancellationToken)
     {
         try
@@ -44,7 +44,7 @@ internal sealed class ProblemStore(ZooKeeperClient zooKeeper, ZnodePaths paths, 
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
-            // The lead is over.
+            // Leadership is over.
         }
     }
 

@@ -256,7 +256,7 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
-            Untold(entry, "the lead was lost");
+            Untold(entry, "leadership was lost");
         }
         finally
         {

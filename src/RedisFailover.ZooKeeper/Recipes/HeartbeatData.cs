@@ -56,7 +56,7 @@ internal sealed record HeartbeatData(string Owner, TimeSpan Lease, TimeSpan Writ
 /// <param name="Lease">How long its lease was when it was elected: for those who never see its heartbeat, because it is gone.</param>
 internal sealed record TermData(string Candidate, string? Heartbeat, TimeSpan Lease = default)
 {
-    /// <summary>Whether the last leader has ended its lead itself, or there was none.</summary>
+    /// <summary>Whether the last leader has ended leadership itself, or there was none.</summary>
     internal bool IsVacant => Candidate.Length == 0;
 
     /// <summary>As <c>{"candidate":"m1/...","heartbeat":"/redis_failover/heartbeats/m1-...","leaseMs":500}</c>.</summary>

@@ -63,7 +63,7 @@ public sealed class LeaderElection
     private int _deferred = -1;
 
     /// <summary>
-    /// What undoes a campaign that was cancelled, or a lead given up: it must not undo the next one, which finds the same znode.
+    /// What undoes a campaign that was cancelled, or leadership given up: it must not undo the next one, which finds the same znode.
     /// </summary>
     private Task _withdrawal = Task.CompletedTask;
 
@@ -266,7 +266,8 @@ public sealed class LeaderElection
             (ImmutableArray<ZnodeOperationResult> results, Beat beat) = await attempt.WaitAsync(cancellationToken).ConfigureAwait(false);
             if (silent is not null)
             {
-                Log.TookOver(_client.Logger, _options.CandidateId, silent.Owner,
+                // A heartbeat that is gone names nobody any more.
+                Log.TookOver(_client.Logger, _options.CandidateId, TermData.Read(term.Data).Candidate,
                     _client.Time.GetElapsedTime(silent.SeenAt).TotalMilliseconds);
             }
 
@@ -300,7 +301,7 @@ public sealed class LeaderElection
     }
 
     /// <summary>
-    /// The campaign was cancelled while its multi was under way, or the reply was lost: if that wins all the same, the lead must not stay
+    /// The campaign was cancelled while its multi was under way, or the reply was lost: if that wins all the same, leadership must not stay
     /// with somebody who does not know.
     /// </summary>
     private async Task WithdrawAsync(SessionHeartbeat heart, Task attempt)

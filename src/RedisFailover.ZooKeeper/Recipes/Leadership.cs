@@ -23,7 +23,7 @@ public sealed class Leadership : IAsyncDisposable
     private int _over;
 
     /// <param name="client">The client.</param>
-    /// <param name="session">The session that won the lead.</param>
+    /// <param name="session">The session that won the election.</param>
     /// <param name="options">What it is about.</param>
     /// <param name="term">The version of the term znode.</param>
     /// <param name="keeper">What renews it.</param>
@@ -99,7 +99,7 @@ public sealed class Leadership : IAsyncDisposable
     }
 
     /// <summary>
-    /// Gives up the lead: ends the lease, then empties the term and deletes the leader's znode, so that another stands at once.
+    /// Gives up leadership: ends the lease, then empties the term and deletes the leader's znode, so that another stands at once.
     /// </summary>
     /// <param name="cancellationToken">Stops the waiting; the term is emptied all the same.</param>
     /// <exception cref="ZooKeeperException">
@@ -147,7 +147,7 @@ public sealed class Leadership : IAsyncDisposable
     /// <summary>It cannot go on: the term is emptied if it is still this lead's, so that nobody waits for a lease that has ended.</summary>
     internal void Ended(string why) => End(why, () => _session.HasEnded ? Task.CompletedTask : Withdraw(told: false).MayFailUnseen());
 
-    /// <summary>Ends the lead and has the term emptied, whatever it takes. The task returned is the first attempt.</summary>
+    /// <summary>Ends leadership and has the term emptied, whatever it takes. The task returned is the first attempt.</summary>
     private Task Resign()
     {
         Task attempt = Task.CompletedTask;
@@ -172,8 +172,8 @@ public sealed class Leadership : IAsyncDisposable
         }
     }
 
-    /// <summary>Has the lease kept, and watches the leader's znode. False if the lead is over before it has a lease.</summary>
-    /// <param name="beat">The beat that won the lead.</param>
+    /// <summary>Has the lease kept, and watches the leader's znode. False if leadership is over before it has a lease.</summary>
+    /// <param name="beat">The beat that won the election.</param>
     internal bool Start(Beat beat)
     {
         _keeper?.Keep(this, beat);
@@ -188,7 +188,7 @@ public sealed class Leadership : IAsyncDisposable
         return true;
     }
 
-    /// <summary>An operator may delete the leader's znode: that ends the lead, and a monitor of an older release stands at once.</summary>
+    /// <summary>An operator who deletes the leader's znode ends leadership, and a monitor of an older release stands at once.</summary>
     private async Task<bool> WatchLeaderAsync()
     {
         var watcher = new Watcher(OnLeaderEvent, Inline: true);
@@ -224,7 +224,7 @@ public sealed class Leadership : IAsyncDisposable
         }
         catch (ZooKeeperException)
         {
-            // The fence has ended the lead, or nobody can be asked.
+            // The fence has ended leadership, or nobody can be asked.
         }
 
         Ended("its znode was deleted");

@@ -113,7 +113,7 @@ public sealed class LeaseKeeper
     internal HeartbeatWatch Watch(string path) => _peers.Watch(path);
 
     /// <summary>Applies the operations together with a beat, which is the last of the transaction.</summary>
-    /// <returns>The results of the operations given, and the beat that a lead won by them is bounded by.</returns>
+    /// <returns>The results of the operations given, and the beat that leadership won by them is bounded by.</returns>
     internal async Task<(ImmutableArray<ZnodeOperationResult> Results, Beat Beat)> BeatWithAsync(SessionHeartbeat heart,
         ImmutableArray<ZnodeOperation> operations)
     {
@@ -137,7 +137,7 @@ public sealed class LeaseKeeper
     }
 
     /// <summary>Renews this lead from now on.</summary>
-    /// <param name="lead">The lead.</param>
+    /// <param name="lead">Leadership.</param>
     /// <param name="beat">The one that gave it.</param>
     internal void Keep(Leadership lead, Beat beat)
     {
@@ -151,7 +151,7 @@ public sealed class LeaseKeeper
         }
     }
 
-    /// <summary>The lead is over.</summary>
+    /// <summary>Leadership is over.</summary>
     internal void Drop(Leadership lead)
     {
         lock (_gate)
@@ -332,7 +332,7 @@ public sealed class LeaseKeeper
         _due.WaitOne();
     }
 
-    /// <summary>Notes how late the beats' thread is, and since when a lead has no lease; returns the length of the lease.</summary>
+    /// <summary>Notes how late the beats' thread is, and since when leadership has no lease; returns the length of the lease.</summary>
     private TimeSpan TimeToBeat(SessionHeartbeat heart)
     {
         lock (_gate)

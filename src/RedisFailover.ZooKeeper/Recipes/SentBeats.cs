@@ -38,7 +38,7 @@ internal sealed class SentBeats(TimeProvider time)
     internal void Acknowledge(Beat beat)
     {
         beat.IsAwaited = false;
-        // Itself it stands in the heartbeat until the next: a lead that it did not give may still be bounded by it.
+        // Itself it stands in the heartbeat until the next: leadership that it did not give may still be bounded by it.
         _beats.RemoveRange(0, Math.Max(0, _beats.IndexOf(beat)));
     }
 

@@ -32,6 +32,8 @@ public sealed class MonitorIdentityTests
         MonitorProcess first = cluster.Monitors[0];
         await first.KillAsync();
         await first.RestartAsync();
+        // How long a process takes to start is the machine's affair.
+        await first.Process.WaitForLineAsync(line => line.Contains(" starts: ", StringComparison.Ordinal));
         await Eventually.HoldsAsync(
             "It leads again", _
                 => Task.FromResult(first.Process.Log), log

@@ -27,7 +27,7 @@ public sealed class BlindLeaderTests
         Assert.That(after.ChangedBy, Is.Not.EqualTo(leader.Id), cluster.Explain());
         RedisReply written = await cluster.Node(after.Master!).CommandAsync("SET", "k", "v");
         Assert.That(written.Text, Is.EqualTo("OK"));
-        await leader.Process.WaitForLineAsync(line => line.Contains("gave up its lead", StringComparison.Ordinal));
+        await leader.Process.WaitForLineAsync(line => line.Contains("gave up leadership", StringComparison.Ordinal));
         await leader.Process.WaitForLineAsync(line => line.Contains("does not stand again", StringComparison.Ordinal));
     }
 
@@ -40,7 +40,7 @@ public sealed class BlindLeaderTests
         MonitorProcess leader = await cluster.LeaderAsync();
         CutOff(cluster, leader);
         await cluster.WaitForOtherLeaderAsync(leader, TimeSpan.FromSeconds(60));
-        await leader.Process.WaitForLineAsync(line => line.Contains("gave up its lead", StringComparison.Ordinal));
+        await leader.Process.WaitForLineAsync(line => line.Contains("gave up leadership", StringComparison.Ordinal));
         await cluster.WaitUntilWholeAsync();
 
         // It sees as well as the others again, and may lead again: when the others are gone, it does.

@@ -67,7 +67,7 @@ public sealed class LeadershipTests
     [Test]
     public async Task A_leader_that_is_told_to_stop_ends_with_0_and_another_leads_without_waiting_for_its_session()
     {
-        // A session so long that only giving up the lead explains a quick successor.
+        // A session so long that only giving up leadership explains a quick successor.
         await using Cluster cluster = await Cluster.StartAsync(
             new ClusterOptions { MonitorOptions = new MonitorOptions { SessionTimeout = TimeSpan.FromSeconds(10) } });
         await cluster.WaitUntilWholeAsync();

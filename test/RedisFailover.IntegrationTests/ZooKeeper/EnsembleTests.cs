@@ -43,7 +43,7 @@ public sealed class EnsembleTests
         Task<long> elected = StampAsync(electing);
         await Eventually.HoldsAsync("the lease is held", () => old.Lease.IsHeld);
 
-        // What is measured is a lease that was renewed, not the one that came with the lead.
+        // What is measured is a lease that was renewed, not the one that came with leadership.
         await Task.Delay(LeaseLength);
         long cut = Stopwatch.GetTimestamp();
         to2.Set(LinkState.BlackHole);

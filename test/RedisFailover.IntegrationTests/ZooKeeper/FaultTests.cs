@@ -124,7 +124,7 @@ public sealed class FaultTests
         await Eventually.HoldsAsync("the session is over", ()
             => first.State == ZooKeeperSessionState.Expired, explain: () => first.State.ToString());
         Assert.That(leader.Lease.IsHeld, Is.False);
-        await Eventually.HoldsAsync("the lead is lost", () => leader.Lost.IsCancellationRequested);
+        await Eventually.HoldsAsync("leadership is lost", () => leader.Lost.IsCancellationRequested);
         await Eventually.HoldsAsync("the new data are known", () => value.Current is { } v && Text(v) == "after");
         Assert.That(value.Current!.Stat.ModifiedZxid, Is.LessThan(seen), "the one case in which it may go back");
         await using Leadership again = await Election(client, "a").CampaignAsync().WaitAsync(Deadline);
@@ -286,7 +286,7 @@ public sealed class FaultTests
         }
 
         proxy.Delay = TimeSpan.Zero;
-        await Eventually.HoldsAsync("the lead is vacant", ct => session.ExistsAsync("/leader", null, ct), stat => stat is null);
+        await Eventually.HoldsAsync("leadership is vacant", ct => session.ExistsAsync("/leader", null, ct), stat => stat is null);
     }
 
     [Test]

@@ -56,7 +56,7 @@ public sealed class TransitionsTests
         var intent = new PublishTopology(next, 7);
         Decision decision = new Decision([intent], null, "master a:1 is lost");
         ClusterView announced = Leader.Start(decision.Actions, TimeSpan.Zero);
-        ClusterView late = announced.Apply(new ActionFinished(TimeSpan.Zero, intent, "the lease on the lead has run out"), policy);
+        ClusterView late = announced.Apply(new ActionFinished(TimeSpan.Zero, intent, "the leader's lease has run out"), policy);
         ClusterView deposed = announced.Apply(new LeadershipLost(TimeSpan.Zero), policy);
         // The watch tells of another monitor's failover, of the same epoch, before the action's end is known.
         ClusterView overtaken =
@@ -69,11 +69,11 @@ public sealed class TransitionsTests
             Assert.That(After(late),
                 Is.EqualTo(
                     [(LogLevel.Warning,
-                        "FAILOVER NOT STARTED (epoch 5): the lease on the lead has run out; the next leader decides")]));
+                        "FAILOVER NOT STARTED (epoch 5): the leader's lease has run out; the next leader decides")]));
             Assert.That(After(deposed), Is.Empty, "its fate is not known yet");
             Assert.That(
-                After(overtaken.Apply(new ActionFinished(TimeSpan.Zero, intent, "the lead was lost"), policy), overtaken),
-                Is.EqualTo([(LogLevel.Warning, "FAILOVER NOT STARTED (epoch 5): the lead was lost; the next leader decides")]));
+                After(overtaken.Apply(new ActionFinished(TimeSpan.Zero, intent, "leadership was lost"), policy), overtaken),
+                Is.EqualTo([(LogLevel.Warning, "FAILOVER NOT STARTED (epoch 5): leadership was lost; the next leader decides")]));
             Assert.That(After(written).Select(e => e.Text), Has.None.Contains("NOT STARTED"));
         });
 

@@ -27,7 +27,7 @@ public sealed class WritePauseTests
             new PauseWrites(redis.Address, TimeSpan.FromMilliseconds(250), HoldsAll: true), prober, clock, CancellationToken.None)
                 .WithinDeadline();
         Assert.That(paused.Failure, Is.Null);
-        Assert.That((redis.IsPaused, redis.MinReplicas), Is.EqualTo((true, PauseWrites.RefusingMinReplicas)));
+        Assert.That((redis.IsPaused, redis.MinReplicas), Is.EqualTo((true, MinReplicas.Refusing)));
         Assert.That(paused.Info!.Offset, Is.EqualTo(redis.Offset));
         Assert.That(paused.Asked, Is.EqualTo(paused.At), "nothing moves after the answer");
 
@@ -75,7 +75,7 @@ public sealed class WritePauseTests
         await (prober.EndFormerLeaders(1, default) ?? Task.CompletedTask).WithinDeadline();
         await prober.CommandAsync([["CONFIG", "SET", "min-slaves-to-write", "1000000"]], default).WithinDeadline();
         NodeInfo? info = null;
-        while (info?.MinReplicas is not { Count: PauseWrites.RefusingMinReplicas })
+        while (info?.MinReplicas is not { Count: MinReplicas.Refusing })
         {
             info = await observations.Reader.ReadAsync().WithinDeadline() is NodeAnswered answer ? answer.Info : info;
         }
@@ -90,7 +90,7 @@ public sealed class WritePauseTests
         var clock = new MonotonicClock(TimeProvider.System);
         var observations = Channel.CreateUnbounded<Observation>();
         await using NodeProber prober = await StartAsync(redis, clock, observations);
-        prober.Learned(new MinReplicas(PauseWrites.RefusingMinReplicas, 10));
+        prober.Learned(new MinReplicas(MinReplicas.Refusing, 10));
         NodeCommands commands = new(new ConcurrentDictionary<NodeAddress, NodeProber> { [redis.Address] = prober }, clock);
 
         ActionFinished resumed = await commands.RunAsync(new ResumeWrites(redis.Address, 2), 1, () => true, default).WithinDeadline();

@@ -4,7 +4,7 @@ using RedisFailover.ZooKeeper;
 namespace RedisFailover.UnitTests.ZooKeeper;
 
 /// <summary>
-/// A process of the <see cref="LeaseSimulation"/>: beats, watches the leader's heartbeat, stands, ends its lead; by a clock of its own.
+/// A process of the <see cref="LeaseSimulation"/>: beats, watches the leader's heartbeat, stands, ends leadership; by a clock of its own.
 /// </summary>
 internal sealed class Agent
 {

@@ -101,7 +101,7 @@ internal sealed class LeaseSimulation
 
     internal bool Has(LeaseFault fault) => (Fault & fault) != 0;
 
-    /// <summary>A beat, with the fence of a lead if there is one. Null: refused.</summary>
+    /// <summary>A beat, with the fence of leadership if there is one. Null: refused.</summary>
     internal int? Beat(string heart, TimeSpan length, int? fence)
     {
         if (!Hearts.TryGetValue(heart, out (int Version, TimeSpan Length) before) || (fence is { } term && term != Term))

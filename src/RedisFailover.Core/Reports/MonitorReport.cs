@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Collections.Immutable;
 using System.Text.Json;
 
@@ -89,65 +88,49 @@ internal sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, doub
     }
 
     /// <summary>Writes the view as UTF-8, indented.</summary>
-    public byte[] Write()
+    public byte[] Write() => Json.ObjectBytes(writer =>
     {
-        var buffer = new ArrayBufferWriter<byte>(512);
-        using (var writer = new Utf8JsonWriter(buffer, Json.Indented))
+        writer.WriteStartObject("available");
+        foreach ((NodeAddress node, double seconds) in Available)
         {
-            writer.WriteStartObject();
-            writer.WriteStartObject("available");
-            foreach ((NodeAddress node, double seconds) in Available)
-            {
-                writer.WriteNumber(node.ToString(), Math.Round(seconds, 6));
-            }
-
-            writer.WriteEndObject();
-            Json.Write(writer, "unavailable", [.. Unavailable]);
-            if (IsBlind)
-            {
-                writer.WriteBoolean("blind", true);
-            }
-
-            if (Failover is { } failover)
-            {
-                writer.WriteStartObject("failover");
-                writer.WriteBoolean("possible", failover.Possible);
-                Json.Write(writer, "candidates", failover.Candidates);
-                writer.WriteString("reason", failover.Reason);
-                writer.WriteEndObject();
-            }
-
-            if (Attention is { } attention)
-            {
-                writer.WriteString("attention", attention);
-            }
-
-            if (!Problems.IsEmpty)
-            {
-                writer.WritePropertyName("problems");
-                ProblemJson.Write(writer, Problems);
-            }
-
-            if (!Nodes.IsEmpty)
-            {
-                writer.WriteStartObject("nodes");
-                foreach ((NodeAddress node, NodeReport report) in Nodes)
-                {
-                    writer.WritePropertyName(node.ToString());
-                    report.Write(writer);
-                }
-
-                writer.WriteEndObject();
-            }
-
-            if (ConfigVersion >= 0)
-            {
-                writer.WriteNumber("configVersion", ConfigVersion);
-            }
-
-            writer.WriteEndObject();
+            writer.WriteNumber(node.ToString(), Math.Round(seconds, 6));
         }
 
-        return buffer.WrittenSpan.ToArray();
+        writer.WriteEndObject();
+        Json.Write(writer, "unavailable", [.. Unavailable]);
+        if (IsBlind)
+        {
+            writer.WriteBoolean("blind", true);
+        }
+
+        Write(writer, Failover);
+        if (Attention is { } attention)
+        {
+            writer.WriteString("attention", attention);
+        }
+
+        if (!Problems.IsEmpty)
+        {
+            writer.WritePropertyName("problems");
+            ProblemJson.Write(writer, Problems);
+        }
+
+        Json.WriteAny(writer, "nodes", Nodes, report => report.Write(writer));
+        if (ConfigVersion >= 0)
+        {
+            writer.WriteNumber("configVersion", ConfigVersion);
+        }
+    });
+
+    private static void Write(Utf8JsonWriter writer, Readiness? failover)
+    {
+        if (failover is not null)
+        {
+            writer.WriteStartObject("failover");
+            writer.WriteBoolean("possible", failover.Possible);
+            Json.Write(writer, "candidates", failover.Candidates);
+            writer.WriteString("reason", failover.Reason);
+            writer.WriteEndObject();
+        }
     }
 }
