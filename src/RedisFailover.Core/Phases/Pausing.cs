@@ -24,9 +24,14 @@ internal static class Pausing
         int wanted = plan.Actions.Count;
         plan.Only(action => !IsForbidden(action, a.Topology));
         string paused = $"{a.View.Config!.Pause}: nothing is promoted, demoted or repointed";
-        return plan.Actions.Count == wanted
-            ? plan.Report(Problem.Of(ProblemCatalogue.Paused, paused))
-            : plan.With($"{a.View.Config!.Pause}; not done: {plan.Reason}").ReportReason(ProblemCatalogue.Paused);
+        if (plan.Actions.Count == wanted)
+        {
+            return plan.Report(Problem.Of(ProblemCatalogue.Paused, paused));
+        }
+
+        // What is asked for what is not done would be asked again and again.
+        return plan.Only(action => action is not Inspect).With($"{a.View.Config!.Pause}; not done: {plan.Reason}")
+            .ReportReason(ProblemCatalogue.Paused);
     }
 
     private static bool IsForbidden(FailoverAction action, Topology topology)

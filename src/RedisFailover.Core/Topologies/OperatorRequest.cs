@@ -233,4 +233,12 @@ internal sealed record RequestAnswer(RequestOutcome Outcome, string Reason, Node
 
     /// <summary>The monitor that answered; set by the writer.</summary>
     public string By { get; init; } = "";
+
+    /// <summary>Compares by content, steps included.</summary>
+    public bool Equals(RequestAnswer? other)
+        => other is not null && (Outcome, Reason, Master, Epoch) == (other.Outcome, other.Reason, other.Master, other.Epoch)
+            && (At, By) == (other.At, other.By) && Millis.AsSpan().SequenceEqual(other.Millis.AsSpan());
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(Outcome, Reason, Master, Epoch);
 }

@@ -52,6 +52,18 @@ internal enum FaultKind
     /// <summary>Another K of write safety, and other configured nodes: the monitors are restarted one after the other.</summary>
     ChangeQuorum,
     RemoveNode,
+
+    /// <summary>A request of another master; with data to lose: by force.</summary>
+    Ask,
+    AskForAny,
+
+    /// <summary>Failover is switched off for a while, or on again.</summary>
+    PauseFailover,
+    ResumeFailover,
+
+    /// <summary>Somebody sends REPLICAOF past the monitors: NO ONE to a replica, or another node's address to any.</summary>
+    PromoteByHand,
+    RepointByHand,
 }
 
 /// <summary>
@@ -71,7 +83,10 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
     /// <summary>Later still.</summary>
     internal const int Refusals = 14, AnotherQuorum = 15;
 
-    internal static ImmutableArray<Fault> Draw(Dice dice, Dice more, Dice latest, bool calm, int? theme, long from, long until)
+    /// <summary>The latest.</summary>
+    internal const int ByHand = 16, Requested = 17, Paused = 18;
+
+    internal static ImmutableArray<Fault> Draw(Dice dice, Dice more, Dice latest, Dice newest, bool calm, int? theme, long from, long until)
     {
         int count = calm ? 1 + dice.Next(2) : 1 + dice.Next(7);
         ImmutableArray<Fault>.Builder faults = ImmutableArray.CreateBuilder<Fault>(count);
@@ -106,6 +121,7 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
 
         AddMore(faults, more, calm, at, until);
         AddLatest(faults, latest, calm, at);
+        AddNewest(faults, newest, calm, at);
         return faults.ToImmutable();
     }
 
@@ -194,6 +210,34 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
         }
     }
 
+    private static void AddNewest(ImmutableArray<Fault>.Builder faults, Dice dice, bool calm, long at)
+    {
+        if (calm)
+        {
+            return;
+        }
+
+        if (dice.Percent(30))
+        {
+            int count = 1 + dice.Next(3);
+            for (int i = 0; i < count; i++)
+            {
+                long when = dice.Percent(50)
+                    ? faults[dice.Next(faults.Count)].At + dice.Between(-World.Second, World.Second) : dice.Between(7 * World.Second, at);
+                FaultKind kind =
+                    dice.Of(FaultKind.Ask, FaultKind.Ask, FaultKind.AskForAny, FaultKind.PauseFailover, FaultKind.ResumeFailover,
+                        FaultKind.PromoteByHand, FaultKind.RepointByHand, FaultKind.RepointByHand);
+                faults.Add(new Fault(kind, Math.Max(7 * World.Second, when), dice.Between(World.Second, 15 * World.Second),
+                    dice.Percent(30) ? Ruling : dice.Next(60), dice.Next(60), dice.Percent(30)));
+            }
+        }
+
+        if (dice.Percent(12))
+        {
+            AddDrama(faults, dice, at, ByHand + dice.Next(Paused - ByHand + 1));
+        }
+    }
+
     private static FaultKind DrawRefusal(Dice dice)
         => dice.Of(FaultKind.Deny, FaultKind.Deny, FaultKind.DenyOneMonitor, FaultKind.FillConnections);
 
@@ -279,6 +323,26 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
                 Add(dice.Of(FaultKind.ChangeQuorum, FaultKind.ChangeQuorum, FaultKind.RemoveNode), 0, lasting, dice.Percent(30));
                 Add(FaultKind.KillAllButTheLast, (4 * World.Second) + soon, lasting);
                 break;
+            case ByHand:
+                // What somebody did past the monitors is in the middle of being put right.
+                faults.Add(new Fault(dice.Of(FaultKind.PromoteByHand, FaultKind.RepointByHand), at, 0, dice.Percent(30)
+                    ? Ruling : dice.Next(60), dice.Next(60), false));
+                Add(dice.Of(FaultKind.KillNode, FaultKind.KillMonitor, FaultKind.RepointByHand, FaultKind.AskForAny,
+                    FaultKind.CutLeaderFromZooKeeper), soon, lasting);
+                break;
+            case Requested:
+                // A switchover by request, and whoever carries it out goes, or is cut off.
+                Add(dice.Of(FaultKind.Ask, FaultKind.AskForAny), 0, 0, dice.Percent(30));
+                Add(dice.Of(FaultKind.CutLeaderFromZooKeeper, FaultKind.KillMonitor, FaultKind.PauseMonitor, FaultKind.KillNode,
+                    FaultKind.EndConnection, FaultKind.Isolate), dice.Between(0, 40 * World.Ms), lasting);
+                break;
+            case Paused:
+                // The master goes while failover is switched off; it is switched on again, or the time is up.
+                Add(FaultKind.PauseFailover, 0, dice.Between(World.Second, 8 * World.Second));
+                Add(dice.Of(FaultKind.KillNode, FaultKind.KillNode, FaultKind.KillMonitor, FaultKind.AskForAny, FaultKind.RepointByHand),
+                    soon, lasting, dice.Percent(20));
+                Add(FaultKind.ResumeFailover, dice.Between(0, 10 * World.Second), 0);
+                break;
             default:
                 Add(FaultKind.PauseMonitor, 0, lasting);
                 Add(FaultKind.KillNode, soon, dice.Between(World.Ms, lasting));
@@ -287,7 +351,8 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
         }
 
         void Add(FaultKind kind, long after, long length, bool losesData = false)
-            => faults.Add(new Fault(kind, at + after, length, kind == FaultKind.Wish ? dice.Next(60) : Ruling, dice.Next(60), losesData));
+            => faults.Add(new Fault(
+                kind, at + after, length, kind is FaultKind.Wish or FaultKind.Ask ? dice.Next(60) : Ruling, dice.Next(60), losesData));
     }
 
     public override string ToString() => string.Create(

@@ -158,6 +158,12 @@ internal sealed partial class Ledger(World world, Network network, Configuration
         }
 
         Require(
+            !Server!.IsFailoverPaused || world.Now - Server.PausedSince < 2 * World.Second
+                || Server.Topology is not { IsChangingMaster: false }
+                || action is Inspect or ResumeWrites or SetMinReplicas,
+            $"{monitor.Name} sends a command ({action}), and failover is paused");
+
+        Require(
             (lead.Term == Server!.Term && Server.Leader is not null) || world.Now - Server.DeposedAt < Long,
             $"{monitor.Name} sends a command ({action}) under term {lead.Term}, and term {Server.Term} has begun: it held no valid lease");
         if (action is Promote promote)
@@ -220,6 +226,12 @@ internal sealed partial class Ledger(World world, Network network, Configuration
             _forced.Add(EpochOfPromotion(forced));
         }
     }
+
+    /// <summary>A request was answered, together with the topology as it is now.</summary>
+    internal static void Answered(RequestStep step, Topology? topology)
+        => Require(step is not { Request: { IsSwitchover: true, Target: { } target }, Answer.Outcome: RequestOutcome.Done }
+            || topology?.Master == target,
+            $"{step.Request.Id} is answered to be done, and {topology?.Master} is the master, not {step.Request.Wish}");
 
     /// <summary>So many replicas as write safety asks for have a write.</summary>
     internal void Replicated(SimulatedRedis node, SimulatedClient.Write write, NodeAddress[] holders)
@@ -306,6 +318,13 @@ internal sealed partial class Ledger(World world, Network network, Configuration
     {
         Require(old is null || Foreign < 0
             || old.Beginning != Foreign, $"{node.Name} held data that were never this cluster's, and {master.Name} wiped them");
+        if (node.IsOrderedByHand || master.IsOrderedByHand)
+        {
+            // Somebody who is no monitor ordered it.
+            _safe.RemoveAll(w => Commit.Contains(old, w.Made) && !Commit.Contains(data, w.Made));
+            return;
+        }
+
         // Of two histories the longer one is the cluster's: what a node took beside it, restarted empty, is not missed.
         if (old is not null && (data is null || (data.Beginning != old.Beginning && old.Depth > data.Depth)))
         {

@@ -11,14 +11,14 @@ internal sealed partial class SimulatedMonitor
     {
         if (Lead is not { } lead)
         {
-            Observe(new ActionFinished(Clock, action, "the lead was lost"));
+            Observe(new ActionFinished(Clock, action, "leadership was lost"));
             return;
         }
 
         TimeSpan begun = Clock;
         if (!settings.Mutant.IgnoresLease && !lead.Lease.IsHeld)
         {
-            Observe(new ActionFinished(begun, action, "the lease on the lead has run out"));
+            Observe(new ActionFinished(begun, action, "the leader's lease has run out"));
             return;
         }
 
@@ -28,8 +28,11 @@ internal sealed partial class SimulatedMonitor
         switch (action)
         {
             case ReadTopology:
-                _client!.Call(_ => (server.Nodes, server.Version, server.HistoryEpoch), read =>
+                _client!.Call(_ => (server.Nodes, server.Version, server.HistoryEpoch, server.Requests, server.Config,
+                    server.ConfigVersion), read =>
                 {
+                    Observe(new RequestsSeen(Clock, read.Requests));
+                    Observe(Read(read.Config, read.ConfigVersion, synced: true));
                     Observe(Read(read.Nodes, read.Version, read.HistoryEpoch, synced: true));
                     Finish(null);
                 }, why => Finish(why));
@@ -40,9 +43,21 @@ internal sealed partial class SimulatedMonitor
             case RefuseWish refusal:
                 Commit(lead, _ =>
                 {
+                    if (refusal.Request is { } step)
+                    {
+                        return server.Answer(step);
+                    }
+
                     server.SetWish(null);
                     return true;
-                }, _ => Finish(null), why => Finish(why));
+                }, isDone => Finish(isDone ? null : "BadVersion"), why => Finish(why));
+                break;
+            case AnswerRequest answer:
+                Commit(lead, _ => server.Answer(answer.Step), isDone => Finish(isDone ? null : "BadVersion"), why => Finish(why));
+                break;
+            case PublishConfig change:
+                Commit(lead, _ => server.Publish(change), done => Finish(done is null ? "BadVersion" : null, version: done?.Version ?? -1,
+                    written: done?.Written), why => Finish(why));
                 break;
             case Resign:
                 lead.Lost.Remove(Lost);
@@ -124,9 +139,9 @@ internal sealed partial class SimulatedMonitor
             }, why => Finish(why));
         }
 
-        void Lost() => Finish("the lead was lost");
+        void Lost() => Finish("leadership was lost");
 
-        void Finish(string? failure, NodeInfo? info = null, TimeSpan? asked = null, int version = -1)
+        void Finish(string? failure, NodeInfo? info = null, TimeSpan? asked = null, int version = -1, ClusterConfig? written = null)
         {
             if (isOver)
             {
@@ -140,7 +155,7 @@ internal sealed partial class SimulatedMonitor
                 Tell($"failed: {action}: {failure}");
             }
 
-            Observe(new ActionFinished(Clock, action, failure, info, version) { Asked = asked ?? Clock });
+            Observe(new ActionFinished(Clock, action, failure, info, version) { Asked = asked ?? Clock, WrittenConfig = written });
         }
     }
 

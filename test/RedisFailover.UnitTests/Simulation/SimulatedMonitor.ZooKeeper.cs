@@ -62,6 +62,13 @@ internal sealed partial class SimulatedMonitor
 
     internal void ReadWish() => _client!.Call(_ => server.Wish, wish => Observe(new OperatorWished(Clock, wish)), _ => { });
 
+    internal void ReadRequests()
+        => _client!.Call(_ => server.Requests, requests => Observe(new RequestsSeen(Clock, requests)), _ => { });
+
+    internal void ReadConfig()
+        => _client!.Call(
+            _ => (server.Config, server.ConfigVersion), read => Observe(Read(read.Config, read.ConfigVersion, synced: false)), _ => { });
+
     internal void ReadMonitors() => _client!.Call(_ => server.Monitors.Where(m => m != Name).ToArray(), names =>
     {
         foreach (string gone in _present.Except(names).Order(StringComparer.Ordinal).ToArray())
@@ -103,7 +110,7 @@ internal sealed partial class SimulatedMonitor
     }
 
     /// <summary>
-    /// After giving up the lead it stands back for a while, longer each time, or until it sees more; see ElectionBackoff.
+    /// After giving up leadership it stands back for a while, longer each time, or until it sees more; see ElectionBackoff.
     /// </summary>
     private void Abstain()
     {
@@ -192,7 +199,7 @@ internal sealed partial class SimulatedMonitor
         });
     }
 
-    /// <summary>A multi behind the fence. Success renews the lease; a fence that does not hold ends the lead.</summary>
+    /// <summary>A multi behind the fence. Success renews the lease; a fence that does not hold ends leadership.</summary>
     private void Commit<T>(Lead lead, Func<SimulatedSession, T> run, Action<T> done, Action<string> failed)
     {
         var sentAt = Moment.Now(Time!);
@@ -268,6 +275,9 @@ internal sealed partial class SimulatedMonitor
             }
         });
     }
+
+    private ConfigRead Read(ClusterConfig? config, int version, bool synced)
+        => new(Clock, version, config, null, synced) { PauseLeft = config?.Pause?.Until - server.Wall };
 
     private TopologyRead Read(byte[]? nodes, int version, long lastEpoch, bool synced)
     {

@@ -12,7 +12,7 @@ internal sealed class Lead(TimeProvider time, int term)
 
     internal bool IsOver { get; set; }
 
-    /// <summary>What has to be told that the lead is lost.</summary>
+    /// <summary>What has to be told that leadership is lost.</summary>
     internal List<Action> Lost { get; } = [];
 }
 
@@ -80,7 +80,7 @@ internal sealed partial class SimulatedMonitor(
 
     internal void JumpWallClock(long by) => Time?.WallError += by;
 
-    /// <summary>Stops as a service stops: gives the lead up and closes the session.</summary>
+    /// <summary>Stops as a service stops: gives leadership up and closes the session.</summary>
     internal void Stop()
     {
         IsStopping = true;

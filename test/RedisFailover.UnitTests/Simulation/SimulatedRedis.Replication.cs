@@ -24,10 +24,30 @@ internal sealed partial class SimulatedRedis
     private bool HasBacklog => _backlogStart >= 0;
 
     /// <summary>REPLICAOF; null for NO ONE. The error, or null.</summary>
-    internal string? ReplicaOf(SimulatedRedis? master) => ReplicaOf(master, isNowhere: false);
+    internal string? ReplicaOf(SimulatedRedis? master)
+    {
+        IsOrderedByHand = false;
+        return ReplicaOf(master, isNowhere: false);
+    }
+
+    /// <summary>REPLICAOF by somebody who is no monitor.</summary>
+    internal void ReplicaOfByHand(SimulatedRedis? master)
+    {
+        if (ReplicaOf(master, isNowhere: false) is null)
+        {
+            IsOrderedByHand = true;
+        }
+    }
+
+    /// <summary>Whether it is what it is by somebody's order who is no monitor.</summary>
+    internal bool IsOrderedByHand { get; private set; }
 
     /// <summary>REPLICAOF to where nobody listens.</summary>
-    internal string? Detach() => ReplicaOf(null, isNowhere: true);
+    internal string? Detach()
+    {
+        IsOrderedByHand = false;
+        return ReplicaOf(null, isNowhere: true);
+    }
 
     private string? ReplicaOf(SimulatedRedis? master, bool isNowhere)
     {

@@ -242,7 +242,7 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
         ReplicationId = NewId("repl");
         (Previous, PreviousEnd, Offset, Data, PausedUntil) = (null, -1, 0, null, 0);
         NoBacklog();
-        _isDetached = false;
+        IsOrderedByHand = _isDetached = false;
         _master = _configuredMaster is { } configured ? ledger.Node(configured) : null;
         ChangedAt = World.Now;
         ledger.Reborn(this);

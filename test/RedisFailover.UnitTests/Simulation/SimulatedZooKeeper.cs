@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace RedisFailover.UnitTests.Simulation;
 
 /// <summary>A session as the ensemble knows it.</summary>
@@ -31,6 +33,18 @@ internal sealed class SimulatedZooKeeper(World world, Network network, int place
     internal int Version { get; private set; } = -1;
 
     internal string? Wish { get; private set; }
+
+    /// <summary>What operators ask for and nobody has answered yet, the oldest first.</summary>
+    internal ImmutableArray<OperatorRequest> Requests { get; private set; } = [];
+
+    internal ClusterConfig? Config { get; private set; }
+
+    internal int ConfigVersion { get; private set; } = -1;
+
+    /// <summary>Since when failover is switched off; null while it is on.</summary>
+    internal long? PausedSince { get; private set; }
+
+    internal bool IsFailoverPaused => Config?.Pause is { } pause && !(pause.Until <= Wall);
 
     internal int Term { get; private set; }
 
@@ -71,6 +85,11 @@ internal sealed class SimulatedZooKeeper(World world, Network network, int place
             return (-1, "BadVersion");
         }
 
+        if (publication.Request is { } step && !IsPending(step))
+        {
+            return (-1, "BadVersion");
+        }
+
         Topology next = publication.Next with { ChangedBy = by };
         next = next.Intent is { Since: null } intent ? next with { Intent = intent with { Since = Wall } } : next;
         byte[] bytes = TopologyJson.Write(next);
@@ -87,6 +106,11 @@ internal sealed class SimulatedZooKeeper(World world, Network network, int place
         {
             History.Add(record);
             HistoryEpoch = Math.Max(HistoryEpoch, record.Epoch);
+        }
+
+        if (publication.Request is { Answer: not null } answered)
+        {
+            Answer(answered);
         }
 
         ledger.Published(session.Owner.Monitor, term, Version - 1, before, Topology, publication);
@@ -113,7 +137,47 @@ internal sealed class SimulatedZooKeeper(World world, Network network, int place
         }
     }
 
-    /// <summary>The multi that wins the lead, or finds it held already; null when another has it.</summary>
+    internal void Ask(OperatorRequest request)
+    {
+        Requests = Requests.Add(request);
+        TellAll(s => s.Tell(o => o.RequestsChanged));
+    }
+
+    /// <summary>The answer to a request; false where it has one already.</summary>
+    internal bool Answer(RequestStep step)
+    {
+        if (!IsPending(step))
+        {
+            return false;
+        }
+
+        Tell($"{step.Request.Id} is answered: {step.Answer!.Outcome}, {step.Answer.Reason}");
+        Requests = Requests.RemoveAll(r => r.Id == step.Request.Id);
+        Ledger.Answered(step, Topology);
+        TellAll(s => s.Tell(o => o.RequestsChanged));
+        return true;
+    }
+
+    /// <summary>The configuration's new version; null where it was not read, or the request has been answered.</summary>
+    internal (int Version, ClusterConfig Written)? Publish(PublishConfig publication)
+    {
+        if (publication.ExpectedVersion != ConfigVersion || (publication.Request is { } step && !Answer(step)))
+        {
+            return null;
+        }
+
+        ClusterConfig next = publication.Next.Pause is { Since: var since } pause && since == default
+            ? publication.Next with { Pause = pause with { Since = Wall, Until = Wall + pause.For } } : publication.Next;
+        PausedSince = next.Pause is null ? null : PausedSince ?? World.Now;
+        Config = next;
+        ConfigVersion++;
+        TellAll(s => s.Tell(o => o.ConfigChanged));
+        return (ConfigVersion, next);
+    }
+
+    private bool IsPending(RequestStep step) => Requests.Any(r => r.Id == step.Request.Id);
+
+    /// <summary>The multi that wins the election, or finds it held already; null when another has it.</summary>
     internal (int Term, bool Already)? TryLead(SimulatedSession session)
     {
         if (Leader is not null)
@@ -209,6 +273,8 @@ internal sealed class SimulatedZooKeeper(World world, Network network, int place
     {
         session.Tell(o => o.NodesChanged);
         session.Tell(o => o.WishChanged);
+        session.Tell(o => o.RequestsChanged);
+        session.Tell(o => o.ConfigChanged);
         session.Tell(o => o.MonitorsChanged);
         session.Tell(o => o.LeadVacant);
         session.Tell(o => o.ReportChanged(null));

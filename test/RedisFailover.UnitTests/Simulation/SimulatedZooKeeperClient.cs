@@ -22,6 +22,10 @@ internal sealed class SimulatedZooKeeperClient(SimulatedMonitor monitor, Simulat
 
     internal Action WishChanged => monitor.ReadWish;
 
+    internal Action RequestsChanged => monitor.ReadRequests;
+
+    internal Action ConfigChanged => monitor.ReadConfig;
+
     internal Action MonitorsChanged => monitor.ReadMonitors;
 
     internal Action LeadVacant => monitor.OnLeadEvent;

@@ -200,6 +200,8 @@ internal sealed partial class Simulation
 
         return _server.Leader is null ? "nobody leads"
             : _server.Wish is { } wish ? $"the wish '{wish}' is not answered"
+            : _server.Requests is [var pending, ..] ? $"{pending.Id} is not answered"
+            : _server.PausedSince is not null ? "failover is paused"
             : _clients.FirstOrDefault(c => c.KnownVersion != _server.Version)?.Name is { } late ? $"{late} does not know the topology"
             : null;
     }

@@ -234,6 +234,31 @@ internal sealed partial class Simulation
             case FaultKind.RemoveNode:
                 Remove(node, fault);
                 break;
+            case FaultKind.Ask:
+            case FaultKind.AskForAny:
+                bool byForce = fault is { Kind: FaultKind.Ask, LosesData: true };
+                Ask(new OperatorRequest(NextRequest())
+                {
+                    Target = fault.Kind == FaultKind.Ask ? node.Address : null,
+                    Force = byForce && !IsForeign(node),
+                    By = "human",
+                });
+                break;
+            case FaultKind.PauseFailover:
+                Ask(new OperatorRequest(NextRequest()) { Change = new PauseFailover(TimeSpan.FromTicks(Math.Max(fault.For, World.Second))),
+                    By = "human" });
+                break;
+            case FaultKind.ResumeFailover:
+                Ask(new OperatorRequest(NextRequest()) { Change = new ResumeFailover(), By = "human" });
+                break;
+            case FaultKind.PromoteByHand:
+                SimulatedRedis[] promotable = [.. _nodes.Where(n => n.IsUp && !n.IsMaster && !IsForeign(n))];
+                Unless(promotable.Length == 0, () => ByHand(promotable[Math.Abs(fault.Other) % promotable.Length], null));
+                break;
+            case FaultKind.RepointByHand:
+                SimulatedRedis[] masters = [.. _nodes.Where(n => n != node && !IsForeign(n))];
+                Unless(IsForeign(node) || masters.Length == 0, () => ByHand(node, masters[Math.Abs(fault.Other) % masters.Length]));
+                break;
             case FaultKind.DeleteLeader:
                 _world.Tell("human", "deletes the leader's znode");
                 _server.Do(_server.DeleteLeader);
@@ -251,6 +276,21 @@ internal sealed partial class Simulation
             default:
                 throw new InvalidOperationException($"nobody knows how to do {fault.Kind}");
         }
+    }
+
+    private string NextRequest() => $"request-{_ledger.NextId():0000000000}";
+
+    private void Ask(OperatorRequest request)
+    {
+        _world.Tell("human", request.Change is { } change ? $"asks: {change.Kind}"
+            : $"asks for {request.Wish}{(request.Force ? ", by force" : "")} ({request.Id})");
+        _server.Do(() => _server.Ask(request));
+    }
+
+    private void ByHand(SimulatedRedis node, SimulatedRedis? master)
+    {
+        _world.Tell("human", $"sends REPLICAOF {master?.Name ?? "NO ONE"} to {node.Name}");
+        node.Do(() => node.ReplicaOfByHand(master));
     }
 
     private void Die(SimulatedRedis node, Fault fault)
@@ -449,6 +489,11 @@ internal sealed partial class Simulation
         }
 
         _undo.Clear();
+        if (_server.PausedSince is not null)
+        {
+            Ask(new OperatorRequest(NextRequest()) { Change = new ResumeFailover(), By = "human" });
+        }
+
         foreach (SimulatedRedis node in _nodes)
         {
             Unless(node.IsUp, node.Start);

@@ -33,6 +33,7 @@ internal sealed partial class Simulation
         // Of their own, so that what came later does not shift what was there.
         var more = new Dice((seed * 104_729) + 3);
         var latest = new Dice((seed * 15_485_863) + 7);
+        var newest = new Dice((seed * 32_452_843) + 11);
         _calm = _dice.Percent(25);
         int monitors = _dice.Of(1, 2, 3, 3, 3, 3, 5);
         int nodes = _dice.Of(2, 3, 3, 3, 4, 5);
@@ -93,7 +94,7 @@ internal sealed partial class Simulation
         _foreign = nodes > 2 && _dice.Percent(10) ? _nodes[^1] : null;
         long end = _calm ? 60 * World.Second : _dice.Between(12, 30) * World.Second;
         ImmutableArray<Fault> faults =
-            Fault.Draw(_dice.Branch(), more.Branch(), latest.Branch(), _calm, mutant.Theme, 7 * World.Second, end);
+            Fault.Draw(_dice.Branch(), more.Branch(), latest.Branch(), newest.Branch(), _calm, mutant.Theme, 7 * World.Second, end);
         Faults = choose is null ? faults : choose(faults);
         _settles = _dice.Percent(30) && !_calm;
         Prepare();
