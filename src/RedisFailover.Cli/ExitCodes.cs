@@ -20,7 +20,7 @@ internal static class ExitCodes
                 + "acknowledged"),
         (WrongUsage, "wrong usage"),
         (Refused, "refused: nothing was changed"),
-        (Undone, "begun and undone: the master is who it was"),
+        (Undone, "begun and rolled back: the master has not changed"),
     ];
 
     /// <summary>In one line, for the help.</summary>

@@ -26,8 +26,11 @@ internal static class SwitchoverCommand
 
     internal static Command CreateFailover() => Create(
         "failover",
-        "Get another master: from one that answers by handing over, as switchover does; from one that does not, or with --force, by "
-            + "promoting a replica. Exit codes as those of switchover",
+        "Get another master: by a handover where it answers, as switchover does. A failover that failover-interval holds back starts now. "
+            + "A "
+            + "master that the leading monitor cannot reach is replaced only with host:port (the replica to promote) and --force. Exit "
+            + "codes "
+            + "as those of switchover",
         "Promote the node that is named although it is not fit, or go on with a failover that waits for a node: writes may be lost");
 
     private static Command Create(string name, string description, string forced)
@@ -95,6 +98,13 @@ internal static class SwitchoverCommand
         ClusterState before = await reader.ReadAsync(ct);
         if (request.Target is not null && request.Target == before.Topology.Master && !before.Topology.IsChangingMaster)
         {
+            if (request.Force)
+            {
+                throw new CliException(
+                    $"{request.Target} is the master already; with --force give the replica that is to take its place",
+                        CommandLine.Refused);
+            }
+
             return await TellAsync(
                 output,
                 json,

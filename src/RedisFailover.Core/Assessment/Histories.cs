@@ -40,9 +40,17 @@ internal static class Histories
         // An append-only file tells nothing of the offset: then one that lacks itself what the master was known to have, and shows no more
         // keys, is not taken to have more.
         return info.CommonOffset(known) is { } common
-            ? common > (held ?? -1) && (held is not null || common >= last || info.Keys > back.Keys)
+            ? (common > (held ?? -1) && (held is not null || common >= last || info.Keys > back.Keys))
+                || (common == held && WentOnAlone(info, back, common))
             : !info.SharesHistoryWith(back.Identity);
     }
+
+    /// <summary>
+    /// Both have the same of what they had in common, and since then this one alone has taken something: it was promoted by hand while the
+    /// other was away.
+    /// </summary>
+    private static bool WentOnAlone(NodeInfo info, NodeInfo back, long common)
+        => info.ReplicationId != back.ReplicationId && info.Offset > common && back.Offset <= common;
 
     /// <summary>
     /// Whether the lost master, back after a restart, keeps more than this node: it goes on then. Not where the node has all that is known,

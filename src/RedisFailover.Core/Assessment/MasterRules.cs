@@ -23,6 +23,7 @@ internal static class MasterRules
         new(MasterStatus.Foreign, Remedy.FailOverAtOnce, Foreign),
         new(MasterStatus.RestartedWithLess, Remedy.FailOverAtOnce, a => a.Master.IsInOrder ? RestartedWithLess(a) : null),
         new(MasterStatus.RestartedWithLess, Remedy.FailOver, RestartedOutOfSight),
+        new(MasterStatus.RestartedWithLess, Remedy.FailOver, RestartedWithoutHolders),
         new(MasterStatus.Outvoted, Remedy.HandOver, Outvoted),
         new(MasterStatus.Loading, Remedy.FailOverIfSomebodyIsFit, LoadingForTooLong),
         new(MasterStatus.Unreachable, Remedy.FailOver, VotedOut),
@@ -75,6 +76,9 @@ internal static class MasterRules
             NodeRights.ChangeRole | (master.Info is { PausesWritesAlone: false } ? NodeRights.ChangeSettings : NodeRights.HoldWrites);
         return master.Info is { } info && (info.MissingRights & needed) != NodeRights.None
             ? $"master {master.Address} cannot hand over: {CandidateRules.Forbidden(master, needed)}"
+            // Before 6.2 it holds writes by demanding more replicas than there are, and demands none with a max-lag of 0.
+            : master.Info is { PausesWritesAlone: false, MinReplicas.MaxLag: 0 }
+            ? $"master {master.Address} cannot hand over: with min-replicas-max-lag 0 it cannot be made to refuse writes; set it to 10"
             : null;
     }
 
@@ -105,6 +109,16 @@ internal static class MasterRules
     private static Finding? RestartedOutOfSight(Assessment a)
         => a.Master is { IsMaster: true, IsCurrent: true, Run: RunState.Restarted } own && a.View.BlindAt <= own.View.OnlineSince
             ? $"master {own.Address} was restarted while no monitor reached any node"
+            : null;
+
+    /// <summary>
+    /// Write safety: it went on after a restart, faster than anybody could judge it or with nobody there, and may lack a write that WAIT
+    /// acknowledged. It is replaced, or waits as any lost master does, until those who may hold the write are here.
+    /// </summary>
+    private static Finding? RestartedWithoutHolders(Assessment a)
+        => a.Master is { IsMaster: true, IsCurrent: true, Run: RunState.Restarted } own
+            && WriteHolders.Missing(a, own, Purpose.Readiness) is { } missing
+            ? $"master {own.Address} was restarted, and {missing}"
             : null;
 
     /// <summary>It waits for replicas that lag, and takes no writes meanwhile (shutdown-timeout, Redis 7).</summary>

@@ -66,8 +66,18 @@ internal sealed class WriteHolders
 
     private bool SaysThatItHasNoMore(NodeAssessment node)
         => node is { IsAnswering: true, Info: { SyncInProgress: false, Loading: false } info } && IsFinal(node)
-            && (Lost is null || (info.SharesHistoryWith(Lost) && CandidateHasAllOf(info, Lost)))
+            && (Lost is null || (info.SharesHistoryWith(Lost) && (CandidateHasAllOf(info, Lost) || BothFollow(node))))
             && (Lost is not { HasData: true } || info.Keys > 0 || _quorum.Runs.ContainsKey(node.Address));
+
+    /// <summary>
+    /// While the master serves, the words of its replicas are from different moments, up to a second apart: those that both follow it have
+    /// the same as far as anybody can tell.
+    /// </summary>
+    private bool BothFollow(NodeAssessment node) => _wordsAreFinal && Follows(node) && Follows(_candidate);
+
+    private bool Follows(NodeAssessment node)
+        => node.Info is { LinkUp: true, SyncInProgress: false } info && info.MasterAddress == _all.Topology.Master
+            && info.ReplicationId == _all.Master.Info?.ReplicationId;
 
     private bool HasNeverHeldAnything(NodeAssessment node)
         => Lost is not null && node is { IsAnswering: true, Info: { Loading: false } info, View.HasFollowed: false }

@@ -106,7 +106,7 @@ internal static partial class ProblemRules
                     untried.Address) with
                 {
                     Advice = ForOneThatIsAway(untried)
-                        + " If the master is gone for good: redis-failover failover HOST:PORT --force.",
+                        + " If the master is gone for good: redis-failover failover REPLICA --force.",
                 }]
             : [];
 

@@ -128,6 +128,7 @@ internal sealed partial record ClusterView
         Progress = null,
         HandedOver = null,
         Resumption = null,
+        ResumptionEndsAt = null,
         OutseenSince = null,
         GaveUpAt = null,
         Failed = Failed.Clear(),
@@ -146,6 +147,7 @@ internal sealed partial record ClusterView
         Progress = null,
         HandedOver = null,
         Resumption = null,
+        ResumptionEndsAt = null,
         Failed = Failed.Clear(),
         Running = Running.Remove(new Resign("")),
         OtherMonitors = OtherMonitors.ToImmutableDictionary(m => m.Key, _ => MonitorReport.None),
@@ -249,6 +251,9 @@ internal sealed partial record ClusterView
             Unacknowledged = null,
             // It was written after all: what failed was the reply.
             Unpublished = Unacknowledged is not null && read.Version > Version ? null : Unpublished,
+            Resumption = read.Version > Version && Unacknowledged?.Afterwards is { } resume
+                && read.Topology is { State: TopologyState.Ok } ok
+                && ok.Master == resume.Node ? resume : Resumption,
         };
         return view.Topology is { IsChangingMaster: true }
             ? view with
@@ -302,12 +307,6 @@ internal sealed partial record ClusterView
         // Leadership that was given up ends with LeadershipLost, which may come later; till then nothing more is to be done.
         bool resigned = finished is { Action: Resign, Failure: null };
         ClusterView view = resigned ? this : this with { Running = Running.Remove(finished.Action) };
-        if (finished.Action is ResumeWrites)
-        {
-            // Whether it succeeded or not: a pause ends by itself.
-            view = view with { Resumption = null };
-        }
-
         if (finished.Info is { } info && finished.Action.On is { } node)
         {
             view = view.With(view.Node(node).Answered(finished.At, view.Node(node).Latency).Informed(info, finished.Asked));
@@ -321,17 +320,31 @@ internal sealed partial record ClusterView
     private ClusterView Undone(ActionFinished finished, string failure, FailoverPolicy policy) => finished.Action switch
     {
         PublishTopology lost
-            => this with { TopologyKnown = false, Unacknowledged = (lost.Next, failure),
+            => this with { TopologyKnown = false, Unacknowledged = (lost.Next, failure, lost.Afterwards),
                 Unpublished = (finished.At, failure, (Unpublished?.Times ?? 0) + 1) },
         PublishConfig
             => this with { TopologyKnown = false,
                 Failed = Failed.SetItem(finished.Action, (finished.At + policy.RetryDelay, failure)) },
         Inspect => this with { Failed = Failed.SetItem(finished.Action, (finished.At + policy.InspectRetryDelay, failure)) },
+        ResumeWrites resume => StillHeld(resume, finished.At, failure, policy),
         _ => this with { Failed = Failed.SetItem(finished.Action, (finished.At + policy.RetryDelay, failure)) },
     };
 
+    /// <summary>Writes stay held until the pause ends by itself, unless the node is told in time.</summary>
+    private ClusterView StillHeld(ResumeWrites resume, TimeSpan at, string failure, FailoverPolicy policy)
+    {
+        TimeSpan until = ResumptionEndsAt ?? at + policy.PauseLimit;
+        return at >= until || Topology?.Master != resume.Node ? this with { Resumption = null, ResumptionEndsAt = null } : this with
+        {
+            Resumption = resume,
+            ResumptionEndsAt = until,
+            Failed = Failed.SetItem(resume, (at + policy.RetryDelay, failure)),
+        };
+    }
+
     private ClusterView Done(ActionFinished finished) => finished.Action switch
     {
+        ResumeWrites => this with { Resumption = null, ResumptionEndsAt = null },
         PublishTopology publication => Published(publication, finished),
         PauseWrites => this with { Progress = Progress is { } p ? p with { PausedAt = finished.At, HoldsWrites = true } : null },
         Promote promote
@@ -387,6 +400,7 @@ internal sealed partial record ClusterView
             Unacknowledged = null,
             Unpublished = null,
             Resumption = publication.Afterwards ?? (publication.Next.IsChangingMaster ? null : Resumption),
+            ResumptionEndsAt = publication.Afterwards is null && !publication.Next.IsChangingMaster ? ResumptionEndsAt : null,
             Version = finished.Version,
             LastEpoch = Math.Max(LastEpoch, publication.Next.Epoch),
             HandedOver = Topology is { State: TopologyState.SwitchingOver, Intent.From: { } from } && publication.Next.Master is { } next

@@ -34,7 +34,7 @@ internal sealed partial record ClusterView
     /// <summary>
     /// The publication of which it is not known whether it took place, and what is said to have failed; null when there is none.
     /// </summary>
-    public (Topology Next, string Failure)? Unacknowledged { get; init; }
+    public (Topology Next, string Failure, ResumeWrites? Afterwards)? Unacknowledged { get; init; }
 
     /// <summary>The last readable content of <c>R/nodes</c>; null when there never was one.</summary>
     public Topology? Topology { get; init; }
@@ -116,6 +116,9 @@ internal sealed partial record ClusterView
     /// that is done.
     /// </summary>
     public ResumeWrites? Resumption { get; init; }
+
+    /// <summary>Until when it is tried again after it has failed: then the pause has ended by itself. Null: it has not failed.</summary>
+    public TimeSpan? ResumptionEndsAt { get; init; }
 
     /// <summary>When this monitor became leader.</summary>
     public TimeSpan LeadingSince { get; init; }
@@ -236,6 +239,12 @@ internal sealed partial record ClusterView
         if (view.Progress is { } current && actions.Any(a => a is ResumeWrites))
         {
             view = view with { Progress = current with { PausedAt = null, HoldsWrites = false } };
+        }
+
+        if (view.Progress is { } holding && actions.Any(a => a is PauseWrites))
+        {
+            // Whatever becomes of the answer.
+            view = view with { Progress = holding with { HoldsWrites = true } };
         }
 
         if (view.Progress is { } choosing && actions.Any(a => a is Promote))

@@ -33,7 +33,8 @@ internal static class ChangingMaster
         if (a.Topology.State == TopologyState.SwitchingOver && a.From is { IsMaster: true } from
             && !(a.Topology.Intent is { Forced: true } && (from.Contact is Contact.Busy or Contact.Loading
                 || (from.Contact == Contact.LocalFault && a.Progress.PausedAt is null)))
-            && (!from.IsVotedOut || from.View is { FailingSince: null, ProbeFailure: null }) && HoldingWrites.Decide(a, from) is { } step)
+            && (!from.IsVotedOut || from.View is { FailingSince: null, ProbeFailure: null })
+            && !(from.Run == RunState.Restarted && a.Verdict.IsLost) && HoldingWrites.Decide(a, from) is { } step)
         {
             return step;
         }
@@ -43,6 +44,7 @@ internal static class ChangingMaster
             : a.Verdict.Remedy == Remedy.Watch && a.Topology.Intent is not { Forced: true } ? HoldingWrites.WithoutAnswer(a, a.Master)
             : Beginning.Failover(a, a.Verdict.Remedy == Remedy.Watch
                 ? $"master {a.Topology.Master} is replaced by an operator's order ({a.Master.Votes}); what it takes meanwhile is lost"
+                : a.Verdict.Status == MasterStatus.RestartedWithLess ? a.Verdict.Reason
                 : $"master {a.Topology.Master} was lost while it was handing over to {a.Topology.Intent?.Target}");
     }
 

@@ -106,14 +106,21 @@ internal static class FirstMaster
         // Also of one further up in a chain: it may live, and take writes.
         NodeAddress[] away =
             [.. replicas.Select(n => n.Info!.MasterAddress!).Where(m => a.IsConfigured(m) && !a.Node(m).IsOnline).Distinct().Order()];
-        if (away.FirstOrDefault(m => !a.Node(m).IsVotedOut) is { } unseen)
+        // However long it loads: it has the data.
+        if (away.FirstOrDefault(m => !a.Node(m).IsVotedOut || a.Node(m).Contact == Contact.Loading) is { } unseen)
         {
             return Wait(a, ProblemCatalogue.NoMaster, $"all nodes that answer are replicas of {unseen} or of each other, and "
-                + (a.Node(unseen).CannotBeWatched
-                    ? $"the monitors cannot ask it: {a.Node(unseen).View.Detail}" : $"{a.Node(unseen).Votes}"));
+                + (a.Node(unseen).Contact == Contact.Loading ? "it is loading its data set"
+                    : a.Node(unseen).CannotBeWatched ? $"the monitors cannot ask it: {a.Node(unseen).View.Detail}"
+                    : $"{a.Node(unseen).Votes}"));
         }
 
-        NodeAddress? gone = away.Contains(best.Info!.MasterAddress!) ? best.Info.MasterAddress : away.FirstOrDefault();
+        if (best.Info!.Keys == 0 && OthersMayHoldData(a))
+        {
+            return Ambiguous(a, "those that answer are empty, and one that cannot be asked may hold the data", a.Configured);
+        }
+
+        NodeAddress? gone = away.Contains(best.Info.MasterAddress!) ? best.Info.MasterAddress : away.FirstOrDefault();
         string reason = gone is null
             ? "all nodes are replicas and none of them has a master"
             : $"all nodes that answer are replicas of {gone}, which does not answer";

@@ -52,6 +52,7 @@ internal static class HoldingWrites
     private static string? WhyGiveUp(Assessment a, NodeAssessment from, NodeAssessment target, string? lacks)
         => a.FailureOf(new PauseWrites(from.Address, a.Policy.PauseLimit)) is { } failure
             ? $"{from.Address} could not be made to hold its writes: {failure}"
+            : from.Run == RunState.Restarted ? $"{from.Address} was restarted"
             : a.Progress.Inherited && !from.IsVotedOut ? "the monitor that led it is gone"
             : a.Topology.Intent!.Forced && target.CanBePromoted && a.FailureOf(new Promote(target.Address)) is null ? IsOverdue(a)
             : lacks;

@@ -133,7 +133,9 @@ internal static class Serving
             ProblemCatalogue.NeedsOperator,
             $"master {a.Master.Address} was restarted and may have less than before; if "
                 + $"{string.Join(" or ", awaited.Select(n => n.Address))} "
-                + $"comes within {a.Policy.ReturnPatience.TotalSeconds:0} s and has it, it takes over",
+                + (awaited.All(n => n.Contact == Contact.Loading) ? "has it once it is loaded"
+                    : $"comes within {a.Policy.ReturnPatience.TotalSeconds:0} s and has it")
+                + ", it takes over",
             a.Master.Address);
 
     private static Problem? NotConfigured(Assessment a)

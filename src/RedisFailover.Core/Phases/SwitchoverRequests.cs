@@ -88,7 +88,7 @@ internal static class SwitchoverRequests
                 : a.Master.Contact == Contact.LocalFault && a.View.Asked is { Force: true, Target: not null } ? null
                 : MasterRules.Unmonitored(a.Master) is { } unmonitored
                     ? unmonitored + (a.Master.Contact == Contact.LocalFault
-                        ? "; if it is gone for good: redis-failover failover HOST:PORT --force" : "")
+                        ? "; if it is gone for good: redis-failover failover REPLICA --force" : "")
                 : MasterRules.Commandable(a.Master));
 
     /// <summary>
@@ -105,7 +105,7 @@ internal static class SwitchoverRequests
             : Refuse(a, $"master {a.Master.Address} "
                 + (a.Master.Contact is Contact.Busy or Contact.Loading ? "serves nobody" : "does not answer the leading monitor")
                 + $" ({a.Master.View.Detail}), so that it cannot hand over, and {a.Master.Votes}; to replace it as it is: "
-                + "redis-failover failover HOST:PORT --force");
+                + "redis-failover failover REPLICA --force");
     }
 
     private static IEnumerable<NodeAssessment> Asked(Assessment a, NodeAddress? target)

@@ -14,7 +14,8 @@ internal static class ProblemCatalogue
     /// <summary>The master does not answer, and no failover has followed (yet).</summary>
     public static ProblemCode MasterUnreachable { get; } = new(
         "master-unreachable", Critical,
-            "Look at the master's process and its network. To replace it all the same: redis-failover failover HOST:PORT --force.");
+            "Look at the master's process and its network. To replace it anyway, name the replica: "
+                + "redis-failover failover REPLICA --force.");
 
     /// <summary>There is no master: writes fail.</summary>
     public static ProblemCode NoMaster { get; } = new(
@@ -24,7 +25,7 @@ internal static class ProblemCatalogue
     /// <summary>A failover or switchover has begun and does not end.</summary>
     public static ProblemCode ChangeStalled { get; } = new(
         "change-stalled", Critical,
-            "See what it waits for in the message. To go on without that, with loss: redis-failover failover HOST:PORT --force.")
+            "See what it waits for in the message. A failover goes on, with loss, by redis-failover failover REPLICA --force.")
     {
         Patience = TimeSpan.FromSeconds(2),
     };
@@ -58,7 +59,7 @@ internal static class ProblemCatalogue
 
     /// <summary>The topology in ZooKeeper and what the nodes say contradict each other, or somebody else wrote it.</summary>
     public static ProblemCode TopologyOverwritten { get; } = new(
-        "topology-overwritten", Warning, "Find out who writes R/nodes besides the monitors, and end it.");
+        "topology-overwritten", Warning, "Find out what else writes R/nodes, and stop it.");
 
     /// <summary>The leading monitor cannot write the topology: no failover works.</summary>
     public static ProblemCode TopologyNotWritten { get; } = new(
@@ -73,7 +74,8 @@ internal static class ProblemCatalogue
 
     /// <summary>Nobody could take over.</summary>
     public static ProblemCode NoCandidate { get; } = new(
-        "no-candidate", Critical, "Mend what the message says of the replica that you want: docs/problems.md has a row for each reason.");
+        "no-candidate", Critical,
+            "Fix what the message says about the replica that should be able to take over: docs/problems.md has a row for each reason.");
 
     /// <summary>A failover would take place, and the new master would refuse writes.</summary>
     public static ProblemCode CandidateRefusesWrites { get; } = new(

@@ -45,7 +45,17 @@ internal sealed class Candidacy(
         while (true)
         {
             await Backoff.WaitAsync(cancellationToken);
-            Leadership leadership = await election.CampaignAsync(cancellationToken);
+            Leadership leadership;
+            try
+            {
+                leadership = await election.CampaignAsync(cancellationToken);
+            }
+            catch (OperationCanceledException)
+            {
+                await WithdrawnAsync(election);
+                throw;
+            }
+
             coordinator.Leadership = leadership;
             Begins();
             observations.TryWrite(new LeadershipGained(shared.Clock.Now, leadership.Term));
@@ -80,6 +90,13 @@ internal sealed class Candidacy(
         }
 
         await Registry.EnteredAsync(session, cancellationToken);
+    }
+
+    /// <summary>A campaign that was cancelled in flight may have won: then another should not have to wait for a lease.</summary>
+    private async Task WithdrawnAsync(LeaderElection election)
+    {
+        using var farewell = new CancellationTokenSource(SharedParts.Farewell, shared.Clock.Provider);
+        await election.WithdrawnAsync(farewell.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     private async Task ResignAsync(Leadership leadership)

@@ -27,7 +27,8 @@ internal static partial class Log
     [LoggerMessage(4, LogLevel.Information, "HTTP is answered at {Address}")]
     internal static partial void HttpAnswered(ILogger logger, string address);
 
-    [LoggerMessage(5, LogLevel.Warning, "{Variable} is set, which is for tests alone: this monitor does not survive '{FaultPoint}'")]
+    [LoggerMessage(5, LogLevel.Warning,
+        "{Variable} is set, which is for tests only: this monitor will kill or freeze itself at '{FaultPoint}'")]
     internal static partial void FaultPointIsSet(ILogger logger, string variable, FaultPoint faultPoint);
 
     [LoggerMessage(6, LogLevel.Warning,
@@ -46,7 +47,7 @@ internal static partial class Log
     internal static partial void ClusterBegins(ILogger logger, string name, string path, string nodes);
 
     [LoggerMessage(91, LogLevel.Warning,
-        "cluster {Name} is no longer monitored here, as its configuration names it no more; its nodes and znodes stay as they are")]
+        "cluster {Name} is no longer monitored here: it was removed from the configuration; its nodes and znodes are unchanged")]
     internal static partial void ClusterEnds(ILogger logger, string name);
 
     [LoggerMessage(92, LogLevel.Error,
@@ -84,7 +85,7 @@ internal static partial class Log
     internal static partial void MonitorWent(ILogger logger, string id, string live);
 
     [LoggerMessage(24, LogLevel.Warning,
-        "this monitor gave up leadership: it does not stand again for {Millis:0} ms, or until it reaches more of the nodes than {Nodes}")]
+        "this monitor gave up leadership; it does not stand for election for {Millis:0} ms, or until it reaches more than {Nodes} nodes")]
     internal static partial void Abstains(ILogger logger, double millis, int nodes);
 
     [LoggerMessage(30, LogLevel.Information, "{Node} answers: {Role}, {Keys} keys, offset {Offset}, {Server}")]

@@ -94,7 +94,8 @@ internal static class Settings
         Time("registration-wait", null, ("0s", "1h"), (o, t) => o with { RegistrationWait = t }) with
         {
             DefaultText = "2 x session-timeout",
-            Description = "How long after an election missing registered monitors are waited for, before those that are here decide.",
+            Description =
+                "After an election, how long registered monitors that are missing are waited for before the others decide without them.",
         },
         Time("monitor-absence", Policy.MonitorAbsence, ("1m", "8760h"), (o, t) => o with { MonitorAbsence = t }) with
         {
@@ -136,11 +137,11 @@ internal static class Settings
         },
         Time("stable-time", Policy.StableTime, ("0s", "1h"), (o, t) => o with { StableTime = t }) with
         {
-            Description = "Among replicas with equally much data those that have answered for so long come first.",
+            Description = "Among replicas with the same data, those that have answered without interruption for this long are preferred.",
         },
         Time("failover-interval", Policy.FailoverInterval, ("0s", "1h"), (o, t) => o with { FailoverInterval = t }) with
         {
-            Description = "At least so long between two failovers; a master that is lost earlier is waited for. 0: no waiting.",
+            Description = "Minimum time between two failovers: a master that is lost sooner is replaced when it has passed. 0: no minimum.",
         },
         Whole("max-lag", Policy.MaxLag, (0, 1L << 40), (o, n) => o with { MaxLag = n }, " bytes") with
         {

@@ -69,7 +69,7 @@ internal sealed class ClientNames(string root, string monitor, string candidate)
     /// </summary>
     internal IEnumerable<string> FormerLeaders(string list, string mine)
         => from client in Parse(list)
-           where client.Name.StartsWith(LeaderPrefix, StringComparison.Ordinal) && client.Name != mine
+           where client.Name.StartsWith(LeaderPrefix, StringComparison.Ordinal) && client.Name != mine && !IsSuccessor(client, mine)
                && RelationOf(client.Name) is var relation
                && (relation == Relation.Ours || (relation == Relation.SamePath && client.IdleSeconds >= SilentSeconds))
            select client.Id;
@@ -107,6 +107,14 @@ internal sealed class ClientNames(string root, string monitor, string candidate)
            select client.Id;
 
     private string IncarnationTag => Volatile.Read(ref _incarnations) is [var present, ..] ? present : Unknown;
+
+    /// <summary>A leader that was held up in the middle of this must not end the connections of its successor.</summary>
+    private static bool IsSuccessor(Client client, string mine)
+        => client.IdleSeconds < SilentSeconds
+            && (client.Name.Split(':'), mine.Split(':')) is ([_, _, var its, var incarnation, ..], [_, _, var own, var present, ..])
+            && incarnation == present && incarnation != Unknown
+            && int.TryParse(its, NumberStyles.None, CultureInfo.InvariantCulture, out int term)
+            && int.TryParse(own, NumberStyles.None, CultureInfo.InvariantCulture, out int ours) && term > ours;
 
     private bool IsForeign(string name)
         => RelationOf(name) is var relation && (relation == Relation.None || (relation == Relation.SamePath && IncarnationTag != Unknown));

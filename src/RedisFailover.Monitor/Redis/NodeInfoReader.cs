@@ -138,6 +138,24 @@ internal sealed class NodeInfoReader(FailoverPolicy policy, NodeNames names, Cli
     /// <summary>Whether it writes its role into its file; the reply to CONFIG REWRITE.</summary>
     internal void LearnedRewrite(RespValue reply) => Learn(known => known with { RoleNotKept = reply.IsError ? reply.Text : null });
 
+    /// <summary>CONFIG REWRITE once more where the last one failed: an operator may have made room for the file.</summary>
+    internal async Task RewriteAgainAsync(RedisConnection connection)
+    {
+        if (Known().RoleNotKept is null)
+        {
+            return;
+        }
+
+        try
+        {
+            LearnedRewrite(await connection.SendAsync("CONFIG", "REWRITE"));
+        }
+        catch (IOException)
+        {
+            // The next connection finds out.
+        }
+    }
+
     /// <summary>Whether it asked for a password before it was given one.</summary>
     internal void LearnedPassword(bool asks) => Learn(known => known with { AsksForPassword = asks });
 

@@ -50,7 +50,9 @@ internal sealed class PingLoop(
             if (now >= nextLearn)
             {
                 _ = FollowAsync(fault);
-                _ = said.LearnAsync(connection, listsClients: isLeading?.Invoke() == true);
+                bool leads = isLeading?.Invoke() == true;
+                _ = said.LearnAsync(connection, listsClients: leads);
+                _ = leads ? said.RewriteAgainAsync(connection) : Task.CompletedTask;
                 nextLearn = now + LearnInterval;
             }
 

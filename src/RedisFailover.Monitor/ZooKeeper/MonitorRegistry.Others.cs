@@ -228,7 +228,7 @@ internal sealed partial class MonitorRegistry
         {
             lock (_gate)
             {
-                bool silent = _registry.IsSilent(_session);
+                bool silent = _session != 0 && _registry.IsSilent(_session);
                 if (silent != _isSilent)
                 {
                     _isSilent = silent;
@@ -249,6 +249,7 @@ internal sealed partial class MonitorRegistry
                 try
                 {
                     (_report, _session) = (MonitorReport.Parse(znode.Data), znode.Stat.EphemeralOwner);
+                    _isSilent = _registry.IsSilent(_session);
                     Tell();
                 }
                 catch (FormatException e)

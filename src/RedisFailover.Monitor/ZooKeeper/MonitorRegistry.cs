@@ -100,6 +100,14 @@ internal sealed partial class MonitorRegistry(
 
                 DateTimeOffset sent = clock.Provider.GetUtcNow();
                 ZnodeStat written = await session.SetDataAsync(paths.Monitor(id), report.Write(), -1, cancellationToken);
+                if (written.EphemeralOwner != session.SessionId)
+                {
+                    // Another monitor with this id has taken the place while this one was held up.
+                    home = null;
+                    Left();
+                    continue;
+                }
+
                 ClockCompared?.Invoke(
                     ClockCheck.Compare(id, sent, clock.Provider.GetUtcNow(), DateTimeOffset.FromUnixTimeMilliseconds(written.ModifiedAt)));
             }
@@ -128,11 +136,7 @@ internal sealed partial class MonitorRegistry(
     /// <summary>Gives up our place in that session.</summary>
     internal async Task LeaveAsync(ZooKeeperSession session, CancellationToken cancellationToken)
     {
-        lock (_gate)
-        {
-            _entered = null;
-        }
-
+        Left();
         try
         {
             await session.DeleteAsync(paths.Monitor(id), -1, cancellationToken);
@@ -140,6 +144,14 @@ internal sealed partial class MonitorRegistry(
         catch (ZooKeeperException)
         {
             // It goes with the session.
+        }
+    }
+
+    private void Left()
+    {
+        lock (_gate)
+        {
+            _entered = null;
         }
     }
 

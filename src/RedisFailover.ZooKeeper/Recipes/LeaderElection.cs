@@ -146,9 +146,10 @@ public sealed class LeaderElection
         using var news = new News(session, _options);
         (Znode? leader, Znode term) = await ReadAsync(session, news, cancellationToken).ConfigureAwait(false);
         var holder = TermData.Read(term.Data);
-        if (holder.Candidate == _options.CandidateId)
+        if (holder.Candidate == _options.CandidateId || leader?.Stat.EphemeralOwner == session.SessionId)
         {
-            // What this candidate won before is over, or was never known to it: nobody has to wait for it.
+            // What this candidate won before is over, or was never known to it: nobody has to wait for it. Whoever takes over replaces the
+            // leader's znode in the same transaction, so one of this session says that nobody has, whatever the term holds.
             return await TryAcquireAsync(heart, term, leader, null, cancellationToken).ConfigureAwait(false);
         }
 
@@ -330,6 +331,15 @@ public sealed class LeaderElection
             Interlocked.CompareExchange(ref _withdrawal, before.IsCompleted
                 ? withdrawal : Task.WhenAll(before, withdrawal), before) != before);
     }
+
+    /// <summary>
+    /// Waits until what undoes a cancelled campaign or a resignation is done: before the session is closed, which would leave the term to a
+    /// heartbeat that is gone.
+    /// </summary>
+    /// <param name="cancellationToken">Ends the waiting.</param>
+    /// <exception cref="OperationCanceledException">Cancelled.</exception>
+    public Task WithdrawnAsync(CancellationToken cancellationToken = default)
+        => Volatile.Read(ref _withdrawal).WaitAsync(cancellationToken);
 
     private async Task<(Znode? Leader, Znode Term)> ReadAsync(ZooKeeperSession session, News? news, CancellationToken cancellationToken)
     {

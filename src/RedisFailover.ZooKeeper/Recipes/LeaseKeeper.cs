@@ -149,6 +149,12 @@ public sealed class LeaseKeeper
                 lead.Renew(heart.Beats.Bounding(beat));
             }
         }
+
+        if (lead.Heart is { Lost.Task.IsCompleted: true })
+        {
+            // It was lost between the transaction and here: nobody would renew this lease.
+            lead.Ended("its heartbeat was lost");
+        }
     }
 
     /// <summary>Leadership is over.</summary>
@@ -160,13 +166,15 @@ public sealed class LeaseKeeper
         }
     }
 
-    /// <summary>Another took over while this process was beating all the time: the lease is too short for this ensemble.</summary>
+    /// <summary>
+    /// Another took over while this process was connected and beating all the time: the lease is too short for this ensemble.
+    /// </summary>
     internal void Deposed()
     {
         lock (_gate)
         {
-            if (_heart is { } heart
-                && _client.Time.GetElapsedTime(heart.LateAt) > 2 * LeaseRules.SilentAfter(_length.At(Now, heart.Session.SessionTimeout)))
+            if (_heart is { } heart && _client.Time.GetElapsedTime(Math.Max(heart.LateAt, heart.Session.ConnectedAt))
+                > 2 * LeaseRules.SilentAfter(_length.At(Now, heart.Session.SessionTimeout)))
             {
                 _length.Deposed(Now);
             }
@@ -282,6 +290,12 @@ public sealed class LeaseKeeper
             }
 
             (leads, write) = (_leads, _length.LongestWrite(Now));
+        }
+
+        // Without a connection nobody's way is known to be the better one.
+        if (_heart?.Session.State != ZooKeeperSessionState.Connected || write <= length)
+        {
+            return;
         }
 
         if (Peers.FirstOrDefault(p => p.IsBeating && 2 * p.Write <= write) is { } quicker)

@@ -58,7 +58,7 @@ public sealed class BrokenReplicationTests
     }
 
     [Test]
-    public async Task A_node_that_cannot_write_its_file_is_told_when_it_first_fails()
+    public async Task A_node_that_cannot_write_its_file_is_told_when_it_first_fails_and_its_role_is_written_once_it_can()
     {
         Needs.Root();
         await using Cluster cluster = await Cluster.StartAsync(
@@ -67,5 +67,8 @@ public sealed class BrokenReplicationTests
         await cluster.Redis[0].KillAsync();
         Topology after = await cluster.WaitForOtherMasterAsync(master);
         await cluster.WaitUntilToldAsync("role-not-persisted", after.Master);
+
+        cluster.Redis[1].LetItWriteItsFile();
+        await cluster.WaitUntilNotToldAsync("role-not-persisted");
     }
 }

@@ -203,6 +203,15 @@ public sealed class RedisServer : IAsyncDisposable
         await _process.WaitForLineAsync(line => line.Contains("Ready to accept connections", StringComparison.Ordinal), ct: ct);
     }
 
+    /// <summary>Ends <see cref="RedisServerOptions.CannotWriteItsFile"/>.</summary>
+    public void LetItWriteItsFile()
+    {
+        if (!OperatingSystem.IsWindows())
+        {
+            File.SetUnixFileMode(_directory.Path, (UnixFileMode)0b111_111_111);
+        }
+    }
+
     /// <summary>Its data are nobody's, its file and the directory that this is in are root's.</summary>
     private string[] AsNobody()
     {

@@ -87,7 +87,7 @@ public sealed class StatusCommandTests
         Assert.Multiple(() =>
         {
             Assert.That(lines[0], Is.EqualTo($"CRITICAL no-candidate: {problem.Message} (since 2026-11-29T03:07:00.000Z, 3 min)"));
-            Assert.That(lines[1], Does.StartWith("         -> Mend what the message says"));
+            Assert.That(lines[1], Does.StartWith("         -> Fix what the message says"));
             Assert.That(lines.Count(l => l.Contains("nobody could take over", StringComparison.Ordinal)), Is.EqualTo(1));
             Assert.That(lines.Count(l => l.Contains("all is well", StringComparison.Ordinal)), Is.EqualTo(1));
             Assert.That(lines, Has.Member("failover would NOT work now: see above"));

@@ -286,6 +286,8 @@ internal sealed class Scenario
                 ["redis", var version] => info with { Software = new ServerSoftware("redis", version) },
                 ["backlog", var from] => info with { BacklogFrom = long.Parse(from, CultureInfo.InvariantCulture) },
                 ["version", var version] => info with { Version = version },
+                ["max-lag", var seconds] => info with { MinReplicas =
+                    (info.MinReplicas ?? MinReplicas.Default) with { MaxLag = int.Parse(seconds, CultureInfo.InvariantCulture) } },
                 ["min", "unknown"] => info with { MinReplicas = null },
                 ["min", var min] => info with { MinReplicas = new MinReplicas(int.Parse(min, CultureInfo.InvariantCulture), 10) },
                 ["saves", var saves] => info with { SaveFailed = saves == "fail", StopsWritesOnSaveError = true },

@@ -64,6 +64,12 @@ internal sealed partial class Ledger
             return;
         }
 
+        if (world.Now - Server.ResumedAt < Long)
+        {
+            // What would have been done during the pause is done now.
+            return;
+        }
+
         // Restarted while it refused the monitors, or while nobody led, it says only now what it came back with.
         if (_returned == (master, master.Life)
             && (IsRefusing(master, Long) || leader.Clock - leader.View.LeadingSince < TimeSpan.FromTicks(Heard)))

@@ -44,6 +44,9 @@ internal sealed class SimulatedZooKeeper(World world, Network network, int place
     /// <summary>Since when failover is switched off; null while it is on.</summary>
     internal long? PausedSince { get; private set; }
 
+    /// <summary>When it was last switched on again.</summary>
+    internal long ResumedAt { get; private set; } = long.MinValue / 2;
+
     internal bool IsFailoverPaused => Config?.Pause is { } pause && !(pause.Until <= Wall);
 
     internal int Term { get; private set; }
@@ -168,6 +171,7 @@ internal sealed class SimulatedZooKeeper(World world, Network network, int place
 
         ClusterConfig next = publication.Next.Pause is { Since: var since } pause && since == default
             ? publication.Next with { Pause = pause with { Since = Wall, Until = Wall + pause.For } } : publication.Next;
+        ResumedAt = PausedSince is not null && next.Pause is null ? World.Now : ResumedAt;
         PausedSince = next.Pause is null ? null : PausedSince ?? World.Now;
         Config = next;
         ConfigVersion++;
