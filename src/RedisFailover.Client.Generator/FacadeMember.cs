@@ -80,6 +80,10 @@ internal sealed class FacadeMember
     /// <summary>Whether it enumerates: then what it gives is not read yet.</summary>
     public bool IsSequence { get; }
 
+    /// <summary>Whether it enumerates asynchronously: then its node is waited for where the first item is.</summary>
+    public bool IsAsyncSequence
+        => ReturnType.StartsWith("global::System.Collections.Generic.IAsyncEnumerable<", System.StringComparison.Ordinal);
+
     /// <summary>The T of Task&lt;T&gt;; null for a bare Task and for what is not asynchronous.</summary>
     public string? Result { get; }
 

@@ -1,3 +1,4 @@
+using System.Collections.Generic;
 using System.Linq;
 using System.Text;
 
@@ -14,6 +15,9 @@ internal static class FacadeWriter
         #nullable disable
 
         """;
+
+    /// <summary>What these remove depends on what was removed before.</summary>
+    private static readonly HashSet<string> s_countedFromAnEnd = ["ListTrim", "SortedSetRemoveRangeByRank"];
 
     public static string Write(FacadeModel model, RoutingTable table)
     {
@@ -41,7 +45,12 @@ internal static class FacadeWriter
                 case Shape.Async:
                     code.Append("        => RunAsync<").Append(member.CallType).Append(", ").Append(member.Result ?? "Nothing")
                         .Append(">(new ").Append(member.CallType).Append('(').Append(Join(member, p => p.Name)).Append("), ")
-                        .Append(kind).Append(", ").Append(member.Flags ?? $"default({Flags})").AppendLine(");").AppendLine();
+                        .Append(kind).Append(", ").Append(Judged(member)).AppendLine(");").AppendLine();
+                    break;
+                case Shape.Direct when member.IsAsyncSequence:
+                    code.Append("        => ScanAsync(").Append(kind).Append(", ").Append(member.Flags ?? $"default({Flags})")
+                        .Append(", (node, withoutRole) => node.").Append(member.Name).Append('(')
+                        .Append(Join(member, p => p.Name == member.Flags ? "withoutRole" : p.Name)).AppendLine("));").AppendLine();
                     break;
                 case Shape.Direct when member.IsSequence:
                     code.AppendLine("    {")
@@ -100,9 +109,8 @@ internal static class FacadeWriter
 
     private static void WriteBlocking(StringBuilder code, FacadeMember member, string kind)
     {
-        string flags = member.Flags ?? $"default({Flags})";
         code.AppendLine("    {")
-            .AppendLine($"        var call = Blocking({kind}, {flags});")
+            .AppendLine($"        var call = Blocking({kind}, {Judged(member)});")
             .AppendLine("        var target = call.Target(_db);")
             .AppendLine("        try")
             .AppendLine("        {");
@@ -125,6 +133,12 @@ internal static class FacadeWriter
             .AppendLine("        }")
             .AppendLine("    }").AppendLine();
     }
+
+    /// <summary>The flags by which it is judged whether the call is sent again.</summary>
+    private static string Judged(FacadeMember member)
+        => member.Flags is null ? $"default({Flags})"
+            : s_countedFromAnEnd.Contains(member.RoutingName) ? $"global::RedisFailover.Client.Failures.CountedFromAnEnd({member.Flags})"
+            : member.Flags;
 
     private static string Kept(FacadeMember.Argument argument) => "kept_" + argument.Name.Substring(1);
 

@@ -10,13 +10,14 @@ public enum RetryCategory
     None,
 
     /// <summary>
-    /// Those that check before they write (SET NX): the second time they may say that they were not applied though the first was.
+    /// Those that change nothing the second time, or check before they write (DEL, SADD, SET NX): the second time they may say that they
+    /// were not applied though the first was, and they may undo what somebody else did in between.
     /// </summary>
     Checked,
 
-    /// <summary>Those too whose last one wins (SET, HSET, DEL): sent again they may undo a later write of somebody else's.</summary>
+    /// <summary>Those too whose last one wins (SET, HSET, EXPIRE): sent again they may undo a later write of somebody else's.</summary>
     LastWins,
 
-    /// <summary>Those too that add up (INCR, LPUSH), and scripts: they may count twice.</summary>
+    /// <summary>Those too that add up or go by position (INCR, LPUSH, LTRIM), and scripts: they may count twice.</summary>
     All,
 }

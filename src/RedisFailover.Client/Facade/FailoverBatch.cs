@@ -93,6 +93,11 @@ internal sealed partial class FailoverBatch(FailoverDatabase database, object? a
                     unapplied.Add(call);
                     last = failure;
                 }
+                else if (failure is not null && call.Reads && Failures.Judge(failure) == Outcome.Ambiguous)
+                {
+                    unapplied.Add(call);
+                    last ??= new NotAppliedException($"{node.Address} was lost before it answered a read", node.Address, failure);
+                }
                 else if (failure is not null)
                 {
                     call.Fail(Told(failure, node));

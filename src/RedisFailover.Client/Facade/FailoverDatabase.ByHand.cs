@@ -15,7 +15,7 @@ internal sealed partial class FailoverDatabase
 
     RedisResult IDatabase.Execute(string command, ICollection<object>? args, CommandFlags flags)
     {
-        var call = Blocking(ClassOf(command, args, flags), flags);
+        var call = Blocking(ClassOf(command, args, flags), Failures.ByName(command, flags));
         IDatabase first = call.Target(_db);
         try
         {
@@ -34,11 +34,12 @@ internal sealed partial class FailoverDatabase
         => ((IDatabaseAsync)this).ExecuteAsync(command, args, CommandFlags.None);
 
     Task<RedisResult> IDatabaseAsync.ExecuteAsync(string command, ICollection<object>? args, CommandFlags flags)
-        => RunAsync<ExecuteAsyncCall2, RedisResult>(new ExecuteAsyncCall2(command, args, flags), ClassOf(command, args, flags), flags);
+        => RunAsync<ExecuteAsyncCall2, RedisResult>(
+            new ExecuteAsyncCall2(command, args, flags), ClassOf(command, args, flags), Failures.ByName(command, flags));
 
     RespResult IDatabase.ExecuteResp(string command, ReadOnlyMemory<RedisKeyOrValue> args, CommandFlags flags)
     {
-        var call = Blocking(ClassOf(command, SharedConnection.Words(args), flags), flags);
+        var call = Blocking(ClassOf(command, SharedConnection.Words(args), flags), Failures.ByName(command, flags));
         IDatabase first = call.Target(_db);
         try
         {
@@ -54,7 +55,8 @@ internal sealed partial class FailoverDatabase
 
     Task<RespResult> IDatabaseAsync.ExecuteRespAsync(string command, ReadOnlyMemory<RedisKeyOrValue> args, CommandFlags flags)
         => RunAsync<ExecuteRespAsyncCall1, RespResult>(
-            new ExecuteRespAsyncCall1(command, args, flags), ClassOf(command, SharedConnection.Words(args), flags), flags);
+            new ExecuteRespAsyncCall1(command, args, flags), ClassOf(command, SharedConnection.Words(args), flags),
+            Failures.ByName(command, flags));
 
     RedisResult IDatabase.ScriptEvaluate(string script, RedisKey[]? keys, RedisValue[]? values, CommandFlags flags)
     {

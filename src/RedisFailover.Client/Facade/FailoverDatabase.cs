@@ -200,6 +200,14 @@ internal sealed partial class FailoverDatabase : IDatabase
         return node.Database(_db);
     }
 
+    /// <summary>A scan that waits for its node, if it has to, where the first item is awaited: not in the call.</summary>
+    private IAsyncEnumerable<T> ScanAsync<T>(
+        CommandClass kind, CommandFlags flags, Func<IDatabase, CommandFlags, IAsyncEnumerable<T>> begin)
+        => _lease is { IsClosed: true } ? throw Closed() : Scan.Of(
+            async () => _nodes.Current.NodeFor(kind, flags)
+                ?? await _nodes.NodeForAsync(kind, flags, new Retries(_nodes, kind, _repeated)).ConfigureAwait(false),
+            node => begin(node.Database(_db), flags.WithoutRole()));
+
     private IDatabase Direct(CommandClass kind, out LiveNode node)
     {
         var flags = CommandFlags.None;

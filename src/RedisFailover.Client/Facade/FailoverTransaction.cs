@@ -34,12 +34,10 @@ internal sealed partial class FailoverTransaction(FailoverDatabase database, obj
 
     bool ITransaction.Execute(CommandFlags flags)
     {
-        Task<bool> executing = ExecuteAsync(Take(), flags);
+        Task<bool> executing = ((ITransaction)this).ExecuteAsync(flags);
         if (!Waiting.TryFor(executing, _nodes.Options) && Volatile.Read(ref _sentTo) is { } node)
         {
-            // What becomes of it later nobody asks any more.
-            _ = executing.ContinueWith(static late
-                => _ = late.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+            Forget(executing);
             throw new MayHaveBeenAppliedException(node.Address, new TimeoutException("There was no reply in time."));
         }
 
@@ -47,7 +45,24 @@ internal sealed partial class FailoverTransaction(FailoverDatabase database, obj
         return executing.GetAwaiter().GetResult();
     }
 
-    Task<bool> ITransaction.ExecuteAsync(CommandFlags flags) => ExecuteAsync(Take(), flags);
+    /// <summary>
+    /// Fire and forget is not the library's here: it drops EXEC with a connection that breaks, and the queued calls would wait for ever.
+    /// </summary>
+    Task<bool> ITransaction.ExecuteAsync(CommandFlags flags)
+    {
+        Task<bool> executing = ExecuteAsync(Take(), flags & ~CommandFlags.FireAndForget);
+        if ((flags & CommandFlags.FireAndForget) == CommandFlags.None)
+        {
+            return executing;
+        }
+
+        Forget(executing);
+        return Task.FromResult(false);
+    }
+
+    /// <summary>What becomes of it later nobody asks any more.</summary>
+    private static void Forget(Task executing) => _ = executing.ContinueWith(static late
+        => _ = late.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
 
     void IBatch.Execute() => ((ITransaction)this).Execute(CommandFlags.None);
 

@@ -27,6 +27,11 @@ internal static class Failures
         RedisTimeoutException => Outcome.Ambiguous,
         RedisCommandException command => IsRefusedForRole(command) ? Outcome.NotApplied : Outcome.CommandFailed,
 
+        // A connection that is shut down while it is written to ends all that it had sent with that.
+        ObjectDisposedException { ObjectName: "PhysicalConnection" } => Outcome.Ambiguous,
+        InvalidOperationException { Message: var said } when said.StartsWith("Output has been completed", StringComparison.Ordinal)
+            => Outcome.Ambiguous,
+
         // A closed multiplexer refuses before it sends, and cancels what it had sent; nobody else cancels its tasks.
         ObjectDisposedException => Outcome.NotApplied,
         NotAppliedException => Outcome.NotApplied,
@@ -70,6 +75,32 @@ internal static class Failures
             _ => CommandFlags.CommandRetryServerAdmin,
         };
     }
+
+    /// <summary>
+    /// The flags of a call that removes by position: the library takes it for one that checks, and a second time it removes what came
+    /// after.
+    /// The caller's own category goes first.
+    /// </summary>
+    public static CommandFlags CountedFromAnEnd(CommandFlags caller) => WithCategory(caller, CommandFlags.CommandRetryWriteAccumulating);
+
+    /// <summary>
+    /// The flags of a command that is given by name: the library goes by the name alone, and some write by their arguments.
+    /// </summary>
+    public static CommandFlags ByName(string command, CommandFlags caller) => command.Length switch
+    {
+        4 when Is(command, "SORT") => WithCategory(caller, CommandFlags.CommandRetryWriteLastWins),
+        5 when Is(command, "GETEX") => WithCategory(caller, CommandFlags.CommandRetryWriteLastWins),
+        5 when Is(command, "LTRIM") => CountedFromAnEnd(caller),
+        6 when Is(command, "HGETEX") => WithCategory(caller, CommandFlags.CommandRetryWriteLastWins),
+        6 when Is(command, "CLIENT") => WithCategory(caller, CommandFlags.CommandRetryNever),
+        15 when Is(command, "ZREMRANGEBYRANK") => CountedFromAnEnd(caller),
+        _ => caller,
+    };
+
+    private static bool Is(string command, string name) => command.Equals(name, StringComparison.OrdinalIgnoreCase);
+
+    private static CommandFlags WithCategory(CommandFlags caller, CommandFlags category)
+        => (caller & CommandFlags.CommandRetryNever) == CommandFlags.None ? caller | category : caller;
 
     private static Outcome Judge(RedisConnectionException failure)
         => failure.CommandStatus is CommandStatus.WaitingToBeSent or CommandStatus.WaitingInBacklog

@@ -10,6 +10,9 @@ internal abstract class QueuedCall
     /// <summary>Whether it tells of the writes before it (WAIT).</summary>
     public bool Confirms { get; init; }
 
+    /// <summary>Whether it changes nothing: without a reply it is sent again.</summary>
+    public bool Reads { get; init; }
+
     public abstract void Send(IDatabaseAsync target);
 
     /// <summary>Waits for the reply, which is nobody's.</summary>
@@ -31,7 +34,11 @@ internal sealed class QueuedCall<TCall, T>(TCall call, CommandFlags flags, objec
 
     public Task<T> Result => _result.Task;
 
-    public override void Send(IDatabaseAsync target) => _sent = call.SendAsync(target, flags.WithoutRole());
+    public override void Send(IDatabaseAsync target)
+    {
+        Forget();
+        _sent = call.SendAsync(target, flags.WithoutRole());
+    }
 
     public override async Task ForgetAsync()
         => await ((Task)_sent!).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -50,11 +57,13 @@ internal sealed class QueuedCall<TCall, T>(TCall call, CommandFlags flags, objec
         }
     }
 
+    /// <summary>What was sent to the lost node is nobody's any more.</summary>
+    private void Forget() => _ = _sent?.ContinueWith(static lost
+        => _ = lost.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+
     public override void Fail(Exception failure)
     {
-        // What was sent to the lost node is nobody's any more.
-        _ = _sent?.ContinueWith(static lost
-            => _ = lost.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+        Forget();
         if (failure is OperationCanceledException)
         {
             _result.TrySetCanceled();

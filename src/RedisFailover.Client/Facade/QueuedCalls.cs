@@ -33,7 +33,11 @@ internal abstract partial class QueuedCalls(FailoverDatabase database, object? a
         where TCall : struct, ICall<T>
     {
         database.ThrowIfClosed();
-        var queued = new QueuedCall<TCall, T>(call, flags, _asyncState) { Confirms = confirms };
+        var queued = new QueuedCall<TCall, T>(call, flags, _asyncState)
+        {
+            Confirms = confirms,
+            Reads = kind is CommandClass.Read or CommandClass.Either,
+        };
         lock (_gate)
         {
             _calls.Add(queued);
@@ -43,6 +47,10 @@ internal abstract partial class QueuedCalls(FailoverDatabase database, object? a
     }
 
     private protected BlockingCall Blocking(CommandClass kind, CommandFlags flags) => new(_nodes, kind, flags, RetryCategory.None);
+
+    private protected static IAsyncEnumerable<T> ScanAsync<T>(
+        CommandClass kind, CommandFlags flags, Func<IDatabase, CommandFlags, IAsyncEnumerable<T>> begin)
+        => throw new NotSupportedException("A scan cannot be part of a batch or transaction.");
 
     private protected static IDatabase Direct(CommandClass kind, ref CommandFlags flags, out LiveNode node)
         => throw new NotSupportedException("A scan cannot be part of a batch or transaction.");

@@ -12,10 +12,11 @@ internal static class Scan
 {
     public static IEnumerable<T> Of<T>(IEnumerable<T> scanned, LiveNode node) => new Sequence<T>(scanned, node);
 
-    public static async IAsyncEnumerable<T> Of<T>(IAsyncEnumerable<T> scanned, LiveNode node,
+    public static async IAsyncEnumerable<T> Of<T>(Func<Task<LiveNode>> found, Func<LiveNode, IAsyncEnumerable<T>> begin,
         [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
-        IAsyncEnumerator<T> items = scanned.GetAsyncEnumerator(cancellationToken);
+        LiveNode node = await found().ConfigureAwait(false);
+        IAsyncEnumerator<T> items = begin(node).GetAsyncEnumerator(cancellationToken);
         await using ConfiguredAsyncDisposable itemsEnd = items.ConfigureAwait(false);
         while (true)
         {

@@ -13,14 +13,17 @@ internal sealed class LiveNode
 
     private readonly TimeProvider _time;
     private readonly AddressTunnel? _tunnel;
+    private readonly bool _isCounted;
     private readonly IDatabase?[] _databases = new IDatabase?[17];
     private readonly TaskCompletionSource<string> _broken = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _latencyTicks;
     private long _freshAsOf;
 
     public LiveNode(
-        NodeAddress address, ConnectionMultiplexer multiplexer, TimeProvider time, IPEndPoint? foundAt = null, AddressTunnel? tunnel = null)
+        NodeAddress address, ConnectionMultiplexer multiplexer, TimeProvider time, IPEndPoint? foundAt = null, AddressTunnel? tunnel = null,
+        bool isCounted = true)
     {
+        _isCounted = isCounted;
         Address = address;
         _time = time;
         _tunnel = tunnel;
@@ -85,7 +88,11 @@ internal sealed class LiveNode
             : Multiplexer.GetDatabase(number);
 
     /// <summary>How many replies have come: calls that were sent, but for those that still wait.</summary>
-    public long Answered => Multiplexer.GetCounters().Interactive is var calls ? calls.OperationCount - calls.SentItemsAwaitingResponse : 0;
+    /// <remarks>
+    /// With HighIntegrity the library counts each call twice when it is sent, so that nothing follows from it: the ping alone tells.
+    /// </remarks>
+    public long Answered => _isCounted && Multiplexer.GetCounters().Interactive is var calls
+        ? calls.OperationCount - calls.SentItemsAwaitingResponse : 0;
 
     /// <summary>
     /// Ends its calls in flight. Not Dispose, which waits for a node that hangs; nor on this thread, on which their callers may continue.

@@ -82,6 +82,12 @@ internal static class NodeConfiguration
             configuration.SslClientAuthenticationOptions = _ => tls.Files.For(tunnel.Host);
         }
 
+        else if (configuration.SslClientAuthenticationOptions is { } own)
+        {
+            // The application's own, which is to be asked for the node.
+            configuration.SslClientAuthenticationOptions = _ => own(configuration.SslHost ?? tunnel.Host);
+        }
+
         if (configuration.Ssl && configuration.SslHost is null && configuration.SslClientAuthenticationOptions is null)
         {
             // The certificate is the node's, not that of the made-up end point.

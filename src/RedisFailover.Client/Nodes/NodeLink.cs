@@ -222,7 +222,7 @@ internal sealed class NodeLink : IAsyncDisposable
             ConnectionMultiplexer multiplexer = await CancellableConnect.Async(configuration, closing).ConfigureAwait(false);
             var live = new LiveNode(
                 Address, multiplexer, _options.TimeProvider, configuration.Tunnel is null ? null : found,
-                configuration.Tunnel as AddressTunnel);
+                configuration.Tunnel as AddressTunnel, isCounted: !configuration.HighIntegrity);
             try
             {
                 live.IsPreferred = _options.PreferNode?.Invoke(Address) ?? true;

@@ -234,11 +234,23 @@ internal sealed class NodeSet : IAsyncDisposable
     {
         await _closing.CancelAsync().ConfigureAwait(false);
         await PubSub.DisposeAsync().ConfigureAwait(false);
-        if (_lag is not null)
+        try
         {
-            await _lag.DisposeAsync().ConfigureAwait(false);
+            if (_lag is not null)
+            {
+                await _lag.DisposeAsync().ConfigureAwait(false);
+            }
+        }
+        finally
+        {
+            await CloseLinksAsync().ConfigureAwait(false);
         }
 
+        _closing.Dispose();
+    }
+
+    private async Task CloseLinksAsync()
+    {
         NodeLink[] links;
         lock (_gate)
         {
@@ -255,8 +267,6 @@ internal sealed class NodeSet : IAsyncDisposable
         {
             await link.DisposeAsync().ConfigureAwait(false);
         }
-
-        _closing.Dispose();
     }
 
     private async Task RetireAsync(NodeLink link)
@@ -289,7 +299,10 @@ internal sealed class NodeSet : IAsyncDisposable
             [.. topology.Replicas.Distinct().Where(n => !topology.NeverRead.Contains(n)).Select(Linked).OfType<LiveNode>()];
         if (Options is { Zone: { } zone, PreferNode: null })
         {
-            Array.ForEach(replicas, node => node.IsPreferred = topology.Zones.GetValueOrDefault(node.Address) == zone);
+            foreach (LiveNode node in replicas.Concat(master is null ? [] : [master]))
+            {
+                node.IsPreferred = topology.Zones.GetValueOrDefault(node.Address) == zone;
+            }
         }
 
         var next = new Snapshot(topology, master, replicas, Options.ReadFrom, _lag?.Fresh(replicas), _hold);

@@ -35,7 +35,7 @@ internal static class LastResort
     /// The node that was the master comes first; then who has most keys. What Redis says of its last save is, after a restart, when it was
     /// started.
     /// </summary>
-    private static (NodeAssessment Node, string Why)? WithData(Assessment a, IEnumerable<NodeAssessment> allowed)
+    private static (NodeAssessment Node, string Why)? WithData(Assessment a, NodeAssessment[] allowed)
     {
         NodeAssessment? best = allowed.Where(n => n.Info!.Keys > 0)
             .OrderByDescending(n => n.Address == a.From?.Address)
@@ -43,10 +43,18 @@ internal static class LastResort
             .ThenBy(n => n.Address)
             .FirstOrDefault();
         return best is null ? null
+            : Further(allowed, best) is { } further
+                ? (further, $"it holds {further.Info!.Keys} keys and is further in the history of {best.Address} (offset "
+                    + $"{further.Info.Offset}, not {best.Info!.Offset}); whether anything was lost is not known")
             : best.Address == a.From?.Address
                 ? (best, $"it was the master and holds {best.Info!.Keys} keys; whether anything was lost is not known")
                 : (best, $"it holds {best.Info!.Keys} keys, the most of all; whether anything was lost is not known");
     }
+
+    /// <summary>One that has all that this node has, and more of the same history; null where there is none.</summary>
+    private static NodeAssessment? Further(NodeAssessment[] allowed, NodeAssessment node)
+        => allowed.Where(n => n.Info!.Keys > 0 && n.Info.ReplicationId == node.Info!.ReplicationId && n.Info.Offset > node.Info.Offset)
+            .MaxBy(n => n.Info!.Offset);
 
     /// <summary>All are empty. Where no node keeps anything on a disk nothing can come back, and the first one goes on.</summary>
     private static (NodeAssessment Node, string Why)? OfNothing(Assessment a, NodeAssessment[] allowed)

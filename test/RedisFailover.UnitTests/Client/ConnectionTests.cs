@@ -97,6 +97,24 @@ public sealed class ConnectionTests
     }
 
     [Test]
+    public async Task The_applications_own_TLS_options_are_asked_for_the_node_and_not_for_the_made_up_end_point()
+    {
+        await using var nodes = new NodeSet(
+            new FailoverOptions
+            {
+                ConfigureNode = o
+                    => o.SslClientAuthenticationOptions = host
+                        => new System.Net.Security.SslClientAuthenticationOptions { TargetHost = host },
+            },
+            NullLogger.Instance);
+        ConfigurationOptions options = nodes.Template;
+        var tunnel = new MasterTunnel(nodes, evenFenced: false);
+        NodeConfiguration.LeadToMaster(options, nodes.Options, tunnel);
+        Assert.That(options.SslClientAuthenticationOptions!("master.invalid").TargetHost,
+            Is.EqualTo(tunnel.Host).And.Not.EqualTo("master.invalid"));
+    }
+
+    [Test]
     public async Task Connecting_does_not_wait_for_a_replica_that_hangs()
     {
         await using var master = new WarmupNode(isMaster: true);

@@ -94,6 +94,34 @@ public sealed class FailuresTests
         Assert.That(ambiguous, Is.LessThanOrEqualTo(redis.Seen.Count(command => command == "SADD")), "those alone that were sent");
     }
 
+    [TestCase("SORT", CommandFlags.CommandRetryWriteLastWins)]
+    [TestCase("getex", CommandFlags.CommandRetryWriteLastWins)]
+    [TestCase("HGETEX", CommandFlags.CommandRetryWriteLastWins)]
+    [TestCase("LTRIM", CommandFlags.CommandRetryWriteAccumulating)]
+    [TestCase("ZREMRANGEBYRANK", CommandFlags.CommandRetryWriteAccumulating)]
+    [TestCase("CLIENT", CommandFlags.CommandRetryNever)]
+    [TestCase("GET", CommandFlags.None)]
+    public void A_command_by_name_that_may_write_by_its_arguments_is_no_read(string command, CommandFlags category) => Assert.Multiple(() =>
+    {
+        Assert.That(Failures.ByName(command, CommandFlags.None), Is.EqualTo(category));
+        Assert.That(Failures.ByName(command, CommandFlags.CommandRetryAlways), Is.EqualTo(CommandFlags.CommandRetryAlways), "the caller's");
+    });
+
+    [Test]
+    public async Task A_call_that_removes_by_position_is_sent_again_only_where_all_are()
+    {
+        await using var redis =
+            new ScriptedRedis(command => command[0] is "LTRIM" or "SREM" && command.Length > 0 ? ScriptedRedis.Garbage : null);
+        await using NodeSet nodes = await ConnectAsync(redis, new FailoverOptions
+        {
+            RetryAmbiguous = RetryCategory.LastWins,
+            WriteWait = TimeSpan.FromSeconds(1),
+        });
+        Assert.That(async ()
+            => await Database(nodes).ListTrimAsync("queue", 10, -1).WithinDeadline(), Throws.TypeOf<MayHaveBeenAppliedException>());
+        Assert.That(redis.Seen.Count(command => command == "LTRIM"), Is.EqualTo(1));
+    }
+
     private static FailoverOptions Impatient => new() { OperationTimeout = s_timeout, WriteWait = TimeSpan.Zero };
 
 #pragma warning disable CA1859 // its members are those of the interface

@@ -12,6 +12,9 @@ internal sealed class ScriptedRedis : IAsyncDisposable
     /// <summary>The command is taken and never answered.</summary>
     public const string NoAnswer = "";
 
+    /// <summary>An answer that no library understands: it gives up the connection, and the replies of all that were sent on it.</summary>
+    public const string Garbage = "garbage\r\n";
+
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
     private readonly CancellationTokenSource _stop = new();
     private readonly Func<string[], Task<string?>> _script;

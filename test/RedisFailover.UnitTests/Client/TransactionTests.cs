@@ -53,6 +53,37 @@ public sealed class TransactionTests
     }
 
     [Test]
+    public async Task A_read_in_a_batch_whose_reply_is_lost_is_sent_again_and_a_write_is_not()
+    {
+        int read = 0;
+        await using var redis = new ScriptedRedis(command
+                => command[0] switch { "SADD" => ScriptedRedis.Garbage, "GET" => ++read == 1
+                    ? ScriptedRedis.Garbage : "$1\r\nx\r\n", _ => null });
+        await using NodeSet nodes = await ConnectAsync(redis, new FailoverOptions());
+        IBatch batch = ((IDatabase)new FailoverDatabase(nodes, -1, null)).CreateBatch();
+        Task<bool> write = batch.SetAddAsync("key", 1);
+        Task<RedisValue> value = batch.StringGetAsync("key");
+        batch.Execute();
+        Assert.That(async () => await write.WithinDeadline(), Throws.TypeOf<MayHaveBeenAppliedException>());
+        Assert.That((string?)await value.WithinDeadline(), Is.EqualTo("x"));
+        Assert.That(redis.Seen.Count(c => c == "SADD"), Is.EqualTo(1));
+    }
+
+    [Test]
+    public async Task One_that_is_fired_and_forgotten_returns_at_once_and_its_tasks_end()
+    {
+        await using var redis = new ScriptedRedis(command
+                => command[0] switch { "SADD" => "+QUEUED\r\n", "EXEC" => ScriptedRedis.Garbage, _ => null });
+        await using NodeSet nodes = await ConnectAsync(redis, new FailoverOptions());
+        ITransaction transaction = ((IDatabase)new FailoverDatabase(nodes, -1, null)).CreateTransaction();
+        Task<bool> inside = transaction.SetAddAsync("key", 1);
+        Task<bool> executed = transaction.ExecuteAsync(CommandFlags.FireAndForget);
+        Assert.That(executed.IsCompletedSuccessfully);
+        Assert.That(await executed, Is.False);
+        Assert.That(async () => await inside.WithinDeadline(), Throws.Exception);
+    }
+
+    [Test]
     public async Task One_whose_command_is_wrong_is_discarded_twice_and_says_so()
     {
         int executed = 0;

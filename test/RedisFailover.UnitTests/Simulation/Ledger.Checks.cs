@@ -151,7 +151,9 @@ internal sealed partial class Ledger
     /// </summary>
     private void CheckWipe(SimulatedRedis node, SimulatedRedis master, string run)
     {
-        if (Server!.Topology is not { State: TopologyState.Ok or TopologyState.FailingOver } topology
+        // While failover is paused nobody is kept from a master.
+        if (Server!.PausedSince is not null || world.Now - Server.ResumedAt < Long
+            || Server.Topology is not { State: TopologyState.Ok or TopologyState.FailingOver } topology
             || (topology.Master ?? topology.Intent?.From) != master.Address || master.RunId != run
             || !configuration.IsWatched(node.Address, Long) || !configuration.IsWatched(master.Address, Long)
             || !master.IsWell(3 * World.Second) || IsNeverPromoted(node)

@@ -291,7 +291,8 @@ internal sealed partial class Ledger(World world, Network network, Configuration
     /// <summary>A node took a write.</summary>
     internal void Written(SimulatedRedis node, SimulatedClient.Write write)
     {
-        if (_handover is { } handover && handover.From == node && node.Life == handover.Life && world.Now < handover.Until
+        if (_handover is { } handover && handover.From == node && !node.IsOrderedByHand && node.Life == handover.Life
+            && world.Now < handover.Until
             && handover.To.IsMaster
             && Server!.Topology is { } topology && (topology.State == TopologyState.SwitchingOver ? topology.Epoch == handover.Epoch
                 : topology.Master == handover.To.Address && topology.Epoch <= handover.Epoch + 1))

@@ -256,7 +256,7 @@ internal sealed partial class Simulation
                 Unless(promotable.Length == 0, () => ByHand(promotable[Math.Abs(fault.Other) % promotable.Length], null));
                 break;
             case FaultKind.RepointByHand:
-                SimulatedRedis[] masters = [.. _nodes.Where(n => n != node && !IsForeign(n))];
+                SimulatedRedis[] masters = [.. _nodes.Where(n => n != node && n != _foreign && !IsForeign(n))];
                 Unless(IsForeign(node) || masters.Length == 0, () => ByHand(node, masters[Math.Abs(fault.Other) % masters.Length]));
                 break;
             case FaultKind.DeleteLeader:
