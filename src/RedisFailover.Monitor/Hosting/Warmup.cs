@@ -36,6 +36,8 @@ internal static partial class Warmup
         typeof(Coordinator), typeof(ActionExecutor), typeof(Candidacy), typeof(ProblemKeeper), typeof(TopologyStore), typeof(ConfigStore),
         typeof(RequestInbox), typeof(ProblemStore), typeof(MonitorRegistry), typeof(NodeReports), typeof(ReadinessCheck),
         typeof(OpenProblems), typeof(ProblemRules), typeof(ProblemJson), typeof(MonitorReport), typeof(Leadership), typeof(LeaderElection),
+        typeof(LeaseKeeper), typeof(Lease), typeof(MemberRegister), typeof(NodeProbers), typeof(NodeProber), typeof(NodeFence),
+        typeof(ClientNames), typeof(NodeCommands),
     ];
 
     /// <returns>What was played to its end.</returns>

@@ -180,7 +180,7 @@ internal sealed partial class Ledger
         bool isNew = before.IsChangingMaster && after.Master != before.Intent?.From;
         if (isNew && !_forced.Contains(after.Epoch))
         {
-            Require(!IsNeverPromoted(node), $"{node.Name} is made the master, and is never to be promoted");
+            Require(!IsNeverPromoted(node) || node.IsOrderedByHand, $"{node.Name} is made the master, and is never to be promoted");
             // One that was restarted before it was published had what it was promoted with.
             Commit? held = _promoted.TryGetValue(node, out (long Epoch, int Life, Commit? Data) promotion)
                 && promotion.Epoch == after.Epoch && promotion.Life != node.Life
