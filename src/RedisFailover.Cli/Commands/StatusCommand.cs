@@ -95,8 +95,8 @@ internal static class StatusCommand
         }
 
         (bool _, string failover) = ClusterProblems.Failover(state);
-        output.WriteLine(
-            $"failover {(state.Failover is { Possible: false } not && IsSaid(not.Reason, problems) && state.IsLed ? "would NOT work now: see above" : failover)}");
+        bool isSaid = state is { Failover: { Possible: false } not, IsLed: true } && IsSaid(not.Reason, problems);
+        output.WriteLine($"failover {(isSaid ? "would NOT work now: see above" : failover)}");
         if (state.Config?.Pause is { } pause)
         {
             output.WriteLine($"paused   {pause}");

@@ -78,15 +78,17 @@ internal sealed record LoadReport
             yield return Line($"errors                     {error.Count} x {error.Operation}: {error.Type}: {error.Message}");
         }
 
-        yield return Line(
-            $"longest gap                {LongestGapMillis:0.0} ms between two acknowledged writes{(LongestGapTo is null ? "" : $", until {LongestGapTo}")}");
-        yield return Line(
-            $"lost acknowledged writes   {(Lost is { } lost ? Line($"{lost} of {Acknowledged}") : "not known: the master could not be asked")}");
+        string until = LongestGapTo is null ? "" : $", until {LongestGapTo}";
+        yield return Line($"longest gap                {LongestGapMillis:0.0} ms between two acknowledged writes{until}");
+        string loss = Lost is { } lost ? Line($"{lost} of {Acknowledged}") : "not known: the master could not be asked";
+        yield return $"lost acknowledged writes   {loss}";
 
-        string Failures() => FailedWrites == 0
-            ? ""
-            : Line(
-                $" ({AmbiguousWrites} may have been applied, {NotAppliedWrites} were not applied, {FailedWrites - AmbiguousWrites - NotAppliedWrites} otherwise)");
+        string Failures()
+        {
+            long others = FailedWrites - AmbiguousWrites - NotAppliedWrites;
+            return FailedWrites == 0 ? ""
+                : Line($" ({AmbiguousWrites} may have been applied, {NotAppliedWrites} were not applied, {others} otherwise)");
+        }
 
         static string Line(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
     }

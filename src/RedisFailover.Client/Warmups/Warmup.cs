@@ -46,7 +46,7 @@ internal static class Warmup
             using var limit = new CancellationTokenSource(s_limit);
             await PlayAsync(played, limit.Token).ConfigureAwait(false);
         }
-#pragma warning disable CA1031 // Whatever goes wrong in a play, a machine without a loopback device for one, is not the application's concern.
+#pragma warning disable CA1031 // Whatever goes wrong in a play (no loopback device, for one) is not the application's concern.
         catch (Exception)
 #pragma warning restore CA1031
         {

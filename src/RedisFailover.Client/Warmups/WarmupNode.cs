@@ -158,7 +158,8 @@ internal sealed class WarmupNode : IAsyncDisposable
     /// <summary>A refusal would do for the protocol; the later multiplexers do not connect after one.</summary>
     private byte[] Hello(string protocol) => Encoding.ASCII.GetBytes(
         (protocol == "3" ? "%6\r\n" : "*12\r\n")
-            + $"+server\r\n+redis\r\n+version\r\n+7.0.0\r\n+proto\r\n:{protocol}\r\n+id\r\n:1\r\n+mode\r\n+standalone\r\n+role\r\n+{(_isMaster ? "master" : "replica")}\r\n");
+            + $"+server\r\n+redis\r\n+version\r\n+7.0.0\r\n+proto\r\n:{protocol}\r\n+id\r\n:1\r\n+mode\r\n+standalone\r\n"
+            + $"+role\r\n+{(_isMaster ? "master" : "replica")}\r\n");
 
     private static byte[] Bulk(byte[] content) => [.. Encoding.ASCII.GetBytes($"${content.Length}\r\n"), .. content, .. "\r\n"u8];
 }

@@ -20,9 +20,11 @@ internal static class MonitorDisagreement
             if (!more.IsEmpty || !fewer.IsEmpty)
             {
                 monitors.Add(monitor);
-                parts.Add(
-                    $"{monitor} {(more.IsEmpty ? "" : $"watches {string.Join(", ", more)} as well")}{(more.IsEmpty || fewer.IsEmpty ? "" : " and ")}"
-                    + (fewer.IsEmpty ? "" : $"does not watch {string.Join(", ", fewer)}, or is refused there"));
+                parts.Add($"{monitor} " + string.Join(" and ", new[]
+                {
+                    more.IsEmpty ? null : $"watches {string.Join(", ", more)} as well",
+                    fewer.IsEmpty ? null : $"does not watch {string.Join(", ", fewer)}, or is refused there",
+                }.OfType<string>()));
             }
         }
 

@@ -70,6 +70,11 @@ internal sealed partial record ClusterView
     /// <summary>Whether it brings no news: a node that answers has answered again. What time alone changes has alarms of its own.</summary>
     public bool HasHeard(Observation observation) => observation is NodeBeat beat && Node(beat.Node).IsAnswering;
 
+    /// <summary>Whether a node that answers has said again what it said before, figures aside.</summary>
+    public bool HasHeardAlmost(Observation observation)
+        => observation is NodeAnswered answered && Node(answered.Node) is { IsAnswering: true, Info: { } known }
+            && known.DiffersInFiguresAlone(answered.Info);
+
     private bool SameReach(Observation observation, ClusterView after)
     {
         NodeAddress? node = observation switch

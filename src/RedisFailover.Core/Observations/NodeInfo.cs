@@ -258,6 +258,25 @@ internal sealed record NodeInfo
         return isInHistory && Offset <= master.Offset && master.BacklogFrom <= Offset + 1;
     }
 
+    /// <summary>
+    /// Whether a later answer of the node differs in figures alone: how far it has come, how many keys and clients it has, for how long it
+    /// runs. What a figure means (no key at all, no memory left, no link) is no figure.
+    /// </summary>
+    internal bool DiffersInFiguresAlone(NodeInfo later) => (this with
+    {
+        Offset = later.Offset,
+        Keys = Keys == 0 == (later.Keys == 0) ? later.Keys : Keys,
+        ConnectedClients = later.ConnectedClients,
+        MemoryLeft = IsOutOfMemory == later.IsOutOfMemory ? later.MemoryLeft : MemoryLeft,
+        Uptime = later.Uptime,
+        LinkDownFor = LinkDownFor is null == later.LinkDownFor is null ? later.LinkDownFor : LinkDownFor,
+        LinkSilentFor = LinkSilentFor is null == later.LinkSilentFor is null ? later.LinkSilentFor : LinkSilentFor,
+        BacklogFrom = BacklogFrom is null == later.BacklogFrom is null ? later.BacklogFrom : BacklogFrom,
+        Replicas = Replicas.Select(r => (r.Replica, r.State)).SequenceEqual(later.Replicas.Select(r => (r.Replica, r.State)))
+            ? later.Replicas : Replicas,
+        Attached = Attached.SequenceEqual(later.Attached) ? later.Attached : Attached,
+    }) == later;
+
     /// <summary>Reads the text of INFO.</summary>
     /// <exception cref="FormatException">A line that every Redis since 2.8 writes is missing or makes no sense.</exception>
     public static NodeInfo Parse(string info)

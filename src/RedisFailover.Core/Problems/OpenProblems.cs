@@ -25,6 +25,9 @@ internal sealed record OpenProblems
     /// </summary>
     public ImmutableArray<Problem> Told => [.. InOrder(_entries.Where(e => e.IsTold).Select(e => e.Problem))];
 
+    /// <summary>Whether there is none, told or not.</summary>
+    public bool IsEmpty => _entries.IsEmpty;
+
     /// <summary>The list as another leader left it: what lasts keeps its beginning and is not told again.</summary>
     public static OpenProblems Inherited(ImmutableArray<Problem> told, TimeSpan now)
         => new([.. told.Select(p => new Entry(p, now, now, IsTold: true))]);

@@ -20,6 +20,11 @@ internal sealed class Coordinator(
     /// <summary>And while all stays as it is, no more often than this: figures alone change then.</summary>
     private static readonly TimeSpan QuietReports = TimeSpan.FromMilliseconds(400);
 
+    /// <summary>
+    /// While nothing is to be done, figures alone are looked at no more often: with a hundred clusters that is most of a monitor's work.
+    /// </summary>
+    internal static readonly TimeSpan AtRest = TimeSpan.FromMilliseconds(1900);
+
     /// <summary>What has not changed is told again so often: who is alive is known by the heartbeats.</summary>
     private static readonly TimeSpan ReportsAnew = TimeSpan.FromSeconds(60);
 
@@ -45,6 +50,7 @@ internal sealed class Coordinator(
     private ITimer? _alarm;
     private TimeSpan? _alarmAt;
     private NodeAddress? _needed;
+    private TimeSpan _restsUntil = TimeSpan.MinValue;
     private volatile Leadership? _leadership;
     private long _turnedAt = clock.Now.Ticks;
     private long _turns;
@@ -97,9 +103,10 @@ internal sealed class Coordinator(
                 ClusterView before = _view;
                 ClusterView view = before;
                 bool isNews = false;
+                bool rests = clock.Now < _restsUntil;
                 while (observations.Reader.TryRead(out Observation? observation))
                 {
-                    isNews |= !view.HasHeard(observation);
+                    isNews |= !view.HasHeard(observation) && !(rests && view.HasHeardAlmost(observation));
                     view = WithPolicyOf(view.Apply(observation, _policy), view.Config);
                     _alarmAt = observation is Tick ? null : _alarmAt;
                 }
@@ -114,6 +121,9 @@ internal sealed class Coordinator(
                 TimeSpan now = clock.Now;
                 Decision decision = WithLease(FailoverDecider.Decide(view, _policy, now), view.Term, now);
                 view = view.Start(decision.Actions, now);
+                _restsUntil = decision is { Actions.IsEmpty: true, Problems.IsEmpty: true, Warning: null }
+                    && view is { Running.IsEmpty: true, Topology.State: TopologyState.Ok } && Problems is not { IsQuiet: false }
+                    ? now + AtRest : TimeSpan.MinValue;
                 Volatile.Write(ref _view, view);
                 Start(decision.Actions, view.Term);
                 TimeSpan? reportAt = Report(view, decision, now);

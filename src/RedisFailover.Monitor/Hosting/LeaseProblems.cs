@@ -72,7 +72,7 @@ internal sealed class LeaseProblems(LeaseKeeper keeper, MonitorRegistry registry
         => registry.IsLeading && registry.Strays is { IsEmpty: false } strays
             ? Problem.OfMonitors(
                 ProblemCatalogue.StrayZnode,
-                $"below monitors stands what is no living monitor's view, and counts for nothing: "
+                $"R/monitors contains znodes that belong to no live monitor; they are ignored: "
                     + $"{string.Join(", ", strays.Order(StringComparer.Ordinal))}",
                 strays)
             : null;

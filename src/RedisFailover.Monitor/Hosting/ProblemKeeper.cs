@@ -34,6 +34,9 @@ internal sealed class ProblemKeeper(string id, FailoverPolicy first, MonotonicCl
     /// <summary>The cluster's problems that are told; none while another monitor leads.</summary>
     internal ImmutableArray<Problem> Cluster => _cluster.Told;
 
+    /// <summary>Whether there is no problem, told or not.</summary>
+    internal bool IsQuiet => _own.IsEmpty && _cluster.IsEmpty && _raised.IsEmpty;
+
     /// <summary>A part of this monitor has a problem, or, with null, has it no longer. One of each kind. From any thread.</summary>
     internal void Set(ProblemCode code, Problem? problem)
     {

@@ -245,9 +245,10 @@ internal static partial class Warmup
         NodeAnswered Answer(NodeAddress node) => new(now, now, node, Info(node), TimeSpan.Zero);
 
         NodeInfo Info(NodeAddress node) => NodeInfo.Parse(
-            $"redis_version:7.0.0\nrun_id:{node.Host}\nmaster_replid:{histories[node].Present}\nmaster_replid2:{histories[node].Former}\nsecond_repl_offset:10\n"
-                + "master_repl_offset:9\nslave_repl_offset:9\ndb0:keys=1,expires=0\n"
+            $"redis_version:7.0.0\nrun_id:{node.Host}\nmaster_replid:{histories[node].Present}\nmaster_replid2:{histories[node].Former}\n"
+                + "second_repl_offset:10\nmaster_repl_offset:9\nslave_repl_offset:9\ndb0:keys=1,expires=0\n"
                 + (follows[node] is var master && master == node ? "role:master\n"
-                    : $"role:slave\nmaster_host:{master.Host}\nmaster_port:{master.Port}\nmaster_link_status:{(follows.ContainsKey(master) && master != dead ? "up" : "down")}\n"));
+                    : $"role:slave\nmaster_host:{master.Host}\nmaster_port:{master.Port}\n"
+                        + $"master_link_status:{(follows.ContainsKey(master) && master != dead ? "up" : "down")}\n"));
     }
 }

@@ -168,7 +168,8 @@ public sealed partial class ZooKeeperSession
             return null;
         }
         catch (Exception e) when (!_closing.IsCancellationRequested
-            && e is SocketException or IOException or TimeoutException or OperationCanceledException or InvalidDataException or AuthenticationException)
+            && e is SocketException or IOException or TimeoutException or OperationCanceledException or InvalidDataException
+                or AuthenticationException)
         {
             connection?.FailAll(ZooKeeperErrorCode.ConnectionLoss, e);
             _refusals += connection is not null && e is EndOfStreamException ? 1 : 0;

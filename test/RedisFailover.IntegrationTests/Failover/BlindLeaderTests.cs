@@ -28,7 +28,7 @@ public sealed class BlindLeaderTests
         RedisReply written = await cluster.Node(after.Master!).CommandAsync("SET", "k", "v");
         Assert.That(written.Text, Is.EqualTo("OK"));
         await leader.Process.WaitForLineAsync(line => line.Contains("gave up leadership", StringComparison.Ordinal));
-        await leader.Process.WaitForLineAsync(line => line.Contains("does not stand again", StringComparison.Ordinal));
+        await leader.Process.WaitForLineAsync(line => line.Contains("does not stand for election", StringComparison.Ordinal));
     }
 
     [Test]

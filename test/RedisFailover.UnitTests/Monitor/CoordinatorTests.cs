@@ -105,6 +105,46 @@ public sealed class CoordinatorTests
     }
 
     [Test]
+    public async Task At_rest_figures_alone_are_looked_at_every_other_second_and_all_else_at_once()
+    {
+        var time = new ManualTime();
+        var clock = new MonotonicClock(time);
+        var observations = Channel.CreateUnbounded<Observation>();
+        NodeAddress a = new("a", 1);
+        var policy = new FailoverPolicy { Nodes = [a] };
+        var executor =
+            new ActionExecutor([], null!, null!, new ElectionBackoff(policy, clock, NullLogger.Instance), observations.Writer, clock,
+                NullLogger.Instance);
+        var coordinator = new Coordinator(policy, executor, observations, clock, new Transitions(NullLogger.Instance, "m1"));
+        using var stop = new CancellationTokenSource();
+        Task running = coordinator.RunAsync(stop.Token);
+        var known = new Topology { Master = a, State = TopologyState.Ok, Epoch = 4, ChangedBy = "m2" };
+        observations.Writer.TryWrite(new TopologyRead(clock.Now, 7, known, null, 0, Synced: false));
+        await Waiting.Until(() => coordinator.Turns == 1);
+        long turns = 0;
+
+        await SaysAsync(new NodeInfo { Role = NodeRole.Master, RunId = "x", Offset = 1, Keys = 1 }, isLookedAt: true);
+        await SaysAsync(new NodeInfo { Role = NodeRole.Master, RunId = "x", Offset = 2, Keys = 2 }, isLookedAt: false);
+        await SaysAsync(new NodeInfo { Role = NodeRole.Master, RunId = "x", Offset = 3, Keys = 0 }, isLookedAt: true);
+        await SaysAsync(new NodeInfo { Role = NodeRole.Master, RunId = "x", Offset = 4, SaveFailed = true }, isLookedAt: true);
+        await SaysAsync(new NodeInfo { Role = NodeRole.Master, RunId = "x", Offset = 5, SaveFailed = true }, isLookedAt: false);
+        time.Advance(TimeSpan.FromSeconds(2));
+        await SaysAsync(new NodeInfo { Role = NodeRole.Master, RunId = "x", Offset = 6, SaveFailed = true }, isLookedAt: true);
+
+        await stop.CancelAsync();
+        await running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+
+        async Task SaysAsync(NodeInfo info, bool isLookedAt)
+        {
+            turns = coordinator.Turns;
+            observations.Writer.TryWrite(new NodeAnswered(clock.Now, clock.Now, a, info, TimeSpan.Zero));
+            await Waiting.Until(() => coordinator.View.Node(a).Info?.Offset == info.Offset
+                && (!isLookedAt || coordinator.Turns > turns), () => $"{coordinator.Turns} turns, {turns} before");
+            Assert.That(coordinator.Turns - turns, Is.EqualTo(isLookedAt ? 1 : 0), $"offset {info.Offset}");
+        }
+    }
+
+    [Test]
     public async Task What_needs_an_operator_is_told_to_the_others_once_it_lasts()
     {
         var time = new ManualTime();

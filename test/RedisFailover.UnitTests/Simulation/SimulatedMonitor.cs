@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using RedisFailover.Monitor.Hosting;
 using Lease = global::RedisFailover.ZooKeeper.Lease;
 
 namespace RedisFailover.UnitTests.Simulation;
@@ -50,6 +51,7 @@ internal sealed partial class SimulatedMonitor(
     private bool _isScheduled;
     private bool _isEntered;
     private int _decisions;
+    private TimeSpan _restsUntil;
     private TimeSpan? _abstainedAt;
     private TimeSpan _abstention;
     private bool _abstains;
@@ -105,6 +107,7 @@ internal sealed partial class SimulatedMonitor(
         View = new ClusterView { Nodes = Policy.Nodes.ToImmutableSortedDictionary(n => n, n => new NodeView(n)) };
         (Lead, _report, _reportedAt, _alarmAt, _isScheduled, _isEntered) = (null, MonitorReport.None, -1, null, false, false);
         (_abstainedAt, _abstains, _isWithoutZooKeeper) = (null, false, false);
+        _restsUntil = TimeSpan.MinValue;
         _observations.Clear();
         _present.Clear();
         _probers.Clear();
@@ -144,13 +147,22 @@ internal sealed partial class SimulatedMonitor(
         _isScheduled = false;
         ClusterView before = View;
         ClusterView view = before;
+        bool isNews = false;
+        bool rests = Clock < _restsUntil;
         foreach (Observation observation in _observations)
         {
+            isNews |= !view.HasHeard(observation) && !(rests && view.HasHeardAlmost(observation));
             view = settings.Mutant.Apply(view, observation, Policy);
             _alarmAt = observation is Tick ? null : _alarmAt;
         }
 
         _observations.Clear();
+        if (!isNews)
+        {
+            View = view;
+            return;
+        }
+
         TimeSpan now = Clock;
         Decision decision = settings.Mutant.Decide(view, Policy, now);
         if (++_decisions % settings.CheckEvery == 0)
@@ -161,6 +173,8 @@ internal sealed partial class SimulatedMonitor(
         ledger.Checked(view, Policy, now, decision);
         view = view.Start(decision.Actions, now);
         View = view;
+        _restsUntil = decision is { Actions.IsEmpty: true, Problems.IsEmpty: true, Warning: null }
+            && view is { Running.IsEmpty: true, Topology.State: TopologyState.Ok } ? now + Coordinator.AtRest : TimeSpan.MinValue;
         ledger.Decided(this, before, view, decision);
         foreach (FailoverAction action in decision.Actions)
         {

@@ -334,6 +334,43 @@ public sealed class HeartbeatTests
         Assert.That(server.Get(Party.Leader)!.Value.Owner, Is.EqualTo(a.Session));
     }
 
+    [TestCase("garbage")]
+    [TestCase("""{"candidate":"x/1","heartbeat":"/heartbeats/gone","leaseMs":500}""")]
+    public async Task A_term_that_somebody_rewrote_is_taken_again_by_the_one_whose_znode_stands(string written)
+    {
+        await using var server = new ModelServer();
+        await using Party a = Party.Start(server, "a");
+        await using Leadership first = await a.Election.CampaignAsync().WithinDeadline();
+        server.Set(Party.Term, written);
+        await Waiting.Until(() => first.Lost.IsCancellationRequested);
+        await using Leadership again = await a.Election.CampaignAsync().WithinDeadline();
+        Assert.That((again.Lease.IsHeld, server.Get(Party.Leader)!.Value.Owner), Is.EqualTo((true, a.Session)));
+    }
+
+    [Test]
+    public async Task A_leader_that_was_only_disconnected_when_another_took_over_keeps_the_length_of_its_lease()
+    {
+        await using var server = new ModelServer();
+        var time = new ManualTime();
+        await using Party a = Party.Start(server, "a", time);
+        await using Party b = Party.Start(server, "b");
+        await using Leadership first = await a.Election.CampaignAsync().WithinDeadline();
+        for (int i = 0; i < 10; i++)
+        {
+            time.Advance(L * 0.3);
+            await a.Client.Session!.SyncAsync("/").WithinDeadline();
+        }
+
+        Task<Leadership> next = b.Election.CampaignAsync();
+        var greeting = new TaskCompletionSource();
+        server.Greeting = greeting.Task;
+        server.Cut(a.Session);
+        await using Leadership second = await next.WithinDeadline();
+        greeting.SetResult();
+        await time.AdvanceUntil(L * 0.1, () => first.Lost.IsCancellationRequested);
+        Assert.That(a.Keeper.Status.Length, Is.EqualTo(L));
+    }
+
     /// <summary>A leader whose heartbeat stands still: session 0x99.</summary>
     private static Task Prepare(ModelServer server, int leaseMs)
     {
