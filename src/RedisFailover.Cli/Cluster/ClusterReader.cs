@@ -351,9 +351,16 @@ internal sealed class ClusterReader : IAsyncDisposable
 
         foreach (string id in ids.Sort(StringComparer.Ordinal))
         {
-            if (await RequestAsync(id, ct) is { Answer: null } request)
+            try
             {
-                pending.Add(request);
+                if (await RequestAsync(id, ct) is { Answer: null } request)
+                {
+                    pending.Add(request);
+                }
+            }
+            catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoAuth)
+            {
+                // Another operator's, with other credentials: the leader knows it.
             }
         }
 

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.CommandLine;
 using System.Globalization;
 using RedisFailover.Cli.Cluster;
+using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Cli.Commands;
 
@@ -31,10 +32,10 @@ internal static class ClustersCommand
                 isWhole &= state?.Topology.Master is not null;
                 clusters.Add((name, state, state is null ? "no monitor has written a topology yet" : null));
             }
-            catch (CliException e)
+            catch (Exception e) when (e is CliException or ZooKeeperException { Code: ZooKeeperErrorCode.NoAuth })
             {
                 isWhole = false;
-                clusters.Add((name, null, e.Message));
+                clusters.Add((name, null, e is CliException ? e.Message : $"it may not be read with these credentials ({e.Message})"));
             }
         }
 
@@ -168,7 +169,9 @@ internal static class ClustersCommand
             }
 
             await ChangeRequest.TellAsync(parsed.InvocationConfiguration.Output, parsed.GetValue(common.Json), RequestOutcome.Done,
-                $"cluster {given} is monitored no longer: nobody replaces its master. Its clients go on with what {given}/nodes says",
+                $"cluster {given} is monitored no longer: nobody replaces its master. Its clients go on with what {given}/nodes says; "
+                    + $"HAProxy's checks of its "
+                    + "nodes are answered with 404",
                 ChangeRequest.Operator);
             return CommandLine.Done;
         });

@@ -13,6 +13,9 @@ internal static class Guards
     internal static Guard[] All { get; } =
     [
         new(nameof(ZooKeeperLost), ZooKeeperLost),
+        new("GivenUp", a => a.View.Config is { IsGivenUp: true }
+            ? PlanBuilder.Because("an operator has removed this cluster (redis-failover clusters remove): nothing is decided for it")
+            : null),
         new("NotLeading", a => a.View.Term is null ? PlanBuilder.Because("another monitor leads") : null),
         new("Resigning", a => a.View.Running.Any(x => x is Resign) ? PlanBuilder.Because("resigning") : null),
         new("PublicationInFlight", a

@@ -217,6 +217,12 @@ internal sealed class ClusterMonitor
     /// </summary>
     private FailoverPolicy PolicyUnder(ClusterConfig config)
     {
+        if (config.IsGivenUp)
+        {
+            // It names no nodes any more, and nothing is done by those of the file.
+            return _coordinator.Policy;
+        }
+
         try
         {
             FailoverPolicy policy = _options.Under(config).Policy.With(config);

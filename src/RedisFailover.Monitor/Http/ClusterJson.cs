@@ -72,7 +72,10 @@ internal static class ClusterJson
 
     private static ImmutableArray<Problem> All(ClusterReading? reading, ImmutableArray<Problem> own)
     {
-        ImmutableArray<Problem> cluster = Parse(reading?.Problems);
+        // Without a leader the list in the znode is of the past.
+        ImmutableArray<Problem> cluster = reading is { Leader: null }
+            ? [new Problem(ProblemCatalogue.NoLeader, [], "no monitor leads: nobody replaces the master")]
+            : Parse(reading?.Problems);
         return [.. cluster, .. own.Where(problem => !cluster.Any(problem.IsSameAs))];
     }
 

@@ -141,7 +141,9 @@ internal sealed class Routes(MonitorService monitor, TimeProvider time)
             return;
         }
 
-        (bool yes, string why) = ask(cluster.View, node);
+        // What it knew when it stood still says nothing of now.
+        (bool yes, string why) = cluster.IsTurning
+            ? ask(cluster.View, node) : (false, "this monitor does not work for the cluster at present");
         await TextAsync(context, yes ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable, why);
     }
 

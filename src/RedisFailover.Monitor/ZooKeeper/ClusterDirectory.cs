@@ -23,6 +23,8 @@ internal sealed class ClusterDirectory(
     private readonly Dictionary<string, (MonitorOptions Options, ClusterConfig Config)> _known = new(StringComparer.Ordinal);
     private readonly Dictionary<string, string> _faults = new(StringComparer.Ordinal);
 
+    private static readonly TimeSpan FaultyAnew = TimeSpan.FromSeconds(5);
+
     /// <summary>When <c>R/clusters</c> was created: another time is another store.</summary>
     private long? _store;
 
@@ -34,7 +36,7 @@ internal sealed class ClusterDirectory(
         _changed.Writer.TryWrite(true);
         try
         {
-            while (await _changed.Reader.ReadAsync(cancellationToken))
+            while (await ChangedAsync(cancellationToken))
             {
                 try
                 {
@@ -51,6 +53,26 @@ internal sealed class ClusterDirectory(
         {
             await Task.WhenAll(_configs.Values.Select(c => c.DisposeAsync().AsTask()));
         }
+    }
+
+    /// <summary>
+    /// Waits until something has changed; while a cluster cannot be monitored it is looked at again, as a file may be mended.
+    /// </summary>
+    private async Task<bool> ChangedAsync(CancellationToken cancellationToken)
+    {
+        Task<bool> changed = _changed.Reader.ReadAsync(cancellationToken).AsTask();
+        if (_faults.Count > 0)
+        {
+            using var enough = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            if (await Task.WhenAny(changed, Task.Delay(FaultyAnew, time, enough.Token)) != changed)
+            {
+                _changed.Writer.TryWrite(true);
+            }
+
+            await enough.CancelAsync();
+        }
+
+        return await changed;
     }
 
     private async Task LookAsync(ZooKeeperSession session, CancellationToken cancellationToken)
@@ -156,15 +178,37 @@ internal sealed class ClusterDirectory(
     {
         string path = _root.Cluster(name).Config;
         SettingTexts.Id(new GivenOption("clusters", name, _root.Clusters));
-        MonitorOptions options = ClusterBinder.One(process, name, new Dictionary<string, GivenOption>(StringComparer.Ordinal)
+        var nodes = new Dictionary<string, GivenOption>(StringComparer.Ordinal)
         {
             ["nodes"] = new("nodes", string.Join(',', config.Nodes.Select(n => n.Node)), path),
-        });
-        _ = options.Under(config);
+        };
+        MonitorOptions options = One(name, nodes, config);
         // By the nodes that they have now, not by those with which they began.
         return ClusterBinder.FaultBeside(
             options, _known.Values.Select(k => k.Options with { Nodes = [.. k.Config.Nodes.Select(n => n.Node)] }).ToArray()) is { } fault
             ? throw new OptionException(fault) : options;
+    }
+
+    /// <summary>
+    /// The file's settings may not go with these nodes, and the cluster's, which hold in their place, do. Whether they go with this
+    /// monitor's
+    /// others is told by the cluster once it runs.
+    /// </summary>
+    private MonitorOptions One(string name, Dictionary<string, GivenOption> nodes, ClusterConfig config)
+    {
+        try
+        {
+            return ClusterBinder.One(process, name, nodes);
+        }
+        catch (OptionException) when (!config.Settings.IsEmpty)
+        {
+            foreach ((string setting, string value) in config.Settings.Where(s => Settings.Find(s.Key) is { IsLive: true }))
+            {
+                nodes[setting] = new GivenOption(setting, value, nodes["nodes"].Source);
+            }
+
+            return ClusterBinder.One(process, name, nodes);
+        }
     }
 
     private async Task<ReadOnlyMemory<byte>?> ConfigAsync(ZooKeeperSession session, string name, CancellationToken cancellationToken)

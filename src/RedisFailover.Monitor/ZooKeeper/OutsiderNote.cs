@@ -54,7 +54,11 @@ internal sealed class OutsiderNote(ZooKeeperClient zooKeeper, ZnodePaths paths, 
             catch (ZooKeeperException)
             {
                 await Task.Delay(TimeSpan.FromSeconds(1), clock.Provider, cancellationToken);
-                _notes.Writer.TryWrite(note);
+                lock (_gate)
+                {
+                    // As it is now, which may be another than the one that failed.
+                    _notes.Writer.TryWrite(_problems);
+                }
             }
         }
     }
