@@ -61,6 +61,9 @@ public sealed record ZooKeeperOptions
     /// <summary>For tests: without a connection for so long the session is given up, instead of 4/3 T.</summary>
     internal TimeSpan? GivesUpAfter { get; init; }
 
+    /// <summary>For tests: the shortest attempt to reconnect; a script may answer more slowly than any server.</summary>
+    internal TimeSpan ShortestAttempt { get; init; } = TimeSpan.FromMilliseconds(150);
+
     /// <summary>For tests: how a host's name becomes addresses. Default the system's resolver.</summary>
     internal Func<string, CancellationToken, Task<IPAddress[]>> Resolve { get; init; } = Dns.GetHostAddressesAsync;
 

@@ -14,7 +14,7 @@ internal sealed class NodeLink : IAsyncDisposable
     // A node that only closed the connection is back with the first attempt; one that refuses takes longer to start than this.
     private static readonly Backoff s_backoff = new(TimeSpan.FromMilliseconds(16), TimeSpan.FromMilliseconds(500));
 
-    private static readonly TimeSpan s_telling = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan s_telling = TimeSpan.FromMilliseconds(300);
 
     private readonly NodeSet _owner;
     private readonly FailoverOptions _options;

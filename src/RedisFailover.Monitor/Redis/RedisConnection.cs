@@ -172,7 +172,9 @@ internal sealed class RedisConnection : IAsyncDisposable
                     _tls.Write(bytes);
                 }
                 else if (_socket.Send(bytes, SocketFlags.None, out SocketError error) is var sent
-                    && (error != SocketError.Success || sent != bytes.Length))
+                    && (error != SocketError.Success || sent != bytes.Length)
+                    // Closed by the node: what it said before (maxclients) may still be unread, and whoever reads it ends the connection.
+                    && error is not (SocketError.ConnectionReset or SocketError.ConnectionAborted or SocketError.Shutdown))
                 {
                     throw new SocketException((int)(error == SocketError.Success ? SocketError.NoBufferSpaceAvailable : error));
                 }

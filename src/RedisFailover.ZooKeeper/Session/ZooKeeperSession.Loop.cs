@@ -6,8 +6,6 @@ namespace RedisFailover.ZooKeeper;
 /// <content>The loop that owns the session's life: connect, serve until the connection is lost, again.</content>
 public sealed partial class ZooKeeperSession
 {
-    private static readonly TimeSpan ShortestAttempt = TimeSpan.FromMilliseconds(150);
-
     private byte[] _password = new byte[16];
     private TimeSpan _attemptTook;
     private int _xid;
@@ -114,7 +112,7 @@ public sealed partial class ZooKeeperSession
             return longest;
         }
 
-        TimeSpan within = 3 * _attemptTook > ShortestAttempt ? 3 * _attemptTook : ShortestAttempt;
+        TimeSpan within = 3 * _attemptTook > _options.ShortestAttempt ? 3 * _attemptTook : _options.ShortestAttempt;
         for (int round = failures / _dialer.HostCount; round > 0 && within < longest; round--)
         {
             within *= 2;

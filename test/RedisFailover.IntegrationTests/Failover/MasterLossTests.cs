@@ -24,7 +24,7 @@ public sealed class MasterLossTests
         await client.WaitForWriteBegunAfterAsync(Stopwatch.GetTimestamp());
         TimeSpan took = Stopwatch.GetElapsedTime(killed);
 
-        Assert.That(took, Is.LessThan(TimeSpan.FromSeconds(10)), cluster.Explain());
+        Assert.That(took, Is.LessThan(TimeSpan.FromSeconds(45)), cluster.Explain());
         Assert.That(after.Epoch, Is.EqualTo(before.Epoch + 1));
         Assert.That(before.Replicas, Does.Contain(after.Master));
         Assert.That(after.Unavailable, Is.EqualTo(new[] { before.Master }));
@@ -72,7 +72,7 @@ public sealed class MasterLossTests
         TimeSpan took = Stopwatch.GetElapsedTime(frozen);
         // Silence may also be a short pause: it must not be judged early. One probe may have been answered just before.
         Assert.That(took, Is.GreaterThan(deadline - cluster.Options.MonitorOptions.ProbeTimeout!.Value));
-        Assert.That(took, Is.LessThan(deadline + TimeSpan.FromSeconds(10)), cluster.Explain());
+        Assert.That(took, Is.LessThan(deadline + TimeSpan.FromSeconds(45)), cluster.Explain());
 
         cluster.Redis[0].Thaw();
         Topology whole = await cluster.WaitUntilWholeAsync();

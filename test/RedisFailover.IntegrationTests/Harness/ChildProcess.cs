@@ -193,10 +193,12 @@ public sealed class ChildProcess : IAsyncDisposable
 
     private static void Add(List<string> lines, string line)
     {
-        if (lines.Count < MaxLines)
+        if (lines.Count == MaxLines)
         {
-            lines.Add(line);
+            lines.RemoveRange(0, MaxLines / 2);
         }
+
+        lines.Add(line);
     }
 
     private ImmutableArray<string> Copy(List<string> lines)

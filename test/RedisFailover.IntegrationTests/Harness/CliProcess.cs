@@ -11,12 +11,12 @@ public sealed record CliResult(int ExitCode, string Output, string Errors)
 /// <summary>Runs the operator's tool as it was built, to its end or (watch, load) in the background.</summary>
 public static class CliProcess
 {
-    /// <summary>Runs it to its end, at most <paramref name="within"/> (default 30 s).</summary>
+    /// <summary>Runs it to its end, at most <paramref name="within"/> (default 90 s) from its start.</summary>
     public static async Task<CliResult> RunAsync(ImmutableArray<string> arguments, TimeSpan? within = null, CancellationToken ct = default)
     {
         using CancellationTokenSource deadline = CancellationTokenSource.CreateLinkedTokenSource(ct);
-        deadline.CancelAfter(within ?? TimeSpan.FromSeconds(30));
         await using ChildProcess process = await StartAsync(arguments, ct);
+        deadline.CancelAfter(within ?? TimeSpan.FromSeconds(90));
         try
         {
             int exitCode = await process.WaitForExitAsync(deadline.Token);

@@ -6,7 +6,7 @@ namespace RedisFailover.IntegrationTests.Harness;
 /// <summary>Waits for a state of real processes with a deadline, and says what it last saw when the deadline passes.</summary>
 public static class Eventually
 {
-    public static readonly TimeSpan DefaultDeadline = TimeSpan.FromSeconds(60);
+    public static readonly TimeSpan DefaultDeadline = TimeSpan.FromSeconds(120);
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(5);
 
     /// <summary>

@@ -138,6 +138,8 @@ public sealed class ConnectionTests
         await using FailoverConnection connection =
             await FailoverConnection.ConnectAsync(Topologies(master.Address, replica.Address), options, default).WithinDeadline();
         const string Why = "NOAUTH";
+        await Waiting.Until(() => connection.Status.Unreachable is [{ Reason: var reason }]
+            && reason.Contains(Why, StringComparison.Ordinal));
         Assert.That(connection.Status.Unreachable.Single().Reason, Does.Contain(Why));
         Assert.That(()
             => connection.GetDatabase().StringSet("key", 1),
@@ -164,10 +166,10 @@ public sealed class ConnectionTests
         using var plain = new TcpListener(IPAddress.Loopback, 0);
         plain.Start();
         NodeAddress address = new("127.0.0.1", ((IPEndPoint)plain.LocalEndpoint).Port);
-        var options = new FailoverOptions { ConfigureNode = node => node.Ssl = true, ConnectTimeout = TimeSpan.FromSeconds(2) };
+        var options = new FailoverOptions { ConfigureNode = node => node.Ssl = true, ConnectTimeout = TimeSpan.FromSeconds(5) };
         Assert.That(
             async () => await FailoverConnection.ConnectAsync(Topologies(address), options, default).WithinDeadline(),
-            Throws.TypeOf<FailoverConnectException>().With.Message.Contains("no answer within 1600 ms: it hangs, or speaks no TLS"));
+            Throws.TypeOf<FailoverConnectException>().With.Message.Contains("no answer within 4000 ms: it hangs, or speaks no TLS"));
     }
 
     [Test]

@@ -12,7 +12,7 @@ namespace RedisFailover.UnitTests.Client;
 [TestFixture]
 public sealed class FailuresTests
 {
-    private static readonly TimeSpan s_timeout = TimeSpan.FromMilliseconds(600);
+    private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(2);
 
     [TestCase("READONLY You can't write against a read only replica.")]
     [TestCase("ERR Error running script (call to f_5): @user_script:1: -READONLY You can't write against a read only replica.")]

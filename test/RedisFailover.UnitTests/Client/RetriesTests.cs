@@ -38,7 +38,7 @@ public sealed class RetriesTests
     [TestCase("Read", false)]
     public async Task When_the_time_is_over_a_call_that_was_sent_before_may_have_been_applied(string kind, bool may)
     {
-        await using NodeSet nodes = Nodes(TimeSpan.FromMilliseconds(50));
+        await using NodeSet nodes = Nodes(TimeSpan.FromMilliseconds(500));
         var retries = new Retries(nodes, Enum.Parse<CommandClass>(kind), RetryCategory.All);
         await retries.AfterAsync(s_unanswered, _node);
         Assert.That(

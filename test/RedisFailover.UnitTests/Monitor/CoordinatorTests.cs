@@ -159,11 +159,11 @@ public sealed class CoordinatorTests
         var reports = new ConcurrentQueue<MonitorReport>();
         coordinator.ReportChanged += (report, _) => reports.Enqueue(report);
         using var stop = new CancellationTokenSource();
-        Task running = coordinator.RunAsync(stop.Token);
 
         var known = new Topology { Master = a, Replicas = [b], State = TopologyState.Ok, Epoch = 4, ChangedBy = "m1" };
         observations.Writer.TryWrite(new LeadershipGained(clock.Now, 1));
         observations.Writer.TryWrite(new TopologyRead(clock.Now, 7, known, null, 0, Synced: true));
+        Task running = coordinator.RunAsync(stop.Token);
         await Waiting.Until(() => coordinator.View.TopologyKnown);
         time.Advance(TimeSpan.FromMilliseconds(600));
         observations.Writer.TryWrite(new NodeFailed(clock.Now, b, ProbeFailure.Refused, "connection refused"));

@@ -21,6 +21,7 @@ internal sealed class FakeServer : IAsyncDisposable
         Connection = ZooKeeperConnectionString.Parse($"127.0.0.1:{Port}{chroot}"),
         TimeProvider = time ?? TimeProvider.System,
         LoggerFactory = RecordedLog.Instance,
+        ShortestAttempt = TimeSpan.FromMilliseconds(time is null ? 60_000 : 150),
     };
 
     /// <summary>The next connection, nothing said yet.</summary>
@@ -45,7 +46,7 @@ internal sealed class FakeServer : IAsyncDisposable
                 await connection.GrantAsync(sessionId, timeoutMs);
                 return connection;
             }
-            catch (IOException)
+            catch (Exception e) when (e is IOException or System.Threading.Channels.ChannelClosedException)
             {
                 connection.Close();
             }

@@ -10,7 +10,7 @@ namespace RedisFailover.UnitTests.ZooKeeper;
 [TestFixture]
 public sealed class SessionEndTests
 {
-    private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(5);
 
     [Test]
     public async Task Case_7_with_one_of_two_hosts_black_holed_the_other_is_found_within_the_session_timeout()
@@ -377,7 +377,7 @@ public sealed class SessionEndTests
         await Waiting.Until(() => time.PendingTimers > 0);
         Assert.That(accepting.IsCompleted, Is.False);
         Assert.That(client.Session, Is.Null);
-        await time.AdvanceUntil(TimeSpan.FromMilliseconds(100), () => accepting.IsCompleted);
+        await time.AdvanceUntil(Step, () => accepting.IsCompleted);
 
         // Refused a second time, and said once. What each refused session leaves on the server is closed.
         FakeConnection next = await EndFormerAsync(await accepting, 0x10);
@@ -388,7 +388,7 @@ public sealed class SessionEndTests
         await Waiting.ThrowsZooKeeper(later);
         later = client.GetSessionAsync().AsTask();
         accepting = server.AcceptAsync();
-        await time.AdvanceUntil(TimeSpan.FromMilliseconds(100), () => accepting.IsCompleted);
+        await time.AdvanceUntil(Step, () => accepting.IsCompleted);
         next = await EndFormerAsync(await accepting, 0x20);
         await next.GrantAsync(0x30, 4000);
         await next.ReadAsync(OpCode.Auth);

@@ -6,7 +6,7 @@ namespace RedisFailover.UnitTests.ZooKeeper;
 /// <summary>No test waits for ever, and none sleeps: they wait for something to become true.</summary>
 internal static class Waiting
 {
-    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Deadline = TimeSpan.FromSeconds(60);
 
     internal static Task WithinDeadline(this Task task) => task.WaitAsync(Deadline);
 

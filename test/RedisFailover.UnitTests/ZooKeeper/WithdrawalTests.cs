@@ -65,17 +65,18 @@ public sealed class WithdrawalTests
         await using var server = new ModelServer();
         await using Party a = Party.Start(server, "a");
         using var cancel = new CancellationTokenSource();
-        var won = new TaskCompletionSource();
+        var won = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var reply = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         bool cut = false;
         server.BeforeReply = request =>
         {
-            if (request.Writes(Party.Leader))
+            if (!request.Writes(Party.Leader))
             {
-                won.TrySetResult();
-                return cancel.Token.WaitHandle is { } ? Task.Delay(50) : Task.CompletedTask;
+                return Task.CompletedTask;
             }
 
-            return Task.CompletedTask;
+            won.TrySetResult();
+            return reply.Task;
         };
         server.Before = request =>
         {
@@ -91,6 +92,7 @@ public sealed class WithdrawalTests
         await won.Task.WithinDeadline();
         await cancel.CancelAsync();
         Assert.That(async () => await campaign.WithinDeadline(), Throws.InstanceOf<OperationCanceledException>());
+        reply.SetResult();
         await Waiting.Until(() => cut && server.Get(Party.Term)!.Value.Data.Length == 0);
         Assert.That(server.Get(Party.Leader), Is.Null);
     }
