@@ -70,6 +70,14 @@ internal sealed partial record ClusterView
     /// <summary>Whether it brings no news: a node that answers has answered again. What time alone changes has alarms of its own.</summary>
     public bool HasHeard(Observation observation) => observation is NodeBeat beat && Node(beat.Node).IsAnswering;
 
+    /// <summary>
+    /// Whether nothing is under way or open after a decision, so that figures alone change nothing. With write safety they do: who has
+    /// everything is told by offsets.
+    /// </summary>
+    public bool IsAtRestAfter(Decision decision, FailoverPolicy policy)
+        => decision is { Actions.IsEmpty: true, Problems.IsEmpty: true, Warning: null }
+            && this is { Running.IsEmpty: true, Topology.State: TopologyState.Ok } && policy.WriteSafety == WriteSafetyMode.None;
+
     /// <summary>Whether a node that answers has said again what it said before, figures aside.</summary>
     public bool HasHeardAlmost(Observation observation)
         => observation is NodeAnswered answered && Node(answered.Node) is { IsAnswering: true, Info: { } known }

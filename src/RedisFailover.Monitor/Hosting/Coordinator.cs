@@ -121,8 +121,7 @@ internal sealed class Coordinator(
                 TimeSpan now = clock.Now;
                 Decision decision = WithLease(FailoverDecider.Decide(view, _policy, now), view.Term, now);
                 view = view.Start(decision.Actions, now);
-                _restsUntil = decision is { Actions.IsEmpty: true, Problems.IsEmpty: true, Warning: null }
-                    && view is { Running.IsEmpty: true, Topology.State: TopologyState.Ok } && Problems is not { IsQuiet: false }
+                _restsUntil = view.IsAtRestAfter(decision, _policy) && Problems is not { IsQuiet: false }
                     ? now + AtRest : TimeSpan.MinValue;
                 Volatile.Write(ref _view, view);
                 Start(decision.Actions, view.Term);

@@ -173,8 +173,7 @@ internal sealed partial class SimulatedMonitor(
         ledger.Checked(view, Policy, now, decision);
         view = view.Start(decision.Actions, now);
         View = view;
-        _restsUntil = decision is { Actions.IsEmpty: true, Problems.IsEmpty: true, Warning: null }
-            && view is { Running.IsEmpty: true, Topology.State: TopologyState.Ok } ? now + Coordinator.AtRest : TimeSpan.MinValue;
+        _restsUntil = view.IsAtRestAfter(decision, Policy) ? now + Coordinator.AtRest : TimeSpan.MinValue;
         ledger.Decided(this, before, view, decision);
         foreach (FailoverAction action in decision.Actions)
         {
