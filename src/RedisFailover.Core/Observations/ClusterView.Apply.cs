@@ -130,31 +130,31 @@ internal sealed partial record ClusterView
     };
 
     /// <summary>A leader trusts nothing that it heard before its election: it reads the topology first.</summary>
-    private ClusterView Elected(LeadershipGained gained, FailoverPolicy policy) => this with
+    private ClusterView Elected(LeadershipGained gained, FailoverPolicy policy) => Forgotten() with
     {
         Term = gained.Term,
         LeadingSince = gained.At,
         Awaited = AwaitedAt(gained.At, policy),
         WaitsForRegistered = true,
-        TopologyKnown = false,
-        TopologyIsOurs = false,
-        Progress = null,
-        HandedOver = null,
-        Resumption = null,
-        ResumptionEndsAt = null,
         OutseenSince = null,
         GaveUpAt = null,
-        Failed = Failed.Clear(),
         Unpublished = null,
         // What the replicas said was asked for other purposes: a request is heard once they have answered the new leader.
         WishedAt = gained.At,
     };
 
     /// <summary>Nor does one that leads no longer follow what the others see.</summary>
-    private ClusterView Deposed() => this with
+    private ClusterView Deposed() => Forgotten() with
     {
         Term = null,
         WaitsForRegistered = false,
+        Running = Running.Remove(new Resign("")),
+        OtherMonitors = OtherMonitors.ToImmutableDictionary(m => m.Key, _ => MonitorReport.None),
+    };
+
+    /// <summary>The topology, and what was under way by it, are one term's: the next one reads them anew.</summary>
+    private ClusterView Forgotten() => this with
+    {
         TopologyKnown = false,
         TopologyIsOurs = false,
         Progress = null,
@@ -162,8 +162,6 @@ internal sealed partial record ClusterView
         Resumption = null,
         ResumptionEndsAt = null,
         Failed = Failed.Clear(),
-        Running = Running.Remove(new Resign("")),
-        OtherMonitors = OtherMonitors.ToImmutableDictionary(m => m.Key, _ => MonitorReport.None),
     };
 
     /// <summary>Who went away longer ago than a session time-out was not here under the leader before.</summary>

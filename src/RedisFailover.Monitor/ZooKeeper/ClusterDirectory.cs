@@ -190,9 +190,8 @@ internal sealed class ClusterDirectory(
     }
 
     /// <summary>
-    /// The file's settings may not go with these nodes, and the cluster's, which hold in their place, do. Whether they go with this
-    /// monitor's
-    /// others is told by the cluster once it runs.
+    /// The file's settings may not go with these nodes, and the cluster's, which hold in their place, do. Whether they go with
+    /// this monitor's other settings is told by the cluster once it runs.
     /// </summary>
     private MonitorOptions One(string name, Dictionary<string, GivenOption> nodes, ClusterConfig config)
     {

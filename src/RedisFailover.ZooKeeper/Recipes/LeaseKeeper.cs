@@ -137,7 +137,7 @@ public sealed class LeaseKeeper
     }
 
     /// <summary>Renews this lead from now on.</summary>
-    /// <param name="lead">Leadership.</param>
+    /// <param name="lead">The leadership that is held by these beats.</param>
     /// <param name="beat">The one that gave it.</param>
     internal void Keep(Leadership lead, Beat beat)
     {
