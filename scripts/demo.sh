@@ -58,9 +58,9 @@ start_redis redis1 "$R1"
 OLD_MASTER=$STARTED
 start_redis redis2 "$R2" "replicaof 127.0.0.1 $R1"
 start_redis redis3 "$R3" "replicaof 127.0.0.1 $R1"
-wait_until 30 "ZooKeeper serves" zookeeper_serves zookeeper "$ZK"
-wait_until 30 "the first replica follows" redis_follows "$R2" "$R1"
-wait_until 30 "the second replica follows" redis_follows "$R3" "$R1"
+wait_until 120 "ZooKeeper serves" zookeeper_serves zookeeper "$ZK"
+wait_until 120 "the first replica follows" redis_follows "$R2" "$R1"
+wait_until 120 "the second replica follows" redis_follows "$R3" "$R1"
 say "ZooKeeper on port $ZK; Redis: master on port $R1, replicas on $R2 and $R3"
 
 declare -A MONITOR_PID
@@ -69,13 +69,13 @@ for id in m1 m2 m3; do
     --session-timeout 2000
   MONITOR_PID[$id]=$STARTED
 done
-start watch dotnet "$CLI" watch --zk "127.0.0.1:$ZK" --timeout 30
-wait_until 30 "the monitors agree on the master and two replicas" in_use "$R1" 2
+start watch dotnet "$CLI" watch --zk "127.0.0.1:$ZK" --timeout 120
+wait_until 120 "the monitors agree on the master and two replicas" in_use "$R1" 2
 say "three monitors run; $(leader) leads; master 127.0.0.1:$R1"
 
 start load dotnet "$CLI" load --zk "127.0.0.1:$ZK" --rate $RATE --gap 2 --json
 LOAD=$STARTED
-wait_until 30 "the client writes" loaded
+wait_until 120 "the client writes" loaded
 sleep 3
 say "a client writes and reads $RATE times a second through the library"
 
@@ -85,8 +85,8 @@ now_us
 KILLED=$NOW
 kill -KILL "$OLD_MASTER"
 say "kill -9 of the master (pid $OLD_MASTER)"
-wait_until 30 "a new master is published" has_master
-wait_until 30 "the failover is in the history" recorded
+wait_until 120 "a new master is published" has_master
+wait_until 120 "the failover is in the history" recorded
 sleep 1
 
 # The monitors' view: the entry in the history ends with the publication, and says how long each step before it took.
@@ -136,8 +136,8 @@ cli status
 MASTER=$(topology | field master)
 start redis1 redis-server "$WORK/redis1/redis.conf"
 say "the old master is started again, as the master that it was"
-wait_until 30 "it is a replica in use" in_use "${MASTER##*:}" 2
-wait_until 30 "it follows" redis_follows "$R1" "${MASTER##*:}"
+wait_until 120 "it is a replica in use" in_use "${MASTER##*:}" 2
+wait_until 120 "it follows" redis_follows "$R1" "${MASTER##*:}"
 say "ROLE of 127.0.0.1:$R1: $(redis-cli -p "$R1" role | sed -n 1,4p | paste -sd' '); topology: $(tail -n 1 "$WORK/watch.log" | cut -d' ' -f2-)"
 
 # ---- the leading monitor dies -------------------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ now_us
 KILLED_MONITOR=$NOW
 kill -KILL "${MONITOR_PID[$FORMER]}"
 say "kill -9 of the leading monitor $FORMER (session timeout 2 s)"
-wait_until 30 "another monitor leads" another_leads "$FORMER"
+wait_until 120 "another monitor leads" another_leads "$FORMER"
 now_us
 # On its own: where Ctrl-C ends the tool, nothing is to be said of the topology.
 AFTER=$(topology)
@@ -162,7 +162,7 @@ zk_get /redis_failover/nodes | sed -n '/^{/,/^}/p'
 # ---- the result ---------------------------------------------------------------------------------------------------------------
 echo
 kill -TERM "$LOAD"
-wait_until 60 "the client reads everything back" ended "$LOAD"
+wait_until 120 "the client reads everything back" ended "$LOAD"
 REPORT=$(grep '"event":"report"' "$WORK/load.log") || {
   show_logs
   die "the client ended without a report."
