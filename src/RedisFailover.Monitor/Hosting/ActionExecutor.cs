@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Collections.Immutable;
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using RedisFailover.Monitor.Redis;
@@ -13,27 +12,26 @@ namespace RedisFailover.Monitor.Hosting;
 /// frozen and is woken does nothing any more.
 /// </summary>
 internal sealed class ActionExecutor(
-    ConcurrentDictionary<NodeAddress, NodeProber> nodes,
+    NodeCommands commands,
     TopologyStore store,
     RequestInbox inbox,
     ElectionBackoff abstention,
     ChannelWriter<Observation> observations,
     MonotonicClock clock,
     ILogger logger,
-    FaultPoint? faultPoint = null,
+    Action<string, FailoverAction>? reached = null,
     ConfigStore? config = null)
 {
     private readonly ConcurrentDictionary<string, string> _told = new(StringComparer.Ordinal);
-    private readonly NodeCommands _commands = new(nodes, clock, faultPoint);
 
     /// <summary>Starts an action; its end is reported as an observation. What can be sent at once is sent before this returns.</summary>
-    internal async Task StartAsync(FailoverAction action, Leadership leadership, CancellationToken cancellationToken)
+    internal async Task StartAsync(FailoverAction action, ILead lead, CancellationToken cancellationToken)
     {
         TimeSpan begun = clock.Now;
         ActionFinished finished;
         try
         {
-            finished = await RunAsync(action, leadership, cancellationToken);
+            finished = await RunAsync(action, lead, cancellationToken);
         }
         catch (Exception e) when (e is IOException or TimeoutException or ZooKeeperException or FormatException)
         {
@@ -53,7 +51,7 @@ internal sealed class ActionExecutor(
 
         if (finished.Failure is null)
         {
-            faultPoint?.Reached(FaultPoint.After, action);
+            reached?.Invoke(FaultPoint.After, action);
         }
 
         Tell(action, finished.Failure, finished.At - begun);
@@ -84,39 +82,39 @@ internal sealed class ActionExecutor(
         }
     }
 
-    private Task<ActionFinished> RunAsync(FailoverAction action, Leadership leadership, CancellationToken cancellationToken)
+    private Task<ActionFinished> RunAsync(FailoverAction action, ILead lead, CancellationToken cancellationToken)
     {
         if (action.On is not null)
         {
-            return OnNodeAsync(action, leadership, cancellationToken);
+            return OnNodeAsync(action, lead, cancellationToken);
         }
 
-        if (!leadership.Lease.IsHeld)
+        if (!lead.MayAct)
         {
             return Task.FromResult(new ActionFinished(clock.Now, action, "the leader's lease has run out"));
         }
 
         // After the lease: a leader that freezes here is the worst case.
-        faultPoint?.Reached(FaultPoint.Before, action);
-        return OnZooKeeperAsync(action, leadership, cancellationToken);
+        reached?.Invoke(FaultPoint.Before, action);
+        return OnZooKeeperAsync(action, lead, cancellationToken);
     }
 
-    private Task<ActionFinished> OnZooKeeperAsync(FailoverAction action, Leadership leadership, CancellationToken cancellationToken)
+    private Task<ActionFinished> OnZooKeeperAsync(FailoverAction action, ILead lead, CancellationToken cancellationToken)
         => action switch
     {
-        ReadTopology => ReadAsync(action, leadership, cancellationToken),
-        PublishTopology publication => PublishAsync(publication, leadership, cancellationToken),
-        PublishConfig change => ChangeAsync(change, leadership, cancellationToken),
-        AnswerRequest answer => AnswerAsync(answer, leadership, cancellationToken),
-        RefuseWish refusal => RefuseAsync(refusal, leadership, cancellationToken),
-        Resign => ResignAsync(action, leadership),
+        ReadTopology => ReadAsync(action, lead, cancellationToken),
+        PublishTopology publication => PublishAsync(publication, lead, cancellationToken),
+        PublishConfig change => ChangeAsync(change, lead, cancellationToken),
+        AnswerRequest answer => AnswerAsync(answer, lead, cancellationToken),
+        RefuseWish refusal => RefuseAsync(refusal, lead, cancellationToken),
+        Resign => ResignAsync(action, lead),
         _ => throw new ArgumentOutOfRangeException(nameof(action), action, "An action that is not carried out."),
     };
 
-    private async Task<ActionFinished> ReadAsync(FailoverAction action, Leadership leadership, CancellationToken cancellationToken)
+    private async Task<ActionFinished> ReadAsync(FailoverAction action, ILead lead, CancellationToken cancellationToken)
     {
         // Before the topology, with which the leader begins to act: what is asked of it, and whether it may.
-        observations.TryWrite(await store.ReadAsync(leadership, () => ReadBesideAsync(cancellationToken), cancellationToken));
+        observations.TryWrite(await store.ReadAsync(lead, () => ReadBesideAsync(cancellationToken), cancellationToken));
         return new ActionFinished(clock.Now, action);
     }
 
@@ -132,63 +130,63 @@ internal sealed class ActionExecutor(
         await requests;
     }
 
-    private async Task<ActionFinished> PublishAsync(PublishTopology publication, Leadership leadership, CancellationToken cancellationToken)
+    private async Task<ActionFinished> PublishAsync(PublishTopology publication, ILead lead, CancellationToken cancellationToken)
     {
-        (int version, Topology written) = await store.PublishAsync(leadership, publication, cancellationToken);
+        (int version, Topology written) = await store.PublishAsync(lead, publication, cancellationToken);
         if (publication.Request is { Answer: not null })
         {
-            _ = inbox.ClearAwayAsync(leadership, cancellationToken);
+            _ = inbox.ClearAwayAsync(lead, cancellationToken);
         }
 
         if (publication is { Record.Kind: HistoryKind.Failover or HistoryKind.Switchover,
             Next: { State: TopologyState.Ok, Master: { } master } })
         {
-            _ = _commands.AnnounceAsync(master, () => leadership.Lease.IsHeld, cancellationToken);
+            _ = commands.AnnounceAsync(master, () => lead.MayAct, cancellationToken);
         }
 
         return new ActionFinished(clock.Now, publication, Version: version) { Written = written };
     }
 
-    private async Task<ActionFinished> ChangeAsync(PublishConfig change, Leadership leadership, CancellationToken cancellationToken)
+    private async Task<ActionFinished> ChangeAsync(PublishConfig change, ILead lead, CancellationToken cancellationToken)
     {
-        (int version, ClusterConfig? written) = await config!.PublishAsync(leadership, change, store, cancellationToken);
-        _ = inbox.ClearAwayAsync(leadership, cancellationToken);
+        (int version, ClusterConfig? written) = await config!.PublishAsync(lead, change, store, cancellationToken);
+        _ = inbox.ClearAwayAsync(lead, cancellationToken);
         return new ActionFinished(clock.Now, change, Version: version) { WrittenConfig = written };
     }
 
-    private async Task<ActionFinished> AnswerAsync(AnswerRequest answer, Leadership leadership, CancellationToken cancellationToken)
+    private async Task<ActionFinished> AnswerAsync(AnswerRequest answer, ILead lead, CancellationToken cancellationToken)
     {
-        await store.AnswerAsync(leadership, answer.Step, cancellationToken);
-        _ = inbox.ClearAwayAsync(leadership, cancellationToken);
+        await store.AnswerAsync(lead, answer.Step, cancellationToken);
+        _ = inbox.ClearAwayAsync(lead, cancellationToken);
         return new ActionFinished(clock.Now, answer);
     }
 
-    private async Task<ActionFinished> RefuseAsync(RefuseWish refusal, Leadership leadership, CancellationToken cancellationToken)
+    private async Task<ActionFinished> RefuseAsync(RefuseWish refusal, ILead lead, CancellationToken cancellationToken)
     {
         if (refusal.Request is { } request)
         {
             // It stands with the request: a thousand of them must not push last night's failovers out of the history.
-            await store.AnswerAsync(leadership, request, cancellationToken);
+            await store.AnswerAsync(lead, request, cancellationToken);
             Log.Recorded(logger, refusal.Record);
-            _ = inbox.ClearAwayAsync(leadership, cancellationToken);
+            _ = inbox.ClearAwayAsync(lead, cancellationToken);
         }
         else
         {
             // The history first: whoever waits for the wish to disappear finds the answer there.
-            await store.RecordAsync(leadership, refusal.Record, cancellationToken);
-            await store.ClearWishAsync(leadership, cancellationToken);
+            await store.RecordAsync(lead, refusal.Record, cancellationToken);
+            await store.ClearWishAsync(lead, cancellationToken);
         }
 
         return new ActionFinished(clock.Now, refusal);
     }
 
-    private async Task<ActionFinished> ResignAsync(FailoverAction action, Leadership leadership)
+    private async Task<ActionFinished> ResignAsync(FailoverAction action, ILead lead)
     {
         abstention.Begin();
         try
         {
             // Not cancelled by the end of leadership, which it brings about.
-            await leadership.ResignAsync(CancellationToken.None);
+            await lead.ResignAsync(CancellationToken.None);
             return new ActionFinished(clock.Now, action);
         }
         catch (ZooKeeperException)
@@ -198,13 +196,13 @@ internal sealed class ActionExecutor(
         }
     }
 
-    private async Task<ActionFinished> OnNodeAsync(FailoverAction action, Leadership leadership, CancellationToken cancellationToken)
+    private async Task<ActionFinished> OnNodeAsync(FailoverAction action, ILead lead, CancellationToken cancellationToken)
     {
-        ActionFinished finished = await _commands.RunAsync(
-            action, leadership.Term, () => leadership.Lease.IsHeld, cancellationToken);
+        ActionFinished finished = await commands.RunAsync(
+            action, lead.Term, () => lead.MayAct, cancellationToken);
         if (finished.Failure is null && (action is Demote demote ? demote.Record : (action as Follow)?.Record) is { } record)
         {
-            _ = store.RecordAsync(leadership, record, cancellationToken);
+            _ = store.RecordAsync(lead, record, cancellationToken);
         }
 
         return finished;

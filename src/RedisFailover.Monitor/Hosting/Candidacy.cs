@@ -1,5 +1,4 @@
 using System.Text.Json;
-using System.Threading.Channels;
 using RedisFailover.Monitor.Options;
 using RedisFailover.Monitor.ZooKeeper;
 using RedisFailover.ZooKeeper;
@@ -8,7 +7,7 @@ namespace RedisFailover.Monitor.Hosting;
 
 /// <summary>Stands for election in one cluster, leads until that is lost, stands again; gives up at once when it is to end.</summary>
 internal sealed class Candidacy(
-    MonitorOptions options, SharedParts shared, string candidate, Coordinator coordinator, ChannelWriter<Observation> observations)
+    MonitorOptions options, SharedParts shared, string candidate, ClusterLoop loop)
 {
     private readonly ZnodePaths _paths = new(options.ZnodePath);
 
@@ -20,12 +19,6 @@ internal sealed class Candidacy(
 
     /// <summary>The cluster's problems, which a leader writes.</summary>
     internal required ProblemStore Problems { get; init; }
-
-    /// <summary>When not to stand, after leadership was given up.</summary>
-    internal required ElectionBackoff Backoff { get; init; }
-
-    /// <summary>Told when leadership begins, before anything is done by it.</summary>
-    internal required Action Begins { get; init; }
 
     /// <summary>Which monitor should lead, where there are several clusters.</summary>
     internal required LeadSpread Spread { get; init; }
@@ -40,11 +33,11 @@ internal sealed class Candidacy(
             LeaderData = LeaderData,
             Admission = AdmittedAsync,
             Deference = shared.HasMany ? () => Spread.Deference() : null,
-            IsAlive = shared.HasMany ? () => coordinator.SinceTurn < SharedParts.Stuck : null,
+            IsAlive = shared.HasMany ? () => loop.Coordinator.SinceTurn < SharedParts.Stuck : null,
         });
         while (true)
         {
-            await Backoff.WaitAsync(cancellationToken);
+            await loop.Backoff.WaitAsync(cancellationToken);
             Leadership leadership;
             try
             {
@@ -56,9 +49,7 @@ internal sealed class Candidacy(
                 throw;
             }
 
-            coordinator.Leadership = leadership;
-            Begins();
-            observations.TryWrite(new LeadershipGained(shared.Clock.Now, leadership.Term));
+            loop.BeginLeading(leadership);
             try
             {
                 using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, leadership.Lost);
@@ -66,14 +57,13 @@ internal sealed class Candidacy(
                 await Task.WhenAll(
                     Registry.WatchViewsAsync(either.Token),
                     Problems.WriteAsync(leadership, either.Token),
-                    Register.TendAsync(leadership, () => coordinator.Policy.MonitorAbsence, either.Token),
+                    Register.TendAsync(leadership, () => loop.Coordinator.Policy.MonitorAbsence, either.Token),
                     shared.HasMany ? Spread.WatchAsync(leadership, either.Token) : Task.CompletedTask);
             }
             finally
             {
                 Registry.IsLeading = false;
-                coordinator.Leadership = null;
-                observations.TryWrite(new LeadershipLost(shared.Clock.Now));
+                loop.EndLeading();
                 await ResignAsync(leadership);
             }
 
@@ -84,7 +74,7 @@ internal sealed class Candidacy(
     /// <summary>A cluster whose coordinator stands still is led by nobody here.</summary>
     private async Task AdmittedAsync(ZooKeeperSession session, CancellationToken cancellationToken)
     {
-        while (shared.HasMany && coordinator.SinceTurn >= SharedParts.Stuck)
+        while (shared.HasMany && loop.Coordinator.SinceTurn >= SharedParts.Stuck)
         {
             await Task.Delay(SharedParts.Stuck / 4, shared.Clock.Provider, cancellationToken);
         }

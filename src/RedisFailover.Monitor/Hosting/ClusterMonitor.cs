@@ -2,17 +2,18 @@ using System.Diagnostics.CodeAnalysis;
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using RedisFailover.Monitor.Options;
+using RedisFailover.Monitor.Redis;
 using RedisFailover.Monitor.ZooKeeper;
 using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Monitor.Hosting;
 
 /// <summary>
-/// One cluster: its probers, coordinator, election and znodes, put together, and taken apart so that leadership is handed over at once.
+/// One cluster: its loop, probers, election and znodes, put together, and taken apart so that leadership is handed over at once.
 /// What it shares with other clusters of the process is in <see cref="SharedParts"/>.
 /// </summary>
 [SuppressMessage("Design", "CA1001", Justification = "RunAsync, which is called once, disposes of them at its end.")]
-internal sealed class ClusterMonitor
+internal sealed class ClusterMonitor : IClusterHost
 {
     private static readonly TimeSpan TopologySettles = TimeSpan.FromMilliseconds(25);
 
@@ -26,12 +27,9 @@ internal sealed class ClusterMonitor
     private readonly MemberRegister _register;
     private readonly OutsiderNote _outsider;
     private readonly NodeProbers _probers;
-    private readonly ConfigStore _config;
-    private readonly RequestInbox _inbox;
     private readonly ClusterAdmission _admission;
-    private readonly Transitions _transitions;
+    private readonly ClusterLoop _loop;
     private readonly Candidacy _candidacy;
-    private readonly Coordinator _coordinator;
     private long _turnsSeen;
 
     internal ClusterMonitor(MonitorOptions options, SharedParts shared, ILogger logger)
@@ -45,28 +43,23 @@ internal sealed class ClusterMonitor
         _probers = new NodeProbers(options, candidate, _observations.Writer, clock)
         {
             IsLeading = () => _registry.IsLeading,
-            Lead = () => _coordinator?.Leadership is { } lead ? (lead.Term, lead.Lease.IsHeld) : null,
+            Lead = () => _loop?.Coordinator.Leadership is { } lead ? (lead.Term, lead.MayAct) : null,
         };
-        _config = new ConfigStore(zooKeeper, _paths, options.Id, clock, options.FaultOf);
-        _inbox = new RequestInbox(zooKeeper, _paths, _observations.Writer, clock);
         _admission = new ClusterAdmission(policy.Nodes) { Excluded = TellOfExclusion };
-        _transitions = new Transitions(logger, options.Id);
-        Problems = new ProblemKeeper(options.Id, policy, clock, logger);
+        _loop = new ClusterLoop(
+            options.Id, _paths, policy, this, _observations, DecisionRules.Own,
+            shared.Turned is { } told ? (before, after) => told(Name, before, after) : null);
         var problemStore = new ProblemStore(zooKeeper, _paths, Problems, clock, logger);
         Problems.ClusterChanged = problemStore.Put;
         _registry.Admission = _admission;
         _registry.ClockCompared = problem => Problems.Set(ProblemCatalogue.ClockDiffers, problem);
         _registry.IdTaken = TellOfId;
-        var backoff = new ElectionBackoff(policy, clock, logger);
-        _coordinator = NewCoordinator(policy, backoff);
-        _candidacy = new Candidacy(options, shared, candidate, _coordinator, _observations.Writer)
+        _candidacy = new Candidacy(options, shared, candidate, _loop)
         {
             Registry = _registry,
             Register = _register,
             Problems = problemStore,
-            Backoff = backoff,
-            Begins = _probers.Rename,
-            Spread = new LeadSpread(options, shared, () => (_coordinator.View, Problems.Policy), logger),
+            Spread = new LeadSpread(options, shared, () => (View, Problems.Policy), logger),
         };
     }
 
@@ -77,27 +70,27 @@ internal sealed class ClusterMonitor
     internal MonitorOptions Options => _options;
 
     /// <summary>What this monitor knows of the cluster.</summary>
-    internal ClusterView View => _coordinator.View;
+    internal ClusterView View => _loop.Coordinator.View;
 
     /// <summary>The problems that this monitor tells.</summary>
-    internal ProblemKeeper Problems { get; }
+    internal ProblemKeeper Problems => _loop.Problems;
 
     /// <summary>Whether the coordinator decides: observations are not left lying.</summary>
-    internal bool IsTurning => _coordinator.SinceTurn < SharedParts.Stuck;
+    internal bool IsTurning => _loop.Coordinator.SinceTurn < SharedParts.Stuck;
 
     /// <summary>Whether the coordinator has decided since this was last asked; gives it reason to do so until the next time.</summary>
     internal bool HasTurned()
     {
-        long turns = _coordinator.Turns;
+        long turns = _loop.Coordinator.Turns;
         bool turned = turns != _turnsSeen;
         _turnsSeen = turns;
-        _observations.Writer.TryWrite(new Tick(_shared.Clock.Now));
+        _loop.Observe(new Tick(_shared.Clock.Now));
         return turned;
     }
 
     /// <summary>ZooKeeper is away, or back.</summary>
     internal void TellOfZooKeeper(bool isAway)
-        => _observations.Writer.TryWrite(isAway ? new ZooKeeperLost(_shared.Clock.Now) : new ZooKeeperBack(_shared.Clock.Now));
+        => _loop.Observe(isAway ? new ZooKeeperLost(_shared.Clock.Now) : new ZooKeeperBack(_shared.Clock.Now));
 
     /// <summary>Works until it is cancelled, and leaves in order; ends with the failure of a part that fails.</summary>
     internal async Task RunAsync(CancellationToken stoppingToken)
@@ -108,8 +101,8 @@ internal sealed class ClusterMonitor
         await using WatchedValue wish = _shared.ZooKeeper.Watch(_paths.ManualFailover);
         await using WatchedValue config = _shared.ZooKeeper.Watch(_paths.Config);
         Follow(nodes, See);
-        Follow(config, znode => See(_config.Interpret(znode, synced: false)));
-        Follow(wish, znode => _observations.Writer.TryWrite(new OperatorWished(_shared.Clock.Now, WishIn(znode))));
+        Follow(config, znode => See(_loop.Config.Interpret(znode, synced: false)));
+        Follow(wish, _loop.SeeWish);
         foreach (NodeAddress node in _options.Nodes)
         {
             _probers.Watch(node);
@@ -132,7 +125,6 @@ internal sealed class ClusterMonitor
             }
 
             await _probers.DisposeAsync();
-            _inbox.Dispose();
             _admission.Dispose();
         }
     }
@@ -152,75 +144,28 @@ internal sealed class ClusterMonitor
         }
     }
 
-    private Task[] Parts(CancellationToken ending) =>
-    [
-        _coordinator.RunAsync(ending),
-        _transitions.RunAsync(ending),
-        TurnAsync(ending),
-        new LeaseProblems(_shared.Keeper, _registry, Problems, _options.Id).WatchAsync(_shared.Clock, ending),
-        _registry.PublishAsync(ending),
-        _registry.WatchPresenceAsync(ending),
-        _register.WatchAsync(ending),
-        _register.KeepAsync(ending),
-        _outsider.KeepAsync(ending),
-        _inbox.RunAsync(ending),
-        _candidacy.RunAsync(ending),
-        .. _shared.HasMany
-            ? [new PerClusterHeartbeat(_shared.Keeper, _paths.Heartbeats).KeepAsync(() => IsTurning, ending)]
-            : Array.Empty<Task>(),
-    ];
+    MonotonicClock IClusterHost.Clock => _shared.Clock;
 
-    private Coordinator NewCoordinator(FailoverPolicy policy, ElectionBackoff backoff)
-    {
-        var store = new TopologyStore(_shared.ZooKeeper, _paths, _options.Id, _shared.Clock, _logger) { Seen = _probers.Learn };
-        var executor = new ActionExecutor(
-            _probers.All, store, _inbox, backoff, _observations.Writer, _shared.Clock, _logger, _shared.FaultPoint, _config);
-        return new Coordinator(policy, executor, _observations, _shared.Clock, _transitions)
-        {
-            Problems = Problems,
-            Turned = _shared.Turned is { } told ? (before, after) => told(Name, before, after) : null,
-            NodeNeeded = _probers.Watch,
-            PolicyUnder = PolicyUnder,
-            PolicyChanged = (changed, watched) =>
-            {
-                Problems.Policy = changed;
-                _probers.Change(changed, watched);
-            },
-            ReportChanged = (report, urgent) =>
-            {
-                backoff.Sees(Problems.Policy.Nodes.Count(report.Available.ContainsKey));
-                _registry.Publish(report, urgent);
-            },
-        };
-    }
+    ILogger IClusterHost.Logger => _logger;
 
-    private void See(Znode? znode)
-    {
-        TopologyRead read = TopologyStore.Interpret(_shared.Clock.Now, _shared.Clock.Provider.GetUtcNow(), znode, synced: false);
-        _admission.See(read.Topology);
-        _probers.Learn(read.Topology);
-        _observations.Writer.TryWrite(read);
-    }
+    async ValueTask<IZnodes> IClusterHost.GetSessionAsync(CancellationToken cancellationToken)
+        => await _shared.ZooKeeper.GetSessionAsync(cancellationToken);
 
-    private void See(ConfigRead read)
-    {
-        if (read.Config is { } config)
-        {
-            _admission.See(config);
-        }
+    ICommandedNode? IClusterHost.Node(NodeAddress node) => _probers.All.GetValueOrDefault(node);
 
-        _observations.Writer.TryWrite(read);
-    }
+    void IClusterHost.Watch(NodeAddress node) => _probers.Watch(node);
+
+    void IClusterHost.Change(FailoverPolicy policy, IReadOnlyCollection<NodeAddress> watched) => _probers.Change(policy, watched);
 
     /// <summary>
     /// A file of this monitor may contradict what holds for all: then its own settings hold, with the cluster's nodes, and it is said.
     /// </summary>
-    private FailoverPolicy PolicyUnder(ClusterConfig config)
+    FailoverPolicy IClusterHost.PolicyUnder(ClusterConfig config)
     {
         if (config.IsGivenUp)
         {
             // It names no nodes any more, and nothing is done by those of the file.
-            return _coordinator.Policy;
+            return _loop.Coordinator.Policy;
         }
 
         try
@@ -239,15 +184,61 @@ internal sealed class ClusterMonitor
         }
     }
 
+    string? IClusterHost.FaultOf(ClusterConfig config) => _options.FaultOf(config);
+
+    void IClusterHost.Learn(Topology topology) => _probers.Learn(topology);
+
+    void IClusterHost.Rename() => _probers.Rename();
+
+    void IClusterHost.Publish(MonitorReport report, bool urgent) => _registry.Publish(report, urgent);
+
+    void IClusterHost.Reached(string moment, FailoverAction action) => _shared.FaultPoint?.Reached(moment, action);
+
+    private Task[] Parts(CancellationToken ending) =>
+    [
+        _loop.Coordinator.RunAsync(ending),
+        _loop.Transitions.RunAsync(ending),
+        TurnAsync(ending),
+        new LeaseProblems(_shared.Keeper, _registry, Problems, _options.Id).WatchAsync(_shared.Clock, ending),
+        _registry.PublishAsync(ending),
+        _registry.WatchPresenceAsync(ending),
+        _register.WatchAsync(ending),
+        _register.KeepAsync(ending),
+        _outsider.KeepAsync(ending),
+        _loop.Inbox.RunAsync(_shared.ZooKeeper, ending),
+        _candidacy.RunAsync(ending),
+        .. _shared.HasMany
+            ? [new PerClusterHeartbeat(_shared.Keeper, _paths.Heartbeats).KeepAsync(() => IsTurning, ending)]
+            : Array.Empty<Task>(),
+    ];
+
+    private void See(Znode? znode)
+    {
+        TopologyRead read = _loop.Interpret(znode);
+        _admission.See(read.Topology);
+        _probers.Learn(read.Topology);
+        _loop.Observe(read);
+    }
+
+    private void See(ConfigRead read)
+    {
+        if (read.Config is { } config)
+        {
+            _admission.See(config);
+        }
+
+        _loop.Observe(read);
+    }
+
     /// <summary>Gives the coordinator something to turn for where nobody else does, so that its silence means something.</summary>
     private async Task TurnAsync(CancellationToken cancellationToken)
     {
         while (true)
         {
             await Task.Delay(SharedParts.Stuck / 4, _shared.Clock.Provider, cancellationToken);
-            if (_coordinator.SinceTurn >= SharedParts.Stuck / 4)
+            if (_loop.Coordinator.SinceTurn >= SharedParts.Stuck / 4)
             {
-                _observations.Writer.TryWrite(new Tick(_shared.Clock.Now));
+                _loop.Observe(new Tick(_shared.Clock.Now));
             }
         }
     }
@@ -295,9 +286,4 @@ internal sealed class ClusterMonitor
             tell(value.Current);
         }
     }
-
-    /// <summary>What the operator wrote; an empty znode asks for any replica.</summary>
-    private static string? WishIn(Znode? znode)
-        => znode is null ? null
-            : System.Text.Encoding.UTF8.GetString(znode.Data.Span).Trim() is { Length: > 0 } text ? text : ZnodePaths.AnyReplica;
 }

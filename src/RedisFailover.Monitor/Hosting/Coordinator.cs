@@ -6,7 +6,7 @@ namespace RedisFailover.Monitor.Hosting;
 
 /// <summary>
 /// The single reader of all observations and the only owner of what the monitor knows: applies them to the view, asks the decider,
-/// starts the actions.
+/// starts the actions. It waits for nothing but the next observation, and has no other time than its clock's.
 /// </summary>
 internal sealed class Coordinator(
     FailoverPolicy seed, ActionExecutor executor, Channel<Observation> observations, MonotonicClock clock, Transitions transitions)
@@ -51,9 +51,12 @@ internal sealed class Coordinator(
     private TimeSpan? _alarmAt;
     private NodeAddress? _needed;
     private TimeSpan _restsUntil = TimeSpan.MinValue;
-    private volatile Leadership? _leadership;
+    private volatile ILead? _leadership;
     private long _turnedAt = clock.Now.Ticks;
     private long _turns;
+
+    /// <summary>How it decides.</summary>
+    internal DecisionRules Rules { get; init; } = DecisionRules.Own;
 
     /// <summary>Told of each turn: what was known before it, and after.</summary>
     internal Action<ClusterView, ClusterView>? Turned { get; init; }
@@ -85,7 +88,7 @@ internal sealed class Coordinator(
     internal Action<FailoverPolicy, IReadOnlyCollection<NodeAddress>>? PolicyChanged { get; set; }
 
     /// <summary>Leadership under which actions are carried out; null while another monitor leads.</summary>
-    internal Leadership? Leadership
+    internal ILead? Leadership
     {
         get => _leadership;
         set => _leadership = value;
@@ -100,43 +103,51 @@ internal sealed class Coordinator(
         {
             while (await observations.Reader.WaitToReadAsync(cancellationToken))
             {
-                ClusterView before = _view;
-                ClusterView view = before;
-                bool isNews = false;
-                bool rests = clock.Now < _restsUntil;
-                while (observations.Reader.TryRead(out Observation? observation))
-                {
-                    isNews |= !view.HasHeard(observation) && !(rests && view.HasHeardAlmost(observation));
-                    view = WithPolicyOf(view.Apply(observation, _policy), view.Config);
-                    _alarmAt = observation is Tick ? null : _alarmAt;
-                }
-
-                if (!isNews)
-                {
-                    Volatile.Write(ref _view, view);
-                    Volatile.Write(ref _turnedAt, clock.Now.Ticks);
-                    continue;
-                }
-
-                TimeSpan now = clock.Now;
-                Decision decision = WithLease(FailoverDecider.Decide(view, _policy, now), view.Term, now);
-                view = view.Start(decision.Actions, now);
-                _restsUntil = view.IsAtRestAfter(decision, _policy) && Problems is not { IsQuiet: false }
-                    ? now + AtRest : TimeSpan.MinValue;
-                Volatile.Write(ref _view, view);
-                Start(decision.Actions, view.Term);
-                TimeSpan? reportAt = Report(view, decision, now);
-                _transitions.Tell(before, view, decision, now);
-                WakeAt(decision.WakeAt is { } wakeAt && !(reportAt < wakeAt) ? wakeAt : reportAt, now);
-                Turned?.Invoke(before, view);
-                Volatile.Write(ref _turns, _turns + 1);
-                Volatile.Write(ref _turnedAt, clock.Now.Ticks);
+                Turn();
             }
         }
         finally
         {
             _alarm?.Dispose();
         }
+    }
+
+    /// <summary>
+    /// One turn: takes all that was observed, decides, and begins what follows. Nothing of it waits; a host in virtual time calls it
+    /// when it pleases.
+    /// </summary>
+    internal void Turn()
+    {
+        ClusterView before = _view;
+        ClusterView view = before;
+        bool isNews = false;
+        bool rests = clock.Now < _restsUntil;
+        while (observations.Reader.TryRead(out Observation? observation))
+        {
+            isNews |= !view.HasHeard(observation) && !(rests && view.HasHeardAlmost(observation));
+            view = WithPolicyOf(Rules.Apply(view, observation, _policy), view.Config);
+            _alarmAt = observation is Tick ? null : _alarmAt;
+        }
+
+        if (!isNews)
+        {
+            Volatile.Write(ref _view, view);
+            Volatile.Write(ref _turnedAt, clock.Now.Ticks);
+            return;
+        }
+
+        TimeSpan now = clock.Now;
+        Decision decision = WithLease(Rules.Decide(view, _policy, now), view.Term, now);
+        view = view.Start(decision.Actions, now);
+        _restsUntil = view.IsAtRestAfter(decision, _policy) && Problems is not { IsQuiet: false } ? now + AtRest : TimeSpan.MinValue;
+        Volatile.Write(ref _view, view);
+        Start(decision.Actions, view.Term);
+        TimeSpan? reportAt = Report(view, decision, now);
+        _transitions.Tell(before, view, decision, now);
+        WakeAt(decision.WakeAt is { } wakeAt && !(reportAt < wakeAt) ? wakeAt : reportAt, now);
+        Turned?.Invoke(before, view);
+        Volatile.Write(ref _turns, _turns + 1);
+        Volatile.Write(ref _turnedAt, clock.Now.Ticks);
     }
 
     private ClusterView WithPolicyOf(ClusterView view, ClusterConfig? before)
@@ -158,7 +169,7 @@ internal sealed class Coordinator(
     /// </summary>
     private Decision WithLease(Decision decision, int? term, TimeSpan now)
     {
-        if (decision.Actions.IsEmpty || _leadership is not { } leadership || leadership.Term != term || leadership.Lease.IsHeld)
+        if (decision.Actions.IsEmpty || _leadership is not { } leadership || leadership.Term != term || leadership.MayAct)
         {
             return decision;
         }
@@ -169,7 +180,7 @@ internal sealed class Coordinator(
 
     private void Start(ImmutableArray<FailoverAction> actions, int? term)
     {
-        Leadership? leadership = _leadership;
+        ILead? leadership = _leadership;
         foreach (FailoverAction action in actions)
         {
             // What was decided as the leader of one term is not done as that of the next, which has to look anew first.

@@ -15,7 +15,7 @@ internal sealed class ElectionBackoff(FailoverPolicy policy, MonotonicClock cloc
     private static readonly TimeSpan Forgiven = TimeSpan.FromMinutes(5);
 
     private readonly Lock _lock = new();
-    private TaskCompletionSource _better = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private TaskCompletionSource _over = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private TimeSpan _begun = TimeSpan.MinValue;
     private TimeSpan _length;
     private bool _abstains;
@@ -30,7 +30,7 @@ internal sealed class ElectionBackoff(FailoverPolicy policy, MonotonicClock cloc
             _sees = nodes;
             if (nodes > _saw)
             {
-                _better.TrySetResult();
+                _over.TrySetResult();
             }
         }
     }
@@ -45,7 +45,7 @@ internal sealed class ElectionBackoff(FailoverPolicy policy, MonotonicClock cloc
             _length = !again ? policy.ReachabilityPatience : 2 * _length < Longest ? 2 * _length : _length > Longest ? _length : Longest;
             _begun = now;
             _saw = _sees;
-            _better = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _over = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             _abstains = true;
             Log.Abstains(logger, _length.TotalMilliseconds, _saw);
         }
@@ -57,7 +57,7 @@ internal sealed class ElectionBackoff(FailoverPolicy policy, MonotonicClock cloc
         lock (_lock)
         {
             _abstains = false;
-            _better.TrySetResult();
+            _over.TrySetResult();
         }
     }
 
@@ -65,7 +65,7 @@ internal sealed class ElectionBackoff(FailoverPolicy policy, MonotonicClock cloc
     internal async Task WaitAsync(CancellationToken cancellationToken)
     {
         TimeSpan left;
-        Task better;
+        TaskCompletionSource over;
         lock (_lock)
         {
             if (!_abstains)
@@ -74,15 +74,13 @@ internal sealed class ElectionBackoff(FailoverPolicy policy, MonotonicClock cloc
             }
 
             left = _begun + _length - clock.Now;
-            better = _better.Task;
+            over = _over;
         }
 
         if (left > TimeSpan.Zero)
         {
-            using var over = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-            await Task.WhenAny(better, Task.Delay(left, clock.Provider, over.Token));
-            await over.CancelAsync();
-            cancellationToken.ThrowIfCancellationRequested();
+            await using ITimer timer = clock.Provider.CreateTimer(_ => over.TrySetResult(), null, left, Timeout.InfiniteTimeSpan);
+            await over.Task.WaitAsync(cancellationToken);
         }
 
         lock (_lock)

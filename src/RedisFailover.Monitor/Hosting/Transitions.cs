@@ -42,7 +42,8 @@ internal sealed class Transitions(ILogger logger, string id)
         }
     }
 
-    private void TellAll()
+    /// <summary>Tells the steps that have come so far.</summary>
+    internal void TellAll()
     {
         while (_steps.Reader.TryRead(out (ClusterView Before, ClusterView After, Decision Decision, TimeSpan Now) step))
         {

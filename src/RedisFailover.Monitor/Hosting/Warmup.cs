@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Net;
@@ -33,7 +32,8 @@ internal static partial class Warmup
 
     private static readonly Type[] Leading =
     [
-        typeof(Coordinator), typeof(ActionExecutor), typeof(Candidacy), typeof(ProblemKeeper), typeof(TopologyStore), typeof(ConfigStore),
+        typeof(ClusterLoop), typeof(Coordinator), typeof(ActionExecutor), typeof(Candidacy), typeof(ProblemKeeper),
+        typeof(TopologyStore), typeof(ConfigStore),
         typeof(RequestInbox), typeof(ProblemStore), typeof(MonitorRegistry), typeof(NodeReports), typeof(ReadinessCheck),
         typeof(OpenProblems), typeof(ProblemRules), typeof(ProblemJson), typeof(MonitorReport), typeof(Leadership), typeof(LeaderElection),
         typeof(LeaseKeeper), typeof(Lease), typeof(MemberRegister), typeof(NodeProbers), typeof(NodeProber), typeof(NodeFence),
@@ -105,7 +105,7 @@ internal static partial class Warmup
         {
             Task answering = AnswerAsync(peer, cancellationToken);
             await observations.Reader.ReadAsync(cancellationToken);
-            var commands = new NodeCommands(new ConcurrentDictionary<NodeAddress, NodeProber> { [node] = prober }, clock);
+            var commands = new NodeCommands(_ => prober, clock);
             foreach (
                 FailoverAction action in (FailoverAction[])[new Inspect(node), new Detach(node), new Promote(node),
                     new Demote(node, node, CutsClients: true)])

@@ -5,8 +5,12 @@ using RedisFailover.Monitor.Hosting;
 
 namespace RedisFailover.Monitor.Redis;
 
-/// <summary>What each action says to its node, over the node's prober, and when it counts as done.</summary>
-internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber> nodes, MonotonicClock clock, FaultPoint? faultPoint = null)
+/// <summary>What each action says to its node, and when it counts as done.</summary>
+/// <param name="nodes">A node that is watched; null where it is not.</param>
+/// <param name="clock">The clock.</param>
+/// <param name="reached">Told of each place of an action (see <see cref="FaultPoint"/>) as it is reached.</param>
+internal sealed class NodeCommands(
+    Func<NodeAddress, ICommandedNode?> nodes, MonotonicClock clock, Action<string, FailoverAction>? reached = null)
 {
     /// <summary>What an action fails with that was not sent since another was decided meanwhile.</summary>
     internal const string Superseded = "a later decision took its place";
@@ -44,7 +48,7 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
         try
         {
             // Those that wait for the same fail together, and not one time-out after the other.
-            if (mayAct() && Prober(action.On!).EndFormerLeaders(term, cancellationToken) is { } ending)
+            if (mayAct() && Node(action.On!).EndFormerLeaders(term, cancellationToken) is { } ending)
             {
                 await ending;
             }
@@ -54,7 +58,7 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
                 await turn.Comes;
             }
 
-            while (mayAct() && Prober(action.On!).EndFormerLeaders(term, cancellationToken) is { } anew)
+            while (mayAct() && Node(action.On!).EndFormerLeaders(term, cancellationToken) is { } anew)
             {
                 await anew;
             }
@@ -70,7 +74,7 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
             }
 
             // After the lease: a leader that freezes here is the worst case.
-            faultPoint?.Reached(FaultPoint.Before, action);
+            reached?.Invoke(FaultPoint.Before, action);
             running = SendAsync(action, () => mayAct() && !turn.IsSuperseded, cancellationToken);
         }
         finally
@@ -93,7 +97,7 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
                 ? null : "it still follows its master", cancellationToken),
         Follow follow => FollowAsync(follow, follow.Master, mayAct, cancellationToken),
         Demote demote => DemoteAsync(demote, mayAct, cancellationToken),
-        PauseWrites { HoldsAll: true } pause => WritePause.PauseAllAsync(pause, Prober(pause.Node), clock, cancellationToken),
+        PauseWrites { HoldsAll: true } pause => WritePause.PauseAllAsync(pause, Node(pause.Node), clock, cancellationToken),
         PauseWrites pause => PauseAsync(pause, cancellationToken),
         SetMinReplicas set => SetAsync(set, cancellationToken),
         ResumeWrites resume => CommandAsync(action, WritePause.Resume(resume), null, cancellationToken),
@@ -102,13 +106,13 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
 
     private async Task<ActionFinished> InspectAsync(Inspect inspect, CancellationToken cancellationToken)
     {
-        await Prober(inspect.Node).InspectAsync(cancellationToken);
+        await Node(inspect.Node).InspectAsync(cancellationToken);
         return new ActionFinished(clock.Now, inspect);
     }
 
     private async Task<ActionFinished> PromoteAsync(Promote promote, Func<bool> mayAct, CancellationToken cancellationToken)
     {
-        ImmutableArray<string[]> commands = [[Prober(promote.Node).ReplicaOf, "NO", "ONE"]];
+        ImmutableArray<string[]> commands = [[Node(promote.Node).ReplicaOf, "NO", "ONE"]];
         // Where CONFIG is not allowed it is promoted all the same; it may refuse writes then until its replicas have come.
         commands = promote.MinReplicas is { } count ? commands.Insert(0, WritePause.SetMinReplicas(count)) : commands;
         ActionFinished finished = await CommandAsync(
@@ -133,7 +137,7 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
         ActionFinished finished = await CommandAsync(demote, commands, IsReplica, cancellationToken);
         if (finished.Failure is null && demote.CutsClients && mayAct())
         {
-            Prober(demote.Node).Forget("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+            Node(demote.Node).Forget("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
         }
         else if (finished.Failure is null)
         {
@@ -150,9 +154,9 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
         try
         {
             await Task.Delay(Grace, clock.Provider, cancellationToken);
-            if (mayAct() && nodes.TryGetValue(node, out NodeProber? prober))
+            if (mayAct() && nodes(node) is { } commanded)
             {
-                await prober.CutApplicationsAsync(cancellationToken);
+                await commanded.CutApplicationsAsync(cancellationToken);
             }
         }
         catch (OperationCanceledException)
@@ -186,9 +190,9 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
 
         void Publish()
         {
-            if (mayAct() && nodes.TryGetValue(master, out NodeProber? prober))
+            if (mayAct() && nodes(master) is { } commanded)
             {
-                prober.Forget("PUBLISH", NodeRight.MasterChangedChannel, "*");
+                commanded.Forget("PUBLISH", NodeRight.MasterChangedChannel, "*");
             }
         }
     }
@@ -213,14 +217,14 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
             return finished;
         }
 
-        Prober(set.Node).Learned(set.Value);
+        Node(set.Node).Learned(set.Value);
         return finished with { Info = finished.Info is { } info ? info with { MinReplicas = set.Value } : null };
     }
 
     private static string? IsReplica(NodeInfo info) => info.Role == NodeRole.Replica ? null : "it still says that it is a master";
 
     private string[] ReplicaOf(NodeAddress node, NodeAddress master)
-        => [Prober(node).ReplicaOf, master.Host, master.Port.ToString(CultureInfo.InvariantCulture)];
+        => [Node(node).ReplicaOf, master.Host, master.Port.ToString(CultureInfo.InvariantCulture)];
 
     /// <summary>
     /// So that a node which restarts has the role that it had: best effort, a node without a configuration file has none.
@@ -230,15 +234,15 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
         // The answer may have been read long after it was sent: by a monitor that was frozen meanwhile.
         if (finished.Failure is null && mayAct())
         {
-            Prober(node).KeepRole();
+            Node(node).KeepRole();
         }
     }
 
     private async Task<ActionFinished> CommandAsync(
         FailoverAction action, IReadOnlyList<string[]> commands, Func<NodeInfo, string?>? verify, CancellationToken cancellationToken)
     {
-        Task<(RespValue[], NodeInfo?, TimeSpan)> answers = Prober(action.On!).CommandAsync(commands, cancellationToken);
-        faultPoint?.Reached(FaultPoint.Sent, action);
+        Task<(RespValue[], NodeInfo?, TimeSpan)> answers = Node(action.On!).CommandAsync(commands, cancellationToken);
+        reached?.Invoke(FaultPoint.Sent, action);
         (RespValue[] replies, NodeInfo? info, TimeSpan asked) = await answers;
         info = info is null ? null : Learned(action.On!, info, commands, replies);
         // CLIENT UNPAUSE came with Redis 6.2; before it a pause ends by itself.
@@ -253,10 +257,10 @@ internal sealed class NodeCommands(ConcurrentDictionary<NodeAddress, NodeProber>
     /// <summary>The min-replicas-to-write that was set beside is true of its answer: INFO does not tell it.</summary>
     private NodeInfo Learned(NodeAddress node, NodeInfo info, IReadOnlyList<string[]> commands, RespValue[] replies)
         => commands.Zip(replies).FirstOrDefault(c => WritePause.IsSetMinReplicas(c.First) && !c.Second.IsError).First is [.., var count]
-            ? info with { MinReplicas = Prober(node).LearnedCount(int.Parse(count, CultureInfo.InvariantCulture)),
+            ? info with { MinReplicas = Node(node).LearnedCount(int.Parse(count, CultureInfo.InvariantCulture)),
                 MinReplicasBefore = null }
             : info;
 
-    private NodeProber Prober(NodeAddress node)
-        => nodes.GetValueOrDefault(node) ?? throw new IOException($"{node} is not watched");
+    private ICommandedNode Node(NodeAddress node)
+        => nodes(node) ?? throw new IOException($"{node} is not watched");
 }

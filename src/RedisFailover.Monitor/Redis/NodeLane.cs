@@ -8,7 +8,7 @@ namespace RedisFailover.Monitor.Redis;
 internal sealed class NodeLane
 {
     private readonly Lock _gate = new();
-    private Task _tail = Task.CompletedTask;
+    private readonly Queue<Turn> _turns = new();
     private long _entered;
     private long _lastRole;
 
@@ -17,20 +17,36 @@ internal sealed class NodeLane
     {
         lock (_gate)
         {
-            var turn = new Turn(this, ++_entered, action is Promote or Detach or Follow or Demote, _tail);
+            var turn = new Turn(this, ++_entered, action is Promote or Detach or Follow or Demote);
             _lastRole = turn.ChangesRole ? turn.Number : _lastRole;
-            _tail = Task.WhenAll(_tail, turn.Sent);
+            _turns.Enqueue(turn);
+            Next();
             return turn;
         }
     }
 
-    /// <summary>One command's place.</summary>
-    internal sealed class Turn(NodeLane lane, long number, bool changesRole, Task comes)
+    /// <summary>The first that has not left comes.</summary>
+    private void Next()
     {
-        private readonly TaskCompletionSource _sent = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        while (_turns.TryPeek(out Turn? first))
+        {
+            if (!first.HasLeft)
+            {
+                first.Come();
+                return;
+            }
+
+            _turns.Dequeue();
+        }
+    }
+
+    /// <summary>One command's place.</summary>
+    internal sealed class Turn(NodeLane lane, long number, bool changesRole)
+    {
+        private readonly TaskCompletionSource _comes = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
         /// <summary>Completed once everything that was decided before has been sent, or will not be.</summary>
-        internal Task Comes { get; } = comes;
+        internal Task Comes => _comes.Task;
 
         /// <summary>Whether what was decided later gives the node another role.</summary>
         internal bool IsSuperseded
@@ -48,9 +64,18 @@ internal sealed class NodeLane
 
         internal bool ChangesRole => changesRole;
 
-        internal Task Sent => _sent.Task;
+        internal bool HasLeft { get; private set; }
+
+        internal void Come() => _comes.TrySetResult();
 
         /// <summary>It has been sent, or will not be: the next may go.</summary>
-        internal void Leave() => _sent.TrySetResult();
+        internal void Leave()
+        {
+            lock (lane._gate)
+            {
+                HasLeft = true;
+                lane.Next();
+            }
+        }
     }
 }

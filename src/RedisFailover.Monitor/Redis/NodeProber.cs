@@ -10,7 +10,7 @@ namespace RedisFailover.Monitor.Redis;
 /// Keeps a connection to one node and reports what it sees; it judges nothing. On it beats a <see cref="PingLoop"/>, and the leader's
 /// commands travel over it; when it ends it is made anew, at once or ever more slowly.
 /// </summary>
-internal sealed class NodeProber : IAsyncDisposable
+internal sealed class NodeProber : ICommandedNode, IAsyncDisposable
 {
     /// <summary>
     /// How long a monitor that does not lead waits before it looks again at a node that closed its connection. The leader judges a node
@@ -68,15 +68,8 @@ internal sealed class NodeProber : IAsyncDisposable
     /// <summary>Ends when the prober is disposed; a fault is a bug.</summary>
     internal Task Running => _running;
 
-    /// <summary>
-    /// Sends commands in one go, followed by INFO, and waits until all are answered or the probe time-out has passed.
-    /// </summary>
-    /// <returns>The replies without INFO's; what INFO said, null when it was refused; when it was asked.</returns>
-    /// <exception cref="IOException">
-    /// There is no connection, or it ended: whether the commands were carried out is not known; or it is not the one that was fenced.
-    /// </exception>
-    /// <exception cref="TimeoutException">No answer in time: whether the commands were carried out is not known.</exception>
-    internal async Task<(RespValue[] Replies, NodeInfo? Info, TimeSpan Asked)> CommandAsync(
+    /// <inheritdoc/>
+    public async Task<(RespValue[] Replies, NodeInfo? Info, TimeSpan Asked)> CommandAsync(
         IReadOnlyList<string[]> commands, CancellationToken cancellationToken)
     {
         RedisConnection connection = commands.Count > 0 ? Fenced() : Current();
@@ -87,12 +80,8 @@ internal sealed class NodeProber : IAsyncDisposable
         return (replies[..^1], info.IsError ? null : await _said.ReadAsync(info, cancellationToken), asked);
     }
 
-    /// <summary>
-    /// Makes sure, once for each connection and name, that no former leader's connection to this node is left
-    /// (<see cref="NodeFence"/>). Returns null where that is so already.
-    /// </summary>
-    /// <exception cref="IOException">There is no connection, or it ended.</exception>
-    internal Task? EndFormerLeaders(int term, CancellationToken cancellationToken)
+    /// <inheritdoc/>
+    public Task? EndFormerLeaders(int term, CancellationToken cancellationToken)
     {
         RedisConnection connection = Current();
         string name = _clients.Leader(term);
@@ -139,20 +128,17 @@ internal sealed class NodeProber : IAsyncDisposable
         }
     }
 
-    /// <summary>"REPLICAOF", or "SLAVEOF" where only that may be used.</summary>
-    internal string ReplicaOf => _said.ReplicaOf;
+    /// <inheritdoc/>
+    public string ReplicaOf => _said.ReplicaOf;
 
-    /// <summary>What min-replicas-to-write and min-replicas-max-lag have just been set to.</summary>
-    internal void Learned(MinReplicas set) => _said.Learned(set);
+    /// <inheritdoc/>
+    public void Learned(MinReplicas set) => _said.Learned(set);
 
-    /// <summary>What min-replicas-to-write alone has just been set to; both settings as they are known now.</summary>
-    internal MinReplicas LearnedCount(int count) => _said.LearnedCount(count);
+    /// <inheritdoc/>
+    public MinReplicas LearnedCount(int count) => _said.LearnedCount(count);
 
-    /// <summary>Sends MULTI … EXEC in one go, the last command before EXEC being INFO, and waits for the replies.</summary>
-    /// <returns>All replies; what INFO said, null when it did not.</returns>
-    /// <exception cref="IOException">As <see cref="CommandAsync"/>.</exception>
-    /// <exception cref="TimeoutException">As <see cref="CommandAsync"/>.</exception>
-    internal async Task<(RespValue[] Replies, NodeInfo? Info)> TransactionAsync(IReadOnlyList<string[]> commands,
+    /// <inheritdoc/>
+    public async Task<(RespValue[] Replies, NodeInfo? Info)> TransactionAsync(IReadOnlyList<string[]> commands,
         CancellationToken cancellationToken)
     {
         RespValue[] replies = await Fenced().SendAllAsync(commands).WaitAsync(_policy.ProbeTimeout, _clock.Provider, cancellationToken);
@@ -160,11 +146,8 @@ internal sealed class NodeProber : IAsyncDisposable
             ? await _said.ReadAsync(info, cancellationToken) : null);
     }
 
-    /// <summary>Asks for INFO now and reports the answer.</summary>
-    /// <exception cref="IOException">
-    /// As <see cref="CommandAsync"/>; or INFO is refused: to ask again at once would be of no use.
-    /// </exception>
-    internal async Task InspectAsync(CancellationToken cancellationToken)
+    /// <inheritdoc/>
+    public async Task InspectAsync(CancellationToken cancellationToken)
     {
         (_, NodeInfo? info, TimeSpan asked) = await CommandAsync([], cancellationToken);
         if (info is { Loading: true })
@@ -181,11 +164,8 @@ internal sealed class NodeProber : IAsyncDisposable
         }
     }
 
-    /// <summary>
-    /// Ends the connections of applications that do not follow the topology by themselves. One that only publishes gets no error from a
-    /// replica: its messages would reach nobody.
-    /// </summary>
-    internal async Task CutApplicationsAsync(CancellationToken cancellationToken)
+    /// <inheritdoc/>
+    public async Task CutApplicationsAsync(CancellationToken cancellationToken)
     {
         if (Volatile.Read(ref _connection) is not { } connection)
         {
@@ -207,13 +187,11 @@ internal sealed class NodeProber : IAsyncDisposable
         }
     }
 
-    /// <summary>Sends a command whose reply is of no interest.</summary>
-    internal void Forget(params ReadOnlySpan<string> command) => _ = Volatile.Read(ref _connection)?.SendAsync(command);
+    /// <inheritdoc/>
+    public void Forget(params ReadOnlySpan<string> command) => _ = Volatile.Read(ref _connection)?.SendAsync(command);
 
-    /// <summary>
-    /// CONFIG REWRITE, so that a node which restarts has the role that it had. Nobody waits for it; what it says is carried on.
-    /// </summary>
-    internal void KeepRole()
+    /// <inheritdoc/>
+    public void KeepRole()
     {
         if (Volatile.Read(ref _connection) is { } connection)
         {

@@ -24,7 +24,7 @@ internal static class WritePause
     /// Before 6.2: holds everything for a time, refuses writes from then on, and reads the offset, which holds from the answer
     /// on.
     /// </summary>
-    internal static async Task<ActionFinished> PauseAllAsync(PauseWrites pause, NodeProber node, MonotonicClock clock,
+    internal static async Task<ActionFinished> PauseAllAsync(PauseWrites pause, ICommandedNode node, MonotonicClock clock,
         CancellationToken cancellationToken)
     {
         ImmutableArray<string[]> commands =

@@ -7,18 +7,19 @@ namespace RedisFailover.Monitor.ZooKeeper;
 /// <summary>
 /// Reads and writes <c>R/config</c>. Every write carries the leader's fencing token and the answer to the request that it fulfils.
 /// </summary>
-/// <param name="zooKeeper">The client.</param>
+/// <param name="sessions">The session that there is, as soon as there is one.</param>
 /// <param name="paths">The cluster's znodes.</param>
 /// <param name="monitorId">This monitor.</param>
 /// <param name="clock">The clock.</param>
 /// <param name="fault">Why settings cannot hold, in one line; null where they can.</param>
 internal sealed class ConfigStore(
-    ZooKeeperClient zooKeeper, ZnodePaths paths, string monitorId, MonotonicClock clock, Func<ClusterConfig, string?> fault)
+    Func<CancellationToken, ValueTask<IZnodes>> sessions, ZnodePaths paths, string monitorId, MonotonicClock clock,
+    Func<ClusterConfig, string?> fault)
 {
     /// <summary>What the znode holds now; after the caller's sync.</summary>
     internal async Task<ConfigRead> ReadAsync(CancellationToken cancellationToken)
     {
-        ZooKeeperSession session = await zooKeeper.GetSessionAsync(cancellationToken);
+        IZnodes session = await sessions(cancellationToken);
         try
         {
             return Interpret(await session.GetDataAsync(paths.Config, null, cancellationToken), synced: true);
@@ -57,11 +58,11 @@ internal sealed class ConfigStore(
     /// <returns>The znode's new version and what was written; null where it was refused.</returns>
     /// <exception cref="ZooKeeperException">It was not written, or its fate is not known.</exception>
     internal async Task<(int Version, ClusterConfig? Written)> PublishAsync(
-        Leadership leadership, PublishConfig publication, TopologyStore store, CancellationToken cancellationToken)
+        ILead lead, PublishConfig publication, TopologyStore store, CancellationToken cancellationToken)
     {
         if (publication.Request is { Request.Change: ChangeSettings, Answer: { } answer } step && fault(publication.Next) is { } wrong)
         {
-            await store.AnswerAsync(leadership, step with { Answer = answer with { Outcome = RequestOutcome.Refused, Reason = wrong } },
+            await store.AnswerAsync(lead, step with { Answer = answer with { Outcome = RequestOutcome.Refused, Reason = wrong } },
                 cancellationToken);
             return (-1, null);
         }
@@ -74,10 +75,10 @@ internal sealed class ConfigStore(
                 ? ZnodeOperation.Create(paths.Config, data) : ZnodeOperation.SetData(paths.Config, data, publication.ExpectedVersion),
         ];
         operations = publication.Request is { } request ? operations.Add(store.Operation(request)) : operations;
-        ImmutableArray<ZnodeOperationResult> results = await leadership.CommitAsync(operations, cancellationToken);
+        ImmutableArray<ZnodeOperationResult> results = await lead.CommitAsync(operations, cancellationToken);
         if (publication.Record is { } record)
         {
-            _ = store.RecordAsync(leadership, record, cancellationToken);
+            _ = store.RecordAsync(lead, record, cancellationToken);
         }
 
         return (results[0].Stat?.Version ?? 0, config);

@@ -8,32 +8,39 @@ namespace RedisFailover.Monitor.ZooKeeper;
 /// <summary>
 /// The operators' requests, <c>R/requests/…</c>: reports those that wait for an answer, and clears old answered ones away.
 /// </summary>
-internal sealed class RequestInbox(ZooKeeperClient zooKeeper, ZnodePaths paths, ChannelWriter<Observation> observations,
-    MonotonicClock clock) : IDisposable
+/// <param name="sessions">The session that there is, as soon as there is one.</param>
+/// <param name="paths">The cluster's znodes.</param>
+/// <param name="observations">Where they are reported.</param>
+/// <param name="clock">The clock.</param>
+internal sealed class RequestInbox(
+    Func<CancellationToken, ValueTask<IZnodes>> sessions, ZnodePaths paths, ChannelWriter<Observation> observations, MonotonicClock clock)
 {
     /// <summary>How many answered requests are kept for people to look at.</summary>
     private const int Kept = 20;
 
     private static readonly TimeSpan Again = TimeSpan.FromMilliseconds(200);
 
-    private readonly SemaphoreSlim _one = new(1, 1);
+    private readonly OneAtATime _one = new();
     private readonly HashSet<string> _answered = new(StringComparer.Ordinal);
     private bool _anyPending;
 
-    /// <inheritdoc/>
-    public void Dispose() => _one.Dispose();
-
     /// <summary>Reports the pending requests whenever one comes.</summary>
-    internal async Task RunAsync(CancellationToken cancellationToken)
+    internal async Task RunAsync(ZooKeeperClient zooKeeper, CancellationToken cancellationToken)
     {
         await using WatchedChildren requests = zooKeeper.WatchChildren(paths.Requests);
         await foreach (ImmutableArray<string>? names in requests.ChangesAsync(cancellationToken))
         {
-            while (!await IsReadAsync(cancellationToken))
-            {
-                // After a loss of connection the list is as it was, and no change would be told.
-                await Task.Delay(Again, clock.Provider, cancellationToken);
-            }
+            await SeeAsync(cancellationToken);
+        }
+    }
+
+    /// <summary>Reports the pending requests, once they can be read: the list has changed.</summary>
+    internal async Task SeeAsync(CancellationToken cancellationToken)
+    {
+        while (!await IsReadAsync(cancellationToken))
+        {
+            // After a loss of connection the list is as it was, and no change would be told.
+            await Task.Delay(Again, clock.Provider, cancellationToken);
         }
     }
 
@@ -54,10 +61,10 @@ internal sealed class RequestInbox(ZooKeeperClient zooKeeper, ZnodePaths paths, 
     /// <exception cref="ZooKeeperException">They could not be read.</exception>
     internal async Task RefreshAsync(CancellationToken cancellationToken)
     {
-        await _one.WaitAsync(cancellationToken);
+        await _one.EnterAsync(cancellationToken);
         try
         {
-            ZooKeeperSession session = await zooKeeper.GetSessionAsync(cancellationToken);
+            IZnodes session = await sessions(cancellationToken);
             ImmutableArray<string> names = await NamesAsync(session, cancellationToken);
             _answered.IntersectWith(names);
             ImmutableArray<OperatorRequest>.Builder pending = ImmutableArray.CreateBuilder<OperatorRequest>();
@@ -87,30 +94,30 @@ internal sealed class RequestInbox(ZooKeeperClient zooKeeper, ZnodePaths paths, 
         }
         finally
         {
-            _one.Release();
+            _one.Leave();
         }
     }
 
     /// <summary>Removes all but the latest of those that are answered. Best effort: the next answer does it again.</summary>
-    internal async Task ClearAwayAsync(Leadership leadership, CancellationToken cancellationToken)
+    internal async Task ClearAwayAsync(ILead lead, CancellationToken cancellationToken)
     {
         try
         {
             await RefreshAsync(cancellationToken);
             ImmutableArray<string> old;
-            await _one.WaitAsync(cancellationToken);
+            await _one.EnterAsync(cancellationToken);
             try
             {
                 old = [.. _answered.Order(StringComparer.Ordinal).Take(Math.Max(0, _answered.Count - Kept))];
             }
             finally
             {
-                _one.Release();
+                _one.Leave();
             }
 
             foreach (string name in old)
             {
-                await leadership.CommitAsync([ZnodeOperation.Delete(paths.Request(name))], cancellationToken);
+                await lead.CommitAsync([ZnodeOperation.Delete(paths.Request(name))], cancellationToken);
             }
         }
         catch (Exception e) when (e is ZooKeeperException or OperationCanceledException)
@@ -119,7 +126,7 @@ internal sealed class RequestInbox(ZooKeeperClient zooKeeper, ZnodePaths paths, 
         }
     }
 
-    private async Task<ImmutableArray<string>> NamesAsync(ZooKeeperSession session, CancellationToken cancellationToken)
+    private async Task<ImmutableArray<string>> NamesAsync(IZnodes session, CancellationToken cancellationToken)
     {
         try
         {
@@ -132,7 +139,7 @@ internal sealed class RequestInbox(ZooKeeperClient zooKeeper, ZnodePaths paths, 
         }
     }
 
-    private async Task<OperatorRequest?> ReadAsync(ZooKeeperSession session, string name, CancellationToken cancellationToken)
+    private async Task<OperatorRequest?> ReadAsync(IZnodes session, string name, CancellationToken cancellationToken)
     {
         try
         {

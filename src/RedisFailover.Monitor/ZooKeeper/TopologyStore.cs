@@ -6,7 +6,13 @@ using RedisFailover.ZooKeeper;
 namespace RedisFailover.Monitor.ZooKeeper;
 
 /// <summary>Reads and writes the znodes that tell of the topology. Every write carries the leader's fencing token.</summary>
-internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths, string monitorId, MonotonicClock clock, ILogger logger)
+/// <param name="sessions">The session that there is, as soon as there is one.</param>
+/// <param name="paths">The cluster's znodes.</param>
+/// <param name="monitorId">This monitor.</param>
+/// <param name="clock">The clock.</param>
+/// <param name="logger">Where what cannot be written is told.</param>
+internal sealed class TopologyStore(
+    Func<CancellationToken, ValueTask<IZnodes>> sessions, ZnodePaths paths, string monitorId, MonotonicClock clock, ILogger logger)
 {
     /// <summary>
     /// How long the history waits after a publication. The clients read the new topology just then, and a ZooKeeper server answers no read
@@ -14,11 +20,8 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
     /// </summary>
     private static readonly TimeSpan ReadersFirst = TimeSpan.FromMilliseconds(25);
 
-    /// <summary>
-    /// Ends when the entry before is written or given up: they stand in the order in which things happened, also where one waits for
-    /// the readers.
-    /// </summary>
-    private Task _lastEntry = Task.CompletedTask;
+    /// <summary>Entries stand in the order in which things happened, also where one waits for the readers.</summary>
+    private readonly OneAtATime _entries = new();
 
     /// <summary>Told of each topology that the leader reads or has written, before it can act by it.</summary>
     internal Action<Topology>? Seen { get; set; }
@@ -27,9 +30,9 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
     /// What the znode holds now: read after a sync, so that nothing that was acknowledged before is missed. A change of master that its
     /// leader published and did not live to note in the history is noted now.
     /// </summary>
-    internal async Task<TopologyRead> ReadAsync(Leadership leadership, Func<Task> beside, CancellationToken cancellationToken)
+    internal async Task<TopologyRead> ReadAsync(ILead lead, Func<Task> beside, CancellationToken cancellationToken)
     {
-        ZooKeeperSession session = await zooKeeper.GetSessionAsync(cancellationToken);
+        IZnodes session = await sessions(cancellationToken);
         // One round trip: what is asked on one session is answered in order, and each answer may wait for a write that came before it.
         Task sync = session.SyncAsync(paths.Nodes, cancellationToken);
         Task<Znode?> nodes = GetAsync(session, paths.Nodes, cancellationToken);
@@ -45,7 +48,7 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
             Seen?.Invoke(topology);
             if (Unrecorded(topology, Entries(history)) is not null)
             {
-                _ = RecordMissingAsync(leadership, topology, cancellationToken);
+                _ = RecordMissingAsync(lead, topology, cancellationToken);
             }
         }
 
@@ -111,7 +114,7 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
     /// <summary>Writes the topology if we still lead and nobody has changed it since it was read.</summary>
     /// <returns>The znode's new version, and what was written.</returns>
     /// <exception cref="ZooKeeperException">It was refused, or its fate is not known.</exception>
-    internal async Task<(int Version, Topology Written)> PublishAsync(Leadership leadership, PublishTopology publication,
+    internal async Task<(int Version, Topology Written)> PublishAsync(ILead lead, PublishTopology publication,
         CancellationToken cancellationToken)
     {
         Topology topology = Signed(publication);
@@ -128,7 +131,7 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
         {
             try
             {
-                results = await leadership.CommitAsync(operations, cancellationToken);
+                results = await lead.CommitAsync(operations, cancellationToken);
                 break;
             }
             catch (ZooKeeperException e) when (e.FailedIndex is > 0 and var index && operations[index].Kind != ZnodeOperationKind.Check)
@@ -144,7 +147,7 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
         {
             double millis = (clock.Now - begun).TotalMilliseconds;
             HistoryEntry signed = Signed(record with { Millis = WithPublication(record.Millis, millis) });
-            _ = RecordAsync(leadership, signed, _ => signed, cancellationToken, ReadersFirst);
+            _ = RecordAsync(lead, signed, _ => signed, cancellationToken, ReadersFirst);
         }
 
         return (results[0].Stat?.Version ?? 0, topology);
@@ -170,11 +173,11 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
     }
 
     /// <summary>Answers an operator's request, unless it was answered or taken back meanwhile.</summary>
-    internal async Task AnswerAsync(Leadership leadership, RequestStep step, CancellationToken cancellationToken)
+    internal async Task AnswerAsync(ILead lead, RequestStep step, CancellationToken cancellationToken)
     {
         try
         {
-            await leadership.CommitAsync([Operation(step)], cancellationToken);
+            await lead.CommitAsync([Operation(step)], cancellationToken);
         }
         catch (ZooKeeperException e) when (e.FailedIndex == 0)
         {
@@ -183,11 +186,11 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
     }
 
     /// <summary>Removes the operator's wish in manual_failover.</summary>
-    internal async Task ClearWishAsync(Leadership leadership, CancellationToken cancellationToken)
+    internal async Task ClearWishAsync(ILead lead, CancellationToken cancellationToken)
     {
         try
         {
-            await leadership.CommitAsync([ZnodeOperation.Delete(paths.ManualFailover)], cancellationToken);
+            await lead.CommitAsync([ZnodeOperation.Delete(paths.ManualFailover)], cancellationToken);
         }
         catch (ZooKeeperException e) when (e.Code is ZooKeeperErrorCode.NoNode or ZooKeeperErrorCode.NotEmpty)
         {
@@ -196,18 +199,18 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
     }
 
     /// <summary>Adds an entry to the history. One that cannot be written is logged and given up: no failover waits for it.</summary>
-    internal Task RecordAsync(Leadership leadership, HistoryEntry entry, CancellationToken cancellationToken)
+    internal Task RecordAsync(ILead lead, HistoryEntry entry, CancellationToken cancellationToken)
     {
         HistoryEntry signed = Signed(entry);
-        return RecordAsync(leadership, signed, _ => signed, cancellationToken);
+        return RecordAsync(lead, signed, _ => signed, cancellationToken);
     }
 
     private HistoryEntry Signed(HistoryEntry entry) => entry with { At = clock.Provider.GetUtcNow(), By = monitorId };
 
     /// <summary>Unless it is there by now: this monitor's own entry may have been on its way.</summary>
-    private Task RecordMissingAsync(Leadership leadership, Topology topology, CancellationToken cancellationToken)
+    private Task RecordMissingAsync(ILead lead, Topology topology, CancellationToken cancellationToken)
         => RecordAsync(
-            leadership,
+            lead,
             null,
             entries => Unrecorded(topology, entries) is { } entry ? entry with
             {
@@ -218,23 +221,23 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
             cancellationToken);
 
     private async Task RecordAsync(
-        Leadership leadership,
+        ILead lead,
         HistoryEntry? entry,
         Func<ImmutableArray<HistoryEntry>, HistoryEntry?> entryFor,
         CancellationToken cancellationToken,
         TimeSpan delay = default)
     {
-        var written = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        Task before = Interlocked.Exchange(ref _lastEntry, written.Task);
+        bool hasEntered = false;
         try
         {
-            await before.WaitAsync(cancellationToken);
+            await _entries.EnterAsync(cancellationToken);
+            hasEntered = true;
             if (delay > TimeSpan.Zero)
             {
                 await Task.Delay(delay, clock.Provider, cancellationToken);
             }
 
-            ZooKeeperSession session = await zooKeeper.GetSessionAsync(cancellationToken);
+            IZnodes session = await sessions(cancellationToken);
             Znode? znode = await GetAsync(session, paths.History, cancellationToken);
             ImmutableArray<HistoryEntry> entries = Entries(znode);
             entry = entryFor(entries);
@@ -244,7 +247,7 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
             }
 
             byte[] data = HistoryJson.Write(entries.Add(entry));
-            await leadership.CommitAsync(
+            await lead.CommitAsync(
                 [znode is null
                     ? ZnodeOperation.Create(paths.History, data) : ZnodeOperation.SetData(paths.History, data, znode.Stat.Version)],
                 cancellationToken);
@@ -260,7 +263,10 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
         }
         finally
         {
-            written.SetResult();
+            if (hasEntered)
+            {
+                _entries.Leave();
+            }
         }
     }
 
@@ -305,7 +311,7 @@ internal sealed class TopologyStore(ZooKeeperClient zooKeeper, ZnodePaths paths,
             ? [.. before, KeyValuePair.Create("publication", millis), KeyValuePair.Create("total", total.Value + millis)]
             : steps.IsEmpty ? steps : steps.Add(KeyValuePair.Create("publication", millis));
 
-    private static async Task<Znode?> GetAsync(ZooKeeperSession session, string path, CancellationToken cancellationToken)
+    private static async Task<Znode?> GetAsync(IZnodes session, string path, CancellationToken cancellationToken)
     {
         try
         {

@@ -11,7 +11,7 @@ namespace RedisFailover.ZooKeeper;
 /// watches its heartbeat sees it. Pings would not do either: measured on 3.8.0, a server cut off from its quorum answers them for 5 s after
 /// the ensemble has expired the session and elected another leader.
 /// </remarks>
-public sealed class Leadership : IAsyncDisposable
+public sealed class Leadership : ILead, IAsyncDisposable
 {
     private readonly ZooKeeperClient _client;
     private readonly ZooKeeperSession _session;
@@ -47,6 +47,8 @@ public sealed class Leadership : IAsyncDisposable
 
     /// <summary>Whether to act at this moment.</summary>
     public Lease Lease { get; }
+
+    bool ILead.MayAct => Lease.IsHeld;
 
     internal SessionHeartbeat? Heart { get; }
 

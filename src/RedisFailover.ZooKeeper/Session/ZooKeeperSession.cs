@@ -39,7 +39,7 @@ public enum ZooKeeperSessionState
 /// from a thread that has not come back for 2 to 4 ms the reading is taken away. Each connection has one such thread. Pings, time limits
 /// and reconnects run on the thread pool, though: so many that block at once as to starve it delay them, and the session may be lost.
 /// </remarks>
-public sealed partial class ZooKeeperSession : IAsyncDisposable
+public sealed partial class ZooKeeperSession : IZnodes, IAsyncDisposable
 {
     private readonly Lock _gate = new();
     private readonly ZooKeeperOptions _options;

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Threading.Channels;
 using RedisFailover.IntegrationTests.Harness;
 using RedisFailover.Monitor.Hosting;
@@ -22,7 +21,7 @@ internal sealed class Watched : IAsyncDisposable
         _prober = new NodeProber(
             address, new RedisCredentials(user, password), policy, new NodeNames(policy.Nodes, TimeProvider.System), _observations.Writer,
                 _clock);
-        Commands = new NodeCommands(new ConcurrentDictionary<NodeAddress, NodeProber> { [address] = _prober }, _clock);
+        Commands = new NodeCommands(_ => _prober, _clock);
     }
 
     internal NodeAddress Address { get; }

@@ -1,8 +1,10 @@
 using System.Collections.Concurrent;
 using System.Threading.Channels;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
 using RedisFailover.Monitor.Hosting;
+using RedisFailover.Monitor.Redis;
 using RedisFailover.UnitTests.ZooKeeper;
 using RedisFailover.ZooKeeper;
 
@@ -18,8 +20,7 @@ public sealed class CoordinatorTests
         var clock = new MonotonicClock(time);
         var observations = Channel.CreateUnbounded<Observation>();
         var policy = new FailoverPolicy { Nodes = [new NodeAddress("a", 1), new NodeAddress("b", 1)] };
-        var abstention = new ElectionBackoff(policy, clock, NullLogger.Instance);
-        var executor = new ActionExecutor([], null!, null!, abstention, observations.Writer, clock, NullLogger.Instance);
+        ActionExecutor executor = Executor(policy, observations, clock);
         var coordinator = new Coordinator(policy, executor, observations, clock, new Transitions(NullLogger.Instance, "m1"));
         using var stop = new CancellationTokenSource();
         Task running = coordinator.RunAsync(stop.Token);
@@ -48,8 +49,7 @@ public sealed class CoordinatorTests
         var clock = new MonotonicClock(TimeProvider.System);
         var observations = Channel.CreateUnbounded<Observation>();
         var policy = new FailoverPolicy { Nodes = [new NodeAddress("a", 1)] };
-        var executor = new ActionExecutor(
-            [], null!, null!, new ElectionBackoff(policy, clock, NullLogger.Instance), observations.Writer, clock, NullLogger.Instance);
+        ActionExecutor executor = Executor(policy, observations, clock);
         var coordinator =
             new Coordinator(policy, executor, observations, clock, new Transitions(NullLogger.Instance, "m1")) { Leadership = next };
         using var stop = new CancellationTokenSource();
@@ -78,7 +78,7 @@ public sealed class CoordinatorTests
         var observations = Channel.CreateUnbounded<Observation>();
         NodeAddress a = new("a", 1), b = new("b", 1);
         var policy = new FailoverPolicy { Nodes = [a, b] };
-        var executor = new ActionExecutor([], null!, null!, new ElectionBackoff(policy, clock, log), observations.Writer, clock, log);
+        ActionExecutor executor = Executor(policy, observations, clock, log);
         var coordinator = new Coordinator(policy, executor, observations, clock, transitions) { Leadership = lead };
         using var stop = new CancellationTokenSource();
         Task running = Task.WhenAll(coordinator.RunAsync(stop.Token), transitions.RunAsync(stop.Token));
@@ -112,9 +112,7 @@ public sealed class CoordinatorTests
         var observations = Channel.CreateUnbounded<Observation>();
         NodeAddress a = new("a", 1);
         var policy = new FailoverPolicy { Nodes = [a] };
-        var executor =
-            new ActionExecutor([], null!, null!, new ElectionBackoff(policy, clock, NullLogger.Instance), observations.Writer, clock,
-                NullLogger.Instance);
+        ActionExecutor executor = Executor(policy, observations, clock);
         var coordinator = new Coordinator(policy, executor, observations, clock, new Transitions(NullLogger.Instance, "m1"));
         using var stop = new CancellationTokenSource();
         Task running = coordinator.RunAsync(stop.Token);
@@ -152,9 +150,7 @@ public sealed class CoordinatorTests
         var observations = Channel.CreateUnbounded<Observation>();
         NodeAddress a = new("a", 1), b = new("b", 1);
         var policy = new FailoverPolicy { Nodes = [a, b], RequiredMonitors = 2 };
-        var executor =
-            new ActionExecutor([], null!, null!, new ElectionBackoff(policy, clock, NullLogger.Instance), observations.Writer, clock,
-                NullLogger.Instance);
+        ActionExecutor executor = Executor(policy, observations, clock);
         var coordinator = new Coordinator(policy, executor, observations, clock, new Transitions(NullLogger.Instance, "m1"));
         var reports = new ConcurrentQueue<MonitorReport>();
         coordinator.ReportChanged += (report, _) => reports.Enqueue(report);
@@ -176,6 +172,14 @@ public sealed class CoordinatorTests
 
         await stop.CancelAsync();
         await running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    private static ActionExecutor Executor(
+        FailoverPolicy policy, Channel<Observation> observations, MonotonicClock clock, ILogger? log = null)
+    {
+        log ??= NullLogger.Instance;
+        return new ActionExecutor(
+            new NodeCommands(_ => null, clock), null!, null!, new ElectionBackoff(policy, clock, log), observations.Writer, clock, log);
     }
 
     /// <summary>Stands still; an alarm goes off when the test says so, as a real one may a moment before its time.</summary>

@@ -26,7 +26,7 @@ public sealed class NodeCommandsTests : IDisposable
     {
         await using FakeNode node = Node();
         await using NodeProber prober = await WatchAsync(node);
-        NodeCommands commands = Commands(node, prober);
+        NodeCommands commands = Commands(prober);
 
         // Before the first command former leaders are cut off: the node takes its time over that.
         Task<ActionFinished> detach = commands.RunAsync(new Detach(node.Address), 1, () => true, default);
@@ -44,7 +44,7 @@ public sealed class NodeCommandsTests : IDisposable
     {
         await using FakeNode node = Node();
         await using NodeProber prober = await WatchAsync(node);
-        NodeCommands commands = Commands(node, prober);
+        NodeCommands commands = Commands(prober);
         FailoverAction[] decided =
         [
             new SetMinReplicas(node.Address, new MinReplicas(1, 10)), new Promote(node.Address),
@@ -66,7 +66,7 @@ public sealed class NodeCommandsTests : IDisposable
     {
         await using FakeNode node = Node();
         await using NodeProber prober = await WatchAsync(node);
-        NodeCommands commands = Commands(node, prober);
+        NodeCommands commands = Commands(prober);
         var master = new NodeAddress("10.0.0.9", 6379);
 
         _answers.Set();
@@ -88,7 +88,7 @@ public sealed class NodeCommandsTests : IDisposable
         int looks = 0;
 
         Assert.That(
-            async () => await Commands(node, prober).RunAsync(new Promote(node.Address), 1, MayAct, default).WithinDeadline(),
+            async () => await Commands(prober).RunAsync(new Promote(node.Address), 1, MayAct, default).WithinDeadline(),
             Throws.InstanceOf<IOException>());
         Assert.That(looks, Is.EqualTo(3));
         Assert.That(_changes, Is.Empty);
@@ -107,8 +107,7 @@ public sealed class NodeCommandsTests : IDisposable
         }
     }
 
-    private static NodeCommands Commands(FakeNode node, NodeProber prober)
-        => new(new ConcurrentDictionary<NodeAddress, NodeProber> { [node.Address] = prober }, new MonotonicClock(TimeProvider.System));
+    private static NodeCommands Commands(NodeProber prober) => new(_ => prober, new MonotonicClock(TimeProvider.System));
 
     private static async Task<NodeProber> WatchAsync(FakeNode node)
     {

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Net.Sockets;
 using System.Text;
 using System.Threading.Channels;
@@ -91,7 +90,7 @@ public sealed class WritePauseTests
         var observations = Channel.CreateUnbounded<Observation>();
         await using NodeProber prober = await StartAsync(redis, clock, observations);
         prober.Learned(new MinReplicas(MinReplicas.Refusing, 10));
-        NodeCommands commands = new(new ConcurrentDictionary<NodeAddress, NodeProber> { [redis.Address] = prober }, clock);
+        NodeCommands commands = new(_ => prober, clock);
 
         ActionFinished resumed = await commands.RunAsync(new ResumeWrites(redis.Address, 2), 1, () => true, default).WithinDeadline();
 

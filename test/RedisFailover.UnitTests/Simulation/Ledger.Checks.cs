@@ -110,7 +110,7 @@ internal sealed partial class Ledger
     {
         foreach ((long epoch, SimulatedRedis node, int _) in _promotions)
         {
-            Require(Server!.History.Any(h => h.Epoch >= epoch),
+            Require(_history.Any(h => h.Epoch >= epoch),
                 $"{node.Name} was promoted in epoch {epoch}, and the history knows no such epoch");
         }
 
@@ -119,7 +119,7 @@ internal sealed partial class Ledger
         {
             // A switchover that was taken over has a new epoch, and the old master for as long as it lasts.
             Require(
-                master == before || Server!.History.Any(h => h.Epoch == epoch && h.To == master),
+                master == before || _history.Any(h => h.Epoch == epoch && h.To == master),
                 $"{master} was master in epoch {epoch}, which is not in the history");
             before = master;
         }

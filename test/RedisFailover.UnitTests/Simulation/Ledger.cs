@@ -20,6 +20,7 @@ internal sealed partial class Ledger(World world, Network network, Configuration
     private readonly List<SimulatedClient.Write> _safe = [];
     private readonly Dictionary<SimulatedRedis, (long Epoch, int Life, Commit? Data)> _promoted = [];
     private readonly HashSet<long> _forced = [];
+    private readonly List<HistoryEntry> _history = [];
     private int _ids;
     private (SimulatedRedis Node, int Life)? _returned;
     private (long Epoch, SimulatedRedis From, SimulatedRedis To, int Life, long Until)? _handover;
@@ -105,7 +106,8 @@ internal sealed partial class Ledger(World world, Network network, Configuration
             $"a decision breaks: {string.Join("; ", broken)} ({decision.Reason}: {string.Join("; ", decision.Actions)})");
     }
 
-    internal void Decided(SimulatedMonitor monitor, ClusterView before, ClusterView view, Decision decision)
+    /// <summary>What is begun.</summary>
+    internal void Decided(SimulatedMonitor monitor, ClusterView view, Decision decision)
     {
         if (world.IsTold && !decision.Actions.IsEmpty)
         {
@@ -228,10 +230,10 @@ internal sealed partial class Ledger(World world, Network network, Configuration
     }
 
     /// <summary>A request was answered, together with the topology as it is now.</summary>
-    internal static void Answered(RequestStep step, Topology? topology)
-        => Require(step is not { Request: { IsSwitchover: true, Target: { } target }, Answer.Outcome: RequestOutcome.Done }
+    internal static void Answered(OperatorRequest request, Topology? topology)
+        => Require(request is not { IsSwitchover: true, Target: { } target, Answer.Outcome: RequestOutcome.Done }
             || topology?.Master == target,
-            $"{step.Request.Id} is answered to be done, and {topology?.Master} is the master, not {step.Request.Wish}");
+            $"{request.Id} is answered to be done, and {topology?.Master} is the master, not {request.Wish}");
 
     /// <summary>So many replicas as write safety asks for have a write.</summary>
     internal void Replicated(SimulatedRedis node, SimulatedClient.Write write, NodeAddress[] holders)
@@ -248,15 +250,21 @@ internal sealed partial class Ledger(World world, Network network, Configuration
     }
 
     /// <summary>The znode was written.</summary>
-    internal void Published(SimulatedMonitor monitor, int term, int version, Topology before, Topology after, PublishTopology publication)
+    /// <param name="monitor">By whom.</param>
+    /// <param name="term">In which term.</param>
+    /// <param name="isOverRead">Whether it was as the writer knew it.</param>
+    /// <param name="before">What it held.</param>
+    /// <param name="after">What it holds.</param>
+    internal void Published(SimulatedMonitor monitor, int term, bool isOverRead, Topology before, Topology after)
     {
         if (world.IsTold)
         {
-            world.Tell("zk", $"{monitor.Name} wrote {publication}");
+            world.Tell("zk",
+                $"{monitor.Name} wrote {TopologyJson.Name(after.State)}, master {after.Master}, epoch {after.Epoch}: {after.Reason}");
         }
 
         Require(term == Server!.Term, $"{monitor.Name} of term {term} wrote the topology in term {Server.Term}");
-        Require(publication.ExpectedVersion == version, $"{monitor.Name} overwrote a topology that it had not read");
+        Require(isOverRead, $"{monitor.Name} overwrote a topology that it had not read");
         Require(after.Epoch >= before.Epoch, $"the epoch went back from {before.Epoch} to {after.Epoch}");
         if (after.Master is { } master)
         {
@@ -265,7 +273,13 @@ internal sealed partial class Ledger(World world, Network network, Configuration
                 $"epoch {after.Epoch} has two masters: {_masters[after.Epoch]} and {master}");
         }
 
-        CheckHistory(before, after, publication.Record);
+        HistoryEntry? record = after.LastChange == before.LastChange ? null : after.LastChange;
+        CheckHistory(before, after, record);
+        if (record is not null)
+        {
+            _history.Add(record);
+        }
+
         if (before.State == TopologyState.Ok && after.State == TopologyState.FailingOver)
         {
             Failovers++;

@@ -56,6 +56,11 @@ internal sealed record Mutant(string Name)
 
     internal bool SkipsPause { get; private init; }
 
+    /// <summary>Whether a node that is told so does nothing.</summary>
+    internal bool Skips(string[] command)
+        => (SkipsPause && command is ["CLIENT", "PAUSE", ..])
+            || (SkipsDetach && command is ["REPLICAOF", var host, _] && host == NodeInfo.Nowhere.Host);
+
     /// <summary>What is staged in every run, so that it is noticed soon.</summary>
     internal int? Theme { get; private init; }
 

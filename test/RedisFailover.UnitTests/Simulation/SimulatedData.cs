@@ -40,6 +40,9 @@ internal sealed class NodeConnection(Process owner, SimulatedRedis node)
 
     internal Process Owner => owner;
 
+    /// <summary>As the node knows it: the term of the leader whose connection it is; 0 of everybody else's.</summary>
+    internal int Term { get; set; }
+
     /// <summary>The kernel answers, also for a process that is held up; that it is full only the process says.</summary>
     internal void Connect(Action accepted, Action refused, Action closed, Action? full = null) => node.Network.Send(_up, () =>
     {

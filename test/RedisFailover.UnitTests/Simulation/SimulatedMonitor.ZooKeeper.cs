@@ -1,20 +1,42 @@
+using System.Collections.Immutable;
+using RedisFailover.Monitor.Hosting;
+using RedisFailover.ZooKeeper;
 using Moment = global::RedisFailover.ZooKeeper.Moment;
 
 namespace RedisFailover.UnitTests.Simulation;
 
 internal sealed partial class SimulatedMonitor
 {
+    private readonly List<TaskCompletionSource> _sessions = [];
+
     internal SimulatedSession? Session => _client?.Session;
 
     internal void OnSession(SimulatedSession session)
     {
         _isEntered = false;
-        if (_reportedAt >= 0)
+        Enter();
+        TaskCompletionSource[] waiting = [.. _sessions];
+        _sessions.Clear();
+        foreach (TaskCompletionSource one in waiting)
         {
-            Enter();
+            one.TrySetResult();
         }
 
         Campaign();
+    }
+
+    async ValueTask<IZnodes> IClusterHost.GetSessionAsync(CancellationToken cancellationToken)
+    {
+        while (Session is null)
+        {
+            var comes = new TaskCompletionSource();
+            _sessions.Add(comes);
+            await using CancellationTokenRegistration stop =
+                cancellationToken.UnsafeRegister(_ => comes.TrySetCanceled(cancellationToken), null);
+            await comes.Task;
+        }
+
+        return new Znodes(this);
     }
 
     /// <summary>The connection to ZooKeeper is there, or is not; what is no change is not told.</summary>
@@ -57,17 +79,16 @@ internal sealed partial class SimulatedMonitor
         }, _ => { });
     }
 
-    internal void ReadNodes()
-        => _client!.Call(_ => (server.Nodes, server.Version), read => Observe(Read(read.Nodes, read.Version, 0, synced: false)), _ => { });
+    internal void ReadNodes() => Read(SimulatedZooKeeper.Paths.Nodes, znode => Observe(_loop!.Interpret(znode)));
 
-    internal void ReadWish() => _client!.Call(_ => server.Wish, wish => Observe(new OperatorWished(Clock, wish)), _ => { });
-
-    internal void ReadRequests()
-        => _client!.Call(_ => server.Requests, requests => Observe(new RequestsSeen(Clock, requests)), _ => { });
+    internal void ReadWish() => Read(SimulatedZooKeeper.Paths.ManualFailover, _loop!.SeeWish);
 
     internal void ReadConfig()
-        => _client!.Call(
-            _ => (server.Config, server.ConfigVersion), read => Observe(Read(read.Config, read.ConfigVersion, synced: false)), _ => { });
+        => Read(SimulatedZooKeeper.Paths.Config, znode => Observe(_loop!.Config.Interpret(znode, synced: false)));
+
+    internal void ReadRequests() => Run(() => _loop!.Inbox.SeeAsync(CancellationToken.None));
+
+    private void Read(string path, Action<Znode?> see) => _client!.Call(_ => server.Get(path), see, _ => { });
 
     internal void ReadMonitors() => _client!.Call(_ => server.Monitors.Where(m => m != Name).ToArray(), names =>
     {
@@ -109,33 +130,25 @@ internal sealed partial class SimulatedMonitor
         }
     }
 
-    /// <summary>
-    /// After giving up leadership it stands back for a while, longer each time, or until it sees more; see ElectionBackoff.
-    /// </summary>
-    private void Abstain()
+    private void Campaign()
     {
-        bool again = _abstainedAt is { } at && Clock - at < TimeSpan.FromMinutes(5);
-        _abstention = again ? TimeSpan.FromTicks(Math.Min(2 * _abstention.Ticks, 60 * World.Second)) : Policy.ReachabilityPatience;
-        _abstainedAt = Clock;
-        _saw = Reached();
-        _abstains = true;
-        TimeSpan mine = _abstention;
-        After(mine.Ticks, () =>
+        if (_isStanding)
         {
-            if (_abstains && Clock - _abstainedAt >= mine)
-            {
-                _abstains = false;
-                Campaign();
-            }
+            return;
+        }
+
+        _isStanding = true;
+        Run(async () =>
+        {
+            await _loop!.Backoff.WaitAsync(CancellationToken.None);
+            _isStanding = false;
+            Stand();
         });
     }
 
-    /// <summary>How many of the configured nodes answer.</summary>
-    private int Reached() => View.Nodes.Values.Count(n => n.Condition == NodeCondition.Online && Policy.Nodes.Contains(n.Address));
-
-    private void Campaign()
+    private void Stand()
     {
-        if (Lead is not null || Session is null || _abstains)
+        if (Lead is not null || Session is not { } session)
         {
             return;
         }
@@ -143,12 +156,12 @@ internal sealed partial class SimulatedMonitor
         var sentAt = Moment.Now(Time!);
         _client!.Call(server.TryLead, won =>
         {
-            if (won is not { } office || Lead is not null)
+            if (won is not { } office || Lead is not null || Session != session)
             {
                 return;
             }
 
-            var lead = new Lead(Time!, office.Term);
+            var lead = new Lead(this, Time!, session, office.Term);
             if (!office.Already)
             {
                 lead.Lease.Renew(sentAt, TimeSpan.FromTicks(settings.ZooKeeper.SessionTimeout / 2));
@@ -157,7 +170,7 @@ internal sealed partial class SimulatedMonitor
             }
 
             // What was found to be held proves nothing about now.
-            Commit(lead, _ => true, _ => Take(lead), _ => Campaign());
+            Beat(lead, () => Take(lead), _ => Campaign());
         }, why =>
         {
             if (why == "ConnectionLoss")
@@ -174,9 +187,10 @@ internal sealed partial class SimulatedMonitor
             return;
         }
 
-        Lead = lead;
+        Lead = LastLead = lead;
         Tell($"leads, term {lead.Term}");
-        Observe(new LeadershipGained(Clock, lead.Term));
+        _loop!.BeginLeading(lead);
+        _loop.Problems.Inherit(lead.Term, []);
         ReadReport(null);
         Renew(lead);
         OnLeadEvent();
@@ -194,18 +208,18 @@ internal sealed partial class SimulatedMonitor
         {
             if (!lead.IsOver)
             {
-                Commit(lead, _ => true, _ => Renew(lead), why => After(why == "ConnectionLoss" ? World.Ms : T / 6, () => Renew(lead)));
+                Beat(lead, () => Renew(lead), why => After(why == "ConnectionLoss" ? World.Ms : T / 6, () => Renew(lead)));
             }
         });
     }
 
-    /// <summary>A multi behind the fence. Success renews the lease; a fence that does not hold ends leadership.</summary>
-    private void Commit<T>(Lead lead, Func<SimulatedSession, T> run, Action<T> done, Action<string> failed)
+    /// <summary>A heartbeat behind the fence. Success renews the lease; a fence that does not hold ends leadership.</summary>
+    private void Beat(Lead lead, Action done, Action<string> failed)
     {
         var sentAt = Moment.Now(Time!);
-        _client!.Call(s => server.Term == lead.Term ? (Held: true, Result: run(s)) : (Held: false, Result: default(T)!), answer =>
+        _client!.Call(_ => server.Term == lead.Term, isHeld =>
         {
-            if (!answer.Held)
+            if (!isHeld)
             {
                 End(lead);
                 failed("another was elected");
@@ -213,9 +227,60 @@ internal sealed partial class SimulatedMonitor
             }
 
             lead.Lease.Renew(sentAt, TimeSpan.FromTicks(settings.ZooKeeper.SessionTimeout / 2));
-            done(answer.Result);
+            done();
         }, failed);
     }
+
+    /// <summary>As Leadership: a multi behind the fence, in the lead's own session.</summary>
+    internal async Task<ImmutableArray<ZnodeOperationResult>> CommitAsync(
+        Lead lead, ImmutableArray<ZnodeOperation> operations, CancellationToken cancellationToken)
+    {
+        (ImmutableArray<ZnodeOperationResult> results, (int Index, ZooKeeperErrorCode Code)? failure) = await AskAsync(
+            lead.Session, "multi", null,
+            s => server.Multi(s, operations.Insert(0, ZnodeOperation.Check(SimulatedZooKeeper.Paths.Term, lead.Term))), cancellationToken);
+        if (failure is not { } refused)
+        {
+            return results.RemoveAt(0);
+        }
+
+        if (refused.Index == 0)
+        {
+            End(lead);
+        }
+
+        throw new ZooKeeperException(refused.Code, "multi", null, failedIndex: refused.Index - 1);
+    }
+
+    internal Task ResignAsync(Lead lead)
+    {
+        if (lead.IsOver)
+        {
+            return Task.CompletedTask;
+        }
+
+        var given = new TaskCompletionSource();
+        End(lead, () => given.TrySetResult(), why => given.TrySetException(Failure(why, "multi", null)));
+        return given.Task;
+    }
+
+    /// <summary>Asks the server something in a session; the answer goes on in the event in which it comes.</summary>
+    private async Task<T> AskAsync<T>(
+        SimulatedSession? session, string what, string? path, Func<SimulatedSession, T> run, CancellationToken cancellationToken)
+    {
+        if (session is null || session != Session)
+        {
+            throw Failure("SessionExpired", what, path);
+        }
+
+        var answer = new TaskCompletionSource<T>();
+        _client!.Call(run, result => answer.TrySetResult(result), why => answer.TrySetException(Failure(why, what, path)));
+        await using CancellationTokenRegistration stop =
+            cancellationToken.UnsafeRegister(_ => answer.TrySetCanceled(cancellationToken), null);
+        return await answer.Task;
+    }
+
+    private static ZooKeeperException Failure(string why, string what, string? path)
+        => new(Enum.Parse<ZooKeeperErrorCode>(why), what, path, mayHaveBeenApplied: why == "ConnectionLoss");
 
     private void End(Lead lead, Action? given = null, Action<string>? failed = null)
     {
@@ -226,11 +291,7 @@ internal sealed partial class SimulatedMonitor
 
         lead.IsOver = true;
         lead.Lease.End();
-        foreach (Action lost in lead.Lost.ToArray())
-        {
-            lost();
-        }
-
+        lead.Lose();
         if (Lead != lead)
         {
             return;
@@ -238,7 +299,7 @@ internal sealed partial class SimulatedMonitor
 
         Tell($"leads no more, term {lead.Term}");
         Lead = null;
-        Observe(new LeadershipLost(Clock));
+        _loop!.EndLeading();
         _client!.Call(s =>
         {
             if (server.Term == lead.Term)
@@ -276,27 +337,22 @@ internal sealed partial class SimulatedMonitor
         });
     }
 
-    private ConfigRead Read(ClusterConfig? config, int version, bool synced)
-        => new(Clock, version, config, null, synced) { PauseLeft = config?.Pause?.Until - server.Wall };
-
-    private TopologyRead Read(byte[]? nodes, int version, long lastEpoch, bool synced)
+    /// <summary>What is read of the ensemble in one session.</summary>
+    private sealed class Znodes(SimulatedMonitor monitor) : IZnodes
     {
-        if (nodes is null)
-        {
-            return new TopologyRead(Clock, version, null, null, lastEpoch, synced);
-        }
+        private readonly SimulatedSession? _session = monitor.Session;
+        private readonly SimulatedZooKeeper _server = monitor.Ledger.Server!;
 
-        try
-        {
-            Topology topology = TopologyJson.Parse(nodes);
-            return new TopologyRead(Clock, version, topology, null, lastEpoch, synced)
-            {
-                ChangeAge = server.Wall - topology.Intent?.Since,
-            };
-        }
-        catch (FormatException e)
-        {
-            return new TopologyRead(Clock, version, null, e.Message, lastEpoch, synced);
-        }
+        public async ValueTask<Znode> GetDataAsync(
+            string path, Action<WatchedEvent>? watcher = null, CancellationToken cancellationToken = default)
+            => await monitor.AskAsync(_session, "getData", path, _ => _server.Get(path), cancellationToken)
+                ?? throw new ZooKeeperException(ZooKeeperErrorCode.NoNode, "getData", path);
+
+        public async Task<ZnodeChildren> GetChildrenAsync(
+            string path, Action<WatchedEvent>? watcher = null, CancellationToken cancellationToken = default)
+            => new(await monitor.AskAsync(_session, "getChildren", path, _ => _server.Children(path), cancellationToken), default);
+
+        public Task SyncAsync(string path, CancellationToken cancellationToken = default)
+            => monitor.AskAsync(_session, "sync", path, _ => true, cancellationToken);
     }
 }

@@ -1,66 +1,73 @@
 using System.Collections.Immutable;
+using System.Diagnostics.CodeAnalysis;
+using Microsoft.Extensions.Logging;
 using RedisFailover.Monitor.Hosting;
+using RedisFailover.Monitor.Redis;
+using RedisFailover.ZooKeeper;
 using Lease = global::RedisFailover.ZooKeeper.Lease;
 
 namespace RedisFailover.UnitTests.Simulation;
 
 /// <summary>A lead that was won, with the product's own lease.</summary>
-internal sealed class Lead(TimeProvider time, int term)
+[SuppressMessage("Design", "CA1001", Justification = "It waits for nothing that would have to be disposed of.")]
+internal sealed class Lead(SimulatedMonitor monitor, TimeProvider time, SimulatedSession session, int term) : ILead
 {
-    internal int Term => term;
+    private readonly CancellationTokenSource _lost = new();
+
+    public int Term => term;
+
+    public bool MayAct => monitor.Mutant.IgnoresLease || Lease.IsHeld;
+
+    public CancellationToken Lost => _lost.Token;
+
+    internal SimulatedSession Session => session;
 
     internal Lease Lease { get; } = new(time, static () => TimeSpan.MaxValue);
 
     internal bool IsOver { get; set; }
 
-    /// <summary>What has to be told that leadership is lost.</summary>
-    internal List<Action> Lost { get; } = [];
-}
+    public Task<ImmutableArray<ZnodeOperationResult>> CommitAsync(
+        ImmutableArray<ZnodeOperation> operations, CancellationToken cancellationToken = default)
+        => monitor.CommitAsync(this, operations, cancellationToken);
 
-/// <summary>A clock as a process sees it.</summary>
-internal sealed class ProcessTime(Process process) : TimeProvider
-{
-    private static readonly DateTimeOffset Beginning = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+    public Task ResignAsync(CancellationToken cancellationToken = default) => monitor.ResignAsync(this);
 
-    /// <summary>How far its wall clock is off.</summary>
-    internal long WallError { get; set; }
-
-    public override long TimestampFrequency => TimeSpan.TicksPerSecond;
-
-    public override long GetTimestamp() => process.Clock.Ticks;
-
-    public override DateTimeOffset GetUtcNow() => Beginning.AddTicks(process.World.Now + WallError);
+    /// <summary>Whoever waits for the end of leadership goes on.</summary>
+    internal void Lose() => _lost.Cancel();
 }
 
 /// <summary>
-/// A monitor: the real view and the real decider in a loop with the semantics of the Coordinator, an election, a lease, probers.
+/// A monitor: the product's own loop (<see cref="ClusterLoop"/>) in a host of virtual time, with an election, a lease and probers of its
+/// own.
 /// </summary>
 internal sealed partial class SimulatedMonitor(
     World world, Network network, int place, string name, Dice dice, Configuration configuration, SimulatedZooKeeper server, Ledger ledger,
         MonitorSettings settings)
-    : Process(world, network, place, name)
+    : Process(world, network, place, name), IClusterHost
 {
-    private readonly List<Observation> _observations = [];
+    /// <summary>See MonitorRegistry: how long a view waits that no verdict depends on.</summary>
+    private const long PatientDelay = 50 * World.Ms;
+
     private readonly SortedDictionary<NodeAddress, SimulatedProber> _probers = [];
     private readonly HashSet<string> _present = new(StringComparer.Ordinal);
+    private readonly SimulatedLog _log = new(world);
+    private ClusterLoop? _loop;
+    private MonotonicClock? _clock;
     private SimulatedZooKeeperClient? _client;
     private MonitorReport _report = MonitorReport.None;
-    private long _reportedAt;
-    private TimeSpan? _alarmAt;
-    private int _alarm;
+    private FailoverAction? _sending;
     private bool _isScheduled;
     private bool _isEntered;
     private int _decisions;
-    private TimeSpan _restsUntil;
-    private TimeSpan? _abstainedAt;
-    private TimeSpan _abstention;
-    private bool _abstains;
     private bool _isWithoutZooKeeper;
-    private int _saw;
+    private bool _isStanding;
 
-    internal ClusterView View { get; private set; } = new();
+    internal ClusterView View => _loop?.Coordinator.View ?? new ClusterView();
 
     internal Lead? Lead { get; private set; }
+
+    /// <summary>The last lead that it had.</summary>
+    internal Lead? LastLead { get; private set; }
 
     internal ProcessTime? Time { get; private set; }
 
@@ -69,16 +76,18 @@ internal sealed partial class SimulatedMonitor(
     /// <summary>As it was configured when it started.</summary>
     internal FailoverPolicy Policy { get; private set; } = configuration.Policy;
 
-    /// <summary>The clock that decisions see.</summary>
-    internal void Observe(Observation observation)
-    {
-        _observations.Add(observation);
-        if (!_isScheduled)
-        {
-            _isScheduled = true;
-            After(dice.Next(50) == 0 ? dice.Between(0, 5 * World.Ms) : dice.Between(0, World.Ms / 5), Coordinate);
-        }
-    }
+    internal Ledger Ledger => ledger;
+
+    internal Mutant Mutant => settings.Mutant;
+
+    MonotonicClock IClusterHost.Clock => _clock!;
+
+    ILogger IClusterHost.Logger => _log;
+
+    internal void Observe(Observation observation) => _loop!.Observe(observation);
+
+    /// <summary>The action whose commands are being sent to a node; null where it is another's.</summary>
+    internal FailoverAction? Sending(NodeAddress node) => _sending?.On == node ? _sending : null;
 
     internal void JumpWallClock(long by) => Time?.WallError += by;
 
@@ -102,15 +111,16 @@ internal sealed partial class SimulatedMonitor(
     protected override void Started()
     {
         Time = new ProcessTime(this);
+        _clock = new MonotonicClock(Time);
         IsStopping = false;
         Policy = configuration.Policy;
-        View = new ClusterView { Nodes = Policy.Nodes.ToImmutableSortedDictionary(n => n, n => new NodeView(n)) };
-        (Lead, _report, _reportedAt, _alarmAt, _isScheduled, _isEntered) = (null, MonitorReport.None, -1, null, false, false);
-        (_abstainedAt, _abstains, _isWithoutZooKeeper) = (null, false, false);
-        _restsUntil = TimeSpan.MinValue;
-        _observations.Clear();
+        (Lead, LastLead, _report, _isScheduled, _isEntered, _isStanding) = (null, null, MonitorReport.None, false, false, false);
+        (_isWithoutZooKeeper, _sending) = (false, null);
         _present.Clear();
         _probers.Clear();
+        _sessions.Clear();
+        _loop = new ClusterLoop(
+            Name, SimulatedZooKeeper.Paths, Policy, this, new Arrivals(Arrived), new DecisionRules(settings.Mutant.Apply, Decide));
         foreach (NodeAddress node in Policy.Nodes)
         {
             Watch(node);
@@ -136,96 +146,122 @@ internal sealed partial class SimulatedMonitor(
         Lead = null;
     }
 
-    private void Watch(NodeAddress node)
+    public void Watch(NodeAddress node)
     {
-        _probers[node] = new SimulatedProber(this, ledger.Node(node));
-        _probers[node].Start();
+        if (!_probers.ContainsKey(node))
+        {
+            _probers[node] = new SimulatedProber(this, ledger.Node(node));
+            _probers[node].Start();
+        }
     }
 
-    private void Coordinate()
+    void IClusterHost.Change(FailoverPolicy policy, IReadOnlyCollection<NodeAddress> watched)
+    {
+        foreach (NodeAddress node in watched)
+        {
+            Watch(node);
+        }
+
+        foreach (NodeAddress node in _probers.Keys.Except(watched).ToArray())
+        {
+            _probers[node].Abandon();
+            _probers.Remove(node);
+        }
+    }
+
+    FailoverPolicy IClusterHost.PolicyUnder(ClusterConfig config) => Policy.With(config);
+
+    string? IClusterHost.FaultOf(ClusterConfig config) => null;
+
+    ICommandedNode? IClusterHost.Node(NodeAddress node) => _probers.GetValueOrDefault(node);
+
+    void IClusterHost.Learn(Topology topology)
+    {
+        // Connections are told apart by their terms alone.
+    }
+
+    void IClusterHost.Rename()
+    {
+        foreach (SimulatedProber prober in _probers.Values)
+        {
+            prober.Rename();
+        }
+    }
+
+    void IClusterHost.Publish(MonitorReport report, bool urgent)
+    {
+        _report = report;
+        After(urgent && Lead is null ? 0 : PatientDelay, Enter);
+    }
+
+    void IClusterHost.Reached(string moment, FailoverAction action)
+    {
+        if (moment == FaultPoint.Before)
+        {
+            _sending = action;
+            try
+            {
+                ledger.Begun(this, LastLead!, action);
+            }
+            catch (Violation violation)
+            {
+                World.Fail(violation);
+            }
+        }
+        else
+        {
+            _sending = null;
+        }
+    }
+
+    /// <summary>Something was observed: the coordinator's thread takes its time, now and then.</summary>
+    private void Arrived()
+    {
+        if (!_isScheduled)
+        {
+            _isScheduled = true;
+            After(dice.Next(50) == 0 ? dice.Between(0, 5 * World.Ms) : dice.Between(0, World.Ms / 5), Turn);
+        }
+    }
+
+    private void Turn()
     {
         _isScheduled = false;
-        ClusterView before = View;
-        ClusterView view = before;
-        bool isNews = false;
-        bool rests = Clock < _restsUntil;
-        foreach (Observation observation in _observations)
-        {
-            isNews |= !view.HasHeard(observation) && !(rests && view.HasHeardAlmost(observation));
-            view = settings.Mutant.Apply(view, observation, Policy);
-            _alarmAt = observation is Tick ? null : _alarmAt;
-        }
+        _loop!.Coordinator.Turn();
+        _loop.Transitions.TellAll();
+    }
 
-        _observations.Clear();
-        if (!isNews)
-        {
-            View = view;
-            return;
-        }
-
-        TimeSpan now = Clock;
-        Decision decision = settings.Mutant.Decide(view, Policy, now);
+    private Decision Decide(ClusterView view, FailoverPolicy policy, TimeSpan now)
+    {
+        Decision decision = settings.Mutant.Decide(view, policy, now);
         if (++_decisions % settings.CheckEvery == 0)
         {
-            ledger.Repeats(view, Policy, now, decision, settings.Mutant);
+            ledger.Repeats(view, policy, now, decision, settings.Mutant);
         }
 
-        ledger.Checked(view, Policy, now, decision);
-        view = view.Start(decision.Actions, now);
-        View = view;
-        _restsUntil = view.IsAtRestAfter(decision, Policy) ? now + Coordinator.AtRest : TimeSpan.MinValue;
-        ledger.Decided(this, before, view, decision);
-        foreach (FailoverAction action in decision.Actions)
-        {
-            Begin(action);
-        }
-
-        if (_abstains && Reached() > _saw)
-        {
-            _abstains = false;
-            Campaign();
-        }
-
-        if (view.Topology?.Master is { } master && !_probers.ContainsKey(master))
-        {
-            Watch(master);
-        }
-
-        Publish(view);
-        Wake(decision.WakeAt, now);
+        ledger.Checked(view, policy, now, decision);
+        bool begins = Lead is { MayAct: true } lead && lead.Term == view.Term;
+        ledger.Decided(this, view.Start(decision.Actions, now), begins ? decision : decision with { Actions = [] });
+        return decision;
     }
 
-    private void Publish(ClusterView view)
+    /// <summary>Something that goes on by itself; how it ends is of interest only where that is a defect.</summary>
+    private void Run(Func<Task> what)
     {
-        MonitorReport report = view.Report();
-        if (_reportedAt >= 0 && report.SaysTheSameAs(_report) && Clock.Ticks - _reportedAt <= 10 * World.Second)
-        {
-            return;
-        }
+        _ = RunAsync();
 
-        _report = report;
-        _reportedAt = Clock.Ticks;
-        After(Lead is null ? 0 : 50 * World.Ms, Enter);
-    }
-
-    private void Wake(TimeSpan? at, TimeSpan now)
-    {
-        if (at == _alarmAt)
+        async Task RunAsync()
         {
-            return;
-        }
-
-        _alarmAt = at;
-        int alarm = ++_alarm;
-        if (at is { } time)
-        {
-            After(time > now ? time.Ticks - now.Ticks + World.Ms : 0, () =>
+            try
             {
-                if (alarm == _alarm)
-                {
-                    Observe(new Tick(Clock));
-                }
-            });
+                await what();
+            }
+#pragma warning disable CA1031 // Whatever the product throws is a finding.
+            catch (Exception e)
+#pragma warning restore CA1031
+            {
+                World.Fail(e);
+            }
         }
     }
 }

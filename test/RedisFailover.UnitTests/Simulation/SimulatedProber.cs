@@ -1,7 +1,12 @@
+using RedisFailover.Monitor.Redis;
+
 namespace RedisFailover.UnitTests.Simulation;
 
-/// <summary>Watches one node for a monitor, as NodeProber does: its deadlines, its retries, and when it counts a failure.</summary>
-internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis node)
+/// <summary>
+/// Watches one node for a monitor, as NodeProber does: its deadlines, its retries, and when it counts a failure; and carries the leader's
+/// commands.
+/// </summary>
+internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis node) : ICommandedNode
 {
     private const long InfoInterval = World.Second;
     private const long FirstRetry = World.Ms;
@@ -24,6 +29,8 @@ internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis n
     private int _missed;
     private long _begun;
     private long _fullUntil = long.MinValue;
+    private (NodeConnection Connection, int Term, Task Ending)? _fence;
+    private MinReplicas _minReplicas = MinReplicas.Default;
 
     private long Timeout => _policy.ProbeTimeout.Ticks;
 
@@ -56,29 +63,124 @@ internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis n
 
     internal void Abandon() => _connection?.Abandon();
 
-    /// <summary>Runs a command and INFO on the node; its answer, or why there is none.</summary>
-    internal void Command(Func<SimulatedRedis, string?> run, Action<string?, NodeInfo?, TimeSpan> answered, Action<string> failed)
-    {
-        if (_connection is not { } connection || !_isReady)
-        {
-            failed($"there is no connection to {node.Address}");
-            return;
-        }
+    public string ReplicaOf => "REPLICAOF";
 
+    public async Task<(RespValue[] Replies, NodeInfo? Info, TimeSpan Asked)> CommandAsync(
+        IReadOnlyList<string[]> commands, CancellationToken cancellationToken)
+    {
+        NodeConnection connection = commands.Count > 0 ? Fenced() : Current();
+        FailoverAction? action = monitor.Sending(node.Address);
+        Lead? lead = monitor.LastLead;
+        Mutant mutant = monitor.Mutant;
         TimeSpan asked = monitor.Clock;
-        var waiting = new Waiting(failed);
-        _waiting.Add(waiting);
-        connection.Send(answer =>
+        return await AskAsync<(RespValue[] Replies, NodeInfo? Info, TimeSpan Asked)>(connection, () =>
         {
             bool denied = node.Denied.Contains(monitor);
-            string? error = denied ? "NOPERM" : run(node);
+            RespValue[] replies = [.. commands.Select(c => denied ? RespValue.Error("NOPERM")
+                : mutant.Skips(c) ? RespValue.String("OK")
+                : node.Execute(c, connection))];
+            if (action is not null && lead is not null)
+            {
+                monitor.Ledger.Executed(monitor, lead, action, node, replies.FirstOrDefault(r => r.IsError)?.Text);
+            }
+
             NodeInfo? info = denied ? null : node.Info();
-            answer(() =>
+            return (replies, mutant.SkipsDetach && action is Detach && info is { Role: NodeRole.Replica }
+                ? info with { MasterAddress = NodeInfo.Nowhere, LinkUp = false } : info, asked);
+        }, cancellationToken);
+    }
+
+    public Task<(RespValue[] Replies, NodeInfo? Info)> TransactionAsync(
+        IReadOnlyList<string[]> commands, CancellationToken cancellationToken)
+        => throw new NotSupportedException("the simulated Redis is newer than 6.2");
+
+    public async Task InspectAsync(CancellationToken cancellationToken)
+    {
+        (_, NodeInfo? info, TimeSpan asked) = await CommandAsync([], cancellationToken);
+        Report(info ?? throw new IOException($"{node.Address} refuses INFO"), asked);
+    }
+
+    public Task? EndFormerLeaders(int term, CancellationToken cancellationToken)
+    {
+        NodeConnection connection = Current();
+        if (_fence is { } fence && fence.Connection == connection && fence.Term == term
+            && (!fence.Ending.IsCompleted || fence.Ending.IsCompletedSuccessfully))
+        {
+            return fence.Ending.IsCompletedSuccessfully ? null : fence.Ending;
+        }
+
+        Task<bool> ending = AskAsync(connection, () =>
+        {
+            if (!node.Denied.Contains(monitor))
+            {
+                node.EndFormerLeaders(connection, term);
+            }
+
+            return true;
+        }, cancellationToken);
+        _fence = (connection, term, ending);
+        return ending;
+    }
+
+    /// <summary>All that are cut off follow the topology by themselves.</summary>
+    public Task CutApplicationsAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public void Forget(params ReadOnlySpan<string> command)
+    {
+        string[] words = command.ToArray();
+        if (_connection is { } connection && _isReady)
+        {
+            connection.Send(_ =>
+            {
+                if (!node.Denied.Contains(monitor))
+                {
+                    node.Execute(words, connection);
+                }
+            });
+        }
+    }
+
+    public void KeepRole() => Forget("CONFIG", "REWRITE");
+
+    public void Learned(MinReplicas set) => _minReplicas = set;
+
+    public MinReplicas LearnedCount(int count) => _minReplicas with { Count = count };
+
+    /// <summary>Its leader's name, which ends the connections of former ones.</summary>
+    internal void Rename()
+    {
+        if (_connection is not null && _isReady && monitor.Lead is { MayAct: true } lead)
+        {
+            // Whoever sends a command waits for it.
+            _ = EndFormerLeaders(lead.Term, CancellationToken.None);
+        }
+    }
+
+    private NodeConnection Current()
+        => _isReady && _connection is { } connection ? connection : throw new IOException($"there is no connection to {node.Address}");
+
+    private NodeConnection Fenced()
+    {
+        NodeConnection connection = Current();
+        return _fence is { } fence && fence.Connection == connection ? connection
+            : throw new IOException($"the connection to {node.Address} is another than the one on which former leaders were cut off");
+    }
+
+    /// <summary>Has something done on the node; its answer goes on in the event in which it comes.</summary>
+    private async Task<T> AskAsync<T>(NodeConnection connection, Func<T> run, CancellationToken cancellationToken)
+    {
+        var answer = new TaskCompletionSource<T>();
+        var waiting = new Waiting(why => answer.TrySetException(new IOException(why)));
+        _waiting.Add(waiting);
+        connection.Send(reply =>
+        {
+            T result = run();
+            reply(() =>
             {
                 _lastReply = monitor.Clock.Ticks;
                 if (_waiting.Remove(waiting))
                 {
-                    answered(error, info, asked);
+                    answer.TrySetResult(result);
                 }
             });
         });
@@ -86,27 +188,20 @@ internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis n
         {
             if (_waiting.Remove(waiting))
             {
-                failed("no answer in time");
+                answer.TrySetException(new TimeoutException());
             }
         });
-    }
-
-    internal void Forget(Action<SimulatedRedis, NodeConnection> run)
-    {
-        if (_connection is { } connection && _isReady)
+        await using CancellationTokenRegistration stop = cancellationToken.UnsafeRegister(_ =>
         {
-            connection.Send(_ =>
-            {
-                if (!node.Denied.Contains(monitor))
-                {
-                    run(node, connection);
-                }
-            });
-        }
+            _waiting.Remove(waiting);
+            answer.TrySetCanceled(cancellationToken);
+        }, null);
+        return await answer.Task;
     }
 
-    internal void Report(NodeInfo info, TimeSpan asked)
+    private void Report(NodeInfo info, TimeSpan asked)
     {
+        _minReplicas = info.MinReplicas ?? _minReplicas;
         if (info.Loading)
         {
             Failed(ProbeFailure.Loading, "it is loading its data set");
@@ -127,6 +222,7 @@ internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis n
         _isReady = true;
         _silenceBegins = _lastReply = _nextBeat = _nextInfo = monitor.Clock.Ticks;
         _missed = 0;
+        Rename();
         Beat(connection);
     }
 

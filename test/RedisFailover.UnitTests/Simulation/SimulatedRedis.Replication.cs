@@ -24,7 +24,7 @@ internal sealed partial class SimulatedRedis
     private bool HasBacklog => _backlogStart >= 0;
 
     /// <summary>REPLICAOF; null for NO ONE. The error, or null.</summary>
-    internal string? ReplicaOf(SimulatedRedis? master)
+    private string? ReplicaOf(SimulatedRedis? master)
     {
         IsOrderedByHand = false;
         return ReplicaOf(master, isNowhere: false);
@@ -43,7 +43,7 @@ internal sealed partial class SimulatedRedis
     internal bool IsOrderedByHand { get; private set; }
 
     /// <summary>REPLICAOF to where nobody listens.</summary>
-    internal string? Detach()
+    private string? Detach()
     {
         IsOrderedByHand = false;
         return ReplicaOf(null, isNowhere: true);

@@ -1,3 +1,6 @@
+using System.Globalization;
+using RedisFailover.Monitor.Redis;
+
 namespace RedisFailover.UnitTests.Simulation;
 
 /// <summary>
@@ -127,10 +130,53 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
         RefusedAt = World.Now;
     }
 
-    internal string? SetMinReplicas(int count, int? maxLag = null)
+    /// <summary>A command of a monitor, as Redis answers it.</summary>
+    internal RespValue Execute(string[] command, NodeConnection from)
     {
-        _minReplicas = new MinReplicas(count, maxLag ?? _minReplicas.MaxLag);
-        return null;
+        string? error = null;
+        switch (command)
+        {
+            case ["REPLICAOF", "NO", "ONE"]:
+                error = ReplicaOf(null);
+                break;
+            case ["REPLICAOF", var host, var port]:
+                var master = new NodeAddress(host, Number(port));
+                error = master == NodeInfo.Nowhere ? Detach() : ReplicaOf(ledger.Node(master));
+                break;
+            case ["CONFIG", "SET", "min-slaves-to-write", var count]:
+                _minReplicas = _minReplicas with { Count = Number(count) };
+                break;
+            case ["CONFIG", "SET", "min-slaves-max-lag", var seconds]:
+                _minReplicas = _minReplicas with { MaxLag = Number(seconds) };
+                break;
+            case ["CONFIG", "REWRITE"]:
+                RewriteConfiguration();
+                break;
+            case ["CLIENT", "PAUSE", var millis, "WRITE"]:
+                PauseWrites(Number(millis) * World.Ms);
+                break;
+            case ["CLIENT", "UNPAUSE"]:
+                ResumeWrites();
+                break;
+            case ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]:
+                Close(c => c != from);
+                break;
+            case ["PUBLISH", ..]:
+                break;
+            default:
+                throw new InvalidOperationException($"the simulated Redis does not know {string.Join(' ', command)}");
+        }
+
+        return error is null ? RespValue.String("OK") : RespValue.Error(error);
+
+        static int Number(string text) => int.Parse(text, CultureInfo.InvariantCulture);
+    }
+
+    /// <summary>Ends the connections of former leaders; see NodeFence.</summary>
+    internal void EndFormerLeaders(NodeConnection from, int term)
+    {
+        from.Term = term;
+        Close(c => c != from && c.Term > 0 && c.Term < term);
     }
 
     internal NodeInfo Info() => new()
@@ -191,25 +237,23 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
         });
     }
 
-    internal string? PauseWrites(TimeSpan length)
+    private void PauseWrites(long length)
     {
-        PausedUntil = Math.Max(PausedUntil, World.Now + length.Ticks);
-        After(length.Ticks, LetGo);
-        return null;
+        PausedUntil = Math.Max(PausedUntil, World.Now + length);
+        After(length, LetGo);
     }
 
-    internal string? ResumeWrites()
+    private void ResumeWrites()
     {
         PausedUntil = 0;
         LetGo();
-        return null;
     }
 
     /// <summary>Whether it has a write, in memory or in a file from which it could be started.</summary>
     internal bool Keeps(Commit? write)
         => Commit.Contains(Data, write) || Commit.Contains(_disk?.Data, write);
 
-    internal void RewriteConfiguration()
+    private void RewriteConfiguration()
     {
         if (settings.HasFile && !_isDetached)
         {
@@ -217,9 +261,6 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
             _configuredMinReplicas = _minReplicas;
         }
     }
-
-    /// <summary>CLIENT KILL TYPE normal: everyone's but the caller's.</summary>
-    internal void CloseOthers(NodeConnection but) => Close(c => c != but);
 
     private void Close(Func<NodeConnection, bool> which)
     {

@@ -1,4 +1,6 @@
 using System.Collections.Immutable;
+using System.Text;
+using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.UnitTests.Simulation;
 
@@ -19,7 +21,7 @@ internal sealed class SimulatedSession(SimulatedZooKeeperClient owner)
 }
 
 /// <summary>
-/// The ensemble as one: linearizable, expires sessions, and while it has no quorum answers nobody and expires nobody.
+/// The ensemble as one: znodes and multis, linearizable; expires sessions, and while it has no quorum answers nobody and expires nobody.
 /// </summary>
 internal sealed class SimulatedZooKeeper(World world, Network network, int place, Ledger ledger, ZooKeeperSettings settings)
     : Process(world, network, place, "zk")
@@ -27,19 +29,20 @@ internal sealed class SimulatedZooKeeper(World world, Network network, int place
     private readonly List<SimulatedSession> _sessions = [];
     private readonly SortedDictionary<string, (SimulatedSession Owner, MonitorReport Report)> _monitors = new(StringComparer.Ordinal);
     private readonly List<SimulatedClient> _clients = [];
+    private readonly SortedDictionary<string, Znode> _znodes = new(StringComparer.Ordinal);
 
-    internal byte[]? Nodes { get; private set; }
+    internal static ZnodePaths Paths { get; } = new(ZnodePaths.DefaultRoot);
 
-    internal int Version { get; private set; } = -1;
+    internal int Version => Get(Paths.Nodes)?.Stat.Version ?? -1;
 
-    internal string? Wish { get; private set; }
+    internal string? Wish => Get(Paths.ManualFailover) is { } znode ? Encoding.UTF8.GetString(znode.Data.Span) : null;
 
     /// <summary>What operators ask for and nobody has answered yet, the oldest first.</summary>
-    internal ImmutableArray<OperatorRequest> Requests { get; private set; } = [];
+    internal ImmutableArray<OperatorRequest> Requests => [.. Children(Paths.Requests)
+        .Select(id => Get(Paths.Request(id)) is { } znode ? OperatorRequest.Parse(id, znode.Data, znode.Stat.Version) : null)
+        .OfType<OperatorRequest>().Where(r => r.Answer is null)];
 
     internal ClusterConfig? Config { get; private set; }
-
-    internal int ConfigVersion { get; private set; } = -1;
 
     /// <summary>Since when failover is switched off; null while it is on.</summary>
     internal long? PausedSince { get; private set; }
@@ -55,15 +58,11 @@ internal sealed class SimulatedZooKeeper(World world, Network network, int place
 
     internal long LeaderSince { get; private set; }
 
-    internal long HistoryEpoch { get; private set; }
-
-    internal List<HistoryEntry> History { get; } = [];
-
     /// <summary>What the znode holds, read again from its bytes.</summary>
     internal Topology? Topology { get; private set; }
 
     /// <summary>What the clocks on everybody's walls show.</summary>
-    internal DateTimeOffset Wall => DateTimeOffset.UnixEpoch + TimeSpan.FromTicks(World.Now);
+    internal DateTimeOffset Wall => World.Beginning + TimeSpan.FromTicks(World.Now);
 
     internal void Subscribe(SimulatedClient client) => _clients.Add(client);
 
@@ -74,112 +73,131 @@ internal sealed class SimulatedZooKeeper(World world, Network network, int place
         return session;
     }
 
-    /// <summary>One multi: all or nothing. The znode's new version, or the error's name.</summary>
-    internal (int Version, string? Error) Publish(SimulatedSession session, int term, PublishTopology publication, string by)
+    internal Znode? Get(string path) => _znodes.GetValueOrDefault(path);
+
+    internal ImmutableArray<string> Children(string path)
+        => [.. _znodes.Keys.Where(k => k.StartsWith(path + "/", StringComparison.Ordinal)).Select(k => k[(path.Length + 1)..])];
+
+    /// <summary>All or nothing; which operation failed, and how, or null.</summary>
+    internal (ImmutableArray<ZnodeOperationResult> Results, (int Index, ZooKeeperErrorCode Code)? Failure) Multi(
+        SimulatedSession session, ImmutableArray<ZnodeOperation> operations)
     {
-        bool fenced = !settings.NoFence && term != Term;
-        if (fenced)
+        for (int i = 0; i < operations.Length; i++)
         {
-            return (-1, "fence");
+            if (Refusal(operations[i]) is { } code)
+            {
+                return ([], (i, code));
+            }
         }
 
-        if (!settings.NoVersionCheck && publication.ExpectedVersion != Version)
+        // Whoever writes the topology does it with the fence before it.
+        int term = operations is [{ Kind: ZnodeOperationKind.Check } fence, ..] && fence.Path == Paths.Term ? fence.Version : Term;
+        return ([.. operations.Select(o => new ZnodeOperationResult(o.Kind, o.Path, Apply(session, term, o)))], null);
+    }
+
+    private ZooKeeperErrorCode? Refusal(ZnodeOperation operation)
+    {
+        if (operation.Path == Paths.Term)
         {
-            return (-1, "BadVersion");
+            return settings.NoFence || operation.Version == Term ? null : ZooKeeperErrorCode.BadVersion;
         }
 
-        if (publication.Request is { } step && !IsPending(step))
+        bool isUnchecked = settings.NoVersionCheck && operation.Path == Paths.Nodes;
+        return (operation.Kind, Get(operation.Path)) switch
         {
-            return (-1, "BadVersion");
+            (ZnodeOperationKind.Create, { }) => isUnchecked ? null : ZooKeeperErrorCode.NodeExists,
+            (ZnodeOperationKind.Create, null) => null,
+            (_, null) => isUnchecked ? null : ZooKeeperErrorCode.NoNode,
+            (_, { } znode) => operation.Version == -1 || operation.Version == znode.Stat.Version || isUnchecked
+                ? null : ZooKeeperErrorCode.BadVersion,
+        };
+    }
+
+    private ZnodeStat? Apply(SimulatedSession? session, int term, ZnodeOperation operation)
+    {
+        string path = operation.Path;
+        Znode? before = Get(path);
+        switch (operation.Kind)
+        {
+            case ZnodeOperationKind.Check:
+                return null;
+            case ZnodeOperationKind.Delete:
+                _znodes.Remove(path);
+                break;
+            default:
+                _znodes[path] = new Znode(operation.Data, new ZnodeStat { Version = (before?.Stat.Version ?? -1) + 1 });
+                break;
         }
 
-        Topology next = publication.Next with { ChangedBy = by };
-        next = next.Intent is { Since: null } intent ? next with { Intent = intent with { Since = Wall } } : next;
-        byte[] bytes = TopologyJson.Write(next);
-        Topology before = Topology ?? Topology.None;
-        Nodes = bytes;
-        Topology = TopologyJson.Parse(bytes);
-        Version++;
-        if (publication.ClearsWish)
+        if (path == Paths.Nodes)
         {
-            SetWish(null);
+            bool isOverRead = operation.Kind == ZnodeOperationKind.Create ? before is null : operation.Version == before?.Stat.Version;
+            Topology last = Topology ?? Topology.None;
+            Topology = TopologyJson.Parse(operation.Data);
+            if (session is not null)
+            {
+                ledger.Published(session.Owner.Monitor, term, isOverRead, last, Topology);
+            }
+
+            TellOfNodes();
+        }
+        else if (path == Paths.Config)
+        {
+            Configured(ClusterConfigJson.Parse(operation.Data));
+        }
+        else if (path == Paths.ManualFailover)
+        {
+            TellAll(s => s.Tell(o => o.WishChanged));
+        }
+        else if (path.StartsWith(Paths.Requests, StringComparison.Ordinal))
+        {
+            Requested(path, operation);
         }
 
-        if (publication.Record is { } record)
-        {
-            History.Add(record);
-            HistoryEpoch = Math.Max(HistoryEpoch, record.Epoch);
-        }
+        return Get(path)?.Stat;
+    }
 
-        if (publication.Request is { Answer: not null } answered)
-        {
-            Answer(answered);
-        }
+    private void Configured(ClusterConfig next)
+    {
+        ResumedAt = PausedSince is not null && next.Pause is null ? World.Now : ResumedAt;
+        PausedSince = next.Pause is null ? null : PausedSince ?? World.Now;
+        Config = next;
+        TellAll(s => s.Tell(o => o.ConfigChanged));
+    }
 
-        ledger.Published(session.Owner.Monitor, term, Version - 1, before, Topology, publication);
-        TellOfNodes();
-        return (Version, null);
+    /// <summary>Only who comes and goes is told of; an answer is read by whoever waits for it.</summary>
+    private void Requested(string path, ZnodeOperation operation)
+    {
+        if (operation.Kind == ZnodeOperationKind.SetData)
+        {
+            var request = OperatorRequest.Parse(path[(Paths.Requests.Length + 1)..], operation.Data, 0);
+            Tell($"{request.Id} is answered: {request.Answer?.Outcome}, {request.Answer?.Reason}");
+            Ledger.Answered(request, Topology);
+        }
+        else
+        {
+            TellAll(s => s.Tell(o => o.RequestsChanged));
+        }
     }
 
     /// <summary>Somebody writes the topology again as it is: another version, the same content.</summary>
     internal void Touch()
     {
-        if (Nodes is not null)
+        if (Get(Paths.Nodes) is { } nodes)
         {
-            Version++;
-            TellOfNodes();
+            Apply(null, Term, ZnodeOperation.SetData(Paths.Nodes, nodes.Data));
         }
     }
 
-    internal void SetWish(string? wish)
+    internal void SetWish(string wish)
     {
         if (Wish != wish)
         {
-            Wish = wish;
-            TellAll(s => s.Tell(o => o.WishChanged));
+            Apply(null, Term, ZnodeOperation.SetData(Paths.ManualFailover, Encoding.UTF8.GetBytes(wish)));
         }
     }
 
-    internal void Ask(OperatorRequest request)
-    {
-        Requests = Requests.Add(request);
-        TellAll(s => s.Tell(o => o.RequestsChanged));
-    }
-
-    /// <summary>The answer to a request; false where it has one already.</summary>
-    internal bool Answer(RequestStep step)
-    {
-        if (!IsPending(step))
-        {
-            return false;
-        }
-
-        Tell($"{step.Request.Id} is answered: {step.Answer!.Outcome}, {step.Answer.Reason}");
-        Requests = Requests.RemoveAll(r => r.Id == step.Request.Id);
-        Ledger.Answered(step, Topology);
-        TellAll(s => s.Tell(o => o.RequestsChanged));
-        return true;
-    }
-
-    /// <summary>The configuration's new version; null where it was not read, or the request has been answered.</summary>
-    internal (int Version, ClusterConfig Written)? Publish(PublishConfig publication)
-    {
-        if (publication.ExpectedVersion != ConfigVersion || (publication.Request is { } step && !Answer(step)))
-        {
-            return null;
-        }
-
-        ClusterConfig next = publication.Next.Pause is { Since: var since } pause && since == default
-            ? publication.Next with { Pause = pause with { Since = Wall, Until = Wall + pause.For } } : publication.Next;
-        ResumedAt = PausedSince is not null && next.Pause is null ? World.Now : ResumedAt;
-        PausedSince = next.Pause is null ? null : PausedSince ?? World.Now;
-        Config = next;
-        ConfigVersion++;
-        TellAll(s => s.Tell(o => o.ConfigChanged));
-        return (ConfigVersion, next);
-    }
-
-    private bool IsPending(RequestStep step) => Requests.Any(r => r.Id == step.Request.Id);
+    internal void Ask(OperatorRequest request) => Apply(null, Term, ZnodeOperation.Create(Paths.Request(request.Id), request.Write()));
 
     /// <summary>The multi that wins the election, or finds it held already; null when another has it.</summary>
     internal (int Term, bool Already)? TryLead(SimulatedSession session)

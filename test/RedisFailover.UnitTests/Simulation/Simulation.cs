@@ -97,7 +97,7 @@ internal sealed partial class Simulation
             Fault.Draw(_dice.Branch(), more.Branch(), latest.Branch(), newest.Branch(), _calm, mutant.Theme, 7 * World.Second, end);
         Faults = choose is null ? faults : choose(faults);
         _settles = _dice.Percent(30) && !_calm;
-        Prepare();
+        _world.Within(Prepare);
     }
 
     internal ImmutableArray<Fault> Faults { get; }

@@ -42,6 +42,12 @@ internal sealed class World(bool told)
     private int _count;
     private long _order;
 
+    private readonly WorldContext _context = new();
+    private Exception? _failure;
+
+    /// <summary>What the clocks on the walls show at 0.</summary>
+    internal static DateTimeOffset Beginning { get; } = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
     internal long Now { get; private set; }
 
     internal long Events { get; private set; }
@@ -69,16 +75,45 @@ internal sealed class World(bool told)
     }
 
     /// <summary>Lets time pass until then.</summary>
-    internal void Run(long until)
+    internal void Run(long until) => Within(() =>
     {
         while (_count > 0 && _events[0].At <= until)
         {
             Now = _events[0].At;
             Events++;
             Next()();
+            Settle();
         }
 
         Now = Math.Max(Now, until);
+    });
+
+    /// <summary>Does something, and what follows from it at once.</summary>
+    internal void Within(Action what)
+    {
+        SynchronizationContext? before = SynchronizationContext.Current;
+        SynchronizationContext.SetSynchronizationContext(_context);
+        try
+        {
+            what();
+            Settle();
+        }
+        finally
+        {
+            SynchronizationContext.SetSynchronizationContext(before);
+        }
+    }
+
+    /// <summary>Something failed where nobody would hear of it.</summary>
+    internal void Fail(Exception failure) => _failure ??= failure;
+
+    private void Settle()
+    {
+        _context.Run();
+        if (_failure is { } failure)
+        {
+            throw failure is Violation ? failure : new Violation(failure.ToString());
+        }
     }
 
     internal void Tell(string who, string what)

@@ -1,0 +1,29 @@
+using System.Collections.Immutable;
+
+namespace RedisFailover.ZooKeeper;
+
+/// <summary>A lead as whoever acts by it sees it: a <see cref="Leadership"/>, or a simulated one.</summary>
+internal interface ILead
+{
+    /// <summary>The fencing token; grows with every change of leader.</summary>
+    int Term { get; }
+
+    /// <summary>Whether the lease holds at this moment. Ask at the action, every time.</summary>
+    bool MayAct { get; }
+
+    /// <summary>Cancelled once, when the lead is over for good.</summary>
+    CancellationToken Lost { get; }
+
+    /// <summary>Applies the operations, all or none, if nobody else was elected meanwhile.</summary>
+    /// <param name="operations">What to do, in order.</param>
+    /// <param name="cancellationToken">Stops the waiting; what was sent may be applied.</param>
+    /// <returns>One result per operation.</returns>
+    /// <exception cref="ZooKeeperException">As <see cref="Leadership.CommitAsync"/>.</exception>
+    Task<ImmutableArray<ZnodeOperationResult>> CommitAsync(
+        ImmutableArray<ZnodeOperation> operations, CancellationToken cancellationToken = default);
+
+    /// <summary>Gives the lead up.</summary>
+    /// <param name="cancellationToken">Stops the waiting.</param>
+    /// <exception cref="ZooKeeperException">It is not known whether the term is empty.</exception>
+    Task ResignAsync(CancellationToken cancellationToken = default);
+}
