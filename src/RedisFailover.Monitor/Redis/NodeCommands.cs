@@ -245,14 +245,20 @@ internal sealed class NodeCommands(
         reached?.Invoke(FaultPoint.Sent, action);
         (RespValue[] replies, NodeInfo? info, TimeSpan asked) = await answers;
         info = info is null ? null : Learned(action.On!, info, commands, replies);
-        // CLIENT UNPAUSE came with Redis 6.2; before it a pause ends by itself.
-        // What is set beside a change of role is best effort.
         string? failure =
-            replies.Where((r, i) => r.IsError && commands[i][^1] != "UNPAUSE" && (commands[i][0] != "CONFIG" || action is SetMinReplicas))
-                .Select(r => r.Text).FirstOrDefault()
+            replies.Where((r, i) => r.IsError && !IsBestEffort(action, commands[i], r)).Select(r => r.Text).FirstOrDefault()
             ?? (verify is null ? null : info is null ? "it refuses INFO" : verify(info));
         return new ActionFinished(clock.Now, action, failure, info) { Asked = asked };
     }
+
+    private static bool IsBestEffort(FailoverAction action, string[] command, RespValue error) => command switch
+    {
+        // It came with Redis 6.2 ("ERR Unknown subcommand"); before it a pause ends by itself. A replica takes no writes anyway.
+        [.., "UNPAUSE"] => action is not ResumeWrites || error.IsErrorOf("ERR"),
+        // What is set beside a change of role.
+        ["CONFIG", ..] => action is not SetMinReplicas,
+        _ => false,
+    };
 
     /// <summary>The min-replicas-to-write that was set beside is true of its answer: INFO does not tell it.</summary>
     private NodeInfo Learned(NodeAddress node, NodeInfo info, IReadOnlyList<string[]> commands, RespValue[] replies)

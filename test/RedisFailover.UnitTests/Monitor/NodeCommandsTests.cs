@@ -17,6 +17,7 @@ public sealed class NodeCommandsTests : IDisposable
     private readonly TaskCompletionSource _asked = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ManualResetEventSlim _answers = new();
     private volatile int _named;
+    private volatile string? _unpaused;
     private volatile string _role = "role:slave\r\nmaster_host:10.0.0.9\r\nmaster_port:6379\r\n";
 
     public void Dispose() => _answers.Dispose();
@@ -77,6 +78,19 @@ public sealed class NodeCommandsTests : IDisposable
         await Task.WhenAll(demote, promote).WithinDeadline();
         await commands.RunAsync(new Inspect(node.Address), 1, () => true, default).WithinDeadline();
         Assert.That(_changes, Has.None.Contains("KILL"));
+    }
+
+    [TestCase("-NOPERM this user has no permissions\r\n", "NOPERM this user has no permissions")]
+    [TestCase("-ERR Unknown subcommand or wrong number of arguments for 'UNPAUSE'.\r\n", null)]
+    public async Task Writes_go_on_unless_the_node_refuses_and_before_Redis_6_2_by_themselves(string answer, string? failure)
+    {
+        _unpaused = answer;
+        _answers.Set();
+        await using FakeNode node = Node();
+        await using NodeProber prober = await WatchAsync(node);
+
+        ActionFinished finished = await Commands(prober).RunAsync(new ResumeWrites(node.Address), 1, () => true, default).WithinDeadline();
+        Assert.That(finished.Failure, Is.EqualTo(failure));
     }
 
     [Test]
@@ -147,6 +161,8 @@ public sealed class NodeCommandsTests : IDisposable
                 return "+OK\r\n";
             case ["DISCARD"]:
                 return "-NOPERM not allowed\r\n";
+            case ["CLIENT", "UNPAUSE"] when _unpaused is { } answer:
+                return answer;
         }
 
         _changes.Enqueue(string.Join(' ', command));
