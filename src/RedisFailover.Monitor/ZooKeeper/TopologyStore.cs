@@ -147,7 +147,7 @@ internal sealed class TopologyStore(
         {
             double millis = (clock.Now - begun).TotalMilliseconds;
             HistoryEntry signed = Signed(record with { Millis = WithPublication(record.Millis, millis) });
-            _ = RecordAsync(lead, signed, _ => signed, cancellationToken, ReadersFirst);
+            _ = RecordAsync(lead, signed, Unless(signed), cancellationToken, ReadersFirst);
         }
 
         return (results[0].Stat?.Version ?? 0, topology);
@@ -202,8 +202,13 @@ internal sealed class TopologyStore(
     internal Task RecordAsync(ILead lead, HistoryEntry entry, CancellationToken cancellationToken)
     {
         HistoryEntry signed = Signed(entry);
-        return RecordAsync(lead, signed, _ => signed, cancellationToken);
+        return RecordAsync(lead, signed, Unless(signed), cancellationToken);
     }
+
+    /// <summary>The entry, unless it is there: its writing may have been applied though nobody was told.</summary>
+    private static Func<ImmutableArray<HistoryEntry>, HistoryEntry?> Unless(HistoryEntry entry)
+        => entries => entries.Any(e => (e.Kind, e.Epoch, e.By) == (entry.Kind, entry.Epoch, entry.By)
+            && (e.At - entry.At).Duration() < TimeSpan.FromMilliseconds(1)) ? null : entry;
 
     private HistoryEntry Signed(HistoryEntry entry) => entry with { At = clock.Provider.GetUtcNow(), By = monitorId };
 
@@ -237,21 +242,10 @@ internal sealed class TopologyStore(
                 await Task.Delay(delay, clock.Provider, cancellationToken);
             }
 
-            IZnodes session = await sessions(cancellationToken);
-            Znode? znode = await GetAsync(session, paths.History, cancellationToken);
-            ImmutableArray<HistoryEntry> entries = Entries(znode);
-            entry = entryFor(entries);
-            if (entry is null)
+            while (!await TryRecordAsync(lead, entryFor, cancellationToken))
             {
-                return;
+                // The connection was lost, and it is not known whether it was written: that is read with the next one.
             }
-
-            byte[] data = HistoryJson.Write(entries.Add(entry));
-            await lead.CommitAsync(
-                [znode is null
-                    ? ZnodeOperation.Create(paths.History, data) : ZnodeOperation.SetData(paths.History, data, znode.Stat.Version)],
-                cancellationToken);
-            Log.Recorded(logger, entry);
         }
         catch (ZooKeeperException e)
         {
@@ -267,6 +261,33 @@ internal sealed class TopologyStore(
             {
                 _entries.Leave();
             }
+        }
+    }
+
+    /// <summary>False where the connection was lost meanwhile.</summary>
+    private async Task<bool> TryRecordAsync(
+        ILead lead, Func<ImmutableArray<HistoryEntry>, HistoryEntry?> entryFor, CancellationToken cancellationToken)
+    {
+        IZnodes session = await sessions(cancellationToken);
+        try
+        {
+            Znode? znode = await GetAsync(session, paths.History, cancellationToken);
+            ImmutableArray<HistoryEntry> entries = Entries(znode);
+            if (entryFor(entries) is { } entry)
+            {
+                byte[] data = HistoryJson.Write(entries.Add(entry));
+                await lead.CommitAsync(
+                    [znode is null
+                        ? ZnodeOperation.Create(paths.History, data) : ZnodeOperation.SetData(paths.History, data, znode.Stat.Version)],
+                    cancellationToken);
+                Log.Recorded(logger, entry);
+            }
+
+            return true;
+        }
+        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.ConnectionLoss)
+        {
+            return false;
         }
     }
 

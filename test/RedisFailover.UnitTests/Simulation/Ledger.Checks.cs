@@ -1,3 +1,6 @@
+using RedisFailover.Monitor.ZooKeeper;
+using RedisFailover.ZooKeeper;
+
 namespace RedisFailover.UnitTests.Simulation;
 
 internal sealed partial class Ledger
@@ -123,6 +126,11 @@ internal sealed partial class Ledger
                 $"{master} was master in epoch {epoch}, which is not in the history");
             before = master;
         }
+
+        Znode? znode = Server!.Get(SimulatedZooKeeper.Paths.History);
+        Require(
+            TopologyStore.Unrecorded(Server.Topology!, znode is null ? [] : HistoryJson.Parse(znode.Data)) is null,
+            $"the history does not tell of the last change of master, {Server.Topology!.LastChange}");
     }
 
     /// <summary>A planned switchover loses no acknowledged write.</summary>
