@@ -31,6 +31,16 @@ internal static class Measures
         "redis_failover.client.subscription_gaps", "{gap}",
             "Times that subscriptions stood still: what was published meanwhile was missed.");
 
+    /// <summary>
+    /// What a call ends with, counted as what it is: here alone, so that no end is told and not counted. A transaction is one call, and so
+    /// is what a batch has left that no master took.
+    /// </summary>
+    public static FailoverException Counted(FailoverException told, FailoverOptions options)
+    {
+        Count(told is MayHaveBeenAppliedException ? Ambiguous : NotApplied, options);
+        return told;
+    }
+
     /// <summary>Counts one, and goes on whatever a listener of the application throws: the failure is the listener's own.</summary>
     public static void Count(Counter<long> counter, FailoverOptions options)
     {

@@ -38,7 +38,8 @@ internal sealed partial class FailoverTransaction(FailoverDatabase database, obj
         if (!Waiting.TryFor(executing, _nodes.Options) && Volatile.Read(ref _sentTo) is { } node)
         {
             Forget(executing);
-            throw new MayHaveBeenAppliedException(node.Address, new TimeoutException("There was no reply in time."));
+            throw Measures.Counted(
+                new MayHaveBeenAppliedException(node.Address, new TimeoutException("There was no reply in time.")), _nodes.Options);
         }
 
         // What was not sent by then ends when WriteWait is over.

@@ -77,12 +77,13 @@ internal abstract partial class QueuedCalls(FailoverDatabase database, object? a
     }
 
     /// <summary>What the caller is told of a failure that is not tried again.</summary>
-    private protected static Exception Told(Exception failure, LiveNode node) => Failures.Judge(failure) switch
+    private protected Exception Told(Exception failure, LiveNode node) => Failures.Judge(failure) switch
     {
-        _ when failure is FailoverException => failure,
-        Outcome.Ambiguous => new MayHaveBeenAppliedException(node.Address, failure),
-        Outcome.NotApplied
-            => new NotAppliedException($"{node.Address} did not take it: {failure.Message}. It was not applied.", node.Address, failure),
+        _ when failure is FailoverException told => Measures.Counted(told, _nodes.Options),
+        Outcome.Ambiguous => Measures.Counted(new MayHaveBeenAppliedException(node.Address, failure), _nodes.Options),
+        Outcome.NotApplied => Measures.Counted(
+            new NotAppliedException($"{node.Address} did not take it: {failure.Message}. It was not applied.", node.Address, failure),
+            _nodes.Options),
         _ => failure,
     };
 }

@@ -100,8 +100,7 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, RetryCategory re
         {
             if (MayWrite && !Failures.MayRepeat(failure, flags, repeated))
             {
-                Measures.Count(Measures.Ambiguous, nodes.Options);
-                throw new MayHaveBeenAppliedException(_sentTo!.Address, failure);
+                throw Measures.Counted(new MayHaveBeenAppliedException(_sentTo!.Address, failure), nodes.Options);
             }
 
             _unanswered ??= (_sentTo!, failure);
@@ -191,11 +190,9 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, RetryCategory re
     {
         if (MayWrite && _unanswered is { } unanswered)
         {
-            Measures.Count(Measures.Ambiguous, nodes.Options);
-            return new MayHaveBeenAppliedException(unanswered.Node.Address, unanswered.Failure);
+            return Measures.Counted(new MayHaveBeenAppliedException(unanswered.Node.Address, unanswered.Failure), nodes.Options);
         }
 
-        Measures.Count(Measures.NotApplied, nodes.Options);
         Snapshot current = nodes.Current;
         Topology topology = current.Topology;
         string wanted = kind == CommandClass.Write || _needsMaster ? "master" : "node to read from";
@@ -204,8 +201,8 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, RetryCategory re
             : topology.Master is { } master ? $"{master} is master at epoch {topology.Epoch} and could not take it{Unreachable(master)}"
             : $"there is no master (epoch {topology.Epoch})";
         string last = _lastFailure is null ? "" : $"; {_lastNode!.Address} said: {_lastFailure.Message}";
-        return new NotAppliedException(
+        return Measures.Counted(new NotAppliedException(
             $"No {wanted} took the call within {nodes.Options.WriteWait.TotalMilliseconds:0} ms: {state}{last}. It was not applied.",
-                _lastNode?.Address, _lastFailure);
+            _lastNode?.Address, _lastFailure), nodes.Options);
     }
 }

@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using System.Diagnostics.Metrics;
 using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
@@ -12,6 +14,9 @@ namespace RedisFailover.UnitTests.Client;
 [TestFixture]
 public sealed class TransactionTests
 {
+    /// <summary>Whose counts these are: other tests count in the same process.</summary>
+    private static readonly AsyncLocal<ConcurrentQueue<string>?> s_counted = new();
+
     private const string Discarded = "-EXECABORT Transaction discarded because of previous errors.\r\n";
 
     [Test]
@@ -143,6 +148,63 @@ public sealed class TransactionTests
         Assert.That(async () => await transaction.ExecuteAsync().WithinDeadline(), Throws.InstanceOf<FailoverException>());
         Assert.That(broken, Is.True);
         Assert.That(async () => await inside.WithinDeadline(), Throws.InstanceOf<FailoverException>());
+    }
+
+    [TestCase("batch", ".ambiguous")]
+    [TestCase("transaction", ".ambiguous")]
+    [TestCase("transaction with a condition", ".ambiguous")]
+    [TestCase("transaction with a condition of another master", ".not_applied")]
+    public async Task How_it_ended_is_counted_once(string kind, string counter)
+    {
+        ConcurrentQueue<string> counted = s_counted.Value = [];
+        using MeterListener listener = Listen();
+        await using var redis = new ScriptedRedis(command => command[0] switch
+        {
+            "SADD" when kind == "batch" => ScriptedRedis.Garbage,
+            "SADD" => "+QUEUED\r\n",
+            "WATCH" => "+OK\r\n",
+            "GET" => ScriptedRedis.Bulk("token"),
+            "EXEC" => ScriptedRedis.Garbage,
+            _ => null,
+        });
+        await using var other = new ScriptedRedis();
+        await using NodeSet nodes = await ConnectAsync(redis, new FailoverOptions { WriteWait = TimeSpan.Zero });
+        IDatabase database = new FailoverDatabase(nodes, -1, null);
+        IBatch batch = kind == "batch" ? database.CreateBatch() : database.CreateTransaction();
+        if (kind.Contains("condition", StringComparison.Ordinal))
+        {
+            ((ITransaction)batch).AddCondition(Condition.StringEqual("lock", "token"));
+        }
+
+        Task<bool> inside = batch.SetAddAsync("key", 1);
+        if (counter == ".not_applied")
+        {
+            nodes.Apply(new Topology { Epoch = 2, Master = other.Address, State = TopologyState.Ok });
+            await Waiting.Until(
+                () => nodes.Current.Master?.Address == other.Address, () => nodes.States()[0].Failure ?? "connected");
+        }
+
+        Task executing = batch is ITransaction transaction ? transaction.ExecuteAsync() : Task.Run(batch.Execute);
+        Assert.That(async () => await inside.WithinDeadline(), Throws.InstanceOf<FailoverException>());
+        await executing.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        Assert.That(counted, Is.EqualTo(new[] { "redis_failover.client" + counter }));
+    }
+
+    private static MeterListener Listen()
+    {
+        var listener = new MeterListener
+        {
+            InstrumentPublished = (instrument, listener) =>
+            {
+                if (instrument.Meter.Name == FailoverDiagnostics.MeterName)
+                {
+                    listener.EnableMeasurementEvents(instrument);
+                }
+            },
+        };
+        listener.SetMeasurementEventCallback<long>((instrument, _, _, _) => s_counted.Value?.Enqueue(instrument.Name));
+        listener.Start();
+        return listener;
     }
 
     [Test]
