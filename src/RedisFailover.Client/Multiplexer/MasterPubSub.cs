@@ -1,12 +1,13 @@
 using System.Net;
+using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
 using StackExchange.Redis;
 
 namespace RedisFailover.Client;
 
 /// <summary>
-/// The one multiplexer that all subscriptions of a connection are made on. It leads to whichever node is master, so they live through a
-/// failover: handlers, queues and all. Redis keeps no messages, so those published while none is subscribed are missed, which is logged and
+/// What all subscriptions of a connection are made on: a multiplexer that leads to whichever node is master, so that they live through a
+/// failover, handlers, queues and all. Redis keeps no messages, so those published while none is subscribed are missed, which is logged and
 /// counted.
 /// </summary>
 internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDisposable
@@ -15,20 +16,22 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
     private static readonly TimeSpan s_patience = TimeSpan.FromMilliseconds(250);
 
     private readonly Lock _gate = new();
-    private readonly List<ChannelMessageQueue> _queues = [];
+    private readonly List<(ChannelMessageQueue Queue, ConnectionMultiplexer On)> _queues = [];
+
+    // With the application's channel prefix, if it has one; and without, for channels that do without: see OnOneNode.
+    private readonly Task<ConnectionMultiplexer>?[] _connecting = new Task<ConnectionMultiplexer>?[2];
+    private readonly Lazy<bool> _hasPrefix =
+        new(() => !nodes.Template.ChannelPrefix.IsNullOrEmpty, LazyThreadSafetyMode.PublicationOnly);
     private readonly CancellationTokenSource _closing = new();
-    private Task<ConnectionMultiplexer>? _connecting;
     private Task? _standing;
     private (long Since, NodeAddress? From)? _still;
     private NodeAddress? _standsOn;
-    private bool _prefixed;
 
     /// <summary>Told of the node on which the subscriptions stand (null), or stood and why they do no more.</summary>
     public event Action<NodeAddress, string?>? Connectivity;
 
-    /// <summary>The multiplexer, once somebody has subscribed; null before.</summary>
-    public ConnectionMultiplexer? Multiplexer
-        => Volatile.Read(ref _connecting) is { IsCompletedSuccessfully: true } connected ? connected.GetAwaiter().GetResult() : null;
+    /// <summary>A multiplexer, once somebody has subscribed; null before.</summary>
+    public ConnectionMultiplexer? Multiplexer => Connected(0) ?? Connected(1);
 
     /// <summary>Where the subscriptions are made; null while they are nowhere.</summary>
     public NodeAddress? StandsOn => Volatile.Read(ref _standsOn);
@@ -39,16 +42,16 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
     {
         var retries = new Retries(nodes, CommandClass.Write);
         await nodes.NodeForAsync(CommandClass.Write, CommandFlags.None, retries).ConfigureAwait(false);
-        ConnectionMultiplexer multiplexer = await ConnectAsync().ConfigureAwait(false);
+        ConnectionMultiplexer multiplexer = await ConnectAsync(Kind(channel)).ConfigureAwait(false);
         ISubscriber subscriber = multiplexer.GetSubscriber();
-        channel = _prefixed ? channel : OnOneNode(channel);
+        channel = OnOneNode(channel);
 
         // Not to be failed by a connection that is lost meanwhile: it is made again on the next one, and confirmed there.
         ChannelMessageQueue queue = await subscriber.SubscribeAsync(channel, CommandFlags.FireAndForget).ConfigureAwait(false);
         lock (_gate)
         {
             ForgetEnded();
-            _queues.Add(queue);
+            _queues.Add((queue, multiplexer));
         }
 
         try
@@ -68,7 +71,7 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
     {
         lock (_gate)
         {
-            _queues.Remove(queue);
+            _queues.RemoveAll(known => known.Queue == queue);
         }
 
         Task ending = queue.UnsubscribeAsync(nodes.Current.Master is null ? CommandFlags.FireAndForget : CommandFlags.None);
@@ -85,59 +88,81 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
     }
 
     public bool IsConnected(RedisChannel channel)
-        => Multiplexer is { } multiplexer ? multiplexer.GetSubscriber().IsConnected(channel) : nodes.Current.ConnectedMaster is not null;
+        => Connected(Kind(channel)) is { } multiplexer
+            ? multiplexer.GetSubscriber().IsConnected(channel) : nodes.Current.ConnectedMaster is not null;
 
     /// <summary>The node that a channel is subscribed at.</summary>
     public EndPoint? SubscribedEndPoint(RedisChannel channel)
-        => Multiplexer?.GetSubscriber().SubscribedEndpoint(channel) is null || StandsOn is not { } node
+        => Connected(Kind(channel))?.GetSubscriber().SubscribedEndpoint(channel) is null || StandsOn is not { } node
             ? null : NodeConfiguration.EndPointOf(node);
 
     public async ValueTask DisposeAsync()
     {
         await _closing.CancelAsync().ConfigureAwait(false);
-        if (Volatile.Read(ref _connecting) is { } connecting)
+        foreach (Task<ConnectionMultiplexer> connecting in Connecting())
         {
             await ((Task)connecting).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            if (Multiplexer is { } multiplexer)
+            if (connecting.IsCompletedSuccessfully)
             {
+                ConnectionMultiplexer multiplexer = await connecting.ConfigureAwait(false);
                 nodes.Observers.Detach(multiplexer);
                 await Task.Run(() => multiplexer.Close(allowCommandsToComplete: false)).ConfigureAwait(false);
             }
         }
     }
 
+    /// <summary>Which multiplexer a channel is made on.</summary>
+    private int Kind(RedisChannel channel) => _hasPrefix.Value && IgnoresPrefix(ref channel) ? 1 : 0;
+
+    // No public member tells. A test looks for it in every version that the dependency allows.
+    [UnsafeAccessor(UnsafeAccessorKind.Method, Name = "get_IgnoreChannelPrefix")]
+    private static extern bool IgnoresPrefix(ref RedisChannel channel);
+
+    private Task<ConnectionMultiplexer>[] Connecting()
+    {
+        lock (_gate)
+        {
+            return [.. _connecting.OfType<Task<ConnectionMultiplexer>>()];
+        }
+    }
+
+    private ConnectionMultiplexer? Connected(int kind)
+        => Volatile.Read(ref _connecting[kind]) is { IsCompletedSuccessfully: true } connected ? connected.GetAwaiter().GetResult() : null;
+
     /// <summary>The multiplexer; made by the first who needs it.</summary>
-    public Task<ConnectionMultiplexer> ConnectAsync()
+    private Task<ConnectionMultiplexer> ConnectAsync(int kind)
     {
         lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_closing.IsCancellationRequested, typeof(FailoverConnection));
             // What failed once, a mistake in ConfigureNode say, may go well the next time.
-            return _connecting is null or { IsFaulted: true } ? _connecting = MakeAsync() : _connecting;
+            return _connecting[kind] is null or { IsFaulted: true }
+                ? _connecting[kind] = MakeAsync(withPrefix: kind == 0) : _connecting[kind]!;
         }
     }
 
     /// <summary>
     /// The same channel (the library compares them so) without the wish for all masters, which channels of keyspace notifications bring.
-    /// Of such a one StackExchange.Redis 3.4 believes that it is still subscribed when the connection is back. With a channel prefix,
-    /// which those channels alone do without, that cannot be taken from them.
+    /// Of such a one StackExchange.Redis 3.4 believes that it is still subscribed when the connection is back. The mark that they do
+    /// without a channel prefix goes with it: they are made on a multiplexer that has none.
     /// </summary>
     private static RedisChannel OnOneNode(RedisChannel channel)
         => channel.IsNullOrEmpty || channel.IsSharded ? channel
             : channel.IsPattern ? RedisChannel.Pattern((byte[])channel!) : RedisChannel.Literal((byte[])channel!);
 
-    private async Task<ConnectionMultiplexer> MakeAsync()
+    private async Task<ConnectionMultiplexer> MakeAsync(bool withPrefix)
     {
         ConfigurationOptions configuration = NodeConfiguration.Of(nodes.Options);
         NodeConfiguration.LeadToMaster(configuration, nodes.Options, new MasterTunnel(nodes, evenFenced: true));
         configuration.SharedSubscriptionConnection = false;
-        _prefixed = !configuration.ChannelPrefix.IsNullOrEmpty;
+        configuration.ChannelPrefix = withPrefix ? configuration.ChannelPrefix : default;
         ConnectionMultiplexer multiplexer = await CancellableConnect.Async(configuration, _closing.Token).ConfigureAwait(false);
         nodes.Observers.Attach(multiplexer);
         multiplexer.ConnectionFailed += (_, failed) => Lost(failed.ConnectionType);
         lock (_gate)
         {
-            _standsOn = nodes.Current.ConnectedMaster?.Address;
+            // While the others stand nowhere, neither does this one: they are waited for together.
+            _standsOn ??= _still is null ? nodes.Current.ConnectedMaster?.Address : null;
         }
 
         if (!multiplexer.IsConnected || StandsOn is null)
@@ -176,17 +201,16 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         try
         {
-            ISubscriber subscriber = (await _connecting!.ConfigureAwait(false)).GetSubscriber();
             TimeProvider time = nodes.Options.TimeProvider;
             long? answered = null;
             while (true)
             {
-                // By the connection of the subscriptions, behind them.
-                Task<TimeSpan> ping = subscriber.PingAsync();
-                await ((Task)ping).WaitAsync(_closing.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-                answered = ping.IsCompletedSuccessfully ? answered ?? time.GetTimestamp() : null;
+                // By the connections of the subscriptions, behind them.
+                Task pings = Task.WhenAll(Connecting().Select(PingAsync));
+                await pings.WaitAsync(_closing.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                answered = pings.IsCompletedSuccessfully ? answered ?? time.GetTimestamp() : null;
                 // One that an application has ended by itself, and does not drain, never stands again.
-                if (answered is { } since && (AllStand(subscriber) || time.GetElapsedTime(since) > nodes.Options.OperationTimeout)
+                if (answered is { } since && (AllStand() || time.GetElapsedTime(since) > nodes.Options.OperationTimeout)
                     && nodes.Current.ConnectedMaster is { } master)
                 {
                     Tell(master.Address);
@@ -201,6 +225,15 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
         }
     }
 
+    private static async Task PingAsync(Task<ConnectionMultiplexer> connecting)
+    {
+        await ((Task)connecting).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (connecting.IsCompletedSuccessfully)
+        {
+            await (await connecting.ConfigureAwait(false)).GetSubscriber().PingAsync().ConfigureAwait(false);
+        }
+    }
+
     private void Tell(NodeAddress master)
     {
         int channels;
@@ -212,7 +245,7 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
             _standsOn = master;
             // A loss from here on is another one.
             _standing = null;
-            channels = _queues.Select(queue => queue.Channel).Distinct().Count();
+            channels = _queues.Select(known => known.Queue.Channel).Distinct().Count();
             Connectivity?.Invoke(master, null);
         }
 
@@ -224,20 +257,20 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
         }
     }
 
-    private bool AllStand(ISubscriber subscriber)
+    private bool AllStand()
     {
-        RedisChannel[] channels;
+        (RedisChannel Channel, ConnectionMultiplexer On)[] channels;
         lock (_gate)
         {
             ForgetEnded();
-            channels = [.. _queues.Select(queue => queue.Channel).Distinct()];
+            channels = [.. _queues.Select(known => (known.Queue.Channel, known.On)).Distinct()];
         }
 
-        return Array.TrueForAll(channels, channel => subscriber.SubscribedEndpoint(channel) is not null);
+        return Array.TrueForAll(channels, made => made.On.GetSubscriber().SubscribedEndpoint(made.Channel) is not null);
     }
 
     /// <summary>Readers may end their queues by themselves.</summary>
-    private void ForgetEnded() => _queues.RemoveAll(queue => queue.Completion.IsCompleted);
+    private void ForgetEnded() => _queues.RemoveAll(known => known.Queue.Completion.IsCompleted);
 
     /// <summary>Until the channel is subscribed.</summary>
     /// <exception cref="RedisServerException">The master's ACL denies it.</exception>

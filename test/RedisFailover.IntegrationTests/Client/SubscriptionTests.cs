@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Globalization;
 using NUnit.Framework;
+using RedisFailover.Client;
 using RedisFailover.IntegrationTests.Harness;
 using StackExchange.Redis;
 
@@ -68,22 +69,34 @@ public sealed class SubscriptionTests
                 => subscriber.SubscribedEndpoint(s_news)?.ToString()!.EndsWith($":{master.Port}", StringComparison.Ordinal) == true);
     }
 
-    [Test]
-    public async Task Keyspace_notifications_are_subscribed_again_on_the_new_master()
+    [TestCase(null)]
+    [TestCase("application:")]
+    public async Task Keyspace_notifications_are_subscribed_again_on_the_new_master(string? prefix)
     {
+        var options = new FailoverOptions
+        {
+            ConfigureNode = node => node.ChannelPrefix = prefix is null ? default : RedisChannel.Literal(prefix),
+        };
         await using ReplicatedRedis redis = await ReplicatedRedis.StartAsync(
-            replicas: 1, redis: new RedisServerOptions { ConfLines = ["notify-keyspace-events KEA"] });
+            replicas: 1, options, redis: new RedisServerOptions { ConfLines = ["notify-keyspace-events KEA"] });
         var heard = new ConcurrentQueue<string>();
-        await redis.Connection.GetSubscriber().SubscribeAsync(
+        ISubscriber subscriber = redis.Connection.GetSubscriber();
+        await subscriber.SubscribeAsync(
             RedisChannel.KeyEvent(KeyNotificationType.Set, 0), (_, key) => heard.Enqueue((string)key!));
-        await redis.Connection.GetDatabase().StringSetAsync("before", 1);
-        await Eventually.HoldsAsync("it hears of the first master", () => heard.Contains("before"));
+        await subscriber.SubscribeAsync(
+            RedisChannel.KeySpacePrefix("one", 0), (channel, what) => heard.Enqueue($"{(string)channel!} {what}"));
+        await subscriber.SubscribeAsync(s_news, (channel, message) => heard.Enqueue($"{(string)channel!} {message}"));
+        await HearsAsync("one");
         // At once, with the old one alive: the connection is back before the library has looked at what is subscribed where.
         await redis.FailOverAsync(redis.Servers[1], announce: false);
-        await Eventually.HoldsAsync("it hears of the second master", async _ =>
+        await HearsAsync("one more");
+        Assert.That(heard.ToArray(), Has.None.StartsWith("application:"), "the prefix is the library's own affair");
+
+        Task HearsAsync(string key) => Eventually.HoldsAsync($"it hears of {key}", async _ =>
         {
-            await redis.Connection.GetDatabase().StringSetAsync("after", 1);
-            return heard.Contains("after");
+            await redis.Connection.GetDatabase().StringSetAsync(key, 1);
+            await redis.Connection.GetDatabase().PublishAsync(s_news, key);
+            return new[] { key, $"__keyspace@0__:{key} set", $"news {key}" }.All(heard.Contains);
         }, isHeard => isHeard);
     }
 
