@@ -58,8 +58,8 @@ public sealed record FailoverOptions
     /// <summary>
     /// How long a node may stay silent before its calls in flight are ended and its connection replaced. Default 5 s;
     /// 50 ms to 10 minutes. Blocking calls end after it, asynchronous ones after it and at most a tenth more. A node that answers, however
-    /// many calls wait, is not silent: an asynchronous call behind a long queue may take longer than this.
-    /// A command that keeps Redis busy for longer is ended too: raise it when yours do.
+    /// many calls wait and however long the reply, is not silent: an asynchronous call may take longer than this. A command that keeps
+    /// Redis busy for longer is ended too, as is a value that takes longer to send: raise it when yours do.
     /// </summary>
     public TimeSpan OperationTimeout { get; init; } = TimeSpan.FromSeconds(5);
 

@@ -87,12 +87,13 @@ internal sealed class LiveNode
             ? _databases[number + 1] ??= Multiplexer.GetDatabase(number)
             : Multiplexer.GetDatabase(number);
 
-    /// <summary>How many replies have come: calls that were sent, but for those that still wait.</summary>
+    /// <summary>Grows with whatever it sends, a part of a long reply too.</summary>
     /// <remarks>
-    /// With HighIntegrity the library counts each call twice when it is sent, so that nothing follows from it: the ping alone tells.
+    /// Through the application's own tunnel only whole replies are counted: calls that were sent, but for those that still wait. With
+    /// HighIntegrity the library counts each call twice when it is sent, so that nothing follows from it there: the ping alone tells.
     /// </remarks>
-    public long Answered => _isCounted && Multiplexer.GetCounters().Interactive is var calls
-        ? calls.OperationCount - calls.SentItemsAwaitingResponse : 0;
+    public long Heard => _tunnel?.Heard ?? (_isCounted && Multiplexer.GetCounters().Interactive is var calls
+        ? calls.OperationCount - calls.SentItemsAwaitingResponse : 0);
 
     /// <summary>
     /// Ends its calls in flight. Not Dispose, which waits for a node that hangs; nor on this thread, on which their callers may continue.

@@ -274,7 +274,7 @@ internal sealed class NodeLink : IAsyncDisposable
     /// Returns, with the reason, when the connection is lost or the node has not answered anything for OperationTimeout. Replies come
     /// in the order of the calls, so a ping without an answer while nothing else is answered means that nothing sent before it is
     /// either: one ping at a time is the deadline of every asynchronous call, which has none of its own. A ping that waits behind many
-    /// calls is not late as long as these are answered.
+    /// calls, or behind a long reply, is not late as long as something comes.
     /// </summary>
     private async Task<string> WatchAsync(LiveNode live, CancellationToken closing)
     {
@@ -312,13 +312,13 @@ internal sealed class NodeLink : IAsyncDisposable
     }
 
     /// <summary>
-    /// True when the ping has ended or the connection is broken; false when nothing at all was answered for OperationTimeout.
+    /// True when the ping has ended or the connection is broken; false when nothing at all was heard for OperationTimeout.
     /// </summary>
     private async Task<bool> AnswersAsync(LiveNode live, Task ping, CancellationToken closing)
     {
         TimeProvider time = _options.TimeProvider;
         TimeSpan look = _options.OperationTimeout / 20;
-        long answered = live.Answered;
+        long heard = live.Heard;
         long since = time.GetTimestamp();
         while (true)
         {
@@ -334,9 +334,9 @@ internal sealed class NodeLink : IAsyncDisposable
                 return true;
             }
 
-            if (live.Answered is var now && now > answered)
+            if (live.Heard is var now && now > heard)
             {
-                answered = now;
+                heard = now;
                 since = time.GetTimestamp();
             }
             else if (isLast)

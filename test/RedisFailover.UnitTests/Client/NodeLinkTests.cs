@@ -59,6 +59,28 @@ public sealed class NodeLinkTests
         await nodes.DisposeAsync();
     }
 
+    [TestCase(false)]
+    [TestCase(true)]
+    public async Task A_node_that_sends_is_not_silent_however_long_its_reply(bool checksums)
+    {
+        string value = new('x', 40_000);
+        await using var redis = new ScriptedRedis(command => command[0] == "GET" ? ScriptedRedis.Bulk(value) : null)
+        {
+            Pace = TimeSpan.FromMilliseconds(50),
+        };
+        var options = new FailoverOptions
+        {
+            OperationTimeout = TimeSpan.FromSeconds(1), ConfigureNode = node => node.HighIntegrity = checksums,
+        };
+        await using var nodes = new NodeSet(options, NullLogger.Instance);
+        nodes.Apply(new Topology { Epoch = 1, Master = redis.Address, State = TopologyState.Ok });
+        LiveNode master = await MasterAsync(nodes, null);
+        IDatabase database = new FailoverDatabase(nodes, -1, null);
+        Assert.That((string?)await database.StringGetAsync("key").WaitAsync(s_limit), Is.EqualTo(value));
+        Assert.That(nodes.Current.Master, Is.SameAs(master));
+        Assert.That(redis.Seen.Count(command => command == "GET"), Is.EqualTo(1), "it was not asked again");
+    }
+
     [Test]
     public async Task A_node_that_answers_is_not_silent_however_many_calls_wait()
     {

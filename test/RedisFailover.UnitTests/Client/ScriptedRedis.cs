@@ -43,6 +43,9 @@ internal sealed class ScriptedRedis : IAsyncDisposable
 
     public NodeAddress Address { get; }
 
+    /// <summary>Between each thousand bytes of an answer, as on a slow network.</summary>
+    public TimeSpan Pace { get; init; }
+
     // What a multiplexer that speaks the later protocol is told without having asked.
     private char Push => _pushes ? '>' : '*';
 
@@ -98,7 +101,11 @@ internal sealed class ScriptedRedis : IAsyncDisposable
                 words[0] = words[0].ToUpperInvariant();
                 Seen.Enqueue(words[0]);
                 string answer = await _script(words) ?? Usual(words, stream);
-                await stream.WriteAsync(Encoding.Latin1.GetBytes(answer), _stop.Token);
+                foreach (byte[] part in Encoding.Latin1.GetBytes(answer).Chunk(1000))
+                {
+                    await stream.WriteAsync(part, _stop.Token);
+                    await (part.Length == 1000 ? Task.Delay(Pace, _stop.Token) : Task.CompletedTask);
+                }
             }
         }
         catch (Exception end) when (end is IOException or OperationCanceledException or FormatException)
