@@ -5,7 +5,7 @@ namespace RedisFailover.Client;
 
 /// <summary>
 /// A multiplexer has one connection for all its callers: a command that blocks it, or changes what it is for those who come after,
-/// is none for <c>Execute</c>. Each is refused with what to use in its place.
+/// is none for <c>Execute</c>, nor is one that makes another node master. Each is refused with what to use in its place.
 /// </summary>
 internal static class SharedConnection
 {
@@ -46,6 +46,8 @@ internal static class SharedConnection
         ["RESET"] = "FailoverConnection.DisposeAsync",
     };
 
+    private static readonly HashSet<string> s_deciding = new(StringComparer.OrdinalIgnoreCase) { "REPLICAOF", "SLAVEOF", "FAILOVER" };
+
     /// <summary>Arguments as <c>Execute</c> has them.</summary>
     public static IEnumerable<object> Words(ReadOnlyMemory<RedisKeyOrValue> arguments)
     {
@@ -55,7 +57,7 @@ internal static class SharedConnection
         }
     }
 
-    /// <exception cref="NotSupportedException">The command blocks the connection, or changes it.</exception>
+    /// <exception cref="NotSupportedException">The command blocks the connection, or changes it or who is master.</exception>
     public static void Refuse(string command, IEnumerable<object>? arguments)
     {
         RefuseChange(command, arguments);
@@ -66,10 +68,19 @@ internal static class SharedConnection
         }
     }
 
+    /// <summary>What an application that wants another master is told: one made past the monitors would be a second.</summary>
+    public static NotSupportedException Decides(string command)
+        => new($"{command} changes who is master, which the monitors decide; use FailoverConnection.FailoverAsync.");
+
     /// <summary>For a transaction, in which nothing blocks.</summary>
-    /// <exception cref="NotSupportedException">The command changes the connection.</exception>
+    /// <exception cref="NotSupportedException">The command changes the connection, or who is master.</exception>
     public static void RefuseChange(string command, IEnumerable<object>? arguments)
     {
+        if (s_deciding.Contains(command))
+        {
+            throw Decides(command.ToUpperInvariant());
+        }
+
         string whole = command.Equals("CLIENT", StringComparison.OrdinalIgnoreCase) && arguments?.FirstOrDefault() is { } sub
             ? $"{command} {Text(sub)}" : command;
         if (s_changing.TryGetValue(whole, out string? instead))

@@ -48,6 +48,40 @@ internal sealed partial class FailoverServer(NodeSet nodes, NodeAddress address,
         set => ((IServer)this).AllowReplicaWrites = value;
     }
 
+    RedisResult IServer.Execute(string command, params object[] args) => Taking(command, args).Execute(command, args);
+
+    RedisResult IServer.Execute(string command, ICollection<object> args, CommandFlags flags)
+        => Taking(command, args).Execute(command, args, flags);
+
+    RedisResult IServer.Execute(int? database, string command, ICollection<object> args, CommandFlags flags)
+        => Taking(command, args).Execute(database, command, args, flags);
+
+    Task<RedisResult> IServer.ExecuteAsync(string command, params object[] args)
+        => ExecuteAsync(command, args, target => target.ExecuteAsync(command, args));
+
+    Task<RedisResult> IServer.ExecuteAsync(string command, ICollection<object> args, CommandFlags flags)
+        => ExecuteAsync(command, args, target => target.ExecuteAsync(command, args, flags));
+
+    Task<RedisResult> IServer.ExecuteAsync(int? database, string command, ICollection<object> args, CommandFlags flags)
+        => ExecuteAsync(command, args, target => target.ExecuteAsync(database, command, args, flags));
+
+    Task IServer.MakePrimaryAsync(ReplicationChangeOptions options, TextWriter? log)
+        => throw SharedConnection.Decides(nameof(IServer.MakePrimaryAsync));
+
+    Task IServer.ReplicaOfAsync(EndPoint master, CommandFlags flags) => throw SharedConnection.Decides(nameof(IServer.ReplicaOfAsync));
+
+    [Obsolete("Not by an application.")]
+    void IServer.MakeMaster(ReplicationChangeOptions options, TextWriter? log) => throw SharedConnection.Decides("MakeMaster");
+
+    [Obsolete("Not by an application.")]
+    void IServer.ReplicaOf(EndPoint master, CommandFlags flags) => throw SharedConnection.Decides("ReplicaOf");
+
+    [Obsolete("Not by an application.")]
+    void IServer.SlaveOf(EndPoint master, CommandFlags flags) => throw SharedConnection.Decides("SlaveOf");
+
+    [Obsolete("Not by an application.")]
+    Task IServer.SlaveOfAsync(EndPoint master, CommandFlags flags) => throw SharedConnection.Decides("SlaveOfAsync");
+
     bool IRedisAsync.TryWait(Task task) => ((IAsyncResult)task).AsyncWaitHandle.WaitOne(nodes.Options.OperationTimeout);
 
     void IRedisAsync.Wait(Task task) => Waiting.For(task, nodes.Options.OperationTimeout);
@@ -58,6 +92,19 @@ internal sealed partial class FailoverServer(NodeSet nodes, NodeAddress address,
 
     /// <summary>What it was last, also while it is not connected.</summary>
     private IServer? Known => Live() ?? Volatile.Read(ref _last);
+
+    /// <summary>Its connections are shared by all callers, as those of the databases are.</summary>
+    private IServer Taking(string command, IEnumerable<object>? arguments)
+    {
+        SharedConnection.Refuse(command, arguments);
+        return Target();
+    }
+
+    private Task<RedisResult> ExecuteAsync(string command, IEnumerable<object>? arguments, Func<IServer, Task<RedisResult>> execute)
+    {
+        SharedConnection.Refuse(command, arguments);
+        return Down(out IServer target) is { } failure ? Task.FromException<RedisResult>(failure) : execute(target);
+    }
 
     private IServer Target() => Down(out IServer target) is { } failure ? throw failure : target;
 
