@@ -12,14 +12,15 @@ WebApplication app = builder.Build();
 app.UseSession();
 app.UseOutputCache();
 
-// What no master took in time was not applied: the caller may send it again.
+// What no master took in time was not applied: the caller may send it again. Of a write whose reply was lost the message says that it may
+// have been: whether it may be sent again the caller has to know.
 app.Use(async (context, next) =>
 {
     try
     {
         await next(context);
     }
-    catch (NotAppliedException failure) when (!context.Response.HasStarted)
+    catch (FailoverException failure) when (!context.Response.HasStarted)
     {
         await Results.Problem(failure.Message, statusCode: StatusCodes.Status503ServiceUnavailable).ExecuteAsync(context);
     }
