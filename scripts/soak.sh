@@ -1,17 +1,22 @@
 #!/usr/bin/env bash
-# What takes minutes by nature, and is not part of scripts/test.sh: 10,000 simulated clusters, the tests of category Nightly (endurance,
-# thousands of failovers, freezing at every step), and ten minutes of faults on real processes. About half an hour.
+# What takes minutes by nature, and is not part of scripts/test.sh: 10,000 simulated clusters, a thousand failovers with everything open that
+# applications have open, the other tests of category Nightly, and ten minutes of faults on real processes. About an hour.
 #   scripts/soak.sh [--minutes 10]      how long scripts/chaos.sh runs, with write safety and without
-#   scripts/soak.sh --only simulation|nightly|chaos
+#   scripts/soak.sh [--failovers 1000]  how many failovers in a row may leave nothing behind
+#   scripts/soak.sh --only simulation|endurance|nightly|chaos
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 help_or_go_on "$@"
-minutes=10 only=
+minutes=10 failovers=1000 only=
 while (($#)); do
   case $1 in
     --minutes) [[ ${2:-} =~ ^[0-9]+$ ]] || wrong_usage "--minutes needs a number" && minutes=$2 ;;
-    --only) [[ ${2:-} =~ ^(simulation|nightly|chaos)$ ]] || wrong_usage "--only is simulation, nightly or chaos" && only=$2 ;;
+    --failovers) [[ ${2:-} =~ ^[0-9]+$ ]] || wrong_usage "--failovers needs a number" && failovers=$2 ;;
+    --only)
+      [[ ${2:-} =~ ^(simulation|endurance|nightly|chaos)$ ]] || wrong_usage "--only is simulation, endurance, nightly or chaos"
+      only=$2
+      ;;
     *) wrong_usage "not an argument: $1" ;;
   esac
   shift 2
@@ -26,7 +31,12 @@ part() { # NAME COMMAND...
 }
 
 part simulation env SIMULATION_COUNT=10000 dotnet test --no-build -c Release "$ROOT/test/RedisFailover.UnitTests" --filter FullyQualifiedName~Simulation
-part nightly dotnet test --no-build -c Release "$ROOT/test/RedisFailover.IntegrationTests" --filter TestCategory=Nightly
+for project in IntegrationTests EcosystemTests; do
+  part endurance env ENDURANCE_FAILOVERS="$failovers" dotnet test --no-build -c Release "$ROOT/test/RedisFailover.$project" \
+    --filter 'FullyQualifiedName~EnduranceTests&TestCategory=Nightly' --logger 'console;verbosity=normal'
+  part nightly dotnet test --no-build -c Release "$ROOT/test/RedisFailover.$project" \
+    --filter 'FullyQualifiedName!~EnduranceTests&TestCategory=Nightly'
+done
 part chaos "$ROOT/scripts/chaos.sh" --minutes "$minutes" --write-safety replicated
 part chaos "$ROOT/scripts/chaos.sh" --minutes "$minutes"
 ((${#failed[@]} == 0)) || die "failed: ${failed[*]}"

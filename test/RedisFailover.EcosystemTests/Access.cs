@@ -15,9 +15,9 @@ internal sealed record Access(Func<IConnectionMultiplexer> Connect, Action<Confi
         => new(connection.AsMultiplexer, connection.Configure, "led.to.the.master");
 
     /// <summary>A multiplexer of its own for each, over all nodes: without this client.</summary>
-    public static Access Bare(IEnumerable<NodeAddress> nodes)
-    {
-        string connection = string.Join(',', nodes) + ",abortConnect=false";
-        return new Access(() => ConnectionMultiplexer.Connect(connection), static _ => { }, connection);
-    }
+    public static Access Bare(IEnumerable<NodeAddress> nodes) => Bare(string.Join(',', nodes) + ",abortConnect=false");
+
+    /// <summary>A multiplexer of its own for each, without this client: over all nodes, or by sentinels.</summary>
+    public static Access Bare(string connection)
+        => new(() => ConnectionMultiplexer.Connect(connection), static _ => { }, connection);
 }

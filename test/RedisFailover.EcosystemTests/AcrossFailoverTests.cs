@@ -8,6 +8,22 @@ namespace RedisFailover.EcosystemTests;
 [TestFixture]
 public sealed class AcrossFailoverTests
 {
+    /// <summary>The table of the documents: a column for each run, in the order in which they ran.</summary>
+    private static readonly List<(string Column, Outcome[] Outcomes)> s_columns = [];
+
+    [OneTimeTearDown]
+    public void Print_the_table()
+    {
+        TestContext.Progress.WriteLine("Longest gap in ms / errors / lost");
+        TestContext.Progress.WriteLine($"| library | {string.Join(" | ", s_columns.Select(ran => ran.Column))} |");
+        foreach (string library in s_columns.SelectMany(ran => ran.Outcomes).Select(outcome => outcome.Library).Distinct())
+        {
+            IEnumerable<string> cells = s_columns.Select(ran => ran.Outcomes.Single(outcome => outcome.Library == library))
+                .Select(seen => $"{seen.LongestGap.TotalMilliseconds:0} / {seen.Errors} / {seen.Lost}");
+            TestContext.Progress.WriteLine($"| {library} | {string.Join(" | ", cells)} |");
+        }
+    }
+
     [TestCase("kill -9")]
     [TestCase("SIGSTOP")]
     [TestCase("switchover")]
@@ -45,7 +61,19 @@ public sealed class AcrossFailoverTests
         Assert.That(outcomes.Max(o => o.LongestGap), Is.GreaterThan(TimeSpan.FromSeconds(2)), "otherwise this client is not needed");
     }
 
-    private static async Task<Outcome[]> WatchAsync(Access access, Monitored system, string fault, TimeSpan afterwards)
+    /// <summary>And with Sentinel in the place of the monitors, as StackExchange.Redis follows it.</summary>
+    [Test]
+    [Explicit]
+    [Category("Nightly")]
+    public async Task Compared_with_Sentinel([Values("kill -9", "SIGSTOP")] string fault)
+    {
+        await using Sentinelled system = await Sentinelled.StartAsync();
+        Outcome[] outcomes = await WatchAsync(Access.Bare(system.ConnectionString), system, fault, TimeSpan.FromSeconds(40));
+        Print($"{fault}, Sentinel", outcomes);
+        Assert.That(outcomes.Max(o => o.LongestGap), Is.GreaterThan(TimeSpan.FromSeconds(1)), "it judges after a second");
+    }
+
+    private static async Task<Outcome[]> WatchAsync(Access access, IStruck system, string fault, TimeSpan afterwards)
     {
         Library[] libraries = await Libraries.AllAsync(access);
         using var stop = new CancellationTokenSource();
@@ -72,6 +100,7 @@ public sealed class AcrossFailoverTests
 
     private static void Print(string fault, Outcome[] outcomes)
     {
+        s_columns.Add((fault, outcomes));
         TestContext.Progress.WriteLine($"{fault,-36} {"done",6} {"errors",7} {"gap ms",7} {"lost",5}");
         foreach (Outcome outcome in outcomes)
         {

@@ -52,7 +52,7 @@ internal static class Libraries
 
     private static Task<IConnectionMultiplexer> Lease(Access access) => Task.FromResult(access.Connect());
 
-    private static Library Caching(Access access)
+    public static Library Caching(Access access)
     {
         ServiceProvider services = new ServiceCollection()
             .AddStackExchangeRedisCache(options => options.ConnectionMultiplexerFactory = () => Lease(access)).BuildServiceProvider();
@@ -77,7 +77,7 @@ internal static class Libraries
             });
     }
 
-    private static async Task<Library> SignalRAsync(Access access)
+    public static async Task<Library> SignalRAsync(Access access)
     {
         WebApplicationBuilder builder = WebApplication.CreateBuilder();
         builder.Logging.ClearProviders();

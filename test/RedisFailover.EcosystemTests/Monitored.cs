@@ -4,9 +4,11 @@ using RedisFailover.IntegrationTests.Harness;
 namespace RedisFailover.EcosystemTests;
 
 /// <summary>Three Redis nodes and one monitor.</summary>
-internal sealed class Monitored(Cluster cluster, FailoverConnection connection, NodeAddress master, RecordedLog log) : IAsyncDisposable
+internal sealed class Monitored(Cluster cluster, FailoverConnection connection, NodeAddress master, RecordedLog log) : IStruck
 {
     private bool _frozen;
+
+    public Cluster Cluster => cluster;
 
     public FailoverConnection Connection => connection;
 
@@ -28,7 +30,6 @@ internal sealed class Monitored(Cluster cluster, FailoverConnection connection, 
             log);
     }
 
-    /// <summary>Strikes the master and returns once another one is known.</summary>
     public async Task StrikeAsync(string fault)
     {
         switch (fault)
@@ -53,7 +54,6 @@ internal sealed class Monitored(Cluster cluster, FailoverConnection connection, 
             "another master is known", () => connection.Topology.Master is { } next && next != master, TimeSpan.FromSeconds(60));
     }
 
-    /// <summary>Ends what a SIGSTOP began.</summary>
     public void Thaw()
     {
         if (_frozen)

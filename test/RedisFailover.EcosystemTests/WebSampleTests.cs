@@ -12,7 +12,7 @@ namespace RedisFailover.EcosystemTests;
 public sealed class WebSampleTests
 {
     [Test]
-    public async Task Session_cache_chat_jobs_and_locks_live_through_a_switchover_and_a_lost_master()
+    public async Task Session_cache_chat_jobs_and_locks_live_through_a_switchover_and_a_lost_and_a_silent_master()
     {
         await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions
         {
@@ -39,8 +39,14 @@ public sealed class WebSampleTests
         Topology topology = await cluster.WaitUntilWholeAsync(TimeSpan.FromSeconds(60));
         await cluster.Node(topology.Master!).KillAsync();
         await RoundAsync("after the loss", 4);
+
+        await cluster.Node(topology.Master!).RestartAsync();
+        topology = await cluster.WaitUntilWholeAsync(TimeSpan.FromSeconds(60));
+        cluster.Node(topology.Master!).Freeze();
+        await RoundAsync("after the silence", 5);
+        cluster.Node(topology.Master!).Thaw();
         using JsonDocument account = JsonDocument.Parse(await http.GetStringAsync("orders"));
-        Assert.That(account.RootElement.GetProperty("acknowledged").GetInt32(), Is.EqualTo(15));
+        Assert.That(account.RootElement.GetProperty("acknowledged").GetInt32(), Is.EqualTo(20));
         Assert.That(account.RootElement.GetProperty("lost").GetArrayLength(), Is.Zero);
 
         async Task RoundAsync(string name, int visit)

@@ -14,8 +14,13 @@ namespace RedisFailover.IntegrationTests.Client;
 [NonParallelizable]
 public sealed class EnduranceTests
 {
+    [Test]
+    [Category("Nightly")]
+    [Explicit("Minutes")]
+    public Task Many_of_them_leave_nothing_either()
+        => Failovers_in_a_row_leave_no_socket_multiplexer_thread_watch_or_memory_behind(Endurance.Failovers);
+
     [TestCase(20)]
-    [TestCase(1000, Category = "Nightly", Explicit = true, Reason = "Minutes")]
     public async Task Failovers_in_a_row_leave_no_socket_multiplexer_thread_watch_or_memory_behind(int failovers)
     {
         await using ZooKeeperServer zooKeeper = await ZooKeeperServer.StartAsync();

@@ -1,7 +1,6 @@
 using System.Globalization;
-using RedisFailover.IntegrationTests.Harness;
 
-namespace RedisFailover.Benchmarks.Failover;
+namespace RedisFailover.IntegrationTests.Harness;
 
 /// <summary>One real sentinel: redis-server --sentinel.</summary>
 internal sealed class SentinelProcess : IAsyncDisposable
@@ -67,6 +66,15 @@ internal sealed class SentinelProcess : IAsyncDisposable
             && Field(replica, "master-port") == port)
                 ? port
                 : null;
+    }
+
+    /// <summary>Where its clients are sent; null while it does not say.</summary>
+    internal async Task<NodeAddress?> MasterAsync(CancellationToken ct)
+    {
+        await using RedisWire wire = await RedisWire.ConnectAsync("127.0.0.1", Port, ct: ct);
+        RedisReply address = await wire.CommandAsync(["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "bench"], ct);
+        return address.Items.Length == 2 && NodeAddress.TryParse($"{address[0].Text}:{address[1].Text}", out NodeAddress? master)
+            ? master : null;
     }
 
     internal string Tail() => _process.Tail();

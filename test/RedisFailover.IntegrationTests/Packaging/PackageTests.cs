@@ -85,32 +85,54 @@ public sealed class PackageTests
     }
 
     [Test]
-    public async Task An_empty_project_that_takes_the_client_runs_the_program_of_its_document()
+    public Task An_empty_project_that_takes_the_client_runs_the_program_of_its_document()
+        => RunTheProgramAsync("<TargetFramework>net10.0</TargetFramework>", WriteSourcesAsync);
+
+    /// <summary>With the runtime beside it, which Debian does not have: it is a package of the registry's.</summary>
+    [Test]
+    [Category("Nightly")]
+    [Explicit("Fetches the runtime of .NET 8")]
+    public Task And_on_NET_8() => RunTheProgramAsync(
+        """
+        <TargetFramework>net8.0</TargetFramework><SelfContained>true</SelfContained>
+        <RuntimeIdentifier>linux-x64</RuntimeIdentifier><InvariantGlobalization>true</InvariantGlobalization>
+        """,
+        project => File.WriteAllTextAsync(Path.Combine(project, "nuget.config"), $"""
+            <configuration><packageSources><add key="ours" value="{_folder.File("feed")}" /></packageSources></configuration>
+            """));
+
+    private async Task RunTheProgramAsync(string framework, Func<string, Task> writeSources)
     {
         await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 1, Redis = 2 });
         await cluster.WaitForAsync("there is a master", topology => topology.Master is not null);
         string text = await File.ReadAllTextAsync(Path.Combine(Programs.RepositoryRoot, "docs", "client.md"));
         string program = text.Split("```csharp\n")[1].Split("```")[0]
             .Replace("127.0.0.1:2181/redis_failover", cluster.ConnectionString, StringComparison.Ordinal);
-        string project = _folder.File("application");
+        string project = _folder.File("application-" + TestContext.CurrentContext.Test.MethodName);
         Directory.CreateDirectory(project);
-        await File.WriteAllTextAsync(Path.Combine(project, "Program.cs"), program);
-        await File.WriteAllTextAsync(Path.Combine(project, "application.csproj"), """
+        await File.WriteAllTextAsync(
+            Path.Combine(project, "Program.cs"), program + "Console.WriteLine(Environment.Version.Major);\n");
+        await File.WriteAllTextAsync(Path.Combine(project, "application.csproj"), $"""
             <Project Sdk="Microsoft.NET.Sdk">
               <PropertyGroup>
-                <OutputType>Exe</OutputType><TargetFramework>net10.0</TargetFramework>
+                <OutputType>Exe</OutputType>{framework}
                 <ImplicitUsings>enable</ImplicitUsings><NuGetAudit>false</NuGetAudit>
               </PropertyGroup>
               <ItemGroup><PackageReference Include="RedisFailover.Client" Version="*" /></ItemGroup>
             </Project>
             """);
-        await WriteSourcesAsync(project);
+        await writeSources(project);
 
-        await DotnetAsync("build", project, "-c", "Release", "-v", "quiet", "-o", _folder.File("built"));
-        string output = await DotnetAsync(Path.Combine(_folder.File("built"), "application.dll"));
+        string built = Path.Combine(project, "built");
+        await DotnetAsync("build", project, "-c", "Release", "-v", "quiet", "-o", built);
+        bool onEight = framework.Contains("net8.0", StringComparison.Ordinal);
+        await using ChildProcess application = await ChildProcess.StartAsync(
+            onEight ? new ChildProcessOptions("application", Path.Combine(built, "application"), [])
+                : new ChildProcessOptions("application", Programs.Dotnet, [Path.Combine(built, "application.dll")]));
+        Assert.That(await application.WaitForExitAsync(), Is.Zero, application.Tail(60));
 
         // What it is told of the topology it prints in between.
-        Assert.That(output.Split('\n'), Has.Member("hello"));
+        Assert.That(application.Output, Has.Member("hello").And.Member(onEight ? "8" : "10"));
     }
 
     [Test]
