@@ -103,4 +103,34 @@ public sealed class LeadershipTests
         Assert.That(leader.Process.Output.Count(line => line.Contains("FAILOVER NOT STARTED", StringComparison.Ordinal)),
             Is.EqualTo(leader.Process.Output.Count(line => line.Contains("MASTER LOST", StringComparison.Ordinal))));
     }
+
+    /// <summary>
+    /// A monitor whose report is gone counts as gone: with the others' deleted, one alone would decide. Nobody but the leader writes who
+    /// leads, and the tool reads it there.
+    /// </summary>
+    [Test]
+    public async Task What_somebody_deletes_or_overwrites_below_the_root_the_monitors_write_again()
+    {
+        await using Cluster cluster = await Cluster.StartAsync();
+        Topology before = await cluster.WaitUntilWholeAsync();
+        await cluster.WaitForAllViewsAsync();
+        MonitorProcess leader = await cluster.LeaderAsync();
+        int term = await cluster.VersionAsync("/term");
+
+        foreach (MonitorProcess monitor in cluster.Monitors)
+        {
+            await cluster.DeleteAsync($"/monitors/{monitor.Id}");
+        }
+
+        await cluster.WriteAsync("/leader", "nonsense");
+        // Long before the time at which they would tell their views again of themselves.
+        await Eventually.HoldsAsync(
+            "All views are there again", ct => cluster.ChildrenAsync("/monitors", ct), names => names.Length == 3,
+            TimeSpan.FromSeconds(30), cluster.Explain);
+        await cluster.WaitForAllViewsAsync();
+        Assert.That((await cluster.LeaderAsync(TimeSpan.FromSeconds(30))).Id, Is.EqualTo(leader.Id));
+        Assert.That(await cluster.VersionAsync("/term"), Is.EqualTo(term), cluster.Explain());
+        Topology after = await cluster.TopologyAsync();
+        Assert.That((after.Master, after.Epoch), Is.EqualTo((before.Master, before.Epoch)));
+    }
 }

@@ -211,6 +211,10 @@ public sealed partial class Cluster : IAsyncDisposable
     public async Task<int> VersionAsync(string path, CancellationToken ct = default)
         => (await (await _client.GetSessionAsync(ct)).GetDataAsync(path, cancellationToken: ct)).Stat.Version;
 
+    /// <summary>The session that an ephemeral znode belongs to; 0 where there is none.</summary>
+    public async Task<long> OwnerAsync(string path, CancellationToken ct = default)
+        => (await (await _client.GetSessionAsync(ct)).ExistsAsync(path, cancellationToken: ct))?.EphemeralOwner ?? 0;
+
     /// <summary>Writes a znode that is not there yet.</summary>
     public async Task CreateAsync(string path, string content, CancellationToken ct = default)
         => await (await _client.GetSessionAsync(ct)).CreateAsync(path, Encoding.UTF8.GetBytes(content), cancellationToken: ct);
@@ -218,6 +222,10 @@ public sealed partial class Cluster : IAsyncDisposable
     /// <summary>Overwrites a znode.</summary>
     public async Task WriteAsync(string path, string content, CancellationToken ct = default)
         => await (await _client.GetSessionAsync(ct)).SetDataAsync(path, Encoding.UTF8.GetBytes(content), cancellationToken: ct);
+
+    /// <summary>Deletes a znode without children.</summary>
+    public async Task DeleteAsync(string path, CancellationToken ct = default)
+        => await (await _client.GetSessionAsync(ct)).DeleteAsync(path, -1, ct);
 
     public RedisServer Node(NodeAddress address) => _redis[Addresses.IndexOf(address)];
 

@@ -1,13 +1,15 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using System.Threading.Channels;
 
 namespace RedisFailover.IntegrationTests.Harness;
 
 /// <summary>What a <see cref="FaultProxy"/> does with bytes.</summary>
 /// <param name="ToServer">Whether bytes from the client reach the server.</param>
 /// <param name="ToClient">Whether bytes from the server reach the client.</param>
-/// <param name="Delay">How long each chunk is held.</param>
+/// <param name="Delay">How long each chunk is under way; those that follow are not held up by that.</param>
 public sealed record LinkState(bool ToServer, bool ToClient, TimeSpan Delay)
 {
     public static readonly LinkState Healthy = new(true, true, TimeSpan.Zero);
@@ -26,6 +28,7 @@ public sealed record LinkState(bool ToServer, bool ToClient, TimeSpan Delay)
 /// </summary>
 public sealed class FaultProxy : IAsyncDisposable
 {
+    private const int MostChunks = 64;
     private static readonly TimeSpan s_lastBytes = TimeSpan.FromMilliseconds(200);
     private readonly Func<Socket> _newSocket;
     private NodeAddress _target;
@@ -199,23 +202,42 @@ public sealed class FaultProxy : IAsyncDisposable
 
     private async Task PumpAsync(Socket from, Socket to, int clientPort, Func<LinkState, bool> passes)
     {
-        byte[] buffer = new byte[16 * 1024];
-        while (await from.ReceiveAsync(buffer, SocketFlags.None, _stopped.Token) is var count and > 0)
+        var underWay = Channel.CreateBounded<(long ReadAt, byte[] Bytes)>(MostChunks);
+        Task delivered = DeliverAsync(underWay.Reader, to, clientPort, passes);
+        try
         {
-            await HoldAsync(clientPort, passes);
-            for (int sent = 0; sent < count;)
+            byte[] buffer = new byte[16 * 1024];
+            while (await from.ReceiveAsync(buffer, SocketFlags.None, _stopped.Token) is var count and > 0)
             {
-                sent += await to.SendAsync(buffer.AsMemory(sent, count - sent), SocketFlags.None, _stopped.Token);
+                await underWay.Writer.WriteAsync((Stopwatch.GetTimestamp(), buffer[..count]), _stopped.Token);
             }
         }
+        finally
+        {
+            underWay.Writer.Complete();
+        }
 
+        await delivered;
         to.Shutdown(SocketShutdown.Send);
+    }
+
+    private async Task DeliverAsync(
+        ChannelReader<(long ReadAt, byte[] Bytes)> chunks, Socket to, int clientPort, Func<LinkState, bool> passes)
+    {
+        await foreach ((long readAt, byte[] bytes) in chunks.ReadAllAsync(_stopped.Token))
+        {
+            await HoldAsync(clientPort, passes, readAt);
+            for (int sent = 0; sent < bytes.Length;)
+            {
+                sent += await to.SendAsync(bytes.AsMemory(sent), SocketFlags.None, _stopped.Token);
+            }
+        }
     }
 
     private bool IsCutOff(int clientPort)
         => !_cutOff.IsEmpty && _owners.GetOrAdd(clientPort, port => _cutOff.Keys.FirstOrDefault(pid => SocketOwner.Holds(pid, port))) != 0;
 
-    private async Task HoldAsync(int clientPort, Func<LinkState, bool> passes)
+    private async Task HoldAsync(int clientPort, Func<LinkState, bool> passes, long readAt)
     {
         while (true)
         {
@@ -229,9 +251,9 @@ public sealed class FaultProxy : IAsyncDisposable
 
             if (passes(state) && !IsCutOff(clientPort))
             {
-                if (state.Delay > TimeSpan.Zero)
+                if (state.Delay - Stopwatch.GetElapsedTime(readAt) is { Ticks: > 0 } left)
                 {
-                    await Task.Delay(state.Delay, _stopped.Token);
+                    await Task.Delay(left, _stopped.Token);
                 }
 
                 return;
