@@ -1,3 +1,8 @@
+using System.Collections.Immutable;
+using System.Net;
+using System.Net.Sockets;
+using RedisFailover.Shared;
+
 namespace RedisFailover.ZooKeeper;
 
 /// <summary>What a <see cref="ZooKeeperClient"/> is at.</summary>
@@ -31,6 +36,7 @@ public sealed class ZooKeeperClient : IAsyncDisposable
 
     private readonly Lock _gate = new();
     private readonly ZooKeeperOptions _options;
+    private readonly HostAddresses _names;
     private readonly CancellationTokenSource _disposing = new();
     private readonly CallbackQueue _callbacks;
     private readonly Task _loop;
@@ -47,9 +53,20 @@ public sealed class ZooKeeperClient : IAsyncDisposable
     public ZooKeeperClient(ZooKeeperOptions options)
     {
         _options = ZooKeeperOptions.Validate(options);
+        _names = new HostAddresses(options.TimeProvider, options.Resolve);
+        _options = _options with { Resolve = ResolveAsync };
         Logger = LogQueue.For(options);
         _callbacks = new CallbackQueue(Logger);
         _loop = Task.Run(RunAsync);
+    }
+
+    /// <summary>
+    /// A name server that is silent or does not know a host any more keeps nobody from servers that were known before, over all sessions.
+    /// </summary>
+    private async Task<IPAddress[]> ResolveAsync(string host, CancellationToken cancellationToken)
+    {
+        (ImmutableArray<IPAddress> addresses, SocketError error) = await _names.FindAsync(host, cancellationToken).ConfigureAwait(false);
+        return addresses.IsEmpty ? throw new SocketException((int)error) : [.. addresses];
     }
 
     /// <summary>

@@ -64,8 +64,8 @@ public sealed record ZooKeeperOptions
     /// <summary>For tests: the shortest attempt to reconnect; a script may answer more slowly than any server.</summary>
     internal TimeSpan ShortestAttempt { get; init; } = TimeSpan.FromMilliseconds(150);
 
-    /// <summary>For tests: how a host's name becomes addresses. Default the system's resolver.</summary>
-    internal Func<string, CancellationToken, Task<IPAddress[]>> Resolve { get; init; } = Dns.GetHostAddressesAsync;
+    /// <summary>How a host's name becomes addresses. Default (null) the system's resolver.</summary>
+    internal Func<string, CancellationToken, Task<IPAddress[]>>? Resolve { get; init; }
 
     /// <summary>Refuses what would otherwise fail, or wait for ever, in the background.</summary>
     internal static ZooKeeperOptions Validate(ZooKeeperOptions options)

@@ -24,6 +24,7 @@ internal sealed partial class MonitorRegistry
     internal async Task WatchPresenceAsync(CancellationToken cancellationToken)
     {
         HashSet<string> present = [];
+        bool listed = false;
         var written = new Dictionary<string, (long Zxid, TimeSpan Since)>(StringComparer.Ordinal);
         await using WatchedChildren monitors = zooKeeper.WatchChildren(paths.Monitors);
         await using IAsyncEnumerator<ImmutableArray<string>?> changes = monitors.ChangesAsync(cancellationToken)
@@ -43,6 +44,13 @@ internal sealed partial class MonitorRegistry
             {
                 await next;
                 next = changes.MoveNextAsync().AsTask();
+                bool isListed = monitors.Current?.Contains(id) == true;
+                if (listed && !isListed)
+                {
+                    PublishAgain();
+                }
+
+                listed = isListed;
             }
 
             HashSet<string> others = await CountAsync(Others(monitors.Current), written, cancellationToken);

@@ -23,6 +23,7 @@ internal sealed partial class MonitorRegistry(
         new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true });
 
     private readonly Lock _gate = new();
+    private MonitorReport _latest = MonitorReport.None;
     private ZooKeeperSession? _entered;
     private TaskCompletionSource _entering = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile bool _isLeading;
@@ -49,7 +50,23 @@ internal sealed partial class MonitorRegistry(
     /// <summary>Tells the others what we see now. Only the latest view matters; older ones that are not out yet are dropped.</summary>
     /// <param name="report">The view.</param>
     /// <param name="urgent">Whether a verdict may depend on it (see <see cref="ClusterView.VotesDecide"/>).</param>
-    internal void Publish(MonitorReport report, bool urgent) => _reports.Writer.TryWrite((report, urgent));
+    internal void Publish(MonitorReport report, bool urgent)
+    {
+        lock (_gate)
+        {
+            _latest = report;
+            _reports.Writer.TryWrite((report, urgent));
+        }
+    }
+
+    /// <summary>Somebody has deleted the znode: it is made again with the latest view, at once.</summary>
+    private void PublishAgain()
+    {
+        lock (_gate)
+        {
+            _reports.Writer.TryWrite((_latest, true));
+        }
+    }
 
     /// <summary>Completes when this monitor has its place among the others in that session: before, it stands for no election.</summary>
     internal async Task EnteredAsync(ZooKeeperSession session, CancellationToken cancellationToken)

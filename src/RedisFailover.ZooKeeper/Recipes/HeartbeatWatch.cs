@@ -81,7 +81,8 @@ internal sealed class HeartbeatWatch : IAsyncDisposable
         {
             SeenAt = at,
             IsSecond = data?.Home is not null,
-            HasChanged = before is not null,
+            // One that was gone and is there again comes from a store that was put back: nobody writes it.
+            HasChanged = before is { IsGone: false },
         });
         last.Next.TrySetResult();
     }

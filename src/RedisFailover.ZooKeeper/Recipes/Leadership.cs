@@ -21,6 +21,7 @@ public sealed class Leadership : ILead, IAsyncDisposable
     private readonly CancellationTokenSource _lost = new();
     private CancellationTokenRegistration _ended;
     private int _over;
+    private ReadOnlyMemory<byte>? _shown;
 
     /// <param name="client">The client.</param>
     /// <param name="session">The session that won the election.</param>
@@ -190,12 +191,28 @@ public sealed class Leadership : ILead, IAsyncDisposable
         return true;
     }
 
-    /// <summary>An operator who deletes the leader's znode ends leadership, and a monitor of an older release stands at once.</summary>
+    /// <summary>
+    /// An operator who deletes the leader's znode ends leadership, and a monitor of an older release stands at once. What somebody else
+    /// writes into it is overwritten: people and tools read there who leads.
+    /// </summary>
     private async Task<bool> WatchLeaderAsync()
     {
         var watcher = new Watcher(OnLeaderEvent, Inline: true);
-        ZnodeStat? stat = await _session.ExistsInlineAsync(_options.LeaderPath, watcher).ConfigureAwait(false);
-        return stat?.EphemeralOwner == _session.SessionId;
+        Znode? znode = await Follower.ReadOrMissingAsync(
+            _session, _options.LeaderPath, watcher, () => _session.GetDataInlineAsync(_options.LeaderPath, watcher), CancellationToken.None)
+                .ConfigureAwait(false);
+        if (znode?.Stat.EphemeralOwner != _session.SessionId)
+        {
+            return false;
+        }
+
+        _shown ??= znode.Data;
+        if (!znode.Data.Span.SequenceEqual(_shown.Value.Span))
+        {
+            await _session.SetDataAsync(_options.LeaderPath, _shown.Value, znode.Stat.Version).ConfigureAwait(false);
+        }
+
+        return true;
     }
 
     private void OnLeaderEvent(WatchedEvent what)

@@ -157,12 +157,13 @@ public sealed class LeaseKeeper
         }
     }
 
-    /// <summary>Leadership is over.</summary>
+    /// <summary>Leadership is over; without any there is no lease to miss.</summary>
     internal void Drop(Leadership lead)
     {
         lock (_gate)
         {
             _leads = _leads.Remove(lead);
+            _notHeldSince = _leads.IsEmpty ? null : _notHeldSince;
         }
     }
 
@@ -366,7 +367,8 @@ public sealed class LeaseKeeper
 
     /// <summary>
     /// Not without a connection, nor while too much is unanswered. A beat that is unanswered for a lease means that this server may have
-    /// lost its quorum: the session moves to the next one.
+    /// lost its quorum: the session moves to the next one. Where no server has answered any it is they that are slow, and each move would
+    /// only take away the answer: after each move twice as long is waited, up to a session.
     /// </summary>
     private bool MayBeat(SessionHeartbeat heart)
     {
@@ -385,10 +387,14 @@ public sealed class LeaseKeeper
 
             unanswered = TakenBy(heart, oldest);
             _length.Wrote(unanswered, Now);
-            if (unanswered <= oldest.Length || heart.Session.HostCount == 1)
+            TimeSpan patience = oldest.Length * (1 << Math.Min(heart.Moves, 6));
+            patience = patience < heart.Session.SessionTimeout ? patience : heart.Session.SessionTimeout;
+            if (unanswered <= patience || heart.Session.HostCount == 1)
             {
                 return heart.Beats.Awaited < MostAwaited;
             }
+
+            heart.Moves++;
         }
 
         heart.Session.MoveOn($"a write was not answered for {unanswered.TotalMilliseconds:0} ms");
@@ -506,6 +512,7 @@ public sealed class LeaseKeeper
             }
 
             heart.HasBeaten = true;
+            heart.Moves = 0;
         }
     }
 

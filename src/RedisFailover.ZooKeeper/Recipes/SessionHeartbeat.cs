@@ -32,4 +32,7 @@ internal sealed class SessionHeartbeat
     internal long LateAt { get; set; }
 
     internal bool HasBeaten { get; set; }
+
+    /// <summary>How often the session has moved to another server since a beat was answered.</summary>
+    internal int Moves { get; set; }
 }

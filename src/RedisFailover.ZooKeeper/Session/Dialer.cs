@@ -27,7 +27,7 @@ internal sealed class Dialer
         Random.Shared.Shuffle(_hosts);
         _tls = () => options.TlsSource is { } source ? source() : options.Tls;
         _time = options.TimeProvider;
-        _resolve = options.Resolve;
+        _resolve = options.Resolve ?? Dns.GetHostAddressesAsync;
     }
 
     internal int HostCount => _hosts.Length;

@@ -170,7 +170,19 @@ internal sealed class ServerConnection : IDisposable
     }
 
     /// <summary>The next frame; the thread waits for it until the connection is closed from either side.</summary>
-    internal ReadOnlyMemory<byte> Receive() => _reader.Receive();
+    /// <exception cref="IOException">It was given up; the message says why.</exception>
+    internal ReadOnlyMemory<byte> Receive()
+    {
+        try
+        {
+            return _reader.Receive();
+        }
+        catch (ObjectDisposedException e) when (AbortReason is { } why)
+        {
+            // A server that closes a connection which it has only just accepted fails the sending first, and that closes this side.
+            throw new IOException(why, e);
+        }
+    }
 
     internal bool TryReadBufferedFrame(out ReadOnlyMemory<byte> frame) => _reader.TryReadBuffered(out frame);
 

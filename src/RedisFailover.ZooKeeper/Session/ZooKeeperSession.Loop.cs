@@ -10,6 +10,7 @@ public sealed partial class ZooKeeperSession
     private TimeSpan _attemptTook;
     private int _xid;
     private int _refusals;
+    private int _silences;
     private FormerSession? _former;
     private int _formerAttempts;
     private string? _toldRefused;
@@ -121,10 +122,16 @@ public sealed partial class ZooKeeperSession
         return within < longest ? within : longest;
     }
 
-    /// <summary>T/hosts, and no longer than until the local expiry.</summary>
+    /// <summary>
+    /// T/hosts, and no longer than until the local expiry. Where the network is slow that is too short for any server: up to T then, for
+    /// a new session once a whole round was not answered, for a session by what its last connection took.
+    /// </summary>
     private TimeSpan LongestAttempt()
     {
         TimeSpan longest = SessionTimeout / _dialer.HostCount;
+        TimeSpan slow = SessionId == 0 ? longest * (1 << Math.Min(_silences / _dialer.HostCount, 4)) : 1.5 * _attemptTook;
+        slow = slow < SessionTimeout ? slow : SessionTimeout;
+        longest = longest > slow ? longest : slow;
         if (SessionId == 0)
         {
             return longest;
@@ -171,6 +178,7 @@ public sealed partial class ZooKeeperSession
         {
             connection?.FailAll(ZooKeeperErrorCode.ConnectionLoss, e);
             _refusals += connection is not null && e is EndOfStreamException ? 1 : 0;
+            _silences = e is OperationCanceledException ? _silences + 1 : 0;
             string why = e is OperationCanceledException
                 ? $"{host}: no answer within {within.TotalMilliseconds:0} ms" : $"{host}: {e.GetBaseException().Message}";
             if (SessionId == 0 && _toldUnreachable.Add(why))

@@ -378,6 +378,40 @@ public sealed class HeartbeatTests
         Assert.That(a.Keeper.Status.Length, Is.EqualTo(L));
     }
 
+    [Test]
+    public async Task Who_does_not_lead_any_more_lacks_no_lease()
+    {
+        await using var server = new ModelServer();
+        var time = new ManualTime();
+        await using Party a = Party.Start(server, "a", time);
+        await using Leadership lead = await a.Election.CampaignAsync().WithinDeadline();
+        var greeting = new TaskCompletionSource();
+        server.Greeting = greeting.Task;
+        server.Cut(a.Session);
+        await time.AdvanceUntil(TimeSpan.FromMilliseconds(50), () => a.Keeper.Status.NotHeldFor is not null);
+        await time.AdvanceUntil(TimeSpan.FromMilliseconds(50), () => lead.Lost.IsCancellationRequested);
+        Assert.That(a.Keeper.Status.NotHeldFor, Is.Null);
+        greeting.SetResult();
+    }
+
+    [Test]
+    public async Task A_heartbeat_that_was_gone_and_is_put_back_is_nobodys()
+    {
+        await using var server = new ModelServer();
+        server.Create(Party.Heartbeats, "");
+        server.Create("/heartbeats/old-1", """{"owner":"old","leaseMs":500,"writeMs":1}""", owner: 0x99);
+        var time = new ManualTime();
+        await using Party a = Party.Start(server, "a", time);
+        await Waiting.Until(() => a.Keeper.PeerOf(0x99) is not null);
+        server.Delete("/heartbeats/old-1");
+        await Waiting.Until(() => a.Keeper.PeerOf(0x99) is { IsSilent: true });
+        server.Create("/heartbeats/old-1", """{"owner":"old","leaseMs":500,"writeMs":1}""", owner: 0x99);
+        await Waiting.Until(() => a.Keeper.PeerOf(0x99) is { IsSilent: false });
+        Assert.That(a.Keeper.PeerOf(0x99)!.IsBeating, Is.False);
+        server.Set("/heartbeats/old-1", """{"owner":"old","leaseMs":500,"writeMs":1}""");
+        await Waiting.Until(() => a.Keeper.PeerOf(0x99) is { IsBeating: true });
+    }
+
     /// <summary>A leader whose heartbeat stands still: session 0x99.</summary>
     private static Task Prepare(ModelServer server, int leaseMs)
     {

@@ -73,6 +73,39 @@ public sealed class SessionEndTests
     }
 
     [Test]
+    public async Task A_name_that_does_not_resolve_any_more_is_known_from_before_to_this_session_and_the_next()
+    {
+        var time = new ManualTime();
+        await using var server = new FakeServer();
+        bool known = true;
+        await using var client = new ZooKeeperClient(server.Options(time) with
+        {
+            Connection = ZooKeeperConnectionString.Parse($"zookeeper.example:{server.Port}"),
+            Resolve = (_, _) => Volatile.Read(ref known)
+                ? Task.FromResult<IPAddress[]>([IPAddress.Loopback])
+                : Task.FromException<IPAddress[]>(new SocketException((int)SocketError.HostNotFound)),
+        });
+        FakeConnection first = await server.AcceptSessionAsync(0x10);
+        await client.GetSessionAsync().WithinDeadline();
+        Volatile.Write(ref known, false);
+        // Older than what is used without asking again.
+        time.Advance(TimeSpan.FromSeconds(1.1));
+        first.Close();
+        Task<FakeConnection> again = server.AcceptSessionAsync(0x10);
+        await time.AdvanceUntil(TimeSpan.FromMilliseconds(5), () => again.IsCompleted);
+        await Waiting.Until(() => client.IsConnected);
+        time.Advance(TimeSpan.FromSeconds(1.1));
+        (await again).Close();
+        Task<FakeConnection> last = server.AcceptAsync();
+        await time.AdvanceUntil(TimeSpan.FromMilliseconds(5), () => last.IsCompleted);
+        Assert.That((await (await last).ReadConnectAsync()).SessionId, Is.EqualTo(0x10));
+        await (await last).GrantAsync(0, 0);
+        Task<FakeConnection> next = server.AcceptSessionAsync(0x20);
+        await time.AdvanceUntil(TimeSpan.FromMilliseconds(5), () => next.IsCompleted);
+        await Waiting.Until(() => client.Session?.SessionId == 0x20);
+    }
+
+    [Test]
     public async Task Case_10_another_session_id_in_the_answer_means_expired()
     {
         await using var server = new FakeServer();
@@ -275,6 +308,47 @@ public sealed class SessionEndTests
     }
 
     [Test]
+    public async Task Servers_that_all_answer_late_are_given_more_time_after_each_round()
+    {
+        var time = new ManualTime();
+        await using var server = new FakeServer();
+        ZooKeeperOptions options = server.Options(time) with
+        {
+            Connection = ZooKeeperConnectionString.Parse($"127.0.0.1:{server.Port},127.0.0.1:{server.Port},127.0.0.1:{server.Port}"),
+            SessionTimeout = TimeSpan.FromSeconds(30),
+        };
+        Task<ZooKeeperSession> connecting = ZooKeeperSession.ConnectAsync(options);
+        TimeSpan longest = TimeSpan.Zero;
+        for (int i = 0; i < 4; i++)
+        {
+            Task<FakeConnection> accepting = server.AcceptAsync();
+            await time.AdvanceUntil(TimeSpan.FromMilliseconds(100), () => accepting.IsCompleted);
+            FakeConnection connection = await accepting;
+            await connection.ReadConnectAsync();
+            long from = time.GetTimestamp();
+            Task end = connection.WaitForEndAsync();
+            await time.AdvanceUntil(TimeSpan.FromMilliseconds(100), () => end.IsCompleted);
+            longest = time.GetElapsedTime(from);
+        }
+
+        Assert.That(longest, Is.GreaterThan(TimeSpan.FromSeconds(13)), "the first of the second round, where the others had 10 s");
+        Task<FakeConnection> granted = server.AcceptSessionAsync(0x6);
+        await time.AdvanceUntil(TimeSpan.FromMilliseconds(100), () => granted.IsCompleted);
+        await using ZooKeeperSession session = await connecting.WithinDeadline();
+        Assert.That(session.SessionId, Is.EqualTo(0x6));
+    }
+
+    /// <summary>As one that has reached maxClientCnxns, or has no quorum: that is no defect, which would end the session.</summary>
+    [Test]
+    public void A_server_that_closes_before_the_greeting_is_sent_is_a_lost_connection()
+    {
+        using var stream = new ClosedByServer();
+        using var connection = new ServerConnection(stream, "server", "", 0, TimeProvider.System);
+        connection.SendRaw(static writer => writer.Int32(0));
+        Assert.That(() => connection.Receive(), Throws.InstanceOf<IOException>().With.Message.EqualTo("Broken pipe"));
+    }
+
+    [Test]
     public async Task A_read_only_server_is_not_accepted()
     {
         await using var server = new FakeServer();
@@ -466,5 +540,11 @@ public sealed class SessionEndTests
         await server.AcceptSessionAsync(0x2);
         Assert.That((await client.GetSessionAsync().WithinDeadline()).SessionId, Is.EqualTo(0x2));
         release.Set();
+    }
+
+    private sealed class ClosedByServer : MemoryStream
+    {
+        public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
+            => ValueTask.FromException(new IOException("Broken pipe"));
     }
 }
