@@ -1,33 +1,5 @@
 namespace RedisFailover.ZooKeeper;
 
-/// <summary>The server's answer to a connect request.</summary>
-internal readonly record struct ConnectResponse(int TimeoutMs, long SessionId, byte[] Password, bool ReadOnly)
-{
-    internal static ConnectResponse Read(ReadOnlySpan<byte> frame)
-    {
-        var reader = new JuteReader(frame);
-        _ = reader.Int32();
-        int timeoutMs = reader.Int32();
-        long sessionId = reader.Int64();
-        byte[] password = reader.Buffer().ToArray();
-
-        // Servers before 3.4 do not send the last byte.
-        bool readOnly = reader.Remaining > 0 && reader.Bool();
-        return new ConnectResponse(timeoutMs, sessionId, password, readOnly);
-    }
-}
-
-/// <summary>A session that its client has given up; its password is a secret.</summary>
-internal sealed class FormerSession(long id, byte[] password, string? refusedScheme = null)
-{
-    /// <summary>The scheme whose credentials were refused, if that ended it: told already.</summary>
-    internal string? RefusedScheme => refusedScheme;
-
-    internal long Id => id;
-
-    internal byte[] Password => password;
-}
-
 /// <summary>Credentials, sent first on every connection.</summary>
 internal sealed class AuthRequest(ZooKeeperAuth auth) : Request<bool>(OpCode.Auth)
 {
@@ -43,7 +15,7 @@ internal sealed class AuthRequest(ZooKeeperAuth auth) : Request<bool>(OpCode.Aut
     }
 
     protected override bool TryReadResult(
-        in ReplyHeader header, ref JuteReader body, ZooKeeperSession session, out bool result, out ZooKeeperException? error)
+        in ReplyHeader header, ref JuteReader body, WatchRegistry watches, out bool result, out ZooKeeperException? error)
     {
         result = header.Error == ZooKeeperErrorCode.Ok;
         error = header.Error == ZooKeeperErrorCode.AuthFailed ? new ZooKeeperException(header.Error, Name, null, detail: Refusal) : null;
@@ -103,7 +75,7 @@ internal sealed class SetWatchesRequest : Request<bool>
     }
 
     protected override bool TryReadResult(
-        in ReplyHeader header, ref JuteReader body, ZooKeeperSession session, out bool result, out ZooKeeperException? error)
+        in ReplyHeader header, ref JuteReader body, WatchRegistry watches, out bool result, out ZooKeeperException? error)
     {
         (result, error) = (header.Error == ZooKeeperErrorCode.Ok, null);
         return result;

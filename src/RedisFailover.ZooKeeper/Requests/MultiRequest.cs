@@ -45,7 +45,7 @@ internal sealed class MultiRequest : Request<ImmutableArray<ZnodeOperationResult
     protected override bool TryReadResult(
         in ReplyHeader header,
         ref JuteReader body,
-        ZooKeeperSession session,
+        WatchRegistry watches,
         out ImmutableArray<ZnodeOperationResult> result,
         out ZooKeeperException? error)
     {
@@ -84,7 +84,7 @@ internal sealed class MultiRequest : Request<ImmutableArray<ZnodeOperationResult
             }
 
             ZnodeOperationKind kind = _operations[i].Kind;
-            string? path = kind == ZnodeOperationKind.Create ? session.ToClientPath(body.String()) : null;
+            string? path = kind == ZnodeOperationKind.Create ? watches.ToClientPath(body.String()) : null;
             ZnodeStat? stat = kind == ZnodeOperationKind.SetData || type is OpCode.Create2 or OpCode.CreateContainer ? body.Stat() : null;
             results.Add(new ZnodeOperationResult(kind, path, stat));
         }

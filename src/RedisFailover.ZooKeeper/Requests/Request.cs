@@ -75,7 +75,7 @@ internal abstract class Request(OpCode op)
     /// <summary>
     /// Called by the read loop with the reply. Registers the watch, unless nobody waits any more, and hands over to whoever does.
     /// </summary>
-    internal abstract void Reply(in ReplyHeader header, ref JuteReader body, ZooKeeperSession session, Handoff handoff);
+    internal abstract void Reply(in ReplyHeader header, ref JuteReader body, WatchRegistry watches, Handoff handoff);
 
     /// <summary>Called instead of <see cref="Reply"/> when there will be none.</summary>
     /// <param name="code">Why.</param>
@@ -117,16 +117,16 @@ internal abstract class Request<T>(OpCode op) : Request(op), IValueTaskSource<T>
         }
     }
 
-    internal sealed override void Reply(in ReplyHeader header, ref JuteReader body, ZooKeeperSession session, Handoff handoff)
+    internal sealed override void Reply(in ReplyHeader header, ref JuteReader body, WatchRegistry watches, Handoff handoff)
     {
-        bool ok = TryReadResult(header, ref body, session, out T? result, out ZooKeeperException? error);
+        bool ok = TryReadResult(header, ref body, watches, out T? result, out ZooKeeperException? error);
         if (Interlocked.Exchange(ref _completed, 1) != 0)
         {
             LetGo();
             return;
         }
 
-        Accepted(session);
+        Accepted(watches);
         _result = result;
         _error = ok ? null : error ?? new ZooKeeperException(header.Error, Name, Path);
         if (ContinuesInline)
@@ -190,10 +190,10 @@ internal abstract class Request<T>(OpCode op) : Request(op), IValueTaskSource<T>
 
     /// <summary>Reads the body of the reply. False: failed, with the error or null for the header's code.</summary>
     protected abstract bool TryReadResult(
-        in ReplyHeader header, ref JuteReader body, ZooKeeperSession session, out T? result, out ZooKeeperException? error);
+        in ReplyHeader header, ref JuteReader body, WatchRegistry watches, out T? result, out ZooKeeperException? error);
 
     /// <summary>Called with a reply that somebody still waits for, before the next frame is read.</summary>
-    protected virtual void Accepted(ZooKeeperSession session)
+    protected virtual void Accepted(WatchRegistry watches)
     {
     }
 

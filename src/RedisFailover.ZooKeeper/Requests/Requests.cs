@@ -21,11 +21,11 @@ internal abstract class WatchingRequest<T>(OpCode op) : Request<T>(op)
     /// <summary>
     /// A cancelled read registers nothing: its event, should the server send one, finds nobody, and no reconnect sets it again.
     /// </summary>
-    protected sealed override void Accepted(ZooKeeperSession session)
+    protected sealed override void Accepted(WatchRegistry watches)
     {
         if (SetOn is { } kind)
         {
-            session.Register(kind, Path!, Watcher);
+            watches.Register(kind, Path!, Watcher);
         }
     }
 }
@@ -44,7 +44,7 @@ internal sealed class GetDataRequest() : WatchingRequest<Znode>(OpCode.GetData)
     }
 
     protected override bool TryReadResult(
-        in ReplyHeader header, ref JuteReader body, ZooKeeperSession session, out Znode? result, out ZooKeeperException? error)
+        in ReplyHeader header, ref JuteReader body, WatchRegistry watches, out Znode? result, out ZooKeeperException? error)
     {
         (result, error) = (null, null);
         if (header.Error != ZooKeeperErrorCode.Ok)
@@ -91,7 +91,7 @@ internal sealed class SetDataRequest() : Request<ZnodeStat>(OpCode.SetData)
     }
 
     protected override bool TryReadResult(
-        in ReplyHeader header, ref JuteReader body, ZooKeeperSession session, out ZnodeStat result, out ZooKeeperException? error)
+        in ReplyHeader header, ref JuteReader body, WatchRegistry watches, out ZnodeStat result, out ZooKeeperException? error)
     {
         error = null;
         result = header.Error == ZooKeeperErrorCode.Ok ? body.Stat() : default;
@@ -117,7 +117,7 @@ internal sealed class ExistsRequest : WatchingRequest<ZnodeStat?>
     }
 
     protected override bool TryReadResult(
-        in ReplyHeader header, ref JuteReader body, ZooKeeperSession session, out ZnodeStat? result, out ZooKeeperException? error)
+        in ReplyHeader header, ref JuteReader body, WatchRegistry watches, out ZnodeStat? result, out ZooKeeperException? error)
     {
         (result, error) = (null, null);
         switch (header.Error)
@@ -146,7 +146,7 @@ internal sealed class GetChildrenRequest : WatchingRequest<ZnodeChildren>
     }
 
     protected override bool TryReadResult(
-        in ReplyHeader header, ref JuteReader body, ZooKeeperSession session, out ZnodeChildren? result, out ZooKeeperException? error)
+        in ReplyHeader header, ref JuteReader body, WatchRegistry watches, out ZnodeChildren? result, out ZooKeeperException? error)
     {
         (result, error) = (null, null);
         if (header.Error != ZooKeeperErrorCode.Ok)
@@ -175,16 +175,16 @@ internal sealed class PlainRequest<T> : Request<T>
         _read = read;
     }
 
-    internal delegate T ReadReply(ref JuteReader body, ZooKeeperSession session);
+    internal delegate T ReadReply(ref JuteReader body, WatchRegistry watches);
 
     protected override void WriteBody(JuteWriter writer, string chroot) => _write(writer, chroot);
 
     protected override bool TryReadResult(
-        in ReplyHeader header, ref JuteReader body, ZooKeeperSession session, out T? result, out ZooKeeperException? error)
+        in ReplyHeader header, ref JuteReader body, WatchRegistry watches, out T? result, out ZooKeeperException? error)
     {
         error = null;
         bool ok = header.Error == ZooKeeperErrorCode.Ok;
-        result = ok ? _read(ref body, session) : default;
+        result = ok ? _read(ref body, watches) : default;
         return ok;
     }
 }
