@@ -7,7 +7,7 @@ namespace RedisFailover.ZooKeeper;
 internal static class HeartbeatZnode
 {
     /// <summary>
-    /// A name of its own for every attempt: a znode that was made and lost its reply is never taken for this one's beginning.
+    /// A name of its own for every attempt (S7): a znode that was made and lost its reply is never taken for this one's beginning.
     /// </summary>
     internal static async Task<string> CreateAsync(
         ZooKeeperSession session, LeaseOptions options, TimeSpan length, CancellationToken cancellationToken)

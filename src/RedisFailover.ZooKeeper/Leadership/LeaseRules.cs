@@ -4,7 +4,8 @@ namespace RedisFailover.ZooKeeper;
 /// <remarks>
 /// A leader may act until L after it sent the last beat that a quorum took. A follower takes over no sooner than 1.25 L after it received
 /// a reply that carried that beat, which is later than the sending. With each clock within 10 % of true time the follower's 1.25 L last at
-/// least 1.25 / 1.1 = 1.136 L, the leader's L at most 1 / 0.9 = 1.111 L: nobody begins before the other has ended.
+/// least 1.25 / 1.1 = 1.136 L, the leader's L at most 1 / 0.9 = 1.111 L: nobody begins before the other has ended (S8). S1 to S9, here and
+/// in the tests, are the holes that docs/decisions/007-leadership-in-lease-time.md names.
 /// </remarks>
 internal static class LeaseRules
 {
@@ -17,7 +18,7 @@ internal static class LeaseRules
     /// <summary>For how long a leader that was deposed alive goes by twice the length.</summary>
     internal static readonly TimeSpan Doubled = TimeSpan.FromMinutes(10);
 
-    /// <summary>The session, and with it the leader's ephemeral znodes, outlives every lease.</summary>
+    /// <summary>The session, and with it the leader's ephemeral znodes, outlives every lease (S6).</summary>
     internal static TimeSpan Longest(TimeSpan sessionTimeout) => sessionTimeout / 2;
 
     /// <summary>How often a beat is sent.</summary>

@@ -10,7 +10,7 @@ namespace RedisFailover.ZooKeeper;
 internal sealed record Sighting(string Path, long Session, int Version, string Owner, TimeSpan Lease, TimeSpan Write)
 {
     /// <summary>
-    /// When the reply came that told of this version first, by the monotonic clock: the watch's event says nothing of a version.
+    /// When the reply came that told of this version first, by the monotonic clock: the watch's event says nothing of a version (S5).
     /// </summary>
     internal required long SeenAt { get; init; }
 

@@ -179,7 +179,7 @@ public sealed class Leadership : ILead, IAsyncDisposable
     /// <param name="beat">The beat that won the election.</param>
     internal bool Start(Beat beat)
     {
-        _keeper?.Keep(this, beat);
+        _keeper?.Renewal.Keep(this, beat);
         _ended = _session.Ended.UnsafeRegister(static l => ((Leadership)l!).End("the session ended"), this);
         _ = RewatchAsync();
         if (IsOver)
@@ -291,7 +291,7 @@ public sealed class Leadership : ILead, IAsyncDisposable
             Log.LeadershipLost(_client.Logger, _options.CandidateId, Term, why);
         }
 
-        _keeper?.Drop(this);
+        _keeper?.Renewal.Drop(this);
         _ = withdraw?.Invoke();
 
         // Not on this thread, which may be the read loop.
