@@ -55,7 +55,7 @@ internal sealed class Candidacy(
                 using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, leadership.Lost);
                 Registry.IsLeading = true;
                 await Task.WhenAll(
-                    Registry.WatchViewsAsync(either.Token),
+                    Registry.Others.WatchAsync(either.Token),
                     Problems.WriteAsync(leadership, either.Token),
                     Register.TendAsync(leadership, () => loop.Coordinator.Policy.MonitorAbsence, either.Token),
                     shared.HasMany ? Spread.WatchAsync(leadership, either.Token) : Task.CompletedTask);
@@ -79,7 +79,7 @@ internal sealed class Candidacy(
             await Task.Delay(SharedParts.Stuck / 4, shared.Clock.Provider, cancellationToken);
         }
 
-        await Registry.EnteredAsync(session, cancellationToken);
+        await Registry.Seat.EnteredAsync(session, cancellationToken);
     }
 
     /// <summary>A campaign that was cancelled in flight may have won: then another should not have to wait for a lease.</summary>

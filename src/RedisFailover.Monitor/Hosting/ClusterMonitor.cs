@@ -37,8 +37,9 @@ internal sealed class ClusterMonitor : IClusterHost
         (_options, _shared, _logger, _paths) = (options, shared, logger, new ZnodePaths(options.ZnodePath));
         (ZooKeeperClient zooKeeper, MonotonicClock clock, FailoverPolicy policy) = (shared.ZooKeeper, shared.Clock, options.Policy);
         string candidate = $"{options.Id}/{Guid.NewGuid():N}";
-        _registry = new MonitorRegistry(zooKeeper, shared.Keeper, _paths, options.Id, _observations.Writer, clock, logger);
-        _register = new MemberRegister(zooKeeper, _registry, _paths, options.Id, _observations.Writer, clock, logger);
+        _registry = new MonitorRegistry(
+            new RegistryZnodes(zooKeeper, shared.Keeper, _paths, options.Id, _observations.Writer, clock), logger);
+        _register = new MemberRegister(zooKeeper, _registry.Seat, _paths, options.Id, _observations.Writer, clock, logger);
         _outsider = new OutsiderNote(zooKeeper, _paths, options.Id, clock);
         _probers = new NodeProbers(options, candidate, _observations.Writer, clock)
         {
@@ -51,9 +52,9 @@ internal sealed class ClusterMonitor : IClusterHost
             shared.Turned is { } told ? (before, after) => told(Name, before, after) : null);
         var problemStore = new ProblemStore(zooKeeper, _paths, Problems, clock, logger);
         Problems.ClusterChanged = problemStore.Put;
-        _registry.Admission = _admission;
-        _registry.ClockCompared = problem => Problems.Set(ProblemCatalogue.ClockDiffers, problem);
-        _registry.IdTaken = TellOfId;
+        _registry.Own.Admission = _admission;
+        _registry.Own.ClockCompared = problem => Problems.Set(ProblemCatalogue.ClockDiffers, problem);
+        _registry.Seat.IdTaken = TellOfId;
         _candidacy = new Candidacy(options, shared, candidate, _loop)
         {
             Registry = _registry,
@@ -135,7 +136,7 @@ internal sealed class ClusterMonitor : IClusterHost
         using var farewell = new CancellationTokenSource(SharedParts.Farewell, _shared.Clock.Provider);
         try
         {
-            await _registry.LeaveAsync(await _shared.ZooKeeper.GetSessionAsync(farewell.Token), farewell.Token);
+            await _registry.Seat.LeaveAsync(await _shared.ZooKeeper.GetSessionAsync(farewell.Token), farewell.Token);
             await _outsider.RemoveAsync(farewell.Token);
         }
         catch (Exception e) when (e is ZooKeeperException or OperationCanceledException)
@@ -190,7 +191,7 @@ internal sealed class ClusterMonitor : IClusterHost
 
     void IClusterHost.Rename() => _probers.Rename();
 
-    void IClusterHost.Publish(MonitorReport report, bool urgent) => _registry.Publish(report, urgent);
+    void IClusterHost.Publish(MonitorReport report, bool urgent) => _registry.Own.Publish(report, urgent);
 
     void IClusterHost.Reached(string moment, FailoverAction action) => _shared.FaultPoint?.Reached(moment, action);
 
@@ -200,8 +201,8 @@ internal sealed class ClusterMonitor : IClusterHost
         _loop.Transitions.RunAsync(ending),
         TurnAsync(ending),
         new LeaseProblems(_shared.Keeper, _registry, Problems, _options.Id).WatchAsync(_shared.Clock, ending),
-        _registry.PublishAsync(ending),
-        _registry.WatchPresenceAsync(ending),
+        _registry.Own.KeepAsync(ending),
+        _registry.Presence.WatchAsync(ending),
         _register.WatchAsync(ending),
         _register.KeepAsync(ending),
         _outsider.KeepAsync(ending),

@@ -59,7 +59,7 @@ internal sealed class LeaseProblems(LeaseKeeper keeper, MonitorRegistry registry
 
     /// <summary>Whoever came second says that it does nothing; whoever has the place says so where the others read it.</summary>
     private Problem? IdTaken()
-        => registry.IsIdTaken
+        => registry.Seat.IsIdTaken
             ? Problem.OfMonitors(ProblemCatalogue.MonitorIdTaken,
                 $"another living monitor has the id {id}: this one neither votes nor leads", id)
             : keeper.Peers.Any(p => p.IsBeating && p.Owner == id)
@@ -69,7 +69,7 @@ internal sealed class LeaseProblems(LeaseKeeper keeper, MonitorRegistry registry
 
     /// <summary>Told by the leader alone.</summary>
     private Problem? Strays()
-        => registry.IsLeading && registry.Strays is { IsEmpty: false } strays
+        => registry.IsLeading && registry.Presence.Strays is { IsEmpty: false } strays
             ? Problem.OfMonitors(
                 ProblemCatalogue.StrayZnode,
                 $"R/monitors contains znodes that belong to no live monitor; they are ignored: "

@@ -18,7 +18,7 @@ internal sealed record MemberZnode(string Host, DateTime Since, DateTime? AwaySi
 /// monitor enters its name, and takes it off when it stops in order; the leader takes off those that were away for monitor-absence.
 /// </summary>
 internal sealed class MemberRegister(
-    ZooKeeperClient zooKeeper, MonitorRegistry registry, ZnodePaths paths, string id, ChannelWriter<Observation> observations,
+    ZooKeeperClient zooKeeper, MonitorSeat seat, ZnodePaths paths, string id, ChannelWriter<Observation> observations,
         MonotonicClock clock, ILogger logger)
 {
     private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
@@ -48,7 +48,7 @@ internal sealed class MemberRegister(
         {
             await _missing.Reader.ReadAsync(cancellationToken);
             ZooKeeperSession session = await zooKeeper.GetSessionAsync(cancellationToken);
-            await registry.EnteredAsync(session, cancellationToken);
+            await seat.EnteredAsync(session, cancellationToken);
             if (!await TryEnterAsync(session, cancellationToken))
             {
                 _missing.Writer.TryWrite(true);
