@@ -34,9 +34,12 @@ internal static partial class Warmup
     [
         typeof(ClusterLoop), typeof(Coordinator), typeof(ActionExecutor), typeof(Candidacy), typeof(ProblemKeeper),
         typeof(TopologyStore), typeof(ConfigStore),
-        typeof(RequestInbox), typeof(ProblemStore), typeof(MonitorRegistry), typeof(NodeReports), typeof(ReadinessCheck),
+        typeof(RequestInbox), typeof(ProblemStore), typeof(MonitorRegistry),
+        typeof(MonitorSeat), typeof(OwnReport), typeof(OtherReports), typeof(NodeReports), typeof(ReadinessCheck),
         typeof(OpenProblems), typeof(ProblemRules), typeof(ProblemJson), typeof(MonitorReport), typeof(Leadership), typeof(LeaderElection),
-        typeof(LeaseKeeper), typeof(Lease), typeof(MemberRegister), typeof(NodeProbers), typeof(NodeProber), typeof(NodeFence),
+        typeof(ElectionZnodes), typeof(ElectionTransaction), typeof(LeaderSilence), typeof(Withdrawals), typeof(Withdrawal),
+        typeof(LeaseKeeper), typeof(LeaseRenewal), typeof(BeatThread), typeof(OwnResignation), typeof(MeasuredLease), typeof(Lease),
+        typeof(MemberRegister), typeof(NodeProbers), typeof(NodeProber), typeof(FencedConnection), typeof(FormerLeaderFence),
         typeof(ClientNames), typeof(NodeCommands),
     ];
 

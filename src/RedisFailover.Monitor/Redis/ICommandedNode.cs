@@ -8,7 +8,7 @@ internal interface ICommandedNode
 
     /// <summary>
     /// Makes sure, once for each connection and term, that no former leader's connection to this node is left
-    /// (<see cref="NodeFence"/>). Returns null where that is so already.
+    /// (<see cref="FormerLeaderFence"/>). Returns null where that is so already.
     /// </summary>
     /// <exception cref="IOException">There is no connection, or it ended.</exception>
     Task? EndFormerLeaders(int term, CancellationToken cancellationToken);

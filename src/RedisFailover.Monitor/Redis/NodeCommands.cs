@@ -34,7 +34,7 @@ internal sealed class NodeCommands(
     /// cut off there. What can be sent at once is sent before this returns.
     /// </summary>
     /// <param name="action">The action.</param>
-    /// <param name="term">The term of the leader: former ones are cut off at the node (<see cref="NodeFence"/>).</param>
+    /// <param name="term">The term of the leader: former ones are cut off at the node (<see cref="FormerLeaderFence"/>).</param>
     /// <param name="mayAct">Whether the leader still leads: asked just before anything is sent.</param>
     /// <param name="cancellationToken">Stops the waiting.</param>
     /// <exception cref="IOException">There is no connection, or it ended: whether the commands were carried out is not known.</exception>

@@ -161,7 +161,7 @@ internal sealed class NodeInfoReader(FailoverPolicy policy, NodeNames names, Cli
 
     private async Task LearnControllersAsync(RedisConnection connection)
     {
-        if (await NodeFence.ListAsync(connection, MostClients) is { } list)
+        if (await ClientList.ReadAsync(connection, MostClients) is { } list)
         {
             ImmutableArray<Controller> found = clients.Foreign(list);
             Learn(known => known with { Controllers = found });

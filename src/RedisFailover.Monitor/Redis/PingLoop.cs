@@ -1,15 +1,10 @@
-using System.Threading.Channels;
-using RedisFailover.Monitor.Hosting;
-
 namespace RedisFailover.Monitor.Redis;
 
 /// <summary>
 /// Watches one node over one connection: PING twice within a probe time-out, INFO once a second, and a deadline for the answers. A hang is
 /// seen by it, and a closed connection at once.
 /// </summary>
-internal sealed class PingLoop(
-    NodeAddress node, RedisConnection connection, NodeInfoReader said, FailoverPolicy policy, ChannelWriter<Observation> observations,
-    MonotonicClock clock, Func<bool>? isLeading = null, Func<Task<bool>>? hasMoved = null)
+internal sealed class PingLoop(Probed probed, RedisConnection connection, Func<Task<bool>>? hasMoved = null)
 {
     private static readonly TimeSpan InfoInterval = TimeSpan.FromSeconds(1);
 
@@ -37,22 +32,22 @@ internal sealed class PingLoop(
     internal async Task<(ProbeFailure ProbeFailure, string Detail)> RunAsync(CancellationToken cancellationToken)
     {
         TaskCompletionSource<(ProbeFailure, string)> fault = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        TimeSpan interval = policy.ProbeTimeout / 2;
-        TimeSpan nextInfo = clock.Now;
-        TimeSpan nextBeat = clock.Now;
-        TimeSpan silenceBegins = clock.At(connection.LastReply);
+        TimeSpan interval = probed.Policy.ProbeTimeout / 2;
+        TimeSpan nextInfo = probed.Clock.Now;
+        TimeSpan nextBeat = probed.Clock.Now;
+        TimeSpan silenceBegins = probed.Clock.At(connection.LastReply);
         int missed = 0;
-        Task learning = said.LearnAsync(connection, listsClients: true);
-        TimeSpan nextLearn = clock.Now + FirstLearnInterval;
+        Task learning = probed.Said.LearnAsync(connection, listsClients: true);
+        TimeSpan nextLearn = probed.Clock.Now + FirstLearnInterval;
         while (true)
         {
-            TimeSpan now = clock.Now;
+            TimeSpan now = probed.Clock.Now;
             if (now >= nextLearn)
             {
                 _ = FollowAsync(fault);
-                bool leads = isLeading?.Invoke() == true;
-                _ = said.LearnAsync(connection, listsClients: leads);
-                _ = leads ? said.RewriteAgainAsync(connection) : Task.CompletedTask;
+                bool leads = probed.IsLeading?.Invoke() == true;
+                _ = probed.Said.LearnAsync(connection, listsClients: leads);
+                _ = leads ? probed.Said.RewriteAgainAsync(connection) : Task.CompletedTask;
                 nextLearn = now + LearnInterval;
             }
 
@@ -64,10 +59,10 @@ internal sealed class PingLoop(
                 nextBeat = Tick(now + interval, interval);
             }
 
-            TimeSpan next = silenceBegins + ((missed + 1) * policy.ProbeTimeout);
+            TimeSpan next = silenceBegins + ((missed + 1) * probed.Policy.ProbeTimeout);
             TimeSpan wake = next < nextBeat ? next : nextBeat;
             Task ended = await Task.WhenAny(connection.Closed, fault.Task,
-                    Task.Delay(wake > now ? wake - now : TimeSpan.Zero, clock.Provider, cancellationToken));
+                    Task.Delay(wake > now ? wake - now : TimeSpan.Zero, probed.Clock.Provider, cancellationToken));
             cancellationToken.ThrowIfCancellationRequested();
             if (ended == fault.Task)
             {
@@ -76,29 +71,29 @@ internal sealed class PingLoop(
 
             if (ended == connection.Closed)
             {
-                return NodeProber.End(await connection.Closed);
+                return ProbeEnd.Of(await connection.Closed);
             }
 
-            TimeSpan lastReply = clock.At(connection.LastReply);
+            TimeSpan lastReply = probed.Clock.At(connection.LastReply);
             if (lastReply > silenceBegins)
             {
                 silenceBegins = lastReply;
                 missed = 0;
             }
 
-            TimeSpan late = clock.Now - wake;
-            if (late > policy.ProbeTimeout / 4)
+            TimeSpan late = probed.Clock.Now - wake;
+            if (late > probed.Policy.ProbeTimeout / 4)
             {
                 // This process itself was held up (paused, starved): what was answered meanwhile may not have been read yet, so
                 // the node gets that time back.
                 silenceBegins += late;
             }
-            else if (clock.Now >= silenceBegins + ((missed + 1) * policy.ProbeTimeout))
+            else if (probed.Clock.Now >= silenceBegins + ((missed + 1) * probed.Policy.ProbeTimeout))
             {
                 missed++;
-                string detail = $"no answer for {missed * policy.ProbeTimeout.TotalMilliseconds:0} ms";
-                observations.TryWrite(new NodeFailed(clock.Now, node, ProbeFailure.Silent, detail));
-                if (missed >= policy.MaxFailures)
+                string detail = $"no answer for {missed * probed.Policy.ProbeTimeout.TotalMilliseconds:0} ms";
+                probed.Report(new NodeFailed(probed.Clock.Now, probed.Node, ProbeFailure.Silent, detail));
+                if (missed >= probed.Policy.MaxFailures)
                 {
                     return (ProbeFailure.Silent, detail);
                 }
@@ -128,12 +123,12 @@ internal sealed class PingLoop(
     private async Task BeatOnceAsync(
         bool askInfo, Task learning, TaskCompletionSource<(ProbeFailure, string)> fault, CancellationToken cancellationToken)
     {
-        TimeSpan asked = clock.Now;
+        TimeSpan asked = probed.Clock.Now;
         try
         {
-            Task beside = askInfo ? said.LearnBesideInfoAsync(connection) : Task.CompletedTask;
+            Task beside = askInfo ? probed.Said.LearnBesideInfoAsync(connection) : Task.CompletedTask;
             RespValue reply = await connection.SendAsync(askInfo ? ["INFO"] : _ping);
-            TimeSpan latency = clock.Now - asked;
+            TimeSpan latency = probed.Clock.Now - asked;
             // What it says is told together with what was asked on the new connection: whether it is to be left alone, for one.
             await beside;
             await learning;
@@ -157,7 +152,7 @@ internal sealed class PingLoop(
             {
                 // Any other answer, an error too (MISCONF, a renamed PING), comes from a process that lives.
                 _ping = reply.IsErrorOf("NOPERM") ? ["INFO", "server"] : _ping;
-                observations.TryWrite(new NodeBeat(clock.Now, node, latency));
+                probed.Report(new NodeBeat(probed.Clock.Now, probed.Node, latency));
             }
         }
         catch (IOException)
@@ -184,7 +179,7 @@ internal sealed class PingLoop(
             return;
         }
 
-        NodeInfo info = await said.ReadAsync(reply, cancellationToken);
+        NodeInfo info = await probed.Said.ReadAsync(reply, cancellationToken);
         if (info.Loading)
         {
             IsOccupied(ProbeFailure.Loading, "it is loading its data set");
@@ -194,16 +189,16 @@ internal sealed class PingLoop(
         if (info.SaveFailed || _isOccupied)
         {
             // An operator helps himself by CONFIG SET; it is looked at as long as it matters. While it was occupied it did not say.
-            _ = said.LearnSettingsAsync(connection);
+            _ = probed.Said.LearnSettingsAsync(connection);
         }
 
         _isOccupied = false;
-        observations.TryWrite(new NodeAnswered(clock.Now, asked, node, info, latency));
+        probed.Report(new NodeAnswered(probed.Clock.Now, asked, probed.Node, info, latency));
     }
 
     private void IsOccupied(ProbeFailure evidence, string detail)
     {
         _isOccupied = true;
-        observations.TryWrite(new NodeFailed(clock.Now, node, evidence, detail));
+        probed.Report(new NodeFailed(probed.Clock.Now, probed.Node, evidence, detail));
     }
 }

@@ -88,7 +88,7 @@ public sealed class NodeProberTests
         await using var connection = RedisConnection.Over(listening, _time);
         await peer.SendAsync(System.Text.Encoding.UTF8.GetBytes(first));
 
-        Assert.That(NodeProber.End(await connection.Closed.WithinDeadline()), Is.EqualTo((Enum.Parse<ProbeFailure>(evidence), detail)));
+        Assert.That(ProbeEnd.Of(await connection.Closed.WithinDeadline()), Is.EqualTo((Enum.Parse<ProbeFailure>(evidence), detail)));
     }
 
     [Test]

@@ -172,7 +172,7 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
         static int Number(string text) => int.Parse(text, CultureInfo.InvariantCulture);
     }
 
-    /// <summary>Ends the connections of former leaders; see NodeFence.</summary>
+    /// <summary>Ends the connections of former leaders; see FormerLeaderFence.</summary>
     internal void EndFormerLeaders(NodeConnection from, int term)
     {
         from.Term = term;

@@ -1,0 +1,135 @@
+using System.Net;
+using System.Security.Authentication;
+using System.Threading.Channels;
+using RedisFailover.Monitor.Hosting;
+using RedisFailover.Shared;
+
+namespace RedisFailover.Monitor.Redis;
+
+/// <summary>A node that is watched, and what its watching needs.</summary>
+/// <param name="Node">The node.</param>
+/// <param name="Policy">How often it is asked, and for how long its answers are waited for.</param>
+/// <param name="Said">Reads what it says.</param>
+/// <param name="Observations">Where to what it does is reported.</param>
+/// <param name="Clock">The source of time.</param>
+/// <param name="IsLeading">Whether this monitor leads; null where nobody knows.</param>
+internal sealed record Probed(
+    NodeAddress Node, FailoverPolicy Policy, NodeInfoReader Said, ChannelWriter<Observation> Observations, MonotonicClock Clock,
+    Func<bool>? IsLeading = null)
+{
+    internal void Report(Observation observation) => Observations.TryWrite(observation);
+}
+
+/// <summary>
+/// Keeps a connection to one node: made, logged in, watched by a <see cref="PingLoop"/> until it ends, reported, and made anew, at once or
+/// ever more slowly (<see cref="ProbeRetry"/>).
+/// </summary>
+internal sealed class ProbeLoop(Probed probed, FencedConnection connection, RedisCredentials credentials, NodeNames names)
+{
+    /// <summary>After this a connected node's name is looked up again.</summary>
+    private static readonly TimeSpan NameLifetime = TimeSpan.FromSeconds(5);
+
+    private readonly ProbeRetry _retry = new(probed.Policy, probed.IsLeading);
+    private readonly NodeLogin _login = new(credentials, probed.Said, probed.Policy.ProbeTimeout, probed.Clock);
+    private readonly TcpDialer _dialer = new(names.Hosts, probed.Clock.Provider);
+
+    /// <summary>Until it is cancelled.</summary>
+    internal async Task RunAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            while (true)
+            {
+                TimeSpan begun = probed.Clock.Now;
+                (ProbeFailure ProbeFailure, string Detail) end = await ConnectionAsync(cancellationToken);
+                (ProbeFailure failure, string detail) = _retry.Ended(end, begun, probed.Clock.Now);
+                if (failure is not (ProbeFailure.Silent or ProbeFailure.Loading))
+                {
+                    probed.Report(new NodeFailed(probed.Clock.Now, probed.Node, failure, detail));
+                }
+
+                if (_retry.After(failure) is { } wait)
+                {
+                    await Task.Delay(wait, probed.Clock.Provider, cancellationToken);
+                }
+                else
+                {
+                    await Task.Yield();
+                }
+            }
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            // The monitor stops.
+        }
+    }
+
+    /// <summary>One connection from its making to its end, and how it ended.</summary>
+    private async Task<(ProbeFailure ProbeFailure, string Detail)> ConnectionAsync(CancellationToken cancellationToken)
+    {
+        RedisConnection? made;
+        Dialed dialed;
+        try
+        {
+            (made, dialed) = await RedisConnection.ConnectAsync(
+                probed.Node, _dialer, probed.Clock.Provider, probed.Policy.ProbeTimeout, cancellationToken, credentials.Tls);
+        }
+        catch (AuthenticationException e)
+        {
+            return (ProbeFailure.AuthRefused, $"no TLS with it: {Words.Quoted(e.Message)}");
+        }
+
+        if (made is null)
+        {
+            ProbeFailure failure = ProbeEnd.Of(dialed.Fault);
+            if (failure == ProbeFailure.Silent)
+            {
+                probed.Report(new NodeFailed(probed.Clock.Now, probed.Node, failure, dialed.Detail));
+            }
+
+            return (failure, dialed.Detail);
+        }
+
+        await using (made)
+        {
+            if (await _login.LogInAsync(made, cancellationToken) is { } refused)
+            {
+                return refused;
+            }
+
+            try
+            {
+                connection.Set(made);
+                int strikes = 0;
+                var pings = new PingLoop(
+                    probed, made,
+                    async () => StandsElsewhere(dialed.EndPoint, ref strikes) && await ListensThereAsync(cancellationToken));
+                return await pings.RunAsync(cancellationToken);
+            }
+            finally
+            {
+                connection.Set(null);
+            }
+        }
+    }
+
+    /// <summary>
+    /// Whether the node's host name no longer stands for the address where it was found. Twice, as a name server may give its addresses by
+    /// turns.
+    /// </summary>
+    private bool StandsElsewhere(IPEndPoint? found, ref int strikes)
+    {
+        bool isElsewhere = found is not null && names.Hosts.Known(probed.Node.Host, NameLifetime) is { IsEmpty: false } known
+            && !known.Contains(found.Address);
+        strikes = isElsewhere ? strikes + 1 : 0;
+        return strikes >= 2;
+    }
+
+    /// <summary>A name that is wrong for a moment must not end a connection that works.</summary>
+    private async Task<bool> ListensThereAsync(CancellationToken cancellationToken)
+    {
+        Dialed there = await _dialer.ConnectAsync(probed.Node.Host, probed.Node.Port, probed.Policy.ProbeTimeout, cancellationToken);
+        there.Socket?.Dispose();
+        return there.Socket is not null;
+    }
+}
