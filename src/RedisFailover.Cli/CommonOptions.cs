@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using RedisFailover.Cli.Cluster;
 using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Cli;
@@ -75,6 +76,11 @@ internal sealed class CommonOptions(string waitOption = "--timeout", double wait
             throw new CliException($"{source}: {e.Message}", CommandLine.WrongUsage, e);
         }
     }
+
+    /// <summary>A session with the cluster that is meant.</summary>
+    /// <exception cref="CliException">ZooKeeper cannot be reached, or where it is was not said.</exception>
+    internal Task<ClusterReader> ConnectAsync(ParseResult parsed, CancellationToken ct)
+        => ClusterReader.ConnectAsync(ConnectionOf(parsed), TimeoutOf(parsed), parsed.InvocationConfiguration.Error, ct);
 
     /// <summary>The name of a cluster, which is a part of a path.</summary>
     internal static string NameOf(string cluster)

@@ -33,8 +33,7 @@ internal static class ChangeRequest
                     added, parsed.GetValue(common.ClusterName)!, parsed.InvocationConfiguration.Error, ct);
             }
 
-            await using ClusterReader reader = await ClusterReader.ConnectAsync(
-                common.ConnectionOf(parsed), common.TimeoutOf(parsed), parsed.InvocationConfiguration.Error, ct);
+            await using ClusterReader reader = await common.ConnectAsync(parsed, ct);
             return await AskAsync(reader, asked, common.TimeoutOf(parsed), parsed.GetValue(common.Json),
                 parsed.InvocationConfiguration.Output, ct);
         });
@@ -46,7 +45,7 @@ internal static class ChangeRequest
         CancellationToken ct)
     {
         await reader.RequireTopologyAsync(ct);
-        string id = await reader.RequestAsync(
+        string id = await reader.Requests.MakeAsync(
             new OperatorRequest("")
             {
                 Change = change,
@@ -96,13 +95,13 @@ internal static class ChangeRequest
         soon.CancelAfter(Farewell);
         try
         {
-            OperatorRequest? request = await reader.RequestAsync(id, soon.Token);
-            if (request is { Answer: null } && await reader.WithdrawAsync(request, soon.Token))
+            OperatorRequest? request = await reader.Requests.FindAsync(id, soon.Token);
+            if (request is { Answer: null } && await reader.Requests.WithdrawAsync(request, soon.Token))
             {
                 return $"interrupted; {await WithdrawnAsync(reader, request, soon.Token)}";
             }
 
-            request = await reader.RequestAsync(id, soon.Token);
+            request = await reader.Requests.FindAsync(id, soon.Token);
             return request?.Answer is { } answer
                 ? $"interrupted; it is {answer.Outcome.ToString().ToLowerInvariant()}: {answer.Reason}"
                 : "interrupted; the request is gone.";
@@ -144,12 +143,12 @@ internal static class ChangeRequest
         patience.CancelAfter(wait);
         try
         {
-            return await reader.AnswerAsync(id, patience.Token);
+            return await reader.Requests.AnswerAsync(id, patience.Token);
         }
         catch (OperationCanceledException) when (!ct.IsCancellationRequested)
         {
-            OperatorRequest? request = await reader.RequestAsync(id, ct);
-            if (request is { Answer: null } && await reader.WithdrawAsync(request, ct))
+            OperatorRequest? request = await reader.Requests.FindAsync(id, ct);
+            if (request is { Answer: null } && await reader.Requests.WithdrawAsync(request, ct))
             {
                 ClusterState? state = await LookAsync(reader, ct);
                 string why = state is null ? $"no answer within {wait.TotalSeconds:0.###} s"
@@ -161,7 +160,7 @@ internal static class ChangeRequest
                 throw new CliException($"{why}. The request is withdrawn, nothing is changed.");
             }
 
-            return (await reader.RequestAsync(id, ct))?.Answer
+            return (await reader.Requests.FindAsync(id, ct))?.Answer
                 ?? throw new CliException($"the request {id} was removed by somebody else.");
         }
     }

@@ -89,7 +89,7 @@ internal static class ClustersCommand
         Command command = common.AddTo(new Command("list", "List the clusters below the root of --zk, a line each"));
         command.SetAction(async (parsed, ct) =>
         {
-            await using ClusterReader reader = await ConnectAsync(common, parsed, ct);
+            await using ClusterReader reader = await common.ConnectAsync(parsed, ct);
             ImmutableArray<string> names = await reader.ClustersAsync(ct);
             return names.IsEmpty
                 ? throw new CliException(
@@ -116,7 +116,7 @@ internal static class ClustersCommand
         {
             string given = CommonOptions.NameOf(parsed.GetValue(name)!);
             ImmutableArray<NodeAddress> addresses = Addresses(parsed.GetValue(nodes)!);
-            await using ClusterReader reader = await ConnectAsync(common, parsed, ct);
+            await using ClusterReader reader = await common.ConnectAsync(parsed, ct);
             await reader.RefuseNodesOfOthersAsync(addresses, given, parsed.InvocationConfiguration.Error, ct);
             (ClusterConfig before, int version) = await reader.Below(given).ConfigAsync(ct);
             if (before is { Nodes.IsEmpty: true, IsGivenUp: false } && await reader.Below(given).HasTopologyAsync(ct))
@@ -152,7 +152,7 @@ internal static class ClustersCommand
         command.SetAction(async (parsed, ct) =>
         {
             string given = CommonOptions.NameOf(parsed.GetValue(name)!);
-            await using ClusterReader reader = await ConnectAsync(common, parsed, ct);
+            await using ClusterReader reader = await common.ConnectAsync(parsed, ct);
             (ClusterConfig before, int version) = await reader.Below(given).ConfigAsync(ct);
             if (!before.Nodes.IsEmpty && !await reader.Below(given).WriteConfigAsync(Changed(before, [], "removed"), version, ct))
             {
@@ -188,9 +188,6 @@ internal static class ClustersCommand
     };
 
     private static Argument<string> Name() => new("name") { Description = "The cluster's name: its znodes are below ROOT/clusters/NAME" };
-
-    private static Task<ClusterReader> ConnectAsync(CommonOptions common, ParseResult parsed, CancellationToken ct)
-        => ClusterReader.ConnectAsync(common.ConnectionOf(parsed), common.TimeoutOf(parsed), parsed.InvocationConfiguration.Error, ct);
 
     private static ImmutableArray<NodeAddress> Addresses(string text)
     {

@@ -98,8 +98,7 @@ internal static class ConfigCommand
         Command command = common.AddTo(new Command("edit", "Edit the settings for all monitors with $VISUAL or $EDITOR"));
         command.SetAction(async (parsed, ct) =>
         {
-            await using ClusterReader reader = await ClusterReader.ConnectAsync(
-                common.ConnectionOf(parsed), common.TimeoutOf(parsed), parsed.InvocationConfiguration.Error, ct);
+            await using ClusterReader reader = await common.ConnectAsync(parsed, ct);
             ClusterState state = await reader.ReadAsync(ct);
             ClusterConfig config = state.Config ?? ClusterConfig.Empty;
             string file = Path.GetTempFileName();
@@ -158,8 +157,7 @@ internal static class ConfigCommand
 
     private static async Task<ClusterState> ReadAsync(CommonOptions common, ParseResult parsed, CancellationToken ct)
     {
-        await using ClusterReader reader = await ClusterReader.ConnectAsync(
-            common.ConnectionOf(parsed), common.TimeoutOf(parsed), parsed.InvocationConfiguration.Error, ct);
+        await using ClusterReader reader = await common.ConnectAsync(parsed, ct);
         return await reader.ReadAsync(ct);
     }
 

@@ -22,8 +22,7 @@ internal static class HistoryCommand
         });
         command.SetAction(async (parsed, ct) =>
         {
-            await using ClusterReader reader = await ClusterReader.ConnectAsync(
-                common.ConnectionOf(parsed), common.TimeoutOf(parsed), parsed.InvocationConfiguration.Error, ct);
+            await using ClusterReader reader = await common.ConnectAsync(parsed, ct);
             ImmutableArray<HistoryEntry> entries = await reader.ReadableHistoryAsync(ct);
             if (entries.IsEmpty)
             {

@@ -56,7 +56,7 @@ internal static class LoadCommand
         };
         try
         {
-            await using FailoverConnection connection = await ClusterReader.NotSilentAsync(
+            await using FailoverConnection connection = await ZooKeeperWait.NotSilentAsync(
                 FailoverConnection.ConnectAsync(zooKeeper.ToString(), client, ct), zooKeeper, errors, ct);
             log.Started(options, connection.Topology);
             LoadReport report = await new LoadRun(connection, options, log, TimeProvider.System).RunAsync(ct);

@@ -15,8 +15,7 @@ internal static class MonitorsCommand
             common.AddTo(new Command("list", "List the monitors: registered, here, leading, and how many nodes each reaches"));
         command.SetAction(async (parsed, ct) =>
         {
-            await using ClusterReader reader = await ClusterReader.ConnectAsync(
-                common.ConnectionOf(parsed), common.TimeoutOf(parsed), parsed.InvocationConfiguration.Error, ct);
+            await using ClusterReader reader = await common.ConnectAsync(parsed, ct);
             ClusterState state = await reader.ReadAsync(ct);
             TextWriter output = parsed.InvocationConfiguration.Output;
             if (parsed.GetValue(common.Json))
@@ -47,8 +46,7 @@ internal static class MonitorsCommand
                 new Command("forget", "Take a monitor that is gone for good off the register: a majority is counted without it") { id });
         command.SetAction(async (parsed, ct) =>
         {
-            await using ClusterReader reader = await ClusterReader.ConnectAsync(
-                common.ConnectionOf(parsed), common.TimeoutOf(parsed), parsed.InvocationConfiguration.Error, ct);
+            await using ClusterReader reader = await common.ConnectAsync(parsed, ct);
             ClusterState state = await reader.ReadAsync(ct);
             string name = parsed.GetValue(id)!;
             if (IsHere(state, name))

@@ -39,8 +39,7 @@ internal static class NodesCommand
                     "List the nodes: role, whether it may be promoted, which monitors do not reach it, what keeps it from being used"));
         command.SetAction(async (parsed, ct) =>
         {
-            await using ClusterReader reader = await ClusterReader.ConnectAsync(
-                common.ConnectionOf(parsed), common.TimeoutOf(parsed), parsed.InvocationConfiguration.Error, ct);
+            await using ClusterReader reader = await common.ConnectAsync(parsed, ct);
             ClusterState state = await reader.ReadAsync(ct);
             TextWriter output = parsed.InvocationConfiguration.Output;
             if (parsed.GetValue(common.Json))

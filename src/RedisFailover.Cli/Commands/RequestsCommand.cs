@@ -15,8 +15,8 @@ internal static class RequestsCommand
         Command command = common.AddTo(new Command("list", "List the requests that wait for the leading monitor, the oldest first"));
         command.SetAction(async (parsed, ct) =>
         {
-            await using ClusterReader reader = await ConnectAsync(common, parsed, ct);
-            ImmutableArray<OperatorRequest> pending = await reader.PendingRequestsAsync(ct);
+            await using ClusterReader reader = await common.ConnectAsync(parsed, ct);
+            ImmutableArray<OperatorRequest> pending = await reader.Requests.PendingAsync(ct);
             TextWriter output = parsed.InvocationConfiguration.Output;
             if (parsed.GetValue(common.Json))
             {
@@ -47,9 +47,9 @@ internal static class RequestsCommand
         command.SetAction(async (parsed, ct) =>
         {
             string name = parsed.GetValue(id)!;
-            await using ClusterReader reader = await ConnectAsync(common, parsed, ct);
-            OperatorRequest? request = (await reader.PendingRequestsAsync(ct)).FirstOrDefault(r => r.Id == name);
-            if (request is null || !await reader.WithdrawAsync(request, ct))
+            await using ClusterReader reader = await common.ConnectAsync(parsed, ct);
+            OperatorRequest? request = (await reader.Requests.PendingAsync(ct)).FirstOrDefault(r => r.Id == name);
+            if (request is null || !await reader.Requests.WithdrawAsync(request, ct))
             {
                 throw new CliException($"no request '{Words.Quoted(name)}' waits: it is answered, or there is none.", CommandLine.Refused);
             }
@@ -89,7 +89,4 @@ internal static class RequestsCommand
 
         writer.WriteEndArray();
     });
-
-    private static Task<ClusterReader> ConnectAsync(CommonOptions common, ParseResult parsed, CancellationToken ct)
-        => ClusterReader.ConnectAsync(common.ConnectionOf(parsed), common.TimeoutOf(parsed), parsed.InvocationConfiguration.Error, ct);
 }

@@ -18,8 +18,7 @@ internal static class StatusCommand
                         + "one root a line each"));
         command.SetAction(async (parsed, ct) =>
         {
-            await using ClusterReader reader = await ClusterReader.ConnectAsync(
-                common.ConnectionOf(parsed), common.TimeoutOf(parsed), parsed.InvocationConfiguration.Error, ct);
+            await using ClusterReader reader = await common.ConnectAsync(parsed, ct);
             TextWriter output = parsed.InvocationConfiguration.Output;
             if (await reader.ClustersAsync(ct) is { IsEmpty: false } clusters && !await reader.HasTopologyAsync(ct))
             {

@@ -114,14 +114,14 @@ internal static class SwitchoverCommand
                 null);
         }
 
-        if (Busy(before.Topology, before.Wish, await reader.PendingRequestsAsync(ct)) is { } why)
+        if (Busy(before.Topology, before.Wish, await reader.Requests.PendingAsync(ct)) is { } why)
         {
             throw new CliException(why, CommandLine.Refused);
         }
 
         ImmutableArray<HistoryEntry> history = await reader.HistoryAsync(ct);
         long start = TimeProvider.System.GetTimestamp();
-        string id = await reader.RequestAsync(request, ct);
+        string id = await reader.Requests.MakeAsync(request, ct);
         TimeSpan patience = wait + (request.Timeout ?? TimeSpan.Zero);
         return await ChangeRequest.NotForgottenAsync(
             reader, id, AnswerAsync(reader, id, history, before.Topology.Master, start, patience, json, output, ct), ct);
@@ -138,7 +138,7 @@ internal static class SwitchoverCommand
             waiting.CancelAfter(left > Again ? left : Again);
             try
             {
-                RequestAnswer answer = await reader.AnswerAsync(id, waiting.Token);
+                RequestAnswer answer = await reader.Requests.AnswerAsync(id, waiting.Token);
                 HistoryEntry? steps = answer.Outcome == RequestOutcome.Refused ? null : await StepsAsync(reader, history, answer, ct);
                 return await TellAsync(output, json, answer, before, steps);
             }
@@ -147,7 +147,7 @@ internal static class SwitchoverCommand
                 // What has begun is not taken back.
             }
 
-            if (await reader.RequestAsync(id, ct) is { Answer: null } now && await reader.WithdrawAsync(now, ct))
+            if (await reader.Requests.FindAsync(id, ct) is { Answer: null } now && await reader.Requests.WithdrawAsync(now, ct))
             {
                 ClusterState? after = await ChangeRequest.LookAsync(reader, ct);
                 string state = after?.Topology.IsChangingMaster == true

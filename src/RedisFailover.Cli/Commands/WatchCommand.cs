@@ -34,11 +34,11 @@ internal static class WatchCommand
         TextWriter log = TextWriter.Synchronized(errors);
         try
         {
-            await ClusterReader.NotSilentAsync(client.GetSessionAsync(ct).AsTask().WaitAsync(timeout, ct), connection, log, ct);
+            await ZooKeeperWait.NotSilentAsync(client.GetSessionAsync(ct).AsTask().WaitAsync(timeout, ct), connection, log, ct);
         }
         catch (TimeoutException e)
         {
-            throw await ClusterReader.UnreachableAsync(connection, timeout, ct, e);
+            throw await ZooKeeperWait.UnreachableAsync(connection, timeout, ct, e);
         }
         catch (OperationCanceledException) when (ct.IsCancellationRequested)
         {

@@ -68,11 +68,11 @@ public sealed class CommandLineTests
         using TcpListener silent = Listener();
         ZooKeeperConnectionString connection = ZooKeeperConnectionString.Parse($"{silent.LocalEndpoint}/x");
         using StringWriter errors = new();
-        Assert.That(await ClusterReader.NotSilentAsync(Task.FromResult(1), connection, errors, default), Is.EqualTo(1));
+        Assert.That(await ZooKeeperWait.NotSilentAsync(Task.FromResult(1), connection, errors, default), Is.EqualTo(1));
         Assert.That(errors.ToString(), Is.Empty);
 
         TaskCompletionSource<int> late = new();
-        Task<int> waiting = ClusterReader.NotSilentAsync(late.Task, connection, errors, default);
+        Task<int> waiting = ZooKeeperWait.NotSilentAsync(late.Task, connection, errors, default);
         await Waiting.Until(() => errors.ToString().Length > 0);
         Assert.That(waiting.IsCompleted, Is.False);
         late.SetResult(2);
@@ -165,7 +165,7 @@ public sealed class CommandLineTests
         {
             try
             {
-                await ClusterReader.NotSilentAsync(new TaskCompletionSource<int>().Task, ZooKeeperConnectionString.Parse(connection),
+                await ZooKeeperWait.NotSilentAsync(new TaskCompletionSource<int>().Task, ZooKeeperConnectionString.Parse(connection),
                     TextWriter.Null, default).WaitAsync(TimeSpan.FromSeconds(5));
                 throw new AssertionException("It did not fail.");
             }
