@@ -4,9 +4,9 @@ namespace RedisFailover;
 
 /// <summary>
 /// All that a monitor knows: an immutable value that changes only by <see cref="Apply"/> and <see cref="Start"/>. The decider reads
-/// nothing else. What is known stands here; how it becomes known in <c>ClusterView.Apply.cs</c>.
+/// nothing else. What is known stands here; what each observation changes in the files beside this that are named after the kinds.
 /// </summary>
-internal sealed partial record ClusterView
+internal sealed record ClusterView
 {
     /// <summary>Each node that is watched: those configured, and the topology's master when it is not among them.</summary>
     public ImmutableSortedDictionary<NodeAddress, NodeView> Nodes { get; init; } = ImmutableSortedDictionary<NodeAddress, NodeView>.Empty;
@@ -222,60 +222,60 @@ internal sealed partial record ClusterView
         return policy.NodeStrategy == NodeStrategy.Consensus || Node(node).ProbeFailure != ProbeFailure.Refused;
     }
 
+    /// <summary>The view after an observation.</summary>
+    public ClusterView Apply(Observation observation, FailoverPolicy policy)
+    {
+        ArgumentNullException.ThrowIfNull(observation);
+        ArgumentNullException.ThrowIfNull(policy);
+        ClusterView view = Applied(observation, policy);
+        if (policy.NodesAreShared && view.Nodes.Count > Nodes.Count)
+        {
+            // The last words of a node that was removed.
+            view = view.WithNodesOf(policy);
+        }
+
+        return view.WithWaits(observation.At, policy).WithSight(observation.At, policy).WithReach(this, observation, policy);
+    }
+
+    /// <summary>One row for each kind of observation.</summary>
+    private ClusterView Applied(Observation observation, FailoverPolicy policy) => observation switch
+    {
+        NodeAnswered o => this.Answered(o, policy),
+        NodeBeat o => this.Beat(o),
+        NodeFailed o => this.NodeFailed(o, policy),
+        MonitorCame o => this.Came(o),
+        MonitorReported o => this.Reported(o),
+        MonitorLeft o => this.Left(o, policy),
+        MembersSeen o => this with { Registered = o.Others },
+        LeadershipGained o => this.Elected(o, policy),
+        LeadershipLost => this.Deposed(),
+        ZooKeeperLost o => this with { ZooKeeperLostAt = ZooKeeperLostAt ?? o.At },
+        ZooKeeperBack => this with { ZooKeeperLostAt = null },
+        TopologyRead o => this.Read(o),
+        OperatorWished o => this.Wished(o),
+        RequestsSeen o => this.Requested(o),
+        ConfigRead o => this.Read(o),
+        ActionFinished o => this.Finished(o, policy),
+        Tick => this,
+        _ => throw new ArgumentOutOfRangeException(nameof(observation), observation, "An observation that is not applied."),
+    };
+
+    /// <summary>Whether it brings no news: a node that answers has answered again. What time alone changes has alarms of its own.</summary>
+    public bool HasHeard(Observation observation) => observation is NodeBeat beat && Node(beat.Node).IsAnswering;
+
+    /// <summary>
+    /// Whether nothing is under way or open after a decision, so that figures alone change nothing. With write safety they do: who has
+    /// everything is told by offsets.
+    /// </summary>
+    public bool IsAtRestAfter(Decision decision, FailoverPolicy policy)
+        => decision is { Actions.IsEmpty: true, Problems.IsEmpty: true, Warning: null }
+            && this is { Running.IsEmpty: true, Topology.State: TopologyState.Ok } && policy.WriteSafety == WriteSafetyMode.None;
+
+    /// <summary>Whether a node that answers has said again what it said before, figures aside.</summary>
+    public bool HasHeardAlmost(Observation observation)
+        => observation is NodeAnswered answered && Node(answered.Node) is { IsAnswering: true, Info: { } known }
+            && known.DiffersInFiguresAlone(answered.Info);
+
     /// <summary>Marks actions as started.</summary>
-    public ClusterView Start(ImmutableArray<FailoverAction> actions, TimeSpan now)
-    {
-        ClusterView view = this with { Running = Running.Union(actions) };
-        foreach (FailoverAction action in actions)
-        {
-            view = action switch
-            {
-                PublishTopology p => view with { VersionHeard = null, WishHeard = view.WishHeard && !p.ClearsWish },
-                RefuseWish { Request: null } => view with { WishHeard = false },
-                _ => view,
-            };
-        }
-
-        if (view.Progress is { } current && actions.Any(a => a is ResumeWrites))
-        {
-            view = view with { Progress = current with { PausedAt = null, HoldsWrites = false } };
-        }
-
-        if (view.Progress is { } holding && actions.Any(a => a is PauseWrites))
-        {
-            // Whatever becomes of the answer.
-            view = view with { Progress = holding with { HoldsWrites = true } };
-        }
-
-        if (view.Progress is { } choosing && actions.Any(a => a is Promote))
-        {
-            view = view with { Progress = choosing with { ChosenAt = now } };
-        }
-
-        return actions.OfType<PublishTopology>().FirstOrDefault(p => p.Next.IsChangingMaster) is { } intent
-            ? view.Begun(intent.Next, now) : view;
-    }
-
-    /// <summary>A change of master begins, or another is made of the one that is under way.</summary>
-    private ClusterView Begun(Topology intent, TimeSpan now)
-    {
-        NodeView? from = intent.Intent?.From is { } address ? Node(address) : null;
-        (TimeSpan lostAt, TimeSpan countedFrom) = (from?.FailingSince ?? now, from?.GoneSince ?? now);
-        if (Progress is { } running)
-        {
-            // A switchover whose master is lost becomes a failover: what was asked before says nothing about who has most now.
-            return Topology is { State: TopologyState.SwitchingOver, Master: not null } && intent.State == TopologyState.FailingOver
-                ? this with { Progress =
-                    running with { StartedAt = now, LostAt = lostAt, CountedFrom = countedFrom, IntentAt = null, PausedAt = null,
-                        ChosenAt = null, Before = TimeSpan.Zero, BegunBy = null } }
-                : this;
-        }
-
-        // What failed in an earlier change says nothing about this one.
-        return this with
-        {
-            Progress = new MasterChangeProgress(now, lostAt, Inherited: false) { CountedFrom = countedFrom },
-            Failed = Failed.RemoveRange(Failed.Keys.Where(a => a is PauseWrites or Promote)),
-        };
-    }
+    public ClusterView Start(ImmutableArray<FailoverAction> actions, TimeSpan now) => this.Started(actions, now);
 }
