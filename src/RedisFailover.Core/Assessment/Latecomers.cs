@@ -35,15 +35,13 @@ internal sealed record Latecomers(ImmutableArray<NodeAssessment> Nodes, TimeSpan
             && a.From is { } from && from.Address != other.Address
             ? other.View.FailingSince!.Value + a.Policy.SilenceLimit
             : node.View.HasFollowed || HasSpoken(other) ? TimeSpan.MinValue
-            : Later((node.View.OnlineSince ?? a.Now) + a.Policy.ReturnPatience, LoadedBy(a, other));
+            : Times.Later((node.View.OnlineSince ?? a.Now) + a.Policy.ReturnPatience, LoadedBy(a, other));
 
     /// <summary>One that loads its data has them. While a master serves there is no hurry; while there is none it has its time.</summary>
     private static TimeSpan LoadedBy(Assessment a, NodeAssessment other)
         => other is not { Contact: Contact.Loading, View.LoadingSince: { } since } ? TimeSpan.MinValue
             : a.Topology.State == TopologyState.Ok ? a.Now + a.Policy.ProbeTimeout
             : since + a.Policy.LoadingTimeout;
-
-    private static TimeSpan Later(TimeSpan one, TimeSpan other) => one > other ? one : other;
 
     private static bool HasSpoken(NodeAssessment node)
         => node.IsCurrent && (node.Has(HeardSince.Change) || node.Has(HeardSince.MasterReturn));

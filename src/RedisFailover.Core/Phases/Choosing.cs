@@ -49,17 +49,15 @@ internal static class Choosing
     {
         // Nobody is asked before the intent is published, which a slow ZooKeeper delays; after a switchover that did not get there in time
         // the asking begins only now. Who has only just come back has his own time.
-        TimeSpan begun = Later(a.Progress.IntentAt ?? a.Progress.StartedAt,
+        TimeSpan begun = Times.Later(a.Progress.IntentAt ?? a.Progress.StartedAt,
             a.Progress.StartedAt + (a.Progress.PausedAt is null ? TimeSpan.Zero : a.Policy.SwitchoverTimeout));
         TimeSpan patience = Isolating.BeforeTheChoice(a)
             .Where(q => !(a.FailureOf(q) is not null && a.Node(q.On!).Has(HeardSince.Change)))
             .Select(q => a.Node(q.On!).View)
-            .Select(n => Later(begun, Later(n.LastFailedAt, n.OnlineSince ?? begun)) + a.Policy.ProbeTimeout)
+            .Select(n => Times.Later(begun, Times.Later(n.LastFailedAt, n.OnlineSince ?? begun)) + a.Policy.ProbeTimeout)
             .DefaultIfEmpty(TimeSpan.MinValue).Max();
         return a.Now < patience ? PlanBuilder.Because("detaching the replicas and asking for their offsets").WakeBy(patience) : null;
     }
-
-    private static TimeSpan Later(TimeSpan one, TimeSpan other) => one > other ? one : other;
 
     /// <summary>Everybody who answers has been heard: promote the best, or say why nobody is fit.</summary>
     private static PlanBuilder Choose(Assessment a)

@@ -158,13 +158,7 @@ internal static class HistoryJson
         writer.WriteString("from", entry.From?.ToString());
         writer.WriteString("to", entry.To?.ToString());
         writer.WriteString("reason", entry.Reason);
-        writer.WriteStartObject("millis");
-        foreach ((string step, double millis) in entry.Millis)
-        {
-            writer.WriteNumber(step, Math.Round(millis, 2));
-        }
-
-        writer.WriteEndObject();
+        Json.Write(writer, "millis", entry.Millis);
         if (entry.BytesBehind is { } behind)
         {
             writer.WriteNumber("bytesBehind", behind);
@@ -192,8 +186,6 @@ internal static class HistoryJson
         To = Json.Address(entry, "to", What),
         Reason = Json.Text(entry, "reason", What) ?? "",
         BytesBehind = entry.TryGetProperty("bytesBehind", out _) ? Json.Number(entry, "bytesBehind", What) : null,
-        Millis = Json.Object(entry, "millis", What) is { } millis
-            ? [.. millis.EnumerateObject().Select(step => KeyValuePair.Create(step.Name, step.Value.GetDouble()))]
-            : [],
+        Millis = Json.Millis(entry, "millis", What),
     };
 }

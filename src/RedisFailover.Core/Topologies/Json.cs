@@ -156,6 +156,23 @@ internal static class Json
 
     internal static string Iso(DateTimeOffset at) => at.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture);
 
+    /// <summary>How long each step took, in milliseconds; nothing where that is not said.</summary>
+    internal static ImmutableArray<KeyValuePair<string, double>> Millis(JsonElement parent, string field, string what)
+        => Object(parent, field, what) is { } steps
+            ? [.. steps.EnumerateObject().Select(step => KeyValuePair.Create(step.Name, step.Value.GetDouble()))]
+            : [];
+
+    internal static void Write(Utf8JsonWriter writer, string field, ImmutableArray<KeyValuePair<string, double>> millis)
+    {
+        writer.WriteStartObject(field);
+        foreach ((string step, double took) in millis)
+        {
+            writer.WriteNumber(step, Math.Round(took, 2));
+        }
+
+        writer.WriteEndObject();
+    }
+
     internal static void Write(Utf8JsonWriter writer, string field, ImmutableArray<NodeAddress> addresses)
     {
         writer.WriteStartArray(field);

@@ -170,13 +170,7 @@ internal sealed record OperatorRequest(string Id)
         writer.WriteString("reason", answer.Reason);
         writer.WriteString("master", answer.Master?.ToString());
         writer.WriteNumber("epoch", answer.Epoch);
-        writer.WriteStartObject("millis");
-        foreach ((string step, double millis) in answer.Millis)
-        {
-            writer.WriteNumber(step, Math.Round(millis, 2));
-        }
-
-        writer.WriteEndObject();
+        Json.Write(writer, "millis", answer.Millis);
         writer.WriteString("by", answer.By);
         writer.WriteString("at", Json.Iso(answer.At));
         writer.WriteEndObject();
@@ -190,9 +184,7 @@ internal sealed record OperatorRequest(string Id)
         Json.Address(answer, "master", What),
         Json.Number(answer, "epoch", What))
     {
-        Millis = Json.Object(answer, "millis", What) is { } millis
-            ? [.. millis.EnumerateObject().Select(step => KeyValuePair.Create(step.Name, step.Value.GetDouble()))]
-            : [],
+        Millis = Json.Millis(answer, "millis", What),
         By = Json.Text(answer, "by", What) ?? "",
         At = When(answer),
     };

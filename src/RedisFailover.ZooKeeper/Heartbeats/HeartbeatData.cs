@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Text.Json;
 
 namespace RedisFailover.ZooKeeper;
@@ -11,25 +10,16 @@ namespace RedisFailover.ZooKeeper;
 internal sealed record HeartbeatData(string Owner, TimeSpan Lease, TimeSpan Write, string? Home = null)
 {
     /// <summary>As <c>{"owner":"m1","leaseMs":500,"writeMs":3.2}</c>.</summary>
-    internal byte[] ToBytes()
+    internal byte[] ToBytes() => Json.ObjectBytes(writer =>
     {
-        var buffer = new ArrayBufferWriter<byte>(128);
-        using (var writer = new Utf8JsonWriter(buffer))
+        writer.WriteString("owner", Owner);
+        writer.WriteNumber("leaseMs", (long)Math.Ceiling(Lease.TotalMilliseconds));
+        writer.WriteNumber("writeMs", Math.Round(Write.TotalMilliseconds, 1));
+        if (Home is not null)
         {
-            writer.WriteStartObject();
-            writer.WriteString("owner", Owner);
-            writer.WriteNumber("leaseMs", (long)Math.Ceiling(Lease.TotalMilliseconds));
-            writer.WriteNumber("writeMs", Math.Round(Write.TotalMilliseconds, 1));
-            if (Home is not null)
-            {
-                writer.WriteString("home", Home);
-            }
-
-            writer.WriteEndObject();
+            writer.WriteString("home", Home);
         }
-
-        return buffer.WrittenSpan.ToArray();
-    }
+    });
 
     /// <summary>Null if it is no such thing.</summary>
     internal static HeartbeatData? Read(ReadOnlyMemory<byte> data)

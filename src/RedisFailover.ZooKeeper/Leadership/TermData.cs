@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Text.Json;
 
 namespace RedisFailover.ZooKeeper;
@@ -13,20 +12,12 @@ internal sealed record TermData(string Candidate, string? Heartbeat, TimeSpan Le
     internal bool IsVacant => Candidate.Length == 0;
 
     /// <summary>As <c>{"candidate":"m1/...","heartbeat":"/redis_failover/heartbeats/m1-...","leaseMs":500}</c>.</summary>
-    internal byte[] ToBytes()
+    internal byte[] ToBytes() => Json.ObjectBytes(writer =>
     {
-        var buffer = new ArrayBufferWriter<byte>(256);
-        using (var writer = new Utf8JsonWriter(buffer))
-        {
-            writer.WriteStartObject();
-            writer.WriteString("candidate", Candidate);
-            writer.WriteString("heartbeat", Heartbeat);
-            writer.WriteNumber("leaseMs", (long)Math.Ceiling(Lease.TotalMilliseconds));
-            writer.WriteEndObject();
-        }
-
-        return buffer.WrittenSpan.ToArray();
-    }
+        writer.WriteString("candidate", Candidate);
+        writer.WriteString("heartbeat", Heartbeat);
+        writer.WriteNumber("leaseMs", (long)Math.Ceiling(Lease.TotalMilliseconds));
+    });
 
     /// <summary>What is no such object is an older release's candidate id.</summary>
     internal static TermData Read(ReadOnlyMemory<byte> data)
