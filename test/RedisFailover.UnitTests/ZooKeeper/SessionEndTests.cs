@@ -109,7 +109,9 @@ public sealed class SessionEndTests
     public async Task Case_10_another_session_id_in_the_answer_means_expired()
     {
         await using var server = new FakeServer();
-        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync(sessionId: 0x10);
+        // It is not given up by this side meanwhile: only the answer can end it.
+        (ZooKeeperSession session, FakeConnection connection) =
+            await server.EstablishAsync(server.Options() with { GivesUpAfter = TimeSpan.FromHours(1) }, sessionId: 0x10);
         await using ZooKeeperSession owned = session;
         connection.Close();
         FakeConnection next = await server.AcceptAsync();
