@@ -23,18 +23,24 @@ internal sealed class TopologyStore(
     /// <summary>Entries stand in the order in which things happened, also where one waits for the readers.</summary>
     private readonly OneAtATime _entries = new();
 
+    /// <summary>The term in which the topology was last read.</summary>
+    private int _readTerm = -1;
+
     /// <summary>Told of each topology that the leader reads or has written, before it can act by it.</summary>
     internal Action<Topology>? Seen { get; set; }
 
     /// <summary>
-    /// What the znode holds now: read after a sync, so that nothing that was acknowledged before is missed. A change of master that its
-    /// leader published and did not live to note in the history is noted now.
+    /// What the znode holds now, so that nothing is missed that was acknowledged before: read after a sync, or as the first thing after the
+    /// election. A change of master that its leader published and did not live to note in the history is noted now.
     /// </summary>
     internal async Task<TopologyRead> ReadAsync(ILead lead, Func<Task> beside, CancellationToken cancellationToken)
     {
         IZnodes session = await sessions(cancellationToken);
-        // One round trip: what is asked on one session is answered in order, and each answer may wait for a write that came before it.
-        Task sync = session.SyncAsync(paths.Nodes, cancellationToken);
+        // One round trip: what is asked on one session is answered in order, and each answer may wait for a write that came before it. The
+        // election is such a write: all that former leaders have written lies before it, and what they try after it fails at their fence.
+        bool isOrdered = _readTerm != lead.Term && lead.IsOf(session);
+        _readTerm = lead.Term;
+        Task sync = isOrdered ? Task.CompletedTask : session.SyncAsync(paths.Nodes, cancellationToken);
         Task<Znode?> nodes = GetAsync(session, paths.Nodes, cancellationToken);
         Task<Znode?> changes = GetAsync(session, paths.History, cancellationToken);
         await Task.WhenAll(sync, nodes, changes, beside());

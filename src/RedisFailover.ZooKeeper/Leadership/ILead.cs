@@ -14,6 +14,9 @@ internal interface ILead
     /// <summary>Cancelled once, when the lead is over for good.</summary>
     CancellationToken Lost { get; }
 
+    /// <summary>Whether it was won in that session, which has seen all that was written before the election.</summary>
+    bool IsOf(IZnodes session);
+
     /// <summary>Applies the operations, all or none, if nobody else was elected meanwhile.</summary>
     /// <param name="operations">What to do, in order.</param>
     /// <param name="cancellationToken">Stops the waiting; what was sent may be applied.</param>

@@ -51,6 +51,8 @@ public sealed class Leadership : ILead, IAsyncDisposable
 
     bool ILead.MayAct => Lease.IsHeld;
 
+    bool ILead.IsOf(IZnodes session) => session == _session;
+
     internal SessionHeartbeat? Heart { get; }
 
     internal string TermPath => _options.TermPath;

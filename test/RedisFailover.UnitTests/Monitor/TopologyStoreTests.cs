@@ -24,6 +24,27 @@ public sealed class TopologyStoreTests
     }
 
     [Test]
+    public async Task Only_the_first_read_of_a_term_in_the_session_that_won_it_needs_no_sync()
+    {
+        var ensemble = new Ensemble();
+        await ReadAsync();
+        Assert.That(ensemble.Syncs, Is.Zero);
+
+        await ReadAsync();
+        Assert.That(ensemble.Syncs, Is.EqualTo(1));
+
+        ensemble.Term++;
+        await ReadAsync();
+        Assert.That(ensemble.Syncs, Is.EqualTo(1));
+
+        (ensemble.Term, ensemble.IsElsewhere) = (ensemble.Term + 1, true);
+        await ReadAsync();
+        Assert.That(ensemble.Syncs, Is.EqualTo(2));
+
+        Task ReadAsync() => ensemble.Store.ReadAsync(ensemble, () => Task.CompletedTask, default).WithinDeadline();
+    }
+
+    [Test]
     public async Task An_entry_waits_no_longer_than_leadership_lasts()
     {
         var ensemble = new Ensemble { LosesConnection = int.MaxValue };
@@ -52,7 +73,11 @@ public sealed class TopologyStoreTests
 
         internal ImmutableArray<HistoryEntry> History => _history is null ? [] : HistoryJson.Parse(_history.Data);
 
-        public int Term => 1;
+        internal bool IsElsewhere { get; set; }
+
+        internal int Syncs { get; private set; }
+
+        public int Term { get; set; } = 1;
 
         public bool MayAct => true;
 
@@ -67,7 +92,13 @@ public sealed class TopologyStoreTests
             string path, Action<WatchedEvent>? watcher = null, CancellationToken cancellationToken = default)
             => throw new NotSupportedException();
 
-        public Task SyncAsync(string path, CancellationToken cancellationToken = default) => Task.CompletedTask;
+        public Task SyncAsync(string path, CancellationToken cancellationToken = default)
+        {
+            Syncs++;
+            return Task.CompletedTask;
+        }
+
+        public bool IsOf(IZnodes session) => !IsElsewhere && session == this;
 
         public Task<ImmutableArray<ZnodeOperationResult>> CommitAsync(
             ImmutableArray<ZnodeOperation> operations, CancellationToken cancellationToken = default)

@@ -337,22 +337,25 @@ internal sealed partial class SimulatedMonitor
         });
     }
 
+    internal static bool IsIn(IZnodes znodes, SimulatedSession session) => (znodes as Znodes)?.Session == session;
+
     /// <summary>What is read of the ensemble in one session.</summary>
     private sealed class Znodes(SimulatedMonitor monitor) : IZnodes
     {
-        private readonly SimulatedSession? _session = monitor.Session;
         private readonly SimulatedZooKeeper _server = monitor.Ledger.Server!;
+
+        internal SimulatedSession? Session { get; } = monitor.Session;
 
         public async ValueTask<Znode> GetDataAsync(
             string path, Action<WatchedEvent>? watcher = null, CancellationToken cancellationToken = default)
-            => await monitor.AskAsync(_session, "getData", path, _ => _server.Get(path), cancellationToken)
+            => await monitor.AskAsync(Session, "getData", path, _ => _server.Get(path), cancellationToken)
                 ?? throw new ZooKeeperException(ZooKeeperErrorCode.NoNode, "getData", path);
 
         public async Task<ZnodeChildren> GetChildrenAsync(
             string path, Action<WatchedEvent>? watcher = null, CancellationToken cancellationToken = default)
-            => new(await monitor.AskAsync(_session, "getChildren", path, _ => _server.Children(path), cancellationToken), default);
+            => new(await monitor.AskAsync(Session, "getChildren", path, _ => _server.Children(path), cancellationToken), default);
 
         public Task SyncAsync(string path, CancellationToken cancellationToken = default)
-            => monitor.AskAsync(_session, "sync", path, _ => true, cancellationToken);
+            => monitor.AskAsync(Session, "sync", path, _ => true, cancellationToken);
     }
 }

@@ -20,6 +20,8 @@ internal sealed class Lead(SimulatedMonitor monitor, TimeProvider time, Simulate
 
     public CancellationToken Lost => _lost.Token;
 
+    public bool IsOf(IZnodes session) => SimulatedMonitor.IsIn(session, Session);
+
     internal SimulatedSession Session => session;
 
     internal Lease Lease { get; } = new(time, static () => TimeSpan.MaxValue);
