@@ -309,7 +309,7 @@ public sealed class FaultTests
         await using var client = new ZooKeeperClient(Options(proxy.ConnectionString + root));
         await using ZooKeeperSession other = await ConnectAsync(root: root);
         await using Leadership leader = await Election(client, "a").CampaignAsync();
-        Task lost = proxy.LoseReplyTo(OpCode.Exists);
+        Task lost = proxy.LoseReplyTo(OpCode.GetData);
 
         // Uses up the watch; the reply to the request that sets the next one is lost.
         await other.SetDataAsync("/leader", Bytes("touched"));
