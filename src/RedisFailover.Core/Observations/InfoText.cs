@@ -101,6 +101,7 @@ internal sealed class InfoText
             PreviousHistoryEnd = Whole("second_repl_offset", -1),
             // A replica that lost even its cached link reports 1 here and keeps what it had in master_repl_offset.
             Offset = isReplica && replicaOffset > 1 ? replicaOffset : masterOffset,
+            ReadOffset = Whole("slave_read_repl_offset", 0),
             // 1 is what a replica reports that is attached to nobody and has no place to go on from.
             CopyBrokeOff = isReplica && replicaOffset <= 1 && masterOffset > 1,
             MasterAddress = isReplica && Text("master_host") is { } host

@@ -33,6 +33,9 @@ internal sealed record NodeInfo
     /// <summary>The replication offset, in bytes: what a master has produced, what a replica has applied.</summary>
     public long Offset { get; init; }
 
+    /// <summary>Of a replica: how far it has read its master's stream, applied or not (since Redis 7; 0 before).</summary>
+    public long ReadOffset { get; init; }
+
     /// <summary>Of a replica: the master that it follows, in the spelling of the configuration where the monitor could tell.</summary>
     public NodeAddress? MasterAddress { get; init; }
 
@@ -265,6 +268,7 @@ internal sealed record NodeInfo
     internal bool DiffersInFiguresAlone(NodeInfo later) => (this with
     {
         Offset = later.Offset,
+        ReadOffset = later.ReadOffset,
         Keys = Keys == 0 == (later.Keys == 0) ? later.Keys : Keys,
         ConnectedClients = later.ConnectedClients,
         MemoryLeft = IsOutOfMemory == later.IsOutOfMemory ? later.MemoryLeft : MemoryLeft,

@@ -32,6 +32,14 @@ internal interface ICommandedNode
     Task<(RespValue[] Replies, NodeInfo? Info)> TransactionAsync(
         IReadOnlyList<string[]> commands, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// Waits while a replica reads on what has come over its link, as one does that was held up: until two answers say the same, the link
+    /// is down, or half the probe time-out has passed. REPLICAOF would throw away what it has not read.
+    /// </summary>
+    /// <exception cref="IOException">As <see cref="CommandAsync"/>.</exception>
+    /// <exception cref="TimeoutException">As <see cref="CommandAsync"/>.</exception>
+    Task ReadOnAsync(CancellationToken cancellationToken);
+
     /// <summary>Asks for INFO now and reports the answer.</summary>
     /// <exception cref="IOException">
     /// As <see cref="CommandAsync"/>; or INFO is refused: to ask again at once would be of no use.

@@ -58,6 +58,11 @@ internal sealed class NodeCommands(
                 await turn.Comes;
             }
 
+            if (action is Detach && mayAct() && !turn.IsSuperseded)
+            {
+                await Node(action.On!).ReadOnAsync(cancellationToken);
+            }
+
             while (mayAct() && Node(action.On!).EndFormerLeaders(term, cancellationToken) is { } anew)
             {
                 await anew;

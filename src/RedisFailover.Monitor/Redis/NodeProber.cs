@@ -70,6 +70,20 @@ internal sealed class NodeProber : ICommandedNode, IAsyncDisposable
     }
 
     /// <inheritdoc/>
+    public async Task ReadOnAsync(CancellationToken cancellationToken)
+    {
+        // From its first answer on: before, it may be held up still.
+        TimeSpan? until = null;
+        (long Applied, long Read)? before = null;
+        while ((await CommandAsync([], cancellationToken)).Info is { Role: NodeRole.Replica, LinkUp: true } info
+            && before != (info.Offset, info.ReadOffset) && !(_clock.Now >= until))
+        {
+            until ??= _clock.Now + (_policy.ProbeTimeout / 2);
+            before = (info.Offset, info.ReadOffset);
+        }
+    }
+
+    /// <inheritdoc/>
     public async Task InspectAsync(CancellationToken cancellationToken)
     {
         (_, NodeInfo? info, TimeSpan asked) = await CommandAsync([], cancellationToken);

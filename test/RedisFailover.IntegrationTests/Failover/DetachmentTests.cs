@@ -223,6 +223,28 @@ public sealed class DetachmentTests
         }
     }
 
+    [Test]
+    public async Task What_a_replica_that_was_held_up_has_not_read_yet_when_the_master_dies_is_not_lost()
+    {
+        await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions
+        {
+            Redis = 2,
+            MonitorOptions = new MonitorOptions { SessionTimeout = TimeSpan.FromSeconds(2), ProbeTimeout = TimeSpan.FromSeconds(10) },
+        });
+        await cluster.WaitUntilWholeAsync();
+        await cluster.WaitForAllViewsAsync();
+        // Less than the kernel holds for a connection: it has arrived at the replica's host, and waits there.
+        cluster.Redis[1].Freeze();
+        await cluster.Redis[0].CommandAsync("EVAL", "for i = 1, 1000 do redis.call('SET', 'k' .. i, string.rep('v', 1000)) end", "0");
+        string sent = (await cluster.Redis[0].InfoAsync("replication"))["master_repl_offset"];
+        await cluster.Redis[0].KillAsync();
+        await cluster.WaitForAsync("The failover waits for the replica", topology => topology.State == TopologyState.FailingOver);
+        cluster.Redis[1].Thaw();
+        await cluster.WaitForAsync("The replica is master", topology
+            => topology.State == TopologyState.Ok && topology.Master == cluster.Redis[1].Address);
+        Assert.That((await cluster.Redis[1].CommandAsync("DBSIZE")).Text, Is.EqualTo("1000"), $"{sent} bytes\n{cluster.Explain()}");
+    }
+
     /// <summary>Without any delay before a full copy: a replica that goes back to an empty master is wiped as fast as can be.</summary>
     private static async Task<Cluster> StartAsync(int nodes, Func<Cluster, MonitorOptions, MonitorOptions> change)
     {

@@ -18,6 +18,7 @@ public sealed class NodeCommandsTests : IDisposable
     private readonly ManualResetEventSlim _answers = new();
     private volatile int _named;
     private volatile string? _unpaused;
+    private volatile int _unread;
     private volatile string _role = "role:slave\r\nmaster_host:10.0.0.9\r\nmaster_port:6379\r\n";
 
     public void Dispose() => _answers.Dispose();
@@ -38,6 +39,21 @@ public sealed class NodeCommandsTests : IDisposable
         Assert.That((await promote.WithinDeadline()).Failure, Is.Null);
         Assert.That((await detach.WithinDeadline()).Failure, Is.EqualTo(NodeCommands.Superseded));
         Assert.That(_changes, Is.EqualTo(new[] { "REPLICAOF NO ONE" }));
+    }
+
+    [Test]
+    public async Task A_replica_that_was_held_up_is_detached_once_it_has_read_what_came_over_its_link()
+    {
+        _answers.Set();
+        _unread = 5;
+        _role += "master_link_status:up\r\n";
+        await using FakeNode node = Node();
+        await using NodeProber prober = await WatchAsync(node);
+
+        ActionFinished detach = await Commands(node, prober).RunAsync(new Detach(node.Address), 1, () => true, default).WithinDeadline();
+
+        Assert.That(detach.Failure, Is.Null);
+        Assert.That(_changes, Is.EqualTo(new[] { "REPLICAOF 127.0.0.1 1" }));
     }
 
     [Test]
@@ -148,7 +164,13 @@ public sealed class NodeCommandsTests : IDisposable
             case ["CLIENT", "LIST"]:
                 return FakeNode.Bulk("id=1 name=somebody\n");
             case ["INFO", ..]:
-                return FakeNode.Bulk($"run_id:x\r\nconnected_clients:1\r\nredis_version:7.0.15\r\n{_role}");
+                // With each turn of its loop it reads a part.
+                _unread = Math.Max(0, _unread - 1);
+                return FakeNode.Bulk(
+                    $"run_id:x\r\nconnected_clients:1\r\nredis_version:7.0.15\r\n{_role}slave_repl_offset:{100 - _unread}\r\n");
+            case ["REPLICAOF", .., var role] when _unread > 0:
+                _changes.Enqueue($"what it has not read is lost by REPLICAOF {role}");
+                return "+OK\r\n";
             case ["REPLICAOF", var host, var port]:
                 _role = port == "ONE" ? "role:master\r\n" : $"role:slave\r\nmaster_host:{host}\r\nmaster_port:{port}\r\n";
                 break;

@@ -94,6 +94,9 @@ internal sealed class SimulatedProber(SimulatedMonitor monitor, SimulatedRedis n
         IReadOnlyList<string[]> commands, CancellationToken cancellationToken)
         => throw new NotSupportedException("the simulated Redis is newer than 6.2");
 
+    /// <summary>What has reached a simulated replica it has read.</summary>
+    public Task ReadOnAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
     public async Task InspectAsync(CancellationToken cancellationToken)
     {
         (_, NodeInfo? info, TimeSpan asked) = await CommandAsync([], cancellationToken);
