@@ -138,12 +138,13 @@ internal static class CandidateRules
 
     /// <summary>
     /// Why another node with equally much data is better, or null: most monitors cannot reach it, they may not promote it, or it would
-    /// refuse writes. A living master is not replaced by such a node.
+    /// refuse writes or evict keys. A living master is not replaced by such a node.
     /// </summary>
     internal static string? Reservation(NodeAssessment node)
         => node.IsVotedOut ? node.Votes.ToString()
             : node.LacksRightToPromote ? Forbidden(node, NodeRights.ChangeRole)
             : WouldRefuseWrites(node) is { } why ? $"{why} and would refuse writes"
+            : node is { IsReplica: true, Info.IsOverMaxMemory: true } ? "it holds more than its maxmemory and would evict keys"
             : null;
 
     /// <summary>Why it would refuse writes as a master, whatever follows it; null where it would take them.</summary>

@@ -9,7 +9,7 @@ internal static partial class ProblemRules
     private static readonly ImmutableArray<Func<Facts, IEnumerable<Problem>>> OfTheNodes =
     [
         BusyMaster, TwoNames, RightsLacking, WithoutFence, LinksDown, OldData, LinksRefused, CopiesThatRepeat, RolesNotKept,
-            VersionsThatDiffer, OtherControllers, OtherModes,
+            VersionsThatDiffer, MemoryTooSmall, OtherControllers, OtherModes,
     ];
 
     /// <summary>Those whose word is of the present, the master too.</summary>
@@ -28,6 +28,11 @@ internal static partial class ProblemRules
                     + "fit replica takes over",
                 master.Address) with { From = since }]
             : [];
+
+    private static IEnumerable<Problem> MemoryTooSmall(Facts f)
+        => f.Others.Where(n => n is { IsReplica: true, IsAnswering: true, Info.IsOverMaxMemory: true }).Select(n => Problem.Of(
+            MaxMemoryTooSmall, $"replica {n.Address} holds more than its own maxmemory: as a master it would evict keys, or refuse writes",
+                n.Address));
 
     private static IEnumerable<Problem> TwoNames(Facts f)
         => f.Policy.Nodes.Select(f.View.Node).Where(n => n.SameServerAs is not null).Select(n => Problem.Of(

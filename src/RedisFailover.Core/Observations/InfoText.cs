@@ -81,8 +81,8 @@ internal sealed class InfoText
         AppendFailed = Text("aof_last_write_status") == "err" && Whole("aof_enabled", 0) != 0,
         AppendsOnly = Whole("aof_enabled", 0) != 0,
         MemoryLeft = Whole("maxmemory", 0) is > 0 and var most && Text("maxmemory_policy") is null or "noeviction"
-            ? most - Whole("used_memory", 0) + Whole("mem_not_counted_for_evict", 0)
-            : null,
+            ? most - CountedMemory : null,
+        IsOverMaxMemory = Whole("maxmemory", 0) is > 0 and var allowed && CountedMemory > allowed + (allowed / 10),
         OutOfMemoryErrors = Text("errorstat_OOM") is { } errors && long.TryParse(errors.AsSpan(errors.IndexOf('=') + 1), out long refused)
             ? refused : 0,
         LoadedKeys = Whole("rdb_last_load_keys_loaded", -1) is >= 0 and var loaded ? loaded : null,
@@ -123,6 +123,9 @@ internal sealed class InfoText
         Attached = [.. _replicas.Where(r => r.IsOnline).Select(r => r.Replica)],
         GoodReplicas = Whole("min_slaves_good_slaves", -1) is >= 0 and var good ? (int)good : null,
     };
+
+    /// <summary>What counts against maxmemory: without the buffers of replicas and of the append-only file.</summary>
+    private long CountedMemory => Whole("used_memory", 0) - Whole("mem_not_counted_for_evict", 0);
 
     private TimeSpan? Seconds(string field)
         => Whole(field, -1) is >= 0 and < int.MaxValue and var seconds ? TimeSpan.FromSeconds(seconds) : null;

@@ -95,6 +95,11 @@ internal sealed record NodeInfo
     /// </summary>
     public long? MemoryLeft { get; init; }
 
+    /// <summary>
+    /// Whether it holds a tenth more than its maxmemory, which a replica does not heed: as a master it would evict keys, or refuse writes.
+    /// </summary>
+    public bool IsOverMaxMemory { get; init; }
+
     /// <summary>How many commands it has refused with OOM since it was started (errorstat_OOM, since 6.2).</summary>
     public long OutOfMemoryErrors { get; init; }
 

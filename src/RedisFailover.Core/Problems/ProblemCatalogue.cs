@@ -82,6 +82,10 @@ internal static class ProblemCatalogue
         "candidate-refuses-writes", Critical,
             "Make room on the replica: on its disk where it cannot save, maxmemory where its memory is full.");
 
+    /// <summary>A replica holds more than its own maxmemory.</summary>
+    public static ProblemCode MaxMemoryTooSmall { get; } = new(
+        "maxmemory-too-small", Warning, "Set its maxmemory to that of the master: CONFIG SET maxmemory, and in its file.");
+
     /// <summary>A failover would not take place for another reason than the candidates.</summary>
     public static ProblemCode FailoverHeldBack { get; } = new(
         "failover-held-back", Critical,
@@ -236,8 +240,8 @@ internal static class ProblemCatalogue
     [
         MasterUnreachable, NoMaster, ChangeStalled, MasterNotWatched, MasterLoading, MasterBusy, MasterMisconf, MasterOutOfMemory,
             MinReplicasUnmet, TopologyOverwritten, TopologyNotWritten, SecondMaster,
-        NoCandidate, CandidateRefusesWrites, FailoverHeldBack, NodeUnavailable, NodeNotWatched, ReplicaLinkDown, ReplicaStale,
-            ReplicationRefused, FullCopyRepeats,
+        NoCandidate, CandidateRefusesWrites, MaxMemoryTooSmall, FailoverHeldBack, NodeUnavailable, NodeNotWatched, ReplicaLinkDown,
+            ReplicaStale, ReplicationRefused, FullCopyRepeats,
         RoleNotPersisted, RightsMissing, ForeignData, SameServerTwice, VersionsDiffer, UnsupportedMode, WriteQuorumUnmet, FenceNotSet,
             ForeignController,
         NoLeader, TooFewMonitors, MonitorMissing, MonitorsBlind, MonitorIdTaken, NotOurCluster, MonitorsDisagree, StrayZnode, LeaseNotHeld,

@@ -164,6 +164,31 @@ public sealed class ProblemRulesTests
     }
 
     [Test]
+    public void A_replica_that_would_evict_keys_as_a_master_is_told_and_a_failover_works()
+    {
+        ClusterView view = Well().With(R2, n => n with { Info = n.Info! with { IsOverMaxMemory = true } });
+
+        Problem problem = Found(view).Single();
+
+        Assert.That((problem.Code, problem.Severity), Is.EqualTo((MaxMemoryTooSmall, ProblemSeverity.Warning)));
+        Assert.That(problem.Subjects, Is.EqualTo(new[] { "r:2" }));
+        Readiness readiness = ReadinessCheck.Of(view, Policy, Now)!;
+        Assert.That(readiness.Reason, Does.Contain("r:2: after others with as much, as it holds more than its maxmemory"));
+        Assert.That(readiness.Hindrance, Is.Null);
+    }
+
+    [TestCase("used_memory:1000\nmaxmemory:0", false)]
+    [TestCase("used_memory:1000\nmaxmemory:950\nmaxmemory_policy:allkeys-lru", false)]
+    [TestCase("used_memory:1000\nmaxmemory:900\nmaxmemory_policy:allkeys-lru", true)]
+    [TestCase("used_memory:1000\nmem_not_counted_for_evict:200\nmaxmemory:900", false)]
+    public void Whether_a_node_is_over_its_maxmemory(string memory, bool over)
+    {
+        var info = NodeInfo.Parse(string.Join("\r\n", $"run_id:x\nrole:master\n{memory}".Split('\n')));
+
+        Assert.That(info.IsOverMaxMemory, Is.EqualTo(over));
+    }
+
+    [Test]
     public void A_leader_without_a_lease_would_carry_out_no_failover()
     {
         Problem lease = Problem.OfMonitors(LeaseNotHeld, "m1 leads and has had no lease for 9 s", "m1");

@@ -297,7 +297,7 @@ internal sealed class Scenario
                     MissingRights = NodeRight.All.Where(r => commands.Split(',').Contains(r.Command))
                         .Aggregate(NodeRights.None, (missing, r) => missing | r.Right),
                 },
-                ["memory", var memory] => info with { MemoryLeft = memory == "full" ? 0 : null },
+                ["memory", var memory] => info with { MemoryLeft = memory == "full" ? 0 : null, IsOverMaxMemory = memory == "over" },
                 ["priority", var priority] => info with { Priority = int.Parse(priority, CultureInfo.InvariantCulture) },
                 _ => throw new FormatException($"nothing is known of '{word}'"),
             };
