@@ -97,12 +97,15 @@ internal static class CandidateRules
         new(Unfitness.NotDetached, Purpose.Failover, (s, n) => IsNotFinal(n) && s.All.FailureOf(new Detach(n.Address)) is { } failure
             ? $"it could not be detached from its master: {failure}" : null),
         new(Unfitness.NotWatched, Purpose.Any, (_, n) => n.CannotBeWatched ? n.View.Detail : null),
-        new(Unfitness.NotAnswering, Purpose.Failover, (_, n)
-            => IsNotFinal(n) && n.View.FailingSince is not null ? $"it does not answer at present ({n.View.Detail})" : null),
-        new(Unfitness.NotHeard, Purpose.Failover, (_, n)
-            => IsNotFinal(n) ? "it has not said yet what it holds since the master was lost" : null),
         new(Unfitness.Loading, Purpose.Any, (_, n) => n.Contact == Contact.Loading ? n.View.Detail : null),
         new(Unfitness.Busy, Purpose.Any, (_, n) => n.Contact == Contact.Busy ? n.View.Detail : null),
+        new(Unfitness.NotAnswering, Purpose.Failover, (_, n)
+            => IsNotFinal(n) && n.View.FailingSince is not null ? $"it does not answer at present ({n.View.Detail})" : null),
+        // It is not asked what it holds either.
+        new(Unfitness.Diverged, Purpose.Failover, (_, n)
+            => IsNotFinal(n) && n.IsLeftAlone ? $"it is somebody else's and is left alone: {n.ForeignSign}" : null),
+        new(Unfitness.NotHeard, Purpose.Failover, (_, n)
+            => IsNotFinal(n) ? "it has not said yet what it holds since the master was lost" : null),
         new(Unfitness.Unavailable, Purpose.Any, (_, n)
             => n.Contact == Contact.LocalFault ? $"this monitor cannot try it ({n.View.Detail})" : null),
         new(Unfitness.Unavailable, Purpose.Any, (_, n)

@@ -28,6 +28,7 @@ internal static class MasterRules
         new(MasterStatus.Loading, Remedy.FailOverIfSomebodyIsFit, LoadingForTooLong),
         new(MasterStatus.Unreachable, Remedy.FailOver, VotedOut),
         new(MasterStatus.Unreachable, Remedy.FailOver, ConfirmedByReplicas),
+        new(MasterStatus.Unreachable, Remedy.FailOver, NoRedisThere),
         new(MasterStatus.LostRole, Remedy.FailOverAtOnce, a => HoldsStill(a) ? LostRole(a) : null),
         new(MasterStatus.RestartedWithLess, Remedy.FailOverAtOnce, a => HoldsStill(a) ? RestartedWithLess(a) : null),
         new(MasterStatus.ShuttingDown, Remedy.HandOver, ShutsDown),
@@ -63,11 +64,15 @@ internal static class MasterRules
     /// </summary>
     internal static string? Unmonitored(NodeAssessment master)
         => master.CannotBeWatched
-            ? $"the monitors cannot ask master {master.Address}: {master.View.Detail}; no switchover works, and a failover only once "
-                + "it stops answering altogether"
+            ? $"the monitors cannot ask master {master.Address}: {master.View.Detail}; {UntilWhenNoFailover(master.View)}"
             : master.Contact == Contact.LocalFault
             ? $"the leading monitor cannot try master {master.Address}: {master.View.Detail}; no failover and no switchover works"
             : null;
+
+    /// <summary>Of a master that cannot be asked: what does not work, and when a failover would.</summary>
+    internal static string UntilWhenNoFailover(NodeView master)
+        => "no switchover works, and a failover only once "
+            + (master.ProbeFailure == ProbeFailure.NotRedis ? "every replica has lost its link to it" : "it stops answering altogether");
 
     /// <summary>Why a living master cannot be made to hand over: the monitors lack a right on it. Null where they have all.</summary>
     internal static string? Commandable(NodeAssessment master)
@@ -178,6 +183,25 @@ internal static class MasterRules
                 => n.Address != a.Master.Address && n.IsReplica && !n.CannotBeWatched && !WasWithoutLink(n, a.Master.View))];
         return witnesses.Length > 0 && witnesses.All(n => !n.Info!.LinkUp && !(n.View.InfoAsked < a.Master.View.FailingSince))
             ? $"master {a.Master.Address} is lost: nothing listens there, and every replica that answers has lost its link to it"
+            : null;
+    }
+
+    /// <summary>
+    /// Another program has taken the master's port. A Redis that does not let itself be asked keeps its replicas' links: they are down for
+    /// as long as silence is judged, on every replica that answers, and most monitors get no answer from a Redis either.
+    /// </summary>
+    private static Finding? NoRedisThere(Assessment a)
+    {
+        if (a.Master is not { Contact: Contact.NotRedis, View.SameServerAs: null } master || !a.Suffices(1 + a.View.OtherMonitors.Values
+            .Count(m => !m.IsBlind && !m.Available.IsEmpty && !m.Available.ContainsKey(master.Address)), a.View.Voters))
+        {
+            return null;
+        }
+
+        NodeAssessment[] witnesses = [.. a.Nodes.Where(n => n is { IsReplica: true, IsCurrent: true })];
+        return witnesses.Length > 0 && witnesses.All(n => a.Now - n.View.LinkDownSince >= a.Policy.SilenceLimit)
+            ? $"master {master.Address} is lost: no Redis answers there ({master.View.Detail}), and every replica that answers has lost "
+                + "its link to it"
             : null;
     }
 

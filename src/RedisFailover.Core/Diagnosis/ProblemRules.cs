@@ -98,8 +98,8 @@ internal static partial class ProblemRules
     private static IEnumerable<Problem> MasterThatCannotBeAsked(Facts f)
         => f.Master is { ProbeFailure: ProbeFailure.AuthRefused or ProbeFailure.NotRedis } master
             ? [Problem.Of(MasterNotWatched,
-                $"the monitors cannot ask master {master.Address}: {master.Detail}; no switchover works, and a failover only once "
-                    + "it stops answering altogether", master.Address)]
+                $"the monitors cannot ask master {master.Address}: {master.Detail}; {MasterRules.UntilWhenNoFailover(master)}",
+                master.Address)]
             : f is { Master: { ProbeFailure: ProbeFailure.Local } untried, View.IsBlind: false }
             ? [Problem.Of(MasterNotWatched,
                 $"the leading monitor cannot try master {untried.Address}: {untried.Detail}; no failover and no switchover works",

@@ -20,10 +20,12 @@ internal enum ProbeFailure
     /// <summary>It is up but still loads its data set (LOADING), and serves nobody.</summary>
     Loading,
 
-    /// <summary>It refuses our credentials. A fault of our configuration, never a reason to fail over.</summary>
+    /// <summary>It refuses our credentials, or INFO. A fault of our configuration, never a reason to fail over.</summary>
     AuthRefused,
 
-    /// <summary>What answers does not speak as Redis does. A fault of the configuration, never a reason to fail over.</summary>
+    /// <summary>
+    /// What answers does not speak as Redis does. A fault of the configuration, and no reason to fail over while a replica has its link.
+    /// </summary>
     NotRedis,
 
     /// <summary>

@@ -185,7 +185,10 @@ internal sealed class NodeCommands(
             foreach (TimeSpan pause in AnnounceAgain)
             {
                 await Task.Delay(pause, clock.Provider, cancellationToken);
-                Publish();
+                if (await AnswersAsync(master, cancellationToken))
+                {
+                    Publish();
+                }
             }
         }
         catch (OperationCanceledException)
@@ -199,6 +202,23 @@ internal sealed class NodeCommands(
             {
                 commanded.Forget("PUBLISH", NodeRight.MasterChangedChannel, "*");
             }
+        }
+    }
+
+    /// <summary>
+    /// A master that hangs would carry out what is sent to it when it wakes, and then seem to have taken something that its successor
+    /// never got.
+    /// </summary>
+    private async Task<bool> AnswersAsync(NodeAddress node, CancellationToken cancellationToken)
+    {
+        try
+        {
+            _ = await Prober(node).CommandAsync([], cancellationToken);
+            return true;
+        }
+        catch (Exception e) when (e is IOException or TimeoutException)
+        {
+            return false;
         }
     }
 

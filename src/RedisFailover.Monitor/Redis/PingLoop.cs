@@ -175,7 +175,8 @@ internal sealed class PingLoop(Probed probed, RedisConnection connection, Func<T
     {
         if (reply.IsError)
         {
-            fault.TrySetResult((ProbeFailure.NotRedis, $"it refuses INFO ({reply.Text})"));
+            // Renamed, say: it lives.
+            fault.TrySetResult((ProbeFailure.AuthRefused, $"it refuses INFO ({reply.Text})"));
             return;
         }
 

@@ -196,7 +196,7 @@ public sealed class DangerousStartTests
         using TcpListener other = new(IPAddress.Loopback, 0);
         other.Start();
         using CancellationTokenSource stop = new();
-        Task answering = AnswerAsWebServerAsync(other, stop.Token);
+        Task answering = WebServer.AnswerAsync(other, stop.Token);
         var stranger = new NodeAddress("127.0.0.1", ((IPEndPoint)other.LocalEndpoint).Port);
         MonitorProcess monitor = await cluster.StartMonitorAsync(options => options with { Nodes = options.Nodes.Add(stranger) });
         Topology before = await cluster.WaitUntilWholeAsync();
@@ -251,21 +251,4 @@ public sealed class DangerousStartTests
     private static string WithAnotherMaster(Topology topology)
         => Encoding.UTF8.GetString(
             TopologyJson.Write(topology with { Master = topology.Replicas[0], Replicas = [topology.Master!, topology.Replicas[1]] }));
-
-    private static async Task AnswerAsWebServerAsync(TcpListener listener, CancellationToken ct)
-    {
-        try
-        {
-            while (true)
-            {
-                using Socket peer = await listener.AcceptSocketAsync(ct);
-                await peer.ReceiveAsync(new byte[1024], ct);
-                await peer.SendAsync("HTTP/1.1 400 Bad Request\r\n\r\n"u8.ToArray(), ct);
-            }
-        }
-        catch (OperationCanceledException) when (ct.IsCancellationRequested)
-        {
-            // The test is over.
-        }
-    }
 }

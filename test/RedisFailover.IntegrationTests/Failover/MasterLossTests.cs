@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
 using NUnit.Framework;
 using RedisFailover.IntegrationTests.Harness;
 
@@ -98,5 +100,50 @@ public sealed class MasterLossTests
         Topology whole = await cluster.WaitUntilWholeAsync();
         Assert.That(whole.Epoch, Is.EqualTo(before.Epoch));
         Assert.That(await cluster.Redis[2].MasterAsync(), Is.EqualTo(before.Master));
+    }
+
+    [Test]
+    public async Task A_master_whose_port_another_program_takes_is_replaced()
+    {
+        await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Proxies = true });
+        Topology before = await cluster.WaitUntilWholeAsync();
+        await cluster.SetDataAsync();
+        using TcpListener other = new(IPAddress.Loopback, 0);
+        other.Start();
+        using CancellationTokenSource stop = new();
+        Task answering = WebServer.AnswerAsync(other, stop.Token);
+
+        cluster.Proxies[0].Retarget(new NodeAddress("127.0.0.1", ((IPEndPoint)other.LocalEndpoint).Port));
+        await cluster.Redis[0].KillAsync();
+        Topology after = await cluster.WaitForAsync("A replica is master", topology
+            => topology.State == TopologyState.Ok && topology.Master != before.Master);
+        HistoryEntry entry = await cluster.WaitForHistoryAsync("The history says so", entry => entry.Kind == HistoryKind.Failover);
+        Assert.That(entry.Reason, Does.Contain("no Redis answers there").And.Contain("400 Bad Request"));
+        Assert.That(await Cluster.HasDataAsync(cluster.Node(after.Master!)));
+        await stop.CancelAsync();
+        await answering;
+    }
+
+    [Test]
+    public async Task A_master_that_hangs_soon_after_its_promotion_has_taken_nothing_when_it_wakes()
+    {
+        // It is judged only after the monitors would have announced it once more.
+        await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions
+        {
+            MonitorOptions = new MonitorOptions { SessionTimeout = TimeSpan.FromSeconds(2), ProbeTimeout = TimeSpan.FromSeconds(1) },
+        });
+        Topology before = await cluster.WaitUntilWholeAsync();
+        await cluster.Redis[0].KillAsync();
+        Topology promoted = await cluster.WaitForAsync("A replica is master", topology
+            => topology.State == TopologyState.Ok && topology.Master != before.Master);
+        RedisServer hangs = cluster.Node(promoted.Master!);
+        await cluster.WaitUntilFollowingAsync(cluster.Redis.Single(redis => redis != hangs && redis != cluster.Redis[0]), hangs);
+        hangs.Freeze();
+        await cluster.WaitForAsync("The other replica is master", topology
+            => topology.State == TopologyState.Ok && topology.Master != promoted.Master);
+        hangs.Thaw();
+        HistoryEntry entry = await cluster.WaitForHistoryAsync("It is a replica again", entry
+            => entry.Kind == HistoryKind.Demoted && entry.From == hangs.Address);
+        Assert.That(entry.BytesBehind, Is.Zero, entry.Reason);
     }
 }

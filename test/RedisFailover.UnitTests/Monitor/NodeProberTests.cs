@@ -105,6 +105,17 @@ public sealed class NodeProberTests
     }
 
     [Test]
+    public async Task A_node_whose_INFO_is_renamed_lives_and_refuses_us()
+    {
+        await using var node = new FakeNode(command => command[0] == "INFO" ? "-ERR unknown command 'INFO'\r\n" : "+OK\r\n");
+        await using NodeProber prober = Probe(node, null);
+
+        NodeFailed failed = await NextAsync<NodeFailed>();
+        Assert.That((failed.ProbeFailure, failed.Detail),
+            Is.EqualTo((ProbeFailure.AuthRefused, "it refuses INFO (ERR unknown command 'INFO')")));
+    }
+
+    [Test]
     public async Task A_question_that_is_refused_has_failed()
     {
         int asked = 0;
