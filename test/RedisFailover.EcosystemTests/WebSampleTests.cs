@@ -89,13 +89,14 @@ public sealed class WebSampleTests
         ChildProcess web = await ChildProcess.StartAsync(new ChildProcessOptions(
             "web", Programs.Dotnet,
             [Programs.WebSample, "--urls", $"http://127.0.0.1:{port}", "--RedisFailover:ZooKeeper", cluster.ConnectionString,
-                "--RedisFailover:WriteWait", "00:00:30", "--Logging:LogLevel:Microsoft.AspNetCore", "Warning"]));
+                "--RedisFailover:WriteWait", "00:00:30", "--RedisFailover:ConnectTimeout", "00:01:00",
+                "--Logging:LogLevel:Microsoft.AspNetCore", "Warning"]));
         HttpClient http = new(new HttpClientHandler { CookieContainer = new CookieContainer() })
         {
             BaseAddress = new Uri($"http://127.0.0.1:{port}/"), Timeout = TimeSpan.FromSeconds(60),
         };
         await Eventually.HoldsAsync(
-            "it is healthy", ct => http.GetStringAsync("health", ct), text => text == "Healthy", TimeSpan.FromSeconds(60),
+            "it is healthy", ct => http.GetStringAsync("health", ct), text => text == "Healthy", TimeSpan.FromSeconds(120),
             () => web.Tail());
         return (web, http);
     }
