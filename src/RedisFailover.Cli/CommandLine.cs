@@ -39,11 +39,7 @@ internal static class CommandLine
         ParseResult parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (parsed.Errors.Count > 0)
         {
-            // The word that is wrong, not what is missing because of it.
-            string problem = parsed.CommandResult.Command == root && parsed.UnmatchedTokens is [var unknown, ..]
-                ? $"'{unknown}' is no command; allowed: {string.Join(", ", root.Subcommands.SelectMany(c => c.Aliases.Prepend(c.Name)))}."
-                : parsed.Errors[0].Message;
-            await errors.WriteLineAsync($"redis-failover: {problem} (redis-failover --help)");
+            await errors.WriteLineAsync($"redis-failover: {Problem(parsed)} (redis-failover --help)");
             return CheckCommand.IsPlugin(parsed) ? CheckCommand.Unknown : WrongUsage;
         }
 
@@ -73,6 +69,20 @@ internal static class CommandLine
         {
             return Failed;
         }
+    }
+
+    /// <summary>What is wrong, in one line: the word that is wrong, not what is missing because of it.</summary>
+    private static string Problem(ParseResult parsed)
+    {
+        Command command = parsed.CommandResult.Command;
+        if (command.Subcommands.Count == 0)
+        {
+            return parsed.Errors[0].Message.ReplaceLineEndings(" ").Replace(" \t", " ", StringComparison.Ordinal);
+        }
+
+        string allowed = string.Join(", ", command.Subcommands.SelectMany(c => c.Aliases.Prepend(c.Name)));
+        return parsed.UnmatchedTokens is [var unknown, ..]
+            ? $"'{unknown}' is no command; allowed: {allowed}." : $"a command is missing; allowed: {allowed}.";
     }
 }
 

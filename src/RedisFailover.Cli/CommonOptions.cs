@@ -44,7 +44,7 @@ internal sealed class CommonOptions(string waitOption = "--timeout", double wait
         return command;
     }
 
-    internal TimeSpan TimeoutOf(ParseResult parsed) => parsed.GetValue(Timeout)!.Value;
+    internal TimeSpan TimeoutOf(ParseResult parsed) => parsed.GetValue(Timeout) ?? TimeSpan.FromSeconds(wait);
 
     internal ZooKeeperConnectionString ConnectionOf(ParseResult parsed) => ConnectionOf(parsed, parsed.GetValue(ClusterName));
 

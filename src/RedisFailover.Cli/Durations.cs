@@ -15,7 +15,8 @@ internal static class Durations
     ];
 
     /// <summary>
-    /// An option that takes a length of time within bounds, with an error that names it, what was given and what is allowed.
+    /// An option that takes a length of time within bounds, with an error that names it, what was given and what is allowed. Null where it
+    /// is not given: whoever reads it goes by <paramref name="initial"/> then, which the help tells in the form that is allowed.
     /// </summary>
     internal static Option<TimeSpan?> Option(string name, string description, TimeSpan? initial, TimeSpan least, TimeSpan most,
         string bare = "s")
@@ -23,8 +24,9 @@ internal static class Durations
         string allowed = $"{Text(least)} to {Text(most)}";
         Option<TimeSpan?> option = new(name)
         {
-            Description = $"{description}: {(bare == "h" ? "90m, 24h, 7d" : "500ms, 2s, 1m")}; {allowed}; a bare number is "
-                    + $"{(bare == "ms" ? "milliseconds" : bare == "h" ? "hours" : "seconds")}",
+            Description = $"{description}: {Examples(bare)}; {allowed}; a bare number is "
+                    + $"{(bare == "ms" ? "milliseconds" : bare == "h" ? "hours" : "seconds")}"
+                    + (initial is { } otherwise ? $" (default: {Text(otherwise)})" : ""),
             HelpName = "time",
             CustomParser = result =>
             {
@@ -34,17 +36,14 @@ internal static class Durations
                     return time;
                 }
 
-                result.AddError($"{name} is '{text}'; allowed: a time from {Text(least)} to {Text(most)}, such as 500ms, 2s or 1m.");
+                result.AddError($"{name} is '{text}'; allowed: a time from {Text(least)} to {Text(most)}, such as {Examples(bare)}.");
                 return null;
             },
         };
-        if (initial is { } time)
-        {
-            option.DefaultValueFactory = _ => time;
-        }
-
         return option;
     }
+
+    private static string Examples(string bare) => bare == "h" ? "90m, 24h, 7d" : "500ms, 2s, 1m";
 
     /// <summary>The time that a text means; null where it means none.</summary>
     internal static TimeSpan? Parse(string text, string bare)

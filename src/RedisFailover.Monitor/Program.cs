@@ -20,7 +20,8 @@ try
 catch (OptionException e)
 {
     Console.Error.WriteLine("redis-failover-monitor: " + e.Message);
-    return 2;
+    // A wrong setting stays wrong; a file may be there a moment later, and whoever supervises this process starts it again.
+    return e.IsOfFile ? 1 : 2;
 }
 
 if (options is null)

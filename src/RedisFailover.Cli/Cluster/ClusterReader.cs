@@ -73,8 +73,7 @@ internal sealed class ClusterReader(EnsembleSession ensemble, ZnodePaths paths) 
             {
                 if (version < 0)
                 {
-                    await session.EnsurePathAsync(paths.Root, token);
-                    await session.CreateAsync(paths.Config, ClusterConfigJson.Write(config), CreateMode.Persistent, default, token);
+                    await CreateConfigAsync(session, ClusterConfigJson.Write(config), token);
                 }
                 else
                 {
@@ -82,6 +81,43 @@ internal sealed class ClusterReader(EnsembleSession ensemble, ZnodePaths paths) 
                 }
             },
             ct);
+
+    /// <summary>
+    /// What this tool creates lets in whom the znode above lets in: the monitors give a cluster its own rights only when they begin it.
+    /// </summary>
+    private async Task CreateConfigAsync(ZooKeeperSession session, byte[] json, CancellationToken ct)
+    {
+        await session.EnsurePathAsync("/", ct);
+        ImmutableArray<ZnodeAcl> rights = (await session.GetAclAsync("/", ct)).Acl;
+        string path = "";
+        foreach (string name in paths.Root.Split('/', StringSplitOptions.RemoveEmptyEntries))
+        {
+            path += "/" + name;
+            rights = await EnsureAsync(session, path, rights, ct);
+        }
+
+        await session.CreateAsync(paths.Config, json, CreateMode.Persistent, rights, ct);
+    }
+
+    /// <summary>The rights of a znode, which is created with those where it is missing.</summary>
+    private static async Task<ImmutableArray<ZnodeAcl>> EnsureAsync(
+        ZooKeeperSession session, string path, ImmutableArray<ZnodeAcl> rights, CancellationToken ct)
+    {
+        if (await session.ExistsAsync(path, cancellationToken: ct) is null)
+        {
+            try
+            {
+                await session.CreateAsync(path, default, CreateMode.Persistent, rights, ct);
+                return rights;
+            }
+            catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NodeExists)
+            {
+                // Somebody else was quicker.
+            }
+        }
+
+        return (await session.GetAclAsync(path, ct)).Acl;
+    }
 
     internal static CliException NoTopology(ZooKeeperConnectionString connection, ImmutableArray<string> clusters = default)
         => new($"there is no topology at {connection.Chroot}/nodes: " + (clusters.IsDefaultOrEmpty

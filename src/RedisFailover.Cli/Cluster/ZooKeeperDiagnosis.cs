@@ -37,6 +37,10 @@ internal sealed record ZooKeeperDiagnosis(ImmutableArray<string> Causes, bool Is
             int length = await client.GetStream().ReadAsync(answer, deadline.Token);
             return Meaning(host.ToString(), Encoding.UTF8.GetString(answer, 0, length));
         }
+        catch (SocketException e) when (e.SocketErrorCode is SocketError.TryAgain)
+        {
+            return ($"{host}: no name server tells its address", false);
+        }
         catch (SocketException e)
         {
             return ($"{host}: {e.Message.ToLowerInvariant()}",
@@ -54,9 +58,9 @@ internal sealed record ZooKeeperDiagnosis(ImmutableArray<string> Causes, bool Is
 
     internal static (string Cause, bool Hopeless) Meaning(string host, string answer)
         => answer.Length == 0 ? ($"{host}: it closes the connection", false)
-            : answer.Contains("not currently serving", StringComparison.Ordinal) ? ($"{host}: it is up and has no quorum", false)
+            : answer.Contains("not currently serving", StringComparison.Ordinal) ? ($"{host}: it is up but does not serve yet: it is starting, or there is no quorum", false)
             : answer.StartsWith("Zookeeper version", StringComparison.OrdinalIgnoreCase)
                 || answer.Contains("is not executed", StringComparison.Ordinal)
-                ? ($"{host}: it answers, but gives no session", false)
+                ? ($"{host}: it answers, but has given no session yet", false)
             : ($"{host} is not ZooKeeper: it says '{Words.Quoted(answer.Split('\n')[0].Trim())}'", true);
 }

@@ -67,7 +67,8 @@ internal static class ConfigCommand
             ClusterState state = await ReadAsync(common, parsed, ct);
             if (state.Config?.Settings.GetValueOrDefault(parsed.GetValue(name)!) is not { } value)
             {
-                throw new CliException($"{parsed.GetValue(name)} was not changed for all monitors: each goes by its own file.");
+                throw new CliException(
+                    $"no {Words.Quoted(parsed.GetValue(name)!)} is set for all monitors: each goes by its own file, or by the default.");
             }
 
             await parsed.InvocationConfiguration.Output.WriteLineAsync(parsed.GetValue(common.Json)

@@ -11,6 +11,8 @@ internal static class LoadCommand
 {
     private const string PasswordVariable = "REDIS_FAILOVER_PASSWORD";
 
+    private static readonly TimeSpan ShortestGap = TimeSpan.FromMilliseconds(100);
+
     internal static Command Create()
     {
         CommonOptions common = new();
@@ -20,7 +22,7 @@ internal static class LoadCommand
             Durations.Option("--duration", "For how long (default: until Ctrl-C)", null, TimeSpan.FromMilliseconds(100),
                 TimeSpan.FromSeconds(1_000_000));
         Option<TimeSpan?> gap = Durations.Option(
-            "--gap", "Print gaps between two acknowledged writes that are longer than this", TimeSpan.FromMilliseconds(100),
+            "--gap", "Print gaps between two acknowledged writes that are longer than this", ShortestGap,
                 TimeSpan.FromMilliseconds(1), TimeSpan.FromMinutes(1), bare: "ms");
         Command command = common.AddTo(new Command(
             "load",
@@ -36,7 +38,7 @@ internal static class LoadCommand
                 writes,
                 parsed.GetResult(reads) is null ? writes : parsed.GetValue(reads),
                 parsed.GetValue(duration),
-                parsed.GetValue(gap)!.Value);
+                parsed.GetValue(gap) ?? ShortestGap);
             LoadLog log = new(parsed.InvocationConfiguration.Output, parsed.GetValue(common.Json), TimeProvider.System);
             return await RunAsync(
                 common.ConnectionOf(parsed), common.TimeoutOf(parsed), options, log, parsed.InvocationConfiguration.Error, ct);

@@ -7,7 +7,9 @@ using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Cli.Commands;
 
-/// <summary>watch: the present topology, then each change as it happens, until Ctrl-C.</summary>
+/// <summary>
+/// watch: the present topology, then each change as it happens, until Ctrl-C: in a pipe a line each, on a terminal below the status.
+/// </summary>
 internal static class WatchCommand
 {
     private static readonly JsonWriterOptions OneLine = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
@@ -16,7 +18,8 @@ internal static class WatchCommand
     {
         CommonOptions common = new();
         Command command =
-            common.AddTo(new Command("watch", "Print each change of the topology as it happens, one line each, until Ctrl-C"));
+            common.AddTo(new Command("watch",
+                "Follow the cluster until Ctrl-C: on a terminal the status, redrawn at each change; in a pipe one line a change"));
         command.SetAction((parsed, ct) => WatchAsync(
             common.ConnectionOf(parsed),
             common.TimeoutOf(parsed),
@@ -45,11 +48,49 @@ internal static class WatchCommand
             return CommandLine.Done;
         }
 
+        if (!json && WatchScreen.IsTerminal(output))
+        {
+            return await DrawAsync(client, connection, new WatchScreen(connection, timeout, output), ct);
+        }
+
+        await FollowAsync(client, connection, json, output.WriteLine, log.WriteLine, ct);
+        return CommandLine.Done;
+    }
+
+    /// <summary>The status, drawn anew at each change, and the changes below it.</summary>
+    private static async Task<int> DrawAsync(
+        ZooKeeperClient client, ZooKeeperConnectionString connection, WatchScreen screen, CancellationToken ct)
+    {
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        await using WatchedValue problems = client.Watch(new ZnodePaths("").Problems);
+        problems.Changed += _ => screen.Redraw();
+        Task following = FollowAsync(client, connection, json: false, screen.Add, screen.Add, ending.Token);
+        try
+        {
+            await screen.RunAsync(ct);
+        }
+        catch (OperationCanceledException) when (ct.IsCancellationRequested)
+        {
+            // Ctrl-C is how this command ends.
+        }
+        finally
+        {
+            await ending.CancelAsync();
+            await following;
+        }
+
+        return CommandLine.Done;
+    }
+
+    /// <summary>Tells each change of the topology, and each of the connection, in a line.</summary>
+    private static async Task FollowAsync(ZooKeeperClient client, ZooKeeperConnectionString connection, bool json,
+        Action<string> tell, Action<string> tellOfConnection, CancellationToken ct)
+    {
         client.StateChanged += state =>
         {
             if (!ct.IsCancellationRequested)
             {
-                log.WriteLine($"{Texts.Utc(TimeProvider.System.GetUtcNow())} ZooKeeper: {state}");
+                tellOfConnection($"{Texts.Utc(TimeProvider.System.GetUtcNow())} ZooKeeper: {state}");
             }
         };
         await using WatchedValue nodes = client.Watch(new ZnodePaths("").Nodes);
@@ -57,16 +98,13 @@ internal static class WatchCommand
         {
             await foreach (Znode? znode in nodes.ChangesAsync(ct))
             {
-                await output.WriteLineAsync(Line(TimeProvider.System.GetUtcNow(), connection, znode, json));
-                await output.FlushAsync(ct);
+                tell(Line(TimeProvider.System.GetUtcNow(), connection, znode, json));
             }
         }
         catch (OperationCanceledException) when (ct.IsCancellationRequested)
         {
             // Ctrl-C is how this command ends.
         }
-
-        return CommandLine.Done;
     }
 
     private static string Line(DateTimeOffset seen, ZooKeeperConnectionString connection, Znode? znode, bool json)

@@ -17,6 +17,9 @@ internal sealed class ClusterMonitor : IClusterHost
 {
     private static readonly TimeSpan TopologySettles = TimeSpan.FromMilliseconds(25);
 
+    /// <summary>Longer than it takes to hear of each node, that it answers or that it does not.</summary>
+    private static readonly TimeSpan Beginning = TimeSpan.FromSeconds(5);
+
     private readonly Channel<Observation> _observations = Channel.CreateUnbounded<Observation>(
         new UnboundedChannelOptions { SingleReader = true });
     private readonly MonitorOptions _options;
@@ -72,6 +75,16 @@ internal sealed class ClusterMonitor : IClusterHost
 
     /// <summary>What this monitor knows of the cluster.</summary>
     internal ClusterView View => _loop.Coordinator.View;
+
+    /// <summary>What was known of the cluster when it was begun anew, and when that was; null: it was not.</summary>
+    internal (ClusterView View, TimeSpan At)? Before { get; init; }
+
+    /// <summary>
+    /// By what checks of nodes are answered: until each node has been heard of after a new beginning, by what was known before it.
+    /// </summary>
+    internal ClusterView Answers
+        => Before is { } before && _shared.Clock.Now - before.At < Beginning && View is var view
+            && (view.Topology is null || view.Nodes.Values.Any(n => n.Info is null && n.Detail.Length == 0)) ? before.View : View;
 
     /// <summary>The problems that this monitor tells.</summary>
     internal ProblemKeeper Problems => _loop.Problems;

@@ -35,9 +35,13 @@ internal sealed class ClusterSet(SharedParts shared, ILogger logger)
         foreach ((string name, Entry entry) in _entries)
         {
             MonitorOptions? next = wanted.FirstOrDefault(o => o.Name == name);
-            if (next is null || !next.IsSameClusterAs(entry.Monitor.Options))
+            if (next is null)
             {
-                endings.Add(EndAsync(entry, next is null));
+                endings.Add(EndAsync(entry, isRemoved: true));
+            }
+            else if (!next.IsSameClusterAs(entry.Monitor.Options))
+            {
+                endings.Add(BeginAnewAsync(entry, next));
             }
         }
 
@@ -82,10 +86,37 @@ internal sealed class ClusterSet(SharedParts shared, ILogger logger)
         entry.Running = KeepRunningAsync(entry);
     }
 
-    private async Task EndAsync(Entry entry, bool isRemoved)
+    /// <summary>In its place, so that whoever asks for the cluster meanwhile gets an answer.</summary>
+    private async Task BeginAnewAsync(Entry entry, MonitorOptions options)
+    {
+        await StopAsync(entry);
+        if (options.ZnodePath != entry.Monitor.Options.ZnodePath)
+        {
+            await entry.Monitor.WithdrawAsync();
+        }
+
+        shared.Rights.Uncover(new ZnodePaths(entry.Monitor.Options.ZnodePath));
+        shared.Rights.Cover(new ZnodePaths(options.ZnodePath));
+        Log.ClusterBegins(logger, options.Name, options.ZnodePath, string.Join(',', options.Nodes));
+        var anew = new Entry(New(options, entry.Monitor));
+        lock (_gate)
+        {
+            _entries = _entries.SetItem(options.Name, anew);
+        }
+
+        anew.Running = KeepRunningAsync(anew);
+        entry.Stop.Dispose();
+    }
+
+    private static async Task StopAsync(Entry entry)
     {
         await entry.Stop.CancelAsync();
         await entry.Running;
+    }
+
+    private async Task EndAsync(Entry entry, bool isRemoved)
+    {
+        await StopAsync(entry);
         if (shared.HasMany && isRemoved)
         {
             await entry.Monitor.WithdrawAsync();
@@ -133,14 +164,17 @@ internal sealed class ClusterSet(SharedParts shared, ILogger logger)
                     return;
                 }
 
-                entry.Monitor = New(entry.Monitor.Options);
+                entry.Monitor = New(entry.Monitor.Options, entry.Monitor);
             }
         }
     }
 
-    private ClusterMonitor New(MonitorOptions options)
+    private ClusterMonitor New(MonitorOptions options, ClusterMonitor? before = null)
     {
-        var cluster = new ClusterMonitor(options, shared, shared.HasMany ? new ClusterLogger(logger, options.Name) : logger);
+        var cluster = new ClusterMonitor(options, shared, shared.HasMany ? new ClusterLogger(logger, options.Name) : logger)
+        {
+            Before = before is null ? null : (before.View, shared.Clock.Now),
+        };
         lock (_gate)
         {
             if (_isAway)

@@ -29,8 +29,8 @@ internal sealed class LeaseProblems(LeaseKeeper keeper, MonitorRegistry registry
         => status.Length < 2 * status.Asked || 3 * status.Write < 2 * status.Asked ? null
             : Problem.OfMonitors(
                 ProblemCatalogue.ZooKeeperSlow,
-                $"ZooKeeper takes up to {Millis(status.Write)} for a write of {id}: its lease is {Millis(status.Length)} long instead of "
-                    + $"{Millis(status.Asked)}, and if it dies while it leads, that is noticed after {Millis(status.Length * 1.25)}",
+                $"ZooKeeper takes up to {Millis(status.Write)} for a write: if {id} dies while it leads, that is noticed after "
+                    + $"{Millis(status.Length * 1.25)} instead of {Millis(status.Asked * 1.25)}",
                 id);
 
     /// <summary>Writes take longer than a lease can be, or leadership is without a lease for long.</summary>

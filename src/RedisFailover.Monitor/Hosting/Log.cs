@@ -9,6 +9,9 @@ internal static partial class Log
     [LoggerMessage(1, LogLevel.Information, "monitor {Id} {Version} starts: {Options}")]
     internal static partial void Starts(ILogger logger, string id, string version, string options);
 
+    [LoggerMessage(96, LogLevel.Information, "by its own settings: {Rules}")]
+    internal static partial void GoesBy(ILogger logger, string rules);
+
     [LoggerMessage(2, LogLevel.Warning,
         "the password was given on the command line, where the process list shows it; use --password-file or REDIS_FAILOVER_PASSWORD")]
     internal static partial void PasswordInProcessList(ILogger logger);

@@ -95,13 +95,18 @@ internal sealed class MonitorService : BackgroundService
     private async Task RunAsync(CancellationToken stoppingToken)
     {
         Log.Starts(_logger, _options.Id, Version, _options.ToString());
+        if (!_options.HasMany)
+        {
+            Log.GoesBy(_logger, _options.Rules);
+        }
+
         if (_faultPoint is not null)
         {
             Log.FaultPointIsSet(_logger, FaultPoint.Variable, _faultPoint);
         }
 
         var home = new ZnodePaths(_options.ZnodePath);
-        var rights = new ZnodeRights(_options.Security, home, _clock.Provider, _logger);
+        var rights = new ZnodeRights(_options.Security, home, _clock.Provider, _logger) { IsCommonRoot = _options.FindsClusters };
         await using ZooKeeperClient zooKeeper = Connect(rights);
         _zooKeeper = zooKeeper;
         zooKeeper.StateChanged += TellOfZooKeeper;

@@ -12,6 +12,9 @@ internal sealed class Routes(MonitorService monitor, TimeProvider time)
 {
     private const string Json = "application/json; charset=utf-8";
 
+    /// <summary>Load balancers ask by HEAD or, HAProxy where nothing else is said, by OPTIONS: all are answered as GET is.</summary>
+    private static readonly string[] Methods = [HttpMethods.Get, HttpMethods.Head, HttpMethods.Options];
+
     private readonly ConcurrentDictionary<string, ClusterReadings> _readings = new(StringComparer.Ordinal);
 
     /// <summary>Every path but that of the metrics.</summary>
@@ -44,12 +47,12 @@ internal sealed class Routes(MonitorService monitor, TimeProvider time)
     {
         foreach (Route route in All)
         {
-            web.MapGet(route.Path, route.Answer);
+            web.MapMethods(route.Path, Methods, route.Answer);
         }
 
         web.MapFallback(context => TextAsync(
             context, StatusCodes.Status404NotFound,
-            "There are /health, /health/live, /health/ready, /problems, /clusters, /metrics and /openapi.json."));
+            $"{string.Join(", ", Methods)} are answered. There are /health, /health/live, /health/ready, /problems, /clusters, /metrics and /openapi.json."));
     }
 
     private Task HealthAsync(HttpContext context)
@@ -143,7 +146,7 @@ internal sealed class Routes(MonitorService monitor, TimeProvider time)
 
         // What it knew when it stood still says nothing of now.
         (bool yes, string why) = cluster.IsTurning
-            ? ask(cluster.View, node) : (false, "this monitor does not work for the cluster at present");
+            ? ask(cluster.Answers, node) : (false, "this monitor does not work for the cluster at present");
         await TextAsync(context, yes ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable, why);
     }
 

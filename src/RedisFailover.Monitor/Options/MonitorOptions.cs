@@ -221,7 +221,10 @@ internal sealed record MonitorOptions
         => HasMany
             ? $"{(FindsClusters ? "the clusters" : $"clusters {string.Join(',', Clusters.Select(c => c.Name))}")} below {ZnodePath}, "
                 + $"ZooKeeper {ZooKeeper}"
-            : $"write-safety {WriteSafety.ToString().ToLowerInvariant()}, nodes {string.Join(',', Nodes)}, ZooKeeper {ZooKeeper}, "
-            + $"znodes below {ZnodePath}, node-strategy {NodeStrategy.ToString().ToLowerInvariant()}, "
+            : $"nodes {string.Join(',', Nodes)}; ZooKeeper {ZooKeeper}{ZnodePath}";
+
+    /// <summary>What decides when a master is lost, and what may be promoted then.</summary>
+    internal string Rules
+        => $"write-safety {WriteSafety.ToString().ToLowerInvariant()}, node-strategy {NodeStrategy.ToString().ToLowerInvariant()}, "
             + $"silence is judged after {MaxFailures} x {ProbeTimeout.TotalMilliseconds:0} ms";
 }

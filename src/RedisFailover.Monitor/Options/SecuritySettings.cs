@@ -30,7 +30,7 @@ internal sealed record SecuritySettings
         SecretFile? auth = Secrets(given, "zk-auth-file", "one user:password a line", IsUserAndPassword);
         if (auth is not null && !auth.Read().All(IsUserAndPassword))
         {
-            throw given["zk-auth-file"].Wrong("a file with user:password on each line");
+            throw given["zk-auth-file"].Unusable("a line is not user:password");
         }
 
         if (auth is null && NamesOfOthers.Select(given.GetValueOrDefault).FirstOrDefault(o => o is not null) is { } alone)
@@ -60,11 +60,11 @@ internal sealed record SecuritySettings
         var file = new SecretFile(option.Value, isLine);
         try
         {
-            return file.Read().IsEmpty ? throw option.Wrong($"a file that holds {what}; this one is empty") : file;
+            return file.Read().IsEmpty ? throw option.Unusable($"it is empty; allowed: {what}") : file;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
         {
-            throw option.Wrong($"a readable file ({e.Message})");
+            throw option.Unusable(e.Message);
         }
     }
 
@@ -115,7 +115,7 @@ internal sealed record SecuritySettings
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException
             or System.Security.Cryptography.CryptographicException)
         {
-            throw part.Wrong($"readable PEM files ({e.Message})");
+            throw part.Unusable($"{e.Message} (allowed: PEM)");
         }
     }
 

@@ -13,13 +13,21 @@ internal enum Scope
 }
 
 /// <summary>A setting that is wrong: one line that names it, what was given and what is allowed.</summary>
-internal sealed class OptionException(string message) : Exception(message);
+internal sealed class OptionException(string message) : Exception(message)
+{
+    /// <summary>Whether a file that a setting names is at fault: that may be there, or be whole, a moment later.</summary>
+    internal bool IsOfFile { get; init; }
+}
 
 /// <summary>A setting as it was given, and where.</summary>
 internal sealed record GivenOption(string Name, string Value, string Source)
 {
     internal OptionException Wrong(string allowed)
         => new($"--{Name} (from {Source}): '{OptionSources.Shortened(Value)}' is not allowed; allowed: {allowed}");
+
+    /// <summary>The setting is as it may be, the file that it names is not.</summary>
+    internal OptionException Unusable(string why)
+        => new($"--{Name} (from {Source}): the file '{OptionSources.Shortened(Value)}' cannot be used: {why}") { IsOfFile = true };
 }
 
 /// <summary>

@@ -53,11 +53,11 @@ internal static class SettingTexts
         {
             return new SecretFile(given.Value).Read() is [var first, ..]
                 ? first
-                : throw given.Wrong("a file with the secret in its first line; this one is empty");
+                : throw given.Unusable("it is empty; allowed: the secret in its first line");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
         {
-            throw given.Wrong($"a readable file ({e.Message})");
+            throw given.Unusable(e.Message);
         }
     }
 

@@ -22,6 +22,9 @@ internal sealed class ZnodeRights(SecuritySettings security, ZnodePaths home, Ti
     private readonly Lock _gate = new();
     private ImmutableArray<ZnodePaths> _clusters = [];
 
+    /// <summary>Clusters come and go below the root that they have in common: it has rights also while there is none.</summary>
+    internal bool IsCommonRoot { get; init; }
+
     /// <summary>The monitors' credentials as the file holds them now.</summary>
     internal ImmutableArray<ZooKeeperAuth> Credentials
         => security.ZooKeeperAuth is { } file ? [.. Users(file).Select(u => ZooKeeperAuth.Digest(u.User, u.Password))] : [];
@@ -153,8 +156,9 @@ internal sealed class ZnodeRights(SecuritySettings security, ZnodePaths home, Ti
     /// </summary>
     private async Task ApplyToHomeAsync(ZooKeeperSession session, CancellationToken cancellationToken)
     {
-        if (_clusters.Any(cluster => cluster.Root.StartsWith(home.Clusters + "/", StringComparison.Ordinal)))
+        if (IsCommonRoot || _clusters.Any(cluster => cluster.Root.StartsWith(home.Clusters + "/", StringComparison.Ordinal)))
         {
+            await session.EnsurePathAsync(home.Clusters, cancellationToken);
             await ApplyAsync(session, home.Root, cancellationToken);
             await ApplyAsync(session, home.Clusters, cancellationToken);
         }

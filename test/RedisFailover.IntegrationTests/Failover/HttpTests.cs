@@ -54,6 +54,16 @@ public sealed class HttpTests
             await EventuallyAsync(client, "metrics", text => text.Contains(line, StringComparison.Ordinal));
         }
 
+        foreach ((HttpMethod method, HttpStatusCode status) in new[]
+        {
+            (HttpMethod.Head, HttpStatusCode.OK), (HttpMethod.Options, HttpStatusCode.OK), (HttpMethod.Post, HttpStatusCode.NotFound),
+        })
+        {
+            using HttpRequestMessage request = new(method, "health/live");
+            using HttpResponseMessage answer = await client.SendAsync(request);
+            Assert.That(answer.StatusCode, Is.EqualTo(status), method.Method);
+        }
+
         using JsonDocument description = JsonDocument.Parse(await client.GetStringAsync("openapi.json"));
         Assert.That(description.RootElement.GetProperty("paths").TryGetProperty("/clusters/{name}", out _), Is.True);
     }

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text;
 using System.Text.Json;
 using NUnit.Framework;
@@ -72,6 +73,48 @@ public sealed class SeveralClustersTests
             gone => gone, explain: clusters.Explain);
 
         Assert.That(await TermAsync(clusters, "orders"), Is.EqualTo(term), clusters.Explain());
+    }
+
+    [Test]
+    public async Task A_cluster_whose_entry_changes_is_begun_anew_without_an_unanswered_check_of_a_node()
+    {
+        await using SeveralClusters clusters = await SeveralClusters.StartAsync("orders");
+        int port = FreePorts.Next();
+        MonitorProcess monitor =
+            await clusters.StartMonitorAsync("--config", clusters.Write("orders"), "--http", $"http://127.0.0.1:{port}");
+        Topology orders = await clusters.WaitUntilWholeAsync("orders");
+        using HttpClient http = new() { BaseAddress = new Uri($"http://127.0.0.1:{port}/clusters/orders/nodes/") };
+        string[] checks = [$"{orders.Master}/master", $"{orders.Replicas[0]}/replica?max-lag=1mb"];
+        foreach (string check in checks)
+        {
+            await AnswersAsync(http, check, _ => true, clusters);
+        }
+
+        using CancellationTokenSource enough = new();
+        Task<List<string>> asking = Task.Run(async () =>
+        {
+            List<string> refused = [];
+            while (!enough.IsCancellationRequested)
+            {
+                foreach (string check in checks)
+                {
+                    using HttpResponseMessage answer = await http.GetAsync(check);
+                    if (!answer.IsSuccessStatusCode)
+                    {
+                        refused.Add($"{check}: {answer.StatusCode}: {await answer.Content.ReadAsStringAsync()}");
+                    }
+                }
+            }
+
+            return refused;
+        });
+        await clusters.AddNodeAsync("orders");
+        clusters.Write("orders");
+        monitor.Process.HangUp();
+        await clusters.WaitForAsync("orders", "the new node is in use", t => t.Replicas.Length == 2);
+        await enough.CancelAsync();
+
+        Assert.That(await asking, Is.Empty, clusters.Explain());
     }
 
     [Test]
@@ -206,6 +249,30 @@ public sealed class SeveralClustersTests
                 => (await (await clusters.SessionAsync(ct)).GetChildrenAsync(clusters.Paths(name).Heartbeats, cancellationToken: ct))
                     .Names.Length,
             found => found == number, explain: clusters.Explain);
+
+    [Test]
+    public async Task What_the_tool_creates_lets_in_whom_the_znode_above_lets_in()
+    {
+        await using SeveralClusters clusters = await SeveralClusters.StartAsync("orders");
+        ImmutableArray<ZnodeAcl> rights = [ZnodeAcl.Digest("monitors", "secret"), .. ZnodeAcl.ReadOnly];
+        var root = new ZnodePaths(clusters.Root);
+        ZooKeeperSession session = await clusters.SessionAsync();
+        await session.EnsurePathAsync(clusters.Root);
+        await session.CreateAsync(root.Clusters, default, CreateMode.Persistent, rights);
+        using TemporaryDirectory folder = new("rights");
+        string auth = folder.File("monitors");
+        await File.WriteAllTextAsync(auth, "monitors:secret\n");
+
+        CliResult added = await CliProcess.RunAsync(
+            ["clusters", "add", "orders", "--nodes", string.Join(',', clusters.Addresses("orders")), "--zk", clusters.ConnectionString],
+            environment: ImmutableDictionary<string, string?>.Empty.Add("REDIS_FAILOVER_ZK_AUTH_FILE", auth));
+
+        Assert.That(added.ExitCode, Is.Zero, added.ToString());
+        foreach (string path in new[] { clusters.Paths("orders").Root, clusters.Paths("orders").Config })
+        {
+            Assert.That((await session.GetAclAsync(path)).Acl, Is.EquivalentTo(rights), path);
+        }
+    }
 
     private static async Task AddAsync(SeveralClusters clusters, string name)
     {

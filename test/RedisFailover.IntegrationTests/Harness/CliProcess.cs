@@ -12,10 +12,11 @@ public sealed record CliResult(int ExitCode, string Output, string Errors)
 public static class CliProcess
 {
     /// <summary>Runs it to its end, at most <paramref name="within"/> (default 90 s) from its start.</summary>
-    public static async Task<CliResult> RunAsync(ImmutableArray<string> arguments, TimeSpan? within = null, CancellationToken ct = default)
+    public static async Task<CliResult> RunAsync(ImmutableArray<string> arguments, TimeSpan? within = null, CancellationToken ct = default,
+        ImmutableDictionary<string, string?>? environment = null)
     {
         using CancellationTokenSource deadline = CancellationTokenSource.CreateLinkedTokenSource(ct);
-        await using ChildProcess process = await StartAsync(arguments, ct);
+        await using ChildProcess process = await StartAsync(arguments, ct, environment);
         deadline.CancelAfter(within ?? TimeSpan.FromSeconds(90));
         try
         {
@@ -28,7 +29,11 @@ public static class CliProcess
         }
     }
 
-    public static Task<ChildProcess> StartAsync(ImmutableArray<string> arguments, CancellationToken ct = default)
+    public static Task<ChildProcess> StartAsync(ImmutableArray<string> arguments, CancellationToken ct = default,
+        ImmutableDictionary<string, string?>? environment = null)
         => ChildProcess.StartAsync(
-            new ChildProcessOptions($"redis-failover {arguments.FirstOrDefault()}", Programs.Dotnet, [Programs.Cli, .. arguments]), ct);
+            new ChildProcessOptions($"redis-failover {arguments.FirstOrDefault()}", Programs.Dotnet, [Programs.Cli, .. arguments])
+            {
+                Environment = environment ?? ImmutableDictionary<string, string?>.Empty,
+            }, ct);
 }

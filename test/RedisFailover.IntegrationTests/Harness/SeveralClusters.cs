@@ -49,6 +49,9 @@ public sealed class SeveralClusters : IAsyncDisposable
         _redis[name].Add(await RedisServer.StartAsync(new RedisServerOptions { ReplicaOf = master.Address }));
     }
 
+    /// <summary>An empty node more in one of the clusters; no monitor knows of it yet.</summary>
+    public async Task AddNodeAsync(string name) => _redis[name].Add(await RedisServer.StartAsync());
+
     /// <summary>Whether the monitors' file names these clusters; what runs reads it at SIGHUP.</summary>
     public string Write(params string[] names)
     {

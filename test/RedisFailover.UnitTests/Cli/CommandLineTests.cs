@@ -4,6 +4,7 @@ using System.Text.RegularExpressions;
 using NUnit.Framework;
 using RedisFailover.Cli;
 using RedisFailover.Cli.Cluster;
+using RedisFailover.Cli.Commands;
 using RedisFailover.UnitTests.Documents;
 using RedisFailover.UnitTests.ZooKeeper;
 using RedisFailover.ZooKeeper;
@@ -20,14 +21,18 @@ public sealed class CommandLineTests
     [TestCase("failover --zk 127.0.0.1:1 nowhere", "'nowhere' is not a node address")]
     [TestCase("status --zk h:1/x/", "'/x/' of the ZooKeeper connection string 'h:1/x/' is wrong: it must not end with /.")]
     [TestCase("switchover --zk 127.0.0.1:1 nowhere", "'nowhere' is not a node address")]
-    [TestCase("failover --zk h:1 --timeout 2m", "--timeout is '2m'; allowed: a time from 100ms to 60s, such as 500ms, 2s or 1m.")]
-    [TestCase("failover --zk h:1 --wait 3h", "--wait is '3h'; allowed: a time from 100ms to 3600s, such as 500ms, 2s or 1m.")]
+    [TestCase("failover --zk h:1 --timeout 2m", "--timeout is '2m'; allowed: a time from 100ms to 60s, such as 500ms, 2s, 1m.")]
+    [TestCase("failover --zk h:1 --wait 3h", "--wait is '3h'; allowed: a time from 100ms to 3600s, such as 500ms, 2s, 1m.")]
     [TestCase("status --zk h:1 --timeout 0", "--timeout is '0'; allowed: a time from 100ms")]
     [TestCase("load --zk h:1 --duration -1", "--duration is '-1'; allowed: a time from 100ms")]
     [TestCase("load --zk h:1 --gap 2d", "--gap is '2d'; allowed: a time from 1ms to 60s")]
     [TestCase("bogus", "'bogus' is no command; allowed: status, watch,")]
     [TestCase("bogus --zk h:1", "'bogus' is no command; allowed: status, watch,")]
-    [TestCase("", "Required command")]
+    [TestCase("", "a command is missing; allowed: status, watch,")]
+    [TestCase("nodes", "a command is missing; allowed: list, add,")]
+    [TestCase("nodes frobnicate", "'frobnicate' is no command; allowed: list, add,")]
+    [TestCase("completion fish", "Argument 'fish' not recognized. Must be one of: 'bash' 'zsh'")]
+    [TestCase("history --since yesterday", "such as 90m, 24h, 7d.")]
     public async Task Wrong_usage_is_told_in_one_line_with_exit_code_2(string arguments, string expected)
     {
         using StringWriter output = new();
@@ -60,6 +65,24 @@ public sealed class CommandLineTests
         bool bare = text == "3";
         Assert.That(CommandLine.Root().Parse(["load", "--gap", text]).GetValue<TimeSpan?>("--gap"),
             Is.EqualTo(TimeSpan.FromMilliseconds(bare ? 3 : millis)));
+    }
+
+    [TestCase("status", "default: 5s")]
+    [TestCase("switchover", "default: 10s")]
+    [TestCase("load", "default: 100ms")]
+    public async Task The_help_tells_the_default_of_a_time_in_a_form_that_is_allowed(string command, string told)
+    {
+        using StringWriter output = new();
+        await CommandLine.RunAsync([command, "--help"], output, TextWriter.Null, CancellationToken.None);
+        Assert.That(output.ToString(), Does.Contain(told).And.Not.Contain("00:00"));
+    }
+
+    [Test]
+    public void A_picture_of_the_screen_is_drawn_over_the_last_one_and_never_scrolls()
+    {
+        string picture = WatchScreen.Frame(["master a", "a line that is too long"], ["change 1", "change 2", "change 3"], 10, 5);
+        Assert.That(picture, Is.EqualTo("\e[Hmaster a\e[K\na line th…\e[K\nchange 2\e[K\nchange 3\e[K\n\e[J"));
+        Assert.That(WatchScreen.Frame(["1", "2", "3"], ["change"], 10, 3), Is.EqualTo("\e[H1\e[K\n2\e[K\n\e[J"));
     }
 
     [Test]
@@ -120,9 +143,9 @@ public sealed class CommandLineTests
         await answering.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
-    [TestCase("Zookeeper version: 3.8", "it answers, but gives no session")]
-    [TestCase("srvr is not executed because it is not in the whitelist.", "it answers, but gives no session")]
-    [TestCase("This ZooKeeper instance is not currently serving requests", "it is up and has no quorum")]
+    [TestCase("Zookeeper version: 3.8", "it answers, but has given no session yet")]
+    [TestCase("srvr is not executed because it is not in the whitelist.", "it answers, but has given no session yet")]
+    [TestCase("This ZooKeeper instance is not currently serving requests", "it is up but does not serve yet: it is starting, or there is no quorum")]
     [TestCase("", "it closes the connection")]
     public void What_a_ZooKeeper_says_is_waited_with(string answer, string meaning)
         => Assert.That(ZooKeeperDiagnosis.Meaning("h:1", answer), Is.EqualTo(($"h:1: {meaning}", false)));

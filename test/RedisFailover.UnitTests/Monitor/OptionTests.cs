@@ -143,11 +143,31 @@ public sealed class OptionTests
     [TestCase("an absolute path", "--nodes", "a:1", "--zkservers", "z", "--znode-path", "redis")]
     [TestCase("http://IP:port", "--nodes", "a:1", "--zkservers", "z", "--http", "9400")]
     [TestCase("http://IP:port", "--nodes", "a:1", "--zkservers", "z", "--http", "http://monitor1:9400")]
-    [TestCase("a readable file", "--nodes", "a:1", "--zkservers", "z", "--password-file", "/nowhere/at/all")]
+    [TestCase("--password-file (from the command line): the file '/nowhere/at/all' cannot be used: ", "--nodes", "a:1", "--zkservers", "z",
+        "--password-file", "/nowhere/at/all")]
     [TestCase("a readable file", "--config", "/nowhere/at/all")]
     [TestCase("--frobnicate", "--frobnicate", "1")]
     public void A_wrong_one_is_named_with_what_was_given_and_what_is_allowed(string word, params string[] arguments)
         => Assert.That(() => Read(arguments), Throws.TypeOf<OptionException>().With.Message.Contains(word).And.Message.Not.Contains("\n"));
+
+    [TestCase("--password-file", "", true)]
+    [TestCase("--http-token-file", "", true)]
+    [TestCase("--zk-auth-file", "", true)]
+    [TestCase("--zk-auth-file", "no colon", true)]
+    [TestCase("--tls-ca-file", "", true)]
+    [TestCase("--zk-tls-ca-file", "no certificate", true)]
+    [TestCase("--config", "no JSON", false)]
+    public async Task A_file_that_may_be_whole_a_moment_later_is_told_from_a_wrong_setting(string option, string contents, bool isOfFile)
+    {
+        string file = Path.GetTempFileName();
+        await File.WriteAllTextAsync(file, contents);
+        Assert.That(() => Read([.. Least, option, file]),
+            Throws.TypeOf<OptionException>().With.Property(nameof(OptionException.IsOfFile)).EqualTo(isOfFile)
+                .And.Message.Contains(option).And.Message.Not.Contains("\n"));
+        File.Delete(file);
+        Assert.That(() => Read([.. Least, option, file]),
+            Throws.TypeOf<OptionException>().With.Property(nameof(OptionException.IsOfFile)).EqualTo(isOfFile));
+    }
 
     [Test]
     public void An_unknown_setting_in_the_environment_is_refused()
