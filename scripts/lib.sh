@@ -85,14 +85,19 @@ install_dependencies() {
 install_packages() {
   as_root bash -euc '
     policy=/usr/sbin/policy-rc.d
+    log=$(mktemp)
+    trap "rm -f $log" EXIT
     if [[ ! -e $policy ]]; then
-      trap "rm -f $policy" EXIT
+      trap "rm -f $log $policy" EXIT
       printf "#!/bin/sh\nexit 101\n" >"$policy"
       chmod 755 "$policy"
     fi
     export DEBIAN_FRONTEND=noninteractive
-    apt-get update -qq
-    apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    # What the packages say while they are set up is of interest only where they cannot be.
+    if ! { apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@"; } >"$log" 2>&1; then
+      cat "$log" >&2
+      exit 1
+    fi
   ' bash "$@"
 }
 
