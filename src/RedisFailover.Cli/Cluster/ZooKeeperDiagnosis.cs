@@ -58,7 +58,8 @@ internal sealed record ZooKeeperDiagnosis(ImmutableArray<string> Causes, bool Is
 
     internal static (string Cause, bool Hopeless) Meaning(string host, string answer)
         => answer.Length == 0 ? ($"{host}: it closes the connection", false)
-            : answer.Contains("not currently serving", StringComparison.Ordinal) ? ($"{host}: it is up but does not serve yet: it is starting, or there is no quorum", false)
+            : answer.Contains("not currently serving", StringComparison.Ordinal)
+                ? ($"{host}: it is up but does not serve yet: it is starting, or there is no quorum", false)
             : answer.StartsWith("Zookeeper version", StringComparison.OrdinalIgnoreCase)
                 || answer.Contains("is not executed", StringComparison.Ordinal)
                 ? ($"{host}: it answers, but has given no session yet", false)

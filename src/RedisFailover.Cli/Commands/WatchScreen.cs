@@ -6,7 +6,9 @@ using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Cli.Commands;
 
-/// <summary>watch on a terminal: what <c>status</c> prints, drawn anew in place at each change, and the changes themselves below it.</summary>
+/// <summary>
+/// watch on a terminal: what <c>status</c> prints, drawn anew in place at each change, and the changes themselves below it.
+/// </summary>
 internal sealed class WatchScreen(ZooKeeperConnectionString connection, TimeSpan timeout, TextWriter output)
 {
     /// <summary>Figures (lags, latencies, how long ago) change without a change of the topology.</summary>
@@ -41,6 +43,7 @@ internal sealed class WatchScreen(ZooKeeperConnectionString connection, TimeSpan
     internal async Task RunAsync(CancellationToken ct)
     {
         ClusterReader? reader = null;
+        Task? changed = null;
         try
         {
             await output.WriteAsync("\e[2J");
@@ -60,8 +63,10 @@ internal sealed class WatchScreen(ZooKeeperConnectionString connection, TimeSpan
 
                 await output.WriteAsync(Frame(status, _changes, Console.WindowWidth, Console.WindowHeight));
                 await output.FlushAsync(ct);
-                await Task.WhenAny(_redraw.Reader.ReadAsync(ct).AsTask(), Task.Delay(FiguresAnew, TimeProvider.System, ct));
+                changed ??= _redraw.Reader.ReadAsync(ct).AsTask();
+                await Task.WhenAny(changed, Task.Delay(FiguresAnew, TimeProvider.System, ct));
                 ct.ThrowIfCancellationRequested();
+                changed = changed.IsCompleted ? null : changed;
             }
         }
         finally

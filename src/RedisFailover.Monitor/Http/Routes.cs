@@ -52,7 +52,8 @@ internal sealed class Routes(MonitorService monitor, TimeProvider time)
 
         web.MapFallback(context => TextAsync(
             context, StatusCodes.Status404NotFound,
-            $"{string.Join(", ", Methods)} are answered. There are /health, /health/live, /health/ready, /problems, /clusters, /metrics and /openapi.json."));
+            $"{string.Join(", ", Methods)} are answered. "
+                + "There are /health, /health/live, /health/ready, /problems, /clusters, /metrics and /openapi.json."));
     }
 
     private Task HealthAsync(HttpContext context)

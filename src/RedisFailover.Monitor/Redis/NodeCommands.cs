@@ -213,7 +213,7 @@ internal sealed class NodeCommands(
     {
         try
         {
-            _ = await Prober(node).CommandAsync([], cancellationToken);
+            _ = await Node(node).CommandAsync([], cancellationToken);
             return true;
         }
         catch (Exception e) when (e is IOException or TimeoutException)

@@ -77,7 +77,7 @@ public sealed class StartTests
             new MonitorOptions { Id = "example", Nodes = [new NodeAddress("127.0.0.1", FreePorts.Next())],
                 More = ["--config", example, "--http", http] });
         string started = await monitor.Process.WaitForLineAsync(Says("monitor example"));
-        Assert.That(started, Does.Contain($"nodes {monitor.Options.Nodes[0]}, ZooKeeper zk1:2181,zk2:2181,zk3:2181"));
+        Assert.That(started, Does.Contain($"nodes {monitor.Options.Nodes[0]}; ZooKeeper zk1:2181,zk2:2181,zk3:2181"));
         Assert.That(await monitor.TerminateAsync(), Is.Zero, monitor.Process.Tail());
     }
 

@@ -12,11 +12,11 @@ public sealed record CliResult(int ExitCode, string Output, string Errors)
 public static class CliProcess
 {
     /// <summary>Runs it to its end, at most <paramref name="within"/> (default 90 s) from its start.</summary>
-    public static async Task<CliResult> RunAsync(ImmutableArray<string> arguments, TimeSpan? within = null, CancellationToken ct = default,
-        ImmutableDictionary<string, string?>? environment = null)
+    public static async Task<CliResult> RunAsync(ImmutableArray<string> arguments, TimeSpan? within = null,
+        ImmutableDictionary<string, string?>? environment = null, CancellationToken ct = default)
     {
         using CancellationTokenSource deadline = CancellationTokenSource.CreateLinkedTokenSource(ct);
-        await using ChildProcess process = await StartAsync(arguments, ct, environment);
+        await using ChildProcess process = await StartAsync(arguments, environment, ct);
         deadline.CancelAfter(within ?? TimeSpan.FromSeconds(90));
         try
         {
@@ -29,8 +29,8 @@ public static class CliProcess
         }
     }
 
-    public static Task<ChildProcess> StartAsync(ImmutableArray<string> arguments, CancellationToken ct = default,
-        ImmutableDictionary<string, string?>? environment = null)
+    public static Task<ChildProcess> StartAsync(
+        ImmutableArray<string> arguments, ImmutableDictionary<string, string?>? environment = null, CancellationToken ct = default)
         => ChildProcess.StartAsync(
             new ChildProcessOptions($"redis-failover {arguments.FirstOrDefault()}", Programs.Dotnet, [Programs.Cli, .. arguments])
             {

@@ -72,8 +72,14 @@ public sealed class ToolTests
     [Test]
     public async Task What_somebody_mangled_is_said_and_ends_no_command()
     {
-        await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 1 });
+        await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions
+        {
+            Monitors = 1,
+            MonitorOptions = new() { SessionTimeout = TimeSpan.FromSeconds(30), ProbeTimeout = TimeSpan.FromMilliseconds(300) },
+        });
         await cluster.WaitUntilWholeAsync();
+        // Whoever leads would write it again at once.
+        cluster.Monitors[0].Process.Freeze();
         await cluster.WriteAsync("/leader", "[]");
         Assert.That((await RunAsync(cluster, "status")).Output, Does.Contain("/leader is not readable"));
         const string halfAPair = "[{\"code\":\"\\ud800\"}]";
@@ -86,8 +92,6 @@ public sealed class ToolTests
             Assert.That(result.ExitCode, Is.LessThan(4), result.ToString());
         }
 
-        // Whoever leads would write it again at once.
-        cluster.Monitors[0].Process.Freeze();
         await cluster.WriteAsync("/nodes", "[\"mangled\"]");
         await using ChildProcess watch = await CliProcess.StartAsync(["watch", "--json", "--zk", cluster.ConnectionString]);
         await watch.WaitForLineAsync(line => line.Contains("\"topology\":[\"mangled\"]", StringComparison.Ordinal));

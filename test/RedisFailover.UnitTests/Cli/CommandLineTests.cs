@@ -145,7 +145,8 @@ public sealed class CommandLineTests
 
     [TestCase("Zookeeper version: 3.8", "it answers, but has given no session yet")]
     [TestCase("srvr is not executed because it is not in the whitelist.", "it answers, but has given no session yet")]
-    [TestCase("This ZooKeeper instance is not currently serving requests", "it is up but does not serve yet: it is starting, or there is no quorum")]
+    [TestCase("This ZooKeeper instance is not currently serving requests",
+        "it is up but does not serve yet: it is starting, or there is no quorum")]
     [TestCase("", "it closes the connection")]
     public void What_a_ZooKeeper_says_is_waited_with(string answer, string meaning)
         => Assert.That(ZooKeeperDiagnosis.Meaning("h:1", answer), Is.EqualTo(($"h:1: {meaning}", false)));

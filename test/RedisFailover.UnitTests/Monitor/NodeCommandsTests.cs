@@ -50,7 +50,7 @@ public sealed class NodeCommandsTests : IDisposable
         await using FakeNode node = Node();
         await using NodeProber prober = await WatchAsync(node);
 
-        ActionFinished detach = await Commands(node, prober).RunAsync(new Detach(node.Address), 1, () => true, default).WithinDeadline();
+        ActionFinished detach = await Commands(prober).RunAsync(new Detach(node.Address), 1, () => true, default).WithinDeadline();
 
         Assert.That(detach.Failure, Is.Null);
         Assert.That(_changes, Is.EqualTo(new[] { "REPLICAOF 127.0.0.1 1" }));
