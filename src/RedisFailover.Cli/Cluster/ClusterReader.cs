@@ -88,7 +88,7 @@ internal sealed class ClusterReader(EnsembleSession ensemble, ZnodePaths paths) 
     private async Task CreateConfigAsync(ZooKeeperSession session, byte[] json, CancellationToken ct)
     {
         await session.EnsurePathAsync("/", ct);
-        ImmutableArray<ZnodeAcl> rights = (await session.GetAclAsync("/", ct)).Acl;
+        ImmutableArray<ZnodeAcl> rights = await RightsAsync(session, "/", ct);
         string path = "";
         foreach (string name in paths.Root.Split('/', StringSplitOptions.RemoveEmptyEntries))
         {
@@ -116,7 +116,19 @@ internal sealed class ClusterReader(EnsembleSession ensemble, ZnodePaths paths) 
             }
         }
 
-        return (await session.GetAclAsync(path, ct)).Acl;
+        return await RightsAsync(session, path, ct);
+    }
+
+    /// <summary>
+    /// ZooKeeper hides the digests from whoever may not change rights: a znode with such a copy would lock everybody out.
+    /// </summary>
+    private static async Task<ImmutableArray<ZnodeAcl>> RightsAsync(ZooKeeperSession session, string path, CancellationToken ct)
+    {
+        ImmutableArray<ZnodeAcl> rights = (await session.GetAclAsync(path, ct)).Acl;
+        return rights.Any(acl => acl.Scheme == "digest" && acl.Id.EndsWith(":x", StringComparison.Ordinal))
+            ? throw new CliException(
+                $"the rights of {path} are hidden from this identity: use the monitors' (REDIS_FAILOVER_ZK_AUTH_FILE)", CommandLine.Refused)
+            : rights;
     }
 
     internal static CliException NoTopology(ZooKeeperConnectionString connection, ImmutableArray<string> clusters = default)
