@@ -25,7 +25,7 @@ internal sealed class ActionExecutor(
     private readonly ConcurrentDictionary<string, string> _told = new(StringComparer.Ordinal);
 
     /// <summary>Starts an action; its end is reported as an observation. What can be sent at once is sent before this returns.</summary>
-    internal async Task StartAsync(FailoverAction action, ILead lead, CancellationToken cancellationToken)
+    internal async Task StartAsync(FailoverAction action, ILeadership lead, CancellationToken cancellationToken)
     {
         TimeSpan begun = clock.Now;
         ActionFinished finished;
@@ -82,7 +82,7 @@ internal sealed class ActionExecutor(
         }
     }
 
-    private Task<ActionFinished> RunAsync(FailoverAction action, ILead lead, CancellationToken cancellationToken)
+    private Task<ActionFinished> RunAsync(FailoverAction action, ILeadership lead, CancellationToken cancellationToken)
     {
         if (action.On is not null)
         {
@@ -99,7 +99,7 @@ internal sealed class ActionExecutor(
         return OnZooKeeperAsync(action, lead, cancellationToken);
     }
 
-    private Task<ActionFinished> OnZooKeeperAsync(FailoverAction action, ILead lead, CancellationToken cancellationToken)
+    private Task<ActionFinished> OnZooKeeperAsync(FailoverAction action, ILeadership lead, CancellationToken cancellationToken)
         => action switch
     {
         ReadTopology => ReadAsync(action, lead, cancellationToken),
@@ -111,7 +111,7 @@ internal sealed class ActionExecutor(
         _ => throw new ArgumentOutOfRangeException(nameof(action), action, "An action that is not carried out."),
     };
 
-    private async Task<ActionFinished> ReadAsync(FailoverAction action, ILead lead, CancellationToken cancellationToken)
+    private async Task<ActionFinished> ReadAsync(FailoverAction action, ILeadership lead, CancellationToken cancellationToken)
     {
         // Before the topology, with which the leader begins to act: what is asked of it, and whether it may.
         observations.TryWrite(await store.ReadAsync(lead, () => ReadBesideAsync(cancellationToken), cancellationToken));
@@ -130,7 +130,7 @@ internal sealed class ActionExecutor(
         await requests;
     }
 
-    private async Task<ActionFinished> PublishAsync(PublishTopology publication, ILead lead, CancellationToken cancellationToken)
+    private async Task<ActionFinished> PublishAsync(PublishTopology publication, ILeadership lead, CancellationToken cancellationToken)
     {
         (int version, Topology written) = await store.PublishAsync(lead, publication, cancellationToken);
         if (publication.Request is { Answer: not null })
@@ -147,21 +147,21 @@ internal sealed class ActionExecutor(
         return new ActionFinished(clock.Now, publication, Version: version) { Written = written };
     }
 
-    private async Task<ActionFinished> ChangeAsync(PublishConfig change, ILead lead, CancellationToken cancellationToken)
+    private async Task<ActionFinished> ChangeAsync(PublishConfig change, ILeadership lead, CancellationToken cancellationToken)
     {
         (int version, ClusterConfig? written) = await config!.PublishAsync(lead, change, store, cancellationToken);
         _ = inbox.ClearAwayAsync(lead, cancellationToken);
         return new ActionFinished(clock.Now, change, Version: version) { WrittenConfig = written };
     }
 
-    private async Task<ActionFinished> AnswerAsync(AnswerRequest answer, ILead lead, CancellationToken cancellationToken)
+    private async Task<ActionFinished> AnswerAsync(AnswerRequest answer, ILeadership lead, CancellationToken cancellationToken)
     {
         await store.AnswerAsync(lead, answer.Step, cancellationToken);
         _ = inbox.ClearAwayAsync(lead, cancellationToken);
         return new ActionFinished(clock.Now, answer);
     }
 
-    private async Task<ActionFinished> RefuseAsync(RefuseWish refusal, ILead lead, CancellationToken cancellationToken)
+    private async Task<ActionFinished> RefuseAsync(RefuseWish refusal, ILeadership lead, CancellationToken cancellationToken)
     {
         if (refusal.Request is { } request)
         {
@@ -180,7 +180,7 @@ internal sealed class ActionExecutor(
         return new ActionFinished(clock.Now, refusal);
     }
 
-    private async Task<ActionFinished> ResignAsync(FailoverAction action, ILead lead)
+    private async Task<ActionFinished> ResignAsync(FailoverAction action, ILeadership lead)
     {
         abstention.Begin();
         try
@@ -196,7 +196,7 @@ internal sealed class ActionExecutor(
         }
     }
 
-    private async Task<ActionFinished> OnNodeAsync(FailoverAction action, ILead lead, CancellationToken cancellationToken)
+    private async Task<ActionFinished> OnNodeAsync(FailoverAction action, ILeadership lead, CancellationToken cancellationToken)
     {
         ActionFinished finished = await commands.RunAsync(
             action, lead.Term, () => lead.MayAct, cancellationToken);

@@ -83,8 +83,8 @@ internal sealed class ClusterLoop
         _host.Clock.Now,
         znode is null ? null : Encoding.UTF8.GetString(znode.Data.Span).Trim() is { Length: > 0 } text ? text : ZnodePaths.AnyReplica));
 
-    /// <summary>This monitor has won a lead, and acts by it from now on.</summary>
-    internal void BeginLeading(ILead lead)
+    /// <summary>This monitor was elected, and acts as the leader from now on.</summary>
+    internal void BeginLeading(ILeadership lead)
     {
         Coordinator.Leadership = lead;
         _host.Rename();

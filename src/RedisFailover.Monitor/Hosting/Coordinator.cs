@@ -51,7 +51,7 @@ internal sealed class Coordinator(
     private TimeSpan? _alarmAt;
     private NodeAddress? _needed;
     private TimeSpan _restsUntil = TimeSpan.MinValue;
-    private volatile ILead? _leadership;
+    private volatile ILeadership? _leadership;
     private long _turnedAt = clock.Now.Ticks;
     private long _turns;
 
@@ -88,7 +88,7 @@ internal sealed class Coordinator(
     internal Action<FailoverPolicy, IReadOnlyCollection<NodeAddress>>? PolicyChanged { get; set; }
 
     /// <summary>Leadership under which actions are carried out; null while another monitor leads.</summary>
-    internal ILead? Leadership
+    internal ILeadership? Leadership
     {
         get => _leadership;
         set => _leadership = value;
@@ -180,7 +180,7 @@ internal sealed class Coordinator(
 
     private void Start(ImmutableArray<FailoverAction> actions, int? term)
     {
-        ILead? leadership = _leadership;
+        ILeadership? leadership = _leadership;
         foreach (FailoverAction action in actions)
         {
             // What was decided as the leader of one term is not done as that of the next, which has to look anew first.

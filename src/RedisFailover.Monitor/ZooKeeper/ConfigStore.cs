@@ -58,7 +58,7 @@ internal sealed class ConfigStore(
     /// <returns>The znode's new version and what was written; null where it was refused.</returns>
     /// <exception cref="ZooKeeperException">It was not written, or its fate is not known.</exception>
     internal async Task<(int Version, ClusterConfig? Written)> PublishAsync(
-        ILead lead, PublishConfig publication, TopologyStore store, CancellationToken cancellationToken)
+        ILeadership lead, PublishConfig publication, TopologyStore store, CancellationToken cancellationToken)
     {
         if (publication.Request is { Request.Change: ChangeSettings, Answer: { } answer } step && fault(publication.Next) is { } wrong)
         {

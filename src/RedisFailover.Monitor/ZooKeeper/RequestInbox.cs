@@ -99,7 +99,7 @@ internal sealed class RequestInbox(
     }
 
     /// <summary>Removes all but the latest of those that are answered. Best effort: the next answer does it again.</summary>
-    internal async Task ClearAwayAsync(ILead lead, CancellationToken cancellationToken)
+    internal async Task ClearAwayAsync(ILeadership lead, CancellationToken cancellationToken)
     {
         try
         {

@@ -33,7 +33,7 @@ internal sealed class TopologyStore(
     /// What the znode holds now, so that nothing is missed that was acknowledged before: read after a sync, or as the first thing after the
     /// election. A change of master that its leader published and did not live to note in the history is noted now.
     /// </summary>
-    internal async Task<TopologyRead> ReadAsync(ILead lead, Func<Task> beside, CancellationToken cancellationToken)
+    internal async Task<TopologyRead> ReadAsync(ILeadership lead, Func<Task> beside, CancellationToken cancellationToken)
     {
         IZnodes session = await sessions(cancellationToken);
         // One round trip: what is asked on one session is answered in order, and each answer may wait for a write that came before it. The
@@ -120,7 +120,7 @@ internal sealed class TopologyStore(
     /// <summary>Writes the topology if we still lead and nobody has changed it since it was read.</summary>
     /// <returns>The znode's new version, and what was written.</returns>
     /// <exception cref="ZooKeeperException">It was refused, or its fate is not known.</exception>
-    internal async Task<(int Version, Topology Written)> PublishAsync(ILead lead, PublishTopology publication,
+    internal async Task<(int Version, Topology Written)> PublishAsync(ILeadership lead, PublishTopology publication,
         CancellationToken cancellationToken)
     {
         Topology topology = Signed(publication);
@@ -179,7 +179,7 @@ internal sealed class TopologyStore(
     }
 
     /// <summary>Answers an operator's request, unless it was answered or taken back meanwhile.</summary>
-    internal async Task AnswerAsync(ILead lead, RequestStep step, CancellationToken cancellationToken)
+    internal async Task AnswerAsync(ILeadership lead, RequestStep step, CancellationToken cancellationToken)
     {
         try
         {
@@ -192,7 +192,7 @@ internal sealed class TopologyStore(
     }
 
     /// <summary>Removes the operator's wish in manual_failover.</summary>
-    internal async Task ClearWishAsync(ILead lead, CancellationToken cancellationToken)
+    internal async Task ClearWishAsync(ILeadership lead, CancellationToken cancellationToken)
     {
         try
         {
@@ -205,7 +205,7 @@ internal sealed class TopologyStore(
     }
 
     /// <summary>Adds an entry to the history. One that cannot be written is logged and given up: no failover waits for it.</summary>
-    internal Task RecordAsync(ILead lead, HistoryEntry entry, CancellationToken cancellationToken)
+    internal Task RecordAsync(ILeadership lead, HistoryEntry entry, CancellationToken cancellationToken)
     {
         HistoryEntry signed = Signed(entry);
         return RecordAsync(lead, signed, Unless(signed), cancellationToken);
@@ -219,7 +219,7 @@ internal sealed class TopologyStore(
     private HistoryEntry Signed(HistoryEntry entry) => entry with { At = clock.Provider.GetUtcNow(), By = monitorId };
 
     /// <summary>Unless it is there by now: this monitor's own entry may have been on its way.</summary>
-    private Task RecordMissingAsync(ILead lead, Topology topology, CancellationToken cancellationToken)
+    private Task RecordMissingAsync(ILeadership lead, Topology topology, CancellationToken cancellationToken)
         => RecordAsync(
             lead,
             null,
@@ -232,7 +232,7 @@ internal sealed class TopologyStore(
             cancellationToken);
 
     private async Task RecordAsync(
-        ILead lead,
+        ILeadership lead,
         HistoryEntry? entry,
         Func<ImmutableArray<HistoryEntry>, HistoryEntry?> entryFor,
         CancellationToken cancellationToken,
@@ -272,7 +272,7 @@ internal sealed class TopologyStore(
 
     /// <summary>False where the connection was lost meanwhile.</summary>
     private async Task<bool> TryRecordAsync(
-        ILead lead, Func<ImmutableArray<HistoryEntry>, HistoryEntry?> entryFor, CancellationToken cancellationToken)
+        ILeadership lead, Func<ImmutableArray<HistoryEntry>, HistoryEntry?> entryFor, CancellationToken cancellationToken)
     {
         IZnodes session = await sessions(cancellationToken);
         try

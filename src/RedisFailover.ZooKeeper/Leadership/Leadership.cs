@@ -3,7 +3,7 @@ using System.Collections.Immutable;
 namespace RedisFailover.ZooKeeper;
 
 /// <summary>
-/// A lead that was won: bound to one session and one term. Its <see cref="Lease"/> says whether to act now, its <see cref="Fence"/> makes
+/// Won leadership: bound to one session and one term. Its <see cref="Lease"/> says whether to act now, its <see cref="Fence"/> makes
 /// sure that no write of a deposed leader gets through, <see cref="Lost"/> says when it is over for good.
 /// </summary>
 /// <remarks>
@@ -11,7 +11,7 @@ namespace RedisFailover.ZooKeeper;
 /// watches its heartbeat sees it. Pings would not do either: measured on 3.8.0, a server cut off from its quorum answers them for 5 s after
 /// the ensemble has expired the session and elected another leader.
 /// </remarks>
-public sealed class Leadership : ILead, IAsyncDisposable
+public sealed class Leadership : ILeadership, IAsyncDisposable
 {
     private readonly ZooKeeperClient _client;
     private readonly ZooKeeperSession _session;
@@ -49,9 +49,9 @@ public sealed class Leadership : ILead, IAsyncDisposable
     /// <summary>Whether to act at this moment.</summary>
     public Lease Lease { get; }
 
-    bool ILead.MayAct => Lease.IsHeld;
+    bool ILeadership.MayAct => Lease.IsHeld;
 
-    bool ILead.IsOf(IZnodes session) => session == _session;
+    bool ILeadership.IsOf(IZnodes session) => session == _session;
 
     internal SessionHeartbeat? Heart { get; }
 

@@ -57,7 +57,7 @@ public sealed class TopologyStoreTests
     }
 
     /// <summary>One znode, the history, and a lead that writes it.</summary>
-    private sealed class Ensemble : IZnodes, ILead
+    private sealed class Ensemble : IZnodes, ILeadership
     {
         private static readonly ZnodePaths Paths = new(ZnodePaths.DefaultRoot);
         private Znode? _history;

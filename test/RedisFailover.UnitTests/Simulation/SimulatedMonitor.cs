@@ -10,7 +10,7 @@ namespace RedisFailover.UnitTests.Simulation;
 
 /// <summary>A lead that was won, with the product's own lease.</summary>
 [SuppressMessage("Design", "CA1001", Justification = "It waits for nothing that would have to be disposed of.")]
-internal sealed class Lead(SimulatedMonitor monitor, TimeProvider time, SimulatedSession session, int term) : ILead
+internal sealed class Lead(SimulatedMonitor monitor, TimeProvider time, SimulatedSession session, int term) : ILeadership
 {
     private readonly CancellationTokenSource _lost = new();
 

@@ -2,8 +2,8 @@ using System.Collections.Immutable;
 
 namespace RedisFailover.ZooKeeper;
 
-/// <summary>A lead as whoever acts by it sees it: a <see cref="Leadership"/>, or a simulated one.</summary>
-internal interface ILead
+/// <summary>Leadership as whoever acts by it sees it: a <see cref="Leadership"/>, or a simulated one.</summary>
+internal interface ILeadership
 {
     /// <summary>The fencing token; grows with every change of leader.</summary>
     int Term { get; }
@@ -11,7 +11,7 @@ internal interface ILead
     /// <summary>Whether the lease holds at this moment. Ask at the action, every time.</summary>
     bool MayAct { get; }
 
-    /// <summary>Cancelled once, when the lead is over for good.</summary>
+    /// <summary>Cancelled once, when leadership is over for good.</summary>
     CancellationToken Lost { get; }
 
     /// <summary>Whether it was won in that session, which has seen all that was written before the election.</summary>
@@ -25,7 +25,7 @@ internal interface ILead
     Task<ImmutableArray<ZnodeOperationResult>> CommitAsync(
         ImmutableArray<ZnodeOperation> operations, CancellationToken cancellationToken = default);
 
-    /// <summary>Gives the lead up.</summary>
+    /// <summary>Gives leadership up.</summary>
     /// <param name="cancellationToken">Stops the waiting.</param>
     /// <exception cref="ZooKeeperException">It is not known whether the term is empty.</exception>
     Task ResignAsync(CancellationToken cancellationToken = default);
