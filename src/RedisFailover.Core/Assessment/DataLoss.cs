@@ -4,6 +4,18 @@ namespace RedisFailover;
 internal static class DataLoss
 {
     /// <summary>
+    /// The length of a PING in the replication stream (*1 $4 PING), which a master with replicas sends each repl-ping-replica-period. Every
+    /// write is longer: the shortest is FLUSHDB, with 17.
+    /// </summary>
+    private const int PingLength = 14;
+
+    /// <summary>How much of the end of a stream may be writes: one PING is none, and several cannot be told from a write.</summary>
+    internal static long Writes(long bytes) => bytes == PingLength ? 0 : Math.Max(0, bytes);
+
+    /// <summary>Whether so many bytes may be nothing but pings: as many as a master sends in some ten minutes.</summary>
+    internal static bool MayBePings(long bytes) => bytes % PingLength == 0 && bytes <= 60 * PingLength;
+
+    /// <summary>
     /// What to note of a master that was restarted and stays master; null where it was not restarted, or nothing is known to be missing.
     /// </summary>
     internal static HistoryEntry? OfMaster(NodeView master, MasterIdentity known, long epoch)
@@ -46,7 +58,7 @@ internal static class DataLoss
         if (info.PreviousReplicationId == known.ReplicationId && info.PreviousHistoryEnd > 0)
         {
             long end = info.PreviousHistoryEnd - 1;
-            return end >= offset ? null
+            return Writes(offset - end) == 0 ? null
                 : ($"it goes on from offset {end}, and was at {offset} at least: {offset - end} bytes of its stream are lost",
                     offset - end);
         }
@@ -64,8 +76,8 @@ internal static class DataLoss
     internal static long? ByReturning(NodeView master, NodeView returning)
         => master.Info is not { } current ? null
             : current is { PreviousReplicationId: { } previous, PreviousHistoryEnd: > 0 } && returning.Info!.ReplicationId == previous
-                ? Math.Max(0, returning.Info.Offset - (current.PreviousHistoryEnd - 1))
-            : LeftByHand(master, returning) ? Math.Max(0, returning.Info!.Offset - (returning.Info.PreviousHistoryEnd - 1))
+                ? Writes(returning.Info.Offset - (current.PreviousHistoryEnd - 1))
+            : LeftByHand(master, returning) ? Writes(returning.Info!.Offset - (returning.Info.PreviousHistoryEnd - 1))
             : null;
 
     /// <summary>A replica of this master that somebody else promoted: without a restart it left the master's present history.</summary>

@@ -75,7 +75,8 @@ internal static class ChangingMaster
     private static NodeAssessment? OldMasterThatWentOn(Assessment a, NodeAssessment promoted)
         => a.Progress.Inherited && a.Topology.Master is not null && promoted.Info!.PreviousHistoryEnd > 0
             && a.From is { IsMaster: true, IsCurrent: true, Run: RunState.SameRun, Info: { } info } from && from.Has(HeardSince.Change)
-            && info.ReplicationId == promoted.Info.PreviousReplicationId && info.Offset >= promoted.Info.PreviousHistoryEnd
+            && info.ReplicationId == promoted.Info.PreviousReplicationId
+            && DataLoss.Writes(info.Offset - (promoted.Info.PreviousHistoryEnd - 1)) > 0
                 ? from : null;
 
     private static bool WasPromotedUnseen(Assessment a, NodeAssessment node)

@@ -151,9 +151,12 @@ internal static class Correcting
         string lost = bytes switch
         {
             null when info.Keys == 0 => $"it was restarted and is empty; it may have taken writes that {master} never got (amount unknown)",
+            null when returning.View.BeforeRestart is null
+                => $"it has {info.Keys} keys and may have taken writes that {master} never got (amount unknown)",
             null => $"it was restarted meanwhile ({info.Keys} keys) and may have taken writes that {master} never got (amount unknown)",
             0 => $"{master} had got all that it took",
-            _ => $"{bytes} bytes of its replication stream never reached {master} and are lost",
+            { } some => $"{some} bytes of its replication stream never reached {master} and are lost"
+                + (DataLoss.MayBePings(some) ? "; they may be its pings alone" : ""),
         };
         return new HistoryEntry
         {

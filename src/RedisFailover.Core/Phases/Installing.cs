@@ -74,7 +74,7 @@ internal static class Installing
         }
 
         // A master that held no key lost none, whatever else its stream was made of.
-        long behind = lost.HasData ? Math.Max(0, LastOffset(a, lost) - common) : 0;
+        long behind = lost.HasData ? DataLoss.Writes(LastOffset(a, lost) - common) : 0;
         // What a master took after a restart is not known where the new one goes by what was before, nor what it took since it was last
         // seen: that is no "nothing lost".
         bool isUnknown = (a.From is { Run: RunState.Restarted, Info: { Role: NodeRole.Master, Keys: > 0 } } old

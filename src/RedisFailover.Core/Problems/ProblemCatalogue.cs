@@ -220,7 +220,8 @@ internal static class ProblemCatalogue
 
     /// <summary>A znode holds what nobody can read.</summary>
     public static ProblemCode ZnodeUnreadable { get; } = new(
-        "znode-unreadable", Warning, "Look at it with zkCli.sh get. The leading monitor writes R/nodes again by itself.");
+        "znode-unreadable", Warning,
+            "Look at it with zkCli.sh get. R/config: correct it, or delete it. All others are written again by the monitors.");
 
     /// <summary>The store was lost, or put back from a backup, and began anew.</summary>
     public static ProblemCode StoreRenewed { get; } = new(

@@ -53,7 +53,7 @@ internal sealed class ClusterMonitor : IClusterHost
         _loop = new ClusterLoop(
             options.Id, _paths, policy, this, _observations, DecisionRules.Own,
             shared.Turned is { } told ? (before, after) => told(Name, before, after) : null);
-        var problemStore = new ProblemStore(zooKeeper, _paths, Problems, clock, logger);
+        var problemStore = new ProblemStore(zooKeeper, _paths, Problems, clock, logger) { Inherited = told => _probers.Inherit(told) };
         Problems.ClusterChanged = problemStore.Put;
         _registry.Own.Admission = _admission;
         _registry.Own.ClockCompared = problem => Problems.Set(ProblemCatalogue.ClockDiffers, problem);

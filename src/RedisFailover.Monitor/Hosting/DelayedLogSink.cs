@@ -16,6 +16,10 @@ internal sealed class DelayedLogSink : ILogEventSink, IAsyncDisposable
     private const int Most = 10_000;
 
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(25);
+
+    /// <summary>For so long what is left is written at the end. A process whose output nobody reads ends all the same.</summary>
+    private static readonly TimeSpan Farewell = TimeSpan.FromSeconds(1);
+
     private static readonly MessageTemplate Lost = new MessageTemplateParser()
         .Parse("{Count} log events could not be kept, because nobody reads them");
 
@@ -38,12 +42,14 @@ internal sealed class DelayedLogSink : ILogEventSink, IAsyncDisposable
     /// <inheritdoc/>
     public void Emit(LogEvent logEvent) => _events.Writer.TryWrite(logEvent);
 
-    /// <summary>Writes what is left.</summary>
+    /// <summary>Writes what is left, as long as somebody reads it.</summary>
     public async ValueTask DisposeAsync()
     {
         _events.Writer.TryComplete();
-        await _writing;
-        await _target.DisposeAsync();
+        if (await Task.WhenAny(_writing, Task.Delay(Farewell, _time)) == _writing)
+        {
+            await _target.DisposeAsync();
+        }
     }
 
     private async Task WriteAsync()

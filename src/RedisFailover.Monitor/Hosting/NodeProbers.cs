@@ -70,6 +70,21 @@ internal sealed class NodeProbers : IAsyncDisposable
         }
     }
 
+    /// <summary>
+    /// What a leader before this one found cannot be read off the nodes: those whose file was not written are asked to write it again, and
+    /// their answers tell whether that lasts.
+    /// </summary>
+    internal void Inherit(IEnumerable<Problem> told)
+    {
+        foreach (string node in told.Where(p => p.Code == ProblemCatalogue.RoleNotPersisted).SelectMany(p => p.Subjects))
+        {
+            if (NodeAddress.TryParse(node, out NodeAddress? address) && _all.TryGetValue(address, out NodeProber? prober))
+            {
+                prober.KeepRole();
+            }
+        }
+    }
+
     /// <summary>From now on these nodes, by this policy.</summary>
     internal void Change(FailoverPolicy policy, IReadOnlyCollection<NodeAddress> watched)
     {

@@ -15,6 +15,9 @@ internal sealed class ProblemStore(ZooKeeperClient zooKeeper, ZnodePaths paths, 
     private readonly Channel<(int Term, ImmutableArray<Problem> Problems)> _lists = Channel.CreateBounded<(int, ImmutableArray<Problem>)>(
             new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true });
 
+    /// <summary>Told of what the leader before has told, at the start of a term.</summary>
+    internal Action<ImmutableArray<Problem>>? Inherited { get; init; }
+
     /// <summary>The list to be written; an older one that is not out yet is dropped.</summary>
     internal void Put(int term, ImmutableArray<Problem> list) => _lists.Writer.TryWrite((term, list));
 
@@ -23,7 +26,9 @@ internal sealed class ProblemStore(ZooKeeperClient zooKeeper, ZnodePaths paths, 
     {
         try
         {
-            problems.Inherit(leadership.Term, await ReadAsync(cancellationToken));
+            ImmutableArray<Problem> told = await ReadAsync(cancellationToken);
+            problems.Inherit(leadership.Term, told);
+            Inherited?.Invoke(told);
             (int Term, ImmutableArray<Problem> Problems)? unwritten = null;
             while (true)
             {

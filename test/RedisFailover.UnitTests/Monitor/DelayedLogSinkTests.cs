@@ -50,8 +50,25 @@ public sealed class DelayedLogSinkTests
         Assert.That(written.Events[^1].RenderMessage(CultureInfo.InvariantCulture), Does.StartWith("7 log events"));
     }
 
+    [Test]
+    public async Task An_output_that_nobody_reads_does_not_keep_the_process_from_its_end()
+    {
+        using var read = new ManualResetEventSlim();
+        var sink = new DelayedLogSink(
+            new LoggerConfiguration().WriteTo.Sink(new Blocked(read)).CreateLogger(), "m1", TimeProvider.System);
+        sink.Emit(Event(1));
+        await sink.DisposeAsync().AsTask().WithinDeadline();
+        Assert.That(read.IsSet, Is.False);
+        read.Set();
+    }
+
     private static LogEvent Event(int second)
         => new(DateTimeOffset.UnixEpoch.AddSeconds(second), LogEventLevel.Information, null, new MessageTemplate([new TextToken("x")]), []);
+
+    private sealed class Blocked(ManualResetEventSlim read) : ILogEventSink
+    {
+        public void Emit(LogEvent logEvent) => read.Wait();
+    }
 
     private sealed class Written : ILogEventSink
     {
