@@ -79,9 +79,12 @@ internal static class Histories
     /// Whether the offset in the znode is of the loss: this monitor saw the master then, or another one began the failover. Else it may be
     /// of long ago.
     /// </summary>
-    internal static bool IsOfTheLoss(Assessment a, MasterIdentity lost)
-        => a.Progress.Inherited
-            || (a.From is { View: var view } && (view.Info?.RunId == lost.RunId || view.BeforeRestart?.RunId == lost.RunId));
+    internal static bool IsOfTheLoss(Assessment a, MasterIdentity lost) => a.Progress.Inherited || WasSeen(a, lost);
+
+    /// <summary>Whether this monitor has seen the master, or the one that is replaced, in that very run.</summary>
+    internal static bool WasSeen(Assessment a, MasterIdentity master)
+        => a.OldMasterAddress is { } address && a.View.Node(address) is var view
+            && (view.Info?.RunId == master.RunId || view.BeforeRestart?.RunId == master.RunId);
 
     private static MasterIdentity? LastKnownIdentity(NodeAssessment master, MasterIdentity? published)
         => master.Info is { Role: NodeRole.Master } info && (published is null || published.RunId == info.RunId)

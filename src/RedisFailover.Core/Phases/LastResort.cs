@@ -5,7 +5,7 @@ namespace RedisFailover;
 /// <summary>
 /// Every configured node is here and has said what it holds, and none has the lost master's history: waiting teaches nothing more.
 /// Append-only files forget the history, so the data may be all there. Somebody goes on, and it is recorded that nobody knows what was
-/// lost.
+/// lost. A lost master that held nothing need not be here.
 /// </summary>
 internal static class LastResort
 {
@@ -16,17 +16,26 @@ internal static class LastResort
     /// <summary>The promotion; null where somebody may still come or say more, or where write safety leaves it to an operator.</summary>
     internal static PlanBuilder? Decide(Assessment a, Screening screening)
     {
-        if (a.Policy.WriteSafety == WriteSafetyMode.Replicated || !a.Configured.All(HasSaidAll)
-            || !screening.Unfit.All(u => Lasting.Contains(u.Code)))
+        bool isGone = IsGoneWithNothing(a);
+        Rejection[] here = [.. screening.Unfit.Where(u => !(isGone && u.Node.Address == a.From!.Address))];
+        if (a.Policy.WriteSafety == WriteSafetyMode.Replicated || !here.All(u => Lasting.Contains(u.Code) && HasSaidAll(u.Node)))
         {
             return null;
         }
 
-        NodeAssessment[] allowed =
-            [.. screening.Unfit.Where(u => u.Code != Unfitness.NeverPromoted && !u.Node.IsForeign).Select(u => u.Node)];
-        return (WithData(a, allowed) ?? OfNothing(a, allowed)) is not (NodeAssessment chosen, string why) ? null
+        NodeAssessment[] allowed = [.. here.Where(u => u.Code != Unfitness.NeverPromoted && !u.Node.IsForeign).Select(u => u.Node)];
+        return (WithData(a, allowed) ?? OfNothing(a, allowed, isGone)) is not (NodeAssessment chosen, string why) ? null
             : Promoting.AsLastResort(a, chosen, why);
     }
+
+    /// <summary>
+    /// The master of a new cluster is lost before anybody has copied it: this monitor saw that it held nothing, nor does anybody else, and
+    /// it has had its time to come back.
+    /// </summary>
+    private static bool IsGoneWithNothing(Assessment a)
+        => a.From is { Contact: Contact.Unreachable } from && a.Topology.Identity is { HasData: false } lost && Histories.WasSeen(a, lost)
+            && a.Configured.All(n => n.Address == from.Address || n.Info is { Keys: 0 })
+            && a.Now >= a.Progress.StartedAt + a.Policy.ReturnPatience;
 
     private static bool HasSaidAll(NodeAssessment node)
         => node is { IsInOrder: true, OffsetIsFinal: true, Info: { Loading: false, SyncInProgress: false } } && node.Has(HeardSince.Change);
@@ -56,10 +65,13 @@ internal static class LastResort
         => allowed.Where(n => n.Info!.Keys > 0 && n.Info.ReplicationId == node.Info!.ReplicationId && n.Info.Offset > node.Info.Offset)
             .MaxBy(n => n.Info!.Offset);
 
-    /// <summary>All are empty. Where no node keeps anything on a disk nothing can come back, and the first one goes on.</summary>
-    private static (NodeAssessment Node, string Why)? OfNothing(Assessment a, NodeAssessment[] allowed)
-        => a.Configured.All(n => n.Info is { Keys: 0, Persists: false })
-            && (allowed.FirstOrDefault(n => n.Address == a.From?.Address) ?? allowed.FirstOrDefault()) is { } first
-            ? (first, "no node keeps its data on disk, so nothing can come back: what the master held is lost")
-            : null;
+    /// <summary>
+    /// All are empty. Where no node keeps anything on a disk, or the master held nothing, nothing can come back: the first one goes on.
+    /// </summary>
+    private static (NodeAssessment Node, string Why)? OfNothing(Assessment a, NodeAssessment[] allowed, bool isGone)
+        => (allowed.FirstOrDefault(n => n.Address == a.From?.Address) ?? allowed.FirstOrDefault()) is not { } first ? null
+            : isGone ? (first, "it is empty, as the master was when it was last seen; what that took since is lost")
+            : a.Configured.All(n => n.Info is { Keys: 0, Persists: false })
+                ? (first, "no node keeps its data on disk, so nothing can come back: what the master held is lost")
+                : null;
 }

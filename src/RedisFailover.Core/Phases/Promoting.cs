@@ -25,7 +25,7 @@ internal static class Promoting
 
     /// <summary>Because nobody better can come.</summary>
     internal static PlanBuilder AsLastResort(Assessment a, NodeAssessment node, string why)
-        => Unfit(a, node, $"as the last resort: {why}", $"promoting {node.Address} as the last resort, all nodes being here: {why}");
+        => Unfit(a, node, $"as the last resort: {why}", $"promoting {node.Address} as the last resort: {why}");
 
     private static PlanBuilder Unfit(Assessment a, NodeAssessment node, string despite, string reason)
         => PlanBuilder.Because(reason)

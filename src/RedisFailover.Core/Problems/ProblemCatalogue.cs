@@ -32,7 +32,8 @@ internal static class ProblemCatalogue
 
     /// <summary>The master lives, but the monitors cannot ask it: wrong credentials, or not a Redis.</summary>
     public static ProblemCode MasterNotWatched { get; } = new(
-        "master-not-watched", Critical, "Correct the monitors' Redis password or ACL user, or the address.");
+        "master-not-watched", Critical,
+            "Mend what the message names: the monitors' Redis password, ACL user or certificate, the node's maxclients, or the address.");
 
     /// <summary>The master is loading its data set.</summary>
     public static ProblemCode MasterLoading { get; } = new(
@@ -97,7 +98,8 @@ internal static class ProblemCatalogue
 
     /// <summary>A configured node lives, but the monitors cannot ask it: wrong credentials, or not a Redis.</summary>
     public static ProblemCode NodeNotWatched { get; } = new(
-        "node-not-watched", Warning, "Correct the monitors' Redis password or ACL user, or the address.");
+        "node-not-watched", Warning,
+            "Mend what the message names: the monitors' Redis password, ACL user or certificate, the node's maxclients, or the address.");
 
     /// <summary>A replica has no link to the master.</summary>
     public static ProblemCode ReplicaLinkDown { get; } = new(
