@@ -129,18 +129,22 @@ internal sealed partial class Simulation
         }
 
         _world.Run(last);
-        if (_foreign is { IsUp: false })
+        // What follows from it goes on in the simulation's own time.
+        _world.Within(() =>
         {
-            _foreign.Start();
-        }
+            if (_foreign is { IsUp: false })
+            {
+                _foreign.Start();
+            }
 
-        Heal();
-        Operator();
+            Heal();
+            Operator();
+        });
         if (_settles)
         {
-            _nodes[_dice.Next(_nodes.Length)].Kill();
+            _world.Within(_nodes[_dice.Next(_nodes.Length)].Kill);
             Await(IsWritable, "writable with all but one node up");
-            Heal();
+            _world.Within(Heal);
         }
 
         // The only waiting that is longer is for an operator, who is asked only where that is necessary.
