@@ -84,7 +84,11 @@ internal sealed partial class Ledger(World world, Network network, Configuration
         }
     }
 
-    internal void Elected(SimulatedMonitor monitor, int term) => world.Tell("zk", $"elects {monitor.Name} for term {term}");
+    internal void Elected(SimulatedMonitor monitor, int term)
+    {
+        LastActionAt = world.Now;
+        world.Tell("zk", $"elects {monitor.Name} for term {term}");
+    }
 
     /// <summary>The decider is a function: the same view gives the same decision, and the view is as it was.</summary>
     internal void Repeats(ClusterView view, FailoverPolicy by, TimeSpan now, Decision first, Mutant mutant)

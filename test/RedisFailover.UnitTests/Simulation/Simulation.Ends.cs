@@ -169,6 +169,12 @@ internal sealed partial class Simulation
             return $"not writable: {TopologyJson.Name(topology.State)}, master {topology.Master}, {topology.Reason}";
         }
 
+        // Whoever is elected may have something to note, or to put right.
+        if (!_monitors.Any(m => m.Lead is not null))
+        {
+            return "no monitor leads";
+        }
+
         foreach (SimulatedRedis node in _nodes)
         {
             if (node.Address == topology.Master)
