@@ -34,7 +34,8 @@ internal static class ChangingMaster
             && !(a.Topology.Intent is { Forced: true } && (from.Contact is Contact.Busy or Contact.Loading
                 || (from.Contact == Contact.LocalFault && a.Progress.PausedAt is null)))
             && (!from.IsVotedOut || from.View is { FailingSince: null, ProbeFailure: null })
-            && !(from.Run == RunState.Restarted && a.Verdict.IsLost) && HoldingWrites.Decide(a, from) is { } step)
+            && !(from.Run == RunState.Restarted && (a.Topology.Master is null || a.Verdict.IsLost))
+            && HoldingWrites.Decide(a, from) is { } step)
         {
             return step;
         }
