@@ -186,7 +186,8 @@ internal sealed partial class Ledger
     private void CheckOffice(Topology before, Topology after, SimulatedRedis node)
     {
         bool isNew = before.IsChangingMaster && after.Master != before.Intent?.From;
-        if (isNew && !_forced.Contains(after.Epoch))
+        // A successor finishes what was ordered of the leader before.
+        if (isNew && !_forced.Contains(after.Epoch) && before.Intent is not { Forced: true })
         {
             Require(!IsNeverPromoted(node) || node.IsOrderedByHand, $"{node.Name} is made the master, and is never to be promoted");
             // One that was restarted before it was published had what it was promoted with.

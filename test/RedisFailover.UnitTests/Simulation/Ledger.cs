@@ -20,6 +20,7 @@ internal sealed partial class Ledger(World world, Network network, Configuration
     private readonly List<SimulatedClient.Write> _safe = [];
     private readonly Dictionary<SimulatedRedis, (long Epoch, int Life, Commit? Data)> _promoted = [];
     private readonly HashSet<long> _forced = [];
+    private readonly HashSet<SimulatedRedis> _overwritten = [];
     private readonly List<HistoryEntry> _history = [];
     private int _ids;
     private (SimulatedRedis Node, int Life)? _returned;
@@ -83,6 +84,9 @@ internal sealed partial class Ledger(World world, Network network, Configuration
             _handover = null;
         }
     }
+
+    /// <summary>All is healed: what could not be done before may follow.</summary>
+    internal void Healed() => LastActionAt = world.Now;
 
     internal void Elected(SimulatedMonitor monitor, int term)
     {
@@ -344,6 +348,11 @@ internal sealed partial class Ledger(World world, Network network, Configuration
             return;
         }
 
+        if (Server!.PausedSince is not null && !Commit.Contains(data, old))
+        {
+            _overwritten.Add(node);
+        }
+
         // Of two histories the longer one is the cluster's: what a node took beside it, restarted empty, is not missed.
         if (old is not null && (data is null || (data.Beginning != old.Beginning && old.Depth > data.Depth)))
         {
@@ -357,6 +366,9 @@ internal sealed partial class Ledger(World world, Network network, Configuration
             _safe.RemoveAll(w => !_nodes.Values.Any(n => n.Keeps(w.Made)) && !Commit.Contains(data, w.Made));
         }
     }
+
+    /// <summary>Whether it lost something to a full copy while failover was paused, when nobody is kept from a master with less.</summary>
+    internal bool WasOverwrittenInPause(SimulatedRedis node) => _overwritten.Contains(node);
 
     /// <summary>An operator's switchover leaves the epoch to the old master until the new one is published.</summary>
     private static long EpochOfPromotion(Topology topology)

@@ -483,6 +483,7 @@ internal sealed partial class Simulation
     private void Heal()
     {
         _world.Tell("all", "is healed");
+        _ledger.Healed();
         foreach (Undo undo in _undo.ToArray())
         {
             undo.Do();
