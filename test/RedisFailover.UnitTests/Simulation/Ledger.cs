@@ -348,7 +348,8 @@ internal sealed partial class Ledger(World world, Network network, Configuration
             return;
         }
 
-        if (Server!.PausedSince is not null && !Commit.Contains(data, old))
+        bool isPaused = Server!.PausedSince is not null;
+        if ((isPaused || node.IsRefusing) && !Commit.Contains(data, old))
         {
             _overwritten.Add(node);
         }
@@ -359,16 +360,19 @@ internal sealed partial class Ledger(World world, Network network, Configuration
             CheckWipe(node, master, run);
         }
 
-        if (!IsLed && master.StartedAt > node.OrderedAt)
+        if ((!IsLed || isPaused) && master.StartedAt > node.OrderedAt)
         {
             // Redis itself threw away the last copy of these, from a master that was restarted since a monitor last gave this node an
-            // order, with nobody there to prevent it: no failover is to blame for that.
+            // order, with nobody there to prevent it, or nobody who may: no failover is to blame for that.
             _safe.RemoveAll(w => !_nodes.Values.Any(n => n.Keeps(w.Made)) && !Commit.Contains(data, w.Made));
         }
     }
 
-    /// <summary>Whether it lost something to a full copy while failover was paused, when nobody is kept from a master with less.</summary>
-    internal bool WasOverwrittenInPause(SimulatedRedis node) => _overwritten.Contains(node);
+    /// <summary>
+    /// Whether it lost something to a full copy while failover was paused, or while it refused the monitors: then nobody can keep it from a
+    /// master with less.
+    /// </summary>
+    internal bool WasOverwritten(SimulatedRedis node) => _overwritten.Contains(node);
 
     /// <summary>An operator's switchover leaves the epoch to the old master until the new one is published.</summary>
     private static long EpochOfPromotion(Topology topology)

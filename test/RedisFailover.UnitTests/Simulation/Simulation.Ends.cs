@@ -82,7 +82,7 @@ internal sealed partial class Simulation
         SimulatedRedis[] proven = [.. quorum.Replicas.Select(_ledger.Node)
                 .Where(n
                     => n.IsUp && !n.IsLoading && !n.IsSyncing && (!quorum.Runs.TryGetValue(n.Address, out string? run) || run == n.RunId)
-                        && n.Info().SharesHistoryWith(lost) && n.Info().Keys > 0 && !_ledger.WasOverwrittenInPause(n))];
+                        && n.Info().SharesHistoryWith(lost) && n.Info().Keys > 0 && !_ledger.WasOverwritten(n))];
         return proven.Length >= quorum.Needed
             ? $"{string.Join(" and ", proven.Select(n => n.Name))} were not restarted and are enough" : null;
     }
