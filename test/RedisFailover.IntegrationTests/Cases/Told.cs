@@ -55,14 +55,15 @@ internal static class Told
         => Word.Parse(await CliProcess.RunAsync(["check", "--json", "--zk", cluster.ConnectionString], ct: ct));
 
     /// <summary>Waits until the tool tells of such a problem, of this node or monitor if one is given.</summary>
-    internal static async Task<Problem> WaitUntilToldAsync(this Cluster cluster, string code, object? subject = null)
+    internal static async Task<Problem> WaitUntilToldAsync(
+        this Cluster cluster, string code, object? subject = null, TimeSpan? patience = null)
     {
         string? of = subject?.ToString();
         await Eventually.HoldsAsync(
             $"{code}{(of is null ? "" : " of " + of)} is told",
             ct => KnownAsync(cluster, ct),
             problems => problems.Any(p => p.Code.Name == code && (of is null || p.Subjects.Contains(of))),
-            s_patience,
+            patience ?? s_patience,
             cluster.Explain);
         Word word = await Eventually.HoldsAsync("The tool tells it, too", cluster.CheckAsync, word
                 => word.Tells(code, of), s_patience, cluster.Explain);

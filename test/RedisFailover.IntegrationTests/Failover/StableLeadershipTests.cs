@@ -132,7 +132,8 @@ public sealed class StableLeadershipTests
             Term atFirst = await TermAsync(cluster);
             if (tooShort)
             {
-                Problem told = await cluster.WaitUntilToldAsync("lease-not-held");
+                // The session is lost on the way, and each step takes several of these delays.
+                Problem told = await cluster.WaitUntilToldAsync("lease-not-held", patience: s_settles);
                 Assert.That(told.Advice, Does.Contain("session-timeout"));
                 return;
             }
