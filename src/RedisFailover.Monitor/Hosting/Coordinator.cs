@@ -137,7 +137,7 @@ internal sealed class Coordinator(
         }
 
         TimeSpan now = clock.Now;
-        Decision decision = WithLease(Rules.Decide(view, _policy, now), view.Term, now);
+        Decision decision = WithLease(Decide(view, now), view.Term, now);
         view = view.Start(decision.Actions, now);
         _restsUntil = view.IsAtRestAfter(decision, _policy) && Problems is not { IsQuiet: false } ? now + AtRest : TimeSpan.MinValue;
         Volatile.Write(ref _view, view);
@@ -161,6 +161,29 @@ internal sealed class Coordinator(
         view = view.WithNodesOf(_policy);
         PolicyChanged?.Invoke(_policy, [.. view.Nodes.Keys]);
         return view;
+    }
+
+    /// <summary>
+    /// A defect in a rule would end every monitor that leads, one after the other, and nobody would watch the nodes any more. Nothing is
+    /// begun, it is told, and tried again: what brought it about may pass.
+    /// </summary>
+    private Decision Decide(ClusterView view, TimeSpan now)
+    {
+        try
+        {
+            return Rules.Decide(view, _policy, now);
+        }
+#pragma warning disable CA1031 // Whatever it is, it is a defect of a pure function.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            _transitions.TellDefect(e);
+            string what = $"the leading monitor decides nothing, by a defect ({e.GetType().Name}: {Words.Quoted(e.Message)})";
+            return new Decision([], now + _policy.RetryDelay, what, what)
+            {
+                Problems = [Problem.Of(ProblemCatalogue.NeedsOperator, what)],
+            };
+        }
     }
 
     /// <summary>

@@ -19,8 +19,20 @@ internal sealed class Transitions(ILogger logger, string id)
     private string? _lastReason;
     private string? _lastWarning;
     private string? _lastFault;
+    private string? _lastDefect;
     private int? _knownTerm;
     private PublishTopology? _announced;
+
+    /// <summary>A decision failed: told once for each kind of failure.</summary>
+    internal void TellDefect(Exception defect)
+    {
+        string what = $"{defect.GetType()}: {defect.Message}";
+        if (_lastDefect != what)
+        {
+            _lastDefect = what;
+            Log.Defect(logger, "a decision", defect);
+        }
+    }
 
     /// <summary>A step of the coordinator; told as soon as there is time, in order.</summary>
     internal void Tell(ClusterView before, ClusterView after, Decision decision, TimeSpan now)

@@ -40,6 +40,40 @@ public sealed class CoordinatorTests
     }
 
     [Test]
+    public void A_rule_that_throws_ends_no_monitor_is_told_once_and_is_tried_again()
+    {
+        var clock = new MonotonicClock(new ManualTime());
+        var log = new RecordedLog();
+        var observations = Channel.CreateUnbounded<Observation>();
+        var policy = new FailoverPolicy { Nodes = [new NodeAddress("a", 1), new NodeAddress("b", 1)] };
+        bool isBroken = true;
+        MonitorReport? told = null;
+        var coordinator = new Coordinator(
+            policy, Executor(policy, observations, clock), observations, clock, new Transitions(log, "m1"))
+        {
+            Rules = DecisionRules.Own with
+            {
+                Decide = (view, by, now)
+                    => isBroken ? throw new InvalidOperationException("no master") : FailoverDecider.Decide(view, by, now),
+            },
+            ReportChanged = (report, _) => told = report,
+        };
+
+        foreach (NodeAddress node in policy.Nodes)
+        {
+            observations.Writer.TryWrite(new NodeFailed(clock.Now, node, ProbeFailure.Refused, "connection refused"));
+            coordinator.Turn();
+        }
+
+        Assert.That(coordinator.View.Nodes.Values.Select(n => n.Detail), Is.All.EqualTo("connection refused"));
+        Assert.That(told, Is.Not.Null);
+        Assert.That(log.Entries.Count(e => e.Text.Contains("a defect", StringComparison.Ordinal)), Is.EqualTo(1));
+        isBroken = false;
+        observations.Writer.TryWrite(new Tick(clock.Now));
+        Assert.That(coordinator.Turn, Throws.Nothing);
+    }
+
+    [Test]
     public async Task What_was_decided_in_one_term_is_not_done_in_the_next()
     {
         await using var zooKeeper =
