@@ -17,12 +17,13 @@ internal static class Histories
 
     /// <summary>
     /// A node (a replica, or one that was restarted as a master) that has more than the restarted master; null where nobody has. Where that
-    /// is empty, data of any history that this cluster once had are more.
+    /// came back with nothing, and may have taken some writes since, more keys of any history that this cluster once had are more.
     /// </summary>
     internal static NodeAssessment? NodeWithMore(Assessment a, MasterIdentity known, NodeAssessment restarted)
         => a.Nodes.FirstOrDefault(n => n.Address != restarted.Address && n.IsOnline && !n.CannotBeWatched
-            && (HasMore(n, known, restarted) || (known.HasData && restarted.Info!.Keys == 0
-                && n is { IsLeftAlone: false, Info.Keys: > 0 } && a.OnceHad(n.Info))));
+            && (HasMore(n, known, restarted) || (known.HasData
+                && (restarted.Info!.Keys == 0 || restarted.Info.CommonOffset(known) is null)
+                && !n.IsLeftAlone && n.Info!.Keys > restarted.Info.Keys && a.OnceHad(n.Info))));
 
     /// <summary>
     /// Whether a node has data of the master as it was that the restarted one does not have. From a snapshot a master continues the history
