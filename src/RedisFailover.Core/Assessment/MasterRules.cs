@@ -33,10 +33,12 @@ internal static class MasterRules
         new(MasterStatus.RestartedWithLess, Remedy.FailOverAtOnce, a => HoldsStill(a) ? RestartedWithLess(a) : null),
         new(MasterStatus.ShuttingDown, Remedy.HandOver, ShutsDown),
         new(MasterStatus.RefusesWrites, Remedy.HandOver, RefusesWritesForTooLong),
+        new(MasterStatus.FailsOver, Remedy.HandOver, FailsOverForTooLong),
         new(MasterStatus.Busy, Remedy.FailOverIfSomebodyIsFit, BusyForTooLong),
         new(MasterStatus.Suspect, Remedy.Watch, OtherMonitorsAreAwaited),
         new(MasterStatus.Loading, Remedy.Watch, Loading),
         new(MasterStatus.RefusesWrites, Remedy.Watch, RefusesWrites),
+        new(MasterStatus.FailsOver, Remedy.Watch, FailsOver),
         new(MasterStatus.Busy, Remedy.Watch, Busy),
         new(MasterStatus.Suspect, Remedy.Watch, OnlyThisMonitorCannotReachIt),
         new(MasterStatus.Unmonitored, Remedy.Watch, a => Unmonitored(a.Master)),
@@ -131,6 +133,15 @@ internal static class MasterRules
         => a.Master.Info?.ShutsDownIn is { } left && AnswersHere(a.Master)
             ? $"master {a.Master.Address} is shutting down and waits up to {left.TotalSeconds:0} s for its replicas"
             : null;
+
+    private static Finding? FailsOverForTooLong(Assessment a)
+        => AnswersHere(a.Master) && a.Master.View.FailsOverSince is { } since && a.Now - since >= a.Policy.BusyTimeout
+            ? $"master {a.Master.Address} has held its writes for {(a.Now - since).TotalSeconds:0} s, for a FAILOVER that does not end"
+            : null;
+
+    /// <summary>One that ends within a second needs nobody.</summary>
+    private static Finding? FailsOver(Assessment a)
+        => a.Master.View.FailsOverSince is { } since ? new Finding("", since + a.Policy.BusyTimeout) : null;
 
     private static Finding? BusyForTooLong(Assessment a)
         => a.Master.View.BusySince is { } since && a.Now - since >= a.Policy.BusyTimeout

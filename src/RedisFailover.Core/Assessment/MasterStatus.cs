@@ -24,6 +24,9 @@ internal enum MasterStatus
     /// <summary>A script keeps it busy (BUSY): it serves nobody.</summary>
     Busy,
 
+    /// <summary>It holds its writes for a FAILOVER that somebody sent it.</summary>
+    FailsOver,
+
     /// <summary>It is shutting down and waits for its replicas.</summary>
     ShuttingDown,
 

@@ -8,8 +8,8 @@ internal static partial class ProblemRules
 {
     private static readonly ImmutableArray<Func<Facts, IEnumerable<Problem>>> OfTheNodes =
     [
-        BusyMaster, TwoNames, RightsLacking, WithoutFence, LinksDown, OldData, LinksRefused, CopiesThatRepeat, RolesNotKept,
-            VersionsThatDiffer, MemoryTooSmall, OtherControllers, OtherModes,
+        BusyMaster, MasterThatFailsOver, TwoNames, RightsLacking, WithoutFence, LinksDown, OldData, LinksRefused, CopiesThatRepeat,
+            RolesNotKept, VersionsThatDiffer, MemoryTooSmall, OtherControllers, OtherModes,
     ];
 
     /// <summary>Those whose word is of the present, the master too.</summary>
@@ -26,6 +26,15 @@ internal static partial class ProblemRules
                 MasterBusy,
                 $"master {master.Address} is busy with a script and serves nobody (BUSY); after {Words.Lasting(f.Policy.BusyTimeout)} a "
                     + "fit replica takes over",
+                master.Address) with { From = since }]
+            : [];
+
+    private static IEnumerable<Problem> MasterThatFailsOver(Facts f)
+        => f.Master is { IsMaster: true, IsAnswering: true, FailsOverSince: { } since } master
+            ? [Problem.Of(
+                MasterFailsOver,
+                $"master {master.Address} holds its writes for a FAILOVER that somebody sent it; after "
+                    + $"{Words.Lasting(f.Policy.BusyTimeout)} a fit replica takes over",
                 master.Address) with { From = since }]
             : [];
 

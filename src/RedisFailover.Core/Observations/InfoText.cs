@@ -110,6 +110,7 @@ internal sealed class InfoText
             BacklogFrom = Whole("repl_backlog_active", 0) != 0 && Whole("repl_backlog_first_byte_offset", 0) is > 0 and var first
                 ? first : null,
             FullCopies = Whole("sync_full", 0),
+            FailsOver = Text("master_failover_state") is not (null or "no-failover"),
         });
     }
 

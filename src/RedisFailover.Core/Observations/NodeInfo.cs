@@ -167,6 +167,12 @@ internal sealed record NodeInfo
     /// </summary>
     public TimeSpan? ShutsDownIn { get; init; }
 
+    /// <summary>
+    /// Whether it holds its writes for a FAILOVER that somebody sent it (Redis 6.2, master_failover_state), which without TIMEOUT may never
+    /// end by itself.
+    /// </summary>
+    public bool FailsOver { get; init; }
+
     /// <summary>Of a replica without a link: for how long it has had none; null when it never had one, or has one.</summary>
     public TimeSpan? LinkDownFor { get; init; }
 

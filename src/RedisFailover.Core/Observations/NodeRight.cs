@@ -78,7 +78,9 @@ internal sealed record NodeRight(NodeRights Right, string Command, ImmutableArra
         ArgumentNullException.ThrowIfNull(version);
         // A discarded transaction asks for rights; before 6.2 a real one holds writes. PUBLISH tells clients of a change of master, ACL LOG
         // why a replica is refused.
-        string[] beside = ["info", "ping", "multi", "exec", "discard", "publish", "acl|log"];
+        // FAILOVER is for its ABORT alone.
+        string[] beside = ["info", "ping", "multi", "exec", "discard", "publish", "acl|log",
+            .. version >= new Version(6, 2) ? new[] { "failover|abort" } : []];
         IEnumerable<string> commands = beside.Concat(All.Select(r => r.Command));
         string channels = version >= new Version(6, 2) ? $" resetchannels &{MasterChangedChannel}" : "";
         return $"resetkeys{channels} -@all {string.Join(' ', commands.Select(c => "+" + c))}";

@@ -53,6 +53,9 @@ internal sealed record NodeView(NodeAddress Address)
     /// <summary>Since when it has said that it is shutting down; null when it does not.</summary>
     public TimeSpan? ShutsDownSince { get; init; }
 
+    /// <summary>Since when it has held its writes for a FAILOVER that somebody sent it; null when it does not.</summary>
+    public TimeSpan? FailsOverSince { get; init; }
+
     /// <summary>When it was last seen to have refused commands with OOM; null when it was not.</summary>
     public TimeSpan? OutOfMemoryAt { get; init; }
 
@@ -195,6 +198,7 @@ internal sealed record NodeView(NodeAddress Address)
             RoleSince = Info is { } was && (was.Role, was.MasterAddress) != (info.Role, info.MasterAddress) ? asked : RoleSince,
             RefusesWritesSince = info.RefusesWrites ? RefusesWritesSince ?? asked : null,
             ShutsDownSince = info.ShutsDownIn is null ? null : ShutsDownSince ?? asked,
+            FailsOverSince = info.FailsOver ? FailsOverSince ?? asked : null,
             LinkDownSince = info is not { Role: NodeRole.Replica, LinkUp: false } ? null
                 : Info is { } then && then.MasterAddress == info.MasterAddress && LinkDownSince is { } since ? since
                 : asked - (info.LinkDownFor ?? TimeSpan.Zero),

@@ -95,7 +95,7 @@ internal static class Correcting
             ? new Follow(node.Address, a.Master.Address, Overtaken(a, node))
             : new Demote(node.Address, a.Master.Address, CutsClients: !handedOver, handedOver ? null : Returned(a, node))
             {
-                MinReplicas = WriteSafety.AfterServing(a, node.Info!),
+                MinReplicas = WriteSafety.AfterServing(a, node.Info!), EndsFailover = node.Info!.FailsOver,
             };
     }
 

@@ -25,7 +25,10 @@ internal static class Installing
         // must not wait for a successor if this monitor dies in between. It follows nobody who has failed meanwhile.
         PlanBuilder plan = PlanBuilder.Because(reason)
             .Do(planned && promoted.IsCurrent && a.From is { IsMaster: true, View.FailingSince: null } old
-                ? [new Demote(old.Address, promoted.Address, CutsClients: false) { MinReplicas = WriteSafety.AfterServing(a, old.Info!) }]
+                ? [new Demote(old.Address, promoted.Address, CutsClients: false)
+                {
+                    MinReplicas = WriteSafety.AfterServing(a, old.Info!), EndsFailover = old.Info!.FailsOver,
+                }]
                 : [])
             .Do(new PublishTopology(next, a.View.Version, record, ClearsWish: a.View.ManualFailover is not null)
             {

@@ -37,6 +37,7 @@ internal static class Serving
         MasterStatus.RefusesWrites => ProblemCatalogue.MasterMisconf,
         MasterStatus.Unmonitored => ProblemCatalogue.MasterNotWatched,
         MasterStatus.Busy => ProblemCatalogue.MasterBusy,
+        MasterStatus.FailsOver => ProblemCatalogue.MasterFailsOver,
         MasterStatus.Foreign => ProblemCatalogue.ForeignData,
         _ => ProblemCatalogue.MasterUnreachable,
     };

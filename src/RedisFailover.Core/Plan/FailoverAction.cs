@@ -135,6 +135,9 @@ internal sealed record Demote(NodeAddress Node, NodeAddress Master, bool CutsCli
     /// <summary>The min-replicas-to-write to put back, now that it counts no more; null: it was not touched.</summary>
     public int? MinReplicas { get; init; }
 
+    /// <summary>Whether a FAILOVER that somebody sent it is ended before: it refuses to become a replica until then.</summary>
+    public bool EndsFailover { get; init; }
+
     /// <summary>Compares node and master.</summary>
     public bool Equals(Demote? other) => other is not null && Node == other.Node && Master == other.Master;
 

@@ -87,7 +87,9 @@ internal sealed record FailoverPolicy
     /// <summary>How long a master may refuse writes because it cannot save (MISCONF) until it is replaced. Default 15 s.</summary>
     public TimeSpan MisconfTimeout { get; init; } = TimeSpan.FromSeconds(15);
 
-    /// <summary>How long a master may answer BUSY (a script that does not end) until it is replaced. Default 15 s.</summary>
+    /// <summary>
+    /// How long a master may serve nobody, for a script (BUSY) or a FAILOVER that does not end, until it is replaced. Default 15 s.
+    /// </summary>
     public TimeSpan BusyTimeout { get; init; } = TimeSpan.FromSeconds(15);
 
     /// <summary>

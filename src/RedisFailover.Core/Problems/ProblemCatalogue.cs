@@ -43,6 +43,14 @@ internal static class ProblemCatalogue
     public static ProblemCode MasterBusy { get; } = new(
         "master-busy", Critical, "Find the script: SCRIPT KILL ends one that has not written. After busy-timeout a replica takes over.");
 
+    /// <summary>The master holds its writes for a FAILOVER that somebody sent it, and that does not end.</summary>
+    public static ProblemCode MasterFailsOver { get; } = new(
+        "master-fails-over", Critical,
+            "FAILOVER ABORT on the master ends it, and its writes go on. After busy-timeout a fit replica takes over.")
+    {
+        Patience = TimeSpan.FromSeconds(3),
+    };
+
     /// <summary>The master refuses writes since it cannot save (MISCONF).</summary>
     public static ProblemCode MasterMisconf { get; } = new(
         "master-misconf", Critical, "Make room on its disk, or correct its permissions. After misconf-timeout a fit replica takes over.");
@@ -241,8 +249,8 @@ internal static class ProblemCatalogue
     /// <summary>All of them, in the order of docs/problems.md.</summary>
     public static ImmutableArray<ProblemCode> All { get; } =
     [
-        MasterUnreachable, NoMaster, ChangeStalled, MasterNotWatched, MasterLoading, MasterBusy, MasterMisconf, MasterOutOfMemory,
-            MinReplicasUnmet, TopologyOverwritten, TopologyNotWritten, SecondMaster,
+        MasterUnreachable, NoMaster, ChangeStalled, MasterNotWatched, MasterLoading, MasterBusy, MasterFailsOver, MasterMisconf,
+            MasterOutOfMemory, MinReplicasUnmet, TopologyOverwritten, TopologyNotWritten, SecondMaster,
         NoCandidate, CandidateRefusesWrites, MaxMemoryTooSmall, FailoverHeldBack, NodeUnavailable, NodeNotWatched, ReplicaLinkDown,
             ReplicaStale, ReplicationRefused, FullCopyRepeats,
         RoleNotPersisted, RightsMissing, ForeignData, SameServerTwice, VersionsDiffer, UnsupportedMode, WriteQuorumUnmet, FenceNotSet,

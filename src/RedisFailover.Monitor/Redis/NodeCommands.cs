@@ -117,7 +117,8 @@ internal sealed class NodeCommands(
 
     private async Task<ActionFinished> PromoteAsync(Promote promote, Func<bool> mayAct, CancellationToken cancellationToken)
     {
-        ImmutableArray<string[]> commands = [[Node(promote.Node).ReplicaOf, "NO", "ONE"]];
+        // A pause that somebody left behind there would hold the writes of the new master.
+        ImmutableArray<string[]> commands = [[Node(promote.Node).ReplicaOf, "NO", "ONE"], ["CLIENT", "UNPAUSE"]];
         // Where CONFIG is not allowed it is promoted all the same; it may refuse writes then until its replicas have come.
         commands = promote.MinReplicas is { } count ? commands.Insert(0, WritePause.SetMinReplicas(count)) : commands;
         ActionFinished finished = await CommandAsync(
@@ -139,6 +140,7 @@ internal sealed class NodeCommands(
         // Replica first, then the pause is lifted and the clients are cut off: none of them can write in between.
         ImmutableArray<string[]> commands = [ReplicaOf(demote.Node, demote.Master), ["CLIENT", "UNPAUSE"]];
         commands = demote.MinReplicas is { } count ? commands.Add(WritePause.SetMinReplicas(count)) : commands;
+        commands = demote.EndsFailover ? commands.Insert(0, ["FAILOVER", "ABORT"]) : commands;
         ActionFinished finished = await CommandAsync(demote, commands, IsReplica, cancellationToken);
         if (finished.Failure is null && demote.CutsClients && mayAct())
         {
@@ -279,6 +281,8 @@ internal sealed class NodeCommands(
     private static bool IsBestEffort(FailoverAction action, string[] command, RespValue error) => command switch
     {
         // It came with Redis 6.2 ("ERR Unknown subcommand"); before it a pause ends by itself. A replica takes no writes anyway.
+        // It may have ended by itself; where it has not, the next command is refused.
+        ["FAILOVER", "ABORT"] => true,
         [.., "UNPAUSE"] => action is not ResumeWrites || error.IsErrorOf("ERR"),
         // What is set beside a change of role.
         ["CONFIG", ..] => action is not SetMinReplicas,

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using NUnit.Framework;
 using RedisFailover.IntegrationTests.Failover;
 using RedisFailover.IntegrationTests.Harness;
@@ -81,5 +82,54 @@ public sealed class MastersThatServeNobodyTests
 
         await cluster.Redis[0].Process.WaitForExitAsync();
         Assert.That(await client.StopAndCountLostAsync(), Is.Zero, cluster.Explain());
+    }
+
+    [Test]
+    public async Task A_FAILOVER_that_somebody_sent_and_that_never_ends_is_told_and_ended_by_a_handover()
+    {
+        Needs.Redis("6.2", "FAILOVER");
+        await using Cluster cluster = await Cluster.StartAsync(Told.Calm("--busy-timeout", "5000") with { Monitors = 1 });
+        NodeAddress master = (await cluster.WaitUntilWholeAsync()).Master!;
+        await using WritingClient client = await WritingClient.StartAsync(cluster);
+        await client.WaitForWritesAsync(20);
+        await cluster.WaitUntilWouldWorkAsync();
+        cluster.Redis[2].Freeze();
+        try
+        {
+            await client.WaitForWritesAsync(20);
+            NodeAddress target = cluster.Addresses[2];
+            await cluster.Redis[0].CommandAsync(
+                "FAILOVER", "TO", target.Host, target.Port.ToString(CultureInfo.InvariantCulture));
+            long sent = Stopwatch.GetTimestamp();
+            await cluster.WaitUntilToldAsync("master-fails-over", master);
+            Topology after = await cluster.WaitForOtherMasterAsync(master, TimeSpan.FromSeconds(40));
+            Assert.That(after.Master, Is.EqualTo(cluster.Addresses[1]), cluster.Explain());
+            await client.WaitForWriteBegunAfterAsync(sent);
+            await cluster.WaitForAsync("The old master follows", topology => topology.Replicas.Contains(master));
+        }
+        finally
+        {
+            cluster.Redis[2].Thaw();
+        }
+
+        await cluster.WaitUntilWholeAsync();
+        Assert.That(await client.StopAndCountLostAsync(), Is.Zero, cluster.Explain());
+    }
+
+    [Test]
+    public async Task A_pause_that_was_left_behind_on_a_replica_does_not_hold_the_writes_of_the_new_master()
+    {
+        Needs.Redis("6.2", "CLIENT PAUSE for writes alone");
+        await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 1 });
+        NodeAddress master = (await cluster.WaitUntilWholeAsync()).Master!;
+        await cluster.WaitUntilWouldWorkAsync();
+        foreach (RedisServer replica in cluster.Redis.Skip(1))
+        {
+            await replica.CommandAsync("CLIENT", "PAUSE", "600000", "WRITE");
+        }
+
+        cluster.Redis[0].Kill();
+        Topology after = await cluster.WaitForOtherMasterAsync(master);
+        Assert.That(await cluster.Node(after.Master!).TakesWritesAsync(), Is.True);
     }
 }

@@ -148,7 +148,7 @@ public sealed class NodeInfoTests
     {
         Assert.That(NodeRight.MinimalAcl(new Version(7, 0)), Is.EqualTo(
             "resetkeys resetchannels &__Booksleeve_MasterChanged -@all +info +ping +multi +exec +discard +publish +acl|log "
-                + "+replicaof +client|pause "
+                + "+failover|abort +replicaof +client|pause "
             + "+client|unpause +client|kill +client|list +client|setname +config|get +config|set +config|rewrite"));
         Assert.That(NodeRight.MinimalAcl(new Version(6, 0)), Does.StartWith("resetkeys -@all +info "));
     }

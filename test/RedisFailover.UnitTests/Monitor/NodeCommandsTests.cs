@@ -38,7 +38,7 @@ public sealed class NodeCommandsTests : IDisposable
 
         Assert.That((await promote.WithinDeadline()).Failure, Is.Null);
         Assert.That((await detach.WithinDeadline()).Failure, Is.EqualTo(NodeCommands.Superseded));
-        Assert.That(_changes, Is.EqualTo(new[] { "REPLICAOF NO ONE" }));
+        Assert.That(_changes, Is.EqualTo(new[] { "REPLICAOF NO ONE", "CLIENT UNPAUSE" }));
     }
 
     [Test]
@@ -73,7 +73,8 @@ public sealed class NodeCommandsTests : IDisposable
         await Task.WhenAll(running).WithinDeadline();
         Assert.That(_changes, Is.EqualTo(new[]
         {
-            "CONFIG SET min-slaves-to-write 1", "CONFIG SET min-slaves-max-lag 10", "REPLICAOF NO ONE", "CLIENT PAUSE 1000 WRITE",
+            "CONFIG SET min-slaves-to-write 1", "CONFIG SET min-slaves-max-lag 10", "REPLICAOF NO ONE",
+            "CLIENT UNPAUSE", "CLIENT PAUSE 1000 WRITE",
             "CLIENT UNPAUSE",
         }));
     }

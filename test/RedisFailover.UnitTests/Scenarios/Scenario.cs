@@ -268,6 +268,7 @@ internal sealed class Scenario
                 ["copy", var copy] => info with { CopyBrokeOff = copy == "broken" },
                 ["disk", var disk] => info with { SavePoints = disk == "yes" ? "3600 1" : "" },
                 ["loaded", var keys] => info with { LoadedKeys = long.Parse(keys, CultureInfo.InvariantCulture) },
+                ["fails-over", var isSo] => info with { FailsOver = isSo == "yes" },
                 ["ends-in", var left] => info with { ShutsDownIn = TimeSpan.FromSeconds(int.Parse(left, CultureInfo.InvariantCulture)) },
                 ["up", var up] => info with { Uptime = TimeSpan.FromSeconds(int.Parse(up, CultureInfo.InvariantCulture)) },
                 ["copied-by", var replicas] => info with
