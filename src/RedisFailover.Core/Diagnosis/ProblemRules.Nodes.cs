@@ -8,7 +8,7 @@ internal static partial class ProblemRules
 {
     private static readonly ImmutableArray<Func<Facts, IEnumerable<Problem>>> OfTheNodes =
     [
-        BusyMaster, MasterThatFailsOver, TwoNames, RightsLacking, WithoutFence, LinksDown, OldData, LinksRefused, CopiesThatRepeat,
+        BusyMaster, MasterThatFailsOver, TwoNames, RightsLacking, WithoutFence, Full, LinksDown, OldData, LinksRefused, CopiesThatRepeat,
             RolesNotKept, VersionsThatDiffer, MemoryTooSmall, OtherControllers, OtherModes,
     ];
 
@@ -63,6 +63,13 @@ internal static partial class ProblemRules
             $"{n.Address} has {n.Info!.ConnectedClients} clients, too many to look for a former leader's connections (more than "
                 + $"{NodeInfo.MostClientsSearched})",
             n.Address));
+
+    private static IEnumerable<Problem> Full(Facts f)
+        => Speaking(f).Where(n => n.Info!.IsFull).Select(n => Problem.Of(
+            ConnectionsExhausted,
+            $"{n.Address} takes no more connections: {n.Info!.ConnectedClients + n.Info.Replicas.Length} of maxclients "
+                + $"{n.Info.MaxClients} are in use",
+            n.Address) with { Severity = n.Address == f.Topology.Master ? ProblemSeverity.Critical : ProblemSeverity.Warning });
 
     private static string Named(IEnumerable<NodeView> nodes) => string.Join(", ", nodes.Select(n => n.Address));
 

@@ -64,6 +64,7 @@ internal sealed class InfoText
     private NodeInfo WithServer(NodeInfo info) => info with
     {
         ConnectedClients = (int)Math.Clamp(Whole("connected_clients", 0), 0, int.MaxValue),
+        MaxClients = (int)Math.Clamp(Whole("maxclients", 0), 0, int.MaxValue),
         Version = Text("redis_version") ?? "",
         Software = Text("valkey_version") is { } valkey
             ? new ServerSoftware("valkey", valkey) : new ServerSoftware("redis", Text("redis_version") ?? ""),
@@ -146,7 +147,7 @@ internal sealed class InfoText
         or "used_memory" or "mem_not_counted_for_evict" or "maxmemory" or "maxmemory_policy" or "errorstat_OOM"
         or "shutdown_in_milliseconds" or "sync_full" or "min_slaves_good_slaves"
         or "repl_backlog_active" or "repl_backlog_first_byte_offset"
-        or "connected_clients" or "second_repl_offset" || name.StartsWith("master_") || name.StartsWith("slave_");
+        or "connected_clients" or "maxclients" or "second_repl_offset" || name.StartsWith("master_") || name.StartsWith("slave_");
 
     private static long KeysOf(ReadOnlySpan<char> keyspace)
     {

@@ -87,6 +87,12 @@ internal sealed record NodeInfo
     /// <summary>The clients that are connected to it (connected_clients), replicas aside.</summary>
     public int ConnectedClients { get; init; }
 
+    /// <summary>How many connections it takes at most, its replicas' included; 0 where it does not say (before Redis 6.2).</summary>
+    public int MaxClients { get; init; }
+
+    /// <summary>Whether it takes no further connection.</summary>
+    public bool IsFull => MaxClients > 0 && ConnectedClients + Replicas.Length >= MaxClients;
+
     /// <summary>With fewer bytes left than this the next writes are refused.</summary>
     public const int LeastMemory = 1 << 16;
 
@@ -281,7 +287,7 @@ internal sealed record NodeInfo
         Offset = later.Offset,
         ReadOffset = later.ReadOffset,
         Keys = Keys == 0 == (later.Keys == 0) ? later.Keys : Keys,
-        ConnectedClients = later.ConnectedClients,
+        ConnectedClients = IsFull == later.IsFull ? later.ConnectedClients : ConnectedClients,
         MemoryLeft = IsOutOfMemory == later.IsOutOfMemory ? later.MemoryLeft : MemoryLeft,
         Uptime = later.Uptime,
         LinkDownFor = LinkDownFor is null == later.LinkDownFor is null ? later.LinkDownFor : LinkDownFor,

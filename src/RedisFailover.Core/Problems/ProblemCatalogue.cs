@@ -165,6 +165,14 @@ internal static class ProblemCatalogue
     public static ProblemCode FenceNotSet { get; } = new(
         "fence-not-set", Warning, "Connect fewer clients to that node. Until then the lease alone keeps a former leader from acting.");
 
+    /// <summary>A node takes no further connection.</summary>
+    public static ProblemCode ConnectionsExhausted { get; } = new(
+        "connections-exhausted", Critical,
+            "End connections that are idle or leak (CLIENT LIST), or raise maxclients with CONFIG SET. A failover does not help.")
+    {
+        Patience = TimeSpan.FromSeconds(3),
+    };
+
     /// <summary>Somebody else manages the same Redis nodes: another cluster's monitors, or a Sentinel.</summary>
     public static ProblemCode ForeignController { get; } = new(
         "foreign-controller", Critical, "Stop the other monitors or the Sentinel, or give them nodes of their own.");
@@ -254,7 +262,7 @@ internal static class ProblemCatalogue
         NoCandidate, CandidateRefusesWrites, MaxMemoryTooSmall, FailoverHeldBack, NodeUnavailable, NodeNotWatched, ReplicaLinkDown,
             ReplicaStale, ReplicationRefused, FullCopyRepeats,
         RoleNotPersisted, RightsMissing, ForeignData, SameServerTwice, VersionsDiffer, UnsupportedMode, WriteQuorumUnmet, FenceNotSet,
-            ForeignController,
+            ConnectionsExhausted, ForeignController,
         NoLeader, TooFewMonitors, MonitorMissing, MonitorsBlind, MonitorIdTaken, NotOurCluster, MonitorsDisagree, StrayZnode, LeaseNotHeld,
         ZooKeeperSlow, ZooKeeperUnreachable, ClockDiffers, HttpUnavailable, ZnodeUnreadable, StoreRenewed, Paused, NeedsOperator,
     ];

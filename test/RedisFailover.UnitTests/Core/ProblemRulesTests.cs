@@ -188,6 +188,17 @@ public sealed class ProblemRulesTests
         Assert.That(info.IsOverMaxMemory, Is.EqualTo(over));
     }
 
+    [TestCase("connected_clients:37\nmaxclients:40", false)]
+    [TestCase("connected_clients:38\nmaxclients:40", true)]
+    [TestCase("connected_clients:38", false)]
+    public void Whether_a_node_takes_no_more_connections(string clients, bool full)
+    {
+        string replicas = "slave0:ip=r,port=2,state=online,offset=0,lag=0\nslave1:ip=r,port=3,state=online,offset=0,lag=0";
+        var info = NodeInfo.Parse(string.Join("\r\n", $"run_id:x\nrole:master\n{clients}\n{replicas}".Split('\n')));
+
+        Assert.That(info.IsFull, Is.EqualTo(full));
+    }
+
     [Test]
     public void A_leader_without_a_lease_would_carry_out_no_failover()
     {
