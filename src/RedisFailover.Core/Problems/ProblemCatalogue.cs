@@ -33,7 +33,7 @@ internal static class ProblemCatalogue
     /// <summary>The master lives, but the monitors cannot ask it: wrong credentials, or not a Redis.</summary>
     public static ProblemCode MasterNotWatched { get; } = new(
         "master-not-watched", Critical,
-            "Mend what the message names: the monitors' Redis password, ACL user or certificate, the node's maxclients, or the address.");
+            "Correct what the message names: the monitors' password, ACL user or certificate, the node's maxclients, or the address.");
 
     /// <summary>The master is loading its data set.</summary>
     public static ProblemCode MasterLoading { get; } = new(
@@ -57,7 +57,8 @@ internal static class ProblemCatalogue
 
     /// <summary>The master refuses writes since its memory is full (OOM).</summary>
     public static ProblemCode MasterOutOfMemory { get; } = new(
-        "master-out-of-memory", Critical, "Raise maxmemory on all nodes, set an eviction policy, or delete keys. A failover does not help.")
+        "master-out-of-memory", Critical,
+            "Raise maxmemory, set an eviction policy, or delete keys. A switchover helps only where a replica may use more memory.")
     {
         Patience = TimeSpan.FromSeconds(2),
     };
@@ -107,7 +108,7 @@ internal static class ProblemCatalogue
     /// <summary>A configured node lives, but the monitors cannot ask it: wrong credentials, or not a Redis.</summary>
     public static ProblemCode NodeNotWatched { get; } = new(
         "node-not-watched", Warning,
-            "Mend what the message names: the monitors' Redis password, ACL user or certificate, the node's maxclients, or the address.");
+            "Correct what the message names: the monitors' password, ACL user or certificate, the node's maxclients, or the address.");
 
     /// <summary>A replica has no link to the master.</summary>
     public static ProblemCode ReplicaLinkDown { get; } = new(
@@ -132,7 +133,11 @@ internal static class ProblemCatalogue
 
     /// <summary>A node cannot write its role into its file: after a restart it has the old one.</summary>
     public static ProblemCode RoleNotPersisted { get; } = new(
-        "role-not-persisted", Warning, "Let the Redis process write its configuration file and the directory that it is in.");
+        "role-not-persisted", Warning, "Let the Redis process write its configuration file and the directory that it is in.")
+    {
+        // A new leader has each node asked anew.
+        Patience = TimeSpan.FromSeconds(3),
+    };
 
     /// <summary>The monitors lack a right on a node that a failover needs.</summary>
     public static ProblemCode RightsMissing { get; } = new(
@@ -228,6 +233,11 @@ internal static class ProblemCatalogue
     public static ProblemCode ZooKeeperUnreachable { get; } = new(
         "zookeeper-unreachable", Critical, "Look at the ensemble (more than half must run) and the network to it.");
 
+    /// <summary>ZooKeeper refuses a monitor what the others may do: it has no credentials, or other ones.</summary>
+    public static ProblemCode ZooKeeperRightsMissing { get; } = new(
+        "zookeeper-rights-missing", Critical,
+            "Give this monitor the others' credentials for ZooKeeper: compare the files. It takes part again by itself.");
+
     /// <summary>A monitor's wall clock differs from the others'.</summary>
     public static ProblemCode ClockDiffers { get; } = new(
         "clock-differs", Warning, "Synchronize the hosts' clocks: times in history and logs cannot be compared.");
@@ -264,7 +274,8 @@ internal static class ProblemCatalogue
         RoleNotPersisted, RightsMissing, ForeignData, SameServerTwice, VersionsDiffer, UnsupportedMode, WriteQuorumUnmet, FenceNotSet,
             ConnectionsExhausted, ForeignController,
         NoLeader, TooFewMonitors, MonitorMissing, MonitorsBlind, MonitorIdTaken, NotOurCluster, MonitorsDisagree, StrayZnode, LeaseNotHeld,
-        ZooKeeperSlow, ZooKeeperUnreachable, ClockDiffers, HttpUnavailable, ZnodeUnreadable, StoreRenewed, Paused, NeedsOperator,
+        ZooKeeperSlow, ZooKeeperUnreachable, ZooKeeperRightsMissing,
+            ClockDiffers, HttpUnavailable, ZnodeUnreadable, StoreRenewed, Paused, NeedsOperator,
     ];
 
     private static readonly ImmutableDictionary<string, ProblemCode> ByName =

@@ -57,6 +57,7 @@ internal sealed class ClusterMonitor : IClusterHost
         Problems.ClusterChanged = problemStore.Put;
         _registry.Own.Admission = _admission;
         _registry.Own.ClockCompared = problem => Problems.Set(ProblemCatalogue.ClockDiffers, problem);
+        _registry.Own.RightsRefused = TellOfRights;
         _registry.Seat.IdTaken = TellOfId;
         _candidacy = new Candidacy(options, shared, candidate, _loop)
         {
@@ -270,6 +271,12 @@ internal sealed class ClusterMonitor : IClusterHost
             // The others wait for it for registration-wait; the leader forgets it in the end.
         }
     }
+
+    private void TellOfRights(string? refused)
+        => Problems.Set(ProblemCatalogue.ZooKeeperRightsMissing, refused is null ? null : Problem.OfMonitors(
+            ProblemCatalogue.ZooKeeperRightsMissing,
+            $"ZooKeeper refuses {_options.Id} its rights ({Words.Quoted(refused)}): it neither votes nor leads",
+            _options.Id));
 
     private void TellOfId(string? taken)
         => _outsider.Set(

@@ -105,7 +105,7 @@ internal static partial class Log
     internal static partial void NodeFails(ILogger logger, NodeAddress node, string detail);
 
     [LoggerMessage(33, LogLevel.Error,
-        "{Node} cannot be asked: {Detail}. Mend the monitors' password, ACL user or certificate, its maxclients, or the address")]
+        "{Node} cannot be asked: {Detail}. Correct the monitors' password, ACL user or certificate, its maxclients, or the address")]
     internal static partial void NodeMisconfigured(ILogger logger, NodeAddress node, string detail);
 
     [LoggerMessage(36, LogLevel.Warning, "{Node} is up but serves no clients: {Detail}")]

@@ -25,6 +25,9 @@ internal sealed class OwnReport(RegistryZnodes znodes, MonitorSeat seat, Func<bo
     /// <summary>Told, with each write, how this host's wall clock differs from ZooKeeper's; null where it does not.</summary>
     internal Action<Problem?>? ClockCompared { get; set; }
 
+    /// <summary>Told that ZooKeeper refuses us the rights on our own place, with what it says; null: it does not.</summary>
+    internal Action<string?>? RightsRefused { get; set; }
+
     /// <summary>Tells the others what we see now. Only the latest view matters; older ones that are not out yet are dropped.</summary>
     /// <param name="report">The view.</param>
     /// <param name="urgent">Whether a verdict may depend on it (see <see cref="ClusterView.VotesDecide"/>).</param>
@@ -51,6 +54,7 @@ internal sealed class OwnReport(RegistryZnodes znodes, MonitorSeat seat, Func<bo
     {
         MonitorReport report = MonitorReport.None;
         ZooKeeperSession? home = null;
+        string? told = null;
         while (true)
         {
             ZooKeeperSession session = await znodes.ZooKeeper.GetSessionAsync(cancellationToken);
@@ -61,7 +65,8 @@ internal sealed class OwnReport(RegistryZnodes znodes, MonitorSeat seat, Func<bo
                 {
                     await (Admission?.WaitAsync(cancellationToken) ?? Task.CompletedTask);
                     await seat.EnterAsync(session, report, cancellationToken);
-                    home = session;
+                    (home, told) = (session, null);
+                    RightsRefused?.Invoke(null);
                 }
 
                 using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, session.Ended, admitted);
@@ -96,11 +101,26 @@ internal sealed class OwnReport(RegistryZnodes znodes, MonitorSeat seat, Func<bo
             }
             catch (ZooKeeperException e)
             {
+                if (e.Code == ZooKeeperErrorCode.NoAuth)
+                {
+                    RightsRefused?.Invoke(e.Message);
+                    if (home == session)
+                    {
+                        // What we saw last would be our vote for ever, and it may not be deleted either: it goes with the session.
+                        await session.DisposeAsync();
+                    }
+                }
+
                 // Whatever happened to the write, the znode is made anew with the latest view.
                 home = null;
                 if (e.Code is not (ZooKeeperErrorCode.ConnectionLoss or ZooKeeperErrorCode.SessionExpired or ZooKeeperErrorCode.NoNode))
                 {
-                    Log.ViewNotPublished(logger, e.Message);
+                    if (told != e.Message)
+                    {
+                        told = e.Message;
+                        Log.ViewNotPublished(logger, e.Message);
+                    }
+
                     await Task.Delay(TimeSpan.FromSeconds(1), znodes.Clock.Provider, cancellationToken);
                 }
             }

@@ -114,6 +114,48 @@ public sealed class SecurityTests
         }
     }
 
+    [Test]
+    public async Task Monitors_to_which_ZooKeeper_refuses_their_rights_give_up_their_places_and_the_others_decide()
+    {
+        await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions
+        {
+            Redis = 2,
+            MonitorOptions = new MonitorOptions { SessionTimeout = TimeSpan.FromSeconds(2), ProbeTimeout = TimeSpan.FromMilliseconds(500) },
+        });
+        NodeAddress master = (await cluster.WaitUntilWholeAsync()).Master!;
+        await cluster.WaitForAllViewsAsync();
+        string file = Path.GetTempFileName();
+        try
+        {
+            await File.WriteAllTextAsync(file, "monitors:secret\n");
+            MonitorProcess without = cluster.Monitors[0];
+            MonitorProcess with = await cluster.StartMonitorAsync(
+                monitor => monitor with { Id = "m4", More = ["--zk-auth-file", file] });
+            // Whoever has the credentials closes the znodes once he leads.
+            foreach (MonitorProcess monitor in cluster.Monitors.Where(m => m != with && m != without))
+            {
+                monitor.Process.Terminate();
+                await monitor.Process.WaitForExitAsync();
+            }
+
+            without.Process.Freeze();
+            await Eventually.HoldsAsync("The one with credentials leads", _ => Task.FromResult(with.Process.Log),
+                log => log.Any(line => line.Contains("this monitor leads", StringComparison.Ordinal)), TimeSpan.FromSeconds(20),
+                cluster.Explain);
+            without.Process.Thaw();
+            cluster.Node(master).Freeze();
+            await cluster.WaitForAsync("Another master", topology => topology.State == TopologyState.Ok && topology.Master != master);
+            await Eventually.HoldsAsync("It is told", _ => Task.FromResult(without.Process.Log),
+                log => log.Any(line => line.Contains("zookeeper-rights-missing", StringComparison.Ordinal)), TimeSpan.FromSeconds(20),
+                cluster.Explain);
+        }
+        finally
+        {
+            cluster.Node(master).Thaw();
+            File.Delete(file);
+        }
+    }
+
     private static async Task WaitForRightsAsync(SecuredCluster cluster, Func<string, bool> holds, ImmutableArray<ZooKeeperAuth> shown)
     {
         await using ZooKeeperSession session = await ZooKeeperSession.ConnectAsync(
