@@ -17,13 +17,13 @@ internal static class Histories
 
     /// <summary>
     /// A node (a replica, or one that was restarted as a master) that has more than the restarted master; null where nobody has. Where that
-    /// came back with nothing, and may have taken some writes since, more keys of any history that this cluster once had are more.
+    /// came back without its history, twice as many keys of any that this cluster once had are more: it may have taken some writes since.
     /// </summary>
     internal static NodeAssessment? NodeWithMore(Assessment a, MasterIdentity known, NodeAssessment restarted)
         => a.Nodes.FirstOrDefault(n => n.Address != restarted.Address && n.IsOnline && !n.CannotBeWatched
             && (HasMore(n, known, restarted) || (known.HasData
                 && (restarted.Info!.Keys == 0 || restarted.Info.CommonOffset(known) is null)
-                && !n.IsLeftAlone && n.Info!.Keys > restarted.Info.Keys && a.OnceHad(n.Info))));
+                && !n.IsLeftAlone && n.Info!.Keys > 2 * restarted.Info.Keys && a.OnceHad(n.Info))));
 
     /// <summary>
     /// Whether a node has data of the master as it was that the restarted one does not have. From a snapshot a master continues the history
@@ -80,12 +80,10 @@ internal static class Histories
     /// Whether the offset in the znode is of the loss: this monitor saw the master then, or another one began the failover. Else it may be
     /// of long ago.
     /// </summary>
-    internal static bool IsOfTheLoss(Assessment a, MasterIdentity lost) => a.Progress.Inherited || WasSeen(a, lost);
+    internal static bool IsOfTheLoss(Assessment a, MasterIdentity lost)
+        => a.Progress.Inherited
+            || (a.From is { View: var view } && (view.Info?.RunId == lost.RunId || view.BeforeRestart?.RunId == lost.RunId));
 
-    /// <summary>Whether this monitor has seen the master, or the one that is replaced, in that very run.</summary>
-    internal static bool WasSeen(Assessment a, MasterIdentity master)
-        => a.OldMasterAddress is { } address && a.View.Node(address) is var view
-            && (view.Info?.RunId == master.RunId || view.BeforeRestart?.RunId == master.RunId);
 
     private static MasterIdentity? LastKnownIdentity(NodeAssessment master, MasterIdentity? published)
         => master.Info is { Role: NodeRole.Master } info && (published is null || published.RunId == info.RunId)

@@ -139,9 +139,10 @@ internal static class MasterRules
             ? $"master {a.Master.Address} has held its writes for {(a.Now - since).TotalSeconds:0} s, for a FAILOVER that does not end"
             : null;
 
-    /// <summary>One that ends within a second needs nobody.</summary>
+    /// <summary>It is told as a problem once it lasts; here it has its time.</summary>
     private static Finding? FailsOver(Assessment a)
-        => a.Master.View.FailsOverSince is { } since ? new Finding("", since + a.Policy.BusyTimeout) : null;
+        => AnswersHere(a.Master) && a.Master.View.FailsOverSince is { } since && since + a.Policy.BusyTimeout is var until && a.Now < until
+            ? new Finding("", until) : null;
 
     private static Finding? BusyForTooLong(Assessment a)
         => a.Master.View.BusySince is { } since && a.Now - since >= a.Policy.BusyTimeout

@@ -6,7 +6,7 @@ internal static class Installing
     internal static PlanBuilder Decide(Assessment a, NodeAssessment promoted)
     {
         bool planned = a.Topology.State == TopologyState.SwitchingOver
-            && (a.Progress.PausedAt is not null || a.From is { IsVotedOut: false });
+            && (a.Progress.PausedAt is not null || a.From is { IsVotedOut: false }) && a.From?.Run != RunState.Restarted;
         long? behind = BytesBehind(a, promoted);
         string occasion = Occasion(a, promoted);
         string reason = $"{promoted.Address} replaces {a.From?.Address.ToString() ?? "no master"}: {occasion}";

@@ -13,6 +13,9 @@ internal static class LastResort
     private static readonly ImmutableArray<Unfitness> Lasting =
         [Unfitness.Diverged, Unfitness.Empty, Unfitness.NeverPromoted, Unfitness.LostMaster];
 
+    /// <summary>A node is asked once a second what it holds.</summary>
+    private static readonly TimeSpan LastSight = TimeSpan.FromSeconds(2);
+
     /// <summary>The promotion; null where somebody may still come or say more, or where write safety leaves it to an operator.</summary>
     internal static PlanBuilder? Decide(Assessment a, Screening screening)
     {
@@ -29,11 +32,12 @@ internal static class LastResort
     }
 
     /// <summary>
-    /// The master of a new cluster is lost before anybody has copied it: this monitor saw that it held nothing, nor does anybody else, and
-    /// it has had its time to come back.
+    /// The master of a new cluster is lost before anybody has copied it: this monitor saw just before that it held nothing, nor does
+    /// anybody else, and it has had its time to come back.
     /// </summary>
     private static bool IsGoneWithNothing(Assessment a)
-        => a.From is { Contact: Contact.Unreachable } from && a.Topology.Identity is { HasData: false } lost && Histories.WasSeen(a, lost)
+        => a.From is { Contact: Contact.Unreachable, Info: { Keys: 0 } last } from && a.Topology.Identity is { HasData: false } lost
+            && last.RunId == lost.RunId && from.View.InfoAsked >= from.View.GoneSince - LastSight
             && a.Configured.All(n => n.Address == from.Address || n.Info is { Keys: 0 })
             && a.Now >= a.Progress.StartedAt + a.Policy.ReturnPatience;
 
@@ -66,7 +70,8 @@ internal static class LastResort
             .MaxBy(n => n.Info!.Offset);
 
     /// <summary>
-    /// All are empty. Where no node keeps anything on a disk, or the master held nothing, nothing can come back: the first one goes on.
+    /// All are empty. Where no node keeps anything on a disk nothing can come back, and where the master held nothing to the last next to
+    /// nothing: the first one goes on.
     /// </summary>
     private static (NodeAssessment Node, string Why)? OfNothing(Assessment a, NodeAssessment[] allowed, bool isGone)
         => (allowed.FirstOrDefault(n => n.Address == a.From?.Address) ?? allowed.FirstOrDefault()) is not { } first ? null

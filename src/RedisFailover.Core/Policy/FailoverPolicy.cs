@@ -88,7 +88,7 @@ internal sealed record FailoverPolicy
     public TimeSpan MisconfTimeout { get; init; } = TimeSpan.FromSeconds(15);
 
     /// <summary>
-    /// How long a master may serve nobody, for a script (BUSY) or a FAILOVER that does not end, until it is replaced. Default 15 s.
+    /// How long a master may answer BUSY, or hold its writes for a FAILOVER that does not end, until it is replaced. Default 15 s.
     /// </summary>
     public TimeSpan BusyTimeout { get; init; } = TimeSpan.FromSeconds(15);
 

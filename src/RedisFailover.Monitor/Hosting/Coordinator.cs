@@ -31,8 +31,13 @@ internal sealed class Coordinator(
     /// <summary>How far a replica is behind is told so often, where that has changed at all.</summary>
     private static readonly TimeSpan FiguresAnew = TimeSpan.FromSeconds(5);
 
+    /// <summary>After this a leader that cannot decide gives its lead to another.</summary>
+    private static readonly TimeSpan Undecided = TimeSpan.FromSeconds(3);
+
     /// <summary>For how long something has to need an operator before the others are told.</summary>
     private static readonly TimeSpan LastingAttention = TimeSpan.FromSeconds(1);
+
+    private const string OfDeciding = "a decision", OfTelling = "what is told";
 
     private readonly Transitions _transitions = transitions;
     private ClusterView _view = new()
@@ -51,6 +56,7 @@ internal sealed class Coordinator(
     private TimeSpan? _alarmAt;
     private NodeAddress? _needed;
     private TimeSpan _restsUntil = TimeSpan.MinValue;
+    private TimeSpan? _undecidedSince;
     private volatile ILeadership? _leadership;
     private long _turnedAt = clock.Now.Ticks;
     private long _turns;
@@ -142,7 +148,7 @@ internal sealed class Coordinator(
         _restsUntil = view.IsAtRestAfter(decision, _policy) && Problems is not { IsQuiet: false } ? now + AtRest : TimeSpan.MinValue;
         Volatile.Write(ref _view, view);
         Start(decision.Actions, view.Term);
-        TimeSpan? reportAt = Report(view, decision, now);
+        TimeSpan? reportAt = TryReport(view, decision, now);
         _transitions.Tell(before, view, decision, now);
         WakeAt(decision.WakeAt is { } wakeAt && !(reportAt < wakeAt) ? wakeAt : reportAt, now);
         Turned?.Invoke(before, view);
@@ -165,21 +171,26 @@ internal sealed class Coordinator(
 
     /// <summary>
     /// A defect in a rule would end every monitor that leads, one after the other, and nobody would watch the nodes any more. Nothing is
-    /// begun, it is told, and tried again: what brought it about may pass.
+    /// begun, it is told, and tried again: what brought it about may pass. A leader for whom it does not lets another try.
     /// </summary>
     private Decision Decide(ClusterView view, TimeSpan now)
     {
         try
         {
-            return Rules.Decide(view, _policy, now);
+            Decision decision = Rules.Decide(view, _policy, now);
+            _undecidedSince = null;
+            _transitions.TellDefect(OfDeciding, null);
+            return decision;
         }
 #pragma warning disable CA1031 // Whatever it is, it is a defect of a pure function.
         catch (Exception e)
 #pragma warning restore CA1031
         {
-            _transitions.TellDefect(e);
+            _transitions.TellDefect(OfDeciding, e);
+            _undecidedSince ??= now;
             string what = $"the leading monitor decides nothing, by a defect ({e.GetType().Name}: {Words.Quoted(e.Message)})";
-            return new Decision([], now + _policy.RetryDelay, what, what)
+            bool resigns = view.Term is not null && now - _undecidedSince >= Undecided;
+            return new Decision(resigns ? [new Resign(what)] : [], now + _policy.RetryDelay, what, what)
             {
                 Problems = [Problem.Of(ProblemCatalogue.NeedsOperator, what)],
             };
@@ -215,6 +226,24 @@ internal sealed class Coordinator(
             {
                 _ = executor.StartAsync(action, leadership, leadership.Lost);
             }
+        }
+    }
+
+    /// <summary>What is told goes by the same rules as what is decided, and fails as little of the rest.</summary>
+    private TimeSpan? TryReport(ClusterView view, Decision decision, TimeSpan now)
+    {
+        try
+        {
+            TimeSpan? again = Report(view, decision, now);
+            _transitions.TellDefect(OfTelling, null);
+            return again;
+        }
+#pragma warning disable CA1031 // As in Decide.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            _transitions.TellDefect(OfTelling, e);
+            return now + _policy.RetryDelay;
         }
     }
 

@@ -78,7 +78,8 @@ internal sealed class NodeProbers : IAsyncDisposable
     {
         foreach (string node in told.Where(p => p.Code == ProblemCatalogue.RoleNotPersisted).SelectMany(p => p.Subjects))
         {
-            if (NodeAddress.TryParse(node, out NodeAddress? address) && _all.TryGetValue(address, out NodeProber? prober))
+            if (NodeAddress.TryParse(node, out NodeAddress? address) && _all.TryGetValue(address, out NodeProber? prober)
+                && Lead?.Invoke() is { MayAct: true })
             {
                 prober.KeepRole();
             }

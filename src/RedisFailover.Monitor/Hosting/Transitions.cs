@@ -19,19 +19,20 @@ internal sealed class Transitions(ILogger logger, string id)
     private string? _lastReason;
     private string? _lastWarning;
     private string? _lastFault;
-    private string? _lastDefect;
+    private readonly Dictionary<string, string?> _defects = new(StringComparer.Ordinal);
     private int? _knownTerm;
     private PublishTopology? _announced;
 
-    /// <summary>A decision failed: told once for each kind of failure.</summary>
-    internal void TellDefect(Exception defect)
+    /// <summary>A part of a turn failed: told once as long as it fails in the same way; null: it did not.</summary>
+    internal void TellDefect(string part, Exception? defect)
     {
-        string what = $"{defect.GetType()}: {defect.Message}";
-        if (_lastDefect != what)
+        string? what = defect is null ? null : $"{defect.GetType()}: {defect.Message}";
+        if (defect is not null && !Words.SameButForNumbers(_defects.GetValueOrDefault(part), what))
         {
-            _lastDefect = what;
-            Log.Defect(logger, "a decision", defect);
+            Log.Defect(logger, part, defect);
         }
+
+        _defects[part] = what;
     }
 
     /// <summary>A step of the coordinator; told as soon as there is time, in order.</summary>

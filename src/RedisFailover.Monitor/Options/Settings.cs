@@ -129,7 +129,7 @@ internal static class Settings
         },
         Time("busy-timeout", Policy.BusyTimeout, ("0s", "1h"), (o, t) => o with { BusyTimeout = t }) with
         {
-            Description = "How long a master may serve nobody, for a script (BUSY) or a FAILOVER that does not end, until it is replaced.",
+            Description = "How long a master may answer BUSY, or hold its writes for a FAILOVER that does not end, until it is replaced.",
         },
         Time("max-replica-staleness", Policy.MaxReplicaStaleness, ("0s", "1h"), (o, t) => o with { MaxReplicaStaleness = t }) with
         {

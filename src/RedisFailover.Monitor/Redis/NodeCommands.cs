@@ -137,11 +137,16 @@ internal sealed class NodeCommands(
 
     private async Task<ActionFinished> DemoteAsync(Demote demote, Func<bool> mayAct, CancellationToken cancellationToken)
     {
-        // Replica first, then the pause is lifted and the clients are cut off: none of them can write in between.
-        ImmutableArray<string[]> commands = [ReplicaOf(demote.Node, demote.Master), ["CLIENT", "UNPAUSE"]];
+        ImmutableArray<string[]> commands = [ReplicaOf(demote.Node, demote.Master)];
         commands = demote.MinReplicas is { } count ? commands.Add(WritePause.SetMinReplicas(count)) : commands;
         commands = demote.EndsFailover ? commands.Insert(0, ["FAILOVER", "ABORT"]) : commands;
         ActionFinished finished = await CommandAsync(demote, commands, IsReplica, cancellationToken);
+        if (finished.Failure is null && mayAct())
+        {
+            // Not before it is a replica: what it holds back would be taken, and lost. One that refuses keeps its pause until that ends.
+            Node(demote.Node).Forget("CLIENT", "UNPAUSE");
+        }
+
         if (finished.Failure is null && demote.CutsClients && mayAct())
         {
             Node(demote.Node).Forget("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
@@ -280,9 +285,9 @@ internal sealed class NodeCommands(
 
     private static bool IsBestEffort(FailoverAction action, string[] command, RespValue error) => command switch
     {
-        // It came with Redis 6.2 ("ERR Unknown subcommand"); before it a pause ends by itself. A replica takes no writes anyway.
         // It may have ended by itself; where it has not, the next command is refused.
         ["FAILOVER", "ABORT"] => true,
+        // It came with Redis 6.2 ("ERR Unknown subcommand"); before it a pause ends by itself. A replica takes no writes anyway.
         [.., "UNPAUSE"] => action is not ResumeWrites || error.IsErrorOf("ERR"),
         // What is set beside a change of role.
         ["CONFIG", ..] => action is not SetMinReplicas,

@@ -42,23 +42,25 @@ public sealed class CoordinatorTests
     [Test]
     public void A_rule_that_throws_ends_no_monitor_is_told_once_and_is_tried_again()
     {
-        var clock = new MonotonicClock(new ManualTime());
+        var time = new ManualTime();
+        var clock = new MonotonicClock(time);
         var log = new RecordedLog();
         var observations = Channel.CreateUnbounded<Observation>();
         var policy = new FailoverPolicy { Nodes = [new NodeAddress("a", 1), new NodeAddress("b", 1)] };
         bool isBroken = true;
-        MonitorReport? told = null;
+        List<FailoverAction> wanted = [];
         var coordinator = new Coordinator(
             policy, Executor(policy, observations, clock), observations, clock, new Transitions(log, "m1"))
         {
             Rules = DecisionRules.Own with
             {
                 Decide = (view, by, now)
-                    => isBroken ? throw new InvalidOperationException("no master") : FailoverDecider.Decide(view, by, now),
+                    => isBroken ? throw new InvalidOperationException($"no master, {now.Ticks}") : FailoverDecider.Decide(view, by, now),
             },
-            ReportChanged = (report, _) => told = report,
+            Turned = (_, after) => wanted.AddRange(after.Running),
         };
 
+        observations.Writer.TryWrite(new LeadershipGained(clock.Now, 1));
         foreach (NodeAddress node in policy.Nodes)
         {
             observations.Writer.TryWrite(new NodeFailed(clock.Now, node, ProbeFailure.Refused, "connection refused"));
@@ -66,10 +68,18 @@ public sealed class CoordinatorTests
         }
 
         Assert.That(coordinator.View.Nodes.Values.Select(n => n.Detail), Is.All.EqualTo("connection refused"));
-        Assert.That(told, Is.Not.Null);
+        for (int i = 0; i < 40; i++)
+        {
+            // Its own alarm brings the next attempt.
+            time.Advance(policy.RetryDelay + TimeSpan.FromMilliseconds(1));
+            Assert.That(observations.Reader.TryPeek(out _), Is.True);
+            coordinator.Turn();
+        }
+
         Assert.That(log.Entries.Count(e => e.Text.Contains("a defect", StringComparison.Ordinal)), Is.EqualTo(1));
+        Assert.That(wanted.OfType<Resign>(), Is.Not.Empty);
         isBroken = false;
-        observations.Writer.TryWrite(new Tick(clock.Now));
+        time.Advance(policy.RetryDelay + TimeSpan.FromMilliseconds(1));
         Assert.That(coordinator.Turn, Throws.Nothing);
     }
 

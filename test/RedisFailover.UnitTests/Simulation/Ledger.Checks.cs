@@ -187,7 +187,8 @@ internal sealed partial class Ledger
     {
         bool isNew = before.IsChangingMaster && after.Master != before.Intent?.From;
         // A successor finishes what was ordered of the leader before.
-        if (isNew && !_forced.Contains(after.Epoch) && before.Intent is not { Forced: true })
+        bool isOrdered = before.Intent is { Forced: true, Target: { } target } && target == after.Master;
+        if (isNew && !_forced.Contains(after.Epoch) && !isOrdered)
         {
             Require(!IsNeverPromoted(node) || node.IsOrderedByHand, $"{node.Name} is made the master, and is never to be promoted");
             // One that was restarted before it was published had what it was promoted with.
