@@ -137,13 +137,14 @@ internal sealed class NodeCommands(
 
     private async Task<ActionFinished> DemoteAsync(Demote demote, Func<bool> mayAct, CancellationToken cancellationToken)
     {
+        // Replica first, then the pause is lifted and the clients are cut off: none of them can write in between. Where the first may be
+        // refused, the pause is lifted once it was not: what is held back would be taken, and lost.
         ImmutableArray<string[]> commands = [ReplicaOf(demote.Node, demote.Master)];
+        commands = demote.EndsFailover ? commands.Insert(0, ["FAILOVER", "ABORT"]) : commands.Add(["CLIENT", "UNPAUSE"]);
         commands = demote.MinReplicas is { } count ? commands.Add(WritePause.SetMinReplicas(count)) : commands;
-        commands = demote.EndsFailover ? commands.Insert(0, ["FAILOVER", "ABORT"]) : commands;
         ActionFinished finished = await CommandAsync(demote, commands, IsReplica, cancellationToken);
-        if (finished.Failure is null && mayAct())
+        if (finished.Failure is null && demote.EndsFailover && mayAct())
         {
-            // Not before it is a replica: what it holds back would be taken, and lost. One that refuses keeps its pause until that ends.
             Node(demote.Node).Forget("CLIENT", "UNPAUSE");
         }
 

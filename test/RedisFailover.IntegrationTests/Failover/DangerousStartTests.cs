@@ -167,6 +167,7 @@ public sealed class DangerousStartTests
         Topology after = await cluster.WaitForAsync("The truth is written again", topology => topology.Master == before.Master);
         Assert.That((after.Epoch, after.State), Is.EqualTo((before.Epoch, TopologyState.Ok)), cluster.Explain());
         await cluster.WaitUntilOneMasterAsync();
+        await cluster.WaitForHistoryAsync("It is recorded", entry => entry.Kind == HistoryKind.Overwritten);
         Assert.That((await cluster.HistoryAsync()).Select(entry => entry.Kind).Distinct(),
             Is.EqualTo(new[] { HistoryKind.Adopted, HistoryKind.Overwritten }));
     }
