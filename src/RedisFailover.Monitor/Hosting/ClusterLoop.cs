@@ -31,7 +31,7 @@ internal sealed class ClusterLoop
         Backoff = new ElectionBackoff(policy, clock, host.Logger);
         Problems = new ProblemKeeper(id, policy, clock, host.Logger);
         Transitions = new Transitions(host.Logger, id);
-        Config = new ConfigStore(host.GetSessionAsync, paths, id, clock, host.FaultOf);
+        Config = new ConfigStore(host.GetSessionAsync, paths, id, clock, () => host.StoreTime, host.FaultOf);
         Inbox = new RequestInbox(host.GetSessionAsync, paths, _observations, clock);
         var store = new TopologyStore(host.GetSessionAsync, paths, id, clock, host.Logger) { Seen = host.Learn };
         var commands = new NodeCommands(host.Node, clock, host.Reached);

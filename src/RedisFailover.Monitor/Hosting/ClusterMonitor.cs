@@ -161,6 +161,8 @@ internal sealed class ClusterMonitor : IClusterHost
 
     MonotonicClock IClusterHost.Clock => _shared.Clock;
 
+    DateTimeOffset IClusterHost.StoreTime => _registry.Own.StoreClock.Now;
+
     ILogger IClusterHost.Logger => _logger;
 
     async ValueTask<IZnodes> IClusterHost.GetSessionAsync(CancellationToken cancellationToken)

@@ -13,6 +13,9 @@ internal interface IClusterHost
     /// <summary>The only source of time and of timers.</summary>
     MonotonicClock Clock { get; }
 
+    /// <summary>The wall clock that all monitors of the cluster share: ZooKeeper's.</summary>
+    DateTimeOffset StoreTime { get; }
+
     /// <summary>Where people are told.</summary>
     ILogger Logger { get; }
 

@@ -22,6 +22,9 @@ internal sealed class OwnReport(RegistryZnodes znodes, MonitorSeat seat, Func<bo
     /// <summary>Whether this monitor belongs to the cluster; null where nobody asks.</summary>
     internal ClusterAdmission? Admission { get; set; }
 
+    /// <summary>ZooKeeper's wall clock, as our writes show it.</summary>
+    internal StoreClock StoreClock { get; } = new(znodes.Clock.Provider);
+
     /// <summary>Told, with each write, how this host's wall clock differs from ZooKeeper's; null where it does not.</summary>
     internal Action<Problem?>? ClockCompared { get; set; }
 
@@ -87,8 +90,8 @@ internal sealed class OwnReport(RegistryZnodes znodes, MonitorSeat seat, Func<bo
                     continue;
                 }
 
-                ClockCompared?.Invoke(ClockCheck.Compare(
-                    znodes.Id, sent, znodes.Clock.Provider.GetUtcNow(), DateTimeOffset.FromUnixTimeMilliseconds(written.ModifiedAt)));
+                ClockCompared?.Invoke(
+                    StoreClock.Compare(znodes.Id, sent, DateTimeOffset.FromUnixTimeMilliseconds(written.ModifiedAt)));
             }
             catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
             {

@@ -84,6 +84,8 @@ internal sealed partial class SimulatedMonitor(
 
     MonotonicClock IClusterHost.Clock => _clock!;
 
+    DateTimeOffset IClusterHost.StoreTime => World.Beginning.AddTicks(World.Now);
+
     ILogger IClusterHost.Logger => _log;
 
     internal void Observe(Observation observation) => _loop!.Observe(observation);
