@@ -87,7 +87,7 @@ internal static class Histories
 
     private static MasterIdentity? LastKnownIdentity(NodeAssessment master, MasterIdentity? published)
         => master.Info is { Role: NodeRole.Master } info && (published is null || published.RunId == info.RunId)
-            ? info.Identity
+            ? published?.Then(info.Identity) ?? info.Identity
             : published is not null && (master.View.AsMaster ?? master.View.BeforeRestart) is { } last && last.RunId == published.RunId
                 && last.Offset > published.Offset
                 ? published with { Offset = last.Offset }

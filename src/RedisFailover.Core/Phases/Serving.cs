@@ -176,7 +176,7 @@ internal static class Serving
             return topology;
         }
 
-        MasterIdentity current = master.Info!.Identity;
+        MasterIdentity current = topology.Identity?.Then(master.Info!.Identity) ?? master.Info!.Identity;
         bool isKnown = topology.Identity is { } known && current with { Offset = known.Offset } == known;
         return topology with
         {
