@@ -15,7 +15,7 @@ internal static class MonitorDisagreement
         foreach ((string monitor, MonitorReport report) in a.View.OtherMonitors.OrderBy(m => m.Key, StringComparer.Ordinal))
         {
             ImmutableSortedSet<NodeAddress> theirs = [.. report.Available.Keys.Concat(report.Unavailable)];
-            ImmutableArray<NodeAddress> more = [.. theirs.Except(a.Policy.Nodes).Where(n => n != a.Topology.Master)];
+            ImmutableArray<NodeAddress> more = [.. theirs.Except(a.Policy.Nodes).Except(a.View.Outside(a.Policy))];
             ImmutableArray<NodeAddress> fewer = NotWatchedBy(a, theirs);
             if (!more.IsEmpty || !fewer.IsEmpty)
             {

@@ -176,11 +176,16 @@ internal sealed record ClusterView
     public ClusterView WithNodesOf(FailoverPolicy policy)
     {
         ArgumentNullException.ThrowIfNull(policy);
-        IEnumerable<NodeAddress> nodes = policy.Nodes
-            .Concat(new[] { Topology?.Master, Topology?.Intent?.From, Topology?.Intent?.Target, Progress?.Promoted }.OfType<NodeAddress>())
-                .Distinct();
-        return this with { Nodes = nodes.ToImmutableSortedDictionary(n => n, Node) };
+        return this with { Nodes = policy.Nodes.Concat(Outside(policy)).ToImmutableSortedDictionary(n => n, Node) };
     }
+
+    /// <summary>
+    /// The nodes that are watched though this policy does not name them, because they are master, are being replaced or promoted, or are
+    /// being told something. A former master that is not configured is nobody's, once it is replaced.
+    /// </summary>
+    internal IEnumerable<NodeAddress> Outside(FailoverPolicy policy)
+        => new[] { Topology?.Master, Topology?.Intent?.From, Topology?.Intent?.Target, Progress?.Promoted, HandedOver }
+            .Concat(Running.Select(action => action.On)).OfType<NodeAddress>().Distinct().Where(n => !policy.Nodes.Contains(n)).Order();
 
     /// <summary>
     /// Whether nothing at all comes back from any node. That tells more of this monitor than of the nodes: its word on any of them
@@ -228,9 +233,9 @@ internal sealed record ClusterView
         ArgumentNullException.ThrowIfNull(observation);
         ArgumentNullException.ThrowIfNull(policy);
         ClusterView view = Applied(observation, policy);
-        if (policy.NodesAreShared && view.Nodes.Count > Nodes.Count)
+        if (view.Nodes.Count > policy.Nodes.Length)
         {
-            // The last words of a node that was removed.
+            // Also the last words of a node that was removed.
             view = view.WithNodesOf(policy);
         }
 

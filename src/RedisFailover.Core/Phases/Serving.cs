@@ -144,7 +144,10 @@ internal static class Serving
             ProblemCatalogue.NeedsOperator,
             $"the master {a.Master.Address} is not among the configured nodes; it stays the master until it is lost or replaced by a "
                 + $"switchover",
-            a.Master.Address);
+            a.Master.Address) with
+        {
+            Advice = "Put it into the nodes of all monitors, or: redis-failover switchover.",
+        };
 
     /// <summary>
     /// While the master fails but is not judged: ask the replicas about their links, so that a verdict needs no further round.

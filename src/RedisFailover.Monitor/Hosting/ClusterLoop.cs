@@ -42,7 +42,6 @@ internal sealed class ClusterLoop
             Rules = rules,
             Problems = Problems,
             Turned = turned,
-            NodeNeeded = host.Watch,
             PolicyUnder = host.PolicyUnder,
             PolicyChanged = (changed, watched) =>
             {

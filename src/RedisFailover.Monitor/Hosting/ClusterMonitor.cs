@@ -170,8 +170,6 @@ internal sealed class ClusterMonitor : IClusterHost
 
     ICommandedNode? IClusterHost.Node(NodeAddress node) => _probers.All.GetValueOrDefault(node);
 
-    void IClusterHost.Watch(NodeAddress node) => _probers.Watch(node);
-
     void IClusterHost.Change(FailoverPolicy policy, IReadOnlyCollection<NodeAddress> watched) => _probers.Change(policy, watched);
 
     /// <summary>

@@ -54,7 +54,7 @@ internal sealed class Coordinator(
     private (string? Words, TimeSpan Since) _attention;
     private ITimer? _alarm;
     private TimeSpan? _alarmAt;
-    private NodeAddress? _needed;
+    private NodeAddress[] _outside = [];
     private TimeSpan _restsUntil = TimeSpan.MinValue;
     private TimeSpan? _undecidedSince;
     private volatile ILeadership? _leadership;
@@ -81,9 +81,6 @@ internal sealed class Coordinator(
 
     /// <summary>Keeps what needs a person; null where nobody wants to know.</summary>
     internal ProblemKeeper? Problems { get; set; }
-
-    /// <summary>Told when a node outside the configuration turns out to be the master.</summary>
-    internal Action<NodeAddress>? NodeNeeded { get; set; }
 
     /// <summary>What this monitor goes by under a configuration of the cluster; null: its own file, whatever that says.</summary>
     internal Func<ClusterConfig, FailoverPolicy>? PolicyUnder { get; set; }
@@ -250,10 +247,11 @@ internal sealed class Coordinator(
     /// <summary>Tells what has changed; null, or when to look again.</summary>
     private TimeSpan? Report(ClusterView view, Decision decision, TimeSpan now)
     {
-        if (view.Topology?.Master is { } master && master != _needed && !_policy.Nodes.Contains(master))
+        NodeAddress[] outside = [.. view.Outside(_policy)];
+        if (!outside.AsSpan().SequenceEqual(_outside))
         {
-            _needed = master;
-            NodeNeeded?.Invoke(master);
+            _outside = outside;
+            PolicyChanged?.Invoke(_policy, [.. _policy.Nodes, .. outside]);
         }
 
         TimeSpan apart = decision.Actions.IsEmpty && decision.Reason == _lookedFor ? QuietReports : LeaderReports;

@@ -25,9 +25,6 @@ internal interface IClusterHost
     /// <summary>A node that is watched; null where it is not.</summary>
     ICommandedNode? Node(NodeAddress node);
 
-    /// <summary>Watches another node: one outside the configuration is the master.</summary>
-    void Watch(NodeAddress node);
-
     /// <summary>Which nodes to watch from now on, and by which policy; told before anything is decided by it.</summary>
     void Change(FailoverPolicy policy, IReadOnlyCollection<NodeAddress> watched);
 

@@ -84,6 +84,42 @@ public sealed class CoordinatorTests
     }
 
     [Test]
+    public void A_master_that_is_not_configured_is_watched_until_it_is_replaced_by_those_who_do_not_lead_too()
+    {
+        var clock = new MonotonicClock(new ManualTime());
+        var observations = Channel.CreateUnbounded<Observation>();
+        (NodeAddress a, NodeAddress b, NodeAddress c) = (new("a", 1), new("b", 1), new("c", 1));
+        var policy = new FailoverPolicy { Nodes = [b, c] };
+        IReadOnlyCollection<NodeAddress> watched = policy.Nodes;
+        var coordinator = new Coordinator(
+            policy, Executor(policy, observations, clock), observations, clock, new Transitions(NullLogger.Instance, "m2"))
+        {
+            PolicyChanged = (_, nodes) => watched = nodes,
+        };
+
+        var outside = new Topology { Master = a, Replicas = [b, c], Epoch = 1, State = TopologyState.Ok, Members = [a, b, c] };
+        Read(outside);
+        Assert.That(watched, Is.EquivalentTo(new[] { a, b, c }));
+
+        Read(outside with
+        {
+            Master = null, Unavailable = [a], Epoch = 2, State = TopologyState.FailingOver, Intent = new FailoverIntent(a, null),
+        });
+        Assert.That(watched, Is.EquivalentTo(new[] { a, b, c }), "it may be back before anybody is promoted");
+
+        Read(outside with { Master = b, Replicas = [c], Epoch = 2 });
+        Assert.That(watched, Is.EquivalentTo(new[] { b, c }));
+        Assert.That(coordinator.View.Nodes.Keys, Is.EquivalentTo(new[] { b, c }));
+
+        void Read(Topology topology)
+        {
+            observations.Writer.TryWrite(new TopologyRead(clock.Now, (int)topology.Epoch, topology, null, topology.Epoch, Synced: false));
+            observations.Writer.TryWrite(new NodeFailed(clock.Now, a, ProbeFailure.Refused, "connection refused"));
+            coordinator.Turn();
+        }
+    }
+
+    [Test]
     public async Task What_was_decided_in_one_term_is_not_done_in_the_next()
     {
         await using var zooKeeper =

@@ -150,7 +150,7 @@ internal sealed partial class SimulatedMonitor(
         Lead = null;
     }
 
-    public void Watch(NodeAddress node)
+    private void Watch(NodeAddress node)
     {
         if (!_probers.ContainsKey(node))
         {
