@@ -31,6 +31,11 @@ internal static partial class Log
             + "have no quorum, or their data are older than zxid 0x{Zxid:x}, which this client has seen: wiped?")]
     internal static partial void SessionRefused(ILogger logger, long session, double downMs, long zxid);
 
+    [LoggerMessage(23, LogLevel.Error,
+        "ZooKeeper session 0x{Session:x} is over: {Server} refused it and does not know it any more; if its data are older than zxid "
+            + "0x{Zxid:x}, which this client has seen, they were lost or put back")]
+    internal static partial void SessionUnknown(ILogger logger, long session, string server, long zxid);
+
     [LoggerMessage(8, LogLevel.Error, "ZooKeeper refused the credentials of scheme {Scheme}")]
     internal static partial void AuthFailed(ILogger logger, string scheme);
 

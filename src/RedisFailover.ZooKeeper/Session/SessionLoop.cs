@@ -144,12 +144,15 @@ internal sealed class SessionLoop
             connection.FailAll(ZooKeeperErrorCode.ConnectionLoss, null);
             return null;
         }
-        catch (Exception e) when (!_closing.IsCancellationRequested
-            && e is SocketException or IOException or TimeoutException or OperationCanceledException or InvalidDataException
-                or AuthenticationException)
+        catch (Exception e) when (!_closing.IsCancellationRequested && IsFailedAttempt(e))
         {
             connection?.FailAll(ZooKeeperErrorCode.ConnectionLoss, e);
-            _refusals += connection is not null && e is EndOfStreamException ? 1 : 0;
+            if (connection is not null && e is EndOfStreamException && _identity.Id != 0)
+            {
+                _refusals++;
+                await AskWhetherKnownAsync(host, within, either.Token).ConfigureAwait(false);
+            }
+
             _times.Silences = e is OperationCanceledException ? _times.Silences + 1 : 0;
             TellUnreachable(e is OperationCanceledException
                 ? $"{host}: no answer within {within.TotalMilliseconds:0} ms" : $"{host}: {e.GetBaseException().Message}");
@@ -161,6 +164,39 @@ internal sealed class SessionLoop
             throw;
         }
     }
+
+    /// <summary>
+    /// A server that has seen less than this session closes the connection without a word, for as long as it is asked. Asked without what
+    /// was seen, it says whether its quorum knows the session. If not, the data were lost or put back, and the session went with them.
+    /// </summary>
+    private async Task AskWhetherKnownAsync(ZooKeeperHost host, TimeSpan within, CancellationToken cancellationToken)
+    {
+        ServerConnection? connection = null;
+        try
+        {
+            connection = await OpenAsync(host, within, cancellationToken).ConfigureAwait(false);
+            ConnectResponse response = await Handshake.GreetAsync(
+                connection, _options.SessionTimeout, 0, (_identity.Id, _identity.Password), cancellationToken).ConfigureAwait(false);
+            if (response.TimeoutMs <= 0 || response.SessionId != _identity.Id)
+            {
+                Log.SessionUnknown(_parts.Logger, _identity.Id, connection.Server, _identity.LastZxid);
+                // A leader that the ensemble has left may say so too: then the session is still there to be closed.
+                _identity.LeaveBehind();
+                _lifetime.End(ZooKeeperSessionState.Expired, ZooKeeperErrorCode.SessionExpired);
+            }
+        }
+        catch (Exception e) when (!_closing.IsCancellationRequested && IsFailedAttempt(e))
+        {
+            // It serves nobody at present.
+        }
+        finally
+        {
+            connection?.FailAll(ZooKeeperErrorCode.ConnectionLoss, null);
+        }
+    }
+
+    private static bool IsFailedAttempt(Exception e) => e is SocketException or IOException or TimeoutException
+        or OperationCanceledException or InvalidDataException or AuthenticationException;
 
     private async Task<ServerConnection> OpenAsync(ZooKeeperHost host, TimeSpan within, CancellationToken cancellationToken)
     {

@@ -102,7 +102,9 @@ public sealed class FaultTests
     public async Task Case_12_when_the_servers_data_are_wiped_the_session_ends_and_the_next_goes_by_what_is_there_now()
     {
         await using ZooKeeperServer server = await ZooKeeperServer.StartAsync();
-        await using var client = new ZooKeeperClient(Options(server.ConnectionString, TimeSpan.FromSeconds(3)));
+        // It is not given up by this side meanwhile.
+        await using var client = new ZooKeeperClient(
+            Options(server.ConnectionString, TimeSpan.FromSeconds(3)) with { GivesUpAfter = TimeSpan.FromHours(1) });
         ZooKeeperSession first = await client.GetSessionAsync();
         await first.CreateAsync("/v", Bytes("before"));
         for (int i = 0; i < 100; i++)
@@ -120,7 +122,7 @@ public sealed class FaultTests
         await using ZooKeeperSession other = await ConnectAsync(server.ConnectionString, root: "");
         await other.CreateAsync("/v", Bytes("after"));
 
-        // The server refuses a client that has seen more than it has, without a word and for ever: the session must end by itself.
+        // The server refuses a client that has seen more than it has, without a word and for ever: it is asked whether it knows us at all.
         await Eventually.HoldsAsync("the session is over", ()
             => first.State == ZooKeeperSessionState.Expired, explain: () => first.State.ToString());
         Assert.That(leader.Lease.IsHeld, Is.False);

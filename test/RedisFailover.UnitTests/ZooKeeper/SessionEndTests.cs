@@ -141,7 +141,7 @@ public sealed class SessionEndTests
     }
 
     [Test]
-    public async Task Case_12_a_wiped_ensemble_ends_the_session_loudly_and_the_next_one_starts_from_nothing()
+    public async Task Case_12_a_wiped_ensemble_ends_the_session_at_once_and_loudly_and_the_next_one_starts_from_nothing()
     {
         await using var server = new FakeServer();
         var time = new ManualTime();
@@ -179,7 +179,7 @@ public sealed class SessionEndTests
 
                 if (hello.SessionId == 0x12)
                 {
-                    // The client asks for the session once more, to close it: there is none.
+                    // The client asks whether the session is known at all, and once more, to close it: there is none.
                     await next.GrantAsync(0, 0);
                     continue;
                 }
@@ -192,9 +192,60 @@ public sealed class SessionEndTests
         await time.AdvanceUntil(Step, () => refusing.IsCompleted, () => $"{first.State}, {time.GetElapsedTime(0)}");
         await refusing;
         Assert.That(first.State, Is.EqualTo(ZooKeeperSessionState.Expired));
+        Assert.That(time.GetElapsedTime(0), Is.LessThan(first.SessionTimeout));
         Assert.That((await client.GetSessionAsync().WithinDeadline()).SessionId, Is.EqualTo(0x13));
         await Waiting.Until(()
-            => RecordedLog.Instance.Entries.Any(e => e.Text.Contains("which this client has seen: wiped?", StringComparison.Ordinal)));
+            => RecordedLog.Instance.Entries.Any(e => e.Text.Contains("they were lost or put back", StringComparison.Ordinal)));
+    }
+
+    [Test]
+    public async Task A_server_that_lags_behind_and_knows_the_session_ends_nothing()
+    {
+        await using var server = new FakeServer();
+        var time = new ManualTime();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync(server.Options(time), sessionId: 0x12);
+        await using ZooKeeperSession owned = session;
+        ValueTask<Znode> get = session.GetDataAsync("/a");
+        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), "x");
+        await get.WithinDeadline();
+        connection.Close();
+
+        bool asked = false;
+        Task serving = Task.Run(async () =>
+        {
+            while (true)
+            {
+                FakeConnection next = await server.AcceptAsync();
+                FakeConnectRequest hello;
+                try
+                {
+                    hello = await next.ReadConnectAsync();
+                }
+                catch (ChannelClosedException)
+                {
+                    // The client has given this attempt up.
+                    continue;
+                }
+
+                Assert.That(hello.SessionId, Is.EqualTo(0x12));
+                if (hello.LastZxid != 0 && !asked)
+                {
+                    next.Close();
+                    continue;
+                }
+
+                asked |= hello.LastZxid == 0;
+                await next.GrantAsync(0x12, 4000);
+                if (hello.LastZxid != 0)
+                {
+                    return;
+                }
+            }
+        });
+        await time.AdvanceUntil(Step, () => serving.IsCompleted, () => $"{session.State}, {time.GetElapsedTime(0)}");
+        await serving;
+        await Waiting.Until(() => session.State == ZooKeeperSessionState.Connected, () => session.State.ToString());
+        Assert.That(asked, Is.True);
     }
 
     [Test]
