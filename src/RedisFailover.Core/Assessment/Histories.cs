@@ -9,6 +9,15 @@ internal static class Histories
     internal static MasterIdentity? LastKnownIdentity(Assessment a) => LastKnownIdentity(a.Master, a.Topology.Identity);
 
     /// <summary>
+    /// How far in its history the master is known to have come: a replica that was asked later than it may have been seen further, and what
+    /// that had the master had. It counts also where that replica was restarted since with less.
+    /// </summary>
+    internal static long FurthestSeen(Assessment a, MasterIdentity master)
+        => a.Nodes.SelectMany(n => new[] { n.Info, n.View.BeforeRestart })
+            .Where(word => word is { SyncInProgress: false, CopyBrokeOff: false }).Select(word => word!.CommonOffset(master) ?? -1)
+            .Append(master.Offset).Max();
+
+    /// <summary>
     /// Whether a node has come at least as far in the master's history as the master was known to be. Then its number of keys proves
     /// nothing: what it holds is what the master held, be that no key at all.
     /// </summary>
@@ -32,7 +41,7 @@ internal static class Histories
     internal static bool HasMore(NodeAssessment node, MasterIdentity known, NodeAssessment restarted)
     {
         (NodeInfo info, NodeInfo back) = (node.Info!, restarted.Info!);
-        (long? held, long last) = (back.CommonOffset(known), LastKnownIdentity(restarted, known)!.Offset);
+        (long? held, long last) = (back.CommonOffset(known), LastOffset(restarted, known));
         if (!info.SharesHistoryWith(known) || (info.Keys == 0 && !HasAllThatIsKnownOf(info, known with { Offset = last })))
         {
             return false;
@@ -60,7 +69,7 @@ internal static class Histories
     internal static bool KeepsMoreThan(NodeAssessment restarted, MasterIdentity known, NodeAssessment node)
     {
         long? common = node.Info!.CommonOffset(known);
-        bool hasAll = common >= LastKnownIdentity(restarted, known)!.Offset && !(restarted.Info!.CommonOffset(known) > common);
+        bool hasAll = common >= LastOffset(restarted, known) && !(restarted.Info!.CommonOffset(known) > common);
         return !hasAll && !HasMore(node, known, restarted);
     }
 
@@ -84,6 +93,9 @@ internal static class Histories
         => a.Progress.Inherited
             || (a.From is { View: var view } && (view.Info?.RunId == lost.RunId || view.BeforeRestart?.RunId == lost.RunId));
 
+    /// <summary>How far the master had come before it was restarted.</summary>
+    private static long LastOffset(NodeAssessment restarted, MasterIdentity known)
+        => FurthestSeen(restarted.All, LastKnownIdentity(restarted, known)!);
 
     private static MasterIdentity? LastKnownIdentity(NodeAssessment master, MasterIdentity? published)
         => master.Info is { Role: NodeRole.Master } info && (published is null || published.RunId == info.RunId)

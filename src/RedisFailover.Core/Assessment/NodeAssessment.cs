@@ -18,6 +18,9 @@ internal sealed class NodeAssessment
 
     internal NodeView View { get; }
 
+    /// <summary>What is known of all of them.</summary>
+    internal Assessment All => _all;
+
     internal Contact Contact { get; }
 
     internal HeardSince Heard { get; }

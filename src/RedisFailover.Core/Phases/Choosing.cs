@@ -109,7 +109,8 @@ internal static class Choosing
     /// </summary>
     private static PlanBuilder? OneWithMoreMayCome(Assessment a, NodeAssessment best)
         => Latecomers.Beside(a, best) is { } others && a.View.Asked is not { Force: true }
-            && !(Histories.IsOfTheLoss(a, a.Topology.Identity!) && Histories.HasAllThatIsKnownOf(best.Info!, a.Topology.Identity!))
+            && !(a.Topology.Identity is { } lost && Histories.IsOfTheLoss(a, lost)
+                && Histories.HasAllThatIsKnownOf(best.Info!, lost with { Offset = Histories.FurthestSeen(a, lost) }))
             ? PlanBuilder.Because($"waiting for {string.Join(", ", others.Nodes.Select(n => n.Address))}, which may have more than "
                     + best.Address)
                 .WakeBy(others.Until)

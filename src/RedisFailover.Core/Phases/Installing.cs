@@ -77,7 +77,7 @@ internal static class Installing
         }
 
         // A master that held no key lost none, whatever else its stream was made of.
-        long behind = lost.HasData ? DataLoss.Writes(LastOffset(a, lost) - common) : 0;
+        long behind = lost.HasData ? DataLoss.Writes(Histories.FurthestSeen(a, lost) - common) : 0;
         // What a master took after a restart is not known where the new one goes by what was before, nor what it took since it was last
         // seen: that is no "nothing lost".
         bool isUnknown = (a.From is { Run: RunState.Restarted, Info: { Role: NodeRole.Master, Keys: > 0 } } old
@@ -86,9 +86,4 @@ internal static class Installing
         return behind == 0 && isUnknown ? null : behind;
     }
 
-    /// <summary>How far the old master had come: by its own word while it held its writes, where there is one.</summary>
-    private static long LastOffset(Assessment a, MasterIdentity lost)
-        => a.From is { IsMaster: true, Info: { } info } old && old.Has(HeardSince.WritesHeld) && info.ReplicationId == lost.ReplicationId
-            ? Math.Max(info.Offset, lost.Offset)
-            : lost.Offset;
 }
