@@ -66,9 +66,15 @@ internal sealed class Assessment
     internal string? FailureOf(FailoverAction action)
         => View.Failed.TryGetValue(action, out (TimeSpan RetryAt, string Failure) failed) ? failed.Failure : null;
 
-    /// <summary>When an action that failed may be tried again; null where it may now.</summary>
+    /// <summary>
+    /// When an action that failed may be tried again; null where it may now. A publication that failed once is tried at once, as ZooKeeper
+    /// may have changed its leader; then ever later, whatever is to be published.
+    /// </summary>
     internal TimeSpan? RetryOf(FailoverAction action)
-        => View.Failed.TryGetValue(action, out (TimeSpan RetryAt, string Failure) failed) && failed.RetryAt > Now ? failed.RetryAt : null;
+        => (action is not PublishTopology
+                ? View.Failed.TryGetValue(action, out (TimeSpan RetryAt, string Failure) failed) ? failed.RetryAt : null
+            : View.Unpublished is { Times: > 1 } unpublished ? unpublished.At + (Math.Min(unpublished.Times, 20) * Policy.RetryDelay)
+            : (TimeSpan?)null) is { } at && at > Now ? at : null;
 
     /// <summary>
     /// The priority of a node that has said what it is; the lowest is promoted, 0 never. A master does not say it: who was never to be

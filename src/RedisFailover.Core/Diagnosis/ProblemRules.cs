@@ -54,7 +54,7 @@ internal static partial class ProblemRules
             found.Add(Problem.OfMonitors(MonitorsBlind, $"{id} reaches none of the {policy.Nodes.Length} nodes ({first.Detail})", id));
         }
 
-        if (view is { Term: not null, Unpublished: { Times: > 1 } unwritten })
+        if (view is { Term: not null, CannotPublish: { } unwritten })
         {
             found.Add(Problem.OfMonitors(
                 TopologyNotWritten, $"{id} leads and cannot write the topology: {unwritten.Failure}", id) with { From = unwritten.At });

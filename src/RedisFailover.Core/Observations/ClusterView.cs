@@ -103,6 +103,13 @@ internal sealed record ClusterView
     /// <summary>When the last publication failed, why, and how many in a row; null where the last one was written.</summary>
     public (TimeSpan At, string Failure, int Times)? Unpublished { get; init; }
 
+    /// <summary>Since when ZooKeeper would refuse a publication, and in which words; null where it would not, or was not asked.</summary>
+    public (TimeSpan At, string Failure)? TopologyRefused { get; init; }
+
+    /// <summary>Since when, and why, the leader cannot write the topology: it was refused twice, or would be. Null where it can.</summary>
+    internal (TimeSpan At, string Failure)? CannotPublish
+        => Unpublished is { Times: > 1 } failed ? (failed.At, failed.Failure) : TopologyRefused;
+
     /// <summary>The change of master under way; null when there is none.</summary>
     public MasterChangeProgress? Progress { get; init; }
 
@@ -257,6 +264,8 @@ internal sealed record ClusterView
         ZooKeeperLost o => this with { ZooKeeperLostAt = ZooKeeperLostAt ?? o.At },
         ZooKeeperBack => this with { ZooKeeperLostAt = null },
         TopologyRead o => this.Read(o),
+        TopologyRightAsked { Refusal: null } => this with { TopologyRefused = null },
+        TopologyRightAsked { Refusal: { } refusal } o => this with { TopologyRefused = (TopologyRefused?.At ?? o.At, refusal) },
         OperatorWished o => this.Wished(o),
         RequestsSeen o => this.Requested(o),
         ConfigRead o => this.Read(o),

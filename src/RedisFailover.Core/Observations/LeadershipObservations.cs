@@ -15,6 +15,7 @@ internal static class LeadershipObservations
         OutseenSince = null,
         GaveUpAt = null,
         Unpublished = null,
+        TopologyRefused = null,
         // What the replicas said was asked for other purposes: a request is heard once they have answered the new leader.
         WishedAt = gained.At,
     };

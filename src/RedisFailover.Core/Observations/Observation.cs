@@ -109,6 +109,11 @@ internal sealed record TopologyRead(TimeSpan At, int Version, Topology? Topology
     public TimeSpan? ChangeAge { get; init; }
 }
 
+/// <summary>Whether the leader may write <c>R/nodes</c> was asked, before it has to.</summary>
+/// <param name="At">When.</param>
+/// <param name="Refusal">What ZooKeeper says if it may not; null where it may.</param>
+internal sealed record TopologyRightAsked(TimeSpan At, string? Refusal) : Observation(At);
+
 /// <summary>The znode <c>R/config</c> was read.</summary>
 /// <param name="At">When.</param>
 /// <param name="Version">The znode's version; -1 when it does not exist.</param>

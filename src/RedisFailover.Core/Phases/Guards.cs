@@ -20,7 +20,6 @@ internal static class Guards
         new("Resigning", a => a.View.Running.Any(x => x is Resign) ? PlanBuilder.Because("resigning") : null),
         new("PublicationInFlight", a
             => a.View.Running.Any(x => x is PublishTopology or PublishConfig) ? PlanBuilder.Because("waiting for the publication") : null),
-        new(nameof(NotWritten), NotWritten),
         new("TopologyUnread", a
             => a.View.TopologyKnown ? null : PlanBuilder.Because("the topology has to be read first").Do(new ReadTopology())),
         new(nameof(NotOurCluster), NotOurCluster),
@@ -75,13 +74,6 @@ internal static class Guards
             => a.Master.View.Condition == NodeCondition.Unavailable ? otherwise
                 : a.View.Term is not null && a.Verdict.IsLost ? a.Verdict.Reason : null;
     }
-
-    /// <summary>A publication that failed once is tried again at once, as ZooKeeper may have changed its leader; then at a pace.</summary>
-    private static PlanBuilder? NotWritten(Assessment a)
-        => a.View.Unpublished is { Times: > 1 and var times, At: var at, Failure: var failure } && !a.View.TopologyKnown
-            && at + (Math.Min(times, 20) * a.Policy.RetryDelay) is var again && a.Now < again
-            ? PlanBuilder.Because($"the topology could not be written: {failure}").WakeBy(again)
-            : null;
 
     /// <summary>The topology is another cluster's: nothing of it is touched, and nobody is kept from leading who belongs to it.</summary>
     private static PlanBuilder? NotOurCluster(Assessment a)

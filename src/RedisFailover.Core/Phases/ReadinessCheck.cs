@@ -45,7 +45,7 @@ internal static class ReadinessCheck
                     $"{Words.Count(a.View.LiveMonitors, "monitor is", "monitors are")} alive, {a.Policy.RequiredMonitors} are required")
             : a.FailureOf(new ReadTopology()) is { } failure
                 ? (ProblemCatalogue.FailoverHeldBack, $"the leading monitor cannot read the topology: {failure}")
-            : a.View.Unpublished is { Times: > 1, Failure: var unwritten }
+            : a.View.CannotPublish is { Failure: var unwritten }
                 ? (ProblemCatalogue.TopologyNotWritten, $"the leading monitor cannot write the topology: {unwritten}")
             : WithoutOpinion(a) is [_, ..] without && !a.Suffices(a.View.Voters - without.Length, a.View.Voters)
                 ? (ProblemCatalogue.FailoverHeldBack,

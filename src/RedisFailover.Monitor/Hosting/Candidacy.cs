@@ -20,6 +20,9 @@ internal sealed class Candidacy(
     /// <summary>The cluster's problems, which a leader writes.</summary>
     internal required ProblemStore Problems { get; init; }
 
+    /// <summary>Whether a leader may write the topology.</summary>
+    internal required TopologyRight Right { get; init; }
+
     /// <summary>Which monitor should lead, where there are several clusters.</summary>
     internal required LeadSpread Spread { get; init; }
 
@@ -57,6 +60,7 @@ internal sealed class Candidacy(
                 await Task.WhenAll(
                     Registry.Others.WatchAsync(either.Token),
                     Problems.WriteAsync(leadership, either.Token),
+                    Right.WatchAsync(either.Token),
                     Register.TendAsync(leadership, () => loop.Coordinator.Policy.MonitorAbsence, either.Token),
                     shared.HasMany ? Spread.WatchAsync(leadership, either.Token) : Task.CompletedTask);
             }

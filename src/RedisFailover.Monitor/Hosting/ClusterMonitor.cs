@@ -64,6 +64,7 @@ internal sealed class ClusterMonitor : IClusterHost
             Registry = _registry,
             Register = _register,
             Problems = problemStore,
+            Right = new TopologyRight(zooKeeper, _paths, _observations.Writer, clock),
             Spread = new LeadSpread(options, shared, () => (View, Problems.Policy), logger),
         };
     }

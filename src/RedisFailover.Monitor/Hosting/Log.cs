@@ -141,7 +141,7 @@ internal static partial class Log
     [LoggerMessage(44, LogLevel.Warning, "MASTER LOST, a failover begins (epoch {Epoch}): {Reason}")]
     internal static partial void MasterLost(ILogger logger, long epoch, string reason);
 
-    [LoggerMessage(46, LogLevel.Warning, "FAILOVER NOT STARTED (epoch {Epoch}): {Failure}; the next leader decides")]
+    [LoggerMessage(46, LogLevel.Warning, "FAILOVER NOT STARTED (epoch {Epoch}): {Failure}; whoever leads decides again")]
     internal static partial void FailoverNotBegun(ILogger logger, long epoch, string failure);
 
     [LoggerMessage(EventId = 45, Message = "{What} (epoch {Epoch}){Change}{Millis}{Loss}{Reason}")]

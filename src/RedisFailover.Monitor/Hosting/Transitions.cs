@@ -22,6 +22,8 @@ internal sealed class Transitions(ILogger logger, string id)
     private readonly Dictionary<string, string?> _defects = new(StringComparer.Ordinal);
     private int? _knownTerm;
     private PublishTopology? _announced;
+    private string? _lossTold;
+    private string? _notBegunTold;
 
     /// <summary>A part of a turn failed: told once as long as it fails in the same way; null: it did not.</summary>
     internal void TellDefect(string part, Exception? defect)
@@ -177,6 +179,11 @@ internal sealed class Transitions(ILogger logger, string id)
     /// </summary>
     private void TellOfIntent(ClusterView before, ClusterView after)
     {
+        if (after.Topology?.Master is { } master && after.Node(master).IsAnswering)
+        {
+            _notBegunTold = null;
+        }
+
         if (_announced is not { } intent || after.Running.Contains(intent))
         {
             return;
@@ -187,8 +194,16 @@ internal sealed class Transitions(ILogger logger, string id)
         {
             string why = after.Unacknowledged?.Failure
                 ?? (after.Term is not null && after.Term == before.Term ? "somebody else has written the topology" : "leadership was lost");
-            Log.FailoverNotBegun(logger, intent.Next.Epoch, why);
+            if (_notBegunTold != why)
+            {
+                Log.FailoverNotBegun(logger, intent.Next.Epoch, why);
+            }
+
+            _notBegunTold = why;
+            return;
         }
+
+        _notBegunTold = null;
     }
 
     /// <summary>What was decided and what needs attention, each once, not with every observation that leads to the same again.</summary>
@@ -203,11 +218,16 @@ internal sealed class Transitions(ILogger logger, string id)
         _lastWarning = decision.Warning ?? (after.Running.Any(a => a is PublishTopology) ? _lastWarning : null);
         string reason = decision.Reason;
         if (before.Topology is not { State: TopologyState.FailingOver }
-            && decision.Actions.OfType<PublishTopology>().FirstOrDefault(p => p.Next.State == TopologyState.FailingOver) is { } intent
-            && reason != _lastReason)
+            && decision.Actions.OfType<PublishTopology>().FirstOrDefault(p => p.Next.State == TopologyState.FailingOver) is { } intent)
         {
             _announced = intent;
-            Log.MasterLost(logger, intent.Next.Epoch, reason);
+            // A beginning that is tried again and again is one story.
+            if (_notBegunTold is null || !Words.SameButForNumbers(_lossTold, reason))
+            {
+                Log.MasterLost(logger, intent.Next.Epoch, reason);
+            }
+
+            _lossTold = reason;
         }
         else if (decision.Actions.Any(a => a is not (Inspect or ReadTopology)) && reason != _lastReason && reason != decision.Warning
             && IsNews(reason, now))

@@ -97,6 +97,7 @@ public sealed class ReadinessIsTheOutcomeTests
             },
         },
         new("the replicas' clients are paused by an operator", false) { Arrange = c => OnReplicas(c, "CLIENT", "PAUSE", "60000", "ALL") },
+        new("somebody has taken the right to write the topology", false) { Arrange = c => c.ForbidWritingAsync(new ZnodePaths("").Nodes) },
         new("failover is paused", false) { Arrange = c => ToolOnceAsync(c, "pause") },
         new("two monitors are required and one is here", false)
         {
@@ -115,6 +116,7 @@ public sealed class ReadinessIsTheOutcomeTests
     private static readonly ImmutableArray<string> s_often =
     [
         "all is well", "every replica has priority 0", "every replica is out of memory", "no replica can save",
+        "somebody has taken the right to write the topology",
         "min-replicas-to-write is 2 of two replicas", "REPLICAOF and SLAVEOF have other names",
         "the replicas have lost their link and have everything", "the replicas lack more than max-lag",
     ];

@@ -223,6 +223,10 @@ public sealed partial class Cluster : IAsyncDisposable
     public async Task WriteAsync(string path, string content, CancellationToken ct = default)
         => await (await _client.GetSessionAsync(ct)).SetDataAsync(path, Encoding.UTF8.GetBytes(content), cancellationToken: ct);
 
+    /// <summary>Somebody leaves everybody, the monitors too, nothing but the right to read a znode.</summary>
+    public async Task ForbidWritingAsync(string path, CancellationToken ct = default)
+        => await (await _client.GetSessionAsync(ct)).SetAclAsync(path, ZnodeAcl.ReadOnly, cancellationToken: ct);
+
     /// <summary>Deletes a znode without children.</summary>
     public async Task DeleteAsync(string path, CancellationToken ct = default)
         => await (await _client.GetSessionAsync(ct)).DeleteAsync(path, -1, ct);

@@ -69,11 +69,11 @@ public sealed class TransitionsTests
             Assert.That(After(late),
                 Is.EqualTo(
                     [(LogLevel.Warning,
-                        "FAILOVER NOT STARTED (epoch 5): the leader's lease has run out; the next leader decides")]));
+                        "FAILOVER NOT STARTED (epoch 5): the leader's lease has run out; whoever leads decides again")]));
             Assert.That(After(deposed), Is.Empty, "its fate is not known yet");
             Assert.That(
                 After(overtaken.Apply(new ActionFinished(TimeSpan.Zero, intent, "leadership was lost"), policy), overtaken),
-                Is.EqualTo([(LogLevel.Warning, "FAILOVER NOT STARTED (epoch 5): leadership was lost; the next leader decides")]));
+                Is.EqualTo([(LogLevel.Warning, "FAILOVER NOT STARTED (epoch 5): leadership was lost; whoever leads decides again")]));
             Assert.That(After(written).Select(e => e.Text), Has.None.Contains("NOT STARTED"));
         });
 
@@ -87,6 +87,35 @@ public sealed class TransitionsTests
             transitions.TellNow(before ?? announced, after, new Decision([], null, ""), TimeSpan.Zero);
             return [.. log.Entries.Skip(told).Where(e => !e.Text.Contains("no longer leads", StringComparison.Ordinal))];
         }
+    }
+
+    [Test]
+    public void A_failover_that_ZooKeeper_refuses_to_begin_is_told_once_and_again_when_the_master_is_lost_anew()
+    {
+        var policy = new FailoverPolicy { Nodes = [A, B] };
+        var log = new RecordedLog();
+        var transitions = new Transitions(log, "m1");
+        var intent = new PublishTopology(
+            Ok with { Master = null, State = TopologyState.FailingOver, Epoch = 5, Intent = new FailoverIntent(A, null) }, 7);
+        for (int loss = 0; loss < 2; loss++)
+        {
+            for (int attempt = 0; attempt < 3; attempt++)
+            {
+                ClusterView tried = Leader.Start([intent], TimeSpan.Zero);
+                ClusterView refused = tried.Apply(new ActionFinished(TimeSpan.Zero, intent, "NoAuth"), policy);
+                transitions.TellNow(Leader, tried, new Decision([intent], null, "master a:1 is lost"), TimeSpan.Zero);
+                transitions.TellNow(tried, refused, new Decision([new ReadTopology()], null, "it has to be read first"), TimeSpan.Zero);
+            }
+
+            var info = new NodeInfo { Role = NodeRole.Master, RunId = "a" };
+            ClusterView back = Leader.Apply(new NodeAnswered(TimeSpan.Zero, TimeSpan.Zero, A, info, TimeSpan.Zero), policy);
+            transitions.TellNow(Leader, back, new Decision([], null, "all is well"), TimeSpan.Zero);
+        }
+
+        string[] story = ["MASTER LOST, a failover begins (epoch 5): master a:1 is lost",
+            "FAILOVER NOT STARTED (epoch 5): NoAuth; whoever leads decides again"];
+        Assert.That(
+            log.Entries.Select(e => e.Text).Where(t => t.Contains('(', StringComparison.Ordinal)), Is.EqualTo([.. story, .. story]));
     }
 
     [Test]
