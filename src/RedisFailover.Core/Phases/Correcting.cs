@@ -10,6 +10,12 @@ internal static class Correcting
     /// <summary>Redis tries to reach its master once a second, Sentinel its nodes likewise.</summary>
     private static readonly TimeSpan ForeignJudgementDelay = TimeSpan.FromSeconds(2);
 
+    /// <summary>
+    /// A master lets a replica wait for others before it begins the copy (repl-diskless-sync-delay, 5 s by default): until then the replica
+    /// shows no sign of it.
+    /// </summary>
+    private static readonly TimeSpan CopyDelay = TimeSpan.FromSeconds(15);
+
     /// <summary>What each node other than the master must be told, and what cannot be told without harm.</summary>
     internal static (ImmutableArray<FailoverAction> Actions, ImmutableArray<Problem> Problems, TimeSpan? WakeAt) Of(Assessment a)
     {
@@ -51,7 +57,7 @@ internal static class Correcting
     /// </summary>
     private static TimeSpan? JudgedAt(Assessment a, NodeAssessment node)
         => MayBeAnothers(a, node) && !(node.View.BeforeRestart?.ConfigFile is { Length: > 0 } file && file == node.Info!.ConfigFile)
-            ? (node.View.RunSince ?? a.Now) + ForeignJudgementDelay
+            ? (node.View.RunSince ?? a.Now) + (node.IsMaster ? ForeignJudgementDelay : CopyDelay)
             : null;
 
     /// <summary>
