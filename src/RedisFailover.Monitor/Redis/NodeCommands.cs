@@ -99,7 +99,7 @@ internal sealed class NodeCommands(
         Promote promote => PromoteAsync(promote, mayAct, cancellationToken),
         Detach
             => CommandAsync(action, [ReplicaOf(action.On!, NodeInfo.Nowhere)], info => info.IsDetached
-                ? null : "it still follows its master", cancellationToken),
+                ? null : "it still follows its master", cancellationToken, mayAct),
         Follow follow => FollowAsync(follow, follow.Master, mayAct, cancellationToken),
         Demote demote => DemoteAsync(demote, mayAct, cancellationToken),
         PauseWrites { HoldsAll: true } pause => WritePause.PauseAllAsync(pause, Node(pause.Node), clock, cancellationToken),
@@ -122,7 +122,8 @@ internal sealed class NodeCommands(
         // Where CONFIG is not allowed it is promoted all the same; it may refuse writes then until its replicas have come.
         commands = promote.MinReplicas is { } count ? commands.Insert(0, WritePause.SetMinReplicas(count)) : commands;
         ActionFinished finished = await CommandAsync(
-            promote, commands, info => info.Role == NodeRole.Master ? null : "it still says that it is a replica", cancellationToken);
+            promote, commands, info => info.Role == NodeRole.Master ? null : "it still says that it is a replica", cancellationToken,
+            mayAct);
         Remember(promote.Node, finished, mayAct);
         return finished;
     }
@@ -130,7 +131,7 @@ internal sealed class NodeCommands(
     private async Task<ActionFinished> FollowAsync(FailoverAction action, NodeAddress master, Func<bool> mayAct,
         CancellationToken cancellationToken)
     {
-        ActionFinished finished = await CommandAsync(action, [ReplicaOf(action.On!, master)], IsReplica, cancellationToken);
+        ActionFinished finished = await CommandAsync(action, [ReplicaOf(action.On!, master)], IsReplica, cancellationToken, mayAct);
         Remember(action.On!, finished, mayAct);
         return finished;
     }
@@ -142,7 +143,7 @@ internal sealed class NodeCommands(
         ImmutableArray<string[]> commands = [ReplicaOf(demote.Node, demote.Master)];
         commands = demote.EndsFailover ? commands.Insert(0, ["FAILOVER", "ABORT"]) : commands.Add(["CLIENT", "UNPAUSE"]);
         commands = demote.MinReplicas is { } count ? commands.Add(WritePause.SetMinReplicas(count)) : commands;
-        ActionFinished finished = await CommandAsync(demote, commands, IsReplica, cancellationToken);
+        ActionFinished finished = await CommandAsync(demote, commands, IsReplica, cancellationToken, mayAct);
         if (finished.Failure is null && demote.EndsFailover && mayAct())
         {
             Node(demote.Node).Forget("CLIENT", "UNPAUSE");
@@ -271,18 +272,33 @@ internal sealed class NodeCommands(
         }
     }
 
-    private async Task<ActionFinished> CommandAsync(
-        FailoverAction action, IReadOnlyList<string[]> commands, Func<NodeInfo, string?>? verify, CancellationToken cancellationToken)
+    /// <param name="action">The action.</param>
+    /// <param name="commands">What it says.</param>
+    /// <param name="verify">Why it has had no effect, by the INFO behind the commands; null where that tells nothing.</param>
+    /// <param name="cancellationToken">Stops the waiting.</param>
+    /// <param name="mayAct">Of a change of role, asked before a FAILOVER that is in its way is ended; null: none is.</param>
+    private async Task<ActionFinished> CommandAsync(FailoverAction action, IReadOnlyList<string[]> commands,
+        Func<NodeInfo, string?>? verify, CancellationToken cancellationToken, Func<bool>? mayAct = null)
     {
         Task<(RespValue[], NodeInfo?, TimeSpan)> answers = Node(action.On!).CommandAsync(commands, cancellationToken);
         reached?.Invoke(FaultPoint.Sent, action);
         (RespValue[] replies, NodeInfo? info, TimeSpan asked) = await answers;
+        if (mayAct is not null && commands[0] is not ["FAILOVER", ..] && Array.Exists(replies, IsFailingOver) && mayAct())
+        {
+            // Also a replica may be in one: that of a FAILOVER by force whose target never answered ends by nobody's doing.
+            return await CommandAsync(action, [["FAILOVER", "ABORT"], .. commands], verify, cancellationToken, mayAct);
+        }
+
         info = info is null ? null : Learned(action.On!, info, commands, replies);
         string? failure =
             replies.Where((r, i) => r.IsError && !IsBestEffort(action, commands[i], r)).Select(r => r.Text).FirstOrDefault()
             ?? (verify is null ? null : info is null ? "it refuses INFO" : verify(info));
         return new ActionFinished(clock.Now, action, failure, info) { Asked = asked };
     }
+
+    /// <summary>"ERR REPLICAOF not allowed while failing over."</summary>
+    private static bool IsFailingOver(RespValue reply)
+        => reply.IsErrorOf("ERR") && reply.Text?.Contains("while failing over", StringComparison.Ordinal) == true;
 
     private static bool IsBestEffort(FailoverAction action, string[] command, RespValue error) => command switch
     {

@@ -117,6 +117,25 @@ public sealed class MastersThatServeNobodyTests
     }
 
     [Test]
+    public async Task A_FAILOVER_by_force_whose_target_died_does_not_keep_the_old_master_from_following_and_from_being_promoted()
+    {
+        Needs.Redis("6.2", "FAILOVER");
+        await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 1 });
+        NodeAddress master = (await cluster.WaitUntilWholeAsync()).Master!;
+        await cluster.WaitUntilWouldWorkAsync();
+        NodeAddress target = cluster.Addresses[2];
+        cluster.Redis[2].Freeze();
+        await cluster.Redis[0].CommandAsync(
+            "FAILOVER", "TO", target.Host, target.Port.ToString(CultureInfo.InvariantCulture), "FORCE", "TIMEOUT", "500");
+        Topology after = await cluster.WaitForOtherMasterAsync(master);
+        Assert.That(after.Master, Is.EqualTo(cluster.Addresses[1]), cluster.Explain());
+        cluster.Redis[2].Kill();
+        await cluster.WaitForAsync("The old master follows", topology => topology.Replicas.Contains(master));
+        cluster.Redis[1].Kill();
+        Assert.That((await cluster.WaitForOtherMasterAsync(after.Master!)).Master, Is.EqualTo(master), cluster.Explain());
+    }
+
+    [Test]
     public async Task A_pause_that_was_left_behind_on_a_replica_does_not_hold_the_writes_of_the_new_master()
     {
         Needs.Redis("6.2", "CLIENT PAUSE for writes alone");
