@@ -1,6 +1,11 @@
+using System.Collections.Immutable;
+
 namespace RedisFailover;
 
-/// <summary>How many of the configured nodes each monitor reaches.</summary>
+/// <summary>
+/// How many of the cluster's nodes each monitor reaches: those configured here, and those that others are configured with and that have
+/// held the cluster's data or copy its master. Who knows fewer than another cannot do what has to be done either.
+/// </summary>
 internal static class Reachability
 {
     /// <summary>Another monitor reaches more nodes than this one: which, and how many each.</summary>
@@ -13,10 +18,12 @@ internal static class Reachability
         int ours = policy.Nodes.Count(n
                 => view.Node(n) is { Condition: not NodeCondition.Unavailable,
                     ProbeFailure: not (ProbeFailure.AuthRefused or ProbeFailure.NotRedis or ProbeFailure.Local) });
+        ImmutableHashSet<NodeAddress> nodes = view.Topology is not { Master: var master } topology ? [.. policy.Nodes]
+            : [.. policy.Nodes, .. topology.Members, .. master is null ? [] : view.Node(master).Info?.Attached ?? []];
         Difference? better = null;
         foreach ((string monitor, MonitorReport report) in view.OtherMonitors.OrderBy(m => m.Key, StringComparer.Ordinal))
         {
-            int theirs = policy.Nodes.Count(report.Available.ContainsKey);
+            int theirs = report.Available.Keys.Count(nodes.Contains);
             if (theirs > (better?.Theirs ?? ours))
             {
                 better = new Difference(monitor, theirs, ours);

@@ -25,8 +25,7 @@ internal static class Resigning
             return null;
         }
 
-        string reason =
-            $"resigning: {better.Monitor} reaches {better.Theirs} of {a.Policy.Nodes.Length} nodes, this monitor {better.Ours}";
+        string reason = $"resigning: {better.Monitor} reaches {better.Theirs} of the cluster's nodes, this monitor {better.Ours}";
         return PlanBuilder.Because(reason).Do(new Resign(reason))
             .Report(Problem.OfMonitors(ProblemCatalogue.MonitorsDisagree, reason, better.Monitor));
     }
