@@ -3,7 +3,7 @@ namespace RedisFailover;
 /// <summary>One thing by which a server shows that it belongs to somebody else.</summary>
 /// <param name="Name">What it is called in tests.</param>
 /// <param name="Shows">Why it speaks against a server, in words, or null.</param>
-/// <param name="IsGuess">Whether it is a guess from what was known at the address, which a replication id of ours outweighs.</param>
+/// <param name="IsGuess">Whether it is a guess from what was known at the address, which other signs outweigh.</param>
 /// <param name="IsOfWork">Whether it shows that the server is at work for somebody: then it counts for an empty one too.</param>
 internal sealed record ForeignSign(
     string Name, Func<Assessment, NodeAssessment, string?> Shows, bool IsGuess = false, bool IsOfWork = false);
@@ -44,8 +44,17 @@ internal static class ForeignSigns
     /// <summary>The first sign that a node without a common history is not ours; null where there is none.</summary>
     internal static string? Of(Assessment a, NodeAssessment node)
         => IsOurMasterStill(a, node) ? null
-            : All.Where(s => node.Info!.Keys > 0 ? !(s.IsGuess && a.OnceHad(node.Info)) : s.IsOfWork).Select(s => s.Shows(a, node))
+            : All.Where(s => node.Info!.Keys > 0 ? !(s.IsGuess && IsOutweighed(a, node, s)) : s.IsOfWork).Select(s => s.Shows(a, node))
                 .FirstOrDefault(s => s is not null);
+
+    /// <summary>
+    /// Whether a guess counts for nothing: the node goes on from a history of ours, it follows one of our nodes by itself, or none of our
+    /// nodes is here that does not show the same, as when all were restarted after their configuration had moved.
+    /// </summary>
+    private static bool IsOutweighed(Assessment a, NodeAssessment node, ForeignSign guess)
+        => a.OnceHad(node.Info!)
+            || (node is { IsReplica: true, Info.MasterAddress: { } master } && a.IsConfigured(master))
+            || !a.Configured.Any(n => n.Address != node.Address && n.IsInOrder && guess.Shows(a, n) is null);
 
     /// <summary>
     /// Whether a member is what a former master of ours was when it was replaced, in the same run: who is started from a copy of that draws
