@@ -89,8 +89,11 @@ internal static class MasterRules
             : null;
     }
 
+    /// <summary>Another process than it was may be another node's, whose own name has not been heard yet.</summary>
     private static Finding? LostRole(Assessment a)
         => a.Master.IsReplica && a.Master.Has(HeardSince.Term)
+            && !(a.Master.Run == RunState.Restarted && a.Now < a.View.LeadingSince + a.Policy.SilenceLimit
+                && a.Nodes.Any(n => n.Contact == Contact.Unseen))
             ? $"master {a.Master.Address} says that it is a replica of {a.Master.Info!.MasterAddress}" : null;
 
     /// <summary>
@@ -204,7 +207,7 @@ internal static class MasterRules
     /// </summary>
     private static Finding? NoRedisThere(Assessment a)
     {
-        if (a.Master is not { Contact: Contact.NotRedis, View.SameServerAs: null } master || !a.Suffices(1 + a.View.OtherMonitors.Values
+        if (a.Master is not { Contact: Contact.NotRedis } master || !a.Suffices(1 + a.View.OtherMonitors.Values
             .Count(m => !m.IsBlind && !m.Available.IsEmpty && !m.Available.ContainsKey(master.Address)), a.View.Voters))
         {
             return null;

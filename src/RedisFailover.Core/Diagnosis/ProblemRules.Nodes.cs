@@ -44,9 +44,14 @@ internal static partial class ProblemRules
                 n.Address));
 
     private static IEnumerable<Problem> TwoNames(Facts f)
-        => f.Policy.Nodes.Select(f.View.Node).Where(n => n.SameServerAs is not null).Select(n => Problem.Of(
-            SameServerTwice, $"{n.Address} and {n.SameServerAs} are one server (the same run id): it is used as {n.SameServerAs} alone",
-                n.Address));
+        => f.Policy.Nodes.Select(f.View.Node).Where(n => n.SameServerAs is not null).Select(n => n.LeadsAstray
+            ? Problem.Of(SameServerTwice, $"{n.Address} leads to the server of {n.SameServerAs} (the same run id): nothing is known of the "
+                + "node that is meant", n.Address) with
+            {
+                Advice = "Correct what the name or address leads to from the monitors' hosts (DNS, /etc/hosts, forwarded ports).",
+            }
+            : Problem.Of(SameServerTwice,
+                $"{n.Address} and {n.SameServerAs} are one server (the same run id): it is used as {n.SameServerAs} alone", n.Address));
 
     /// <summary>Nodes on which the same is missing are one problem.</summary>
     private static IEnumerable<Problem> RightsLacking(Facts f)

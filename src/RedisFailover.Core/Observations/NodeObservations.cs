@@ -10,7 +10,7 @@ internal static class NodeObservations
         ClusterView known = view.HandedOver == answer.Node && view.Node(answer.Node).Info?.RunId != answer.Info.RunId
             ? view with { HandedOver = null } : view;
         return known.With(view.Node(answer.Node).Answered(answer.At, answer.Latency).Informed(answer.Info, answer.Asked))
-            .WithOneNameFor(answer.Info.RunId, policy);
+            .WithOneNameFor(answer.Info.RunId, view.Node(answer.Node), policy);
     }
 
     /// <summary>Whether it was restarted meanwhile, and with what, only INFO tells: till then it is not back.</summary>
@@ -25,25 +25,37 @@ internal static class NodeObservations
 
     /// <summary>
     /// One server that answers under two names (an address and a host name, say) would be told to follow itself. It keeps the name that the
-    /// topology knows the master by, or the first in the configuration; under the others it is not watched.
+    /// topology knows the master by, or the first in the configuration; under the others it is not watched. A name that led to another
+    /// server while this one was already known is wrong, and what answers there says nothing of the node that is meant.
     /// </summary>
-    private static ClusterView WithOneNameFor(this ClusterView view, string runId, FailoverPolicy policy)
+    private static ClusterView WithOneNameFor(this ClusterView view, string runId, NodeView before, FailoverPolicy policy)
     {
-        ImmutableArray<NodeAddress> names = runId.Length == 0 ? []
-            : [.. view.Nodes.Values.Where(n => n is { IsOnline: true, FailingSince: null } && n.Info!.RunId == runId)
-                .Select(n => n.Address)];
+        ImmutableArray<NodeView> names = runId.Length == 0 ? []
+            : [.. view.Nodes.Values.Where(n => n is { IsOnline: true, FailingSince: null } && n.Info!.RunId == runId)];
         if (names.Length < 2)
         {
             return view;
         }
 
-        NodeAddress one = view.Topology?.Master is { } master && names.Contains(master)
-            ? master : policy.Nodes.FirstOrDefault(names.Contains) ?? names[0];
+        NodeAddress? meant = names.FirstOrDefault(n => IsMeantBeside(n, before) || IsReplicaUnderItsMastersName(n, view.Topology))?.Address;
+        NodeAddress one = meant
+            ?? (view.Topology?.Master is { } master && names.Any(n => n.Address == master) ? master
+                : policy.Nodes.FirstOrDefault(address => names.Any(n => n.Address == address)) ?? names[0].Address);
         return view with
         {
-            Nodes = view.Nodes.SetItems(names.Where(n => n != one).Select(n => KeyValuePair.Create(
-                n, new NodeView(n) { ProbeFailure = ProbeFailure.NotRedis, SameServerAs = one,
-                    Detail = $"it is the same server as {one}, by its run id" }))),
+            Nodes = view.Nodes.SetItems(names.Where(n => n.Address != one).Select(n => KeyValuePair.Create(
+                n.Address, new NodeView(n.Address) { ProbeFailure = ProbeFailure.NotRedis, SameServerAs = one,
+                    LeadsAstray = meant is not null, Detail = $"it is the same server as {one}, by its run id" }))),
         };
     }
+
+    /// <summary>Whether the other name led to another server while this one was already what it is.</summary>
+    private static bool IsMeantBeside(NodeView node, NodeView other)
+        => node.Address != other.Address
+            && (other.LeadsAstray || (other.Info is { } was && was.RunId != node.Info!.RunId && node.RunSince <= other.InfoAsked));
+
+    /// <summary>Whether it answers under the master's name too, is another process than that was, and has a link to a master.</summary>
+    private static bool IsReplicaUnderItsMastersName(NodeView node, Topology? topology)
+        => topology is { Master: { } master, Identity: { RunId.Length: > 0 } identity } && node.Address != master
+            && node.Info is { Role: NodeRole.Replica, LinkUp: true } info && info.RunId != identity.RunId;
 }

@@ -65,6 +65,9 @@ internal sealed record NodeView(NodeAddress Address)
     /// <summary>The name under which the same server is watched; null where it is no other's.</summary>
     public NodeAddress? SameServerAs { get; init; }
 
+    /// <summary>Whether its name is wrong: it led to another server while <see cref="SameServerAs"/> was the one that it is.</summary>
+    public bool LeadsAstray { get; init; }
+
     /// <summary>
     /// Whether the process that answers ran already when the one before it at this address last answered: it was not restarted, but is
     /// another server.
@@ -177,6 +180,7 @@ internal sealed record NodeView(NodeAddress Address)
         BusySince = null,
         ProbeFailure = null,
         SameServerAs = null,
+        LeadsAstray = false,
         Detail = "",
         Latency = latency,
     };

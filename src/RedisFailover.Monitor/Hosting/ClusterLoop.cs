@@ -42,6 +42,7 @@ internal sealed class ClusterLoop
             Rules = rules,
             Problems = Problems,
             Turned = turned,
+            Doubted = host.Reconnect,
             PolicyUnder = host.PolicyUnder,
             PolicyChanged = (changed, watched) =>
             {

@@ -176,6 +176,8 @@ internal sealed class ClusterMonitor : IClusterHost
     /// <summary>
     /// A file of this monitor may contradict what holds for all: then its own settings hold, with the cluster's nodes, and it is said.
     /// </summary>
+    void IClusterHost.Reconnect(NodeAddress node) => _probers.Reconnect(node);
+
     FailoverPolicy IClusterHost.PolicyUnder(ClusterConfig config)
     {
         if (config.IsGivenUp)

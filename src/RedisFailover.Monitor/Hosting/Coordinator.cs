@@ -37,6 +37,9 @@ internal sealed class Coordinator(
     /// <summary>For how long something has to need an operator before the others are told.</summary>
     private static readonly TimeSpan LastingAttention = TimeSpan.FromSeconds(1);
 
+    /// <summary>A name that leads to another node's server is looked up again so often.</summary>
+    private static readonly TimeSpan LookedUpAnew = TimeSpan.FromSeconds(5);
+
     private const string OfDeciding = "a decision", OfTelling = "what is told";
 
     private readonly Transitions _transitions = transitions;
@@ -55,6 +58,7 @@ internal sealed class Coordinator(
     private ITimer? _alarm;
     private TimeSpan? _alarmAt;
     private NodeAddress[] _outside = [];
+    private TimeSpan _doubtedAt = TimeSpan.MinValue;
     private TimeSpan _restsUntil = TimeSpan.MinValue;
     private TimeSpan? _undecidedSince;
     private volatile ILeadership? _leadership;
@@ -81,6 +85,9 @@ internal sealed class Coordinator(
 
     /// <summary>Keeps what needs a person; null where nobody wants to know.</summary>
     internal ProblemKeeper? Problems { get; set; }
+
+    /// <summary>Told, now and then, of a node whose name leads to another node's server.</summary>
+    internal Action<NodeAddress>? Doubted { get; set; }
 
     /// <summary>What this monitor goes by under a configuration of the cluster; null: its own file, whatever that says.</summary>
     internal Func<ClusterConfig, FailoverPolicy>? PolicyUnder { get; set; }
@@ -244,8 +251,8 @@ internal sealed class Coordinator(
         }
     }
 
-    /// <summary>Tells what has changed; null, or when to look again.</summary>
-    private TimeSpan? Report(ClusterView view, Decision decision, TimeSpan now)
+    /// <summary>Which nodes outside the configuration are watched, and whose names have to be looked up again.</summary>
+    private void WatchAsMeant(ClusterView view, TimeSpan now)
     {
         NodeAddress[] outside = [.. view.Outside(_policy)];
         if (!outside.AsSpan().SequenceEqual(_outside))
@@ -254,6 +261,20 @@ internal sealed class Coordinator(
             PolicyChanged?.Invoke(_policy, [.. _policy.Nodes, .. outside]);
         }
 
+        if (view.Nodes.Values.Any(n => n.LeadsAstray) && _doubtedAt <= now - LookedUpAnew)
+        {
+            _doubtedAt = now;
+            foreach (NodeView node in view.Nodes.Values.Where(n => n.LeadsAstray))
+            {
+                Doubted?.Invoke(node.Address);
+            }
+        }
+    }
+
+    /// <summary>Tells what has changed; null, or when to look again.</summary>
+    private TimeSpan? Report(ClusterView view, Decision decision, TimeSpan now)
+    {
+        WatchAsMeant(view, now);
         TimeSpan apart = decision.Actions.IsEmpty && decision.Reason == _lookedFor ? QuietReports : LeaderReports;
         if (view.Term is not null && _lookedAt > now - apart)
         {

@@ -28,6 +28,9 @@ internal interface IClusterHost
     /// <summary>Which nodes to watch from now on, and by which policy; told before anything is decided by it.</summary>
     void Change(FailoverPolicy policy, IReadOnlyCollection<NodeAddress> watched);
 
+    /// <summary>Connects anew to a node whose name leads to another one's server: it is looked up again.</summary>
+    void Reconnect(NodeAddress node);
+
     /// <summary>What this monitor goes by under a configuration of the cluster.</summary>
     FailoverPolicy PolicyUnder(ClusterConfig config);
 

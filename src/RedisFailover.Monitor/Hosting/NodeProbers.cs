@@ -108,6 +108,16 @@ internal sealed class NodeProbers : IAsyncDisposable
         }
     }
 
+    /// <summary>With a connection of its own to what the name leads to now.</summary>
+    internal void Reconnect(NodeAddress node)
+    {
+        if (_all.ContainsKey(node))
+        {
+            Leave(node);
+            Watch(node);
+        }
+    }
+
     private void Leave(NodeAddress node)
         => _ = _all.TryRemove(node, out NodeProber? left) ? left.DisposeAsync().AsTask() : Task.CompletedTask;
 

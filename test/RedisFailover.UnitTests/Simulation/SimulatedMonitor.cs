@@ -173,6 +173,11 @@ internal sealed partial class SimulatedMonitor(
         }
     }
 
+    void IClusterHost.Reconnect(NodeAddress node)
+    {
+        // Every name leads to its own node here.
+    }
+
     FailoverPolicy IClusterHost.PolicyUnder(ClusterConfig config) => Policy.With(config);
 
     string? IClusterHost.FaultOf(ClusterConfig config) => null;
