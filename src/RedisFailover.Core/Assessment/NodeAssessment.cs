@@ -115,9 +115,13 @@ internal sealed class NodeAssessment
         => _all.Policy.MaxReplicaStaleness is var limit && limit > TimeSpan.Zero
             && ((BehindSince is { } since && _all.Now - since >= limit) || (IsReplica && WithoutLinkAtTheLoss >= limit));
 
-    /// <summary>For how long it had had no link when the master went; its data have not grown older since. Null where it had one.</summary>
+    /// <summary>
+    /// For how long it had had no link when the master went; its data have not grown older since. Null where it had one, and to a monitor
+    /// that never heard the master: to it that has been gone since it looked.
+    /// </summary>
     private TimeSpan? WithoutLinkAtTheLoss
-        => _all.OldMasterAddress is { } master && master != Address ? _all.View.Node(master).GoneSince - View.LinkDownSince : null;
+        => _all.OldMasterAddress is { } master && master != Address && _all.View.Node(master) is { Info: not null } gone
+            ? gone.GoneSince - View.LinkDownSince : null;
 
     /// <summary>
     /// Whether following the master would cost it its data for nothing: it cannot read the full copy that it would get, and has no place to

@@ -270,6 +270,8 @@ internal sealed class Scenario
                 ["loaded", var keys] => info with { LoadedKeys = long.Parse(keys, CultureInfo.InvariantCulture) },
                 ["fails-over", var isSo] => info with { FailsOver = isSo == "yes" },
                 ["ends-in", var left] => info with { ShutsDownIn = TimeSpan.FromSeconds(int.Parse(left, CultureInfo.InvariantCulture)) },
+                ["down-for", var seconds]
+                    => info with { LinkDownFor = TimeSpan.FromSeconds(int.Parse(seconds, CultureInfo.InvariantCulture)) },
                 ["up", var up] => info with { Uptime = TimeSpan.FromSeconds(int.Parse(up, CultureInfo.InvariantCulture)) },
                 ["copied-by", var replicas] => info with
                 {
