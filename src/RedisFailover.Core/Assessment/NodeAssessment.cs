@@ -131,6 +131,13 @@ internal sealed class NodeAssessment
         => MasterBeside is { Info: { } master } && Info is { Keys: > 0 } info && !info.Software.CanRead(master.Software)
         && !(IsReplica && info.MasterAddress == _all.Topology.Master) && !info.GoesOnUnder(master);
 
+    /// <summary>
+    /// Whether the master sends it a full copy, or has it wait for others before it begins (repl-diskless-sync-delay): it is connected, and
+    /// has no link yet.
+    /// </summary>
+    internal bool IsBeingCopied => IsReplica && (Info!.SyncInProgress
+        || MasterBeside?.Info!.Replicas.Any(r => r.Replica == Address && !r.IsOnline) == true);
+
     /// <summary>The present master, another node than this one; null where there is none that may take writes.</summary>
     private NodeAssessment? MasterBeside => _all.Topology.Master is { } master && master != Address
         && _all.Master is { IsMaster: true, Contact: Contact.Answering or Contact.Failing } serving ? serving : null;
@@ -143,7 +150,7 @@ internal sealed class NodeAssessment
     /// <summary>Of a node that is offered for nothing, why: "is unavailable", "is not usable as a replica (its link is down)".</summary>
     internal string WhyNotInUse => this is { IsAnswering: true, Info: { } info, IsVotedOut: false }
         ? $"is not usable as a replica ({(info.Role == NodeRole.Master ? "it says that it is a master"
-            : info.SyncInProgress ? "it is receiving a full copy"
+            : IsBeingCopied ? "it is receiving a full copy"
             : CannotCopyMaster ? "it cannot read a copy of the master and keeps its own data"
             : !info.LinkUp ? "its link is down" : IsStale ? "nothing comes over its link" : "it follows another")})"
         : Contact is Contact.Busy or Contact.Loading ? $"serves nobody ({View.Detail})"

@@ -79,9 +79,12 @@ internal static partial class ProblemRules
     private static string Named(IEnumerable<NodeView> nodes) => string.Join(", ", nodes.Select(n => n.Address));
 
     private static IEnumerable<Problem> LinksDown(Facts f)
-        => WithoutLink(f).Where(n => !n.Info!.SyncInProgress && Refusal(f, n) is null).Select(n =>
+        => WithoutLink(f).Where(n => !f.Assessment.Node(n.Address).IsBeingCopied && Refusal(f, n) is null).Select(n =>
             Problem.Of(ReplicaLinkDown, $"replica {n.Address} has no link to master {n.Info!.MasterAddress}: its data is stale",
-                n.Address) with { From = n.LinkDownSince });
+                n.Address) with { From = SinceMaster(f, n.LinkDownSince) });
+
+    /// <summary>To a new master it has had no link only since that became one.</summary>
+    private static TimeSpan? SinceMaster(Facts f, TimeSpan? since) => since < f.Master!.RoleSince ? f.Master.RoleSince : since;
 
     private static IEnumerable<Problem> OldData(Facts f)
         => f.Others.Select(n => f.Assessment.Node(n.Address)).Where(n => n is { IsAnswering: true, IsStale: true }).Select(n => Problem.Of(
@@ -95,7 +98,7 @@ internal static partial class ProblemRules
             ReplicationRefused, $"master {f.Master!.Address} refuses the replication of {n.Node.Address}: {n.Refusal!.Why}",
                 n.Node.Address) with
         {
-            From = n.Node.LinkDownSince, Advice = n.Refusal.Advice,
+            From = SinceMaster(f, n.Node.LinkDownSince), Advice = n.Refusal.Advice,
         });
 
     /// <summary>Why the master lets no link come about, where that can be told: it says more than that there is none.</summary>
@@ -118,7 +121,9 @@ internal static partial class ProblemRules
     }
 
     private static IEnumerable<Problem> RolesNotKept(Facts f)
-        => Speaking(f).Where(n => n.Info!.RoleNotKept is not null).GroupBy(n => n.Info!.RoleNotKept).Select(g => Problem.Of(
+        // Where the monitors may not have it written, that is told.
+        => Speaking(f).Where(n => n.Info!.RoleNotKept is not null && !n.Info.MissingRights.HasFlag(NodeRights.KeepRole))
+            .GroupBy(n => n.Info!.RoleNotKept).Select(g => Problem.Of(
             RoleNotPersisted, $"{Named(g)} cannot keep {(g.Count() == 1 ? "its role" : "their roles")} over a restart: {g.Key}",
                 g.Select(n => n.Address)));
 

@@ -36,6 +36,12 @@ internal static partial class ProblemRules
             return [];
         }
 
+        if (policy.Nodes.Length > 1 && view.IsBlind)
+        {
+            // What it does not see is not the nodes' fault: it tells that of itself.
+            return [];
+        }
+
         var facts = new Facts(view, policy, now, topology, topology.Master is { } master ? view.Node(master) : null, readiness, decision);
         ImmutableArray<Problem> found = [.. OfTheCluster.Concat(OfTheNodes).SelectMany(rule => rule(facts))];
         found = [.. found, .. decision.Problems.Where(p => !found.Any(f => IsTheSame(f, p)))];
@@ -85,8 +91,7 @@ internal static partial class ProblemRules
             string what = f.Topology.State == TopologyState.FailingOver ? "failover" : "switchover";
             NodeAddress? from = f.Topology.Intent?.From;
             yield return Problem.Of(ChangeStalled,
-                $"the {what} from {from?.ToString() ?? "no master"} is not done yet: {f.Topology.Reason}", from is null ? [] : [from])
-                with { From = f.View.Progress?.StartedAt };
+                $"the {what} from {from?.ToString() ?? "no master"} is not done yet: {f.Topology.Reason}", from is null ? [] : [from]);
         }
     }
 
@@ -146,7 +151,7 @@ internal static partial class ProblemRules
 
     private static IEnumerable<Problem> ConfigThatCannotBeRead(Facts f)
         => f.View is { ConfigFault: { } fault, Config: null }
-            ? [Problem.Of(ZnodeUnreadable, $"the znode config cannot be read, and the monitors go by their own files: {fault}")] : [];
+            ? [Problem.Of(ZnodeUnreadable, $"the znode config cannot be read, the monitors go by what they had: {fault}")] : [];
 
     /// <summary>
     /// What stands in the way of a failover, by the failover's own judgement. What has a rule of its own is told by that.

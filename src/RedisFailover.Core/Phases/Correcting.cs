@@ -74,7 +74,8 @@ internal static class Correcting
             return new Inspect(node.Address);
         }
 
-        if (node.IsLeftAlone || !a.Master.IsCurrent)
+        // One that is no plain Redis (cluster mode) follows nobody.
+        if (node.IsLeftAlone || !a.Master.IsCurrent || node.Info!.Mode is not ("standalone" or ""))
         {
             return null;
         }

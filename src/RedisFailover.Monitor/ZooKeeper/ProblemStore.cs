@@ -15,6 +15,8 @@ internal sealed class ProblemStore(ZooKeeperClient zooKeeper, ZnodePaths paths, 
     private readonly Channel<(int Term, ImmutableArray<Problem> Problems)> _lists = Channel.CreateBounded<(int, ImmutableArray<Problem>)>(
             new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true });
 
+    private string? _told;
+
     /// <summary>Told of what the leader before has told, at the start of a term.</summary>
     internal Action<ImmutableArray<Problem>>? Inherited { get; init; }
 
@@ -81,11 +83,17 @@ internal sealed class ProblemStore(ZooKeeperClient zooKeeper, ZnodePaths paths, 
                 await leadership.CommitAsync([ZnodeOperation.Create(paths.Problems, data)], cancellationToken);
             }
 
+            _told = null;
             return true;
         }
         catch (ZooKeeperException e)
         {
-            Log.ProblemsNotWritten(logger, e.Message);
+            if (_told != e.Message)
+            {
+                Log.ProblemsNotWritten(logger, e.Message);
+            }
+
+            _told = e.Message;
             return false;
         }
     }

@@ -33,7 +33,26 @@ public sealed class ProblemRulesTests
             Is.EqualTo(new[] { "r:2" }));
         Assert.That(Codes(Well().With(R2, n => n with { Info = n.Info! with { LinkUp = false, SyncInProgress = true } })),
             Does.Not.Contain(ReplicaLinkDown));
+        // Without a disk the master waits for other replicas before it begins.
+        Assert.That(Codes(Well().With(R1, n => n with { Info = n.Info! with { Replicas = [new ReplicaLink(R2, "wait_bgsave", 0)] } })
+            .With(R2, n => n with { Info = n.Info! with { LinkUp = false } })), Does.Not.Contain(ReplicaLinkDown));
     });
+
+    [Test]
+    public void What_a_leader_that_reaches_no_node_does_not_see_is_not_told_as_the_nodes_fault()
+    {
+        ClusterView blind = new[] { R1, R2, R3 }.Aggregate(Well(), (view, node) => view.With(node, n => n with
+        {
+            Condition = NodeCondition.Unavailable, ProbeFailure = ProbeFailure.Silent, FailingSince = Now, Failures = 3,
+        }));
+        Assert.That(blind.IsBlind, Is.True);
+        Assert.That(Codes(blind), Is.Empty);
+    }
+
+    [Test]
+    public void That_a_role_is_not_kept_is_told_once_as_the_right_that_is_missing() => Assert.That(
+        Codes(Well().With(R2, n => n with { Info = n.Info! with { RoleNotKept = "NOPERM", MissingRights = NodeRights.KeepRole } })),
+        Is.EqualTo(new[] { RightsMissing }));
 
     [TestCase("password", "it asks for a password, and the replica has no masterauth")]
     [TestCase("login", "wrong password, or no such user or one that is switched off: 'repl'")]
