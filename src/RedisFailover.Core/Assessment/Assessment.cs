@@ -100,6 +100,14 @@ internal sealed class Assessment
         return new Votes(against, View.Voters, Suffices(against, View.Voters));
     }
 
+    /// <summary>How the monitors vote on whether a node that answers takes no new connection.</summary>
+    internal Votes VotesOnConnections(NodeAddress node)
+    {
+        int against = View.OtherMonitors.Values.Count(m => !m.IsBlind && m.Shut.Contains(node))
+            + (View.Node(node).TakesNoConnections ? 1 : 0);
+        return new Votes(against, View.Voters, Suffices(against, View.Voters));
+    }
+
     /// <summary>A monitor without an opinion counts as one that sees it: a tie, and any doubt, mean available.</summary>
     internal bool Suffices(int against, int voters) => Policy.NodeStrategy switch
     {

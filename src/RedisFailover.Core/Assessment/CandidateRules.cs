@@ -146,6 +146,7 @@ internal static class CandidateRules
     internal static string? Reservation(NodeAssessment node)
         => node.IsVotedOut ? node.Votes.ToString()
             : node.LacksRightToPromote ? Forbidden(node, NodeRights.ChangeRole)
+            : node.View is { TakesNoConnections: true, RefusesConnections: (_, _, var detail) } ? $"it takes no new connection ({detail})"
             : WouldRefuseWrites(node) is { } why ? $"{why} and would refuse writes"
             : node is { IsReplica: true, Info.IsOverMaxMemory: true } ? "it holds more than its maxmemory and would evict keys"
             : null;

@@ -34,11 +34,13 @@ internal static class MasterRules
         new(MasterStatus.ShuttingDown, Remedy.HandOver, ShutsDown),
         new(MasterStatus.RefusesWrites, Remedy.HandOver, RefusesWritesForTooLong),
         new(MasterStatus.FailsOver, Remedy.HandOver, FailsOverForTooLong),
+        new(MasterStatus.TakesNoConnections, Remedy.HandOver, TakesNoConnectionsForTooLong),
         new(MasterStatus.Busy, Remedy.FailOverIfSomebodyIsFit, BusyForTooLong),
         new(MasterStatus.Suspect, Remedy.Watch, OtherMonitorsAreAwaited),
         new(MasterStatus.Loading, Remedy.Watch, Loading),
         new(MasterStatus.RefusesWrites, Remedy.Watch, RefusesWrites),
         new(MasterStatus.FailsOver, Remedy.Watch, FailsOver),
+        new(MasterStatus.TakesNoConnections, Remedy.Watch, TakesNoConnections),
         new(MasterStatus.Busy, Remedy.Watch, Busy),
         new(MasterStatus.Suspect, Remedy.Watch, OnlyThisMonitorCannotReachIt),
         new(MasterStatus.Unmonitored, Remedy.Watch, a => Unmonitored(a.Master)),
@@ -145,6 +147,20 @@ internal static class MasterRules
     /// <summary>It is told as a problem once it lasts; here it has its time.</summary>
     private static Finding? FailsOver(Assessment a)
         => AnswersHere(a.Master) && a.Master.View.FailsOverSince is { } since && since + a.Policy.BusyTimeout is var until && a.Now < until
+            ? new Finding("", until) : null;
+
+    /// <summary>Who is connected is served, who connects anew is not: a firewall, a full backlog, another port.</summary>
+    private static Finding? TakesNoConnectionsForTooLong(Assessment a)
+        => AnswersHere(a.Master) && a.Master.View is { TakesNoConnections: true, RefusesConnections: (var since, _, var detail) }
+            && a.VotesOnConnections(a.Master.Address) is { Suffice: true } votes && a.Now - since >= a.Policy.BusyTimeout
+            ? $"master {a.Master.Address} has taken no new connection for {(a.Now - since).TotalSeconds:0} s ({detail}), as "
+                + $"{votes.Against} of {votes.Voters} monitors find"
+            : null;
+
+    /// <summary>It is told as a problem; here it has its time.</summary>
+    private static Finding? TakesNoConnections(Assessment a)
+        => AnswersHere(a.Master) && a.Master.View is { TakesNoConnections: true, RefusesConnections: (var since, _, _) }
+            && since + a.Policy.BusyTimeout is var until && a.Now < until
             ? new Finding("", until) : null;
 
     private static Finding? BusyForTooLong(Assessment a)

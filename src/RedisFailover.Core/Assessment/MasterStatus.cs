@@ -27,6 +27,9 @@ internal enum MasterStatus
     /// <summary>It holds its writes for a FAILOVER that somebody sent it.</summary>
     FailsOver,
 
+    /// <summary>It serves those who are connected, and takes no new connection.</summary>
+    TakesNoConnections,
+
     /// <summary>It is shutting down and waits for its replicas.</summary>
     ShuttingDown,
 

@@ -8,8 +8,8 @@ internal static partial class ProblemRules
 {
     private static readonly ImmutableArray<Func<Facts, IEnumerable<Problem>>> OfTheNodes =
     [
-        BusyMaster, MasterThatFailsOver, TwoNames, RightsLacking, WithoutFence, Full, LinksDown, OldData, LinksRefused, CopiesThatRepeat,
-            RolesNotKept, VersionsThatDiffer, MemoryTooSmall, OtherControllers, OtherModes,
+        BusyMaster, MasterThatFailsOver, TwoNames, RightsLacking, WithoutFence, Full, Shut, LinksDown, OldData, LinksRefused,
+            CopiesThatRepeat, RolesNotKept, VersionsThatDiffer, MemoryTooSmall, OtherControllers, OtherModes,
     ];
 
     /// <summary>Those whose word is of the present, the master too.</summary>
@@ -75,6 +75,26 @@ internal static partial class ProblemRules
             $"{n.Address} takes no more connections: {n.Info!.ConnectedClients + n.Info.Replicas.Length} of maxclients "
                 + $"{n.Info.MaxClients} are in use",
             n.Address) with { Severity = n.Address == f.Topology.Master ? ProblemSeverity.Critical : ProblemSeverity.Warning });
+
+    /// <summary>Who is connected goes on, and so do the monitors: nobody would notice before the next connection is made.</summary>
+    private static IEnumerable<Problem> Shut(Facts f)
+        => Speaking(f).Where(n => n is { RefusesConnections: not null, Info.IsFull: false }).Select(n =>
+        {
+            bool isMaster = n.Address == f.Topology.Master;
+            (TimeSpan since, ProbeFailure failure, string detail) = n.RefusesConnections!.Value;
+            return failure == ProbeFailure.AuthRefused
+                ? Problem.Of(isMaster ? MasterNotWatched : NodeNotWatched,
+                    $"{n.Address} refuses the monitors on a new connection ({detail}): once they lose the one that they have, they cannot "
+                        + "ask it any more", n.Address) with { From = since }
+                : Problem.Of(ConnectionsExhausted,
+                    $"{n.Address} takes no new connection ({detail}), and serves those that it has alone", n.Address) with
+                {
+                    From = since,
+                    Severity = isMaster ? ProblemSeverity.Critical : ProblemSeverity.Warning,
+                    Advice = "Look at the firewall before it, its port (CONFIG GET port) and its backlog (tcp-backlog, net.core.somaxconn)."
+                        + (isMaster ? " After busy-timeout it hands over, if most monitors find the same." : ""),
+                };
+        });
 
     private static string Named(IEnumerable<NodeView> nodes) => string.Join(", ", nodes.Select(n => n.Address));
 

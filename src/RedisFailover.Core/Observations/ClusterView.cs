@@ -221,6 +221,7 @@ internal sealed record ClusterView
         [.. Nodes.Values.Where(n => n.Condition == NodeCondition.Unavailable).Select(n => n.Address)])
     {
         IsBlind = IsBlind,
+        Shut = [.. Nodes.Values.Where(n => n.TakesNoConnections).Select(n => n.Address)],
         ConfigVersion = Config is null ? -1 : ConfigVersion,
     };
 
@@ -255,6 +256,7 @@ internal sealed record ClusterView
         NodeAnswered o => this.Answered(o, policy),
         NodeBeat o => this.Beat(o),
         NodeFailed o => this.NodeFailed(o, policy),
+        NewConnectionTried o => this.With(Node(o.Node).Connected(o)),
         MonitorCame o => this.Came(o),
         MonitorReported o => this.Reported(o),
         MonitorLeft o => this.Left(o, policy),

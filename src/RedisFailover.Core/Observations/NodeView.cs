@@ -65,6 +65,15 @@ internal sealed record NodeView(NodeAddress Address)
     /// <summary>The name under which the same server is watched; null where it is no other's.</summary>
     public NodeAddress? SameServerAs { get; init; }
 
+    /// <summary>
+    /// Since when it has refused new connections, though the one that there is goes on, and how; null where it takes them.
+    /// </summary>
+    public (TimeSpan Since, ProbeFailure Failure, string Detail)? RefusesConnections { get; init; }
+
+    /// <summary>Whether nobody can connect to it anew: not for our own credentials, nor for want of connections (maxclients).</summary>
+    internal bool TakesNoConnections
+        => RefusesConnections is { Failure: not RedisFailover.ProbeFailure.AuthRefused } && IsAnswering && Info is { IsFull: false };
+
     /// <summary>Whether its name is wrong: it led to another server while <see cref="SameServerAs"/> was the one that it is.</summary>
     public bool LeadsAstray { get; init; }
 
@@ -167,6 +176,12 @@ internal sealed record NodeView(NodeAddress Address)
     /// </summary>
     internal bool StaysOutOfSight(FailoverPolicy policy)
         => IsOutOfSight && (ProbeFailure == RedisFailover.ProbeFailure.Local || Failures >= policy.MaxFailures);
+
+    internal NodeView Connected(NewConnectionTried tried) => this with
+    {
+        RefusesConnections = tried.ProbeFailure is not { } failure ? null
+            : (RefusesConnections?.Since ?? tried.At, failure, tried.Detail),
+    };
 
     internal NodeView Answered(TimeSpan at, TimeSpan latency) => this with
     {

@@ -62,6 +62,16 @@ internal sealed record NodeBeat(TimeSpan At, NodeAddress Node, TimeSpan Latency)
 /// <param name="Detail">The error in words, without secrets.</param>
 internal sealed record NodeFailed(TimeSpan At, NodeAddress Node, ProbeFailure ProbeFailure, string Detail) : Observation(At);
 
+/// <summary>
+/// Whether a node that answers over the connection that there is takes a new one, and our login on it. Told when it refused several in a
+/// row, and when it takes them again.
+/// </summary>
+/// <param name="At">When.</param>
+/// <param name="Node">The node.</param>
+/// <param name="ProbeFailure">How it refused; null where it takes them.</param>
+/// <param name="Detail">The error in words, without secrets.</param>
+internal sealed record NewConnectionTried(TimeSpan At, NodeAddress Node, ProbeFailure? ProbeFailure, string Detail) : Observation(At);
+
 /// <summary>Another monitor is here: its ephemeral znode was seen. What it sees is not known yet.</summary>
 internal sealed record MonitorCame(TimeSpan At, string MonitorId) : Observation(At);
 

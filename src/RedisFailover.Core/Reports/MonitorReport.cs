@@ -31,6 +31,9 @@ internal sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, doub
     /// <summary>Whether the monitor reaches no node at all: then what it says of them tells of itself, and counts for nothing.</summary>
     public bool IsBlind { get; init; }
 
+    /// <summary>The nodes that answer over the connections that there are, and take no new ones.</summary>
+    public ImmutableSortedSet<NodeAddress> Shut { get; init; } = [];
+
     /// <summary>Of the leading monitor: how each node stands; empty from the others.</summary>
     public ImmutableSortedDictionary<NodeAddress, NodeReport> Nodes { get; init; } =
         ImmutableSortedDictionary<NodeAddress, NodeReport>.Empty;
@@ -42,7 +45,7 @@ internal sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, doub
     public bool SaysTheSameAs(MonitorReport other)
     {
         ArgumentNullException.ThrowIfNull(other);
-        return ConfigVersion == other.ConfigVersion && IsBlind == other.IsBlind
+        return ConfigVersion == other.ConfigVersion && IsBlind == other.IsBlind && Shut.SetEquals(other.Shut)
             && Readiness.SayTheSame(Failover, other.Failover) && Words.SameButForNumbers(Attention, other.Attention)
             && Problem.SayTheSame(Problems, other.Problems)
             && Nodes.Count == other.Nodes.Count
@@ -78,6 +81,7 @@ internal sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, doub
                 : null,
             Attention = Json.Text(root, "attention", What),
             IsBlind = root.TryGetProperty("blind", out _) && Json.Flag(root, "blind", What),
+            Shut = root.TryGetProperty("shut", out _) ? [.. Json.Addresses(root, "shut", What)] : [],
             Problems = root.TryGetProperty("problems", out JsonElement problems) ? ProblemJson.Parse(problems, What) : [],
             Nodes = Json.Object(root, "nodes", What) is { } reports
                 ? reports.EnumerateObject().Where(n => NodeAddress.TryParse(n.Name, out _) && n.Value.ValueKind == JsonValueKind.Object)
@@ -101,6 +105,11 @@ internal sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, doub
         if (IsBlind)
         {
             writer.WriteBoolean("blind", true);
+        }
+
+        if (!Shut.IsEmpty)
+        {
+            Json.Write(writer, "shut", [.. Shut]);
         }
 
         Write(writer, Failover);

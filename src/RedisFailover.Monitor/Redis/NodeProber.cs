@@ -19,13 +19,18 @@ internal sealed class NodeProber : ICommandedNode, IAsyncDisposable
 
     internal NodeProber(
         NodeAddress node, RedisCredentials credentials, FailoverPolicy policy, NodeNames names, ChannelWriter<Observation> observations,
-        MonotonicClock clock, ClientNames? clients = null, Func<bool>? isLeading = null)
+        MonotonicClock clock, ClientNames? clients = null, Func<bool>? isLeading = null, TimeSpan? connectsAnewAfter = null)
     {
         (_node, _policy, _observations, _clock) = (node, policy, observations, clock);
         clients ??= new ClientNames(ZnodePaths.DefaultRoot, "", "");
         _said = new NodeInfoReader(policy, names, clients, credentials.Tls is not null);
         _connection = new FencedConnection(node, clients, policy.ProbeTimeout, clock, _stop.Token);
-        var loop = new ProbeLoop(new Probed(node, policy, _said, observations, clock, isLeading), _connection, credentials, names);
+        var loop = new ProbeLoop(
+            new Probed(node, policy, _said, observations, clock, isLeading)
+            {
+                ConnectsAnewAfter = connectsAnewAfter ?? TimeSpan.FromSeconds(5),
+            },
+            _connection, credentials, names);
         Running = loop.RunAsync(_stop.Token);
     }
 

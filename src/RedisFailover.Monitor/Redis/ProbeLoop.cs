@@ -17,6 +17,9 @@ internal sealed record Probed(
     NodeAddress Node, FailoverPolicy Policy, NodeInfoReader Said, ChannelWriter<Observation> Observations, MonotonicClock Clock,
     Func<bool>? IsLeading = null)
 {
+    /// <summary>How often it is tried whether the node takes a new connection.</summary>
+    internal TimeSpan ConnectsAnewAfter { get; init; } = Timeout.InfiniteTimeSpan;
+
     internal void Report(Observation observation) => Observations.TryWrite(observation);
 }
 
@@ -24,14 +27,28 @@ internal sealed record Probed(
 /// Keeps a connection to one node: made, logged in, watched by a <see cref="PingLoop"/> until it ends, reported, and made anew, at once or
 /// ever more slowly (<see cref="ProbeRetry"/>).
 /// </summary>
-internal sealed class ProbeLoop(Probed probed, FencedConnection connection, RedisCredentials credentials, NodeNames names)
+internal sealed class ProbeLoop
 {
     /// <summary>After this a connected node's name is looked up again.</summary>
     private static readonly TimeSpan NameLifetime = TimeSpan.FromSeconds(5);
 
-    private readonly ProbeRetry _retry = new(probed.Policy, probed.IsLeading);
-    private readonly NodeLogin _login = new(credentials, probed.Said, probed.Policy.ProbeTimeout, probed.Clock);
-    private readonly TcpDialer _dialer = new(names.Hosts, probed.Clock.Provider);
+    private readonly Probed _probed;
+    private readonly FencedConnection _connection;
+    private readonly RedisCredentials _credentials;
+    private readonly NodeNames _names;
+    private readonly ProbeRetry _retry;
+    private readonly NodeLogin _login;
+    private readonly TcpDialer _dialer;
+    private readonly NewConnections _anew;
+
+    internal ProbeLoop(Probed probed, FencedConnection connection, RedisCredentials credentials, NodeNames names)
+    {
+        (_probed, _connection, _credentials, _names) = (probed, connection, credentials, names);
+        _retry = new ProbeRetry(probed.Policy, probed.IsLeading);
+        _login = new NodeLogin(credentials, probed.Said, probed.Policy.ProbeTimeout, probed.Clock);
+        _dialer = new TcpDialer(names.Hosts, probed.Clock.Provider);
+        _anew = new NewConnections(probed, _dialer, credentials, _login);
+    }
 
     /// <summary>Until it is cancelled.</summary>
     internal async Task RunAsync(CancellationToken cancellationToken)
@@ -40,17 +57,17 @@ internal sealed class ProbeLoop(Probed probed, FencedConnection connection, Redi
         {
             while (true)
             {
-                TimeSpan begun = probed.Clock.Now;
+                TimeSpan begun = _probed.Clock.Now;
                 (ProbeFailure ProbeFailure, string Detail) end = await ConnectionAsync(cancellationToken);
-                (ProbeFailure failure, string detail) = _retry.Ended(end, begun, probed.Clock.Now);
+                (ProbeFailure failure, string detail) = _retry.Ended(end, begun, _probed.Clock.Now);
                 if (failure is not (ProbeFailure.Silent or ProbeFailure.Loading))
                 {
-                    probed.Report(new NodeFailed(probed.Clock.Now, probed.Node, failure, detail));
+                    _probed.Report(new NodeFailed(_probed.Clock.Now, _probed.Node, failure, detail));
                 }
 
                 if (_retry.After(failure) is { } wait)
                 {
-                    await Task.Delay(wait, probed.Clock.Provider, cancellationToken);
+                    await Task.Delay(wait, _probed.Clock.Provider, cancellationToken);
                 }
                 else
                 {
@@ -72,7 +89,7 @@ internal sealed class ProbeLoop(Probed probed, FencedConnection connection, Redi
         try
         {
             (made, dialed) = await RedisConnection.ConnectAsync(
-                probed.Node, _dialer, probed.Clock.Provider, probed.Policy.ProbeTimeout, cancellationToken, credentials.Tls);
+                _probed.Node, _dialer, _probed.Clock.Provider, _probed.Policy.ProbeTimeout, cancellationToken, _credentials.Tls);
         }
         catch (AuthenticationException e)
         {
@@ -84,7 +101,7 @@ internal sealed class ProbeLoop(Probed probed, FencedConnection connection, Redi
             ProbeFailure failure = ProbeEnd.Of(dialed.Fault);
             if (failure == ProbeFailure.Silent)
             {
-                probed.Report(new NodeFailed(probed.Clock.Now, probed.Node, failure, dialed.Detail));
+                _probed.Report(new NodeFailed(_probed.Clock.Now, _probed.Node, failure, dialed.Detail));
             }
 
             return (failure, dialed.Detail);
@@ -97,18 +114,23 @@ internal sealed class ProbeLoop(Probed probed, FencedConnection connection, Redi
                 return refused;
             }
 
+            using var over = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            Task trying = Task.CompletedTask;
             try
             {
-                connection.Set(made);
+                _connection.Set(made);
                 int strikes = 0;
+                trying = _anew.RunAsync(over.Token);
                 var pings = new PingLoop(
-                    probed, made,
+                    _probed, made,
                     async () => StandsElsewhere(dialed.EndPoint, ref strikes) && await ListensThereAsync(cancellationToken));
                 return await pings.RunAsync(cancellationToken);
             }
             finally
             {
-                connection.Set(null);
+                _connection.Set(null);
+                await over.CancelAsync();
+                await trying;
             }
         }
     }
@@ -119,7 +141,7 @@ internal sealed class ProbeLoop(Probed probed, FencedConnection connection, Redi
     /// </summary>
     private bool StandsElsewhere(IPEndPoint? found, ref int strikes)
     {
-        bool isElsewhere = found is not null && names.Hosts.Known(probed.Node.Host, NameLifetime) is { IsEmpty: false } known
+        bool isElsewhere = found is not null && _names.Hosts.Known(_probed.Node.Host, NameLifetime) is { IsEmpty: false } known
             && !known.Contains(found.Address);
         strikes = isElsewhere ? strikes + 1 : 0;
         return strikes >= 2;
@@ -128,7 +150,7 @@ internal sealed class ProbeLoop(Probed probed, FencedConnection connection, Redi
     /// <summary>A name that is wrong for a moment must not end a connection that works.</summary>
     private async Task<bool> ListensThereAsync(CancellationToken cancellationToken)
     {
-        Dialed there = await _dialer.ConnectAsync(probed.Node.Host, probed.Node.Port, probed.Policy.ProbeTimeout, cancellationToken);
+        Dialed there = await _dialer.ConnectAsync(_probed.Node.Host, _probed.Node.Port, _probed.Policy.ProbeTimeout, cancellationToken);
         there.Socket?.Dispose();
         return there.Socket is not null;
     }

@@ -31,6 +31,9 @@ internal sealed class FakeNode : IAsyncDisposable
     /// <summary>How many connections were accepted so far.</summary>
     internal int Connections => Volatile.Read(ref _connections);
 
+    /// <summary>From now on new connections are refused; those that there are go on.</summary>
+    internal void Refuse() => _listener.Stop();
+
     /// <summary>Closes all connections; new ones are accepted.</summary>
     internal void CloseConnections()
     {

@@ -32,6 +32,23 @@ public sealed class NodeProberTests
     }
 
     [Test]
+    public async Task That_a_node_takes_no_new_connection_is_seen_beside_the_one_that_goes_on()
+    {
+        await using var node = new FakeNode(command => command[0] == "INFO" ? FakeNode.Bulk("role:master\r\nrun_id:x\r\n") : "+OK\r\n");
+        var policy = new FailoverPolicy { Nodes = [node.Address], ProbeTimeout = TimeSpan.FromMilliseconds(500) };
+        await using var prober = new NodeProber(
+            node.Address, new RedisCredentials(null, null), policy, new NodeNames(policy.Nodes, TimeProvider.System), _observations.Writer,
+            new MonotonicClock(TimeProvider.System), connectsAnewAfter: TimeSpan.FromMilliseconds(50));
+        await NextAsync<NodeAnswered>();
+        await Waiting.Until(() => node.Connections > 1);
+
+        node.Refuse();
+        NewConnectionTried tried = await NextAsync<NewConnectionTried>();
+        Assert.That((tried.ProbeFailure, tried.Detail), Is.EqualTo((ProbeFailure.Refused, "connection refused")));
+        await NextAsync<NodeAnswered>();
+    }
+
+    [Test]
     public async Task A_node_that_takes_no_more_connections_lives()
     {
         using var node = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
@@ -213,7 +230,8 @@ public sealed class NodeProberTests
         System.Net.IPAddress address = System.Net.IPAddress.Loopback;
         var names = new NodeNames(policy.Nodes, _time, (_, _) => Task.FromResult(new[] { address }));
         await using var prober = new NodeProber(
-            named, new RedisCredentials(null, null), policy, names, _observations.Writer, new MonotonicClock(_time));
+            named, new RedisCredentials(null, null), policy, names, _observations.Writer, new MonotonicClock(_time),
+            connectsAnewAfter: Timeout.InfiniteTimeSpan);
         await NextAsync<NodeAnswered>();
 
         // Nothing listens there: the name may be wrong, and the connection works.

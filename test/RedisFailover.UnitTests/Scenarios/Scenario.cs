@@ -181,7 +181,8 @@ internal sealed class Scenario
         var unavailable = ImmutableSortedSet<NodeAddress>.Empty;
         bool sees = true;
         bool blind = words.Contains("blind");
-        words = [.. words.Where(w => w != "blind")];
+        ImmutableSortedSet<NodeAddress> shut = [.. words.SkipWhile(w => w != "shut").Skip(1).Select(NodeAddress.Parse)];
+        words = [.. words.TakeWhile(w => w != "shut").Where(w => w != "blind")];
         foreach (string word in words)
         {
             if (word is "sees" or "misses")
@@ -198,7 +199,7 @@ internal sealed class Scenario
             }
         }
 
-        return new MonitorReport(available, unavailable) { IsBlind = blind };
+        return new MonitorReport(available, unavailable) { IsBlind = blind, Shut = shut };
     }
 
     private void Znode(string content)
@@ -237,6 +238,8 @@ internal sealed class Scenario
         {
             "is" => new Tick(_now),
             "answers" => new NodeAnswered(_now, _now, node, Says(node), TimeSpan.FromMilliseconds(1)),
+            "shut" => new NewConnectionTried(_now, node, ProbeFailure.Silent, "no connection within 1000 ms"),
+            "open" => new NewConnectionTried(_now, node, null, ""),
             "beats" => new NodeBeat(_now, node, TimeSpan.FromMilliseconds(1)),
             _ => new NodeFailed(_now, node, Failure(verb), $"{verb}"),
         });

@@ -1,0 +1,92 @@
+using System.Security.Authentication;
+using RedisFailover.Shared;
+
+namespace RedisFailover.Monitor.Redis;
+
+/// <summary>
+/// Tries now and then whether a node takes a new connection and our login on it. The connection that is kept outlives a firewall that drops
+/// what is new, a full backlog, another port and another password, and would tell nobody of them.
+/// </summary>
+internal sealed class NewConnections(Probed probed, TcpDialer dialer, RedisCredentials credentials, NodeLogin login)
+{
+    private bool _told;
+
+    /// <summary>While there is a connection, which was just made.</summary>
+    internal async Task RunAsync(CancellationToken cancellationToken)
+    {
+        Tell(null);
+        int failures = 0;
+        try
+        {
+            while (true)
+            {
+                TimeSpan pause = failures > 0 && failures < probed.Policy.MaxFailures
+                    ? probed.Policy.ProbeTimeout : probed.ConnectsAnewAfter;
+                await Task.Delay(pause, probed.Clock.Provider, cancellationToken);
+                (ProbeFailure ProbeFailure, string Detail)? failure = await TryAsync(cancellationToken);
+                if (failure is { ProbeFailure: ProbeFailure.Local })
+                {
+                    // Ours, and not the node's.
+                    continue;
+                }
+
+                failures = failure is null ? 0 : failures + 1;
+                if (failure is null || failures >= probed.Policy.MaxFailures)
+                {
+                    Tell(failure);
+                }
+            }
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            // The connection has ended: a new one is made anyway.
+        }
+    }
+
+    private void Tell((ProbeFailure ProbeFailure, string Detail)? failure)
+    {
+        if (failure is not null || _told)
+        {
+            probed.Report(new NewConnectionTried(probed.Clock.Now, probed.Node, failure?.ProbeFailure, failure?.Detail ?? ""));
+        }
+
+        _told = failure is not null;
+    }
+
+    private async Task<(ProbeFailure ProbeFailure, string Detail)?> TryAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            (RedisConnection? made, Dialed dialed) = await RedisConnection.ConnectAsync(
+                probed.Node, dialer, probed.Clock.Provider, probed.Policy.ProbeTimeout, cancellationToken, credentials.Tls);
+            if (made is null)
+            {
+                return (ProbeEnd.Of(dialed.Fault), dialed.Detail);
+            }
+
+            await using (made)
+            {
+                if (await login.LogInAsync(made, cancellationToken) is { } refused)
+                {
+                    return refused;
+                }
+
+                // Whatever it says, it serves who is new.
+                await made.SendAsync("PING").WaitAsync(probed.Policy.ProbeTimeout, probed.Clock.Provider, cancellationToken);
+                return null;
+            }
+        }
+        catch (AuthenticationException e)
+        {
+            return (ProbeFailure.AuthRefused, $"no TLS with it: {Words.Quoted(e.Message)}");
+        }
+        catch (TimeoutException)
+        {
+            return (ProbeFailure.Silent, $"no answer for {probed.Policy.ProbeTimeout.TotalMilliseconds:0} ms");
+        }
+        catch (IOException e)
+        {
+            return ProbeEnd.Of(e);
+        }
+    }
+}
