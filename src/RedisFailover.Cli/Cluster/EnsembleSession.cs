@@ -82,7 +82,7 @@ internal sealed class EnsembleSession(ZooKeeperSession session, ZooKeeperConnect
         {
             throw new CliException(
                 $"no right to do that at {connection.Chroot}{root}: give the monitors' user:password in the file that "
-                + $"{ZooKeeperAccess.Variables[0].Variable} names.", CommandLine.Refused, e);
+                + $"{ZooKeeperAccess.Variables[0]} names.", CommandLine.Refused, e);
         }
     }
 

@@ -147,9 +147,9 @@ public sealed class CommandLineTests
     [TestCase("srvr is not executed because it is not in the whitelist.", "it answers, but has given no session yet")]
     [TestCase("This ZooKeeper instance is not currently serving requests",
         "it is up but does not serve yet: it is starting, or there is no quorum")]
-    [TestCase("", "it closes the connection")]
+    [TestCase("", "it closes the connection; is that a port with TLS?")]
     public void What_a_ZooKeeper_says_is_waited_with(string answer, string meaning)
-        => Assert.That(ZooKeeperDiagnosis.Meaning("h:1", answer), Is.EqualTo(($"h:1: {meaning}", false)));
+        => Assert.That(ZooKeeperDiagnosis.Meaning("h:1", answer, isTls: false), Is.EqualTo(($"h:1: {meaning}", false)));
 
     [Test]
     public async Task The_connection_string_may_stand_in_a_file()
