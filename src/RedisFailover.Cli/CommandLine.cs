@@ -37,10 +37,9 @@ internal static class CommandLine
         RootCommand root = Root();
         // @FILE is a value of --zk here, not more of the command line.
         ParseResult parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
-        if (parsed.Errors.Count > 0)
+        if (Failures.Usage(parsed) is { } wrong)
         {
-            await errors.WriteLineAsync($"redis-failover: {Problem(parsed)} (redis-failover --help)");
-            return CheckCommand.IsPlugin(parsed) ? CheckCommand.Unknown : WrongUsage;
+            return await FailAsync($"{wrong} (redis-failover --help)", WrongUsage);
         }
 
         InvocationConfiguration invocation = new()
@@ -57,32 +56,25 @@ internal static class CommandLine
         }
         catch (CliException e)
         {
-            await errors.WriteLineAsync($"redis-failover: {e.Message}");
-            return e.ExitCode;
+            return await FailAsync(e.Message, e.ExitCode);
         }
         catch (ZooKeeperException e)
         {
-            await errors.WriteLineAsync($"redis-failover: ZooKeeper: {e.Message}");
-            return Failed;
+            return await FailAsync($"ZooKeeper: {e.Message}", Failed);
         }
         catch (OperationCanceledException) when (ct.IsCancellationRequested)
         {
+            return await FailAsync("interrupted", Failed);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // It may be stdout that cannot be written to: nothing more goes there.
+            await errors.WriteLineAsync($"redis-failover: {e.Message}");
             return Failed;
         }
-    }
 
-    /// <summary>What is wrong, in one line: the word that is wrong, not what is missing because of it.</summary>
-    private static string Problem(ParseResult parsed)
-    {
-        Command command = parsed.CommandResult.Command;
-        if (command.Subcommands.Count == 0)
-        {
-            return parsed.Errors[0].Message.ReplaceLineEndings(" ").Replace(" \t", " ", StringComparison.Ordinal);
-        }
-
-        string allowed = string.Join(", ", command.Subcommands.SelectMany(c => c.Aliases.Prepend(c.Name)));
-        return parsed.UnmatchedTokens is [var unknown, ..]
-            ? $"'{unknown}' is no command; allowed: {allowed}." : $"a command is missing; allowed: {allowed}.";
+        Task<int> FailAsync(string message, int exitCode)
+            => Failures.TellAsync(parsed, [.. args], output, errors, message, exitCode);
     }
 }
 

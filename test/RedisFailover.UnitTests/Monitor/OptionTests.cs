@@ -10,6 +10,11 @@ public sealed class OptionTests
     private static readonly string[] Least = ["--nodes", "a:1,b:2", "--zkservers", "zk1,zk2:2182"];
 
     [Test]
+    public void The_tool_knows_which_settings_can_be_changed_for_all_monitors()
+        => Assert.That(ClusterConfig.SettingNames, Is.EqualTo(Settings.All.Where(s => s.Scope == Scope.Cluster).Select(s => s.Name)
+            .Except(["nodes", "never-promote", "session-timeout", "lease", "znode-path"])));
+
+    [Test]
     public void The_two_that_are_required_are_enough_and_the_rest_has_the_documented_defaults()
     {
         MonitorOptions options = Read(Least);
