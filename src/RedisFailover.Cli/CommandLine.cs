@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Help;
 using RedisFailover.Cli.Commands;
 using RedisFailover.ZooKeeper;
 
@@ -13,7 +14,20 @@ internal static class CommandLine
     internal const int Refused = ExitCodes.Refused;
     internal const int Undone = ExitCodes.Undone;
 
-    internal static RootCommand Root() => new($"Looks at a Redis failover cluster, and asks it for another master. {ExitCodes.Text}")
+    internal static RootCommand Root()
+    {
+        RootCommand root = Commands();
+        // Those of another system: here /h is a path, and the Tab key would offer it.
+        foreach (HelpOption help in root.Options.OfType<HelpOption>())
+        {
+            help.Aliases.Remove("/h");
+            help.Aliases.Remove("/?");
+        }
+
+        return root;
+    }
+
+    private static RootCommand Commands() => new($"Looks at a Redis failover cluster, and asks it for another master. {ExitCodes.Text}")
     {
         StatusCommand.Create(),
         WatchCommand.Create(),

@@ -36,10 +36,16 @@ internal sealed class CommonOptions(string waitOption = "--timeout", double wait
 
     internal Option<bool> Json { get; } = new("--json") { Description = "For programs: JSON instead of text" };
 
-    internal Command AddTo(Command command)
+    /// <param name="command">The command.</param>
+    /// <param name="isOfOne">Whether it is about one cluster: those that are about all below a root take no name.</param>
+    internal Command AddTo(Command command, bool isOfOne = true)
     {
         command.Add(ZooKeeper);
-        command.Add(ClusterName);
+        if (isOfOne)
+        {
+            command.Add(ClusterName);
+        }
+
         command.Add(Timeout);
         command.Add(Json);
         return command;

@@ -86,7 +86,7 @@ internal static class ClustersCommand
     private static Command List()
     {
         CommonOptions common = new();
-        Command command = common.AddTo(new Command("list", "List the clusters below the root of --zk, a line each"));
+        Command command = common.AddTo(new Command("list", "List the clusters below the root of --zk, a line each"), isOfOne: false);
         command.SetAction(async (parsed, ct) =>
         {
             await using ClusterReader reader = await common.ConnectAsync(parsed, ct);
@@ -117,7 +117,7 @@ internal static class ClustersCommand
         Command command = common.AddTo(new Command("add", "Have a cluster monitored, by all monitors with --clusters all below this root")
         {
             name, nodes,
-        });
+        }, isOfOne: false);
         command.SetAction(async (parsed, ct) =>
         {
             string given = CommonOptions.NameOf(parsed.GetValue(name)!);
@@ -154,7 +154,7 @@ internal static class ClustersCommand
         Command command = common.AddTo(new Command("remove", "Have a cluster monitored no longer; its nodes and znodes stay as they are")
         {
             name,
-        });
+        }, isOfOne: false);
         command.SetAction(async (parsed, ct) =>
         {
             string given = CommonOptions.NameOf(parsed.GetValue(name)!);

@@ -60,6 +60,7 @@ internal static class ConfigCommand
     {
         CommonOptions common = new();
         Argument<string> name = new("name") { Description = "The setting, as max-failures" };
+        name.CompletionSources.Add([.. ClusterConfig.SettingNames]);
         Command command =
             common.AddTo(new Command("get", "Print one setting. Exit code 1 where it is not changed for all monitors") { name });
         command.SetAction(async (parsed, ct) =>
