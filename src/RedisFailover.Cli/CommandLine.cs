@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Help;
+using RedisFailover.Cli.Cluster;
 using RedisFailover.Cli.Commands;
 using RedisFailover.ZooKeeper;
 
@@ -72,6 +73,13 @@ internal static class CommandLine
         {
             return await FailAsync(e.Message, e.ExitCode);
         }
+        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoAuth)
+        {
+            return await FailAsync(
+                $"ZooKeeper refuses the right to it ({e.Message}): give user:password in the file that "
+                    + $"{ZooKeeperAccess.Variables[0]} names (monitors: --zk-readers).",
+                Refused);
+        }
         catch (ZooKeeperException e)
         {
             return await FailAsync($"ZooKeeper: {e.Message}", Failed);
@@ -82,9 +90,7 @@ internal static class CommandLine
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // It may be stdout that cannot be written to: nothing more goes there.
-            await errors.WriteLineAsync($"redis-failover: {e.Message}");
-            return Failed;
+            return await FailAsync(e.Message, Failed);
         }
 
         Task<int> FailAsync(string message, int exitCode)

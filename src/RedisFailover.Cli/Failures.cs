@@ -43,9 +43,14 @@ internal static class Failures
         }
 
         await errors.WriteLineAsync($"redis-failover: {message}");
-        if (arguments.Contains("--json"))
+        try
         {
-            await output.WriteLineAsync(Json(parsed.CommandResult.Command, message, exitCode));
+            await output.WriteAsync(
+                arguments.Contains("--json") ? Json(parsed.CommandResult.Command, message, exitCode) + output.NewLine : "");
+        }
+        catch (IOException)
+        {
+            // That stdout cannot be written to may be what was told.
         }
 
         return exitCode;

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Text.Json;
 using NUnit.Framework;
 using RedisFailover.IntegrationTests.Harness;
+using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.IntegrationTests.Operation;
 
@@ -88,6 +89,29 @@ public sealed class JsonTests
             // A server that has just been started may take its time, and that is said.
             return (result.ExitCode, result.Output, string.Join('\n', result.Errors.Split('\n')
                 .Where(line => !line.StartsWith("redis-failover: waiting for ZooKeeper", StringComparison.Ordinal))));
+        }
+    }
+
+    [Test]
+    public async Task Whoever_may_not_read_a_cluster_is_refused_and_told_what_to_give()
+    {
+        await using ZooKeeperServer zooKeeper = await ZooKeeperServer.StartAsync();
+        await using ZooKeeperSession owner = await ZooKeeperSession.ConnectAsync(new ZooKeeperOptions
+        {
+            Connection = ZooKeeperConnectionString.Parse(zooKeeper.ConnectionString), Auth = [ZooKeeperAuth.Digest("monitors", "secret")],
+        });
+        foreach (string path in new[] { "/closed", "/closed/nodes", "/closed/history", "/closed/clusters" })
+        {
+            await owner.CreateAsync(path, "{}"u8.ToArray(), CreateMode.Persistent, ZnodeAcl.CreatorAll);
+        }
+
+        foreach (string command in new[] { "status", "check", "history", "config show", "clusters list", "switchover" })
+        {
+            CliResult result = await CliProcess.RunAsync([.. command.Split(' '), "--json", "--zk", zooKeeper.ConnectionString + "/closed"]);
+            Assert.That(result.ExitCode, Is.EqualTo(3), $"{command}: {result}");
+            using JsonDocument document = JsonDocument.Parse(result.Output);
+            Assert.That(document.RootElement.GetProperty("reason").GetString(),
+                Does.StartWith("ZooKeeper refuses the right to it (").And.Contain("REDIS_FAILOVER_ZK_AUTH_FILE"), command);
         }
     }
 
