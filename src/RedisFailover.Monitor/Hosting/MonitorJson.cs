@@ -17,7 +17,8 @@ internal sealed record MonitorHealth(
     /// <summary>Why this monitor cannot do its work; null where it can.</summary>
     public string? Reason { get; init; }
 
-    internal static MonitorHealth Of(MonitorOptions options, bool connected, ClusterMonitor[] clusters, string? hindrance)
+    internal static MonitorHealth Of(
+        MonitorOptions options, bool connected, ClusterMonitor[] clusters, string? unreachable, string? hindrance)
     {
         var all = new SortedDictionary<string, ClusterHealth>(clusters.ToDictionary(c => c.Name, ClusterHealth.Of),
                 StringComparer.Ordinal);
@@ -35,7 +36,7 @@ internal sealed record MonitorHealth(
             worst.Master)
         {
             Clusters = options.HasMany ? all : null,
-            Reason = !connected ? "ZooKeeper cannot be reached"
+            Reason = !connected ? $"ZooKeeper cannot be reached{(unreachable is null ? "" : $": {unreachable}")}"
                 : hindrance ?? (absent is null ? null : options.HasMany ? $"{name}: {absent.Reason}" : absent.Reason),
         };
     }

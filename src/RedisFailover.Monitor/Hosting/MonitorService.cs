@@ -67,7 +67,7 @@ internal sealed class MonitorService : BackgroundService
 
     /// <summary>What HTTP tells about this monitor.</summary>
     internal MonitorHealth Health() => MonitorHealth.Of(
-        _options, _zooKeeper?.IsConnected == true, [.. Clusters], _clusters?.Hindrance);
+        _options, _zooKeeper?.IsConnected == true, [.. Clusters], _zooKeeper?.Unreachable, _clusters?.Hindrance);
 
     /// <summary>Whether a coordinator has decided since this was last asked; gives them reason to do so until the next time.</summary>
     internal bool HasTurned()
