@@ -80,6 +80,13 @@ internal static class ClustersCommand
         }
 
         writer.WriteEndObject();
+        writer.WriteStartObject("notes");
+        foreach ((string name, _, string? note) in clusters.Where(c => c.Note is not null))
+        {
+            writer.WriteString(name, note);
+        }
+
+        writer.WriteEndObject();
         writer.WriteEndObject();
     });
 

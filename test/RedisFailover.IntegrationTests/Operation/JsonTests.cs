@@ -35,7 +35,7 @@ public sealed class JsonTests
         await PrintsAsync(cluster, "config show", false, 0, ["version", "config"]);
         await PrintsAsync(cluster, "config get max-lag", false, 1, Change);
         await PrintsAsync(cluster, "config get nosuch", false, 2, Change);
-        await PrintsAsync(cluster, "clusters list", false, 0, ["clusters"]);
+        await PrintsAsync(cluster, "clusters list", false, 0, ["clusters", "notes"]);
         foreach (string change in new[]
         {
             "pause --for 1m", "resume", "config set max-failures=4", "nodes add 127.0.0.1:1", $"nodes remove {node}",
@@ -77,6 +77,10 @@ public sealed class JsonTests
         Assert.That((await RunAsync("clusters add orders --nodes 127.0.0.1:1")).ExitCode, Is.Zero);
         (int listed, string list, _) = await RunAsync("clusters list");
         Assert.That((listed, list.Split('\n')[1]), Is.EqualTo((0, "orders   no monitor has written a topology yet")));
+        using JsonDocument noted = JsonDocument.Parse((await RunAsync("clusters list --json")).Output);
+        Assert.That(noted.RootElement.GetProperty("clusters").GetProperty("orders").ValueKind, Is.EqualTo(JsonValueKind.Null));
+        Assert.That(noted.RootElement.GetProperty("notes").GetProperty("orders").GetString(),
+            Is.EqualTo("no monitor has written a topology yet"));
         Assert.That((await RunAsync("status")).ExitCode, Is.EqualTo(1), "it has no master");
         Assert.That((await RunAsync("clusters remove orders")).Output, Does.StartWith("done: cluster orders is monitored no longer"));
         Assert.That(await RunAsync("clusters remove orders"), Is.EqualTo((0, "done: cluster orders is not monitored: nothing to do", "")));
