@@ -48,10 +48,11 @@ internal static class LoadCommand
         ZooKeeperConnectionString zooKeeper, TimeSpan timeout, LoadOptions options, LoadLog log, TextWriter errors, CancellationToken ct)
     {
         FailoverOptions client = ZooKeeperAccess.Client(timeout);
+        using CancellationTokenSource connecting = CancellationTokenSource.CreateLinkedTokenSource(ct);
         try
         {
             await using FailoverConnection connection = await ZooKeeperWait.NotSilentAsync(
-                FailoverConnection.ConnectAsync(zooKeeper.ToString(), client, ct), zooKeeper, errors, ct);
+                FailoverConnection.ConnectAsync(zooKeeper.ToString(), client, connecting.Token), zooKeeper, errors, ct);
             log.Started(options, connection.Topology);
             LoadReport report = await new LoadRun(connection, options, log, TimeProvider.System).RunAsync(ct);
             log.Report(report);
@@ -64,6 +65,10 @@ internal static class LoadCommand
         catch (ArgumentException e)
         {
             throw new CliException(e.Message.ReplaceLineEndings(" "), CommandLine.WrongUsage, e);
+        }
+        finally
+        {
+            await connecting.CancelAsync();
         }
     }
 }
