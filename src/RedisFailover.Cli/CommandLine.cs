@@ -1,4 +1,6 @@
 using System.CommandLine;
+using System.CommandLine.Help;
+using RedisFailover.Cli.Cluster;
 using RedisFailover.Cli.Commands;
 using RedisFailover.ZooKeeper;
 
@@ -13,7 +15,20 @@ internal static class CommandLine
     internal const int Refused = ExitCodes.Refused;
     internal const int Undone = ExitCodes.Undone;
 
-    internal static RootCommand Root() => new($"Looks at a Redis failover cluster, and asks it for another master. {ExitCodes.Text}")
+    internal static RootCommand Root()
+    {
+        RootCommand root = Commands();
+        // Those of another system: here /h is a path, and the Tab key would offer it.
+        foreach (HelpOption help in root.Options.OfType<HelpOption>())
+        {
+            help.Aliases.Remove("/h");
+            help.Aliases.Remove("/?");
+        }
+
+        return root;
+    }
+
+    private static RootCommand Commands() => new($"Looks at a Redis failover cluster, and asks it for another master. {ExitCodes.Text}")
     {
         StatusCommand.Create(),
         WatchCommand.Create(),
@@ -37,10 +52,9 @@ internal static class CommandLine
         RootCommand root = Root();
         // @FILE is a value of --zk here, not more of the command line.
         ParseResult parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
-        if (parsed.Errors.Count > 0)
+        if (Failures.Usage(parsed) is { } wrong)
         {
-            await errors.WriteLineAsync($"redis-failover: {Problem(parsed)} (redis-failover --help)");
-            return CheckCommand.IsPlugin(parsed) ? CheckCommand.Unknown : WrongUsage;
+            return await FailAsync($"{wrong} (redis-failover --help)", WrongUsage);
         }
 
         InvocationConfiguration invocation = new()
@@ -57,32 +71,30 @@ internal static class CommandLine
         }
         catch (CliException e)
         {
-            await errors.WriteLineAsync($"redis-failover: {e.Message}");
-            return e.ExitCode;
+            return await FailAsync(e.Message, e.ExitCode);
+        }
+        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoAuth)
+        {
+            return await FailAsync(
+                $"ZooKeeper refuses the right to it ({e.Message}): give user:password in the file that "
+                    + $"{ZooKeeperAccess.Variables[0]} names (monitors: --zk-readers).",
+                Refused);
         }
         catch (ZooKeeperException e)
         {
-            await errors.WriteLineAsync($"redis-failover: ZooKeeper: {e.Message}");
-            return Failed;
+            return await FailAsync($"ZooKeeper: {e.Message}", Failed);
         }
         catch (OperationCanceledException) when (ct.IsCancellationRequested)
         {
-            return Failed;
+            return await FailAsync("interrupted", Failed);
         }
-    }
-
-    /// <summary>What is wrong, in one line: the word that is wrong, not what is missing because of it.</summary>
-    private static string Problem(ParseResult parsed)
-    {
-        Command command = parsed.CommandResult.Command;
-        if (command.Subcommands.Count == 0)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return parsed.Errors[0].Message.ReplaceLineEndings(" ").Replace(" \t", " ", StringComparison.Ordinal);
+            return await FailAsync(e.Message, Failed);
         }
 
-        string allowed = string.Join(", ", command.Subcommands.SelectMany(c => c.Aliases.Prepend(c.Name)));
-        return parsed.UnmatchedTokens is [var unknown, ..]
-            ? $"'{unknown}' is no command; allowed: {allowed}." : $"a command is missing; allowed: {allowed}.";
+        Task<int> FailAsync(string message, int exitCode)
+            => Failures.TellAsync(parsed, [.. args], output, errors, message, exitCode);
     }
 }
 

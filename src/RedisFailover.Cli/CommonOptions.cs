@@ -9,7 +9,8 @@ namespace RedisFailover.Cli;
 /// <param name="waitOption">The name of the option that bounds the waiting; another one where <c>--timeout</c> means something
 /// else.</param>
 /// <param name="wait">Its default, in seconds.</param>
-internal sealed class CommonOptions(string waitOption = "--timeout", double wait = 5)
+/// <param name="most">The longest; an hour when left out.</param>
+internal sealed class CommonOptions(string waitOption = "--timeout", double wait = 5, TimeSpan? most = null)
 {
     private const string Variable = "REDIS_FAILOVER_ZK";
     private const string DefaultFile = "/etc/redis-failover/zk";
@@ -19,7 +20,7 @@ internal sealed class CommonOptions(string waitOption = "--timeout", double wait
         Description = $"The ZooKeeper servers and the root of the cluster: zk1:2181,zk2:2181/redis_failover, or @FILE that holds this. "
             + $"When left out: the environment variable {Variable}, then the file {DefaultFile}. Root when left out: "
             + $"{ZnodePaths.DefaultRoot}. "
-            + "Credentials and TLS by the environment: " + string.Join(", ", Cluster.ZooKeeperAccess.Variables.Select(v => v.Variable)),
+            + "Credentials and TLS by the environment: " + Texts.List(ZooKeeperAccess.Variables),
         HelpName = "h:p,h:p/path",
     };
 
@@ -31,14 +32,20 @@ internal sealed class CommonOptions(string waitOption = "--timeout", double wait
 
     internal Option<TimeSpan?> Timeout { get; } = Durations.Option(
         waitOption, "How long to wait for ZooKeeper and for the cluster", TimeSpan.FromSeconds(wait), TimeSpan.FromMilliseconds(100),
-            TimeSpan.FromHours(1));
+            most ?? TimeSpan.FromHours(1));
 
     internal Option<bool> Json { get; } = new("--json") { Description = "For programs: JSON instead of text" };
 
-    internal Command AddTo(Command command)
+    /// <param name="command">The command.</param>
+    /// <param name="isOfOne">Whether it is about one cluster: those that are about all below a root take no name.</param>
+    internal Command AddTo(Command command, bool isOfOne = true)
     {
         command.Add(ZooKeeper);
-        command.Add(ClusterName);
+        if (isOfOne)
+        {
+            command.Add(ClusterName);
+        }
+
         command.Add(Timeout);
         command.Add(Json);
         return command;
@@ -63,7 +70,7 @@ internal sealed class CommonOptions(string waitOption = "--timeout", double wait
                 CommandLine.WrongUsage);
         try
         {
-            string connection = text.StartsWith('@') ? FirstLine(text[1..]) : text;
+            string connection = text.StartsWith('@') ? FirstLine(source, text[1..]) : text;
             ZooKeeperConnectionString parsedConnection = ZooKeeperConnectionString.Parse(connection);
             parsedConnection = parsedConnection.Chroot.Length > 0
                 ? parsedConnection
@@ -71,7 +78,7 @@ internal sealed class CommonOptions(string waitOption = "--timeout", double wait
             return cluster is null ? parsedConnection
                 : ZooKeeperConnectionString.Parse(parsedConnection + new ZnodePaths("").Cluster(NameOf(cluster)).Root);
         }
-        catch (Exception e) when (e is FormatException or IOException or UnauthorizedAccessException or ArgumentException)
+        catch (Exception e) when (e is FormatException or ArgumentException)
         {
             throw new CliException($"{source}: {e.Message}", CommandLine.WrongUsage, e);
         }
@@ -91,8 +98,8 @@ internal sealed class CommonOptions(string waitOption = "--timeout", double wait
                 $"'{Words.Quoted(cluster)}' is no name of a cluster; allowed: 1 to 100 letters, digits and _ - .", CommandLine.WrongUsage);
 
     /// <summary>The first line that is neither empty nor a comment.</summary>
-    private static string FirstLine(string path)
-        => File.ReadLines(path).Select(line => line.Trim()).FirstOrDefault(line => line.Length > 0 && line[0] != '#')
+    private static string FirstLine(string source, string path)
+        => NamedFile.Lines(source, path).Select(line => line.Trim()).FirstOrDefault(line => line[0] != '#')
             ?? throw new FormatException($"{path} holds no connection string; allowed: zk1:2181,zk2:2181/redis_failover.");
 
     /// <summary>A number within bounds, with an error that names the option, what was given and what is allowed.</summary>

@@ -16,8 +16,8 @@ internal static class ExitCodes
     [
         (Done, "done; status: there is a master; check: a failover would work now, and there is no problem"),
         (Failed,
-            "no answer in time; status: no master; check: a problem, or no failover possible; load: writes lost, or none "
-                + "acknowledged"),
+            "no answer in time; status: no master; check: a problem, or no failover possible; config get: not changed; "
+                + "load: writes lost, or none acknowledged"),
         (WrongUsage, "wrong usage"),
         (Refused, "refused: nothing was changed"),
         (Undone, "begun and rolled back: the master has not changed"),

@@ -43,6 +43,7 @@ public sealed class ZooKeeperClient : IAsyncDisposable
     private TaskCompletionSource _replaced = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private ZooKeeperSession? _session;
     private ZooKeeperClientState _state;
+    private volatile string? _unreachable;
     private bool _refused;
     private Moment? _lastContact;
 
@@ -54,7 +55,7 @@ public sealed class ZooKeeperClient : IAsyncDisposable
     {
         _options = ZooKeeperOptions.Validate(options);
         _names = new HostAddresses(options.TimeProvider, options.Resolve);
-        _options = _options with { Resolve = ResolveAsync };
+        _options = _options with { Resolve = ResolveAsync, CannotReach = why => _unreachable = why };
         Logger = LogQueue.For(options);
         _callbacks = new CallbackQueue(Logger);
         _loop = Task.Run(RunAsync);
@@ -90,6 +91,9 @@ public sealed class ZooKeeperClient : IAsyncDisposable
 
     /// <summary>True while the current session has a connection.</summary>
     public bool IsConnected => Session is { State: ZooKeeperSessionState.Connected };
+
+    /// <summary>Why the server that was tried cannot be reached; null while there is a session, or where it is not known.</summary>
+    internal string? Unreachable => Session is null ? _unreachable : null;
 
     /// <summary>How long ago a server last answered, pings included; null if none ever did.</summary>
     public TimeSpan? SinceLastContact

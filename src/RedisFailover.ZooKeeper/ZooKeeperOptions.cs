@@ -67,6 +67,9 @@ public sealed record ZooKeeperOptions
     /// <summary>How a host's name becomes addresses. Default (null) the system's resolver.</summary>
     internal Func<string, CancellationToken, Task<IPAddress[]>>? Resolve { get; init; }
 
+    /// <summary>Told why a server cannot be reached while there is no session, each reason once a session. Default null.</summary>
+    internal Action<string>? CannotReach { get; init; }
+
     /// <summary>Refuses what would otherwise fail, or wait for ever, in the background.</summary>
     internal static ZooKeeperOptions Validate(ZooKeeperOptions options)
     {

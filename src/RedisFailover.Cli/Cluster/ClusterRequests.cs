@@ -44,7 +44,7 @@ internal sealed class ClusterRequests(EnsembleSession ensemble, ZnodePaths paths
 
     private CliException NoRight(ZooKeeperException e) => new(
         $"no right to make requests at {ensemble.Connection.Chroot}{paths.Requests}: give an operator's user:password in the file that "
-        + $"{ZooKeeperAccess.Variables[0].Variable} names (monitors: --zk-operators).",
+        + $"{ZooKeeperAccess.Variables[0]} names (monitors: --zk-operators).",
         CommandLine.Refused,
         e);
 

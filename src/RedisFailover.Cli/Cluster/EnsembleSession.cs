@@ -82,7 +82,7 @@ internal sealed class EnsembleSession(ZooKeeperSession session, ZooKeeperConnect
         {
             throw new CliException(
                 $"no right to do that at {connection.Chroot}{root}: give the monitors' user:password in the file that "
-                + $"{ZooKeeperAccess.Variables[0].Variable} names.", CommandLine.Refused, e);
+                + $"{ZooKeeperAccess.Variables[0]} names.", CommandLine.Refused, e);
         }
     }
 
@@ -96,21 +96,29 @@ internal sealed class EnsembleSession(ZooKeeperSession session, ZooKeeperConnect
     {
         using CancellationTokenSource deadline = CancellationTokenSource.CreateLinkedTokenSource(ct);
         deadline.CancelAfter(timeout);
-        while (true)
+        try
         {
-            try
+            while (true)
             {
-                return await call(deadline.Token);
+                try
+                {
+                    return await call(deadline.Token);
+                }
+                catch (OperationCanceledException e) when (!ct.IsCancellationRequested)
+                {
+                    throw await ZooKeeperWait.UnreachableAsync(connection, timeout, ct, e);
+                }
+                catch (ZooKeeperException e) when (e is { Code: ZooKeeperErrorCode.ConnectionLoss, MayHaveBeenApplied: false }
+                    && !deadline.IsCancellationRequested)
+                {
+                    await Task.Delay(Pause, TimeProvider.System, CancellationToken.None);
+                }
             }
-            catch (OperationCanceledException e) when (!ct.IsCancellationRequested)
-            {
-                throw await ZooKeeperWait.UnreachableAsync(connection, timeout, ct, e);
-            }
-            catch (ZooKeeperException e) when (e is { Code: ZooKeeperErrorCode.ConnectionLoss, MayHaveBeenApplied: false }
-                && !deadline.IsCancellationRequested)
-            {
-                await Task.Delay(Pause, TimeProvider.System, CancellationToken.None);
-            }
+        }
+        finally
+        {
+            // What is given up, a session that is being made say, does not go on behind our back.
+            await deadline.CancelAsync();
         }
     }
 }

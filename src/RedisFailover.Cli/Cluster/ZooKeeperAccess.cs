@@ -8,53 +8,72 @@ using RedisFailover.ZooKeeper;
 namespace RedisFailover.Cli.Cluster;
 
 /// <summary>
-/// How the tool shows itself to ZooKeeper: by the environment, so that no secret stands on a command line, and scripts need no more
-/// options.
+/// How the tool shows itself to ZooKeeper and to Redis: by the environment, so that no secret stands on a command line, and scripts need
+/// no more options. An empty variable is one that is not set; one that names a file names a file that can be read and holds something.
 /// </summary>
 internal static class ZooKeeperAccess
 {
-    private const string Prefix = "REDIS_FAILOVER_ZK_";
+    private const string ZooKeeperPrefix = "REDIS_FAILOVER_ZK_";
+    private const string RedisPrefix = "REDIS_FAILOVER_";
 
-    /// <summary>The variables, and what each means.</summary>
-    internal static ImmutableArray<(string Variable, string Meaning)> Variables { get; } =
+    private static readonly string[] TlsNames = ["TLS", "TLS_CA_FILE", "TLS_CERT_FILE", "TLS_KEY_FILE", "TLS_NAME"];
+
+    /// <summary>The variables that say how to show oneself to ZooKeeper.</summary>
+    internal static ImmutableArray<string> Variables { get; } =
+        [ZooKeeperPrefix + "AUTH_FILE", .. TlsNames.Select(name => ZooKeeperPrefix + name)];
+
+    /// <summary>Those for Redis, which <c>load</c> alone talks to.</summary>
+    internal static ImmutableArray<string> RedisVariables { get; } =
     [
-        (Prefix + "AUTH_FILE", "a file with user:password (digest)"),
-        (Prefix + "TLS", "on for TLS"),
-        (Prefix + "TLS_CA_FILE", "PEM: the authorities to trust"),
-        (Prefix + "TLS_CERT_FILE", "PEM: the certificate to show"),
-        (Prefix + "TLS_KEY_FILE", "PEM: its private key"),
-        (Prefix + "TLS_NAME", "the name in the servers' certificates; * for any"),
+        .. new[] { "PASSWORD", "PASSWORD_FILE", "USERNAME" }.Concat(TlsNames).Select(name => RedisPrefix + name),
     ];
 
     /// <summary>The file of the credentials; null for none.</summary>
-    internal static string? AuthFile => Value("AUTH_FILE");
+    internal static string? AuthFile => Value(ZooKeeperPrefix + "AUTH_FILE");
 
     /// <summary>TLS to ZooKeeper; null for none.</summary>
-    internal static TlsSettings? TlsSettings => Tls(Prefix);
+    internal static TlsSettings? TlsSettings => Tls(ZooKeeperPrefix);
 
-    /// <summary>TLS to Redis, by the same variables as the monitors'; null for none.</summary>
-    internal static TlsSettings? RedisTls => Tls("REDIS_FAILOVER_");
+    /// <summary>The same as a session takes it.</summary>
+    /// <exception cref="CliException">A file is not as it should be.</exception>
+    internal static ZooKeeperTls? ZooKeeperTls => TlsSettings is { } tls
+        ? Tls(new TlsFiles(tls.CaFile, tls.CertFile, tls.KeyFile, tls.ServerName)) : null;
 
     /// <summary>The options of a session.</summary>
     /// <exception cref="CliException">A file is not as it should be.</exception>
     internal static ZooKeeperOptions Options(ZooKeeperConnectionString connection)
+        => new() { Connection = connection, Auth = Credentials(), Tls = ZooKeeperTls };
+
+    /// <summary>The options of an application's connection.</summary>
+    /// <exception cref="CliException">A file is not as it should be.</exception>
+    internal static FailoverOptions Client(TimeSpan timeout)
     {
-        try
+        const string password = RedisPrefix + "PASSWORD";
+        const string passwordFile = password + "_FILE";
+        _ = Credentials();
+        if (Value(passwordFile) is { } file)
         {
-            return new ZooKeeperOptions { Connection = connection, Auth = Credentials(), Tls = TlsSettings is { } tls
-                ? Tls(new TlsFiles(tls.CaFile, tls.CertFile, tls.KeyFile, tls.ServerName)) : null };
+            _ = Value(password) is null ? NamedFile.Lines(passwordFile, file)
+                : throw new CliException($"{password} and {passwordFile} are both set; allowed: one of them.", CommandLine.WrongUsage);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or CryptographicException or ArgumentException)
+
+        return new FailoverOptions
         {
-            throw new CliException($"what {Prefix}... names cannot be used: {e.Message}", CommandLine.WrongUsage, e);
-        }
+            ConnectTimeout = timeout,
+            Password = Value(password),
+            PasswordFile = Value(passwordFile),
+            User = Value(RedisPrefix + "USERNAME"),
+            ZooKeeperAuthFile = AuthFile,
+            ZooKeeperTls = TlsSettings,
+            Tls = Tls(RedisPrefix),
+        };
     }
 
     private static ImmutableArray<ZooKeeperAuth> Credentials()
         => AuthFile is not { } path ? []
-            : [.. new SecretFile(path).Read().Select(line => line.IndexOf(':', StringComparison.Ordinal) is > 0 and var colon
+            : [.. NamedFile.Lines(Variables[0], path).Select(line => line.IndexOf(':', StringComparison.Ordinal) is > 0 and var colon
                 ? ZooKeeperAuth.Digest(line[..colon], line[(colon + 1)..])
-                : throw new CliException($"{Prefix}AUTH_FILE: a line of {path} is not user:password.", CommandLine.WrongUsage))];
+                : throw new CliException($"{Variables[0]}: a line of {path} is not user:password.", CommandLine.WrongUsage))];
 
     private static ZooKeeperTls Tls(TlsFiles files)
     {
@@ -67,19 +86,48 @@ internal static class ZooKeeperAccess
     {
         var settings = new TlsSettings
         {
-            CaFile = Value("TLS_CA_FILE", prefix), CertFile = Value("TLS_CERT_FILE", prefix), KeyFile = Value("TLS_KEY_FILE", prefix),
-                ServerName = Value("TLS_NAME", prefix),
+            CaFile = Value(prefix + "TLS_CA_FILE"), CertFile = Value(prefix + "TLS_CERT_FILE"), KeyFile = Value(prefix + "TLS_KEY_FILE"),
+            ServerName = Value(prefix + "TLS_NAME"),
         };
-        return Value("TLS", prefix) switch
+        bool isOff = settings == new TlsSettings();
+        return Value(prefix + "TLS") switch
         {
-            "on" => settings,
-            "off" => settings == new TlsSettings() ? null
+            "on" => Usable(prefix, settings),
+            "off" => isOff ? null
                 : throw new CliException($"{prefix}TLS is off, and {prefix}TLS_... are set; allowed: one of them.", CommandLine.WrongUsage),
-            null => settings == new TlsSettings() ? null : settings,
+            null => isOff ? null : Usable(prefix, settings),
             var other => throw new CliException($"{prefix}TLS is '{Words.Quoted(other)}'; allowed: on, off.", CommandLine.WrongUsage),
         };
     }
 
-    private static string? Value(string name, string prefix = Prefix)
-        => Environment.GetEnvironmentVariable(prefix + name) is { Length: > 0 } value ? value : null;
+    /// <summary>Each file is looked at by itself first: of a certificate and a key .NET does not say which is at fault.</summary>
+    private static TlsSettings Usable(string prefix, TlsSettings settings)
+    {
+        foreach (string variable in TlsNames.Where(n => n.EndsWith("_FILE", StringComparison.Ordinal)).Select(n => prefix + n))
+        {
+            _ = Value(variable) is { } file ? NamedFile.Lines(variable, file) : [];
+        }
+
+        string? fault = settings is { KeyFile: not null, CertFile: null }
+            ? $"{prefix}TLS_KEY_FILE is set without {prefix}TLS_CERT_FILE."
+            : settings is { ServerName: TlsFiles.AnyName, CaFile: null } ? $"{prefix}TLS_NAME is * without {prefix}TLS_CA_FILE."
+            : Unusable($"{prefix}TLS_CA_FILE", new TlsFiles(settings.CaFile, null, null, null))
+                ?? Unusable($"{prefix}TLS_CERT_FILE", new TlsFiles(null, settings.CertFile, settings.KeyFile, null));
+        return fault is null ? settings : throw new CliException(fault, CommandLine.WrongUsage);
+    }
+
+    private static string? Unusable(string variable, TlsFiles files)
+    {
+        try
+        {
+            _ = files.Current();
+            return null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or CryptographicException or ArgumentException)
+        {
+            return $"{variable}: {e.Message}";
+        }
+    }
+
+    private static string? Value(string variable) => Environment.GetEnvironmentVariable(variable) is { Length: > 0 } value ? value : null;
 }

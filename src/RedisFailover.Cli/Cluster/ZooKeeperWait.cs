@@ -17,7 +17,7 @@ internal static class ZooKeeperWait
     {
         if (await Task.WhenAny(connecting, Task.Delay(Patience, TimeProvider.System, ct)) != connecting && !ct.IsCancellationRequested)
         {
-            ZooKeeperDiagnosis diagnosis = await ZooKeeperDiagnosis.OfAsync(connection, ct);
+            ZooKeeperDiagnosis diagnosis = await ZooKeeperDiagnosis.OfAsync(Options(connection), ct);
             if (diagnosis.IsHopeless && !connecting.IsCompletedSuccessfully)
             {
                 _ = connecting.ContinueWith(static t
@@ -38,11 +38,15 @@ internal static class ZooKeeperWait
     internal static async Task<CliException> UnreachableAsync(
         ZooKeeperConnectionString connection, TimeSpan timeout, CancellationToken ct, Exception? inner = null)
     {
-        ZooKeeperDiagnosis diagnosis = await ZooKeeperDiagnosis.OfAsync(connection, ct);
+        ZooKeeperDiagnosis diagnosis = await ZooKeeperDiagnosis.OfAsync(Options(connection), ct);
         return new CliException(
             diagnosis.IsHopeless
                 ? $"ZooKeeper cannot be reached: {diagnosis.Text}"
                 : $"ZooKeeper did not answer within {timeout.TotalSeconds:0.###} s: {diagnosis.Text}",
             inner: inner);
     }
+
+    /// <summary>Whoever is asked need not be told who asks.</summary>
+    private static ZooKeeperOptions Options(ZooKeeperConnectionString connection)
+        => new() { Connection = connection, Tls = ZooKeeperAccess.ZooKeeperTls };
 }

@@ -13,7 +13,8 @@ internal static class ChangeRequest
     /// <summary>How long it may take to withdraw a request that nobody waits for any more.</summary>
     private static readonly TimeSpan Farewell = TimeSpan.FromSeconds(1);
 
-    private static readonly JsonSerializerOptions Relaxed = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    /// <summary>Text that people read stays as it is.</summary>
+    internal static readonly JsonSerializerOptions Relaxed = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>Who asks, for the history.</summary>
     internal static string Operator => string.Create(CultureInfo.InvariantCulture, $"{Environment.UserName}@{Environment.MachineName}");
@@ -61,8 +62,10 @@ internal static class ChangeRequest
     /// <summary>What became of a change, as text or as JSON.</summary>
     internal static Task TellAsync(TextWriter output, bool json, RequestOutcome outcome, string reason, string by)
         => output.WriteLineAsync(json
-            ? JsonSerializer.Serialize(new { outcome = outcome.ToString().ToLowerInvariant(), reason, by }, Relaxed)
-            : $"{outcome.ToString().ToLowerInvariant()}: {reason}");
+            ? Json(outcome.ToString().ToLowerInvariant(), reason, by) : $"{outcome.ToString().ToLowerInvariant()}: {reason}");
+
+    /// <summary>The document of a command that changes something, and of any that fails.</summary>
+    internal static string Json(string outcome, string reason, string by) => JsonSerializer.Serialize(new { outcome, reason, by }, Relaxed);
 
     /// <summary>Who cannot be told what became of a request has to know that it stands there.</summary>
     internal static async Task<T> NotForgottenAsync<T>(ClusterReader reader, string id, Task<T> answer, CancellationToken ct)

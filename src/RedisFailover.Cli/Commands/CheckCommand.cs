@@ -2,7 +2,6 @@ using System.Collections.Immutable;
 using System.CommandLine;
 using System.Globalization;
 using RedisFailover.Cli.Cluster;
-using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Cli.Commands;
 
@@ -20,6 +19,13 @@ internal static class CheckCommand
             "check",
                 "Tell whether a failover would work now, and all problems. Exit code 0: it would, and there are none; 1: otherwise; 2: "
                     + "wrong usage") { nagios });
+        command.Validators.Add(result =>
+        {
+            if (result.GetValue(nagios) && result.GetValue(common.Json))
+            {
+                result.AddError("--nagios and --json are given; allowed: one of them.");
+            }
+        });
         command.SetAction(async (parsed, ct) =>
         {
             TextWriter output = parsed.InvocationConfiguration.Output;
@@ -28,18 +34,10 @@ internal static class CheckCommand
                 return await CheckAsync(common, parsed, output, ct);
             }
 
-            try
-            {
-                ClusterState state = await ReadAsync(common, parsed, TextWriter.Null, ct);
-                (int code, string line) = Nagios(state);
-                await output.WriteLineAsync(line);
-                return code;
-            }
-            catch (Exception e) when (e is CliException or ZooKeeperException)
-            {
-                await output.WriteLineAsync($"REDIS_FAILOVER UNKNOWN - {e.Message}");
-                return Unknown;
-            }
+            ClusterState state = await ReadAsync(common, parsed, TextWriter.Null, ct);
+            (int code, string line) = Nagios(state);
+            await output.WriteLineAsync(line);
+            return code;
         });
         return command;
     }

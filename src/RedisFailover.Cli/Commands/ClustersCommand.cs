@@ -11,8 +11,8 @@ internal static class ClustersCommand
 {
     internal static Command Create() => new("clusters", "Several clusters below one root") { List(), Add(), Remove() };
 
-    /// <summary>One line for each cluster, or its whole state as JSON; the exit code says whether each has a master.</summary>
-    internal static async Task<int> PrintAsync(
+    /// <summary>One line for each cluster, or its whole state as JSON; whether each has a master.</summary>
+    internal static async Task<bool> PrintAsync(
         ClusterReader root, ImmutableArray<string> names, bool json, TextWriter output, CancellationToken ct)
     {
         List<(string Name, ClusterState? State, string? Note)> clusters = [];
@@ -45,7 +45,7 @@ internal static class ClustersCommand
         }
         else
         {
-            int width = Math.Max("cluster".Length, names.Max(n => n.Length));
+            int width = names.Append("cluster").Max(n => n.Length);
             await output.WriteLineAsync(
                 $"{"cluster".PadRight(width)}  {"state",-14}  epoch  {"master",-21}  {"replicas",-8}  {"leader",-12}  problems");
             foreach ((string name, ClusterState? state, string? note) in clusters)
@@ -54,7 +54,7 @@ internal static class ClustersCommand
             }
         }
 
-        return isWhole ? CommandLine.Done : CommandLine.Failed;
+        return isWhole;
     }
 
     private static string Line(string name, ClusterState state)
@@ -80,22 +80,35 @@ internal static class ClustersCommand
         }
 
         writer.WriteEndObject();
+        writer.WriteStartObject("notes");
+        foreach ((string name, _, string? note) in clusters.Where(c => c.Note is not null))
+        {
+            writer.WriteString(name, note);
+        }
+
+        writer.WriteEndObject();
         writer.WriteEndObject();
     });
 
     private static Command List()
     {
         CommonOptions common = new();
-        Command command = common.AddTo(new Command("list", "List the clusters below the root of --zk, a line each"));
+        Command command = common.AddTo(new Command("list", "List the clusters below the root of --zk, a line each"), isOfOne: false);
         command.SetAction(async (parsed, ct) =>
         {
             await using ClusterReader reader = await common.ConnectAsync(parsed, ct);
             ImmutableArray<string> names = await reader.ClustersAsync(ct);
-            return names.IsEmpty
-                ? throw new CliException(
-                    $"there are no clusters below {common.ConnectionOf(parsed).Chroot}/clusters: "
-                    + "redis-failover clusters add NAME --nodes h:p,h:p")
-                : await PrintAsync(reader, names, parsed.GetValue(common.Json), parsed.InvocationConfiguration.Output, ct);
+            TextWriter output = parsed.InvocationConfiguration.Output;
+            bool json = parsed.GetValue(common.Json);
+            if (names.IsEmpty && !json)
+            {
+                await output.WriteLineAsync($"there are no clusters below {common.ConnectionOf(parsed).Chroot}/clusters: "
+                    + "redis-failover clusters add NAME --nodes h:p,h:p");
+                return CommandLine.Done;
+            }
+
+            await PrintAsync(reader, names, json, output, ct);
+            return CommandLine.Done;
         });
         return command;
     }
@@ -111,7 +124,7 @@ internal static class ClustersCommand
         Command command = common.AddTo(new Command("add", "Have a cluster monitored, by all monitors with --clusters all below this root")
         {
             name, nodes,
-        });
+        }, isOfOne: false);
         command.SetAction(async (parsed, ct) =>
         {
             string given = CommonOptions.NameOf(parsed.GetValue(name)!);
@@ -148,30 +161,30 @@ internal static class ClustersCommand
         Command command = common.AddTo(new Command("remove", "Have a cluster monitored no longer; its nodes and znodes stay as they are")
         {
             name,
-        });
+        }, isOfOne: false);
         command.SetAction(async (parsed, ct) =>
         {
             string given = CommonOptions.NameOf(parsed.GetValue(name)!);
             await using ClusterReader reader = await common.ConnectAsync(parsed, ct);
             (ClusterConfig before, int version) = await reader.Below(given).ConfigAsync(ct);
-            if (!before.Nodes.IsEmpty && !await reader.Below(given).WriteConfigAsync(Changed(before, [], "removed"), version, ct))
+            if (before is { Nodes.IsEmpty: true, IsGivenUp: false })
+            {
+                ImmutableArray<string> names = await reader.ClustersAsync(ct);
+                throw new CliException(
+                    names.Contains(given) ? $"cluster {given} is listed in the monitors' own files: take it out there."
+                        : $"there is no cluster {given}; there {(names.IsEmpty ? "is none" : $"are {Texts.List(names)}")}.",
+                    CommandLine.Refused);
+            }
+
+            if (!before.IsGivenUp && !await reader.Below(given).WriteConfigAsync(Changed(before, [], "removed"), version, ct))
             {
                 throw new CliException($"cluster {given} was changed meanwhile: look at it, and ask again.", CommandLine.Refused);
             }
 
-            if (before.Nodes.IsEmpty)
-            {
-                ImmutableArray<string> names = await reader.ClustersAsync(ct);
-                throw !before.IsGivenUp && names.Contains(given) ? new CliException(
-                    $"cluster {given} is listed in the monitors' own files: take it out there.", CommandLine.Refused) : new CliException(
-                    $"no cluster {given} is monitored here; there {(names.IsEmpty ? "is none" : $"are {Texts.List(names)}")}.",
-                    CommandLine.Refused);
-            }
-
             await ChangeRequest.TellAsync(parsed.InvocationConfiguration.Output, parsed.GetValue(common.Json), RequestOutcome.Done,
-                $"cluster {given} is monitored no longer: nobody replaces its master. Its clients go on with what {given}/nodes says; "
-                    + $"HAProxy's checks of its "
-                    + "nodes are answered with 404",
+                before.IsGivenUp ? $"cluster {given} is not monitored: nothing to do"
+                    : $"cluster {given} is monitored no longer: nobody replaces its master. Its clients go on with what {given}/nodes "
+                        + "says; HAProxy's checks of its nodes are answered with 404",
                 ChangeRequest.Operator);
             return CommandLine.Done;
         });

@@ -60,15 +60,16 @@ internal static class ConfigCommand
     {
         CommonOptions common = new();
         Argument<string> name = new("name") { Description = "The setting, as max-failures" };
+        name.CompletionSources.Add([.. ClusterConfig.SettingNames]);
         Command command =
-            common.AddTo(new Command("get", "Print one setting. Exit code 1 where it was not changed for all monitors") { name });
+            common.AddTo(new Command("get", "Print one setting. Exit code 1 where it is not changed for all monitors") { name });
         command.SetAction(async (parsed, ct) =>
         {
             ClusterState state = await ReadAsync(common, parsed, ct);
             if (state.Config?.Settings.GetValueOrDefault(parsed.GetValue(name)!) is not { } value)
             {
                 throw new CliException(
-                    $"no {Words.Quoted(parsed.GetValue(name)!)} is set for all monitors: each goes by its own file, or by the default.");
+                    $"{Known(parsed.GetValue(name)!)} is not changed for all monitors: each goes by its own file, or by the default.");
             }
 
             await parsed.InvocationConfiguration.Output.WriteLineAsync(parsed.GetValue(common.Json)
@@ -88,9 +89,7 @@ internal static class ConfigCommand
         };
         return ChangeRequest.Create(
             new Command("set", "Change settings for all monitors at once: all of them or, where one is wrong, none") { settings },
-            parsed
-                => new ChangeSettings(parsed.GetValue(settings)!.Select(Pair)
-                    .Aggregate(None, (all, pair) => all.SetItem(pair.Name, pair.Value))));
+            parsed => new ChangeSettings(Settings(parsed.GetValue(settings)!, Known)));
     }
 
     private static Command Edit()
@@ -103,7 +102,7 @@ internal static class ConfigCommand
             ClusterState state = await reader.ReadAsync(ct);
             ClusterConfig config = state.Config ?? ClusterConfig.Empty;
             string file = Path.GetTempFileName();
-            ImmutableSortedDictionary<string, string?> edited = await EditedAsync(file, Lines(config), ct);
+            ImmutableSortedDictionary<string, string?> edited = await EditedAsync(file, config, ct);
             ImmutableSortedDictionary<string, string?> changed = edited.Where(e => config.Settings.GetValueOrDefault(e.Key) != e.Value)
                 .Concat(config.Settings.Keys.Except(edited.Keys).Select(name => KeyValuePair.Create(name, (string?)null)))
                 .ToImmutableSortedDictionary(StringComparer.Ordinal);
@@ -144,10 +143,23 @@ internal static class ConfigCommand
         return Task.CompletedTask;
     }
 
-    private static ImmutableSortedDictionary<string, string?> None { get; } =
-        ImmutableSortedDictionary.Create<string, string?>(StringComparer.Ordinal);
-
     private static string Lines(ClusterConfig config) => string.Concat(config.Settings.Select(s => $"{s.Key}={s.Value}\n"));
+
+    /// <summary>Each once: which of two values is meant nobody can tell.</summary>
+    private static ImmutableSortedDictionary<string, string?> Settings(IEnumerable<string> texts, Func<string, string> known)
+    {
+        ImmutableArray<(string Name, string? Value)> pairs = [.. texts.Select(Pair)];
+        return Failures.Repeated(pairs.Select(p => known(p.Name))) is { } twice
+            ? throw new CliException($"{twice} is given more than once; allowed: once.", CommandLine.WrongUsage)
+            : pairs.ToImmutableSortedDictionary(p => p.Name, p => p.Value, StringComparer.Ordinal);
+    }
+
+    private static string Known(string name)
+        => ClusterConfig.SettingNames.Contains(name) ? name
+            : throw new CliException(
+                $"'{Words.Quoted(name)}' is no setting that can be changed for all monitors; allowed: "
+                    + $"{Texts.List(ClusterConfig.SettingNames)}.",
+                CommandLine.WrongUsage);
 
     private static (string Name, string? Value) Pair(string text)
         => text.IndexOf('=', StringComparison.Ordinal) is > 0 and var equals
@@ -162,13 +174,14 @@ internal static class ConfigCommand
         return await reader.ReadAsync(ct);
     }
 
-    private static async Task<ImmutableSortedDictionary<string, string?>> EditedAsync(string file, string lines, CancellationToken ct)
+    private static async Task<ImmutableSortedDictionary<string, string?>> EditedAsync(
+        string file, ClusterConfig config, CancellationToken ct)
     {
         string? chosen = Environment.GetEnvironmentVariable("VISUAL") is { Length: > 0 } visual
             ? visual : Environment.GetEnvironmentVariable("EDITOR");
         string editor = chosen is { Length: > 0 } ? chosen : "vi";
         await File.WriteAllTextAsync(file,
-            $"# One name=value a line; a line that is taken out gives the setting back to the monitors' files.\n{lines}", ct);
+            $"# One name=value a line; a line that is taken out gives the setting back to the monitors' files.\n{Lines(config)}", ct);
         using Process process = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", $"{editor} \"$1\"", "sh", file]))
             ?? throw new CliException($"{editor} could not be started.");
         // Ctrl-C is the editor's: it goes to all that share the terminal.
@@ -180,9 +193,8 @@ internal static class ConfigCommand
 
         try
         {
-            return (await File.ReadAllLinesAsync(file, CancellationToken.None)).Select(line => line.Trim())
-                .Where(line => line.Length > 0 && line[0] != '#').Select(Pair)
-                .Aggregate(None, (all, pair) => all.SetItem(pair.Name, pair.Value));
+            return Settings((await File.ReadAllLinesAsync(file, CancellationToken.None)).Select(line => line.Trim())
+                .Where(line => line.Length > 0 && line[0] != '#'), name => config.Settings.ContainsKey(name) ? name : Known(name));
         }
         catch (CliException e)
         {

@@ -9,13 +9,11 @@ namespace RedisFailover.Cli.Commands;
 /// <summary>load: drives writes and reads through the client library and tells what they met with.</summary>
 internal static class LoadCommand
 {
-    private const string PasswordVariable = "REDIS_FAILOVER_PASSWORD";
-
     private static readonly TimeSpan ShortestGap = TimeSpan.FromMilliseconds(100);
 
     internal static Command Create()
     {
-        CommonOptions common = new();
+        CommonOptions common = new(most: TimeSpan.FromMinutes(10));
         Option<double> rate = CommonOptions.Number("--rate", "Writes per second", 100, 0.1, 100_000);
         Option<double> reads = CommonOptions.Number("--reads", "Reads per second (default: as many as writes)", null, 0, 100_000);
         Option<TimeSpan?> duration =
@@ -27,7 +25,7 @@ internal static class LoadCommand
         Command command = common.AddTo(new Command(
             "load",
             $"Write and read through the client library; tell errors, gaps, and how many acknowledged writes are missing at the end. "
-                + $"Password: {PasswordVariable}")
+                + $"How to log in to Redis, by the environment: {Texts.List(ZooKeeperAccess.RedisVariables)}")
         {
             rate, reads, duration, gap,
         });
@@ -49,25 +47,28 @@ internal static class LoadCommand
     private static async Task<int> RunAsync(
         ZooKeeperConnectionString zooKeeper, TimeSpan timeout, LoadOptions options, LoadLog log, TextWriter errors, CancellationToken ct)
     {
-        FailoverOptions client = new() { ConnectTimeout = timeout, Password = Environment.GetEnvironmentVariable(PasswordVariable),
-            User = Environment.GetEnvironmentVariable("REDIS_FAILOVER_USERNAME") is { Length: > 0 } user ? user : null,
-            PasswordFile = Environment.GetEnvironmentVariable(PasswordVariable + "_FILE") is { Length: > 0 } file ? file : null,
-            ZooKeeperAuthFile = ZooKeeperAccess.AuthFile,
-            ZooKeeperTls = ZooKeeperAccess.TlsSettings,
-            Tls = ZooKeeperAccess.RedisTls,
-        };
+        FailoverOptions client = ZooKeeperAccess.Client(timeout);
+        using CancellationTokenSource connecting = CancellationTokenSource.CreateLinkedTokenSource(ct);
         try
         {
             await using FailoverConnection connection = await ZooKeeperWait.NotSilentAsync(
-                FailoverConnection.ConnectAsync(zooKeeper.ToString(), client, ct), zooKeeper, errors, ct);
+                FailoverConnection.ConnectAsync(zooKeeper.ToString(), client, connecting.Token), zooKeeper, errors, ct);
             log.Started(options, connection.Topology);
             LoadReport report = await new LoadRun(connection, options, log, TimeProvider.System).RunAsync(ct);
             log.Report(report);
             return report is { Lost: 0, Acknowledged: > 0 } ? CommandLine.Done : CommandLine.Failed;
         }
-        catch (Exception e) when (e is FailoverConnectException or ArgumentException)
+        catch (FailoverConnectException e)
         {
             throw new CliException(e.Message, inner: e);
+        }
+        catch (ArgumentException e)
+        {
+            throw new CliException(e.Message.ReplaceLineEndings(" "), CommandLine.WrongUsage, e);
+        }
+        finally
+        {
+            await connecting.CancelAsync();
         }
     }
 }

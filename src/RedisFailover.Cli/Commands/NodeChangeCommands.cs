@@ -22,7 +22,7 @@ internal static class NodeChangeCommands
                 ImmutableArray<NodeAddress> added = Addresses(parsed.GetValue(nodes)!);
                 NodeTags change = Tags(parsed.GetValue(tags) ?? []);
                 return new ChangeNodes(added, [], change == new NodeTags()
-                    ? NoTags : added.Distinct().ToImmutableSortedDictionary(n => n, _ => change));
+                    ? NoTags : added.ToImmutableSortedDictionary(n => n, _ => change));
             });
     }
 
@@ -61,7 +61,11 @@ internal static class NodeChangeCommands
         => new("host:port") { Description = description, Arity = ArgumentArity.OneOrMore };
 
     private static ImmutableArray<NodeAddress> Addresses(IEnumerable<string> texts)
-        => Given<ImmutableArray<NodeAddress>>(() => [.. texts.Select(NodeAddress.Parse)]);
+    {
+        ImmutableArray<NodeAddress> nodes = Given<ImmutableArray<NodeAddress>>(() => [.. texts.Select(NodeAddress.Parse)]);
+        return Failures.Repeated(nodes.Select(n => n.ToString())) is { } twice
+            ? throw new CliException($"{twice} is given more than once; allowed: once.", CommandLine.WrongUsage) : nodes;
+    }
 
     private static NodeTags Tags(IEnumerable<string> texts) => Given(() => NodeTags.Parse(texts));
 

@@ -22,7 +22,8 @@ internal static class StatusCommand
             TextWriter output = parsed.InvocationConfiguration.Output;
             if (await reader.ClustersAsync(ct) is { IsEmpty: false } clusters && !await reader.HasTopologyAsync(ct))
             {
-                return await ClustersCommand.PrintAsync(reader, clusters, parsed.GetValue(common.Json), output, ct);
+                return await ClustersCommand.PrintAsync(reader, clusters, parsed.GetValue(common.Json), output, ct)
+                    ? CommandLine.Done : CommandLine.Failed;
             }
 
             ClusterState state = await reader.ReadAsync(ct);

@@ -191,6 +191,22 @@ internal static class SwitchoverCommand
         }
     }
 
+    /// <summary>The document of these commands; what is not known is null.</summary>
+    internal static string Json(
+        string outcome, string reason, RequestAnswer? answer = null, NodeAddress? before = null, HistoryEntry? entry = null)
+        => JsonSerializer.Serialize(
+            new
+            {
+                outcome,
+                reason,
+                from = before?.ToString(),
+                master = answer?.Master?.ToString(),
+                epoch = answer?.Epoch,
+                bytesBehind = entry?.BytesBehind,
+                millis = (entry?.Millis ?? answer?.Millis ?? []).ToDictionary(step => step.Key, step => step.Value),
+            },
+            ChangeRequest.Relaxed);
+
     private static async Task<int> TellAsync(TextWriter output, bool json, RequestAnswer answer, NodeAddress? before, HistoryEntry? entry)
     {
         ImmutableArray<KeyValuePair<string, double>> steps = entry?.Millis ?? answer.Millis;
@@ -204,17 +220,7 @@ internal static class SwitchoverCommand
         };
         if (json)
         {
-            await output.WriteLineAsync(JsonSerializer.Serialize(
-                new
-                {
-                    outcome = answer.Outcome.ToString().ToLowerInvariant(),
-                    reason = answer.Reason,
-                    from = before?.ToString(),
-                    master = answer.Master?.ToString(),
-                    epoch = answer.Epoch,
-                    bytesBehind = entry?.BytesBehind,
-                    millis = steps.ToDictionary(step => step.Key, step => step.Value),
-                }));
+            await output.WriteLineAsync(Json(answer.Outcome.ToString().ToLowerInvariant(), answer.Reason, answer, before, entry));
             return code;
         }
 

@@ -60,7 +60,8 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
 
     public string Problem => this switch
     {
-        { _zooKeeper.IsConnected: false } => $"ZooKeeper ({_connection}) does not answer",
+        { _zooKeeper.IsConnected: false }
+            => $"ZooKeeper ({_connection}) does not answer{(_zooKeeper.Unreachable is { } why ? $": {why}" : "")}",
         { _unreadable: { } problem } => problem,
         { _nodes: { IsRead: true, Current: null } }
             => $"{_connection.Chroot}{s_paths.Nodes} does not exist in ZooKeeper ({_connection}): no monitor has written it yet, or the "

@@ -27,11 +27,12 @@ internal sealed record NodeTags
     public int? Priority { get; init; }
 
     /// <summary>Reads tags as an operator writes them: "never-promote", "zone=a".</summary>
-    /// <exception cref="FormatException">One is none; the message says what is allowed.</exception>
+    /// <exception cref="FormatException">One is none, or is given twice; the message says what is allowed.</exception>
     public static NodeTags Parse(IEnumerable<string> tags)
     {
         ArgumentNullException.ThrowIfNull(tags);
         var change = new NodeTags();
+        HashSet<string> names = new(StringComparer.Ordinal);
         foreach (string tag in tags)
         {
             int equals = tag.IndexOf('=', StringComparison.Ordinal);
@@ -49,6 +50,10 @@ internal sealed record NodeTags
                     => change with { Priority = priority },
                 _ => throw new FormatException($"the tag '{Words.Quoted(tag)}' is not allowed; allowed: {Allowed}."),
             };
+            if (!names.Add(name))
+            {
+                throw new FormatException($"the tag {name} is given more than once; allowed: once.");
+            }
         }
 
         return change;

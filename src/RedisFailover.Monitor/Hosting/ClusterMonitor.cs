@@ -91,6 +91,13 @@ internal sealed class ClusterMonitor : IClusterHost
     /// <summary>The problems that this monitor tells.</summary>
     internal ProblemKeeper Problems => _loop.Problems;
 
+    /// <summary>Why this monitor counts for nothing in the cluster; null while it has its place among the monitors.</summary>
+    internal string? Absence
+        => _registry.Seat.IsEntered ? null
+            : (Problems.Raised(ProblemCatalogue.ZooKeeperRightsMissing) ?? Problems.Raised(ProblemCatalogue.NotOurCluster))?.Message
+                ?? (_registry.Seat.IsIdTaken ? $"another living monitor has the id {_options.Id}: this one neither votes nor leads"
+                    : "this monitor has no place among the monitors yet");
+
     /// <summary>Whether the coordinator decides: observations are not left lying.</summary>
     internal bool IsTurning => _loop.Coordinator.SinceTurn < SharedParts.Stuck;
 

@@ -17,10 +17,18 @@ internal sealed class ClusterSet(SharedParts shared, ILogger logger)
     private readonly Lock _gate = new();
     private readonly TaskCompletionSource _failed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private ImmutableSortedDictionary<string, Entry> _entries = ImmutableSortedDictionary.Create<string, Entry>(StringComparer.Ordinal);
+    private volatile string? _hindrance;
     private bool _isAway;
 
     /// <summary>Those that are monitored now, by their names.</summary>
     internal IEnumerable<ClusterMonitor> All => Volatile.Read(ref _entries).Values.Select(e => e.Monitor);
+
+    /// <summary>Why a cluster that there is cannot be monitored; null where all are. Said by whoever finds the clusters.</summary>
+    internal string? Hindrance
+    {
+        get => _hindrance;
+        set => _hindrance = value;
+    }
 
     /// <summary>Fails when the process cannot go on because its only cluster cannot.</summary>
     internal Task Failed => _failed.Task;

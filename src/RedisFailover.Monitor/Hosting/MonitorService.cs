@@ -66,7 +66,8 @@ internal sealed class MonitorService : BackgroundService
     internal ClusterMonitor? Find(string name) => _clusters?.Find(name);
 
     /// <summary>What HTTP tells about this monitor.</summary>
-    internal MonitorHealth Health() => MonitorHealth.Of(_options, _zooKeeper?.IsConnected == true, [.. Clusters]);
+    internal MonitorHealth Health() => MonitorHealth.Of(
+        _options, _zooKeeper?.IsConnected == true, [.. Clusters], _zooKeeper?.Unreachable, _clusters?.Hindrance);
 
     /// <summary>Whether a coordinator has decided since this was last asked; gives them reason to do so until the next time.</summary>
     internal bool HasTurned()

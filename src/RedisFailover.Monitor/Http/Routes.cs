@@ -20,9 +20,9 @@ internal sealed class Routes(MonitorService monitor, TimeProvider time)
     /// <summary>Every path but that of the metrics.</summary>
     internal IReadOnlyList<Route> All =>
     [
-        new("/health", "This monitor.", HealthAsync) { IsJson = true, IsOpen = true, Otherwise = "ZooKeeper is away." },
+        new("/health", "This monitor.", HealthAsync) { IsJson = true, IsOpen = true, Otherwise = "It cannot do its work: its reason." },
         new("/health/live", "Whether the process works.", LiveAsync) { IsOpen = true, Otherwise = "It has failed." },
-        new("/health/ready", "Whether ZooKeeper answers and each topology is known.", ReadyAsync)
+        new("/health/ready", "Whether this monitor takes part and each topology is known.", ReadyAsync)
         {
             IsOpen = true, Otherwise = "Not yet, and why.",
         },
@@ -59,7 +59,7 @@ internal sealed class Routes(MonitorService monitor, TimeProvider time)
     private Task HealthAsync(HttpContext context)
     {
         MonitorHealth health = monitor.Health();
-        context.Response.StatusCode = health.ZooKeeperConnected ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable;
+        context.Response.StatusCode = health.Reason is null ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable;
         return context.Response.WriteAsJsonAsync(health, MonitorJson.Default.MonitorHealth, cancellationToken: context.RequestAborted);
     }
 
@@ -69,11 +69,11 @@ internal sealed class Routes(MonitorService monitor, TimeProvider time)
             ? TextAsync(context, StatusCodes.Status503ServiceUnavailable, "failed")
             : TextAsync(context, StatusCodes.Status200OK, "ok");
 
-    /// <summary>Whether this monitor can do its work: ZooKeeper answers, and each topology is known.</summary>
+    /// <summary>Whether this monitor does its work: as its health, and each topology is known.</summary>
     private Task ReadyAsync(HttpContext context)
     {
         ClusterMonitor[] clusters = [.. monitor.Clusters];
-        string? lacks = monitor.ZooKeeper?.IsConnected != true ? "ZooKeeper cannot be reached"
+        string? lacks = monitor.Health().Reason is { } reason ? reason
             : clusters.FirstOrDefault(c => c.View.Topology is null) is not { } unknown ? null
             : clusters.Length == 1 ? "the topology is not known yet" : $"the topology of {unknown.Name} is not known yet";
         return TextAsync(context, lacks is null ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable, lacks ?? "ok");

@@ -1,6 +1,7 @@
 using System.Collections;
 using System.Collections.Immutable;
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 
@@ -51,6 +52,12 @@ internal static partial class OptionSources
         bool run = false;
         root.SetAction(_ => run = true);
         ParseResult parsed = root.Parse(arguments);
+        // One that may stand without a value would be given two in silence: --tls --tls off.
+        if (parsed.RootCommandResult.Children.OfType<OptionResult>().FirstOrDefault(o => o.IdentifierTokenCount > 1) is { } repeated)
+        {
+            throw new OptionException($"{repeated.Option.Name} is given {repeated.IdentifierTokenCount} times; allowed: once. See --help");
+        }
+
         if (parsed.Errors.Count > 0)
         {
             throw new OptionException(parsed.Errors[0].Message + " See --help");

@@ -41,9 +41,12 @@ internal sealed class ClusterDirectory(
                 try
                 {
                     await LookAsync(await zooKeeper.GetSessionAsync(cancellationToken), cancellationToken);
+                    clusters.Hindrance = _faults.Where(f => !_known.ContainsKey(f.Key))
+                        .Select(f => $"cluster {f.Key} cannot be monitored: {f.Value}").FirstOrDefault();
                 }
-                catch (ZooKeeperException)
+                catch (ZooKeeperException e)
                 {
+                    clusters.Hindrance = $"the list of clusters cannot be read: {e.Message}";
                     await Task.Delay(RetryDelay, time, cancellationToken);
                     _changed.Writer.TryWrite(true);
                 }

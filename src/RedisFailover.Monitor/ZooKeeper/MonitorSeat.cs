@@ -21,6 +21,18 @@ internal sealed class MonitorSeat(RegistryZnodes znodes, ILogger logger)
     /// <summary>Whether another living monitor has this id: then this one neither votes nor leads.</summary>
     internal bool IsIdTaken { get; private set; }
 
+    /// <summary>Whether this monitor has its place among the others: else it neither votes nor leads.</summary>
+    internal bool IsEntered
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _entered is { Ended.IsCancellationRequested: false };
+            }
+        }
+    }
+
     /// <summary>Completes when this monitor has its place among the others in that session: before, it stands for no election.</summary>
     internal async Task EnteredAsync(ZooKeeperSession session, CancellationToken cancellationToken)
     {

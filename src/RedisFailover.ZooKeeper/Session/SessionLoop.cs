@@ -225,6 +225,7 @@ internal sealed class SessionLoop
         if (_identity.Id == 0 && _toldUnreachable.Add(why))
         {
             Log.Unreachable(_parts.Logger, why);
+            _options.CannotReach?.Invoke(why);
         }
     }
 

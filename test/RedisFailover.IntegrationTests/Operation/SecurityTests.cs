@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 using NUnit.Framework;
 using RedisFailover.Client;
 using RedisFailover.IntegrationTests.Harness;
@@ -154,6 +155,56 @@ public sealed class SecurityTests
             cluster.Node(master).Thaw();
             File.Delete(file);
         }
+    }
+
+    [Test]
+    public async Task A_monitor_that_ZooKeeper_refuses_its_rights_or_its_place_is_not_healthy_and_lives()
+    {
+        using var files = new TemporaryDirectory("health");
+        string right = files.File("right");
+        await File.WriteAllTextAsync(right, "monitors:secret\n");
+        await File.WriteAllTextAsync(files.File("wrong"), "monitors:other\n");
+        await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions
+        {
+            Redis = 2,
+            Monitors = 1,
+            MonitorOptions = new MonitorOptions { More = ["--zk-auth-file", right] },
+        });
+        await cluster.WaitUntilWholeAsync();
+        string taken = cluster.Monitors[0].Id;
+        await HealthAsync(cluster, "m2", files.File("wrong"), "ZooKeeper refuses m2 its rights");
+        await HealthAsync(cluster, taken, right, $"another living monitor has the id {taken}");
+    }
+
+    private static async Task HealthAsync(Cluster cluster, string id, string file, string reason)
+    {
+        int port = FreePorts.Next();
+        MonitorProcess monitor = await cluster.StartMonitorAsync(options => options with
+        {
+            Id = id,
+            More = ["--zk-auth-file", file, "--http", string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{port}")],
+        });
+        using var http = new HttpClient { BaseAddress = new UriBuilder("http", "127.0.0.1", port).Uri };
+        foreach (string path in new[] { "health", "health/ready" })
+        {
+            await Eventually.HoldsAsync($"{path} of {id}", async ct =>
+            {
+                try
+                {
+                    using HttpResponseMessage answer = await http.GetAsync(new Uri(path, UriKind.Relative), ct);
+                    return (Code: (int)answer.StatusCode, Text: await answer.Content.ReadAsStringAsync(ct));
+                }
+                catch (HttpRequestException e)
+                {
+                    return (Code: 0, Text: e.Message);
+                }
+            }, answer => answer.Code == 503 && answer.Text.Contains(reason, StringComparison.Ordinal), TimeSpan.FromSeconds(20),
+                cluster.Explain);
+        }
+
+        Assert.That(await http.GetStringAsync(new Uri("health/live", UriKind.Relative)), Is.EqualTo("ok\n"));
+        monitor.Process.Terminate();
+        await monitor.Process.WaitForExitAsync();
     }
 
     private static async Task WaitForRightsAsync(SecuredCluster cluster, Func<string, bool> holds, ImmutableArray<ZooKeeperAuth> shown)

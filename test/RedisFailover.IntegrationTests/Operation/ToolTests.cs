@@ -121,8 +121,11 @@ public sealed class ToolTests
         await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 1 });
         await cluster.WaitUntilWholeAsync();
         CliResult misspelt = await RunAsync(cluster, "config", "set", "max-failure=");
-        Assert.That((misspelt.ExitCode, misspelt.Output), Is.EqualTo((3, misspelt.Output)), misspelt.ToString());
-        Assert.That(misspelt.Output, Does.StartWith("refused: max-failure is not among the settings that were changed"));
+        Assert.That((misspelt.ExitCode, misspelt.Output), Is.EqualTo((2, "")), misspelt.ToString());
+        Assert.That(misspelt.Errors, Does.StartWith("redis-failover: 'max-failure' is no setting that can be changed for all monitors;"));
+        CliResult unchanged = await RunAsync(cluster, "config", "set", "max-failures=");
+        Assert.That((unchanged.ExitCode, unchanged.Output), Is.EqualTo((3, unchanged.Output)), unchanged.ToString());
+        Assert.That(unchanged.Output, Does.StartWith("refused: max-failures is not among the settings that were changed"));
         Assert.That((await RunAsync(cluster, "config", "set", "max-failures=5")).ExitCode, Is.Zero);
         using JsonDocument one = JsonDocument.Parse((await RunAsync(cluster, "config", "get", "max-failures", "--json")).Output);
         Assert.That(one.RootElement.GetProperty("value").GetString(), Is.EqualTo("5"));

@@ -32,6 +32,22 @@ public sealed class CommandLineTests
     [TestCase("nodes", "a command is missing; allowed: list, add,")]
     [TestCase("nodes frobnicate", "'frobnicate' is no command; allowed: list, add,")]
     [TestCase("completion fish", "Argument 'fish' not recognized. Must be one of: 'bash' 'zsh'")]
+    [TestCase("pause --zk h:1 --for 1m --for 2m", "--for is given 2 times; allowed: once.")]
+    [TestCase("status --zk h:1 --zk h:2", "--zk is given 2 times; allowed: once.")]
+    [TestCase("status --zk h:1 --json --json", "--json is given 2 times; allowed: once.")]
+    [TestCase("config set --zk h:1 max-failures=1 max-failures=2", "max-failures is given more than once; allowed: once.")]
+    [TestCase("config set --zk h:1 nosuch=1",
+        "'nosuch' is no setting that can be changed for all monitors; allowed: max-failures, probe-timeout,")]
+    [TestCase("nodes tag --zk h:1 a:1 zone=a zone=b", "the tag zone is given more than once; allowed: once.")]
+    [TestCase("nodes add --zk h:1 a:1 --tag never-read --tag never-read=false", "the tag never-read is given more than once")]
+    [TestCase("nodes add --zk h:1 a:1 A:1", "a:1 is given more than once; allowed: once.")]
+    [TestCase("nodes remove --zk h:1 a:1 a:1", "a:1 is given more than once; allowed: once.")]
+    [TestCase("clusters add x --zk h:1 --nodes a:1,a:1", "--nodes is 'a:1,a:1'; allowed: host:port, by commas, each once.")]
+    [TestCase("load --zk h:1 --timeout 11m", "--timeout is '11m'; allowed: a time from 100ms to 600s")]
+    [TestCase("status --zk @/no/such/file", "--zk: the file '/no/such/file' does not exist; allowed: a file that can be read")]
+    [TestCase("status --zk @/", "--zk: the file '/' is a directory; allowed: a file that can be read and is not empty.")]
+    [TestCase("status --zk @", "--zk: the file '' does not exist; allowed: a file that can be read and is not empty.")]
+    [TestCase("status --zk @/dev/null", "--zk: the file '/dev/null' is empty; allowed: a file that can be read and is not empty.")]
     [TestCase("history --since yesterday", "such as 90m, 24h, 7d.")]
     public async Task Wrong_usage_is_told_in_one_line_with_exit_code_2(string arguments, string expected)
     {
@@ -147,9 +163,9 @@ public sealed class CommandLineTests
     [TestCase("srvr is not executed because it is not in the whitelist.", "it answers, but has given no session yet")]
     [TestCase("This ZooKeeper instance is not currently serving requests",
         "it is up but does not serve yet: it is starting, or there is no quorum")]
-    [TestCase("", "it closes the connection")]
+    [TestCase("", "it closes the connection; is that a port with TLS?")]
     public void What_a_ZooKeeper_says_is_waited_with(string answer, string meaning)
-        => Assert.That(ZooKeeperDiagnosis.Meaning("h:1", answer), Is.EqualTo(($"h:1: {meaning}", false)));
+        => Assert.That(ZooKeeperDiagnosis.Meaning("h:1", answer, isTls: false), Is.EqualTo(($"h:1: {meaning}", false)));
 
     [Test]
     public async Task The_connection_string_may_stand_in_a_file()

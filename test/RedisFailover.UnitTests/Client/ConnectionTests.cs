@@ -161,6 +161,20 @@ public sealed class ConnectionTests
     }
 
     [Test]
+    public void Why_ZooKeeper_cannot_be_reached_is_told()
+    {
+        var free = new TcpListener(IPAddress.Loopback, 0);
+        free.Start();
+        EndPoint closed = free.LocalEndpoint;
+        free.Stop();
+        var options = new FailoverOptions { ConnectTimeout = TimeSpan.FromSeconds(2) };
+        Assert.That(
+            async () => await FailoverConnection.ConnectAsync($"{closed}/x", options, default).WithinDeadline(),
+            Throws.TypeOf<FailoverConnectException>().With.Message
+                .Contains($"ZooKeeper ({closed}/x) does not answer: {closed}: Connection refused"));
+    }
+
+    [Test]
     public async Task A_node_without_TLS_is_told_from_others_in_time()
     {
         using var plain = new TcpListener(IPAddress.Loopback, 0);

@@ -9,6 +9,17 @@ public sealed class OptionTests
 {
     private static readonly string[] Least = ["--nodes", "a:1,b:2", "--zkservers", "zk1,zk2:2182"];
 
+    [TestCase("--max-failures 2 --max-failures 3", "--max-failures is given 2 times; allowed: once.")]
+    [TestCase("--tls --tls off", "--tls is given 2 times; allowed: once.")]
+    public void An_option_that_is_given_twice_is_refused(string arguments, string told)
+        => Assert.That(() => OptionSources.Read(arguments.Split(' '), new Hashtable(), out _),
+            Throws.TypeOf<OptionException>().With.Message.StartsWith(told));
+
+    [Test]
+    public void The_tool_knows_which_settings_can_be_changed_for_all_monitors()
+        => Assert.That(ClusterConfig.SettingNames, Is.EqualTo(Settings.All.Where(s => s.Scope == Scope.Cluster).Select(s => s.Name)
+            .Except(["nodes", "never-promote", "session-timeout", "lease", "znode-path"])));
+
     [Test]
     public void The_two_that_are_required_are_enough_and_the_rest_has_the_documented_defaults()
     {
