@@ -102,8 +102,8 @@ internal static class CandidateRules
         new(Unfitness.NotAnswering, Purpose.Failover, (_, n)
             => IsNotFinal(n) && n.View.FailingSince is not null ? $"it does not answer at present ({n.View.Detail})" : null),
         // It is not asked what it holds either.
-        new(Unfitness.Diverged, Purpose.Failover, (_, n)
-            => IsNotFinal(n) && n.IsLeftAlone ? $"it is somebody else's and is left alone: {n.ForeignSign}" : null),
+        new(Unfitness.Diverged, Purpose.Any, (_, n)
+            => n.IsLeftAlone ? $"it is somebody else's and is left alone: {n.ForeignSign}" : null),
         new(Unfitness.NotHeard, Purpose.Failover, (_, n)
             => IsNotFinal(n) ? "it has not said yet what it holds since the master was lost" : null),
         new(Unfitness.Unavailable, Purpose.Any, (_, n)

@@ -9,7 +9,7 @@ internal static partial class ProblemRules
     private static readonly ImmutableArray<Func<Facts, IEnumerable<Problem>>> OfTheNodes =
     [
         BusyMaster, MasterThatFailsOver, TwoNames, RightsLacking, WithoutFence, Full, Shut, LinksDown, OldData, LinksRefused,
-            CopiesThatRepeat, RolesNotKept, VersionsThatDiffer, MemoryTooSmall, OtherControllers, OtherModes,
+            CopiesThatRepeat, Foreign, RolesNotKept, VersionsThatDiffer, MemoryTooSmall, OtherControllers, OtherModes,
     ];
 
     /// <summary>Those whose word is of the present, the master too.</summary>
@@ -139,6 +139,12 @@ internal static partial class ProblemRules
                 behind.Select(n => n.Address)) with { From = master.FullCopiesSince };
         }
     }
+
+    /// <summary>While a master serves, the decider tells it with what it does about the others.</summary>
+    private static IEnumerable<Problem> Foreign(Facts f)
+        => f.Topology.State == TopologyState.Ok ? []
+            : Correcting.LeftAlone(
+                f.Assessment, f.Policy.Nodes.Select(f.Assessment.Node).Where(n => n is { IsInOrder: true, IsLeftAlone: true }));
 
     private static IEnumerable<Problem> RolesNotKept(Facts f)
         // Where the monitors may not have it written, that is told.

@@ -218,7 +218,7 @@ internal static class Choosing
     private static NodeAssessment? Forced(Assessment a)
         => a.View.Asked is { Target: { } named } asked
             && (asked.Force || asked.IsManual)
-            && a.Node(named) is { IsConfigured: true, CanBePromoted: true } node ? node : null;
+            && a.Node(named) is { IsConfigured: true, CanBePromoted: true, IsLeftAlone: false } node ? node : null;
 
     /// <summary>
     /// Nothing can be done yet. The znode says so when it lasts: a moment later it may be otherwise, and would have to wait for the

@@ -112,12 +112,13 @@ internal static class Correcting
                 $"two masters: {node} still takes writes, which will be lost, and cannot be made a replica ({failure})", node)
             : null;
 
-    private static IEnumerable<Problem> LeftAlone(Assessment a, ImmutableArray<NodeAssessment> foreign) => foreign.Select(n => Problem.Of(
+    /// <summary>Whose data are somebody else's, and what an operator can do.</summary>
+    internal static IEnumerable<Problem> LeftAlone(Assessment a, IEnumerable<NodeAssessment> foreign) => foreign.Select(n => Problem.Of(
         ProblemCatalogue.ForeignData,
         n.Info!.Keys == 0
             ? $"{n.Address} is somebody else's and is left alone: {n.ForeignSign} ({n.Described})"
-            : $"{n.Address} holds somebody else's data and is left alone: {n.ForeignSign} ({n.Described}); following {a.Topology.Master} "
-                + $"would wipe them",
+            : $"{n.Address} holds somebody else's data and is left alone: {n.ForeignSign} ({n.Described}); following "
+                + $"{a.Topology.Master?.ToString() ?? "our master"} would wipe them",
         n.Address) with
     {
         Advice = $"If its data may be thrown away: redis-failover nodes adopt {n.Address} --discard-its-data. Else correct the address, or "
