@@ -142,7 +142,7 @@ internal static partial class ProblemRules
 
     /// <summary>While a master serves, the decider tells it with what it does about the others.</summary>
     private static IEnumerable<Problem> Foreign(Facts f)
-        => f.Topology.State == TopologyState.Ok ? []
+        => !f.Topology.IsChangingMaster || f.Topology.Members.IsEmpty ? []
             : Correcting.LeftAlone(
                 f.Assessment, f.Policy.Nodes.Select(f.Assessment.Node).Where(n => n is { IsInOrder: true, IsLeftAlone: true }));
 

@@ -63,7 +63,10 @@ internal static partial class ProblemRules
         if (view is { Term: not null, CannotPublish: { } unwritten })
         {
             found.Add(Problem.OfMonitors(
-                TopologyNotWritten, $"{id} leads and cannot write the topology: {unwritten.Failure}", id) with { From = unwritten.At });
+                TopologyNotWritten, $"{id} leads and cannot write what a failover needs: {unwritten.Failure}", id) with
+            {
+                From = unwritten.At,
+            });
         }
 
         if (view.ZooKeeperLostAt is { } lost)

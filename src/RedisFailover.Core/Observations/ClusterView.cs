@@ -106,7 +106,10 @@ internal sealed record ClusterView
     /// <summary>Since when ZooKeeper would refuse a publication, and in which words; null where it would not, or was not asked.</summary>
     public (TimeSpan At, string Failure)? TopologyRefused { get; init; }
 
-    /// <summary>Since when, and why, the leader cannot write the topology: it was refused twice, or would be. Null where it can.</summary>
+    /// <summary>
+    /// Since when, and why, the leader cannot write the topology, or the next one the term: it was refused twice, or would be. Null where
+    /// both can be written.
+    /// </summary>
     internal (TimeSpan At, string Failure)? CannotPublish
         => Unpublished is { Times: > 1 } failed ? (failed.At, failed.Failure) : TopologyRefused;
 
@@ -277,7 +280,9 @@ internal sealed record ClusterView
     };
 
     /// <summary>Whether it brings no news: a node that answers has answered again. What time alone changes has alarms of its own.</summary>
-    public bool HasHeard(Observation observation) => observation is NodeBeat beat && Node(beat.Node).IsAnswering;
+    public bool HasHeard(Observation observation)
+        => (observation is NodeBeat beat && Node(beat.Node).IsAnswering)
+            || (observation is TopologyRightAsked asked && asked.Refusal == TopologyRefused?.Failure);
 
     /// <summary>
     /// Whether nothing is under way or open after a decision, so that figures alone change nothing. With write safety they do: who has

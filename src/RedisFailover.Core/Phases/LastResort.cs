@@ -76,7 +76,7 @@ internal static class LastResort
     private static (NodeAssessment Node, string Why)? OfNothing(Assessment a, NodeAssessment[] allowed, bool isGone)
         => (allowed.FirstOrDefault(n => n.Address == a.From?.Address) ?? allowed.FirstOrDefault()) is not { } first ? null
             : isGone ? (first, "it is empty, as the master was when it was last seen; what that took since is lost")
-            : a.Configured.All(n => n.Info is { Keys: 0, Persists: false })
+            : a.Configured.All(n => n.IsLeftAlone || n.Info is { Keys: 0, Persists: false })
                 ? (first, "no node keeps its data on disk, so nothing can come back: what the master held is lost")
                 : null;
 }

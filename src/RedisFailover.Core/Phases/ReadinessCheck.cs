@@ -46,7 +46,7 @@ internal static class ReadinessCheck
             : a.FailureOf(new ReadTopology()) is { } failure
                 ? (ProblemCatalogue.FailoverHeldBack, $"the leading monitor cannot read the topology: {failure}")
             : a.View.CannotPublish is { Failure: var unwritten }
-                ? (ProblemCatalogue.TopologyNotWritten, $"the leading monitor cannot write the topology: {unwritten}")
+                ? (ProblemCatalogue.TopologyNotWritten, $"the leading monitor cannot write what a failover needs: {unwritten}")
             : WithoutOpinion(a) is [_, ..] without && !a.Suffices(a.View.Voters - without.Length, a.View.Voters)
                 ? (ProblemCatalogue.FailoverHeldBack,
                     $"{string.Join(" and ", without.AsEnumerable())} cannot judge master {a.Master.Address}: "

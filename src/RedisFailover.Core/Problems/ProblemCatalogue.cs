@@ -74,7 +74,7 @@ internal static class ProblemCatalogue
     /// <summary>The leading monitor cannot write the topology: no failover works.</summary>
     public static ProblemCode TopologyNotWritten { get; } = new(
         "topology-not-written", Critical,
-            "Give the monitors' ZooKeeper credential the right to write R/nodes, or raise the znodes' quota.");
+            "Give the monitors' ZooKeeper credential the right to write R/nodes and R/term, or raise the znodes' quota.");
 
     /// <summary>A former master takes writes beside the master and cannot be made a replica.</summary>
     public static ProblemCode SecondMaster { get; } = new(

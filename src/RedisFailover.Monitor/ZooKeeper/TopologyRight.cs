@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Threading.Channels;
 using RedisFailover.Monitor.Hosting;
 using RedisFailover.ZooKeeper;
@@ -5,13 +6,13 @@ using RedisFailover.ZooKeeper;
 namespace RedisFailover.Monitor.ZooKeeper;
 
 /// <summary>
-/// Whether the leader may write <c>R/nodes</c>, asked before a failover needs it: while all is well nothing is published, and an access
-/// list that somebody has changed would show only then.
+/// Whether the leader may write what a failover needs, <c>R/nodes</c> and, for the next leader, <c>R/term</c>, asked before it does: while
+/// all is well neither is written, and an access list that somebody has changed would show only then.
 /// </summary>
 internal sealed class TopologyRight(
     ZooKeeperClient zooKeeper, ZnodePaths paths, ChannelWriter<Observation> observations, MonotonicClock clock)
 {
-    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(10);
 
     /// <summary>While this monitor leads.</summary>
     internal async Task WatchAsync(CancellationToken cancellationToken)
@@ -20,19 +21,9 @@ internal sealed class TopologyRight(
         {
             while (true)
             {
-                try
+                if (await AskAsync([paths.Nodes, paths.Term], cancellationToken) is { } asked)
                 {
-                    // No znode has this version: a server that would write says that, and writes nothing.
-                    ZooKeeperSession session = await zooKeeper.GetSessionAsync(cancellationToken);
-                    await session.SetDataAsync(paths.Nodes, default, int.MaxValue, cancellationToken);
-                }
-                catch (ZooKeeperException e) when (e.Code is ZooKeeperErrorCode.NoAuth or ZooKeeperErrorCode.BadVersion)
-                {
-                    observations.TryWrite(new TopologyRightAsked(clock.Now, e.Code == ZooKeeperErrorCode.NoAuth ? e.Message : null));
-                }
-                catch (ZooKeeperException)
-                {
-                    // There is none yet, or nobody to ask.
+                    observations.TryWrite(asked);
                 }
 
                 await Task.Delay(Interval, clock.Provider, cancellationToken);
@@ -42,5 +33,33 @@ internal sealed class TopologyRight(
         {
             // Leadership is over.
         }
+    }
+
+    /// <summary>Null where nobody can be asked, or there is no such znode yet.</summary>
+    private async Task<TopologyRightAsked?> AskAsync(ImmutableArray<string> needed, CancellationToken cancellationToken)
+    {
+        foreach (string path in needed)
+        {
+            try
+            {
+                // No znode has this version: a server that would write says that, and writes nothing.
+                ZooKeeperSession session = await zooKeeper.GetSessionAsync(cancellationToken);
+                await session.SetDataAsync(path, default, int.MaxValue, cancellationToken);
+            }
+            catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoAuth)
+            {
+                return new TopologyRightAsked(clock.Now, e.Message);
+            }
+            catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.BadVersion)
+            {
+                // As it should be.
+            }
+            catch (ZooKeeperException)
+            {
+                return null;
+            }
+        }
+
+        return new TopologyRightAsked(clock.Now, null);
     }
 }

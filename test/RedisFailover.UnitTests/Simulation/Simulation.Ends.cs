@@ -96,7 +96,8 @@ internal sealed partial class Simulation
     }
 
     private SimulatedRedis? Choice(Topology topology) => _nodes
-        .Where(n => n.IsUp && !n.IsLoading && (!IsForeign(n) || _nodes.All(m => m.Data is null || IsForeign(m)))
+        .Where(n => n.IsUp && !n.IsLoading && (!IsForeign(n)
+                || (topology.State == TopologyState.NoMaster && _nodes.All(m => m.Data is null || IsForeign(m))))
             && (topology.State != TopologyState.NoMaster || n.IsMaster))
         .OrderByDescending(n => n.Data?.Depth ?? 0).ThenBy(n => n.Name, StringComparer.Ordinal).FirstOrDefault();
 
