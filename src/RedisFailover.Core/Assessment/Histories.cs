@@ -52,7 +52,8 @@ internal static class Histories
         return info.CommonOffset(known) is { } common
             ? (common > (held ?? -1) && (held is not null || common >= last || info.Keys > back.Keys))
                 || (common == held && WentOnAlone(info, back, common))
-            : !info.SharesHistoryWith(back.Identity);
+            // From where on the master alone went on is not known: the keys tell.
+            : info.Keys > back.Keys && !info.SharesHistoryWith(back.Identity);
     }
 
     /// <summary>

@@ -153,6 +153,8 @@ internal static class MasterRules
     private static Finding? TakesNoConnectionsForTooLong(Assessment a)
         => AnswersHere(a.Master) && a.Master.View is { TakesNoConnections: true, RefusesConnections: (var since, _, var detail) }
             && a.VotesOnConnections(a.Master.Address) is { Suffice: true } votes && a.Now - since >= a.Policy.BusyTimeout
+            // A load that fills each new master in turn must not move it on and on.
+            && !(a.Now < a.Master.View.RoleSince + a.Policy.HandoverInterval)
             ? $"master {a.Master.Address} has taken no new connection for {(a.Now - since).TotalSeconds:0} s ({detail}), as "
                 + $"{votes.Against} of {votes.Voters} monitors find"
             : null;

@@ -7,6 +7,11 @@ internal static class NodeObservations
 {
     internal static ClusterView Answered(this ClusterView view, NodeAnswered answer, FailoverPolicy policy)
     {
+        if (view.StillLeadsAstray(answer))
+        {
+            return view;
+        }
+
         ClusterView known = view.HandedOver == answer.Node && view.Node(answer.Node).Info?.RunId != answer.Info.RunId
             ? view with { HandedOver = null } : view;
         return known.With(view.Node(answer.Node).Answered(answer.At, answer.Latency).Informed(answer.Info, answer.Asked))
@@ -37,7 +42,8 @@ internal static class NodeObservations
             return view;
         }
 
-        NodeAddress? meant = names.FirstOrDefault(n => IsMeantBeside(n, before) || IsReplicaUnderItsMastersName(n, view.Topology))?.Address;
+        NodeAddress? meant = names
+            .FirstOrDefault(n => IsMeantBeside(n, before) || IsReplicaUnderItsMastersName(n, names, view.Topology))?.Address;
         NodeAddress one = meant
             ?? (view.Topology?.Master is { } master && names.Any(n => n.Address == master) ? master
                 : policy.Nodes.FirstOrDefault(address => names.Any(n => n.Address == address)) ?? names[0].Address);
@@ -49,13 +55,23 @@ internal static class NodeObservations
         };
     }
 
+    /// <summary>
+    /// Whether what answers under a name that is wrong may still be the other node: that has failed meanwhile, say, or was restarted. The
+    /// process that the topology knows as the master is believed at once.
+    /// </summary>
+    private static bool StillLeadsAstray(this ClusterView view, NodeAnswered answer)
+        => view.Node(answer.Node) is { LeadsAstray: true, SameServerAs: { } other } && answer.Info.RunId != view.Topology?.Identity?.RunId
+            && !(view.Node(other) is { IsAnswering: true, Info: { } there } && there.RunId != answer.Info.RunId);
+
     /// <summary>Whether the other name led to another server while this one was already what it is.</summary>
     private static bool IsMeantBeside(NodeView node, NodeView other)
         => node.Address != other.Address
             && (other.LeadsAstray || (other.Info is { } was && was.RunId != node.Info!.RunId && node.RunSince <= other.InfoAsked));
 
     /// <summary>Whether it answers under the master's name too, is another process than that was, and has a link to a master.</summary>
-    private static bool IsReplicaUnderItsMastersName(NodeView node, Topology? topology)
+    private static bool IsReplicaUnderItsMastersName(
+        NodeView node, ImmutableArray<NodeView> names, Topology? topology)
         => topology is { Master: { } master, Identity: { RunId.Length: > 0 } identity } && node.Address != master
+            && names.Any(n => n.Address == master)
             && node.Info is { Role: NodeRole.Replica, LinkUp: true } info && info.RunId != identity.RunId;
 }

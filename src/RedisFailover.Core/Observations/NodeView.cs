@@ -177,10 +177,13 @@ internal sealed record NodeView(NodeAddress Address)
     internal bool StaysOutOfSight(FailoverPolicy policy)
         => IsOutOfSight && (ProbeFailure == RedisFailover.ProbeFailure.Local || Failures >= policy.MaxFailures);
 
+    private static bool IsOfUs(ProbeFailure failure) => failure == RedisFailover.ProbeFailure.AuthRefused;
+
     internal NodeView Connected(NewConnectionTried tried) => this with
     {
         RefusesConnections = tried.ProbeFailure is not { } failure ? null
-            : (RefusesConnections?.Since ?? tried.At, failure, tried.Detail),
+            : (RefusesConnections is { } before && IsOfUs(before.Failure) == IsOfUs(failure) ? before.Since : tried.At, failure,
+                tried.Detail),
     };
 
     internal NodeView Answered(TimeSpan at, TimeSpan latency) => this with
@@ -268,6 +271,12 @@ internal sealed record NodeView(NodeAddress Address)
     /// <summary>A probe failed. What it proves depends on how: see <see cref="RedisFailover.ProbeFailure"/>.</summary>
     internal NodeView Failed(NodeFailed failure, FailoverPolicy policy)
     {
+        if (LeadsAstray)
+        {
+            // It is the other node that failed, as far as anybody knows.
+            return this;
+        }
+
         NodeView said = this with { ProbeFailure = failure.ProbeFailure, Detail = failure.Detail };
         return failure.ProbeFailure switch
         {

@@ -132,7 +132,9 @@ internal sealed record TopologyRightAsked(TimeSpan At, string? Refusal) : Observ
 /// <param name="Synced">Whether it was read after a sync, on a leader's demand.</param>
 internal sealed record ConfigRead(TimeSpan At, int Version, ClusterConfig? Config, string? Fault, bool Synced) : Observation(At)
 {
-    /// <summary>How long its pause has left, by this monitor's wall clock; null where it has none, or one without an end.</summary>
+    /// <summary>
+    /// How long its pause has left, by ZooKeeper's clock; null where it has none, or one without an end, or that clock is not known yet.
+    /// </summary>
     public TimeSpan? PauseLeft { get; init; }
 }
 

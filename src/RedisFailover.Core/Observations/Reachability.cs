@@ -3,8 +3,8 @@ using System.Collections.Immutable;
 namespace RedisFailover;
 
 /// <summary>
-/// How many of the cluster's nodes each monitor reaches: those configured here, and those that others are configured with and that have
-/// held the cluster's data or copy its master. Who knows fewer than another cannot do what has to be done either.
+/// How many of the cluster's nodes each monitor reaches: those configured here, the master, and those that others are configured with and
+/// that copy it. Who knows fewer than another cannot do what has to be done either.
 /// </summary>
 internal static class Reachability
 {
@@ -14,12 +14,13 @@ internal static class Reachability
     /// <summary>The monitor that reaches most, if that is more than this one does; null otherwise.</summary>
     internal static Difference? Better(ClusterView view, FailoverPolicy policy)
     {
+        NodeAddress? master = view.Topology?.Master ?? view.Topology?.Intent?.From;
+        ImmutableHashSet<NodeAddress> nodes = master is null ? [.. policy.Nodes]
+            : [.. policy.Nodes, master, .. view.Node(master).Info?.Replicas.Select(r => r.Replica) ?? []];
         // What this monitor has not tried often enough to judge counts as reached: it may only just have started.
-        int ours = policy.Nodes.Count(n
+        int ours = policy.Nodes.Concat(view.Outside(policy)).Where(nodes.Contains).Count(n
                 => view.Node(n) is { Condition: not NodeCondition.Unavailable,
                     ProbeFailure: not (ProbeFailure.AuthRefused or ProbeFailure.NotRedis or ProbeFailure.Local) });
-        ImmutableHashSet<NodeAddress> nodes = view.Topology is not { Master: var master } topology ? [.. policy.Nodes]
-            : [.. policy.Nodes, .. topology.Members, .. master is null ? [] : view.Node(master).Info?.Attached ?? []];
         Difference? better = null;
         foreach ((string monitor, MonitorReport report) in view.OtherMonitors.OrderBy(m => m.Key, StringComparer.Ordinal))
         {

@@ -26,8 +26,9 @@ internal static class NodeAdoption
         return new ConfigRequests.Outcome(
             config with { Adopted = adopted },
             HistoryKind.Nodes,
-            $"{order.Node} is taken in, as {by} asked: its own data ({node.Described}) are replaced by those of master "
-                + $"{a.Topology.Master}{copying}");
+            $"{order.Node} is taken in, as {by} asked: its own data ({node.Described}) "
+                + (a.Topology.Master is { } master ? $"are replaced by those of master {master}{copying}"
+                    : $"may be thrown away, or become the cluster's by force{copying}"));
     }
 
     private static string? Objection(AdoptNode order, Assessment a)
@@ -37,8 +38,9 @@ internal static class NodeAdoption
             : !a.IsConfigured(order.Node)
                 ? $"{order.Node} is not one of the nodes: {string.Join(", ", a.Policy.Nodes)}; add it first (redis-failover nodes add)"
             : order.Node == a.Topology.Master ? $"{order.Node} is the master"
-            : a.Topology.IsChangingMaster ? "a change of master is under way: ask again when it is done"
-            : a.Topology.Master is null ? "there is no master whose data it could take instead"
+            // A change that waits may wait for this: by force it is promoted with what it holds.
+            : a.Topology is { IsChangingMaster: true, Waiting: null } ? "a change of master is under way: ask again when it is done"
+            : a.Topology.State == TopologyState.NoMaster ? "there is no master whose data it could take instead"
             : a.View.IsPaused(a.Now) ? $"{a.View.Config!.Pause}: ask again when it is on"
             : !node.IsInOrder ? $"{order.Node} does not answer{(node.View.Detail.Length > 0 ? $" ({node.View.Detail})" : "")}"
             : !node.IsForeign

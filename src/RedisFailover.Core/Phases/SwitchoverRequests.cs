@@ -174,7 +174,8 @@ internal static class SwitchoverRequests
 
     /// <summary>By force a replica is taken that answers, whatever it lacks.</summary>
     private static NodeAssessment? Forced(Assessment a, NodeAddress? target)
-        => a.View.Asked is { Force: true } && target is not null && a.Node(target) is { IsReplica: true, CanBePromoted: true } node
+        => a.View.Asked is { Force: true } && target is not null
+            && a.Node(target) is { IsReplica: true, CanBePromoted: true, IsLeftAlone: false } node
             && CandidateRules.Hanging(node, a.View.WishedAt, a.Now) is null ? node : null;
 
     private static string NobodyIsFit(Assessment a, NodeAddress? target, Screening screening)

@@ -201,13 +201,14 @@ public sealed record MasterIdentity(string RunId, string ReplicationId, string? 
 
     /// <summary>
     /// What is known when the master is heard again. One that was without replicas for repl-backlog-ttl draws another replication id and
-    /// names none before it, though its data go on: a replica that was away has the history that we knew, up to where it stands.
+    /// names none before it, though its data go on: a replica that was away shares its history. Up to where is not known, as before Redis
+    /// 7.2 the offset stands still while nobody copies it, and writes go on.
     /// </summary>
     internal MasterIdentity Then(MasterIdentity heard)
         => heard.RunId != RunId || heard.PreviousReplicationId is not null ? heard
             : heard.ReplicationId == ReplicationId
                 ? heard with { PreviousReplicationId = PreviousReplicationId, PreviousHistoryEnd = PreviousHistoryEnd }
-                : heard with { PreviousReplicationId = ReplicationId, PreviousHistoryEnd = heard.Offset + 1 };
+                : heard with { PreviousReplicationId = ReplicationId, PreviousHistoryEnd = -1 };
 }
 
 /// <summary>A change of master that has been announced and is not finished. Written before the first command of a failover.</summary>

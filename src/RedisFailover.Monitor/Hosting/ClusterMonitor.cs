@@ -125,6 +125,14 @@ internal sealed class ClusterMonitor : IClusterHost
         await using WatchedValue config = _shared.ZooKeeper.Watch(_paths.Config);
         Follow(nodes, See);
         Follow(config, znode => See(_loop.Config.Interpret(znode, synced: false)));
+        // Until then a pause has no end.
+        _registry.Own.StoreClock.Known = () =>
+        {
+            if (config.Current is { } znode)
+            {
+                See(_loop.Config.Interpret(znode, synced: false));
+            }
+        };
         Follow(wish, _loop.SeeWish);
         foreach (NodeAddress node in _options.Nodes)
         {
@@ -169,7 +177,7 @@ internal sealed class ClusterMonitor : IClusterHost
 
     MonotonicClock IClusterHost.Clock => _shared.Clock;
 
-    DateTimeOffset IClusterHost.StoreTime => _registry.Own.StoreClock.Now;
+    DateTimeOffset? IClusterHost.StoreTime => _registry.Own.StoreClock.Now;
 
     ILogger IClusterHost.Logger => _logger;
 
@@ -180,11 +188,11 @@ internal sealed class ClusterMonitor : IClusterHost
 
     void IClusterHost.Change(FailoverPolicy policy, IReadOnlyCollection<NodeAddress> watched) => _probers.Change(policy, watched);
 
+    void IClusterHost.Reconnect(NodeAddress node) => _probers.Reconnect(node);
+
     /// <summary>
     /// A file of this monitor may contradict what holds for all: then its own settings hold, with the cluster's nodes, and it is said.
     /// </summary>
-    void IClusterHost.Reconnect(NodeAddress node) => _probers.Reconnect(node);
-
     FailoverPolicy IClusterHost.PolicyUnder(ClusterConfig config)
     {
         if (config.IsGivenUp)

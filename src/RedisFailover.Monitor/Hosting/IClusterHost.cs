@@ -13,8 +13,8 @@ internal interface IClusterHost
     /// <summary>The only source of time and of timers.</summary>
     MonotonicClock Clock { get; }
 
-    /// <summary>The wall clock that all monitors of the cluster share: ZooKeeper's.</summary>
-    DateTimeOffset StoreTime { get; }
+    /// <summary>The wall clock that all monitors of the cluster share, ZooKeeper's; null while it is not known.</summary>
+    DateTimeOffset? StoreTime { get; }
 
     /// <summary>Where people are told.</summary>
     ILogger Logger { get; }

@@ -9,7 +9,8 @@ namespace RedisFailover.Monitor.Redis;
 /// </summary>
 internal sealed class NewConnections(Probed probed, TcpDialer dialer, RedisCredentials credentials, NodeLogin login)
 {
-    private bool _told;
+    /// <summary>What a prober before this one has told holds no longer.</summary>
+    private bool _told = true;
 
     /// <summary>While there is a connection, which was just made.</summary>
     internal async Task RunAsync(CancellationToken cancellationToken)
@@ -24,9 +25,9 @@ internal sealed class NewConnections(Probed probed, TcpDialer dialer, RedisCrede
                     ? probed.Policy.ProbeTimeout : probed.ConnectsAnewAfter;
                 await Task.Delay(pause, probed.Clock.Provider, cancellationToken);
                 (ProbeFailure ProbeFailure, string Detail)? failure = await TryAsync(cancellationToken);
-                if (failure is { ProbeFailure: ProbeFailure.Local })
+                if (failure is { ProbeFailure: ProbeFailure.Local or ProbeFailure.Closed })
                 {
-                    // Ours, and not the node's.
+                    // Ours, and not the node's; or a node at its maxclients, which INFO tells.
                     continue;
                 }
 

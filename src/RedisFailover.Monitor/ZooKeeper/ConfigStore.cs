@@ -11,11 +11,11 @@ namespace RedisFailover.Monitor.ZooKeeper;
 /// <param name="paths">The cluster's znodes.</param>
 /// <param name="monitorId">This monitor.</param>
 /// <param name="clock">The clock.</param>
-/// <param name="storeTime">The wall clock that all monitors share: a pause begins and ends by it.</param>
+/// <param name="storeTime">The wall clock that all monitors share, by which a pause begins and ends; null while it is not known.</param>
 /// <param name="fault">Why settings cannot hold, in one line; null where they can.</param>
 internal sealed class ConfigStore(
     Func<CancellationToken, ValueTask<IZnodes>> sessions, ZnodePaths paths, string monitorId, MonotonicClock clock,
-    Func<DateTimeOffset> storeTime, Func<ClusterConfig, string?> fault)
+    Func<DateTimeOffset?> storeTime, Func<ClusterConfig, string?> fault)
 {
     /// <summary>What the znode holds now; after the caller's sync.</summary>
     internal async Task<ConfigRead> ReadAsync(CancellationToken cancellationToken)
@@ -87,7 +87,7 @@ internal sealed class ConfigStore(
 
     private ClusterConfig Signed(ClusterConfig config)
     {
-        DateTimeOffset now = storeTime();
+        DateTimeOffset now = storeTime() ?? clock.Provider.GetUtcNow();
         return config with
         {
             ChangedAt = now,

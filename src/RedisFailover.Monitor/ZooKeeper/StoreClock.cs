@@ -4,7 +4,7 @@ namespace RedisFailover.Monitor.ZooKeeper;
 
 /// <summary>
 /// The wall clock of ZooKeeper's leader, which stamps every write: the one that all monitors share, whatever their hosts' clocks say or
-/// are set to. It runs on from the last write that was seen; until there is one, this host's is taken for it.
+/// are set to. It runs on from the last write that was seen.
 /// </summary>
 internal sealed class StoreClock(TimeProvider time)
 {
@@ -14,8 +14,11 @@ internal sealed class StoreClock(TimeProvider time)
 
     private volatile Reading? _last;
 
-    /// <summary>What it shows now.</summary>
-    internal DateTimeOffset Now => _last is { } last ? last.Stamped + time.GetElapsedTime(last.At) : time.GetUtcNow();
+    /// <summary>What it shows now; null before the first write.</summary>
+    internal DateTimeOffset? Now => _last is { } last ? last.Stamped + time.GetElapsedTime(last.At) : null;
+
+    /// <summary>Told when it is known for the first time.</summary>
+    internal Action? Known { get; set; }
 
     /// <summary>
     /// Takes the time that a write got, and compares it with this host's wall clock. The write was sent before and is answered now, so only
@@ -27,7 +30,13 @@ internal sealed class StoreClock(TimeProvider time)
     /// <returns>The problem; null where both may be right.</returns>
     internal Problem? Compare(string id, DateTimeOffset sent, DateTimeOffset stamped)
     {
+        bool isFirst = _last is null;
         _last = new Reading(stamped, time.GetTimestamp());
+        if (isFirst)
+        {
+            Known?.Invoke();
+        }
+
         (TimeSpan difference, string side) = sent > stamped ? (sent - stamped, "ahead of") : (stamped - time.GetUtcNow(), "behind");
         return difference <= Allowed ? null : Problem.OfMonitors(
             ProblemCatalogue.ClockDiffers,

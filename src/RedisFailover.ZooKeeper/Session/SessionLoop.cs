@@ -22,6 +22,7 @@ internal sealed class SessionLoop
     private readonly ReconnectTimes _times;
     private readonly CancellationToken _closing;
     private readonly HashSet<string> _toldUnreachable = [];
+    private readonly HashSet<string> _strangers = [];
     private ImmutableArray<ZooKeeperAuth> _auth;
     private FormerSession? _former;
     private int _formerAttempts;
@@ -177,7 +178,10 @@ internal sealed class SessionLoop
             connection = await OpenAsync(host, within, cancellationToken).ConfigureAwait(false);
             ConnectResponse response = await Handshake.GreetAsync(
                 connection, _options.SessionTimeout, 0, (_identity.Id, _identity.Password), cancellationToken).ConfigureAwait(false);
-            if (response.TimeoutMs <= 0 || response.SessionId != _identity.Id)
+            bool isUnknown = response.TimeoutMs <= 0 || response.SessionId != _identity.Id;
+            _ = isUnknown ? _strangers.Add(host.ToString()) : _strangers.Remove(host.ToString());
+            // One server of several that was started alone, or from a backup, does not speak for the ensemble.
+            if (isUnknown && _strangers.Count * 2 > HostCount)
             {
                 Log.SessionUnknown(_parts.Logger, _identity.Id, connection.Server, _identity.LastZxid);
                 // A leader that the ensemble has left may say so too: then the session is still there to be closed.
@@ -254,6 +258,7 @@ internal sealed class SessionLoop
             throw new InvalidDataException("the server is read-only");
         }
 
+        _strangers.Clear();
         _identity.Accepted(response);
         if (_lifetime.Established.IsCompleted)
         {

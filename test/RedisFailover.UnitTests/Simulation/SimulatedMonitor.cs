@@ -84,7 +84,7 @@ internal sealed partial class SimulatedMonitor(
 
     MonotonicClock IClusterHost.Clock => _clock!;
 
-    DateTimeOffset IClusterHost.StoreTime => World.Beginning.AddTicks(World.Now);
+    DateTimeOffset? IClusterHost.StoreTime => World.Beginning.AddTicks(World.Now);
 
     ILogger IClusterHost.Logger => _log;
 
