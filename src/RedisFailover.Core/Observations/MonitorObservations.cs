@@ -75,6 +75,7 @@ internal static class MonitorObservations
         }
 
         bool same = after.Term == before.Term && ReferenceEquals(after.OtherMonitors, before.OtherMonitors)
+            && after.Topology?.Master == before.Topology?.Master
             && (ReferenceEquals(after.Nodes, before.Nodes) || observation is not (NodeAnswered or NodeBeat or NodeFailed or ActionFinished)
                 || SameReach(observation, before, after));
         return same ? after
@@ -98,6 +99,7 @@ internal static class MonitorObservations
         }
 
         (NodeView was, NodeView now) = (before.Node(node), after.Node(node));
-        return was.Condition == now.Condition && was.ProbeFailure == now.ProbeFailure;
+        return was.Condition == now.Condition && was.ProbeFailure == now.ProbeFailure
+            && was.Info?.Replicas.Length == now.Info?.Replicas.Length;
     }
 }

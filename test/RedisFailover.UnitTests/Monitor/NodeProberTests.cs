@@ -274,7 +274,9 @@ public sealed class NodeProberTests
     {
         while (true)
         {
-            if (await _observations.Reader.ReadAsync().WithinDeadline() is T wanted)
+            // That new connections are taken is told beside all else.
+            if (await _observations.Reader.ReadAsync().WithinDeadline() is T wanted
+                && wanted is not NewConnectionTried { ProbeFailure: null })
             {
                 return wanted;
             }
