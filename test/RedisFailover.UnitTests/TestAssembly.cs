@@ -1,5 +1,9 @@
 using NUnit.Framework;
 
+// Most of a fixture's time is another thread's, or a clock's that a test moves.
+[assembly: Parallelizable(ParallelScope.Fixtures)]
+[assembly: LevelOfParallelism(3)]
+
 /// <summary>Without a namespace, so that it stands around all tests.</summary>
 [SetUpFixture]
 #pragma warning disable CA1050 // So it has to be.

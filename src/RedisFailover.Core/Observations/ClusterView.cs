@@ -8,7 +8,7 @@ namespace RedisFailover;
 /// </summary>
 internal sealed record ClusterView
 {
-    /// <summary>Each node that is watched: those configured, and the topology's master when it is not among them.</summary>
+    /// <summary>Each node that is watched: those configured, and those outside that are master or have to do with a change of it.</summary>
     public ImmutableSortedDictionary<NodeAddress, NodeView> Nodes { get; init; } = ImmutableSortedDictionary<NodeAddress, NodeView>.Empty;
 
     /// <summary>The other live monitors, with what they see; that is known to a leader only.</summary>
@@ -133,7 +133,7 @@ internal sealed record ClusterView
     /// <summary>When this monitor became leader.</summary>
     public TimeSpan LeadingSince { get; init; }
 
-    /// <summary>Since when another monitor has reached more of the configured nodes than this leader does; null while none does.</summary>
+    /// <summary>Since when another monitor has reached more of the cluster's nodes than this leader does; null while none does.</summary>
     public TimeSpan? OutseenSince { get; init; }
 
     /// <summary>When the other monitors' views were last heard of.</summary>
@@ -279,7 +279,10 @@ internal sealed record ClusterView
         _ => throw new ArgumentOutOfRangeException(nameof(observation), observation, "An observation that is not applied."),
     };
 
-    /// <summary>Whether it brings no news: a node that answers has answered again. What time alone changes has alarms of its own.</summary>
+    /// <summary>
+    /// Whether it brings no news: a node that answers has answered again, a right is what it was. What time alone changes has alarms of its
+    /// own.
+    /// </summary>
     public bool HasHeard(Observation observation)
         => (observation is NodeBeat beat && Node(beat.Node).IsAnswering)
             || (observation is TopologyRightAsked asked && asked.Refusal == TopologyRefused?.Failure);

@@ -93,7 +93,10 @@ internal sealed record MonitorOptions
     /// <summary>How long a leader's lease holds after its last renewal was sent.</summary>
     internal TimeSpan Lease { get; init; }
 
-    /// <summary>How long a master may answer BUSY, or hold its writes for a FAILOVER that does not end, until it is replaced.</summary>
+    /// <summary>
+    /// How long a master may answer BUSY, hold its writes for a FAILOVER that does not end, or take no new connection, until it is
+    /// replaced.
+    /// </summary>
     internal TimeSpan BusyTimeout { get; init; }
 
     /// <summary>A replica whose link has been down for longer is not offered for reads.</summary>
