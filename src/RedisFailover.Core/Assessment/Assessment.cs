@@ -71,10 +71,14 @@ internal sealed class Assessment
     /// may have changed its leader; then ever later, whatever is to be published.
     /// </summary>
     internal TimeSpan? RetryOf(FailoverAction action)
-        => (action is not PublishTopology
-                ? View.Failed.TryGetValue(action, out (TimeSpan RetryAt, string Failure) failed) ? failed.RetryAt : null
-            : View.Unpublished is { Times: > 1 } unpublished ? unpublished.At + (Math.Min(unpublished.Times, 20) * Policy.RetryDelay)
-            : (TimeSpan?)null) is { } at && at > Now ? at : null;
+    {
+        TimeSpan? at = action is PublishTopology ? PublishAgainAt
+            : View.Failed.TryGetValue(action, out (TimeSpan RetryAt, string Failure) failed) ? failed.RetryAt : null;
+        return at > Now ? at : null;
+    }
+
+    private TimeSpan? PublishAgainAt
+        => View.Unpublished is { Times: > 1 and var times, At: var failedAt } ? failedAt + (Math.Min(times, 20) * Policy.RetryDelay) : null;
 
     /// <summary>
     /// The priority of a node that has said what it is; the lowest is promoted, 0 never. A master does not say it: who was never to be
@@ -94,17 +98,14 @@ internal sealed class Assessment
 
     /// <summary>How the monitors vote on a node. One that reaches no node at all keeps its seat and has no opinion.</summary>
     internal Votes VotesOn(NodeAddress node)
-    {
-        int against = View.OtherMonitors.Values.Count(m => !m.IsBlind && m.Unavailable.Contains(node))
-            + (View.Node(node).Condition == NodeCondition.Unavailable && !View.IsBlind ? 1 : 0);
-        return new Votes(against, View.Voters, Suffices(against, View.Voters));
-    }
+        => Count(View.Node(node).Condition == NodeCondition.Unavailable, m => m.Unavailable.Contains(node));
 
     /// <summary>How the monitors vote on whether a node that answers takes no new connection.</summary>
-    internal Votes VotesOnConnections(NodeAddress node)
+    internal Votes VotesOnConnections(NodeAddress node) => Count(View.Node(node).TakesNoConnections, m => m.Shut.Contains(node));
+
+    private Votes Count(bool own, Func<MonitorReport, bool> another)
     {
-        int against = View.OtherMonitors.Values.Count(m => !m.IsBlind && m.Shut.Contains(node))
-            + (View.Node(node).TakesNoConnections ? 1 : 0);
+        int against = View.OtherMonitors.Values.Count(m => !m.IsBlind && another(m)) + (own && !View.IsBlind ? 1 : 0);
         return new Votes(against, View.Voters, Suffices(against, View.Voters));
     }
 
