@@ -34,12 +34,14 @@ internal static class MasterRules
         new(MasterStatus.ShuttingDown, Remedy.HandOver, ShutsDown),
         new(MasterStatus.RefusesWrites, Remedy.HandOver, RefusesWritesForTooLong),
         new(MasterStatus.FailsOver, Remedy.HandOver, FailsOverForTooLong),
+        new(MasterStatus.WritesPaused, Remedy.HandOver, WritesPausedForTooLong),
         new(MasterStatus.TakesNoConnections, Remedy.HandOver, TakesNoConnectionsForTooLong),
         new(MasterStatus.Busy, Remedy.FailOverIfSomebodyIsFit, BusyForTooLong),
         new(MasterStatus.Suspect, Remedy.Watch, OtherMonitorsAreAwaited),
         new(MasterStatus.Loading, Remedy.Watch, Loading),
         new(MasterStatus.RefusesWrites, Remedy.Watch, RefusesWrites),
         new(MasterStatus.FailsOver, Remedy.Watch, FailsOver),
+        new(MasterStatus.WritesPaused, Remedy.Watch, WritesPaused),
         new(MasterStatus.TakesNoConnections, Remedy.Watch, TakesNoConnections),
         new(MasterStatus.Busy, Remedy.Watch, Busy),
         new(MasterStatus.Suspect, Remedy.Watch, OnlyThisMonitorCannotReachIt),
@@ -140,14 +142,23 @@ internal static class MasterRules
             : null;
 
     private static Finding? FailsOverForTooLong(Assessment a)
-        => AnswersHere(a.Master) && a.Master.View.FailsOverSince is { } since && a.Now - since >= a.Policy.BusyTimeout
-            ? $"master {a.Master.Address} has held its writes for {(a.Now - since).TotalSeconds:0} s, for a FAILOVER that does not end"
+        => HoldsWritesForTooLong(a, a.Master.View.FailsOverSince, "for a FAILOVER that does not end");
+
+    private static Finding? WritesPausedForTooLong(Assessment a)
+        => HoldsWritesForTooLong(a, a.Master.View.WritesPausedSince, "for somebody's CLIENT PAUSE");
+
+    private static Finding? HoldsWritesForTooLong(Assessment a, TimeSpan? since, string what)
+        => AnswersHere(a.Master) && a.Now - since >= a.Policy.BusyTimeout
+            ? $"master {a.Master.Address} has held its writes for {(a.Now - since)!.Value.TotalSeconds:0} s, {what}"
             : null;
 
+    private static Finding? FailsOver(Assessment a) => GivenTime(a, a.Master.View.FailsOverSince);
+
+    private static Finding? WritesPaused(Assessment a) => GivenTime(a, a.Master.View.WritesPausedSince);
+
     /// <summary>It is told as a problem once it lasts; here it has its time.</summary>
-    private static Finding? FailsOver(Assessment a)
-        => AnswersHere(a.Master) && a.Master.View.FailsOverSince is { } since && since + a.Policy.BusyTimeout is var until && a.Now < until
-            ? new Finding("", until) : null;
+    private static Finding? GivenTime(Assessment a, TimeSpan? since)
+        => AnswersHere(a.Master) && since + a.Policy.BusyTimeout is { } until && a.Now < until ? new Finding("", until) : null;
 
     /// <summary>Who is connected is served, who connects anew is not: a firewall, a full backlog, another port.</summary>
     private static Finding? TakesNoConnectionsForTooLong(Assessment a)
@@ -159,11 +170,8 @@ internal static class MasterRules
                 + $"{votes.Against} of {votes.Voters} monitors find"
             : null;
 
-    /// <summary>It is told as a problem; here it has its time.</summary>
     private static Finding? TakesNoConnections(Assessment a)
-        => AnswersHere(a.Master) && a.Master.View is { TakesNoConnections: true, RefusesConnections: (var since, _, _) }
-            && since + a.Policy.BusyTimeout is var until && a.Now < until
-            ? new Finding("", until) : null;
+        => a.Master.View.TakesNoConnections ? GivenTime(a, a.Master.View.RefusesConnections?.Since) : null;
 
     private static Finding? BusyForTooLong(Assessment a)
         => a.Master.View.BusySince is { } since && a.Now - since >= a.Policy.BusyTimeout

@@ -27,6 +27,9 @@ internal enum MasterStatus
     /// <summary>It holds its writes for a FAILOVER that somebody sent it.</summary>
     FailsOver,
 
+    /// <summary>It holds its writes for somebody's CLIENT PAUSE.</summary>
+    WritesPaused,
+
     /// <summary>It serves those who are connected, and takes no new connection.</summary>
     TakesNoConnections,
 

@@ -8,8 +8,8 @@ internal static partial class ProblemRules
 {
     private static readonly ImmutableArray<Func<Facts, IEnumerable<Problem>>> OfTheNodes =
     [
-        BusyMaster, MasterThatFailsOver, TwoNames, RightsLacking, WithoutFence, Full, Shut, LinksDown, OldData, LinksRefused,
-            CopiesThatRepeat, Foreign, RolesNotKept, VersionsThatDiffer, MemoryTooSmall, OtherControllers, OtherModes,
+        BusyMaster, MasterThatFailsOver, MasterThatIsPaused, TwoNames, RightsLacking, WithoutFence, Full, Shut, LinksDown, OldData,
+            LinksRefused, CopiesThatRepeat, Foreign, RolesNotKept, VersionsThatDiffer, MemoryTooSmall, OtherControllers, OtherModes,
     ];
 
     /// <summary>Those whose word is of the present, the master too.</summary>
@@ -35,6 +35,16 @@ internal static partial class ProblemRules
                 MasterFailsOver,
                 $"master {master.Address} holds its writes for a FAILOVER that somebody sent it; after "
                     + $"{Words.Lasting(f.Policy.BusyTimeout)} a fit replica takes over",
+                master.Address) with { From = since }]
+            : [];
+
+    /// <summary>A FAILOVER pauses them too, and says more.</summary>
+    private static IEnumerable<Problem> MasterThatIsPaused(Facts f)
+        => f.Master is { IsMaster: true, IsAnswering: true, FailsOverSince: null, WritesPausedSince: { } since } master
+            ? [Problem.Of(
+                MasterWritesPaused,
+                $"master {master.Address} holds its clients' writes (CLIENT PAUSE); after {Words.Lasting(f.Policy.BusyTimeout)} a fit "
+                    + "replica takes over",
                 master.Address) with { From = since }]
             : [];
 

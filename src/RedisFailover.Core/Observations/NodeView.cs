@@ -56,6 +56,9 @@ internal sealed record NodeView(NodeAddress Address)
     /// <summary>Since when it has held its writes for a FAILOVER that somebody sent it; null when it does not.</summary>
     public TimeSpan? FailsOverSince { get; init; }
 
+    /// <summary>Since when it was seen to hold its writes (CLIENT PAUSE); null when it does not. A FAILOVER holds them too.</summary>
+    public TimeSpan? WritesPausedSince { get; init; }
+
     /// <summary>When it was last seen to have refused commands with OOM; null when it was not.</summary>
     public TimeSpan? OutOfMemoryAt { get; init; }
 
@@ -181,7 +184,8 @@ internal sealed record NodeView(NodeAddress Address)
 
     internal NodeView Connected(NewConnectionTried tried) => this with
     {
-        RefusesConnections = tried.ProbeFailure is not { } failure ? null
+        WritesPausedSince = tried.ProbeFailure == RedisFailover.ProbeFailure.WritesHeld ? WritesPausedSince ?? tried.At : null,
+        RefusesConnections = tried.ProbeFailure is not { } failure || failure == RedisFailover.ProbeFailure.WritesHeld ? null
             : (RefusesConnections is { } before && IsOfUs(before.Failure) == IsOfUs(failure) ? before.Since : tried.At, failure,
                 tried.Detail),
     };

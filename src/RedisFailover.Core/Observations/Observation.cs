@@ -36,6 +36,9 @@ internal enum ProbeFailure
 
     /// <summary>It lives, but a script or module keeps it busy (BUSY), and it serves nobody.</summary>
     Busy,
+
+    /// <summary>It answers, and holds its clients' writes (CLIENT PAUSE … WRITE). Seen on a connection of its own alone.</summary>
+    WritesHeld,
 }
 
 /// <summary>

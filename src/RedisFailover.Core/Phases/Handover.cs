@@ -94,6 +94,7 @@ internal static class Handover
     private static TimeSpan WantedSince(Assessment a)
         => new[] { a.View.VotesHeardAt, a.Master.View.ShutsDownSince, a.Master.View.RefusesWritesSince
             + a.Policy.MisconfTimeout, a.Master.View.FailsOverSince + a.Policy.BusyTimeout,
+            a.Master.View.WritesPausedSince + a.Policy.BusyTimeout,
             a.Master.View.RefusesConnections?.Since + a.Policy.BusyTimeout, a.View.GaveUpAt + a.Policy.HandoverInterval }
             .Max(at => at is { } time && time <= a.Now ? time : TimeSpan.Zero);
 }

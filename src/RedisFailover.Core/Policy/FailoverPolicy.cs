@@ -88,7 +88,7 @@ internal sealed record FailoverPolicy
     public TimeSpan MisconfTimeout { get; init; } = TimeSpan.FromSeconds(15);
 
     /// <summary>
-    /// How long a master may answer BUSY, hold its writes for a FAILOVER that does not end, or take no new connection, until it is
+    /// How long a master may answer BUSY, hold its writes (a FAILOVER or CLIENT PAUSE of somebody), or take no new connection, until it is
     /// replaced. Default 15 s.
     /// </summary>
     public TimeSpan BusyTimeout { get; init; } = TimeSpan.FromSeconds(15);

@@ -51,6 +51,11 @@ internal static class ProblemCatalogue
         Patience = TimeSpan.FromSeconds(3),
     };
 
+    /// <summary>The master holds its clients' writes, for a CLIENT PAUSE that is not the monitors'.</summary>
+    public static ProblemCode MasterWritesPaused { get; } = new(
+        "master-writes-paused", Critical,
+            "CLIENT UNPAUSE on the master lets them go on. After busy-timeout a fit replica takes over.");
+
     /// <summary>The master refuses writes since it cannot save (MISCONF).</summary>
     public static ProblemCode MasterMisconf { get; } = new(
         "master-misconf", Critical, "Make room on its disk, or correct its permissions. After misconf-timeout a fit replica takes over.");
@@ -267,8 +272,8 @@ internal static class ProblemCatalogue
     /// <summary>All of them, in the order of docs/problems.md.</summary>
     public static ImmutableArray<ProblemCode> All { get; } =
     [
-        MasterUnreachable, NoMaster, ChangeStalled, MasterNotWatched, MasterLoading, MasterBusy, MasterFailsOver, MasterMisconf,
-            MasterOutOfMemory, MinReplicasUnmet, TopologyOverwritten, TopologyNotWritten, SecondMaster,
+        MasterUnreachable, NoMaster, ChangeStalled, MasterNotWatched, MasterLoading, MasterBusy, MasterFailsOver, MasterWritesPaused,
+            MasterMisconf, MasterOutOfMemory, MinReplicasUnmet, TopologyOverwritten, TopologyNotWritten, SecondMaster,
         NoCandidate, CandidateRefusesWrites, MaxMemoryTooSmall, FailoverHeldBack, NodeUnavailable, NodeNotWatched, ReplicaLinkDown,
             ReplicaStale, ReplicationRefused, FullCopyRepeats,
         RoleNotPersisted, RightsMissing, ForeignData, SameServerTwice, VersionsDiffer, UnsupportedMode, WriteQuorumUnmet, FenceNotSet,

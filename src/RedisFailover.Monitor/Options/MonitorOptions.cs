@@ -94,7 +94,7 @@ internal sealed record MonitorOptions
     internal TimeSpan Lease { get; init; }
 
     /// <summary>
-    /// How long a master may answer BUSY, hold its writes for a FAILOVER that does not end, or take no new connection, until it is
+    /// How long a master may answer BUSY, hold its writes (a FAILOVER or CLIENT PAUSE of somebody), or take no new connection, until it is
     /// replaced.
     /// </summary>
     internal TimeSpan BusyTimeout { get; init; }

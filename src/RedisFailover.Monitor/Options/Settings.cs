@@ -129,8 +129,8 @@ internal static class Settings
         },
         Time("busy-timeout", Policy.BusyTimeout, ("0s", "1h"), (o, t) => o with { BusyTimeout = t }) with
         {
-            Description = "How long a master may answer BUSY, hold its writes for a FAILOVER that does not end, or take no new connection, "
-                + "until it is replaced.",
+            Description = "How long a master may answer BUSY, hold its writes (a FAILOVER or CLIENT PAUSE of somebody), or take no new "
+                + "connection, until it is replaced.",
         },
         Time("max-replica-staleness", Policy.MaxReplicaStaleness, ("0s", "1h"), (o, t) => o with { MaxReplicaStaleness = t }) with
         {

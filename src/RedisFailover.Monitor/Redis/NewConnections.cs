@@ -4,8 +4,8 @@ using RedisFailover.Shared;
 namespace RedisFailover.Monitor.Redis;
 
 /// <summary>
-/// Tries now and then whether a node takes a new connection and our login on it. The connection that is kept outlives a firewall that drops
-/// what is new, a full backlog, another port and another password, and would tell nobody of them.
+/// Tries now and then whether a node takes a new connection and our login on it, and whether it holds writes. The connection that is kept
+/// outlives a firewall that drops what is new, a full backlog, another port and another password, and INFO is answered by a paused node.
 /// </summary>
 internal sealed class NewConnections(Probed probed, TcpDialer dialer, RedisCredentials credentials, NodeLogin login)
 {
@@ -21,8 +21,7 @@ internal sealed class NewConnections(Probed probed, TcpDialer dialer, RedisCrede
         {
             while (true)
             {
-                TimeSpan pause = failures > 0 && failures < probed.Policy.MaxFailures
-                    ? probed.Policy.ProbeTimeout : probed.ConnectsAnewAfter;
+                TimeSpan pause = failures > 0 ? probed.Policy.ProbeTimeout : probed.ConnectsAnewAfter;
                 await Task.Delay(pause, probed.Clock.Provider, cancellationToken);
                 (ProbeFailure ProbeFailure, string Detail)? failure = await TryAsync(cancellationToken);
                 if (failure is { ProbeFailure: ProbeFailure.Local or ProbeFailure.Closed })
@@ -73,8 +72,10 @@ internal sealed class NewConnections(Probed probed, TcpDialer dialer, RedisCrede
                 }
 
                 // Whatever it says, it serves who is new.
-                await made.SendAsync("PING").WaitAsync(probed.Policy.ProbeTimeout, probed.Clock.Provider, cancellationToken);
-                return null;
+                RespValue begun = await made.SendAsync("MULTI").WaitAsync(
+                    probed.Policy.ProbeTimeout, probed.Clock.Provider, cancellationToken);
+                return begun.IsError || await QueuesWritesAsync(made, cancellationToken) ? null
+                    : (ProbeFailure.WritesHeld, "CLIENT PAUSE");
             }
         }
         catch (AuthenticationException e)
@@ -88,6 +89,24 @@ internal sealed class NewConnections(Probed probed, TcpDialer dialer, RedisCrede
         catch (IOException e)
         {
             return ProbeEnd.Of(e);
+        }
+    }
+
+    /// <summary>
+    /// A paused node holds what would change something before it queues it. In a transaction that ends with the connection nothing is
+    /// carried out, and PUBLISH counts as a write since CLIENT PAUSE can hold writes alone (Redis 6.2).
+    /// </summary>
+    private async Task<bool> QueuesWritesAsync(RedisConnection made, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await made.SendAsync("PUBLISH", NodeRight.MasterChangedChannel, "").WaitAsync(
+                probed.Policy.ProbeTimeout, probed.Clock.Provider, cancellationToken);
+            return true;
+        }
+        catch (TimeoutException)
+        {
+            return false;
         }
     }
 }

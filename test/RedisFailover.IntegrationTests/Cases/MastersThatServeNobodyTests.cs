@@ -117,6 +117,24 @@ public sealed class MastersThatServeNobodyTests
     }
 
     [Test]
+    public async Task A_CLIENT_PAUSE_of_somebody_is_told_and_ended_by_a_handover_without_loss()
+    {
+        Needs.Redis("6.2", "CLIENT PAUSE that holds writes alone");
+        await using Cluster cluster = await Cluster.StartAsync(Told.Calm("--busy-timeout", "3000") with { Monitors = 1 });
+        NodeAddress master = (await cluster.WaitUntilWholeAsync()).Master!;
+        await using WritingClient client = await WritingClient.StartAsync(cluster);
+        await client.WaitForWritesAsync(20);
+        await cluster.WaitUntilWouldWorkAsync();
+        await cluster.Redis[0].CommandAsync("CLIENT", "PAUSE", "3600000", "WRITE");
+        long sent = Stopwatch.GetTimestamp();
+        await cluster.WaitUntilToldAsync("master-writes-paused", master);
+        await cluster.WaitForOtherMasterAsync(master, TimeSpan.FromSeconds(40));
+        await client.WaitForWriteBegunAfterAsync(sent);
+        await cluster.WaitUntilWholeAsync();
+        Assert.That(await client.StopAndCountLostAsync(), Is.Zero, cluster.Explain());
+    }
+
+    [Test]
     public async Task A_FAILOVER_by_force_whose_target_died_does_not_keep_the_old_master_from_following_and_from_being_promoted()
     {
         Needs.Redis("6.2", "FAILOVER");

@@ -239,6 +239,7 @@ internal sealed class Scenario
             "is" => new Tick(_now),
             "answers" => new NodeAnswered(_now, _now, node, Says(node), TimeSpan.FromMilliseconds(1)),
             "shut" => new NewConnectionTried(_now, node, ProbeFailure.Silent, "no connection within 1000 ms"),
+            "paused" => new NewConnectionTried(_now, node, ProbeFailure.WritesHeld, "CLIENT PAUSE"),
             "open" => new NewConnectionTried(_now, node, null, ""),
             "beats" => new NodeBeat(_now, node, TimeSpan.FromMilliseconds(1)),
             _ => new NodeFailed(_now, node, Failure(verb), $"{verb}"),
