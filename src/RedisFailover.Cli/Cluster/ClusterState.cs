@@ -55,6 +55,17 @@ internal sealed record ClusterState
     /// <summary>The version of <c>R/config</c>; -1 where it is not there.</summary>
     internal int ConfigVersion { get; init; } = -1;
 
+    /// <summary>The newest entry of <c>R/history</c>; null where there is none that can be read.</summary>
+    internal HistoryEntry? LastInHistory { get; init; }
+
+    /// <summary>
+    /// The last change of the topology, by its entry in the history where that is written: it holds the time that the publication took too.
+    /// </summary>
+    internal HistoryEntry? LastChange
+        => Topology.LastChange is { } change && LastInHistory is { } last
+            && (last.Kind, last.Epoch, last.From, last.To, last.By) == (change.Kind, change.Epoch, change.From, change.To, change.By)
+            ? last : Topology.LastChange;
+
     /// <summary>An operator's wish that the monitors have neither fulfilled nor refused yet.</summary>
     internal string? Wish { get; init; }
 }

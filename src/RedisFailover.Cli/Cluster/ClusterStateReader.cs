@@ -45,6 +45,7 @@ internal sealed class ClusterStateReader(EnsembleSession ensemble, ZnodePaths pa
             ConfigVersion = config?.Stat.Version ?? -1,
             Unreadable = unreadable.ToImmutable(),
             Problems = await ensemble.ReadAsync(paths.Problems, ct) is { } problems ? ParsedProblems(problems) : null,
+            LastInHistory = await LastInHistoryAsync(ct),
             Outsiders = await OutsidersAsync(ct),
             Members = (await ensemble.ChildrenAsync(paths.Members, ct)).Sort(StringComparer.Ordinal),
             Wish = await ensemble.ReadAsync(paths.ManualFailover, ct) is { } wish ? Encoding.UTF8.GetString(wish.Span) : null,
@@ -78,6 +79,19 @@ internal sealed class ClusterStateReader(EnsembleSession ensemble, ZnodePaths pa
         }
 
         return monitors;
+    }
+
+    /// <summary>Null where the history cannot be read: the topology has the last change too.</summary>
+    private async Task<HistoryEntry?> LastInHistoryAsync(CancellationToken ct)
+    {
+        try
+        {
+            return await ensemble.ReadAsync(paths.History, ct) is { } json ? HistoryJson.Parse(json).LastOrDefault() : null;
+        }
+        catch (FormatException)
+        {
+            return null;
+        }
     }
 
     private async Task<ImmutableArray<Problem>> OutsidersAsync(CancellationToken ct)

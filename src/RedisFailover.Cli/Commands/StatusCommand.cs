@@ -122,7 +122,7 @@ internal static class StatusCommand
             output.WriteLine($"note     {node}: {remark}");
         }
 
-        if (topology.LastChange is { } change)
+        if (state.LastChange is { } change)
         {
             output.WriteLine($"last     {Texts.Change(change)}");
         }

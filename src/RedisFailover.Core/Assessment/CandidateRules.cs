@@ -117,7 +117,10 @@ internal static class CandidateRules
             : s.All.Policy.Priorities.ContainsKey(n.Address) ? "its tag is priority=0" : "its replica-priority is 0"),
         new(Unfitness.NeverPromoted, Purpose.Any, (_, n)
             => n.Info!.Mode is "standalone" or "" ? null : $"it runs in {n.Info.Mode} mode"),
-        new(Unfitness.Copying, Purpose.Any, (_, n) => n.Info!.SyncInProgress ? "it is receiving a full copy" : null),
+        new(Unfitness.Copying, Purpose.Any & ~Purpose.Readiness, (_, n) => n.Info!.SyncInProgress ? "it is receiving a full copy" : null),
+        // One whose tries are refused has nothing in progress once the master is gone.
+        new(Unfitness.Copying, Purpose.Readiness, (_, n)
+            => n is { Info.SyncInProgress: true, Refusal: null } ? "it is receiving a full copy" : null),
         new(Unfitness.Empty, Purpose.Any, (s, n)
             => s.Lost is { HasData: true } lost && n.Info!.Keys == 0 && !Histories.HasAllThatIsKnownOf(n.Info, lost)
             ? "it is empty and the master was not" : null),

@@ -135,8 +135,15 @@ internal sealed class NodeAssessment
     /// Whether the master sends it a full copy, or has it wait for others before it begins (repl-diskless-sync-delay): it is connected, and
     /// has no link yet.
     /// </summary>
-    internal bool IsBeingCopied => IsReplica && (Info!.SyncInProgress
+    internal bool IsBeingCopied => IsReplica && Refusal is null && (Info!.SyncInProgress
         || MasterBeside?.Info!.Replicas.Any(r => r.Replica == Address && !r.IsOnline) == true);
+
+    /// <summary>
+    /// Why the present master refuses its replication; null where that cannot be told, or it has a link. Redis calls it a copy in progress
+    /// while it tries.
+    /// </summary>
+    internal ReplicationRefusal? Refusal => IsReplica && !Info!.LinkUp && MasterBeside is { } master && Info.MasterAddress == master.Address
+        ? ReplicationRefusal.Of(master.View, View, _all.Policy) : null;
 
     /// <summary>The present master, another node than this one; null where there is none that may take writes.</summary>
     private NodeAssessment? MasterBeside => _all.Topology.Master is { } master && master != Address
@@ -150,6 +157,7 @@ internal sealed class NodeAssessment
     /// <summary>Of a node that is offered for nothing, why: "is unavailable", "is not usable as a replica (its link is down)".</summary>
     internal string WhyNotInUse => this is { IsAnswering: true, Info: { } info, IsVotedOut: false }
         ? $"is not usable as a replica ({(info.Role == NodeRole.Master ? "it says that it is a master"
+            : Refusal is not null ? "the master refuses its replication"
             : IsBeingCopied ? "it is receiving a full copy"
             : CannotCopyMaster ? "it cannot read a copy of the master and keeps its own data"
             : !info.LinkUp ? "its link is down" : IsStale ? "nothing comes over its link" : "it follows another")})"

@@ -109,7 +109,7 @@ internal static partial class ProblemRules
     private static string Named(IEnumerable<NodeView> nodes) => string.Join(", ", nodes.Select(n => n.Address));
 
     private static IEnumerable<Problem> LinksDown(Facts f)
-        => WithoutLink(f).Where(n => !f.Assessment.Node(n.Address).IsBeingCopied && Refusal(f, n) is null).Select(n =>
+        => WithoutLink(f).Where(n => f.Assessment.Node(n.Address) is { IsBeingCopied: false, Refusal: null }).Select(n =>
             Problem.Of(ReplicaLinkDown, $"replica {n.Address} has no link to master {n.Info!.MasterAddress}: its data is stale",
                 n.Address) with { From = SinceMaster(f, n.LinkDownSince) });
 
@@ -124,15 +124,11 @@ internal static partial class ProblemRules
             n.Address) with { From = n.BehindSince });
 
     private static IEnumerable<Problem> LinksRefused(Facts f)
-        => WithoutLink(f).Select(n => (Node: n, Refusal: Refusal(f, n))).Where(n => n.Refusal is not null).Select(n => Problem.Of(
-            ReplicationRefused, $"master {f.Master!.Address} refuses the replication of {n.Node.Address}: {n.Refusal!.Why}",
-                n.Node.Address) with
+        => WithoutLink(f).Select(n => f.Assessment.Node(n.Address)).Where(n => n.Refusal is not null).Select(n => Problem.Of(
+            ReplicationRefused, $"master {f.Master!.Address} refuses the replication of {n.Address}: {n.Refusal!.Why}", n.Address) with
         {
-            From = SinceMaster(f, n.Node.LinkDownSince), Advice = n.Refusal.Advice,
+            From = SinceMaster(f, n.View.LinkDownSince), Advice = n.Refusal.Advice,
         });
-
-    /// <summary>Why the master lets no link come about, where that can be told: it says more than that there is none.</summary>
-    private static ReplicationRefusal? Refusal(Facts f, NodeView replica) => ReplicationRefusal.Of(f.Master!, replica, f.Policy);
 
     /// <summary>More than one copy for each replica and another: some replica begins again and again.</summary>
     private static IEnumerable<Problem> CopiesThatRepeat(Facts f)

@@ -55,6 +55,19 @@ public sealed class StatusCommandTests
     }
 
     [Test]
+    public void The_last_change_takes_as_long_as_the_history_says() => Assert.Multiple(() =>
+    {
+        HistoryEntry change =
+            new() { Kind = HistoryKind.Failover, Epoch = 2, To = A, Reason = "b:1 is lost", Millis = [new("total", 9.1)] };
+        ClusterState state =
+            State(Ok with { LastChange = change }, Leader) with { LastInHistory = change with { Millis = [new("total", 9.8)] } };
+        Assert.That(state.LastChange!.Millis, Is.EqualTo(new[] { KeyValuePair.Create("total", 9.8) }));
+        // An entry of another change, or none, says nothing of it.
+        Assert.That((state with { LastInHistory = change with { Epoch = 1 } }).LastChange, Is.SameAs(change));
+        Assert.That((state with { LastInHistory = null }).LastChange, Is.SameAs(change));
+    });
+
+    [Test]
     public void What_the_leading_monitor_needs_an_operator_for_is_shown()
     {
         ClusterState state = State(Ok, Leader) with

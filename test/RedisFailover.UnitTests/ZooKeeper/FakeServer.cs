@@ -51,6 +51,29 @@ internal sealed class FakeServer : IAsyncDisposable
         }
     }
 
+    /// <summary>
+    /// Serves one connection after the other until that says that it is done; one that the client has given up meanwhile counts for
+    /// nothing: on a busy machine its time passes faster than its bytes.
+    /// </summary>
+    internal async Task ServeAsync(Func<FakeConnection, FakeConnectRequest, Task<bool>> isDone)
+    {
+        while (true)
+        {
+            (FakeConnection connection, FakeConnectRequest hello) = await AcceptHelloAsync();
+            try
+            {
+                if (await isDone(connection, hello))
+                {
+                    return;
+                }
+            }
+            catch (IOException)
+            {
+                connection.Close();
+            }
+        }
+    }
+
     /// <summary>The next connection, with a session granted; not one that the client has given up since, while the test was busy.</summary>
     internal async Task<FakeConnection> AcceptSessionAsync(long sessionId = 0x10, int timeoutMs = 4000)
     {

@@ -153,30 +153,18 @@ public sealed class SessionEndTests
         connection.Close();
 
         // As a server does whose data are behind what the client has seen: it closes without a word.
-        bool anew = false;
-        Task refusing = Task.Run(async () =>
+        Task refusing = Task.Run(() => server.ServeAsync(async (next, hello) =>
         {
-            while (!anew)
+            if (hello.LastZxid != 0)
             {
-                (FakeConnection next, FakeConnectRequest hello) = await server.AcceptHelloAsync();
-                if (hello.LastZxid != 0)
-                {
-                    next.Close();
-                    continue;
-                }
-
-                if (hello.SessionId == 0x12)
-                {
-                    // The client asks whether the session is known at all, and once more, to close it: there is none.
-                    await next.GrantAsync(0, 0);
-                    continue;
-                }
-
-                Assert.That(hello.SessionId, Is.Zero);
-                await next.GrantAsync(0x13, 4000);
-                anew = true;
+                next.Close();
+                return false;
             }
-        });
+
+            // The client asks whether the session is known at all, and once more, to close it: there is none.
+            await next.GrantAsync(hello.SessionId == 0x12 ? 0 : 0x13, hello.SessionId == 0x12 ? 0 : 4000);
+            return hello.SessionId == 0;
+        }));
         await time.AdvanceUntil(Step, () => refusing.IsCompleted, () => $"{first.State}, {time.GetElapsedTime(0)}");
         await refusing;
         Assert.That(first.State, Is.EqualTo(ZooKeeperSessionState.Expired));
@@ -199,26 +187,19 @@ public sealed class SessionEndTests
         connection.Close();
 
         bool asked = false;
-        Task serving = Task.Run(async () =>
+        Task serving = Task.Run(() => server.ServeAsync(async (next, hello) =>
         {
-            while (true)
+            Assert.That(hello.SessionId, Is.EqualTo(0x12));
+            if (hello.LastZxid != 0 && !asked)
             {
-                (FakeConnection next, FakeConnectRequest hello) = await server.AcceptHelloAsync();
-                Assert.That(hello.SessionId, Is.EqualTo(0x12));
-                if (hello.LastZxid != 0 && !asked)
-                {
-                    next.Close();
-                    continue;
-                }
-
-                asked |= hello.LastZxid == 0;
-                await next.GrantAsync(0x12, 4000);
-                if (hello.LastZxid != 0)
-                {
-                    return;
-                }
+                next.Close();
+                return false;
             }
-        });
+
+            await next.GrantAsync(0x12, 4000);
+            asked |= hello.LastZxid == 0;
+            return hello.LastZxid != 0;
+        }));
         await time.AdvanceUntil(Step, () => serving.IsCompleted, () => $"{session.State}, {time.GetElapsedTime(0)}");
         await serving;
         await Waiting.Until(() => session.State == ZooKeeperSessionState.Connected, () => session.State.ToString());
@@ -237,28 +218,25 @@ public sealed class SessionEndTests
 
         // Down until the session is given up; then it still knows the session, as a server does that was started anew.
         List<string> heard = [];
-        Task serving = Task.Run(async () =>
+        Task serving = Task.Run(() => server.ServeAsync(async (next, hello) =>
         {
-            while (heard.Count < 3)
+            if (first.State != ZooKeeperSessionState.Expired)
             {
-                FakeConnection next = await server.AcceptAsync();
-                if (first.State != ZooKeeperSessionState.Expired)
-                {
-                    next.Close();
-                    continue;
-                }
-
-                FakeConnectRequest hello = await next.ReadConnectAsync();
-                heard.Add($"session {hello.SessionId:x}, zxid {hello.LastZxid}");
-                await next.GrantAsync(hello.SessionId == 0 ? 0x13 : hello.SessionId, 4000);
-                if (hello.SessionId != 0)
-                {
-                    Assert.That(hello.Password, Is.EqualTo(FakeConnection.Password));
-                    await Waiting.Until(() => next.Goodbyes == 1);
-                    heard.Add("goodbye");
-                }
+                next.Close();
+                return false;
             }
-        });
+
+            await next.GrantAsync(hello.SessionId == 0 ? 0x13 : hello.SessionId, 4000);
+            heard.Add($"session {hello.SessionId:x}, zxid {hello.LastZxid}");
+            if (hello.SessionId != 0)
+            {
+                Assert.That(hello.Password, Is.EqualTo(FakeConnection.Password));
+                await Waiting.Until(() => next.Goodbyes == 1);
+                heard.Add("goodbye");
+            }
+
+            return heard.Count >= 3;
+        }));
         await time.AdvanceUntil(Step, () => serving.IsCompleted, () => $"{first.State}, {string.Join("; ", heard)}");
         await serving;
         Assert.That(heard, Is.EqualTo(new[] { "session 12, zxid 0", "goodbye", "session 0, zxid 0" }));
