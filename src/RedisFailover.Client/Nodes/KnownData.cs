@@ -26,7 +26,7 @@ internal sealed class KnownData
         }
 
         // What grows with each write tells nothing here.
-        MasterIdentity ids = master with { Offset = 0, HasData = false, PreviousHistoryEnd = -1 };
+        MasterIdentity ids = master with { Offset = 0, HasData = false, PreviousHistoryEnd = -1, Former = null };
         lock (_masters)
         {
             if (_masters.Contains(ids))

@@ -64,7 +64,10 @@ internal sealed class Assessment
 
     /// <summary>The failure of an action that is not to be tried again yet, or was not since; null where it did not fail.</summary>
     internal string? FailureOf(FailoverAction action)
-        => View.Failed.TryGetValue(action, out (TimeSpan RetryAt, string Failure) failed) ? failed.Failure : null;
+        => View.Failed.GetValueOrDefault(action)?.Why;
+
+    /// <summary>Whether the node itself has said no to an action: to wait for another answer is of no use.</summary>
+    internal bool WasRefused(FailoverAction action) => View.Failed.GetValueOrDefault(action) is { Unanswered: false };
 
     /// <summary>
     /// When an action that failed may be tried again; null where it may now. A publication that failed once is tried at once, as ZooKeeper
@@ -73,7 +76,7 @@ internal sealed class Assessment
     internal TimeSpan? RetryOf(FailoverAction action)
     {
         TimeSpan? at = action is PublishTopology ? PublishAgainAt
-            : View.Failed.TryGetValue(action, out (TimeSpan RetryAt, string Failure) failed) ? failed.RetryAt : null;
+            : View.Failed.GetValueOrDefault(action)?.RetryAt;
         return at > Now ? at : null;
     }
 

@@ -128,8 +128,8 @@ internal static class CandidateRules
             : $"its data are not the master's (replication id {Short(n.Info.ReplicationId)}, the master's was "
                 + $"{Short(lost.ReplicationId)})"),
         new(Unfitness.PromotionFailed, Purpose.Any, (s, n)
-            => s.All.View.Failed.TryGetValue(new Promote(n.Address), out (TimeSpan RetryAt, string Failure) failed)
-            && failed.RetryAt > s.All.Now ? $"its promotion failed: {failed.Failure}" : null),
+            => s.All.View.Failed.GetValueOrDefault(new Promote(n.Address)) is { } failed && failed.RetryAt > s.All.Now
+            ? $"its promotion failed: {failed.Why}" : null),
         // In a failover it is tried all the same: the right may have been given since it was asked for.
         new(Unfitness.RightsMissing, Purpose.Any & ~Purpose.Failover, (_, n)
             => n.LacksRightToPromote ? Forbidden(n, NodeRights.ChangeRole) : null),

@@ -148,9 +148,9 @@ internal sealed record ClusterView
     /// <summary>The actions that were started and are not finished.</summary>
     public ImmutableHashSet<FailoverAction> Running { get; init; } = [];
 
-    /// <summary>The actions that failed, with the time before which they are not tried again and the reason.</summary>
-    public ImmutableDictionary<FailoverAction, (TimeSpan RetryAt, string Failure)> Failed { get; init; }
-        = ImmutableDictionary<FailoverAction, (TimeSpan, string)>.Empty;
+    /// <summary>The actions that failed.</summary>
+    public ImmutableDictionary<FailoverAction, ActionFailure> Failed { get; init; } =
+        ImmutableDictionary<FailoverAction, ActionFailure>.Empty;
 
     /// <summary>The live monitors, this one included.</summary>
     public int LiveMonitors => OtherMonitors.Count + 1;

@@ -238,7 +238,8 @@ internal sealed record NodeInfo
     public bool SharesHistoryWith(MasterIdentity master)
     {
         ArgumentNullException.ThrowIfNull(master);
-        return IsPartOf(master.ReplicationId) || (master.PreviousReplicationId is { } previous && IsPartOf(previous));
+        return IsPartOf(master.ReplicationId) || (master.PreviousReplicationId is { } previous && IsPartOf(previous))
+            || master.Former?.All().Any(history => IsPartOf(history.Id)) == true;
 
         bool IsPartOf(string id) => id.Length > 0 && (ReplicationId == id || PreviousReplicationId == id);
     }
@@ -256,9 +257,10 @@ internal sealed record NodeInfo
     {
         ArgumentNullException.ThrowIfNull(master);
         return Within(master.ReplicationId)
-            ?? (master is { PreviousReplicationId: { } previous, PreviousHistoryEnd: > 0 } && Within(previous) is { } common
-                ? Math.Min(common, master.PreviousHistoryEnd - 1)
-                : null);
+            ?? (master is { PreviousReplicationId: { } previous, PreviousHistoryEnd: > 0 and var end } ? Until(previous, end) : null)
+            ?? master.Former?.All().Select(former => Until(former.Id, former.End)).FirstOrDefault(common => common is not null);
+
+        long? Until(string history, long end) => Within(history) is { } held ? Math.Min(held, end - 1) : null;
 
         long? Within(string history) => history.Length == 0 ? null
             : ReplicationId == history ? Offset

@@ -41,6 +41,9 @@ internal sealed record NodeView(NodeAddress Address)
     /// <summary>When it began to answer; null while it does not.</summary>
     public TimeSpan? OnlineSince { get; init; }
 
+    /// <summary>Since when it has answered every time; before, when it last began to. Null before its first answer.</summary>
+    public TimeSpan? AnswersSince { get; init; }
+
     /// <summary>Since when it has answered nothing but LOADING; null when it does not.</summary>
     public TimeSpan? LoadingSince { get; init; }
 
@@ -193,6 +196,7 @@ internal sealed record NodeView(NodeAddress Address)
     internal NodeView Answered(TimeSpan at, TimeSpan latency) => this with
     {
         OnlineSince = OnlineSince ?? at,
+        AnswersSince = LastFailedAt >= AnsweredAt ? at : AnswersSince ?? at,
         Condition = NodeCondition.Online,
         Failures = 0,
         FailingSince = null,

@@ -52,9 +52,9 @@ internal static class Choosing
         TimeSpan begun = Times.Later(a.Progress.IntentAt ?? a.Progress.StartedAt,
             a.Progress.StartedAt + (a.Progress.PausedAt is null ? TimeSpan.Zero : a.Policy.SwitchoverTimeout));
         TimeSpan patience = Isolating.BeforeTheChoice(a)
-            .Where(q => !(a.FailureOf(q) is not null && a.Node(q.On!).Has(HeardSince.Change)))
+            .Where(q => !(a.WasRefused(q) && a.Node(q.On!).Has(HeardSince.Change)))
             .Select(q => a.Node(q.On!).View)
-            .Select(n => Times.Later(begun, Times.Later(n.LastFailedAt, n.OnlineSince ?? begun)) + a.Policy.ProbeTimeout)
+            .Select(n => Times.Later(begun, Times.Later(n.AnswersSince ?? begun, n.OnlineSince ?? begun)) + a.Policy.ProbeTimeout)
             .DefaultIfEmpty(TimeSpan.MinValue).Max();
         return a.Now < patience ? PlanBuilder.Because("detaching the replicas and asking for their offsets").WakeBy(patience) : null;
     }

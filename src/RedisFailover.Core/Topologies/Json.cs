@@ -148,6 +148,13 @@ internal static class Json
                 ? [.. value.EnumerateArray().Select(item => item.GetString()!)]
                 : throw Wrong(what, field, value, "a list of strings");
 
+    internal static ImmutableArray<JsonElement> Objects(JsonElement parent, string field, string what)
+        => !parent.TryGetProperty(field, out JsonElement value) || value.ValueKind == JsonValueKind.Null
+            ? []
+            : value.ValueKind == JsonValueKind.Array && value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.Object)
+                ? [.. value.EnumerateArray()]
+                : throw Wrong(what, field, value, "a list of objects");
+
     /// <summary>An ISO 8601 time; null where there is none.</summary>
     internal static DateTimeOffset? Time(JsonElement parent, string field, string what)
         => Text(parent, field, what) is not { } text ? null

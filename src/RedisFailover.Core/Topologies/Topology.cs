@@ -110,7 +110,7 @@ public sealed record Topology
         get => _identity;
         init
         {
-            _identity = value;
+            _identity = value is null ? null : _identity?.Then(value) ?? value;
             string[] ids = value is null
                 ? [] : [.. new[] { value.PreviousReplicationId ?? "", value.ReplicationId }.Where(id => id.Length > 0)];
             ReplicationIds = [.. ReplicationIds.Except(ids).Concat(ids).TakeLast(MaxReplicationIds)];
@@ -199,16 +199,52 @@ public sealed record MasterIdentity(string RunId, string ReplicationId, string? 
     /// </summary>
     public long PreviousHistoryEnd { get; init; } = -1;
 
+    /// <summary>The histories before <see cref="PreviousReplicationId"/>: no node tells them, so they are kept. Null for none.</summary>
+    internal FormerHistory? Former { get; init; }
+
     /// <summary>
-    /// What is known when the master is heard again. One that was without replicas for repl-backlog-ttl draws another replication id and
-    /// names none before it, though its data go on: a replica that was away shares its history. Up to where is not known, as before Redis
-    /// 7.2 the offset stands still while nobody copies it, and writes go on.
+    /// What is known when the master is heard again, or the next one for the first time. One that was without replicas for repl-backlog-ttl
+    /// draws another replication id and names none before it, though its data go on: a replica that was away shares its history. Up to
+    /// where is not known, as before Redis 7.2 the offset stands still while nobody copies it, and writes go on.
     /// </summary>
     internal MasterIdentity Then(MasterIdentity heard)
-        => heard.RunId != RunId || heard.PreviousReplicationId is not null ? heard
+    {
+        MasterIdentity next = heard.RunId != RunId || heard.PreviousReplicationId is not null ? heard
             : heard.ReplicationId == ReplicationId
                 ? heard with { PreviousReplicationId = PreviousReplicationId, PreviousHistoryEnd = PreviousHistoryEnd }
                 : heard with { PreviousReplicationId = ReplicationId, PreviousHistoryEnd = -1 };
+        return next.Former is not null || next.PreviousReplicationId is not { } previous ? next : next with
+        {
+            Former = previous == PreviousReplicationId ? Former
+                : previous == ReplicationId && PreviousReplicationId is { } before && PreviousHistoryEnd > 0
+                    ? new FormerHistory(before, PreviousHistoryEnd) { Before = Former?.Latest(FormerHistory.Most - 1) }
+                    : null,
+        };
+    }
+}
+
+/// <summary>A history that masters before had: two changes of master in a row leave replicas that never followed the one between.</summary>
+/// <param name="Id">The replication id.</param>
+/// <param name="End">The first offset that is no more of it, as second_repl_offset.</param>
+internal sealed record FormerHistory(string Id, long End)
+{
+    /// <summary>A replica that was away for more changes of master than these is copied anew.</summary>
+    internal const int Most = 8;
+
+    /// <summary>The one that it continued; null where that is not known.</summary>
+    internal FormerHistory? Before { get; init; }
+
+    /// <summary>This one and those before it, the latest first.</summary>
+    internal IEnumerable<FormerHistory> All()
+    {
+        for (FormerHistory? history = this; history is not null; history = history.Before)
+        {
+            yield return history;
+        }
+    }
+
+    /// <summary>The latest of them, one at least.</summary>
+    internal FormerHistory Latest(int count) => this with { Before = count <= 1 ? null : Before?.Latest(count - 1) };
 }
 
 /// <summary>A change of master that has been announced and is not finished. Written before the first command of a failover.</summary>

@@ -186,6 +186,20 @@ internal static class TopologyJson
             writer.WriteNumber("previousHistoryEnd", identity.PreviousHistoryEnd);
         }
 
+        if (identity.Former is { } former)
+        {
+            writer.WriteStartArray("formerHistories");
+            foreach (FormerHistory history in former.All())
+            {
+                writer.WriteStartObject();
+                writer.WriteString("id", history.Id);
+                writer.WriteNumber("end", history.End);
+                writer.WriteEndObject();
+            }
+
+            writer.WriteEndArray();
+        }
+
         writer.WriteNumber("offset", identity.Offset);
         writer.WriteBoolean("hasData", identity.HasData);
         writer.WriteEndObject();
@@ -322,5 +336,8 @@ internal static class TopologyJson
                 Json.Flag(identity, "hasData", What))
             {
                 PreviousHistoryEnd = Json.Number(identity, "previousHistoryEnd", What) is var end && end > 0 ? end : -1,
+                Former = Json.Objects(identity, "formerHistories", What).Take(FormerHistory.Most).Reverse()
+                    .Aggregate((FormerHistory?)null, (before, history) => new FormerHistory(
+                        Json.Text(history, "id", What) ?? "", Json.Number(history, "end", What)) { Before = before }),
             };
 }

@@ -35,7 +35,10 @@ internal sealed class ActionExecutor(
         }
         catch (Exception e) when (e is IOException or TimeoutException or ZooKeeperException or FormatException)
         {
-            finished = new ActionFinished(clock.Now, action, e is TimeoutException ? "no answer in time" : e.Message);
+            finished = new ActionFinished(clock.Now, action, e is TimeoutException ? "no answer in time" : e.Message)
+            {
+                Unanswered = e is IOException or TimeoutException,
+            };
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {

@@ -138,7 +138,7 @@ public sealed class CoordinatorTests
         // Leadership was lost and won again, and only the first is known to the view.
         observations.Writer.TryWrite(new LeadershipGained(clock.Now, 1));
         await Waiting.Until(() => coordinator.View.Failed.ContainsKey(new ReadTopology()));
-        Assert.That(coordinator.View.Failed[new ReadTopology()].Failure, Is.EqualTo("leadership was lost"));
+        Assert.That(coordinator.View.Failed[new ReadTopology()].Why, Is.EqualTo("leadership was lost"));
 
         await stop.CancelAsync();
         await running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);

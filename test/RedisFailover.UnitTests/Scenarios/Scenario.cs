@@ -111,7 +111,10 @@ internal sealed class Scenario
                 break;
             case "lost":
                 // The reply of the oldest action is lost, though it was carried out.
-                Finish("no answer in time", carriedOut: true);
+                Finish("no answer in time", carriedOut: true, unanswered: true);
+                break;
+            case "unanswered":
+                Finish("no answer in time", unanswered: true);
                 break;
             default:
                 Node(NodeAddress.Parse(words[0]), words[1], words[2..]);
@@ -313,7 +316,7 @@ internal sealed class Scenario
         return info;
     }
 
-    private void Finish(string? failure, bool carriedOut = false)
+    private void Finish(string? failure, bool carriedOut = false, bool unanswered = false)
     {
         FailoverAction action = _running[0];
         _running.RemoveAt(0);
@@ -326,7 +329,7 @@ internal sealed class Scenario
 
         if (failure is not null)
         {
-            Observe(new ActionFinished(_now, action, failure));
+            Observe(new ActionFinished(_now, action, failure) { Unanswered = unanswered });
         }
     }
 
