@@ -26,16 +26,40 @@ internal sealed record Latecomers(ImmutableArray<NodeAssessment> Nodes, TimeSpan
     }
 
     /// <summary>
-    /// One that fails and had more when it last spoke has the time in which it is judged. Beside a process that was started from a file,
-    /// and was not seen with a link to its master, everybody counts who has not spoken since: how far the master had come at its end
-    /// nobody knows, as its last answer is up to a second older.
+    /// Nodes with more than this one that another monitor reaches and this one does not. Whoever began the failover leaves it to that
+    /// monitor; who inherits it does not, or they could hand it to and fro.
+    /// </summary>
+    internal static ImmutableArray<NodeAssessment> Elsewhere(Assessment a, NodeAssessment node)
+        => a.Topology.Identity is not { } lost || a.Progress.Inherited ? []
+            : [.. a.Configured.Where(n => n.Address != a.From?.Address && HadMore(lost, node, n) && IsElsewhere(a, n))];
+
+    /// <summary>
+    /// One that had more when it last spoke has the time in which it is judged. Beside a process that was started from a file, and was not
+    /// seen with a link to its master, everybody counts who has not spoken since: how far the master had come at its end nobody knows, as
+    /// its last answer is up to a second older.
     /// </summary>
     private static TimeSpan UntilOf(Assessment a, MasterIdentity lost, NodeAssessment node, NodeAssessment other)
-        => other is { Contact: Contact.Failing, Info: { } had } && had.CommonOffset(lost) > node.Info!.CommonOffset(lost)
-            && a.From is { } from && from.Address != other.Address
-            ? other.View.FailingSince!.Value + a.Policy.SilenceLimit
-            : node.View.HasFollowed || HasSpoken(other) ? TimeSpan.MinValue
-            : Times.Later((node.View.OnlineSince ?? a.Now) + a.Policy.ReturnPatience, LoadedBy(a, other));
+        => Times.Later(
+            a.From is { } from && from.Address != other.Address && HadMore(lost, node, other) ? JudgedBy(a, other) : TimeSpan.MinValue,
+            node.View.HasFollowed || HasSpoken(other) ? TimeSpan.MinValue
+                : Times.Later((node.View.OnlineSince ?? a.Now) + a.Policy.ReturnPatience, LoadedBy(a, other)));
+
+    private static bool HadMore(MasterIdentity lost, NodeAssessment node, NodeAssessment other)
+        => other.Info is { } had && had.CommonOffset(lost) > node.Info!.CommonOffset(lost);
+
+    /// <summary>Of one that does not speak now, until when it may: one that hangs, is busy or loads, or that others alone reach.</summary>
+    private static TimeSpan JudgedBy(Assessment a, NodeAssessment other) => other.Contact switch
+    {
+        Contact.Failing or Contact.Busy or Contact.Loading => Since(a, other) + a.Policy.SilenceLimit,
+        _ when IsElsewhere(a, other) => Since(a, other) + a.Policy.SilenceLimit + a.Policy.ReachabilityPatience,
+        _ => TimeSpan.MinValue,
+    };
+
+    private static TimeSpan Since(Assessment a, NodeAssessment other) => other.View.FailingSince ?? other.View.BusySince ?? a.Now;
+
+    private static bool IsElsewhere(Assessment a, NodeAssessment other)
+        => other.Contact == Contact.Unreachable
+            && a.View.OtherMonitors.Values.Any(m => !m.IsBlind && m.Available.ContainsKey(other.Address));
 
     /// <summary>One that loads its data has them. While a master serves there is no hurry; while there is none it has its time.</summary>
     private static TimeSpan LoadedBy(Assessment a, NodeAssessment other)

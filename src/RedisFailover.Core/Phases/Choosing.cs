@@ -80,7 +80,7 @@ internal static class Choosing
 
             if (!LostMasterKeepsMore(a, best))
             {
-                return OneWithMoreMayCome(a, best) ?? Promoting.Best(a, screening);
+                return OneWithMoreMayCome(a, best) ?? OneWithMoreIsElsewhere(a, best) ?? Promoting.Best(a, screening);
             }
         }
 
@@ -115,6 +115,11 @@ internal static class Choosing
                     + best.Address)
                 .WakeBy(others.Until)
             : null;
+
+    /// <summary>A monitor that reaches one with more than the best takes the failover over; null where there is none.</summary>
+    private static PlanBuilder? OneWithMoreIsElsewhere(Assessment a, NodeAssessment best)
+        => a.View.Asked is not { Force: true } && Latecomers.Elsewhere(a, best) is [var first, ..]
+            ? Resigning.Now($"resigning: {first.Address} has more than {best.Address}, and other monitors reach it", first.Address) : null;
 
     /// <summary>
     /// Nobody can take over, and the lost master is back with something: it goes on, or is left to an operator. Null where it is not.

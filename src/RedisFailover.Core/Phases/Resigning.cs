@@ -17,6 +17,10 @@ internal static class Resigning
     /// <summary>The same where the master is missing, and every moment counts.</summary>
     internal static TimeSpan? DeadlineWithoutMaster(Assessment a) => a.View.OutseenSince + a.Policy.ReachabilityPatience;
 
+    /// <summary>The resignation, for what another monitor sees.</summary>
+    internal static PlanBuilder Now(string reason, NodeAddress about)
+        => PlanBuilder.Because(reason).Do(new Resign(reason)).Report(Problem.Of(ProblemCatalogue.MonitorsDisagree, reason, about));
+
     /// <summary>The resignation, when it is due; null when it is not.</summary>
     internal static PlanBuilder? When(Assessment a, TimeSpan? deadline)
     {
