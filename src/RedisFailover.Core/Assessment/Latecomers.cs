@@ -45,12 +45,13 @@ internal sealed record Latecomers(ImmutableArray<NodeAssessment> Nodes, TimeSpan
                 : Times.Later((node.View.OnlineSince ?? a.Now) + a.Policy.ReturnPatience, LoadedBy(a, other)));
 
     private static bool HadMore(MasterIdentity lost, NodeAssessment node, NodeAssessment other)
-        => other.Info is { } had && had.CommonOffset(lost) > node.Info!.CommonOffset(lost);
+        => other.Info is { } had && had.CommonOffset(lost) - node.Info!.CommonOffset(lost) is { } more && DataLoss.Writes(more) > 0;
 
     /// <summary>Of one that does not speak now, until when it may: one that hangs, is busy or loads, or that others alone reach.</summary>
     private static TimeSpan JudgedBy(Assessment a, NodeAssessment other) => other.Contact switch
     {
-        Contact.Failing or Contact.Busy or Contact.Loading => Since(a, other) + a.Policy.SilenceLimit,
+        Contact.Failing or Contact.Busy => Since(a, other) + a.Policy.SilenceLimit,
+        Contact.Loading => (other.View.LoadingSince ?? a.Now) + a.Policy.LoadingTimeout,
         _ when IsElsewhere(a, other) => Since(a, other) + a.Policy.SilenceLimit + a.Policy.ReachabilityPatience,
         _ => TimeSpan.MinValue,
     };

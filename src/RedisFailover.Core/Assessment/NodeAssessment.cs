@@ -99,8 +99,9 @@ internal sealed class NodeAssessment
     internal bool HasLostItsLink => IsReplica && !Info!.LinkUp && Has(HeardSince.MasterFailure);
 
     /// <summary>
-    /// Since when its data have been getting older than those of a master that goes on: it has no link, or nothing comes over it though the
-    /// master has more. Before that was master, or was back, it took no writes. Null where they have not.
+    /// Since when its data have been getting older than those of a master that goes on: it has no link, nothing comes over it though the
+    /// master has more, or it has not applied what the master had taken by then. Before that was master, or was back, it took no writes.
+    /// Null where they have not.
     /// </summary>
     internal TimeSpan? BehindSince => MasterBeside is not { Info: { } master, View: var view } || !IsReplica ? null
         : View.LinkDownSince is { } down ? new[] { down, view.RoleSince, view.BeforeRestart is null ? null : view.RunSince }.Max()
@@ -108,6 +109,8 @@ internal sealed class NodeAssessment
         : Info is { LinkUp: true, LinkSilentFor: { } silent } && silent >= LongestPing && Info.Offset < master.Offset
             && (WasAskedSince(view.InfoAsked) || !_all.Topology.Replicas.Contains(Address))
             ? View.InfoAsked - silent
+        : Info is { LinkUp: true } && Info.ReplicationId == master.ReplicationId
+            ? view.Trail.Where(t => t.Offset > Info.Offset && t.At <= View.InfoAsked).Select(t => (TimeSpan?)t.At).FirstOrDefault()
         : null;
 
     /// <summary>Whether its data are older than max-replica-staleness, so that nobody should read them.</summary>
@@ -160,7 +163,7 @@ internal sealed class NodeAssessment
             : Refusal is not null ? "the master refuses its replication"
             : IsBeingCopied ? "it is receiving a full copy"
             : CannotCopyMaster ? "it cannot read a copy of the master and keeps its own data"
-            : !info.LinkUp ? "its link is down" : IsStale ? "nothing comes over its link" : "it follows another")})"
+            : !info.LinkUp ? "its link is down" : IsStale ? "its data are too old" : "it follows another")})"
         : Contact is Contact.Busy or Contact.Loading ? $"serves nobody ({View.Detail})"
         : "is unavailable";
 

@@ -10,7 +10,8 @@ internal static class ActionOutcomes
         ClusterView next = resigned ? view : view with { Running = view.Running.Remove(finished.Action) };
         if (finished.Info is { } info && finished.Action.On is { } node)
         {
-            next = next.With(next.Node(node).Answered(finished.At, next.Node(node).Latency).Informed(info, finished.Asked));
+            next = next.With(next.Node(node).Answered(finished.At, next.Node(node).Latency)
+                .Informed(info, finished.Asked, policy.MaxReplicaStaleness));
         }
 
         return finished.Failure is { } failure ? next.Undone(finished, failure, policy)

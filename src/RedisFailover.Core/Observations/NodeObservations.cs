@@ -14,7 +14,8 @@ internal static class NodeObservations
 
         ClusterView known = view.HandedOver == answer.Node && view.Node(answer.Node).Info?.RunId != answer.Info.RunId
             ? view with { HandedOver = null } : view;
-        return known.With(view.Node(answer.Node).Answered(answer.At, answer.Latency).Informed(answer.Info, answer.Asked))
+        return known.With(view.Node(answer.Node).Answered(answer.At, answer.Latency)
+                .Informed(answer.Info, answer.Asked, policy.MaxReplicaStaleness))
             .WithOneNameFor(answer.Info.RunId, view.Node(answer.Node), policy);
     }
 

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace RedisFailover;
 
 /// <summary>What a monitor makes of the probes of a node.</summary>
@@ -131,6 +133,15 @@ internal sealed record NodeView(NodeAddress Address)
     public TimeSpan? RunSince { get; init; }
 
     /// <summary>
+    /// Of a master: how far it had come when, the oldest first, spaced so that it reaches back for max-replica-staleness: how old the data
+    /// of a replica are that applies too slowly.
+    /// </summary>
+    public ImmutableArray<(TimeSpan At, long Offset)> Trail { get; init; } = [];
+
+    /// <summary>Of a replica: whether it was seen with a link to the master that it follows now, since it follows that one.</summary>
+    public bool HadLink { get; init; }
+
+    /// <summary>
     /// Whether the process that answers was seen with a link to its master: what it holds is that master's, and not of a file alone.
     /// </summary>
     public bool HasFollowed { get; init; }
@@ -226,6 +237,7 @@ internal sealed record NodeView(NodeAddress Address)
             Info = info,
             InfoAsked = asked,
             RoleSince = Info is { } was && (was.Role, was.MasterAddress) != (info.Role, info.MasterAddress) ? asked : RoleSince,
+            HadLink = info.Role == NodeRole.Replica && (info.LinkUp || (HadLink && Info!.MasterAddress == info.MasterAddress)),
             RefusesWritesSince = info.RefusesWrites ? RefusesWritesSince ?? asked : null,
             ShutsDownSince = info.ShutsDownIn is null ? null : ShutsDownSince ?? asked,
             FailsOverSince = info.FailsOver ? FailsOverSince ?? asked : null,
@@ -235,6 +247,24 @@ internal sealed record NodeView(NodeAddress Address)
         };
         return view.Copying(Info, asked);
     }
+
+    /// <summary>The same, and how far it has come is remembered for as long as a replica may be behind.</summary>
+    internal NodeView Informed(NodeInfo info, TimeSpan asked, TimeSpan longestBehind)
+    {
+        NodeView next = Informed(info, asked);
+        if (info.Role != NodeRole.Master || longestBehind == TimeSpan.Zero)
+        {
+            return next.Trail.IsEmpty ? next : next with { Trail = [] };
+        }
+
+        bool goesOn = Info?.RunId == info.RunId && Info.ReplicationId == info.ReplicationId;
+        ImmutableArray<(TimeSpan At, long Offset)> trail = goesOn ? Trail : [];
+        return !trail.IsEmpty && asked - trail[^1].At < longestBehind / TrailParts ? next
+            : next with { Trail = [.. trail.TakeLast(TrailParts), (asked, info.Offset)] };
+    }
+
+    /// <summary>In so many parts a master's trail is kept: an age is known to within one of them.</summary>
+    private const int TrailParts = 8;
 
     /// <summary>The run that was known has gone on.</summary>
     private NodeView Continued(NodeInfo before, NodeInfo info, TimeSpan asked) => this with

@@ -100,8 +100,17 @@ internal static class NodeLists
         // Its demotion is on its way, unless that has failed.
         return (node.IsOnline && Correcting.HandedOver(a, node) && Correcting.DemotionFailure(a, node.Address) is null)
             || (info.Role == NodeRole.Replica && node.Contact is not (Contact.Loading or Contact.Busy or Contact.NotRedis)
-                && node is { IsStale: false, CannotCopyMaster: false } && IsReadable(a, info));
+                && node is { IsStale: false, CannotCopyMaster: false } && IsReadable(a, info) && !WasLeftBehind(a, node));
     }
+
+    /// <summary>
+    /// A former master has nothing of what the present one took, and may show writes that are lost, until it has a link; unless it handed
+    /// over, and had the same.
+    /// </summary>
+    private static bool WasLeftBehind(Assessment a, NodeAssessment node)
+        => node is { Info: { LinkUp: false, IsDetached: false }, View.HadLink: false }
+            && (node.View.AsMaster is not null || a.Topology.LastChange?.From == node.Address)
+            && !(a.Topology.LastChange is { Kind: HistoryKind.Switchover } last && last.From == node.Address);
 
     private static bool FollowsAnother(Assessment a, NodeInfo info)
         => info.Role == NodeRole.Replica && a.Topology.Master is { } master && info.MasterAddress != master;

@@ -94,7 +94,8 @@ internal sealed record FailoverPolicy
     public TimeSpan BusyTimeout { get; init; } = TimeSpan.FromSeconds(15);
 
     /// <summary>
-    /// A replica whose link to the master has been down for longer is not offered for reads. Default 10 s; 0: always offered.
+    /// A replica whose data are older (its link is down, or it applies too slowly) is not offered for reads. Default 10 s; 0: always
+    /// offered.
     /// </summary>
     public TimeSpan MaxReplicaStaleness { get; init; } = TimeSpan.FromSeconds(10);
 

@@ -124,7 +124,9 @@ internal static class ProblemCatalogue
 
     /// <summary>A replica's data are older than max-replica-staleness: it is not offered for reads.</summary>
     public static ProblemCode ReplicaStale { get; } = new(
-        "replica-stale", Warning, "Restore its link to the master: it serves reads again by itself.");
+        "replica-stale", Warning,
+            "Restore its link to the master, or see what keeps it from applying (its processor, a slow command): it serves reads again by "
+                + "itself.");
 
     /// <summary>The master refuses a replica's replication.</summary>
     public static ProblemCode ReplicationRefused { get; } = new(

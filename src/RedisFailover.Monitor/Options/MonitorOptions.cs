@@ -99,7 +99,7 @@ internal sealed record MonitorOptions
     /// </summary>
     internal TimeSpan BusyTimeout { get; init; }
 
-    /// <summary>A replica whose link has been down for longer is not offered for reads.</summary>
+    /// <summary>A replica whose data are older is not offered for reads.</summary>
     internal TimeSpan MaxReplicaStaleness { get; init; }
 
     /// <summary>After so long without its monitor a registration is forgotten.</summary>

@@ -134,7 +134,8 @@ internal static class Settings
         },
         Time("max-replica-staleness", Policy.MaxReplicaStaleness, ("0s", "1h"), (o, t) => o with { MaxReplicaStaleness = t }) with
         {
-            Description = "A replica whose link to the master is down for longer is not offered for reads. 0: always offered.",
+            Description = "A replica whose data are older (its link is down, or it applies too slowly) is not offered for reads. 0: always "
+                + "offered.",
         },
         Time("stable-time", Policy.StableTime, ("0s", "1h"), (o, t) => o with { StableTime = t }) with
         {
