@@ -29,10 +29,20 @@ internal static class Histories
     /// came back without its history, twice as many keys of any that this cluster once had are more: it may have taken some writes since.
     /// </summary>
     internal static NodeAssessment? NodeWithMore(Assessment a, MasterIdentity known, NodeAssessment restarted)
-        => a.Nodes.FirstOrDefault(n => n.Address != restarted.Address && n.IsOnline && !n.CannotBeWatched
+        => Moved(a, restarted) is { Info.Keys: > 0, IsLeftAlone: false } moved ? moved
+        : a.Nodes.FirstOrDefault(n => n.Address != restarted.Address && n.IsOnline && !n.CannotBeWatched
             && (HasMore(n, known, restarted) || (known.HasData
                 && (restarted.Info!.Keys == 0 || restarted.Info.CommonOffset(known) is null)
                 && !n.IsLeftAlone && n.Info!.Keys > 2 * restarted.Info.Keys && a.OnceHad(n.Info))));
+
+    /// <summary>
+    /// Who answers now from the configuration file from which the process before at the master's address was started, while another one
+    /// answers there: the addresses have moved, and this is the master that was. Null where that is not so.
+    /// </summary>
+    internal static NodeAssessment? Moved(Assessment a, NodeAssessment master)
+        => master is { View.BeforeRestart.ConfigFile: { Length: > 0 } file, Info.ConfigFile: { Length: > 0 } now } && now != file
+            && a.Configured.Where(n => n is { IsInOrder: true, Info: { } info } && info.ConfigFile == file).ToArray() is [var moved]
+            ? moved : null;
 
     /// <summary>
     /// Whether a node has data of the master as it was that the restarted one does not have. From a snapshot a master continues the history

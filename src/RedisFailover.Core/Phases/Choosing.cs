@@ -127,7 +127,8 @@ internal static class Choosing
     private static PlanBuilder? LostMasterGoesOn(Assessment a, string unfit)
     {
         if (a.From is not { IsMaster: true, IsAnswering: true, IsForeign: false, Info: { } info } from || !from.Has(HeardSince.Change)
-            || (info.Keys == 0 && from.Run != RunState.SameRun && a.Topology.Identity is { HasData: true }))
+            || (info.Keys == 0 && from.Run != RunState.SameRun && a.Topology.Identity is { HasData: true })
+            || Histories.Moved(a, from) is not null)
         {
             return null;
         }

@@ -50,8 +50,9 @@ internal static class LastResort
     /// </summary>
     private static (NodeAssessment Node, string Why)? WithData(Assessment a, NodeAssessment[] allowed)
     {
+        NodeAddress? master = a.From is { } from ? (Histories.Moved(a, from) ?? from).Address : null;
         NodeAssessment? best = allowed.Where(n => n.Info!.Keys > 0)
-            .OrderByDescending(n => n.Address == a.From?.Address)
+            .OrderByDescending(n => n.Address == master)
             .ThenByDescending(n => n.Info!.Keys)
             .ThenBy(n => n.Address)
             .FirstOrDefault();
@@ -59,8 +60,9 @@ internal static class LastResort
             : Further(allowed, best) is { } further
                 ? (further, $"it holds {further.Info!.Keys} keys and is further in the history of {best.Address} (offset "
                     + $"{further.Info.Offset}, not {best.Info!.Offset}); whether anything was lost is not known")
-            : best.Address == a.From?.Address
-                ? (best, $"it was the master and holds {best.Info!.Keys} keys; whether anything was lost is not known")
+            : best.Address == master
+                ? (best, $"it was the master{(master == a.From!.Address ? "" : $", at {a.From.Address},")} and holds {best.Info!.Keys} "
+                    + "keys; whether anything was lost is not known")
                 : (best, $"it holds {best.Info!.Keys} keys, the most of all; whether anything was lost is not known");
     }
 
