@@ -30,10 +30,22 @@ internal static class Histories
     /// </summary>
     internal static NodeAssessment? NodeWithMore(Assessment a, MasterIdentity known, NodeAssessment restarted)
         => Moved(a, restarted) is { Info.Keys: > 0, IsLeftAlone: false } moved ? moved
+        : KeptByFile(a, known, restarted) is { } kept ? kept
         : a.Nodes.FirstOrDefault(n => n.Address != restarted.Address && n.IsOnline && !n.CannotBeWatched
             && (HasMore(n, known, restarted) || (known.HasData
                 && (restarted.Info!.Keys == 0 || restarted.Info.CommonOffset(known) is null)
                 && !n.IsLeftAlone && n.Info!.Keys > 2 * restarted.Info.Keys && a.OnceHad(n.Info))));
+
+    /// <summary>
+    /// A member that is back from its append-only file, which keeps the data and forgets the history, beside one whose history shows that
+    /// it lacks something: it had more when it was last seen, as far as it was, and has more keys. Null where there is none.
+    /// </summary>
+    internal static NodeAssessment? KeptByFile(Assessment a, MasterIdentity known, NodeAssessment node)
+        => node.Info!.CommonOffset(known) is not { } common || DataLoss.Writes(FurthestSeen(a, known) - common) == 0 ? null
+            : a.Configured.Where(n => n.Address != node.Address && n is { IsInOrder: true, IsLeftAlone: false, View.HasFollowed: false,
+                    Info: { AppendsOnly: true, Loading: false, SyncInProgress: false } info }
+                && a.Topology.Members.Contains(n.Address) && info.Keys > node.Info.Keys && !info.SharesHistoryWith(known)
+                && !(n.View.BeforeRestart?.CommonOffset(known) <= common)).MaxBy(n => n.Info!.Keys);
 
     /// <summary>
     /// Who answers now from the configuration file from which the process before at the master's address was started, while another one

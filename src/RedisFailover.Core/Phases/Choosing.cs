@@ -80,7 +80,8 @@ internal static class Choosing
 
             if (!LostMasterKeepsMore(a, best))
             {
-                return OneWithMoreMayCome(a, best) ?? OneWithMoreIsElsewhere(a, best) ?? Promoting.Best(a, screening);
+                return OneByItsFile(a, screening, best) ?? OneWithMoreMayCome(a, best) ?? OneWithMoreIsElsewhere(a, best)
+                    ?? Promoting.Best(a, screening);
             }
         }
 
@@ -92,7 +93,8 @@ internal static class Choosing
                 $"promoting {forced.Address}, as the operator orders, though {despite}; what it does not hold is lost");
         }
 
-        return LostMasterGoesOn(a, screening.Objections)
+        return (a.From is { IsMaster: true, IsInOrder: true } back ? OneByItsFile(a, screening, back) : null)
+            ?? LostMasterGoesOn(a, screening.Objections)
             ?? Resigning.When(a, Resigning.DeadlineWithoutMaster(a))
             ?? LastResort.Decide(a, screening)
             ?? NobodyIsFit(a, screening.Objections);
@@ -114,6 +116,17 @@ internal static class Choosing
             ? PlanBuilder.Because($"waiting for {string.Join(", ", others.Nodes.Select(n => n.Address))}, which may have more than "
                     + best.Address)
                 .WakeBy(others.Until)
+            : null;
+
+    /// <summary>
+    /// The data that an append-only file has kept, before those of a node that is known to lack something; null where there are none.
+    /// </summary>
+    private static PlanBuilder? OneByItsFile(Assessment a, Screening screening, NodeAssessment other)
+        => a.Policy.WriteSafety == WriteSafetyMode.None && a.View.Asked is not { Force: true } && a.Topology.Identity is { } lost
+            && Histories.KeptByFile(a, lost, other) is { } kept && kept.OffsetIsFinal
+            && screening.Unfit.Any(u => u.Node.Address == kept.Address && u.Code == Unfitness.Diverged)
+            ? Promoting.AsLastResort(a, kept, $"its append-only file has kept {kept.Info!.Keys} keys, and {other.Address} "
+                + $"({other.Info!.Keys} keys) lacks what was seen of the master; whether anything was lost is not known")
             : null;
 
     /// <summary>A monitor that reaches one with more than the best takes the failover over; null where there is none.</summary>

@@ -23,6 +23,9 @@ public sealed record MonitorOptions
 
     public string? Password { get; init; }
 
+    /// <summary>The monitor's own file; null for the one that was built with the tests.</summary>
+    public string? Program { get; init; }
+
     /// <summary>Added at the end, as they are.</summary>
     public ImmutableArray<string> More { get; init; } = [];
 
@@ -107,7 +110,8 @@ public sealed class MonitorProcess : IAsyncDisposable
 
     private static Task<ChildProcess> StartProcessAsync(MonitorOptions options, CancellationToken ct)
     {
-        ImmutableArray<string> command = [.. options.Machine?.Prefix ?? [], Programs.Dotnet, Programs.Monitor, .. options.ToArguments()];
+        ImmutableArray<string> command = [.. options.Machine?.Prefix ?? [], Programs.Dotnet, options.Program ?? Programs.Monitor,
+            .. options.ToArguments()];
         return ChildProcess.StartAsync(
             new ChildProcessOptions($"monitor {options.Id}", command[0], command[1..])
             {

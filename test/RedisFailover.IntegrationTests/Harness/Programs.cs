@@ -58,6 +58,9 @@ public static class Programs
 
     public static string Monitor => Built("RedisFailover.Monitor", "redis-failover-monitor.dll");
 
+    /// <summary>A monitor of an earlier build; null where none is given. See scripts/test-upgrade.sh.</summary>
+    public static string? OldMonitor => Given("OLD_MONITOR");
+
     public static string Cli => Built("RedisFailover.Cli", "redis-failover.dll");
 
     public static string WebSample => Built(Path.Combine("Samples", "Web"), "RedisFailover.Samples.Web.dll");
