@@ -66,7 +66,9 @@ internal static class Libraries
 
     private static Library DataProtection(Access access)
     {
-        var keys = new RedisXmlRepository(() => access.Connect().GetDatabase(), "protection");
+        // It asks for its database at each call.
+        IDatabase database = access.Connect().GetDatabase();
+        var keys = new RedisXmlRepository(() => database, "protection");
         return new Library(
             "DataProtection.StackExchangeRedis",
             (number, _) => Task.Run(() => keys.StoreElement(new XElement("key", number), Text(number)), CancellationToken.None),

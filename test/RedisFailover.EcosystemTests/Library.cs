@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using StackExchange.Redis;
 
 namespace RedisFailover.EcosystemTests;
@@ -22,6 +23,21 @@ internal sealed record Library(string Name, Func<int, CancellationToken, Task> A
 internal sealed record Outcome(string Library, bool MayMiss, int Done, int Errors, TimeSpan LongestGap, int Lost, int DoneAfterwards,
     string? LastError)
 {
+    /// <summary>Whether the longest gap had not ended when it was told to stop.</summary>
+    public bool IsOpen { get; init; }
+
+    /// <summary>Longest gap / errors / lost, as the table has it.</summary>
+    public string Cell
+    {
+        get
+        {
+            string seconds = string.Create(CultureInfo.InvariantCulture, $"{LongestGap.TotalSeconds:0.0} s");
+            string gap = IsOpen ? $"> {seconds}"
+                : LongestGap < TimeSpan.FromSeconds(1) ? $"{LongestGap.TotalMilliseconds:0} ms" : seconds;
+            return Done == 0 ? $"none / {Errors} / -" : $"{gap} / {Errors} / {(Lost < 0 ? "not readable" : Lost)}";
+        }
+    }
+
     /// <summary>
     /// Lets it act until told to stop; a failure of the library is counted, and it goes on. Its longest gap is that after the fault: before
     /// that all of them start, and .NET compiles them.
@@ -63,7 +79,8 @@ internal sealed record Outcome(string Library, bool MayMiss, int Done, int Error
         // One that is dead for good has no gap that ends.
         TimeSpan open = Stopwatch.GetElapsedTime(since);
         return new Outcome(library.Name, library.MayMiss, done.Count, errors, open > longest ? open : longest,
-            await LostAsync(library, done), afterwards, last);
+            await LostAsync(library, done), afterwards, last)
+        { IsOpen = open > longest && open > TimeSpan.FromSeconds(1) };
     }
 
     /// <summary>-1 where the library cannot even be asked any more.</summary>

@@ -62,7 +62,8 @@ internal sealed class Sentinelled : IStruck
                 _frozen = master;
                 break;
             default:
-                throw new ArgumentOutOfRangeException(nameof(fault), fault, "Sentinel has no switchover that loses nothing.");
+                await _sentinels[0].FailOverAsync(CancellationToken.None);
+                break;
         }
 
         await Eventually.HoldsAsync(

@@ -77,6 +77,13 @@ internal sealed class SentinelProcess : IAsyncDisposable
             ? master : null;
     }
 
+    /// <summary>Asks it for another master, though the present one is well.</summary>
+    internal async Task FailOverAsync(CancellationToken ct)
+    {
+        await using RedisWire wire = await RedisWire.ConnectAsync("127.0.0.1", Port, ct: ct);
+        await wire.CommandAsync(["SENTINEL", "FAILOVER", "bench"], ct);
+    }
+
     internal string Tail() => _process.Tail();
 
     public async ValueTask DisposeAsync()
