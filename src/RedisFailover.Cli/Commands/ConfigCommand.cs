@@ -60,20 +60,21 @@ internal static class ConfigCommand
     {
         CommonOptions common = new();
         Argument<string> name = new("name") { Description = "The setting, as max-failures" };
-        name.CompletionSources.Add([.. ClusterConfig.SettingNames]);
+        name.CompletionSources.Add([.. ClusterSettings.Names]);
         Command command =
             common.AddTo(new Command("get", "Print one setting. Exit code 1 where it is not changed for all monitors") { name });
         command.SetAction(async (parsed, ct) =>
         {
+            string known = Known(parsed.GetValue(name)!);
             ClusterState state = await ReadAsync(common, parsed, ct);
-            if (state.Config?.Settings.GetValueOrDefault(parsed.GetValue(name)!) is not { } value)
+            if (state.Config?.Settings.GetValueOrDefault(known) is not { } value)
             {
                 throw new CliException(
-                    $"{Known(parsed.GetValue(name)!)} is not changed for all monitors: each goes by its own file, or by the default.");
+                    $"{known} is not changed for all monitors: each goes by its own file, or by the default.");
             }
 
             await parsed.InvocationConfiguration.Output.WriteLineAsync(parsed.GetValue(common.Json)
-                ? JsonSerializer.Serialize(new { name = parsed.GetValue(name), value }) : value);
+                ? JsonSerializer.Serialize(new { name = known, value }) : value);
             return CommandLine.Done;
         });
         return command;
@@ -89,7 +90,7 @@ internal static class ConfigCommand
         };
         return ChangeRequest.Create(
             new Command("set", "Change settings for all monitors at once: all of them or, where one is wrong, none") { settings },
-            parsed => new ChangeSettings(Settings(parsed.GetValue(settings)!, Known)));
+            parsed => new ChangeSettings(Allowed(Settings(parsed.GetValue(settings)!, Known))));
     }
 
     private static Command Edit()
@@ -115,10 +116,10 @@ internal static class ConfigCommand
                 return CommandLine.Done;
             }
 
-            var change = new ChangeSettings(changed) { ExpectedVersion = state.ConfigVersion };
             int outcome = CommandLine.Failed;
             try
             {
+                var change = new ChangeSettings(Allowed(changed)) { ExpectedVersion = state.ConfigVersion };
                 outcome = await ChangeRequest.AskAsync(reader, change, common.TimeoutOf(parsed), parsed.GetValue(common.Json), output, ct);
             }
             finally
@@ -154,11 +155,26 @@ internal static class ConfigCommand
             : pairs.ToImmutableSortedDictionary(p => p.Name, p => p.Value, StringComparer.Ordinal);
     }
 
+    /// <summary>What is wrong by itself is told at once; what does not go with something else only the leading monitor knows.</summary>
+    private static ImmutableSortedDictionary<string, string?> Allowed(ImmutableSortedDictionary<string, string?> settings)
+    {
+        foreach ((string name, string? value) in settings)
+        {
+            if (value is not null && ClusterSettings.Find(name) is { } values && !values.Allow(value))
+            {
+                throw new CliException(
+                    $"{name}: '{Words.Quoted(value)}' is not allowed; allowed: {values.AllowedInFull}.", CommandLine.WrongUsage);
+            }
+        }
+
+        return settings;
+    }
+
     private static string Known(string name)
-        => ClusterConfig.SettingNames.Contains(name) ? name
+        => ClusterSettings.Names.Contains(name) ? name
             : throw new CliException(
                 $"'{Words.Quoted(name)}' is no setting that can be changed for all monitors; allowed: "
-                    + $"{Texts.List(ClusterConfig.SettingNames)}.",
+                    + $"{Texts.List(ClusterSettings.Names)}.",
                 CommandLine.WrongUsage);
 
     private static (string Name, string? Value) Pair(string text)

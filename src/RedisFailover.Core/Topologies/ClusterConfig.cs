@@ -12,14 +12,6 @@ internal sealed record ClusterConfig
     public static ImmutableSortedDictionary<string, string> NoSettings { get; } =
         ImmutableSortedDictionary.Create<string, string>(StringComparer.Ordinal);
 
-    /// <summary>The settings that can be changed here, as the monitors list them: the tool tells a misspelt one before it asks.</summary>
-    public static ImmutableArray<string> SettingNames { get; } =
-    [
-        "max-failures", "probe-timeout", "node-strategy", "failover-strategy", "required-monitors", "registration-wait", "monitor-absence",
-        "switchover-timeout", "write-safety", "write-quorum", "write-max-lag", "loading-timeout", "misconf-timeout", "busy-timeout",
-        "max-replica-staleness", "stable-time", "failover-interval", "max-lag",
-    ];
-
     /// <summary>Nothing is changed: every monitor goes by its own file.</summary>
     public static ClusterConfig Empty { get; } = new();
 

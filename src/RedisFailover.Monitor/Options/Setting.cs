@@ -41,7 +41,7 @@ internal sealed record Setting
     /// <summary>
     /// Whether it can be changed for all monitors while they run (<c>R/config</c>). Nodes and sessions have ways of their own.
     /// </summary>
-    internal bool IsLive => ClusterConfig.SettingNames.Contains(Name);
+    internal bool IsLive => ClusterSettings.Find(Name) is not null;
 
     /// <summary>Whether it may differ between the clusters of one process, which share their session and heartbeat.</summary>
     internal bool IsOfOneCluster

@@ -8,47 +8,42 @@ namespace RedisFailover.Monitor.Options;
 /// <summary>The kinds of values that a setting may have: how each is read, and what is said where it cannot be.</summary>
 internal static class SettingKinds
 {
-    internal static Setting Time(
-        string name, TimeSpan? absent, (string Least, string Most) range, Func<MonitorOptions, TimeSpan, MonitorOptions> set)
-    {
-        (TimeSpan least, TimeSpan most) = (Duration.Parse(range.Least)!.Value, Duration.Parse(range.Most)!.Value);
-        string allowed = $"{range.Least} to {range.Most}";
-        return Row(name, Scope.Cluster, "time", allowed, absent is { } time ? Duration.Text(time) : null) with
+    internal static Setting Time(string name, TimeSpan? absent, TimeValues values, Func<MonitorOptions, TimeSpan, MonitorOptions> set)
+        => Row(name, Scope.Cluster, "time", values.Allowed, absent is { } time ? Duration.Text(time) : null) with
         {
             Schema = () => Either(
-                Integer((long)least.TotalMilliseconds, (long)most.TotalMilliseconds),
+                Integer((long)values.Shortest.TotalMilliseconds, (long)values.Longest.TotalMilliseconds),
                 new JsonObject { ["type"] = "string", ["pattern"] = "^[0-9.]+(ms|s|m|h)?$" }),
-            Apply = (options, given) => Duration.Parse(given.Value) is { } value && value >= least && value <= most
-                ? set(options, value)
-                : throw given.Wrong($"{allowed}, as 500ms, 2s, 5m or 24h; a bare number is milliseconds"),
+            Apply = (options, given) => values.Read(given.Value) is { } value
+                ? set(options, value) : throw given.Wrong(values.AllowedInFull),
         };
-    }
 
-    internal static Setting Whole(
-        string name, long absent, (long Least, long Most) range, Func<MonitorOptions, long, MonitorOptions> set, string unit = "")
+    /// <summary>One that can be changed for all monitors: what it may be the tool knows too.</summary>
+    internal static Setting Time(string name, TimeSpan? absent, Func<MonitorOptions, TimeSpan, MonitorOptions> set)
+        => Time(name, absent, (TimeValues)ClusterSettings.Find(name)!, set);
+
+    /// <summary>As <see cref="Time(string, TimeSpan?, Func{MonitorOptions, TimeSpan, MonitorOptions})"/>.</summary>
+    internal static Setting Whole(string name, long absent, Func<MonitorOptions, long, MonitorOptions> set)
     {
-        string allowed = string.Create(CultureInfo.InvariantCulture, $"{range.Least} to {range.Most}{unit}");
-        return Row(name, Scope.Cluster, "n", allowed, absent.ToString(CultureInfo.InvariantCulture)) with
+        var values = (WholeValues)ClusterSettings.Find(name)!;
+        return Row(name, Scope.Cluster, "n", values.Allowed, absent.ToString(CultureInfo.InvariantCulture)) with
         {
-            DefaultText = string.Create(CultureInfo.InvariantCulture, $"{absent}{unit}"),
-            Schema = () => Integer(range.Least, range.Most),
-            Apply = (options, given) => long.TryParse(given.Value, NumberStyles.None, CultureInfo.InvariantCulture, out long number)
-                && number >= range.Least && number <= range.Most
-                ? set(options, number)
-                : throw given.Wrong("a whole number, " + allowed),
+            DefaultText = string.Create(CultureInfo.InvariantCulture, $"{absent}{values.Unit}"),
+            Schema = () => Integer(values.Least, values.Most),
+            Apply = (options, given) => values.Read(given.Value) is { } number
+                ? set(options, number) : throw given.Wrong(values.AllowedInFull),
         };
     }
 
     internal static Setting Choice<T>(string name, Scope scope, T absent, Func<MonitorOptions, T, MonitorOptions> set)
         where T : struct, Enum
     {
-        string[] names = [.. Enum.GetNames<T>().Select(n => n.ToLowerInvariant())];
-        return Row(name, scope, "name", string.Join(", ", names), absent.ToString().ToLowerInvariant()) with
+        var values = new NamedValues<T>();
+        return Row(name, scope, "name", values.Allowed, absent.ToString().ToLowerInvariant()) with
         {
-            Schema = () => new JsonObject { ["enum"] = new JsonArray([.. names.Select(n => JsonValue.Create(n))]) },
-            Apply = (options, given) => names.Contains(given.Value, StringComparer.OrdinalIgnoreCase)
-                ? set(options, Enum.Parse<T>(given.Value, ignoreCase: true))
-                : throw given.Wrong(string.Join(", ", names)),
+            Schema = () => new JsonObject { ["enum"] = new JsonArray([.. values.Names.Select(n => JsonValue.Create(n))]) },
+            Apply = (options, given) => values.Allow(given.Value)
+                ? set(options, Enum.Parse<T>(given.Value, ignoreCase: true)) : throw given.Wrong(values.AllowedInFull),
         };
     }
 

@@ -61,20 +61,20 @@ internal static class Settings
             Description = "The ACL user that the password belongs to.",
         },
         .. SecurityRows.All,
-        Whole("max-failures", Policy.MaxFailures, (1, 100), (o, n) => o with { MaxFailures = (int)n }) with
+        Whole("max-failures", Policy.MaxFailures, (o, n) => o with { MaxFailures = (int)n }) with
         {
             Description = "Failed probes in a row that make a node unavailable for a monitor.",
         },
-        Time("probe-timeout", Policy.ProbeTimeout, ("10ms", "60s"), (o, t) => o with { ProbeTimeout = t }) with
+        Time("probe-timeout", Policy.ProbeTimeout, (o, t) => o with { ProbeTimeout = t }) with
         {
             Description = "How long a node may take to answer. Silence is judged after max-failures times this; a refused or closed "
                 + "connection at once. Longer than the longest command that keeps your Redis busy.",
         },
-        Time("session-timeout", Policy.ViewLifetime, ("100ms", "10m"), (o, t) => o with { SessionTimeout = t }) with
+        Time("session-timeout", Policy.ViewLifetime, new TimeValues("100ms", "10m"), (o, t) => o with { SessionTimeout = t }) with
         {
             Description = "The ZooKeeper session, which cleans up after a monitor that is gone. The servers allow 2 to 20 of their ticks.",
         },
-        Time("lease", TimeSpan.FromMilliseconds(500), ("100ms", "5m"), (o, t) => o with { Lease = t }) with
+        Time("lease", TimeSpan.FromMilliseconds(500), new TimeValues("100ms", "5m"), (o, t) => o with { Lease = t }) with
         {
             Description = "How long a leader may act after its last renewal was sent, and so how soon a dead leader is replaced. "
                 + "At most half of session-timeout.",
@@ -87,21 +87,21 @@ internal static class Settings
         {
             Description = "Among replicas with equally much data: offset: by replica-priority, then latency; latency: the other way round.",
         },
-        Whole("required-monitors", Policy.RequiredMonitors, (1, 100), (o, n) => o with { RequiredMonitors = (int)n }) with
+        Whole("required-monitors", Policy.RequiredMonitors, (o, n) => o with { RequiredMonitors = (int)n }) with
         {
             Description = "With fewer monitors than this nothing is decided.",
         },
-        Time("registration-wait", null, ("0s", "1h"), (o, t) => o with { RegistrationWait = t }) with
+        Time("registration-wait", null, (o, t) => o with { RegistrationWait = t }) with
         {
             DefaultText = "2 x session-timeout",
             Description =
                 "After an election, how long registered monitors that are missing are waited for before the others decide without them.",
         },
-        Time("monitor-absence", Policy.MonitorAbsence, ("1m", "8760h"), (o, t) => o with { MonitorAbsence = t }) with
+        Time("monitor-absence", Policy.MonitorAbsence, (o, t) => o with { MonitorAbsence = t }) with
         {
             Description = "A registered monitor that is away for longer is forgotten.",
         },
-        Time("switchover-timeout", Policy.SwitchoverTimeout, ("100ms", "60s"), (o, t) => o with { SwitchoverTimeout = t }) with
+        Time("switchover-timeout", Policy.SwitchoverTimeout, (o, t) => o with { SwitchoverTimeout = t }) with
         {
             Description = "How long a switchover may hold writes before it is undone.",
         },
@@ -109,43 +109,43 @@ internal static class Settings
         {
             Description = "replicated: no failover loses a write that WAIT acknowledged, and a master that is cut off refuses writes.",
         },
-        Whole("write-quorum", Policy.WriteQuorum, (1, 100), (o, n) => o with { WriteQuorum = (int)n }) with
+        Whole("write-quorum", Policy.WriteQuorum, (o, n) => o with { WriteQuorum = (int)n }) with
         {
             Description = "With write-safety: on how many replicas a write is (WAIT k) before it counts as safe. "
                 + "Raise it in the applications first, lower it in the monitors first.",
         },
-        Whole("write-max-lag", Policy.WriteMaxLag, (1, 600), (o, n) => o with { WriteMaxLag = (int)n }, " s") with
+        Whole("write-max-lag", Policy.WriteMaxLag, (o, n) => o with { WriteMaxLag = (int)n }) with
         {
             Description = "With write-safety: after how many seconds without a replica in step a master refuses writes. Longer than "
                 + "max-failures x probe-timeout.",
         },
-        Time("loading-timeout", Policy.LoadingTimeout, ("0s", "1h"), (o, t) => o with { LoadingTimeout = t }) with
+        Time("loading-timeout", Policy.LoadingTimeout, (o, t) => o with { LoadingTimeout = t }) with
         {
             Description = "How long a node may load its data set until it counts as unavailable. A master that loads longer is replaced.",
         },
-        Time("misconf-timeout", Policy.MisconfTimeout, ("0s", "1h"), (o, t) => o with { MisconfTimeout = t }) with
+        Time("misconf-timeout", Policy.MisconfTimeout, (o, t) => o with { MisconfTimeout = t }) with
         {
             Description = "How long a master may refuse writes because it cannot save (MISCONF) until it is replaced.",
         },
-        Time("busy-timeout", Policy.BusyTimeout, ("0s", "1h"), (o, t) => o with { BusyTimeout = t }) with
+        Time("busy-timeout", Policy.BusyTimeout, (o, t) => o with { BusyTimeout = t }) with
         {
             Description = "How long a master may answer BUSY, hold its writes (a FAILOVER or CLIENT PAUSE of somebody), or take no new "
                 + "connection, until it is replaced.",
         },
-        Time("max-replica-staleness", Policy.MaxReplicaStaleness, ("0s", "1h"), (o, t) => o with { MaxReplicaStaleness = t }) with
+        Time("max-replica-staleness", Policy.MaxReplicaStaleness, (o, t) => o with { MaxReplicaStaleness = t }) with
         {
             Description = "A replica whose data are older (its link is down, or it applies too slowly) is not offered for reads. 0: always "
                 + "offered.",
         },
-        Time("stable-time", Policy.StableTime, ("0s", "1h"), (o, t) => o with { StableTime = t }) with
+        Time("stable-time", Policy.StableTime, (o, t) => o with { StableTime = t }) with
         {
             Description = "Among replicas with the same data, those that have answered without interruption for this long are preferred.",
         },
-        Time("failover-interval", Policy.FailoverInterval, ("0s", "1h"), (o, t) => o with { FailoverInterval = t }) with
+        Time("failover-interval", Policy.FailoverInterval, (o, t) => o with { FailoverInterval = t }) with
         {
             Description = "Minimum time between two failovers: a master that is lost sooner is replaced when it has passed. 0: no minimum.",
         },
-        Whole("max-lag", Policy.MaxLag, (0, 1L << 40), (o, n) => o with { MaxLag = n }, " bytes") with
+        Whole("max-lag", Policy.MaxLag, (o, n) => o with { MaxLag = n }) with
         {
             Description = "A replica known to miss more bytes of the lost master's stream is not promoted.",
         },

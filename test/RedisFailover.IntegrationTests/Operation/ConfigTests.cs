@@ -18,9 +18,13 @@ public sealed class ConfigTests
         ImmutableArray<string> zk = ["--zk", cluster.ConnectionString];
 
         CliResult wrong = await CliProcess.RunAsync(["config", "set", "max-failures=2", "probe-timeout=nonsense", .. zk]);
-        Assert.That((wrong.ExitCode, wrong.Output), Is.EqualTo((3, wrong.Output)), wrong.ToString());
-        Assert.That(wrong.Output,
-            Does.StartWith("refused: ").And.Contain("probe-timeout").And.Contain("'nonsense' is not allowed; allowed: 10ms to 60s"));
+        Assert.That((wrong.ExitCode, wrong.Output), Is.EqualTo((2, "")), wrong.ToString());
+        Assert.That(wrong.Errors, Does.Contain("probe-timeout: 'nonsense' is not allowed; allowed: 10ms to 60s"));
+        CliResult together = await CliProcess.RunAsync(["config", "set", "write-safety=replicated", "write-quorum=9", .. zk]);
+        Assert.That((together.ExitCode, together.Output), Is.EqualTo((3, together.Output)), together.ToString());
+        Assert.That(together.Output,
+            Does.StartWith("refused: ").And.Contain("write-quorum").And.Contain("'9' is not allowed; allowed: 1 to 2 with 3 nodes"));
+        await RefusesWhatAnotherToolAsksAsync(cluster);
         CliResult unknown = await CliProcess.RunAsync(["config", "set", "znode-path=/other", .. zk]);
         Assert.That((unknown.ExitCode, unknown.Output), Is.EqualTo((2, "")));
         Assert.That(
@@ -65,5 +69,17 @@ public sealed class ConfigTests
         Assert.That(await edit.WaitForExitAsync(), Is.Zero, edit.Tail());
         Assert.That(ClusterConfigJson.Parse(await cluster.ReadAsync("/config")).Settings,
             Is.EqualTo(new[] { KeyValuePair.Create("max-failures", "4") }));
+    }
+
+    /// <summary>The tool checks before it asks; whoever writes the request's znode does not.</summary>
+    private static async Task RefusesWhatAnotherToolAsksAsync(Cluster cluster)
+    {
+        const string Request = "request-0000000900";
+        await cluster.CreateAsync($"/requests/{Request}", """{"kind":"config","settings":{"probe-timeout":"nonsense"}}""");
+        OperatorRequest answered = await Eventually.HoldsAsync(
+            "it is answered", async ct => OperatorRequest.Parse(Request, await cluster.ReadAsync($"/requests/{Request}", ct), 0),
+            request => request.Answer is not null, explain: cluster.Explain);
+        Assert.That(answered.Answer!.Outcome, Is.EqualTo(RequestOutcome.Refused));
+        Assert.That(answered.Answer.Reason, Does.Contain("probe-timeout").And.Contain("'nonsense' is not allowed"));
     }
 }

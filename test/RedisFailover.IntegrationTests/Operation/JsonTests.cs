@@ -54,7 +54,8 @@ public sealed class JsonTests
         await PrintsAsync(cluster, "pause --for 1m", true, 0, Change, "done");
         await PrintsAsync(cluster, "switchover", true, 3, Switchover, "refused");
         await PrintsAsync(cluster, "resume", true, 0, Change, "done");
-        await PrintsAsync(cluster, "config set max-failures=400", true, 3, Change, "refused");
+        await PrintsAsync(cluster, "config set max-failures=400", true, 2, Change, "failed");
+        await PrintsAsync(cluster, "config set write-safety=replicated write-quorum=9", true, 3, Change, "refused");
         await PrintsAsync(cluster, "config set max-failures=4", true, 0, Change, "done");
         await PrintsAsync(cluster, "config get max-failures", true, 0, ["name", "value"]);
         await PrintsAsync(cluster, $"nodes tag {node} zone=a", true, 0, Change, "done");

@@ -38,6 +38,12 @@ public sealed class CommandLineTests
     [TestCase("config set --zk h:1 max-failures=1 max-failures=2", "max-failures is given more than once; allowed: once.")]
     [TestCase("config set --zk h:1 nosuch=1",
         "'nosuch' is no setting that can be changed for all monitors; allowed: max-failures, probe-timeout,")]
+    [TestCase("config get --zk h:1 nosuch",
+        "'nosuch' is no setting that can be changed for all monitors; allowed: max-failures, probe-timeout,")]
+    [TestCase("config set --zk h:1 max-failures=400", "max-failures: '400' is not allowed; allowed: a whole number, 1 to 100.")]
+    [TestCase("config set --zk h:1 max-failures=2 probe-timeout=nonsense",
+        "probe-timeout: 'nonsense' is not allowed; allowed: 10ms to 60s, as 500ms, 2s, 5m or 24h; a bare number is milliseconds.")]
+    [TestCase("config set --zk h:1 write-safety=some", "write-safety: 'some' is not allowed; allowed: none, replicated.")]
     [TestCase("nodes tag --zk h:1 a:1 zone=a zone=b", "the tag zone is given more than once; allowed: once.")]
     [TestCase("nodes add --zk h:1 a:1 --tag never-read --tag never-read=false", "the tag never-read is given more than once")]
     [TestCase("nodes add --zk h:1 a:1 A:1", "a:1 is given more than once; allowed: once.")]

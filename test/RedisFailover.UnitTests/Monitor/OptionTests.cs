@@ -17,7 +17,7 @@ public sealed class OptionTests
 
     [Test]
     public void The_tool_knows_which_settings_can_be_changed_for_all_monitors()
-        => Assert.That(ClusterConfig.SettingNames, Is.EqualTo(Settings.All.Where(s => s.Scope == Scope.Cluster).Select(s => s.Name)
+        => Assert.That(ClusterSettings.Names, Is.EqualTo(Settings.All.Where(s => s.Scope == Scope.Cluster).Select(s => s.Name)
             .Except(["nodes", "never-promote", "session-timeout", "lease", "znode-path"])));
 
     [Test]
