@@ -56,6 +56,76 @@ public sealed class ClusterViewTests
     }
 
     [Test]
+    public void A_node_takes_no_connection_since_it_was_first_found_so_and_anew_after_a_login_that_it_refused()
+    {
+        ClusterView view = new ClusterView().Apply(new NodeAnswered(Ms, Ms, A, Master("1"), Ms), Policy);
+        Assert.That(Shut(2, ProbeFailure.Silent), Is.EqualTo((true, 2)));
+        Assert.That(Shut(3, ProbeFailure.Refused), Is.EqualTo((true, 2)));
+        Assert.That(view.Report().Shut, Is.EqualTo(new[] { A }));
+
+        // Meanwhile it took connections: who gets as far as the login is connected.
+        Assert.That(Shut(4, ProbeFailure.AuthRefused), Is.EqualTo((false, 4)));
+        Assert.That(Shut(5, ProbeFailure.AuthRefused), Is.EqualTo((false, 4)));
+        Assert.That(view.Report().Shut, Is.Empty);
+        Assert.That(Shut(6, ProbeFailure.Silent), Is.EqualTo((true, 6)));
+        Assert.That(Shut(7, null), Is.EqualTo((false, -1)));
+        Assert.That(Shut(8, ProbeFailure.Silent), Is.EqualTo((true, 8)));
+
+        (bool TakesNone, double SinceMillis) Shut(int at, ProbeFailure? failure)
+        {
+            view = view.Apply(new NewConnectionTried(at * Ms, A, failure, ""), Policy);
+            return (view.Node(A).TakesNoConnections, view.Node(A).RefusesConnections?.Since.TotalMilliseconds ?? -1);
+        }
+    }
+
+    [Test]
+    public void A_name_that_leads_to_another_nodes_server_says_nothing_of_the_node_that_is_meant()
+    {
+        ClusterView view = Known().Apply(new NodeFailed(3 * Ms, A, ProbeFailure.Closed, ""), Policy);
+        view = Answers(view, 4, A, "2");
+        Assert.That((view.Node(A).SameServerAs, view.Node(A).LeadsAstray, view.Node(A).ProbeFailure),
+            Is.EqualTo((B, true, ProbeFailure.NotRedis)));
+        Assert.That(view.Node(B).IsAnswering, Is.True);
+
+        // The other node fails, and is restarted: what is heard and not heard under the wrong name is that node's.
+        view = view.Apply(new NodeFailed(5 * Ms, A, ProbeFailure.Refused, ""), Policy);
+        view = view.Apply(new NodeFailed(5 * Ms, B, ProbeFailure.Refused, ""), Policy);
+        Assert.That((view.Node(A).Failures, view.Node(B).Failures), Is.EqualTo((0, 1)));
+        view = Answers(view, 6, A, "3");
+        Assert.That(view.Node(A).LeadsAstray, Is.True);
+        view = Answers(view, 7, B, "3");
+        view = Answers(view, 8, A, "3");
+        Assert.That((view.Node(A).LeadsAstray, view.Node(B).IsAnswering), Is.EqualTo((true, true)));
+
+        view = Answers(view, 9, A, "1");
+        Assert.That((view.Node(A).LeadsAstray, view.Node(A).SameServerAs, view.Node(A).IsAnswering),
+            Is.EqualTo((false, (NodeAddress?)null, true)), "the name is right again");
+    }
+
+    [Test]
+    public void The_process_that_the_topology_knows_as_the_master_is_believed_under_a_name_that_was_wrong()
+    {
+        ClusterView view = Answers(Known(), 4, A, "2");
+        view = view.Apply(new NodeFailed(5 * Ms, B, ProbeFailure.Refused, ""), Policy);
+        var topology = new Topology
+        {
+            Master = A, Replicas = [B], Epoch = 1, State = TopologyState.Ok,
+            Identity = new MasterIdentity("1", "x", null, 0, HasData: false),
+        };
+        view = view.Apply(new TopologyRead(5 * Ms, 0, topology, null, 0, Synced: false), Policy);
+
+        Assert.That(Answers(view, 6, A, "3").Node(A).LeadsAstray, Is.True);
+        Assert.That(Answers(view, 6, A, "1").Node(A).LeadsAstray, Is.False);
+    }
+
+    [Test]
+    public void Two_names_of_one_server_from_the_beginning_lead_nobody_astray_and_the_first_is_kept()
+    {
+        ClusterView view = Answers(Answers(new ClusterView(), 1, B, "1"), 2, A, "1");
+        Assert.That((view.Node(A).IsAnswering, view.Node(B).SameServerAs, view.Node(B).LeadsAstray), Is.EqualTo((true, A, false)));
+    }
+
+    [Test]
     public void A_node_that_refuses_our_password_is_not_reported_as_reached()
     {
         ClusterView view = new ClusterView().Apply(new NodeAnswered(Ms, Ms, A, Master("1"), Ms), Policy);
@@ -121,6 +191,12 @@ public sealed class ClusterViewTests
         Assert.That(refused.Apply(new OperatorWished(5 * Ms, "a:1"), Policy).Apply(new ActionFinished(6 * Ms, refusal), Policy)
             .ManualFailover, Is.EqualTo("a:1"));
     }
+
+    /// <summary>Two nodes, two servers, after two milliseconds.</summary>
+    private static ClusterView Known() => Answers(Answers(new ClusterView(), 1, B, "2"), 2, A, "1");
+
+    private static ClusterView Answers(ClusterView view, int at, NodeAddress node, string run)
+        => view.Apply(new NodeAnswered(at * Ms, at * Ms, node, Master(run), Ms), Policy);
 
     private static ClusterView AfterSwitchover()
     {

@@ -22,6 +22,19 @@ public sealed class ZnodeJsonTests
         });
     }
 
+    [Test]
+    public void Which_nodes_take_no_connection_is_read_as_written_and_is_a_part_of_what_a_view_says()
+    {
+        MonitorReport report = MonitorReport.None with { Shut = [new NodeAddress("a", 1), new NodeAddress("b", 1)] };
+
+        MonitorReport read = MonitorReport.Parse(report.Write());
+
+        Assert.That(read.Shut, Is.EqualTo(report.Shut));
+        Assert.That((read.SaysTheSameAs(report), read.SaysTheSameAs(MonitorReport.None)), Is.EqualTo((true, false)));
+        Assert.That(Encoding.UTF8.GetString(MonitorReport.None.Write()), Does.Not.Contain("shut"));
+    }
+
+    [TestCase("{\"shut\":7}", "shut")]
     [TestCase("{\"available\":[]}", "allowed: an object")]
     [TestCase("{\"available\":{\"x\":1}}", "not host:port")]
     [TestCase("{\"available\":{\"a:1\":\"fast\"}}", "seconds")]

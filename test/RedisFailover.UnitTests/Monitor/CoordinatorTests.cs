@@ -120,6 +120,45 @@ public sealed class CoordinatorTests
     }
 
     [Test]
+    public void A_name_that_leads_to_another_nodes_server_is_looked_up_again_every_five_seconds_until_it_is_right()
+    {
+        var time = new ManualTime();
+        var clock = new MonotonicClock(time);
+        var observations = Channel.CreateUnbounded<Observation>();
+        (NodeAddress a, NodeAddress b) = (new("a", 1), new("b", 1));
+        var policy = new FailoverPolicy { Nodes = [a, b] };
+        List<NodeAddress> doubted = [];
+        var coordinator = new Coordinator(
+            policy, Executor(policy, observations, clock), observations, clock, new Transitions(NullLogger.Instance, "m1"))
+        {
+            Doubted = doubted.Add,
+        };
+        Answers(b, "2");
+        Answers(a, "1");
+        Assert.That(doubted, Is.Empty);
+
+        Answers(a, "2");
+        Answers(b, "2");
+        Assert.That(doubted, Is.EqualTo(new[] { a }));
+        time.Advance(TimeSpan.FromSeconds(5));
+        Answers(a, "2");
+        Assert.That(doubted, Is.EqualTo(new[] { a, a }));
+
+        Answers(a, "1");
+        time.Advance(TimeSpan.FromSeconds(5));
+        Answers(b, "2");
+        Assert.That(doubted, Has.Count.EqualTo(2));
+
+        void Answers(NodeAddress node, string run)
+        {
+            time.Advance(TimeSpan.FromMilliseconds(1));
+            var info = new NodeInfo { Role = NodeRole.Master, RunId = run };
+            observations.Writer.TryWrite(new NodeAnswered(clock.Now, clock.Now, node, info, TimeSpan.Zero));
+            coordinator.Turn();
+        }
+    }
+
+    [Test]
     public async Task What_was_decided_in_one_term_is_not_done_in_the_next()
     {
         await using var zooKeeper =

@@ -49,6 +49,30 @@ public sealed class NodeProberTests
     }
 
     [Test]
+    public async Task What_a_prober_before_this_one_told_of_new_connections_ends_with_its_own_first_connection()
+    {
+        await using var node = new FakeNode(command => command[0] == "INFO" ? FakeNode.Bulk("role:master\r\nrun_id:x\r\n") : "+OK\r\n");
+        var policy = new FailoverPolicy { Nodes = [node.Address] };
+        var info = new NodeInfo { Role = NodeRole.Master, RunId = "x" };
+        ClusterView view = new ClusterView()
+            .Apply(new NodeAnswered(TimeSpan.Zero, TimeSpan.Zero, node.Address, info, TimeSpan.Zero), policy)
+            .Apply(new NewConnectionTried(TimeSpan.Zero, node.Address, ProbeFailure.Silent, ""), policy);
+        Assert.That(view.Node(node.Address).TakesNoConnections, Is.True);
+
+        await using var prober = new NodeProber(
+            node.Address, new RedisCredentials(null, null), policy, new NodeNames(policy.Nodes, TimeProvider.System), _observations.Writer,
+            new MonotonicClock(TimeProvider.System), connectsAnewAfter: Timeout.InfiniteTimeSpan);
+        Observation? seen = null;
+        while (seen is not NodeAnswered)
+        {
+            seen = await _observations.Reader.ReadAsync().WithinDeadline();
+            view = view.Apply(seen, policy);
+        }
+
+        Assert.That(view.Node(node.Address).TakesNoConnections, Is.False);
+    }
+
+    [Test]
     public async Task A_node_that_takes_no_more_connections_lives()
     {
         using var node = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);

@@ -206,6 +206,78 @@ public sealed class SessionEndTests
         Assert.That(asked, Is.True);
     }
 
+    [TestCase(1, false)]
+    [TestCase(2, true)]
+    public async Task The_session_is_over_when_most_servers_do_not_know_it_and_not_for_one_that_is_stale(int strangers, bool isOver)
+    {
+        FakeServer[] servers = [new(), new(), new()];
+        var time = new ManualTime();
+        var first = new TaskCompletionSource<FakeConnection>();
+        int denials = 0;
+        bool isBack = false;
+        Task[] serving = [.. servers.Select(ServeAsync)];
+        await using (ZooKeeperSession session = await ConnectAsync())
+        {
+            ValueTask<Znode> get = session.GetDataAsync("/a");
+            FakeConnection connection = await first.Task;
+            await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), "x");
+            await get.WithinDeadline();
+            connection.Close();
+
+            // Servers that lag behind close the connection without a word; asked without what was seen, each says what it knows.
+            await time.AdvanceUntil(Step, () => session.State == ZooKeeperSessionState.Expired || Volatile.Read(ref denials) == 5,
+                () => $"{session.State}, {denials} denials");
+            Assert.That(session.State == ZooKeeperSessionState.Expired, Is.EqualTo(isOver));
+            Volatile.Write(ref isBack, true);
+            ZooKeeperSessionState wanted = isOver ? ZooKeeperSessionState.Expired : ZooKeeperSessionState.Connected;
+            await time.AdvanceUntil(Step, () => session.State == wanted);
+        }
+
+        foreach (FakeServer server in servers)
+        {
+            await server.DisposeAsync();
+        }
+
+        await Task.WhenAll(serving).WithinDeadline();
+
+        async Task<ZooKeeperSession> ConnectAsync()
+        {
+            Task<ZooKeeperSession> connecting = ZooKeeperSession.ConnectAsync(servers[0].Options(time) with
+            {
+                Connection = ZooKeeperConnectionString.Parse(string.Join(',', servers.Select(server => $"127.0.0.1:{server.Port}"))),
+                GivesUpAfter = TimeSpan.FromHours(1),
+            });
+            await time.AdvanceUntil(Step, () => connecting.IsCompleted);
+            return await connecting;
+        }
+
+        async Task ServeAsync(FakeServer server, int number)
+        {
+            try
+            {
+                while (true)
+                {
+                    (FakeConnection next, FakeConnectRequest hello) = await server.AcceptHelloAsync();
+                    bool isStranger = number < strangers;
+                    if (hello.LastZxid != 0 && (isStranger || !Volatile.Read(ref isBack)))
+                    {
+                        next.Close();
+                        continue;
+                    }
+
+                    bool denies = isStranger && hello.SessionId != 0;
+                    await next.GrantAsync(denies ? 0 : 0x12, denies ? 0 : 4000);
+                    _ = denies ? Interlocked.Increment(ref denials) : 0;
+                    first.TrySetResult(next);
+                }
+            }
+            catch (Exception e) when (e is SocketException or ObjectDisposedException or IOException)
+            {
+                // The test is over, or the client has gone on to the next.
+            }
+        }
+    }
+
     [Test]
     public async Task A_session_given_up_while_the_ensemble_was_down_is_closed_there_before_the_next_one_is_made()
     {
