@@ -12,8 +12,9 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 help_or_go_on "$@"
 
-# In this order; those that need containers run with --containers alone.
+# In this order, two side by side: most of their time is waiting. Those that need containers run with --containers alone.
 PROJECTS=(UnitTests EcosystemTests IntegrationTests)
+SIDE_BY_SIDE=2
 quick=0 containers=0 filter='TestCategory!=Pending&TestCategory!=Nightly'
 arguments=()
 while (($#)); do
@@ -39,38 +40,79 @@ done
 install_dependencies
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/redis-failover-run.XXXXXX")
-trap 'rm -rf "$work"' EXIT
 log=$work/log
 touch "$log"
+declare -A running=() # projects by the process that runs each, which leads a process group of its own
+trap stop_all EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# Nothing outlives the script. A test runner that is told to end may hang; what the tests have started the kernel ends with them.
+stop_all() {
+  local status=$? pid i
+  trap '' INT TERM HUP
+  for pid in "${!running[@]}"; do
+    kill -TERM -- "-$pid" 2>/dev/null || kill -TERM "$pid" 2>/dev/null || true
+  done
+  for pid in "${!running[@]}"; do
+    for ((i = 0; i < 50; i++)); do
+      kill -0 -- "-$pid" 2>/dev/null || break
+      sleep 0.1
+    done
+    kill -KILL -- "-$pid" 2>/dev/null || true
+  done
+  rm -rf "$work"
+  exit "$status"
+}
 
 # Build and test runner leave empty directories in TMPDIR. Some servers of the tests run as another user and have to get there.
 chmod 711 "$work"
 mkdir "$work/tmp"
 export TMPDIR=$work/tmp
 
-# run_tests PROJECT FILTER ARGUMENT...: a test that hangs is named and ends the run of its project.
-status=0
-run_tests() {
+# begin_tests PROJECT FILTER ARGUMENT...: a test that hangs is named and ends the run of its project.
+begin_tests() {
   local project=$1 wanted=$2
   shift 2
   timeout --kill-after=10 900 dotnet test --no-build -c Release "$ROOT/test/RedisFailover.$project" --filter "$wanted" \
-    --results-directory "$work/results" --blame-hang --blame-hang-timeout 150s --blame-hang-dump-type none "$@" 2>&1 |
-    tee -a "$log" || status=$?
+    --results-directory "$work/results" --blame-hang --blame-hang-timeout 150s --blame-hang-dump-type none "$@" \
+    >"$work/$project.log" 2>&1 </dev/null &
+  running[$!]=$project
+}
+
+# end_tests: waits for one of those that run, and writes what it has said as a whole.
+status=0
+broken=()
+end_tests() {
+  local pid project code=0
+  wait -n -p pid "${!running[@]}" || code=$?
+  project=${running[$pid]}
+  unset "running[$pid]"
+  tee -a "$log" <"$work/$project.log"
+  ((code == 0)) || status=$code
+  if ((code != 0)) && ! grep -q '^Failed! ' "$work/$project.log"; then
+    broken+=("$project did not run to its end (exit code $code)")
+  fi
 }
 
 if ((quick)); then
   for project in UnitTests IntegrationTests; do
     dotnet build -c Release "$ROOT/test/RedisFailover.$project" -v quiet -p:RunAnalyzers=false
   done
-  run_tests UnitTests "$filter&TestCategory!=Slow" "${arguments[@]}"
+  begin_tests UnitTests "$filter&TestCategory!=Slow" "${arguments[@]}"
+  end_tests
   # Two at a time: with more clusters on a small machine, deadlines measure how long processes take to start.
-  run_tests IntegrationTests "$filter&TestCategory=Quick" "${arguments[@]}" -- NUnit.NumberOfTestWorkers=2
+  begin_tests IntegrationTests "$filter&TestCategory=Quick" "${arguments[@]}" -- NUnit.NumberOfTestWorkers=2
+  end_tests
 else
   dotnet build -c Release "$ROOT/redis-failover-zk.sln" -v quiet
   compile_ahead
   for project in "${PROJECTS[@]}"; do
-    [[ ! -d $ROOT/test/RedisFailover.$project ]] || run_tests "$project" "$filter" "${arguments[@]}"
+    [[ -d $ROOT/test/RedisFailover.$project ]] || continue
+    ((${#running[@]} < SIDE_BY_SIDE)) || end_tests
+    begin_tests "$project" "$filter" "${arguments[@]}"
   done
+  while ((${#running[@]})); do end_tests; done
 fi
 if ((containers)); then
   # The engine's sockets have no room for a path as long as ours.
@@ -89,8 +131,12 @@ read -r passed failed skipped < <(awk '
   }
   END { print passed + 0, failed + 0, skipped + 0 }' "$log")
 
+for project in "${broken[@]}"; do
+  echo "test run: $project, which counts as a failed test"
+  failed=$((failed + 1))
+done
 if ((status != 0 && failed == 0)); then
-  echo "test run: a test project did not run to its end (exit code $status), which counts as a failed test"
+  echo "test run: the tests in containers did not run to their end (exit code $status), which counts as a failed test"
   failed=1
 fi
 if ((passed + failed == 0)); then
