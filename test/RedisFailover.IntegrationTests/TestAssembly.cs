@@ -3,7 +3,7 @@ using RedisFailover.IntegrationTests.Harness;
 
 // Most of a test's time is waiting, so more of them run at once than there are cores. Each has its own ports, folders and znodes.
 [assembly: Parallelizable(ParallelScope.Fixtures)]
-[assembly: LevelOfParallelism(4)]
+[assembly: LevelOfParallelism(5)]
 
 /// <summary>What all tests share. Without a namespace, so that it stands around those of every folder.</summary>
 [SetUpFixture]
