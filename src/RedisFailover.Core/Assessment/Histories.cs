@@ -38,23 +38,24 @@ internal static class Histories
 
     /// <summary>
     /// A member that is back from its append-only file, which keeps the data and forgets the history, beside one whose history shows that
-    /// it lacks something: it had more when it was last seen, as far as it was, and has more keys. Null where there is none.
+    /// it lacks something: it had more when this monitor last saw it, and has more keys. Null where there is none.
     /// </summary>
     internal static NodeAssessment? KeptByFile(Assessment a, MasterIdentity known, NodeAssessment node)
         => node.Info!.CommonOffset(known) is not { } common || DataLoss.Writes(FurthestSeen(a, known) - common) == 0 ? null
             : a.Configured.Where(n => n.Address != node.Address && n is { IsInOrder: true, IsLeftAlone: false, View.HasFollowed: false,
                     Info: { AppendsOnly: true, Loading: false, SyncInProgress: false } info }
                 && a.Topology.Members.Contains(n.Address) && info.Keys > node.Info.Keys && !info.SharesHistoryWith(known)
-                && !(n.View.BeforeRestart?.CommonOffset(known) <= common)).MaxBy(n => n.Info!.Keys);
+                && n.View.BeforeRestart?.CommonOffset(known) > common).MaxBy(n => n.Info!.Keys);
 
     /// <summary>
-    /// Who answers now from the configuration file from which the process before at the master's address was started, while another one
-    /// answers there: the addresses have moved, and this is the master that was. Null where that is not so.
+    /// Who answers now from the configuration file from which the process before at the master's address was started, where both answered
+    /// from other files: the addresses have moved, and this is the master that was. Null where that is not so. In containers all files may
+    /// have the same name, which tells nothing.
     /// </summary>
     internal static NodeAssessment? Moved(Assessment a, NodeAssessment master)
         => master is { View.BeforeRestart.ConfigFile: { Length: > 0 } file, Info.ConfigFile: { Length: > 0 } now } && now != file
             && a.Configured.Where(n => n is { IsInOrder: true, Info: { } info } && info.ConfigFile == file).ToArray() is [var moved]
-            ? moved : null;
+            && moved.View.BeforeRestart is { ConfigFile: { Length: > 0 } other } && other != file ? moved : null;
 
     /// <summary>
     /// Whether a node has data of the master as it was that the restarted one does not have. From a snapshot a master continues the history

@@ -26,12 +26,17 @@ internal sealed record Latecomers(ImmutableArray<NodeAssessment> Nodes, TimeSpan
     }
 
     /// <summary>
-    /// Nodes with more than this one that another monitor reaches and this one does not. Whoever began the failover leaves it to that
-    /// monitor; who inherits it does not, or they could hand it to and fro.
+    /// Nodes with more than this one that another monitor reaches and this one does not: the failover is left to that monitor. Where none
+    /// is elected that does, it is not handed to and fro for ever: each takeover is an epoch more.
     /// </summary>
     internal static ImmutableArray<NodeAssessment> Elsewhere(Assessment a, NodeAssessment node)
-        => a.Topology.Identity is not { } lost || a.Progress.Inherited ? []
-            : [.. a.Configured.Where(n => n.Address != a.From?.Address && HadMore(lost, node, n) && IsElsewhere(a, n))];
+        => a.Topology.Identity is not { } lost ? []
+            : Elsewhere(a, a.Configured.Where(n => n.Address != a.From?.Address && HadMore(lost, node, n)));
+
+    /// <summary>Those of these nodes.</summary>
+    internal static ImmutableArray<NodeAssessment> Elsewhere(Assessment a, IEnumerable<NodeAssessment> nodes)
+        => a.Topology.Epoch - (a.Topology.LastChange?.Epoch ?? a.Topology.Epoch) > 2 * a.View.OtherMonitors.Count ? []
+            : [.. nodes.Where(n => IsElsewhere(a, n) && !(a.Now < JudgedBy(a, n)))];
 
     /// <summary>
     /// One that had more when it last spoke has the time in which it is judged. Beside a process that was started from a file, and was not
@@ -47,19 +52,23 @@ internal sealed record Latecomers(ImmutableArray<NodeAssessment> Nodes, TimeSpan
     private static bool HadMore(MasterIdentity lost, NodeAssessment node, NodeAssessment other)
         => other.Info is { } had && had.CommonOffset(lost) - node.Info!.CommonOffset(lost) is { } more && DataLoss.Writes(more) > 0;
 
-    /// <summary>Of one that does not speak now, until when it may: one that hangs, is busy or loads, or that others alone reach.</summary>
+    /// <summary>
+    /// Until when one may speak that does not now. One that hangs may be dead; one that is busy or loads lives. One that others reach is
+    /// left to them once they have had the time to see it fail as well.
+    /// </summary>
     private static TimeSpan JudgedBy(Assessment a, NodeAssessment other) => other.Contact switch
     {
-        Contact.Failing or Contact.Busy => Since(a, other) + a.Policy.SilenceLimit,
-        Contact.Loading => (other.View.LoadingSince ?? a.Now) + a.Policy.LoadingTimeout,
-        _ when IsElsewhere(a, other) => Since(a, other) + a.Policy.SilenceLimit + a.Policy.ReachabilityPatience,
+        Contact.Failing => (other.View.FailingSince ?? a.Progress.LostAt) + a.Policy.SilenceLimit,
+        Contact.Busy => a.Progress.LostAt + a.Policy.BusyTimeout,
+        Contact.Loading => (other.View.LoadingSince ?? a.Progress.LostAt) + a.Policy.LoadingTimeout,
+        _ when IsElsewhere(a, other) && other.View.FailingSince is { } since => since + a.Policy.SilenceLimit + a.Policy.ProbeTimeout,
         _ => TimeSpan.MinValue,
     };
 
-    private static TimeSpan Since(Assessment a, NodeAssessment other) => other.View.FailingSince ?? other.View.BusySince ?? a.Now;
-
+    /// <summary>A port that refuses proves that nothing is there, whoever has seen it a moment ago.</summary>
     private static bool IsElsewhere(Assessment a, NodeAssessment other)
-        => other.Contact == Contact.Unreachable
+        => (other.Contact is Contact.LocalFault or Contact.AuthRefused or Contact.NotRedis
+                || (other.Contact == Contact.Unreachable && other.View.IsOutOfSight))
             && a.View.OtherMonitors.Values.Any(m => !m.IsBlind && m.Available.ContainsKey(other.Address));
 
     /// <summary>One that loads its data has them. While a master serves there is no hurry; while there is none it has its time.</summary>

@@ -198,9 +198,9 @@ internal sealed record NodeView(NodeAddress Address)
 
     internal NodeView Connected(NewConnectionTried tried) => this with
     {
-        WritesPausedSince = tried.ProbeFailure == RedisFailover.ProbeFailure.WritesHeld ? WritesPausedSince ?? tried.At : null,
+        WritesPausedSince = tried.ProbeFailure == RedisFailover.ProbeFailure.WritesHeld ? WritesPausedSince ?? tried.Since : null,
         RefusesConnections = tried.ProbeFailure is not { } failure || failure == RedisFailover.ProbeFailure.WritesHeld ? null
-            : (RefusesConnections is { } before && IsOfUs(before.Failure) == IsOfUs(failure) ? before.Since : tried.At, failure,
+            : (RefusesConnections is { } before && IsOfUs(before.Failure) == IsOfUs(failure) ? before.Since : tried.Since, failure,
                 tried.Detail),
     };
 

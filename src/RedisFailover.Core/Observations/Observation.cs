@@ -73,7 +73,11 @@ internal sealed record NodeFailed(TimeSpan At, NodeAddress Node, ProbeFailure Pr
 /// <param name="Node">The node.</param>
 /// <param name="ProbeFailure">How it refused; null where it takes them.</param>
 /// <param name="Detail">The error in words, without secrets.</param>
-internal sealed record NewConnectionTried(TimeSpan At, NodeAddress Node, ProbeFailure? ProbeFailure, string Detail) : Observation(At);
+internal sealed record NewConnectionTried(TimeSpan At, NodeAddress Node, ProbeFailure? ProbeFailure, string Detail) : Observation(At)
+{
+    /// <summary>When the first of those was tried that it refused; <see cref="Observation.At"/> unless told.</summary>
+    public TimeSpan Since { get; init; } = At;
+}
 
 /// <summary>Another monitor is here: its ephemeral znode was seen. What it sees is not known yet.</summary>
 internal sealed record MonitorCame(TimeSpan At, string MonitorId) : Observation(At);

@@ -216,6 +216,11 @@ internal static class Choosing
                 $"promoting {forced.Address}, as the operator orders, though this is not safe: {missing}");
         }
 
+        if (Latecomers.Elsewhere(a, WriteHolders.Away(a, best).Select(a.Node)) is [var first, ..])
+        {
+            return Resigning.Now($"resigning: {first.Address} may hold acknowledged writes, and other monitors reach it", first.Address);
+        }
+
         TimeSpan retry = a.Now + a.Policy.RetryDelay;
         // Restarted, it may lack what it acknowledged last, and what a replica has that it lacks cannot be told: nobody but an operator
         // can choose.

@@ -15,14 +15,17 @@ internal sealed class NewConnections(Probed probed, TcpDialer dialer, RedisCrede
     /// <summary>While there is a connection, which was just made.</summary>
     internal async Task RunAsync(CancellationToken cancellationToken)
     {
-        Tell(null);
+        TimeSpan begun = probed.Clock.Now, since = begun;
+        Tell(null, begun);
         int failures = 0;
         try
         {
             while (true)
             {
-                TimeSpan pause = failures > 0 ? probed.Policy.ProbeTimeout : probed.ConnectsAnewAfter;
+                TimeSpan pause = failures == 0 ? probed.ConnectsAnewAfter
+                    : Times.Later(begun + probed.Policy.ProbeTimeout - probed.Clock.Now, TimeSpan.Zero);
                 await Task.Delay(pause, probed.Clock.Provider, cancellationToken);
+                begun = probed.Clock.Now;
                 (ProbeFailure ProbeFailure, string Detail)? failure = await TryAsync(cancellationToken);
                 if (failure is { ProbeFailure: ProbeFailure.Local or ProbeFailure.Closed })
                 {
@@ -30,10 +33,11 @@ internal sealed class NewConnections(Probed probed, TcpDialer dialer, RedisCrede
                     continue;
                 }
 
+                since = failures == 0 ? begun : since;
                 failures = failure is null ? 0 : failures + 1;
                 if (failure is null || failures >= probed.Policy.MaxFailures)
                 {
-                    Tell(failure);
+                    Tell(failure, since);
                 }
             }
         }
@@ -43,11 +47,14 @@ internal sealed class NewConnections(Probed probed, TcpDialer dialer, RedisCrede
         }
     }
 
-    private void Tell((ProbeFailure ProbeFailure, string Detail)? failure)
+    private void Tell((ProbeFailure ProbeFailure, string Detail)? failure, TimeSpan since)
     {
         if (failure is not null || _told)
         {
-            probed.Report(new NewConnectionTried(probed.Clock.Now, probed.Node, failure?.ProbeFailure, failure?.Detail ?? ""));
+            probed.Report(new NewConnectionTried(probed.Clock.Now, probed.Node, failure?.ProbeFailure, failure?.Detail ?? "")
+            {
+                Since = since,
+            });
         }
 
         _told = failure is not null;

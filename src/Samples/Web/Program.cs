@@ -9,7 +9,8 @@ builder.Services.AddRedisParts(builder.Configuration.GetSection("RedisFailover")
 builder.Services.AddSingleton<Orders>();
 builder.Services.AddOutputCache();
 WebApplication app = builder.Build();
-app.UseSession();
+// For whom it is: a session is loaded and saved at Redis, and what looks whether this application lives must not wait for that.
+app.UseWhen(context => context.Request.Path == "/", session => session.UseSession());
 app.UseOutputCache();
 
 // What no master took in time was not applied: the caller may send it again. Of a write whose reply was lost the message says that it may
