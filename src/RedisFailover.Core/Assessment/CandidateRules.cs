@@ -150,6 +150,7 @@ internal static class CandidateRules
         => node.IsVotedOut ? node.Votes.ToString()
             : node.LacksRightToPromote ? Forbidden(node, NodeRights.ChangeRole)
             : node.View is { TakesNoConnections: true, RefusesConnections: (_, _, var detail) } ? $"it takes no new connection ({detail})"
+            : node is { IsReplica: true, View.WritesPausedSince: not null } ? "it is paused (CLIENT PAUSE)"
             : WouldRefuseWrites(node) is { } why ? $"{why} and would refuse writes"
             : node is { IsReplica: true, Info.IsOverMaxMemory: true } ? "it holds more than its maxmemory and would evict keys"
             : null;

@@ -8,7 +8,7 @@ internal static partial class ProblemRules
 {
     private static readonly ImmutableArray<Func<Facts, IEnumerable<Problem>>> OfTheNodes =
     [
-        BusyMaster, MasterThatFailsOver, MasterThatIsPaused, TwoNames, RightsLacking, WithoutFence, Full, Shut, LinksDown, OldData,
+        BusyMaster, MasterThatFailsOver, Paused, TwoNames, RightsLacking, WithoutFence, Full, Shut, LinksDown, OldData,
             LinksRefused, CopiesThatRepeat, Foreign, RolesNotKept, VersionsThatDiffer, MemoryTooSmall, OtherControllers, OtherModes,
     ];
 
@@ -38,15 +38,13 @@ internal static partial class ProblemRules
                 master.Address) with { From = since }]
             : [];
 
-    /// <summary>A FAILOVER pauses them too, and says more.</summary>
-    private static IEnumerable<Problem> MasterThatIsPaused(Facts f)
-        => f.Master is { IsMaster: true, IsAnswering: true, FailsOverSince: null, WritesPausedSince: { } since } master
-            ? [Problem.Of(
-                MasterWritesPaused,
-                $"master {master.Address} holds its clients' writes (CLIENT PAUSE); after {Words.Lasting(f.Policy.BusyTimeout)} a fit "
-                    + "replica takes over",
-                master.Address) with { From = since }]
-            : [];
+    /// <summary>A FAILOVER pauses them too, and says more. A replica that is paused applies nothing of what its master sends.</summary>
+    private static IEnumerable<Problem> Paused(Facts f)
+        => Speaking(f).Where(n => n is { FailsOverSince: null, WritesPausedSince: not null }).Select(n => n.Address == f.Topology.Master
+            ? Problem.Of(WritesPaused, $"master {n.Address} holds its clients' writes (CLIENT PAUSE); after "
+                + $"{Words.Lasting(f.Policy.BusyTimeout)} a fit replica takes over", n.Address) with { From = n.WritesPausedSince }
+            : Problem.Of(WritesPaused, $"{n.Address} is paused (CLIENT PAUSE): it applies nothing, and what it has not applied is lost "
+                + "with the master", n.Address) with { From = n.WritesPausedSince, Severity = ProblemSeverity.Warning });
 
     private static IEnumerable<Problem> MemoryTooSmall(Facts f)
         => f.Others.Where(n => n is { IsReplica: true, IsAnswering: true, Info.IsOverMaxMemory: true }).Select(n => Problem.Of(

@@ -38,7 +38,7 @@ internal static class Serving
         MasterStatus.Unmonitored => ProblemCatalogue.MasterNotWatched,
         MasterStatus.Busy => ProblemCatalogue.MasterBusy,
         MasterStatus.FailsOver => ProblemCatalogue.MasterFailsOver,
-        MasterStatus.WritesPaused => ProblemCatalogue.MasterWritesPaused,
+        MasterStatus.WritesPaused => ProblemCatalogue.WritesPaused,
         MasterStatus.TakesNoConnections => ProblemCatalogue.ConnectionsExhausted,
         MasterStatus.Foreign => ProblemCatalogue.ForeignData,
         _ => ProblemCatalogue.MasterUnreachable,

@@ -51,10 +51,9 @@ internal static class ProblemCatalogue
         Patience = TimeSpan.FromSeconds(3),
     };
 
-    /// <summary>The master holds its clients' writes, for a CLIENT PAUSE that is not the monitors'.</summary>
-    public static ProblemCode MasterWritesPaused { get; } = new(
-        "master-writes-paused", Critical,
-            "CLIENT UNPAUSE on the master lets them go on. After busy-timeout a fit replica takes over.");
+    /// <summary>A node holds its writes, for a CLIENT PAUSE that is not the monitors'.</summary>
+    public static ProblemCode WritesPaused { get; } = new(
+        "writes-paused", Critical, "CLIENT UNPAUSE on the node lets them go on. After busy-timeout a fit replica replaces a master.");
 
     /// <summary>The master refuses writes since it cannot save (MISCONF).</summary>
     public static ProblemCode MasterMisconf { get; } = new(
@@ -274,7 +273,7 @@ internal static class ProblemCatalogue
     /// <summary>All of them, in the order of docs/problems.md.</summary>
     public static ImmutableArray<ProblemCode> All { get; } =
     [
-        MasterUnreachable, NoMaster, ChangeStalled, MasterNotWatched, MasterLoading, MasterBusy, MasterFailsOver, MasterWritesPaused,
+        MasterUnreachable, NoMaster, ChangeStalled, MasterNotWatched, MasterLoading, MasterBusy, MasterFailsOver, WritesPaused,
             MasterMisconf, MasterOutOfMemory, MinReplicasUnmet, TopologyOverwritten, TopologyNotWritten, SecondMaster,
         NoCandidate, CandidateRefusesWrites, MaxMemoryTooSmall, FailoverHeldBack, NodeUnavailable, NodeNotWatched, ReplicaLinkDown,
             ReplicaStale, ReplicationRefused, FullCopyRepeats,

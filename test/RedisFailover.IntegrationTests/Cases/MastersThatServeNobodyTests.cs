@@ -127,7 +127,7 @@ public sealed class MastersThatServeNobodyTests
         await cluster.WaitUntilWouldWorkAsync();
         await cluster.Redis[0].CommandAsync("CLIENT", "PAUSE", "3600000", "WRITE");
         long sent = Stopwatch.GetTimestamp();
-        await cluster.WaitUntilToldAsync("master-writes-paused", master);
+        await cluster.WaitUntilToldAsync("writes-paused", master);
         await cluster.WaitForOtherMasterAsync(master, TimeSpan.FromSeconds(40));
         await client.WaitForWriteBegunAfterAsync(sent);
         await cluster.WaitUntilWholeAsync();
