@@ -71,11 +71,20 @@ internal static partial class ProblemRules
             });
 
     private static IEnumerable<Problem> WithoutFence(Facts f)
-        => Speaking(f).Where(n => n.Info!.ConnectedClients > NodeInfo.MostClientsSearched).Select(n => Problem.Of(
-            FenceNotSet,
-            $"{n.Address} has {n.Info!.ConnectedClients} clients, too many to look for a former leader's connections (more than "
-                + $"{NodeInfo.MostClientsSearched})",
-            n.Address));
+        => Speaking(f).Select(n => (n.Address, Why: WhyWithoutFence(n.Info!))).Where(n => n.Why is not null).Select(n
+            => Problem.Of(FenceNotSet, $"{n.Address} {n.Why}", n.Address));
+
+    private static string? WhyWithoutFence(NodeInfo info)
+        => info.ConnectedClients > NodeInfo.MostClientsSearched
+            ? $"has {info.ConnectedClients} clients, too many to look for a former leader's connections (more than "
+                + $"{NodeInfo.MostClientsSearched})"
+            : NodeInfo.IsListTooLong(info.ConnectedClients, info.ReplyLimit)
+            ? $"has {info.ConnectedClients} clients, and would end the connection over their list: its client-output-buffer-limit normal "
+                + $"is {info.ReplyLimit} bytes; a former leader's connections are not looked for"
+            : info.WithholdsClients
+            ? "ended the connection, or did not answer in time, when it was asked for its clients (CLIENT LIST): a former leader's "
+                + "connections are not looked for"
+            : null;
 
     private static IEnumerable<Problem> Full(Facts f)
         => Speaking(f).Where(n => n.Info!.IsFull).Select(n => Problem.Of(

@@ -84,6 +84,21 @@ internal sealed record NodeInfo
     /// <summary>With more clients than this their list is too long to ask for.</summary>
     public const int MostClientsSearched = 10_000;
 
+    /// <summary>What a client takes in their list at most, in bytes, unless it has a long name.</summary>
+    private const long BytesPerClient = 400;
+
+    /// <summary>
+    /// The longest reply that it lets a client have (client-output-buffer-limit normal), in bytes: with a longer one it ends the
+    /// connection. 0: there is no limit, or it is not known.
+    /// </summary>
+    public long ReplyLimit { get; init; }
+
+    /// <summary>Whether it did not tell its clients when asked: it ended the connection, or did not answer that in time.</summary>
+    public bool WithholdsClients { get; init; }
+
+    /// <summary>Whether a list of so many clients is longer than it lets a reply be.</summary>
+    public static bool IsListTooLong(int clients, long replyLimit) => replyLimit > 0 && clients * BytesPerClient > replyLimit;
+
     /// <summary>The clients that are connected to it (connected_clients), replicas aside.</summary>
     public int ConnectedClients { get; init; }
 

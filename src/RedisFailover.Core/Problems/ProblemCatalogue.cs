@@ -172,9 +172,11 @@ internal static class ProblemCatalogue
         "write-quorum-unmet", Critical,
             "Start a node that the message names. If they are gone and such writes may be lost: redis-failover failover --force.");
 
-    /// <summary>The fence at a node cannot be set: a former leader's connections are not found among so many.</summary>
+    /// <summary>The fence at a node cannot be set: who is connected to it cannot be listed.</summary>
     public static ProblemCode FenceNotSet { get; } = new(
-        "fence-not-set", Warning, "Connect fewer clients to that node. Until then the lease alone keeps a former leader from acting.");
+        "fence-not-set", Warning,
+            "Connect fewer clients, or raise the node's client-output-buffer-limit normal. Until then the lease alone fences a "
+                + "former leader.");
 
     /// <summary>A node takes no further connection.</summary>
     public static ProblemCode ConnectionsExhausted { get; } = new(

@@ -18,6 +18,9 @@ internal sealed class FencedConnection(
     private RedisConnection? _connection;
     private (RedisConnection Connection, string Name, Task Ending)? _fence;
 
+    /// <summary>Who else is connected to the node.</summary>
+    internal required ClientList Clients { get; init; }
+
     /// <summary>Null while there is none.</summary>
     internal RedisConnection? Any => Volatile.Read(ref _connection);
 
@@ -81,7 +84,8 @@ internal sealed class FencedConnection(
                 return fence.Ending.IsCompletedSuccessfully ? null : fence.Ending;
             }
 
-            Task ending = FormerLeaderFence.EndAsync(connection, names, name).WaitAsync(within, clock.Provider, cancellationToken);
+            Task ending = FormerLeaderFence.EndAsync(connection, Clients, names, name)
+                .WaitAsync(within, clock.Provider, cancellationToken);
             _fence = (connection, name, ending);
             return ending;
         }

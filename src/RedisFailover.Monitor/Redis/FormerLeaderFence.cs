@@ -8,13 +8,15 @@ namespace RedisFailover.Monitor.Redis;
 internal static class FormerLeaderFence
 {
     /// <summary>
-    /// Names this connection, and ends those of the same cluster's other leaders. What the node does not allow is left undone.
+    /// Names this connection, and ends those of the same cluster's other leaders. What the node does not allow is left undone, and so is
+    /// what its list of clients would be needed for where that cannot be had: it must not keep the leader from acting for ever.
     /// </summary>
     /// <exception cref="IOException">The connection ended.</exception>
-    internal static async Task EndAsync(RedisConnection connection, ClientNames names, string name)
+    /// <exception cref="TimeoutException">The list did not come in time, which may be an accident.</exception>
+    internal static async Task EndAsync(RedisConnection connection, ClientList clients, ClientNames names, string name)
     {
         Task<RespValue> named = connection.SendAsync("CLIENT", "SETNAME", name);
-        string? list = await ClientList.ReadAsync(connection, ClientList.Most);
+        string? list = await clients.ReadAsync(connection, ClientList.Most, isAwaited: true);
         await named;
         if (list is not null)
         {

@@ -7,7 +7,8 @@ namespace RedisFailover.Monitor.Redis;
 /// Reads what a node says of itself: INFO, and what INFO leaves out (settings, rights, other controllers), which is asked for on each new
 /// connection and now and then.
 /// </summary>
-internal sealed class NodeInfoReader(FailoverPolicy policy, NodeNames names, ClientNames clients, bool usesTls = false)
+internal sealed class NodeInfoReader(
+    FailoverPolicy policy, NodeNames names, ClientNames clients, ClientList list, bool usesTls = false)
 {
     /// <summary>A list of more clients than this costs the node more than the knowledge is worth.</summary>
     private const int MostClients = 1000;
@@ -34,6 +35,7 @@ internal sealed class NodeInfoReader(FailoverPolicy policy, NodeNames names, Cli
         }
 
         NodeInfo said = NodeInfo.Parse(reply.Text ?? "");
+        list.Of(said.RunId);
         _isOld = !said.PausesWritesAlone;
         _linkIsDown = said is { Role: NodeRole.Replica, LinkUp: false, IsDetached: false };
         _lacksReplicas = said is { Role: NodeRole.Master } && said.Attached.Length < names.Nodes.Length - 1;
@@ -161,9 +163,9 @@ internal sealed class NodeInfoReader(FailoverPolicy policy, NodeNames names, Cli
 
     private async Task LearnControllersAsync(RedisConnection connection)
     {
-        if (await ClientList.ReadAsync(connection, MostClients) is { } list)
+        if (await list.ReadAsync(connection, MostClients) is { } connected)
         {
-            ImmutableArray<Controller> found = clients.Foreign(list);
+            ImmutableArray<Controller> found = clients.Foreign(connected);
             Learn(known => known with { Controllers = found });
         }
     }
@@ -223,6 +225,8 @@ internal sealed class NodeInfoReader(FailoverPolicy policy, NodeNames names, Cli
             RoleNotKept = known.RoleNotKept,
             MissingRights = known.MissingRights,
             Controllers = known.Controllers,
+            ReplyLimit = list.Limit,
+            WithholdsClients = list.IsWithheld,
         };
     }
 

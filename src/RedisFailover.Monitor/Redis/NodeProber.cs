@@ -16,6 +16,7 @@ internal sealed class NodeProber : ICommandedNode, IAsyncDisposable
     private readonly MonotonicClock _clock;
     private readonly CancellationTokenSource _stop = new();
     private readonly FencedConnection _connection;
+    private readonly ClientList _clients;
 
     internal NodeProber(
         NodeAddress node, RedisCredentials credentials, FailoverPolicy policy, NodeNames names, ChannelWriter<Observation> observations,
@@ -23,8 +24,10 @@ internal sealed class NodeProber : ICommandedNode, IAsyncDisposable
     {
         (_node, _policy, _observations, _clock) = (node, policy, observations, clock);
         clients ??= new ClientNames(ZnodePaths.DefaultRoot, "", "");
-        _said = new NodeInfoReader(policy, names, clients, credentials.Tls is not null);
-        _connection = new FencedConnection(node, clients, policy.ProbeTimeout, clock, _stop.Token);
+        // Behind it the fence needs time for what it ends.
+        _clients = new ClientList(policy.ProbeTimeout * 0.75, clock);
+        _said = new NodeInfoReader(policy, names, clients, _clients, credentials.Tls is not null);
+        _connection = new FencedConnection(node, clients, policy.ProbeTimeout, clock, _stop.Token) { Clients = _clients };
         var loop = new ProbeLoop(
             new Probed(node, policy, _said, observations, clock, isLeading)
             {
@@ -116,7 +119,7 @@ internal sealed class NodeProber : ICommandedNode, IAsyncDisposable
 
         try
         {
-            string? list = await ClientList.ReadAsync(connection, ClientList.Most).WaitAsync(cancellationToken);
+            string? list = await _clients.ReadAsync(connection, ClientList.Most).WaitAsync(cancellationToken);
             string[][] kills = [.. ClientNames.Applications(list ?? "").Select(id => (string[])["CLIENT", "KILL", "ID", id])];
             if (kills.Length > 0)
             {

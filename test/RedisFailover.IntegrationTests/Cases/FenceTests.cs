@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Net.Sockets;
 using NUnit.Framework;
 using RedisFailover.IntegrationTests.Harness;
 
@@ -46,6 +47,39 @@ public sealed class FenceTests
             "Its connections are ended", _ => ConnectionsAsync(cluster), all => !all.Intersect(before).Any(), explain: cluster.Explain);
         await LeadersAsync(cluster, of: 1);
         frozen.Thaw();
+    }
+
+    [Test]
+    public async Task A_list_of_clients_that_a_node_would_end_the_connection_over_keeps_no_leader_from_acting()
+    {
+        ClusterOptions options = Told.Calm() with { Monitors = 2 };
+        await using Cluster cluster = await Cluster.StartAsync(
+            options with { RedisOptions = options.RedisOptions with { ConfLines = ["client-output-buffer-limit normal 16kb 8kb 60"] } });
+        NodeAddress master = (await cluster.WaitUntilWholeAsync()).Master!;
+        List<TcpClient> many = [];
+        try
+        {
+            foreach (NodeAddress node in cluster.Addresses)
+            {
+                for (int i = 0; i < 150; i++)
+                {
+                    many.Add(new TcpClient(node.Host, node.Port));
+                }
+            }
+
+            Problem told = await cluster.WaitUntilToldAsync("fence-not-set", cluster.Addresses[1]);
+            Assert.That(told.Message, Does.Contain("client-output-buffer-limit normal is 16384 bytes"));
+            MonitorProcess former = await cluster.LeaderAsync();
+            await former.KillAsync();
+            await cluster.WaitForOtherLeaderAsync(former);
+            await cluster.WaitUntilWouldWorkAsync();
+            cluster.Node(master).Kill();
+            await cluster.WaitForOtherMasterAsync(master);
+        }
+        finally
+        {
+            many.ForEach(client => client.Dispose());
+        }
     }
 
     /// <summary>Waits until each node has connections of so many leaders, without any command that a change of master needs.</summary>

@@ -240,6 +240,10 @@ public sealed class ProblemRulesTests
         Assert.That(Codes(twice), Is.EqualTo(new[] { SameServerTwice }));
         Assert.That(Codes(Well().With(R1, n => n with { Info = n.Info! with { ConnectedClients = 10_001 } })),
             Is.EqualTo(new[] { FenceNotSet }));
+        Assert.That(Codes(Well().With(R1, n => n with { Info = n.Info! with { ConnectedClients = 3900, ReplyLimit = 1 << 20 } })),
+            Is.EqualTo(new[] { FenceNotSet }));
+        Assert.That(Codes(Well().With(R1, n => n with { Info = n.Info! with { WithholdsClients = true } })),
+            Is.EqualTo(new[] { FenceNotSet }));
     }
 
     [Test]

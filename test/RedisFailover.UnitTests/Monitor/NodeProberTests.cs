@@ -205,6 +205,51 @@ public sealed class NodeProberTests
             || c.StartsWith("CONFIG GET ", StringComparison.Ordinal) || c.StartsWith("CLIENT SETNAME ", StringComparison.Ordinal))));
     }
 
+    [TestCase(Description = "as where the reply is over its client-output-buffer-limit, which the monitors may not read")]
+    public async Task A_node_that_ends_the_connection_when_it_is_asked_for_its_clients_is_acted_on_all_the_same()
+    {
+        int asked = 0;
+        await using var node = new FakeNode(command => string.Join(' ', command) switch
+        {
+            "INFO" => FakeNode.Bulk(Master),
+            "INFO clients" => FakeNode.Bulk("connected_clients:400\r\n"),
+            "CLIENT LIST" => Interlocked.Increment(ref asked) > 0 ? null : "",
+            _ => "-NOPERM this user has no permissions\r\n",
+        });
+        await using NodeProber prober = ProbeNow(node);
+
+        await FenceAsync(prober).WithinDeadline();
+        // One end may be an accident. The fence asks, and beside it who looks for other controllers.
+        Assert.That(Volatile.Read(ref asked), Is.InRange(2, 4));
+        NodeAnswered answered;
+        do
+        {
+            answered = await NextAsync<NodeAnswered>();
+        }
+        while (!answered.Info.WithholdsClients);
+    }
+
+    [TestCase("normal 100000 0 0 slave 268435456 67108864 60", true)]
+    [TestCase("slave 268435456 67108864 60 normal 0 0 0", false)]
+    public async Task A_list_of_clients_that_is_longer_than_the_node_lets_a_reply_be_is_not_asked_for(string limit, bool tooLong)
+    {
+        int asked = 0;
+        await using var node = new FakeNode(command => string.Join(' ', command) switch
+        {
+            "INFO" => FakeNode.Bulk($"{Master}connected_clients:400\r\n"),
+            "INFO clients" => FakeNode.Bulk("connected_clients:400\r\n"),
+            "CLIENT LIST" => Interlocked.Increment(ref asked) > 0 ? FakeNode.Bulk("") : "",
+            "CONFIG GET client-output-buffer-limit" => $"*2\r\n{FakeNode.Bulk(command[2])}{FakeNode.Bulk(limit)}",
+            _ => "+OK\r\n",
+        });
+        await using NodeProber prober = ProbeNow(node);
+
+        await FenceAsync(prober).WithinDeadline();
+        Assert.That(Volatile.Read(ref asked), tooLong ? Is.Zero : Is.Positive);
+        NodeInfo info = (await NextAsync<NodeAnswered>()).Info;
+        Assert.That(NodeInfo.IsListTooLong(info.ConnectedClients, info.ReplyLimit), Is.EqualTo(tooLong));
+    }
+
     [TestCase("yes", "3600 1", ExpectedResult = true)]
     [TestCase("no", "3600 1", ExpectedResult = false)]
     [TestCase("yes", "", ExpectedResult = false, Description = "no save points: Redis goes on taking writes")]
@@ -291,6 +336,31 @@ public sealed class NodeProberTests
         var clock = new MonotonicClock(_time);
         return new NodeProber(
             node.Address, new RedisCredentials(null, password), policy, new NodeNames(policy.Nodes, _time), _observations.Writer, clock);
+    }
+
+    private NodeProber ProbeNow(FakeNode node)
+    {
+        var policy = new FailoverPolicy { Nodes = [node.Address], ProbeTimeout = TimeSpan.FromSeconds(10) };
+        return new NodeProber(
+            node.Address, new RedisCredentials(null, null), policy, new NodeNames(policy.Nodes, TimeProvider.System), _observations.Writer,
+            new MonotonicClock(TimeProvider.System), connectsAnewAfter: Timeout.InfiniteTimeSpan);
+    }
+
+    /// <summary>Until the node may be commanded: what may keep a former leader from it was done.</summary>
+    private static async Task FenceAsync(NodeProber prober)
+    {
+        while (true)
+        {
+            try
+            {
+                await (prober.EndFormerLeaders(1, default) ?? Task.CompletedTask);
+                return;
+            }
+            catch (IOException)
+            {
+                await Task.Delay(1);
+            }
+        }
     }
 
     private async Task<T> NextAsync<T>()
