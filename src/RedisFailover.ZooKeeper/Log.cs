@@ -63,6 +63,9 @@ internal static partial class Log
     [LoggerMessage(16, LogLevel.Warning, "The election cannot go on for now: {Why}; trying again")]
     internal static partial void ElectionFailed(ILogger logger, string why);
 
+    [LoggerMessage(28, LogLevel.Warning, "{Path} is no leader's and had children: they are deleted, so that a leader can be elected")]
+    internal static partial void Cleared(ILogger logger, string path);
+
     [LoggerMessage(21, LogLevel.Warning, "{Candidate} takes over leadership from {Former}: no heartbeat from there for {Millis:0} ms")]
     internal static partial void TookOver(ILogger logger, string candidate, string former, double millis);
 

@@ -14,6 +14,9 @@ internal enum ElectionFailure
     /// <summary>Somebody has deleted what is above the leader's znode; the term is looked after where it is read.</summary>
     NoParent,
 
+    /// <summary>What stands in the place of the leader's znode has children, and so is no leader's: an ephemeral one has none.</summary>
+    InTheWay,
+
     /// <summary>It failed for another reason, or it is not known what became of it.</summary>
     Other,
 }
@@ -25,6 +28,7 @@ internal enum ElectionFailure
 internal sealed class ElectionTransaction
 {
     private readonly int _check = -1;
+    private readonly int _delete = -1;
 
     /// <param name="options">The candidate.</param>
     /// <param name="state">The term and the leader's znode as they were read.</param>
@@ -44,6 +48,7 @@ internal sealed class ElectionTransaction
 
         if (state.Leader is not null)
         {
+            _delete = operations.Count;
             operations.Add(ZnodeOperation.Delete(options.LeaderPath));
         }
 
@@ -61,6 +66,7 @@ internal sealed class ElectionTransaction
     {
         null => ElectionFailure.Other,
         { } index when index == _check => ElectionFailure.HolderBeats,
+        { } index when index == _delete && failure.Code == ZooKeeperErrorCode.NotEmpty => ElectionFailure.InTheWay,
         { } index when index == Operations.Length - 1 && failure.Code == ZooKeeperErrorCode.NoNode => ElectionFailure.NoParent,
         _ when failure.Code is ZooKeeperErrorCode.NodeExists or ZooKeeperErrorCode.BadVersion or ZooKeeperErrorCode.NoNode
             => ElectionFailure.Outrun,

@@ -1,12 +1,15 @@
 namespace RedisFailover.ZooKeeper;
 
 /// <summary>What the znodes of an election held at one moment.</summary>
-/// <param name="Leader">The ephemeral znode of the leader; null when there is none.</param>
+/// <param name="Leader">The leader's znode; null when there is none. Somebody may have put one there that is no leader's.</param>
 /// <param name="Term">The term: who leads, and its version, the fencing token.</param>
 internal sealed record ElectionState(Znode? Leader, Znode Term)
 {
     /// <summary>Whom the term names.</summary>
     internal TermData Holder { get; } = TermData.Read(Term.Data);
+
+    /// <summary>Whether a session holds the leader's znode: one that no session holds is no leader's.</summary>
+    internal bool IsHeld => Leader is { Stat.EphemeralOwner: not 0 };
 }
 
 /// <summary>Reads the znodes of an election, and makes those that are missing.</summary>
@@ -39,6 +42,39 @@ internal sealed class ElectionZnodes(LeaderElectionOptions options)
     {
         int slash = options.LeaderPath.LastIndexOf('/');
         return session.EnsurePathAsync(slash > 0 ? options.LeaderPath[..slash] : "/", cancellationToken);
+    }
+
+    /// <summary>
+    /// Deletes what somebody hung below the znode in the leader's place; what a session holds stays. Whether nothing is left there.
+    /// </summary>
+    internal Task<bool> ClearAsync(ZooKeeperSession session, CancellationToken cancellationToken)
+        => ClearBelowAsync(session, options.LeaderPath, cancellationToken);
+
+    private static async Task<bool> ClearBelowAsync(ZooKeeperSession session, string path, CancellationToken cancellationToken)
+    {
+        bool isClear = true;
+        try
+        {
+            foreach (string name in (await session.GetChildrenAsync(path, null, cancellationToken).ConfigureAwait(false)).Names)
+            {
+                string child = $"{path}/{name}";
+                ZnodeStat? stat = await session.ExistsAsync(child, null, cancellationToken).ConfigureAwait(false);
+                if (stat is { EphemeralOwner: not 0 } || !await ClearBelowAsync(session, child, cancellationToken).ConfigureAwait(false))
+                {
+                    isClear = false;
+                }
+                else if (stat is not null)
+                {
+                    await session.DeleteAsync(child, -1, cancellationToken).ConfigureAwait(false);
+                }
+            }
+        }
+        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoNode)
+        {
+            // Somebody else was quicker.
+        }
+
+        return isClear;
     }
 
     private static async Task<Znode?> GetAsync(

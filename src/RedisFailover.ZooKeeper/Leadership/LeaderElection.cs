@@ -76,6 +76,7 @@ public sealed class LeaderElection
                     Log.ElectionFailed(_client.Logger, e.Message);
                 }
 
+                _options.Failed?.Invoke(e);
                 await Task.Delay(RetryAfterError, _client.Time, cancellationToken).ConfigureAwait(false);
             }
         }
@@ -120,7 +121,7 @@ public sealed class LeaderElection
             return await TryAcquireAsync(heart, state, null, cancellationToken).ConfigureAwait(false);
         }
 
-        if (holder.IsVacant || (holder.Heartbeat is null && state.Leader is null))
+        if (holder.IsVacant || (holder.Heartbeat is null && !state.IsHeld))
         {
             return await IsTakenByAnotherAsync(state.Term.Stat.Version, news.Come, cancellationToken).ConfigureAwait(false)
                 ? null
@@ -183,6 +184,12 @@ public sealed class LeaderElection
                 case ElectionFailure.NoParent:
                     await _znodes.EnsureLeadersParentAsync(heart.Session, cancellationToken).ConfigureAwait(false);
                     break;
+                // The holder is silent or there is none, and the znode is not that of a session: nobody leads.
+                case ElectionFailure.InTheWay when await _znodes.ClearAsync(heart.Session, cancellationToken).ConfigureAwait(false):
+                    Log.Cleared(_client.Logger, _options.LeaderPath);
+                    break;
+                case ElectionFailure.InTheWay:
+                    throw;
             }
 
             return null;

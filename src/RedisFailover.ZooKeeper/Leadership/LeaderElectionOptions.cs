@@ -31,6 +31,12 @@ public sealed record LeaderElectionOptions
     public Func<TimeSpan>? Deference { get; init; }
 
     /// <summary>
+    /// Told of each attempt that failed and is made again after a second, as where the server refuses the candidate's rights. Default:
+    /// it is logged alone.
+    /// </summary>
+    public Action<ZooKeeperException>? Failed { get; init; }
+
+    /// <summary>
     /// Asked before each beat, on the beats' own thread: false when what acts by this lead has stopped working, which ends it. Default:
     /// it works.
     /// </summary>

@@ -65,7 +65,7 @@ internal sealed class LeaderSilence(LeaseKeeper keeper)
     /// session (S6). And what was taken for silent once has to be heard of first.
     /// </summary>
     private bool IsLeftToItsSession(Sighting seen, ElectionState state)
-        => _mistaken == (seen.Path, seen.Version) || (seen.IsGone && state.Leader is not null);
+        => _mistaken == (seen.Path, seen.Version) || (seen.IsGone && state.IsHeld);
 
     /// <summary>
     /// For how long it has to be the same: by the lease that stands in the heartbeat itself (S4), with room for both clocks (S8).
@@ -78,7 +78,7 @@ internal sealed class LeaderSilence(LeaseKeeper keeper)
     /// as good as.
     /// </summary>
     private static TimeSpan Unseen(ElectionState state, ZooKeeperSession session)
-        => state.Leader is null && state.Holder.Lease > TimeSpan.Zero ? state.Holder.Lease : LeaseRules.Longest(session.SessionTimeout);
+        => !state.IsHeld && state.Holder.Lease > TimeSpan.Zero ? state.Holder.Lease : LeaseRules.Longest(session.SessionTimeout);
 
     /// <summary>This side has been late with its beats, and has not seen a few in time since.</summary>
     private bool IsDoubted(Sighting seen) => _mistaken.Path == seen.Path && !seen.IsGone && seen.Version < _mistaken.Version + 4;

@@ -64,9 +64,9 @@ internal static class Withdrawal
         {
             await session.MultiAsync([empty, ZnodeOperation.Delete(options.LeaderPath)], cancellationToken).ConfigureAwait(false);
         }
-        catch (ZooKeeperException e) when (e is { FailedIndex: 1, Code: ZooKeeperErrorCode.NoNode })
+        catch (ZooKeeperException e) when (e is { FailedIndex: 1, Code: ZooKeeperErrorCode.NoNode or ZooKeeperErrorCode.NotEmpty })
         {
-            // Somebody has deleted the leader's znode: the term is emptied all the same.
+            // Somebody has deleted the leader's znode, or put another in its place: the term is emptied all the same.
             await EmptyAloneAsync(session, options, term, cancellationToken).ConfigureAwait(false);
         }
         catch (ZooKeeperException e) when (e.Code is ZooKeeperErrorCode.BadVersion or ZooKeeperErrorCode.NoNode || session.HasEnded)

@@ -304,6 +304,46 @@ public sealed class FaultTests
     }
 
     [Test]
+    public async Task A_znode_that_somebody_makes_in_the_leaders_place_keeps_nobody_from_being_elected()
+    {
+        string root = FreshRoot();
+        await using var one = new ZooKeeperClient(Options(Server.ConnectionString + root));
+        await using var two = new ZooKeeperClient(Options(Server.ConnectionString + root));
+        await using ZooKeeperSession other = await ConnectAsync(root: root);
+        await using Leadership former = await Election(one, "a").CampaignAsync();
+        Task<Leadership> next = Election(two, "b").CampaignAsync();
+        await other.MultiAsync(
+        [
+            ZnodeOperation.Delete(LeaderPath), ZnodeOperation.Create(LeaderPath, Bytes("mine")),
+            ZnodeOperation.Create(LeaderPath + "/a", default), ZnodeOperation.Create(LeaderPath + "/a/b", default),
+        ]);
+        await using Leadership leader = await next.WaitAsync(Deadline);
+        Assert.That(leader.Lease.IsHeld);
+        Assert.That((await other.GetDataAsync(LeaderPath)).Stat.EphemeralOwner, Is.Not.Zero);
+    }
+
+    [Test]
+    public async Task What_a_session_holds_below_the_leaders_place_is_left_and_told()
+    {
+        string root = FreshRoot();
+        await using var client = new ZooKeeperClient(Options(Server.ConnectionString + root));
+        await using ZooKeeperSession held = await ConnectAsync(root: root);
+        await held.CreateAsync(LeaderPath, default);
+        await held.CreateAsync(LeaderPath + "/held", default, CreateMode.Ephemeral);
+        var failed = new TaskCompletionSource<ZooKeeperException>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var election = new LeaderElection(client, new LeaderElectionOptions
+        {
+            LeaderPath = LeaderPath, TermPath = "/term", CandidateId = "a", LeaderData = () => Bytes("a"),
+            Failed = e => failed.TrySetResult(e),
+        });
+        Task<Leadership> elected = election.CampaignAsync();
+        Assert.That((await failed.Task.WaitAsync(Deadline)).Code, Is.EqualTo(ZooKeeperErrorCode.NotEmpty));
+        await held.DeleteAsync(LeaderPath + "/held");
+        await using Leadership leader = await elected.WaitAsync(Deadline);
+        Assert.That(leader.Lease.IsHeld);
+    }
+
+    [Test]
     public async Task A_leader_whose_watch_was_lost_with_the_connection_sets_it_again()
     {
         string root = FreshRoot();
