@@ -11,7 +11,9 @@ internal static class ClusterProblems
     internal static ImmutableArray<Problem> Of(ClusterState state)
     {
         IEnumerable<Problem> found = state.IsLed ? Led(state) : Unled(state);
-        found = found.Concat(state.Monitors.Values.SelectMany(m => m.Problems)).Concat(state.Outsiders)
+        // Why none is elected is told with that none is.
+        found = found.Concat(state.Monitors.Values.SelectMany(m => m.Problems).Where(p => p.Code != ProblemCatalogue.NoLeader))
+            .Concat(state.Outsiders)
             .Concat(state.Unreadable.Select(text => new Problem(ProblemCatalogue.ZnodeUnreadable, [], text)));
         List<Problem> once = [];
         foreach (Problem problem in found)
@@ -29,8 +31,8 @@ internal static class ClusterProblems
     internal static (bool Possible, string Text) Failover(ClusterState state)
         => state.Topology.State == TopologyState.FailingOver
             ? (false, state.IsLed ? "begun and not done yet, writes wait"
-            : "begun, and no monitor leads that could finish it: start the monitors")
-            : !state.IsLed ? (false, "would NOT work now: no monitor leads; start the monitors")
+            : $"begun, and no monitor leads that could finish it: {Start(state)}")
+            : !state.IsLed ? (false, $"would NOT work now: no monitor leads; {Start(state)}")
             : state.Topology.State == TopologyState.NoMaster ? (false, "not possible: there is no master")
             : state.Topology.State == TopologyState.SwitchingOver ? (false, "not asked now: a switchover is under way")
             : state.Leader is null ? (false, "not known: the leading monitor's znode is not readable")
@@ -46,15 +48,39 @@ internal static class ClusterProblems
             ?? (state.LeadersView?.Attention is { } attention
                 ? [new Problem(ProblemCatalogue.NeedsOperator, [], attention)] : ImmutableArray<Problem>.Empty);
 
+    /// <summary>Monitors that are here need not be started.</summary>
+    private static string Start(ClusterState state)
+        => state.Monitors.IsEmpty && state.Outsiders.IsEmpty ? "start the monitors" : "see no-leader";
+
+    /// <summary>That nobody leads, and why, as far as those say who could.</summary>
+    private static Problem WithoutLeader(ClusterState state)
+    {
+        if (state.Monitors.IsEmpty)
+        {
+            string outside = Texts.List(state.Outsiders.SelectMany(o => o.Subjects).Distinct().Order());
+            return state.Outsiders is [var first, ..]
+                ? new Problem(
+                    ProblemCatalogue.NoLeader,
+                    [],
+                    $"no monitor leads: {outside}, connected to ZooKeeper, may not: {first.Message}") with { Advice = first.Advice }
+                : new Problem(ProblemCatalogue.NoLeader, [], "no monitor is connected to ZooKeeper: nobody replaces the master");
+        }
+
+        string here = $"no monitor leads, though {Texts.List(state.Monitors.Keys)} {(state.Monitors.Count == 1 ? "is" : "are")} here";
+        Problem? refused = state.Monitors.Values.SelectMany(m => m.Problems)
+            .FirstOrDefault(p => p.Code == ProblemCatalogue.ZooKeeperRightsMissing || p.Code == ProblemCatalogue.NoLeader);
+        return state.InLeadersPlace is { } path
+            ? new Problem(
+                ProblemCatalogue.NoLeader, [], $"{here}: {path} was put there by somebody and is no leader's: no session holds it"
+                    + (refused is null ? "" : $"; {refused.Message}")) with { Advice = $"Delete it: zkCli.sh deleteall {path}" }
+            : refused is null ? new Problem(ProblemCatalogue.NoLeader, [], here)
+            : new Problem(ProblemCatalogue.NoLeader, [], $"{here}: {refused.Message}") with { Advice = refused.Advice };
+    }
+
     /// <summary>Without a leader the list in the znode is of the past: what is plain to see is told instead.</summary>
     private static IEnumerable<Problem> Unled(ClusterState state)
     {
-        yield return new Problem(
-            ProblemCatalogue.NoLeader,
-            [],
-            state.Monitors.IsEmpty
-                ? "no monitor is connected to ZooKeeper: nobody replaces the master"
-                : $"no monitor leads, though {Texts.List(state.Monitors.Keys)} {(state.Monitors.Count == 1 ? "is" : "are")} here");
+        yield return WithoutLeader(state);
         if (state.Topology.State == TopologyState.FailingOver)
         {
             yield return new Problem(ProblemCatalogue.ChangeStalled, [],

@@ -18,6 +18,9 @@ internal sealed record ClusterState
 
     internal ReadOnlyMemory<byte>? LeaderJson { get; init; }
 
+    /// <summary>The path of a znode in the leader's place that no session holds; null where there is none.</summary>
+    internal string? InLeadersPlace { get; init; }
+
     /// <summary>Whether a monitor leads, also where it cannot be read which.</summary>
     internal bool IsLed => LeaderJson is not null;
 

@@ -24,7 +24,9 @@ internal sealed class ClusterStateReader(EnsembleSession ensemble, ZnodePaths pa
             return null;
         }
 
-        ReadOnlyMemory<byte>? leader = await ensemble.ReadAsync(paths.Leader, ct);
+        Znode? inPlace = await ensemble.ZnodeAsync(paths.Leader, ct);
+        // What no session holds was put there by somebody, and is no leader's.
+        ReadOnlyMemory<byte>? leader = inPlace is { Stat.EphemeralOwner: not 0, Data: var data } ? new ReadOnlyMemory<byte>?(data) : null;
         Dictionary<string, ReadOnlyMemory<byte>> monitors = await MonitorsAsync(ct);
         Znode? config = await ensemble.ZnodeAsync(paths.Config, ct);
         // What somebody mangled is said, and the rest is shown: it is looked at when something is amiss.
@@ -36,6 +38,7 @@ internal sealed class ClusterStateReader(EnsembleSession ensemble, ZnodePaths pa
             TopologyJson = nodes,
             Leader = leads,
             LeaderJson = leader,
+            InLeadersPlace = inPlace is not null && leader is null ? ensemble.Connection.Chroot + paths.Leader : null,
             Monitors = monitors.Select(monitor
                     => KeyValuePair.Create(monitor.Key, Readable(MonitorReport.Parse, monitor.Value, paths.Monitor(monitor.Key))!))
                 .Where(monitor => monitor.Value is not null).ToImmutableSortedDictionary(),

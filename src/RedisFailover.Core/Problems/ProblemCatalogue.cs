@@ -75,10 +75,11 @@ internal static class ProblemCatalogue
     public static ProblemCode TopologyOverwritten { get; } = new(
         "topology-overwritten", Warning, "Find out what else writes R/nodes, and stop it.");
 
-    /// <summary>The leading monitor cannot write the topology: no failover works.</summary>
+    /// <summary>The leading monitor cannot write the topology, or nobody could lead after it.</summary>
     public static ProblemCode TopologyNotWritten { get; } = new(
         "topology-not-written", Critical,
-            "Give the monitors' ZooKeeper credential the right to write R/nodes and R/term, or raise the znodes' quota.");
+            "Give the monitors' ZooKeeper credential all rights on R and on what is below it (zkCli.sh setAcl), or raise the znodes' "
+                + "quota.");
 
     /// <summary>A former master takes writes beside the master and cannot be made a replica.</summary>
     public static ProblemCode SecondMaster { get; } = new(

@@ -35,6 +35,7 @@ internal sealed class Candidacy(
             CandidateId = candidate,
             LeaderData = LeaderData,
             Admission = AdmittedAsync,
+            Failed = loop.Refusals.Election,
             Deference = shared.HasMany ? () => Spread.Deference() : null,
             IsAlive = shared.HasMany ? () => loop.Coordinator.SinceTurn < SharedParts.Stuck : null,
         });

@@ -33,7 +33,11 @@ internal sealed class ClusterLoop
         Transitions = new Transitions(host.Logger, id);
         Config = new ConfigStore(host.GetSessionAsync, paths, id, clock, () => host.StoreTime, host.FaultOf);
         Inbox = new RequestInbox(host.GetSessionAsync, paths, _observations, clock);
-        var store = new TopologyStore(host.GetSessionAsync, paths, id, clock, host.Logger) { Seen = host.Learn };
+        Refusals = new ZooKeeperRefusals(Problems, id, clock);
+        var store = new TopologyStore(host.GetSessionAsync, paths, id, clock, host.Logger)
+        {
+            Seen = host.Learn, HistoryFailed = Refusals.History,
+        };
         var commands = new NodeCommands(host.Node, clock, host.Reached);
         var executor = new ActionExecutor(
             commands, store, Inbox, Backoff, _observations, clock, host.Logger, host.Reached, Config);
@@ -61,6 +65,9 @@ internal sealed class ClusterLoop
 
     /// <summary>The problems that this monitor tells.</summary>
     internal ProblemKeeper Problems { get; }
+
+    /// <summary>What ZooKeeper refuses this monitor, which makes some of them.</summary>
+    internal ZooKeeperRefusals Refusals { get; }
 
     internal Transitions Transitions { get; }
 
@@ -95,6 +102,7 @@ internal sealed class ClusterLoop
     internal void EndLeading()
     {
         Coordinator.Leadership = null;
+        Refusals.NotLeading();
         Observe(new LeadershipLost(_host.Clock.Now));
     }
 }

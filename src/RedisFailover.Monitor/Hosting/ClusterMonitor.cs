@@ -31,6 +31,7 @@ internal sealed class ClusterMonitor : IClusterHost
     private readonly OutsiderNote _outsider;
     private readonly NodeProbers _probers;
     private readonly ClusterAdmission _admission;
+    private readonly ExclusionProblem _exclusion;
     private readonly ClusterLoop _loop;
     private readonly Candidacy _candidacy;
     private long _turnsSeen;
@@ -49,22 +50,26 @@ internal sealed class ClusterMonitor : IClusterHost
             IsLeading = () => _registry.IsLeading,
             Lead = () => _loop?.Coordinator.Leadership is { } lead ? (lead.Term, lead.MayAct) : null,
         };
-        _admission = new ClusterAdmission(policy.Nodes) { Excluded = TellOfExclusion };
         _loop = new ClusterLoop(
             options.Id, _paths, policy, this, _observations, DecisionRules.Own,
             shared.Turned is { } told ? (before, after) => told(Name, before, after) : null);
+        _exclusion = new ExclusionProblem(options, Problems, _outsider, () => View);
+        _admission = new ClusterAdmission(policy.Nodes) { Excluded = _exclusion.Excluded };
         var problemStore = new ProblemStore(zooKeeper, _paths, Problems, clock, logger) { Inherited = told => _probers.Inherit(told) };
         Problems.ClusterChanged = problemStore.Put;
         _registry.Own.Admission = _admission;
         _registry.Own.ClockCompared = problem => Problems.Set(ProblemCatalogue.ClockDiffers, problem);
-        _registry.Own.RightsRefused = TellOfRights;
+        _registry.Own.RightsRefused = _loop.Refusals.Seat;
         _registry.Seat.IdTaken = TellOfId;
         _candidacy = new Candidacy(options, shared, candidate, _loop)
         {
             Registry = _registry,
             Register = _register,
             Problems = problemStore,
-            Right = new TopologyRight(zooKeeper, _paths, _observations.Writer, clock),
+            Right = new TopologyRight(zooKeeper, _paths, shared.Keeper.HeartbeatsPath, _observations.Writer, clock)
+            {
+                Asked = _loop.Refusals.Leading,
+            },
             Spread = new LeadSpread(options, shared, () => (View, Problems.Policy), logger),
         };
     }
@@ -232,7 +237,8 @@ internal sealed class ClusterMonitor : IClusterHost
         _loop.Coordinator.RunAsync(ending),
         _loop.Transitions.RunAsync(ending),
         TurnAsync(ending),
-        new LeaseProblems(_shared.Keeper, _registry, Problems, _options.Id).WatchAsync(_shared.Clock, ending),
+        new LeaseProblems(_shared.Keeper, _registry, Problems, _loop.Refusals, _options.Id).WatchAsync(_shared.Clock, ending),
+        _exclusion.WatchAsync(_shared.Clock, ending),
         _registry.Own.KeepAsync(ending),
         _registry.Presence.WatchAsync(ending),
         _register.WatchAsync(ending),
@@ -290,12 +296,6 @@ internal sealed class ClusterMonitor : IClusterHost
         }
     }
 
-    private void TellOfRights(string? refused)
-        => Problems.Set(ProblemCatalogue.ZooKeeperRightsMissing, refused is null ? null : Problem.OfMonitors(
-            ProblemCatalogue.ZooKeeperRightsMissing,
-            $"ZooKeeper refuses {_options.Id} its rights ({Words.Quoted(refused)}): it neither votes nor leads",
-            _options.Id));
-
     private void TellOfId(string? taken)
         => _outsider.Set(
             ProblemCatalogue.MonitorIdTaken,
@@ -304,18 +304,6 @@ internal sealed class ClusterMonitor : IClusterHost
                 $"another living monitor has the id {taken}: the one on {Environment.MachineName}, pid {Environment.ProcessId}, "
                     + "neither leads nor votes",
                 taken));
-
-    /// <summary>What this monitor tells from outside, as its view does not count; null: no longer.</summary>
-    private void TellOfExclusion(Topology? topology)
-    {
-        Problem? problem = topology is null ? null : Problem.OfMonitors(
-            ProblemCatalogue.NotOurCluster,
-            $"none of the nodes of monitor {_options.Id} ({string.Join(", ", _options.Nodes)}) is a member of the topology at "
-                + $"{_options.ZnodePath} (its master: {topology.Master?.ToString() ?? "none"}): it neither leads nor votes",
-            _options.Id);
-        Problems.Set(ProblemCatalogue.NotOurCluster, problem);
-        _outsider.Set(ProblemCatalogue.NotOurCluster, problem);
-    }
 
     private static void Follow(WatchedValue value, Action<Znode?> tell)
     {

@@ -7,7 +7,8 @@ namespace RedisFailover.Monitor.Hosting;
 /// <summary>
 /// Tells what is wrong with the leases and with who is here: a slow ensemble, an id that two monitors have, stray znodes.
 /// </summary>
-internal sealed class LeaseProblems(LeaseKeeper keeper, MonitorRegistry registry, ProblemKeeper problems, string id)
+internal sealed class LeaseProblems(
+    LeaseKeeper keeper, MonitorRegistry registry, ProblemKeeper problems, ZooKeeperRefusals refusals, string id)
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
 
@@ -21,6 +22,7 @@ internal sealed class LeaseProblems(LeaseKeeper keeper, MonitorRegistry registry
             problems.Set(ProblemCatalogue.LeaseNotHeld, NotHeld(status, id));
             problems.Set(ProblemCatalogue.MonitorIdTaken, IdTaken());
             problems.Set(ProblemCatalogue.StrayZnode, Strays());
+            refusals.Look();
         }
     }
 

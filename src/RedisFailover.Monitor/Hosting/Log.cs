@@ -108,6 +108,10 @@ internal static partial class Log
         "{Node} cannot be asked: {Detail}. Correct the monitors' password, ACL user or certificate, its maxclients, or the address")]
     internal static partial void NodeMisconfigured(ILogger logger, NodeAddress node, string detail);
 
+    [LoggerMessage(38, LogLevel.Error,
+        "{Node} is not watched under this name: {Detail}. It is used as {Other}: give all monitors the same list, each node once")]
+    internal static partial void NodeHasTwoNames(ILogger logger, NodeAddress node, string detail, NodeAddress other);
+
     [LoggerMessage(36, LogLevel.Warning, "{Node} is up but serves no clients: {Detail}")]
     internal static partial void NodeServesNobody(ILogger logger, NodeAddress node, string detail);
 

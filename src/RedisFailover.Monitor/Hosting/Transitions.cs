@@ -256,7 +256,14 @@ internal sealed class Transitions(ILogger logger, string id)
         {
             if (before.ProbeFailure != after.ProbeFailure || before.Detail != after.Detail)
             {
-                Log.NodeMisconfigured(logger, after.Address, after.Detail);
+                if (after.SameServerAs is { } other)
+                {
+                    Log.NodeHasTwoNames(logger, after.Address, after.Detail, other);
+                }
+                else
+                {
+                    Log.NodeMisconfigured(logger, after.Address, after.Detail);
+                }
             }
         }
         else if (after.Condition == NodeCondition.Unavailable && before.Condition != NodeCondition.Unavailable)

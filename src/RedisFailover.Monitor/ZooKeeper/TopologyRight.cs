@@ -6,13 +6,25 @@ using RedisFailover.ZooKeeper;
 namespace RedisFailover.Monitor.ZooKeeper;
 
 /// <summary>
-/// Whether the leader may write what a failover needs, <c>R/nodes</c> and, for the next leader, <c>R/term</c>, asked before it does: while
-/// all is well neither is written, and an access list that somebody has changed would show only then.
+/// Whether ZooKeeper would take what will have to be written, asked before it is: what a failover needs, what the election of the next
+/// leader needs, and what the leader keeps beside. While all is well none of it is written, and an access list that somebody has changed
+/// would show only then.
 /// </summary>
+/// <param name="zooKeeper">Whose sessions to use.</param>
+/// <param name="paths">The cluster's znodes.</param>
+/// <param name="heartbeats">Where the monitors' heartbeats stand.</param>
+/// <param name="observations">Where the decider is told.</param>
+/// <param name="clock">The source of time.</param>
 internal sealed class TopologyRight(
-    ZooKeeperClient zooKeeper, ZnodePaths paths, ChannelWriter<Observation> observations, MonotonicClock clock)
+    ZooKeeperClient zooKeeper, ZnodePaths paths, string heartbeats, ChannelWriter<Observation> observations, MonotonicClock clock)
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(10);
+
+    /// <summary>No znode has this version: a server that would write says that, and writes nothing.</summary>
+    private const int NoVersion = int.MaxValue;
+
+    /// <summary>Told what is refused of what the next leader needs, and of what is kept beside; null: nothing is.</summary>
+    internal Action<string?, string?>? Asked { get; init; }
 
     /// <summary>While this monitor leads.</summary>
     internal async Task WatchAsync(CancellationToken cancellationToken)
@@ -21,9 +33,19 @@ internal sealed class TopologyRight(
         {
             while (true)
             {
-                if (await AskAsync([paths.Nodes, paths.Term], cancellationToken) is { } asked)
+                try
                 {
-                    observations.TryWrite(asked);
+                    ZooKeeperSession session = await zooKeeper.GetSessionAsync(cancellationToken);
+                    Func<string, Task> write = path => session.SetDataAsync(path, default, NoVersion).AsTask();
+                    string? failover = await FirstRefusalAsync([paths.Nodes, paths.Term], write);
+                    observations.TryWrite(new TopologyRightAsked(clock.Now, failover));
+                    Asked?.Invoke(
+                        await SuccessorsAsync(session),
+                        await FirstRefusalAsync([paths.History, paths.Problems, paths.Config], write));
+                }
+                catch (ZooKeeperException)
+                {
+                    // Nobody can be asked now: what was heard last stands.
                 }
 
                 await Task.Delay(Interval, clock.Provider, cancellationToken);
@@ -35,31 +57,51 @@ internal sealed class TopologyRight(
         }
     }
 
-    /// <summary>Null where nobody can be asked, or there is no such znode yet.</summary>
-    private async Task<TopologyRightAsked?> AskAsync(ImmutableArray<string> needed, CancellationToken cancellationToken)
+    /// <summary>What the election of the next leader would be refused, and what a monitor would that begins a session.</summary>
+    private async Task<string?> SuccessorsAsync(ZooKeeperSession session)
+        => await RefusalAsync(() => session.MultiAsync(
+            [
+                ZnodeOperation.Delete(paths.Leader),
+                ZnodeOperation.Create(paths.Leader, default, CreateMode.Ephemeral),
+                ZnodeOperation.Check(paths.Term, NoVersion),
+            ]))
+            ?? await FirstRefusalAsync([paths.Leader, paths.Term], path => session.GetDataAsync(path).AsTask())
+            ?? await FirstRefusalAsync([paths.Monitors, heartbeats, paths.Members], path => session.MultiAsync(
+                [
+                    ZnodeOperation.Create($"{path}/right-asked", default, CreateMode.Ephemeral),
+                    ZnodeOperation.Check(paths.Term, NoVersion),
+                ]));
+
+    private static async Task<string?> FirstRefusalAsync(ImmutableArray<string> asked, Func<string, Task> ask)
     {
-        foreach (string path in needed)
+        foreach (string path in asked)
         {
-            try
+            if (await RefusalAsync(() => ask(path)) is { } refusal)
             {
-                // No znode has this version: a server that would write says that, and writes nothing.
-                ZooKeeperSession session = await zooKeeper.GetSessionAsync(cancellationToken);
-                await session.SetDataAsync(path, default, int.MaxValue, cancellationToken);
-            }
-            catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoAuth)
-            {
-                return new TopologyRightAsked(clock.Now, e.Message);
-            }
-            catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.BadVersion)
-            {
-                // As it should be.
-            }
-            catch (ZooKeeperException)
-            {
-                return null;
+                return refusal;
             }
         }
 
-        return new TopologyRightAsked(clock.Now, null);
+        return null;
+    }
+
+    /// <summary>What ZooKeeper says where it refuses that; null where it does not.</summary>
+    /// <exception cref="ZooKeeperException">It cannot be asked.</exception>
+    private static async Task<string?> RefusalAsync(Func<Task> ask)
+    {
+        try
+        {
+            await ask();
+            return null;
+        }
+        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoAuth)
+        {
+            return e.Message;
+        }
+        catch (ZooKeeperException e) when (e.Code is ZooKeeperErrorCode.BadVersion or ZooKeeperErrorCode.NoNode)
+        {
+            // As it should be, or there is no such znode yet.
+            return null;
+        }
     }
 }

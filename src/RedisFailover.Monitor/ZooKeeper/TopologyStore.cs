@@ -29,6 +29,9 @@ internal sealed class TopologyStore(
     /// <summary>Told of each topology that the leader reads or has written, before it can act by it.</summary>
     internal Action<Topology>? Seen { get; set; }
 
+    /// <summary>Told why the history cannot be read, or an entry not be written; null: one was.</summary>
+    internal Action<ZooKeeperException?>? HistoryFailed { get; init; }
+
     /// <summary>
     /// What the znode holds now, so that nothing is missed that was acknowledged before: read after a sync, or as the first thing after the
     /// election. A change of master that its leader published and did not live to note in the history is noted now.
@@ -42,7 +45,7 @@ internal sealed class TopologyStore(
         _readTerm = lead.Term;
         Task sync = isOrdered ? Task.CompletedTask : session.SyncAsync(paths.Nodes, cancellationToken);
         Task<Znode?> nodes = GetAsync(session, paths.Nodes, cancellationToken);
-        Task<Znode?> changes = GetAsync(session, paths.History, cancellationToken);
+        Task<Znode?> changes = HistoryAsync(session, cancellationToken);
         await Task.WhenAll(sync, nodes, changes, beside());
         Znode? history = await changes;
         TopologyRead read = Interpret(clock.Now, clock.Provider.GetUtcNow(), await nodes, synced: true) with
@@ -256,6 +259,9 @@ internal sealed class TopologyStore(
         catch (ZooKeeperException e)
         {
             Untold(entry, e.Message);
+            // Without a right to it, or over the quota say: more will not be written either.
+            bool isOver = e.Code is ZooKeeperErrorCode.SessionExpired or ZooKeeperErrorCode.Closing || e.FailedIndex == -1;
+            HistoryFailed?.Invoke(isOver ? null : e);
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
@@ -287,6 +293,7 @@ internal sealed class TopologyStore(
                         ? ZnodeOperation.Create(paths.History, data) : ZnodeOperation.SetData(paths.History, data, znode.Stat.Version)],
                     cancellationToken);
                 Log.Recorded(logger, entry);
+                HistoryFailed?.Invoke(null);
             }
 
             return true;
@@ -337,6 +344,20 @@ internal sealed class TopologyStore(
         => steps is [.. var before, { Key: "total" } total]
             ? [.. before, KeyValuePair.Create("publication", millis), KeyValuePair.Create("total", total.Value + millis)]
             : steps.IsEmpty ? steps : steps.Add(KeyValuePair.Create("publication", millis));
+
+    /// <summary>A history that may not be read keeps nobody from leading.</summary>
+    private async Task<Znode?> HistoryAsync(IZnodes session, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await GetAsync(session, paths.History, cancellationToken);
+        }
+        catch (ZooKeeperException e) when (e.Code == ZooKeeperErrorCode.NoAuth)
+        {
+            HistoryFailed?.Invoke(e);
+            return null;
+        }
+    }
 
     private static async Task<Znode?> GetAsync(IZnodes session, string path, CancellationToken cancellationToken)
     {

@@ -223,9 +223,14 @@ public sealed partial class Cluster : IAsyncDisposable
     public async Task WriteAsync(string path, string content, CancellationToken ct = default)
         => await (await _client.GetSessionAsync(ct)).SetDataAsync(path, Encoding.UTF8.GetBytes(content), cancellationToken: ct);
 
-    /// <summary>Somebody leaves everybody, the monitors too, nothing but the right to read a znode.</summary>
+    /// <summary>Somebody leaves everybody, the monitors too, nothing but the right to read a znode, and to change that.</summary>
     public async Task ForbidWritingAsync(string path, CancellationToken ct = default)
-        => await (await _client.GetSessionAsync(ct)).SetAclAsync(path, ZnodeAcl.ReadOnly, cancellationToken: ct);
+        => await (await _client.GetSessionAsync(ct)).SetAclAsync(
+            path, [new ZnodeAcl(ZnodePermissions.Read | ZnodePermissions.Admin, "world", "anyone")], cancellationToken: ct);
+
+    /// <summary>Everybody may do everything with a znode again.</summary>
+    public async Task AllowWritingAsync(string path, CancellationToken ct = default)
+        => await (await _client.GetSessionAsync(ct)).SetAclAsync(path, ZnodeAcl.Open, cancellationToken: ct);
 
     /// <summary>Deletes a znode without children.</summary>
     public async Task DeleteAsync(string path, CancellationToken ct = default)

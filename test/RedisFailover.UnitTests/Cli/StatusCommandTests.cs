@@ -117,6 +117,34 @@ public sealed class StatusCommandTests
     });
 
     [Test]
+    public void Why_monitors_that_are_here_do_not_lead_is_told_with_that_nobody_leads() => Assert.Multiple(() =>
+    {
+        ClusterState here = State(Ok, null) with
+        {
+            Monitors = ImmutableSortedDictionary<string, MonitorReport>.Empty.Add("m1", MonitorReport.None).Add("m2", MonitorReport.None),
+        };
+        Assert.That(NoLeader(here).Message, Is.EqualTo("no monitor leads, though m1, m2 are here"));
+        Assert.That(ClusterProblems.Failover(here).Text, Does.EndWith("no monitor leads; see no-leader"));
+
+        Problem refused = Problem.OfMonitors(ProblemCatalogue.ZooKeeperRightsMissing, "refused", "m2") with { Advice = "give it" };
+        ClusterState denied = here with { Monitors = here.Monitors.SetItem("m2", MonitorReport.None with { Problems = [refused] }) };
+        Assert.That((NoLeader(denied).Message, NoLeader(denied).Advice),
+            Is.EqualTo(("no monitor leads, though m1, m2 are here: refused", "give it")));
+
+        ClusterState inTheWay = here with { InLeadersPlace = "/r/leader" };
+        Assert.That(NoLeader(inTheWay).Message, Does.Contain("/r/leader was put there by somebody"));
+        Assert.That(NoLeader(inTheWay).Advice, Does.Contain("zkCli.sh deleteall /r/leader"));
+
+        Problem outside = Problem.OfMonitors(ProblemCatalogue.NotOurCluster, "other names", "m3") with { Advice = "name them alike" };
+        ClusterState aside = State(Ok, null) with { Outsiders = [outside] };
+        Assert.That((NoLeader(aside).Message, NoLeader(aside).Advice),
+            Is.EqualTo(("no monitor leads: m3, connected to ZooKeeper, may not: other names", "name them alike")));
+        Assert.That(NoLeader(State(Ok, null)).Message, Does.StartWith("no monitor is connected to ZooKeeper"));
+
+        static Problem NoLeader(ClusterState state) => ClusterProblems.Of(state).Single(p => p.Code == ProblemCatalogue.NoLeader);
+    });
+
+    [Test]
     public void Json_says_whether_a_failover_would_work_also_where_no_monitor_does()
     {
         using JsonDocument json = JsonDocument.Parse(StatusCommand.Json(State(Ok, null)));
