@@ -143,14 +143,15 @@ internal static class CandidateRules
     ];
 
     /// <summary>
-    /// Why another node with equally much data is better, or null: most monitors cannot reach it, they may not promote it, or it would
-    /// refuse writes or evict keys. A living master is not replaced by such a node.
+    /// Why another node with equally much data is better, or null: most monitors cannot reach it, they may not promote it, its data differ
+    /// from its master's, or it would refuse writes or evict keys. A living master is not replaced by such a node.
     /// </summary>
     internal static string? Reservation(NodeAssessment node)
         => node.IsVotedOut ? node.Votes.ToString()
             : node.LacksRightToPromote ? Forbidden(node, NodeRights.ChangeRole)
             : node.View is { TakesNoConnections: true, RefusesConnections: (_, _, var detail) } ? $"it takes no new connection ({detail})"
             : node is { IsReplica: true, View.WritesPausedSince: not null } ? "it is paused (CLIENT PAUSE)"
+            : node.Divergence is { } differs ? $"{differs}: its data differ"
             : WouldRefuseWrites(node) is { } why ? $"{why} and would refuse writes"
             : node is { IsReplica: true, Info.IsOverMaxMemory: true } ? "it holds more than its maxmemory and would evict keys"
             : null;

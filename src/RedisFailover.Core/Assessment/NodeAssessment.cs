@@ -152,6 +152,16 @@ internal sealed class NodeAssessment
     private NodeAssessment? MasterBeside => _all.Topology.Master is { } master && master != Address
         && _all.Master is { IsMaster: true, Contact: Contact.Answering or Contact.Failing } serving ? serving : null;
 
+    /// <summary>
+    /// Of a replica: why what it holds is not what its master took, though it has come as far; null where nothing shows that.
+    /// </summary>
+    internal string? Divergence => View.RefusedOfStream is > 0 and var refused
+        ? $"it has refused commands of its master's (unexpected_error_replies: {refused})"
+        : IsReplica && Address != _all.OldMasterAddress && _all.OldMasterAddress is { } master
+            && Info!.Databases < _all.View.Node(master).Info?.Databases
+        ? $"it has {Info.Databases} databases, and its master {_all.View.Node(master).Info!.Databases}"
+        : null;
+
     internal bool IsConfigured => _all.IsConfigured(Address);
 
     /// <summary>Whether it could be made master at all, whatever it lacks.</summary>

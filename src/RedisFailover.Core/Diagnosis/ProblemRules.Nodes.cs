@@ -9,7 +9,8 @@ internal static partial class ProblemRules
     private static readonly ImmutableArray<Func<Facts, IEnumerable<Problem>>> OfTheNodes =
     [
         BusyMaster, MasterThatFailsOver, Paused, TwoNames, RightsLacking, WithoutFence, Full, Shut, LinksDown, OldData,
-            LinksRefused, CopiesThatRepeat, Foreign, RolesNotKept, VersionsThatDiffer, MemoryTooSmall, OtherControllers, OtherModes,
+            Divergences, LinksRefused, CopiesThatRepeat, Foreign, RolesNotKept, VersionsThatDiffer, MemoryTooSmall, OtherControllers,
+            OtherModes,
     ];
 
     /// <summary>Those whose word is of the present, the master too.</summary>
@@ -112,6 +113,15 @@ internal static partial class ProblemRules
                         + (isMaster ? " After busy-timeout it hands over, if most monitors find the same." : ""),
                 };
         });
+
+    private static IEnumerable<Problem> Divergences(Facts f)
+        => f.Others.Where(n => n is { IsReplica: true, IsAnswering: true }).Select(n => f.Assessment.Node(n.Address))
+            .Where(n => n is { Divergence: not null, IsLeftAlone: false })
+            .Select(n => Problem.Of(
+                ReplicaDiverges, $"replica {n.Address} differs from its master, though it is in step: {n.Divergence}", n.Address) with
+            {
+                From = n.View.RefusesStreamSince,
+            });
 
     private static string Named(IEnumerable<NodeView> nodes) => string.Join(", ", nodes.Select(n => n.Address));
 

@@ -111,6 +111,7 @@ internal sealed class InfoText
             BacklogFrom = Whole("repl_backlog_active", 0) != 0 && Whole("repl_backlog_first_byte_offset", 0) is > 0 and var first
                 ? first : null,
             FullCopies = Whole("sync_full", 0),
+            StreamErrors = Whole("unexpected_error_replies", 0),
             FailsOver = Text("master_failover_state") is not (null or "no-failover"),
         });
     }
@@ -145,7 +146,7 @@ internal sealed class InfoText
         or "rdb_last_bgsave_status" or "aof_enabled" or "aof_last_write_status" or "redis_mode" or "config_file"
         or "valkey_version" or "uptime_in_seconds" or "rdb_last_load_keys_loaded"
         or "used_memory" or "mem_not_counted_for_evict" or "maxmemory" or "maxmemory_policy" or "errorstat_OOM"
-        or "shutdown_in_milliseconds" or "sync_full" or "min_slaves_good_slaves"
+        or "shutdown_in_milliseconds" or "sync_full" or "unexpected_error_replies" or "min_slaves_good_slaves"
         or "repl_backlog_active" or "repl_backlog_first_byte_offset"
         or "connected_clients" or "maxclients" or "second_repl_offset" || name.StartsWith("master_") || name.StartsWith("slave_");
 

@@ -231,6 +231,15 @@ internal sealed record NodeInfo
     public int? GoodReplicas { get; init; }
 
     /// <summary>
+    /// How many commands it has refused since it was started that came over replication or from a file (unexpected_error_replies, since
+    /// Redis 7): a replica that refuses what its master sends lacks what that did.
+    /// </summary>
+    public long StreamErrors { get; init; }
+
+    /// <summary>How many databases it has; null when that is not known.</summary>
+    public int? Databases { get; init; }
+
+    /// <summary>
     /// Why it could not write its role into its configuration file, in its own words; null when it could or was not asked to.
     /// </summary>
     public string? RoleNotKept { get; init; }

@@ -16,8 +16,19 @@ internal static class NodeObservations
             ? view with { HandedOver = null } : view;
         return known.With(view.Node(answer.Node).Answered(answer.At, answer.Latency)
                 .Informed(answer.Info, answer.Asked, policy.MaxReplicaStaleness))
+            .WithCopiesOf(answer)
             .WithOneNameFor(answer.Info.RunId, view.Node(answer.Node), policy);
     }
+
+    /// <summary>A full copy may begin and end between two answers of the one that gets it.</summary>
+    private static ClusterView WithCopiesOf(this ClusterView view, NodeAnswered answer)
+        => answer.Info.Replicas.IsEmpty ? view : view with
+        {
+            Nodes = view.Nodes.SetItems(
+                answer.Info.Replicas.Where(r => !r.IsOnline && view.Nodes.GetValueOrDefault(r.Replica) is { CopySeenAt: null })
+                    .DistinctBy(r => r.Replica)
+                    .Select(r => KeyValuePair.Create(r.Replica, view.Nodes[r.Replica].SeenCopied(answer.Asked)))),
+        };
 
     /// <summary>Whether it was restarted meanwhile, and with what, only INFO tells: till then it is not back.</summary>
     internal static ClusterView Beat(this ClusterView view, NodeBeat beat)

@@ -151,6 +151,21 @@ internal sealed record NodeView(NodeAddress Address)
     /// </summary>
     public TimeSpan? WentBackAt { get; init; }
 
+    /// <summary>
+    /// What it had refused of its master's stream (<see cref="NodeInfo.StreamErrors"/>) when it last had all of it: after a full copy,
+    /// or as a master.
+    /// </summary>
+    public long StreamErrorsBefore { get; init; }
+
+    /// <summary>How many commands of its master's it has refused since.</summary>
+    public long RefusedOfStream => Info is { Role: NodeRole.Replica } info ? Math.Max(0, info.StreamErrors - StreamErrorsBefore) : 0;
+
+    /// <summary>Since when it has been seen to refuse what its master sends; null when it does not.</summary>
+    public TimeSpan? RefusesStreamSince { get; init; }
+
+    /// <summary>When it was seen to receive a full copy, in this run, that was not seen to be complete; null otherwise.</summary>
+    public TimeSpan? CopySeenAt { get; init; }
+
     /// <summary>Whether it turned from a replica into a master without a restart: somebody told it to.</summary>
     public bool WasPromoted { get; init; }
 
@@ -245,8 +260,14 @@ internal sealed record NodeView(NodeAddress Address)
                 : Info is { } then && then.MasterAddress == info.MasterAddress && LinkDownSince is { } since ? since
                 : asked - (info.LinkDownFor ?? TimeSpan.Zero),
         };
-        return view.Copying(Info, asked);
+        return view.Copying(Info, asked).Refusing(asked);
     }
+
+    private NodeView Refusing(TimeSpan asked)
+        => this with { RefusesStreamSince = RefusedOfStream > 0 ? RefusesStreamSince ?? asked : null };
+
+    /// <summary>A master says that it sends this one a full copy, or will: what is told by this node itself may come too late.</summary>
+    internal NodeView SeenCopied(TimeSpan asked) => this with { CopySeenAt = CopySeenAt ?? asked };
 
     /// <summary>The same, and how far it has come is remembered for as long as a replica may be behind.</summary>
     internal NodeView Informed(NodeInfo info, TimeSpan asked, TimeSpan longestBehind)
@@ -274,7 +295,20 @@ internal sealed record NodeView(NodeAddress Address)
         AsMaster = info.Role == NodeRole.Master ? null : before.Role == NodeRole.Master ? before : AsMaster,
         WasPromoted = info.Role == NodeRole.Master && (WasPromoted || before.Role == NodeRole.Replica),
         OutOfMemoryAt = info.OutOfMemoryErrors > before.OutOfMemoryErrors ? asked : OutOfMemoryAt,
+        CopySeenAt = IsCopied(before, info, asked) ? null : CopySeenAt ?? (info.SyncInProgress || HasLoaded(before, info) ? asked : null),
+        // While it is copied nothing is carried out; what was counted behind it is counted with the next answer. A count that falls was
+        // set back (CONFIG RESETSTAT).
+        StreamErrorsBefore = info.Role == NodeRole.Master ? info.StreamErrors
+            : IsCopied(before, info, asked) ? (before.LinkUp ? info : before).StreamErrors
+            : Math.Min(StreamErrorsBefore, info.StreamErrors),
     };
+
+    /// <summary>Whether a full copy is complete, with what it says now.</summary>
+    private bool IsCopied(NodeInfo before, NodeInfo info, TimeSpan asked)
+        => info is { Role: NodeRole.Replica, LinkUp: true } && (asked > CopySeenAt || HasLoaded(before, info));
+
+    /// <summary>A quick copy shows in nothing but what was loaded last: in one run that is never a file of its own.</summary>
+    private static bool HasLoaded(NodeInfo before, NodeInfo info) => info.LoadedKeys != before.LoadedKeys;
 
     /// <summary>Another run, or the first that is seen.</summary>
     private NodeView Restarted(NodeInfo? before, NodeInfo info, TimeSpan asked) => this with
@@ -287,6 +321,8 @@ internal sealed record NodeView(NodeAddress Address)
         WentBackAt = null,
         AsMaster = null,
         WasPromoted = false,
+        CopySeenAt = null,
+        StreamErrorsBefore = info.Role == NodeRole.Master ? info.StreamErrors : 0,
         RanBesideFormer = before is null ? RanBesideFormer : asked - InfoAsked + ClockSlack < info.Uptime,
     };
 
@@ -360,6 +396,8 @@ internal sealed record NodeView(NodeAddress Address)
             GoneSince = GoneSince ?? at,
             LastFailedAt = at,
             LoadingSince = since,
+            // Once it has answered it loads nothing but a copy, unless it is restarted.
+            CopySeenAt = CopySeenAt ?? at,
             Condition = stuck ? NodeCondition.Unavailable : Condition,
             OnlineSince = stuck ? null : OnlineSince,
         };

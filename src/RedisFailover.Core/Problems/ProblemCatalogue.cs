@@ -128,6 +128,12 @@ internal static class ProblemCatalogue
             "Restore its link to the master, or see what keeps it from applying (its processor, a slow command): it serves reads again by "
                 + "itself.");
 
+    /// <summary>A replica refuses a part of what its master sends, or has fewer databases: its data differ.</summary>
+    public static ProblemCode ReplicaDiverges { get; } = new(
+        "replica-diverges", Warning,
+            "Set it as the master is set (databases, rename-command, modules); its log says what it refuses. Then restart it without its "
+                + "data.");
+
     /// <summary>The master refuses a replica's replication.</summary>
     public static ProblemCode ReplicationRefused { get; } = new(
         "replication-refused", Warning,
@@ -279,7 +285,7 @@ internal static class ProblemCatalogue
         MasterUnreachable, NoMaster, ChangeStalled, MasterNotWatched, MasterLoading, MasterBusy, MasterFailsOver, WritesPaused,
             MasterMisconf, MasterOutOfMemory, MinReplicasUnmet, TopologyOverwritten, TopologyNotWritten, SecondMaster,
         NoCandidate, CandidateRefusesWrites, MaxMemoryTooSmall, FailoverHeldBack, NodeUnavailable, NodeNotWatched, ReplicaLinkDown,
-            ReplicaStale, ReplicationRefused, FullCopyRepeats,
+            ReplicaStale, ReplicaDiverges, ReplicationRefused, FullCopyRepeats,
         RoleNotPersisted, RightsMissing, ForeignData, SameServerTwice, VersionsDiffer, UnsupportedMode, WriteQuorumUnmet, FenceNotSet,
             ConnectionsExhausted, ForeignController,
         NoLeader, TooFewMonitors, MonitorMissing, MonitorsBlind, MonitorIdTaken, NotOurCluster, MonitorsDisagree, StrayZnode, LeaseNotHeld,

@@ -89,14 +89,18 @@ internal sealed class NodeInfoReader(
             Task<RespValue> staleReads = connection.SendAsync("CONFIG", "GET", "slave-serve-stale-data");
             Task<RespValue> stops = connection.SendAsync("CONFIG", "GET", "stop-writes-on-bgsave-error");
             Task<RespValue> save = connection.SendAsync("CONFIG", "GET", "save");
+            Task<RespValue> databases = connection.SendAsync("CONFIG", "GET", "databases");
             Task minReplicas = AskMinReplicasAsync(connection);
             bool servesStaleData = Setting(await staleReads) is not "no";
             bool stopsWrites = Setting(await stops) is "yes";
             string? savePoints = Setting(await save);
+            int? count = int.TryParse(Setting(await databases), NumberStyles.None, CultureInfo.InvariantCulture, out int number)
+                ? number : null;
             Learn(known => known with
             {
                 ServesStaleData = servesStaleData,
                 SavePoints = savePoints,
+                Databases = count,
                 // Redis refuses writes only where it is meant to save by itself.
                 StopsWritesOnSaveError = stopsWrites && savePoints is { Length: > 0 },
             });
@@ -215,6 +219,7 @@ internal sealed class NodeInfoReader(
             MinReplicas = known.MinReplicas,
             MinReplicasBefore = known.MinReplicasBefore,
             SavePoints = known.SavePoints,
+            Databases = known.Databases,
             StopsWritesOnSaveError = known.StopsWritesOnSaveError,
             AsksForPassword = known.AsksForPassword,
             HasMasterPassword = _linkIsDown ? known.HasMasterPassword : null,

@@ -41,6 +41,44 @@ public sealed class BrokenReplicationTests
         await cluster.WaitUntilNotToldAsync("replica-link-down");
     }
 
+    [TestCase(true)]
+    [TestCase(false)]
+    public async Task A_replica_that_refuses_a_part_of_the_stream_is_told_and_a_sound_one_takes_over(bool hasFewerDatabases)
+    {
+        Needs.Redis("7.0", "unexpected_error_replies");
+        await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 1 });
+        NodeAddress master = (await cluster.WaitUntilWholeAsync()).Master!;
+        await cluster.SetDataAsync();
+        RedisServer refusing = cluster.Redis[1];
+        RedisServer sound = cluster.Redis[2];
+        await sound.CommandAsync("CONFIG", "SET", "replica-priority", "200");
+        if (hasFewerDatabases)
+        {
+            refusing.SetInFile("databases", "4");
+            await refusing.KillAsync();
+            await refusing.RestartAsync();
+        }
+        else
+        {
+            // It has another type there than the master.
+            await refusing.CommandAsync("CONFIG", "SET", "replica-read-only", "no");
+            await refusing.CommandAsync("SET", "hash", "no hash");
+            await refusing.CommandAsync("CONFIG", "SET", "replica-read-only", "yes");
+            await cluster.Redis[0].CommandAsync("HSET", "hash", "field", "value");
+        }
+
+        Problem told = await cluster.WaitUntilToldAsync("replica-diverges", refusing.Address);
+        Assert.That(told.Message, Does.Contain(hasFewerDatabases ? "4 databases" : "unexpected_error_replies: 1"));
+        Word word = await cluster.WaitUntilWouldWorkAsync();
+        Assert.That(word.Tells("replica-diverges", sound.Address.ToString()), Is.False, word.Text);
+        CliResult refused = await CliProcess.RunAsync(
+            ["switchover", refusing.Address.ToString(), "--zk", cluster.ConnectionString, "--wait", "10"]);
+        Assert.That(refused.ExitCode, Is.EqualTo(3), refused.ToString());
+        cluster.Node(master).Kill();
+        Topology after = await cluster.WaitForOtherMasterAsync(master);
+        Assert.That(after.Master, Is.EqualTo(sound.Address), cluster.Explain());
+    }
+
     [Test]
     public async Task A_former_master_that_cannot_log_in_at_the_new_one_is_told_by_name_and_why()
     {

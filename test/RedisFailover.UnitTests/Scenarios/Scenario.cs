@@ -309,6 +309,8 @@ internal sealed class Scenario
                         .Aggregate(NodeRights.None, (missing, r) => missing | r.Right),
                 },
                 ["memory", var memory] => info with { MemoryLeft = memory == "full" ? 0 : null, IsOverMaxMemory = memory == "over" },
+                ["errors", var errors] => info with { StreamErrors = long.Parse(errors, CultureInfo.InvariantCulture) },
+                ["databases", var count] => info with { Databases = int.Parse(count, CultureInfo.InvariantCulture) },
                 ["priority", var priority] => info with { Priority = int.Parse(priority, CultureInfo.InvariantCulture) },
                 _ => throw new FormatException($"nothing is known of '{word}'"),
             };
