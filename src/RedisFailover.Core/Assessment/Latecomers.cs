@@ -59,6 +59,9 @@ internal sealed record Latecomers(ImmutableArray<NodeAssessment> Nodes, TimeSpan
     private static TimeSpan JudgedBy(Assessment a, NodeAssessment other) => other.Contact switch
     {
         Contact.Failing => (other.View.FailingSince ?? a.Progress.LostAt) + a.Policy.SilenceLimit,
+        // It answers again, and hangs once more before it has left its master.
+        Contact.Answering when !other.OffsetIsFinal && !a.WasRefused(new Detach(other.Address))
+            => (other.View.AnswersSince ?? a.Progress.LostAt) + a.Policy.SilenceLimit,
         Contact.Busy => a.Progress.LostAt + a.Policy.BusyTimeout,
         Contact.Loading => (other.View.LoadingSince ?? a.Progress.LostAt) + a.Policy.LoadingTimeout,
         _ when IsElsewhere(a, other) && other.View.FailingSince is { } since => since + a.Policy.SilenceLimit + a.Policy.ProbeTimeout,

@@ -80,7 +80,7 @@ internal static class Choosing
 
             if (!LostMasterKeepsMore(a, best))
             {
-                return OneByItsFile(a, screening, best) ?? OneWithMoreMayCome(a, best) ?? OneWithMoreIsElsewhere(a, best)
+                return OneByItsFile(a, screening, best) ?? OneWithMoreIsElsewhere(a, best) ?? OneWithMoreMayCome(a, best)
                     ?? Promoting.Best(a, screening);
             }
         }
@@ -151,6 +151,11 @@ internal static class Choosing
             if (WriteHolders.Missing(a, from, Purpose.Failover) is { } missing)
             {
                 return Unsafe(a, from, missing);
+            }
+
+            if (OneWithMoreIsElsewhere(a, from) is { } resignation)
+            {
+                return resignation;
             }
 
             if (Latecomers.Beside(a, from) is { } others)
