@@ -135,7 +135,7 @@ for project in "${broken[@]}"; do
   echo "test run: $project, which counts as a failed test"
   failed=$((failed + 1))
 done
-if ((status != 0 && failed == 0)); then
+if ((containers && status != 0 && failed == 0)); then
   echo "test run: the tests in containers did not run to their end (exit code $status), which counts as a failed test"
   failed=1
 fi

@@ -67,7 +67,7 @@ internal sealed class Assessment
         => View.Failed.GetValueOrDefault(action)?.Why;
 
     /// <summary>Whether the node itself has said no to an action: to wait for another answer is of no use.</summary>
-    internal bool WasRefused(FailoverAction action) => View.Failed.GetValueOrDefault(action) is { Unanswered: false };
+    internal bool WasRefused(FailoverAction action) => View.Failed.GetValueOrDefault(action) is { Refused: true };
 
     /// <summary>
     /// When an action that failed may be tried again; null where it may now. A publication that failed once is tried at once, as ZooKeeper

@@ -156,6 +156,10 @@ internal static class CandidateRules
             : node is { IsReplica: true, Info.IsOverMaxMemory: true } ? "it holds more than its maxmemory and would evict keys"
             : null;
 
+    /// <summary>Whether it is never promoted, by configuration or by its priority.</summary>
+    internal static bool IsNeverPromoted(Assessment a, NodeAssessment node)
+        => a.Policy.NeverPromote.Contains(node.Address) || (node.Info is not null && a.PriorityOf(node) == 0);
+
     /// <summary>Why it would refuse writes as a master, whatever follows it; null where it would take them.</summary>
     internal static string? WouldRefuseWrites(NodeAssessment node) => node.Info switch
     {

@@ -29,7 +29,7 @@ internal static class Histories
     /// came back without its history, twice as many keys of any that this cluster once had are more: it may have taken some writes since.
     /// </summary>
     internal static NodeAssessment? NodeWithMore(Assessment a, MasterIdentity known, NodeAssessment restarted)
-        => Moved(a, restarted) is { Info.Keys: > 0, IsLeftAlone: false } moved ? moved
+        => Moved(a, restarted) is { } moved ? moved
         : KeptByFile(a, known, restarted) is { } kept ? kept
         : a.Nodes.FirstOrDefault(n => n.Address != restarted.Address && n.IsOnline && !n.CannotBeWatched
             && (HasMore(n, known, restarted) || (known.HasData
@@ -41,21 +41,22 @@ internal static class Histories
     /// it lacks something: it had more when this monitor last saw it, and has more keys. Null where there is none.
     /// </summary>
     internal static NodeAssessment? KeptByFile(Assessment a, MasterIdentity known, NodeAssessment node)
-        => node.Info!.CommonOffset(known) is not { } common || DataLoss.Writes(FurthestSeen(a, known) - common) == 0 ? null
+        => node.Info!.CommonOffset(known) is not { } common || DataLoss.MayBePings(FurthestSeen(a, known) - common) ? null
             : a.Configured.Where(n => n.Address != node.Address && n is { IsInOrder: true, IsLeftAlone: false, View.HasFollowed: false,
                     Info: { AppendsOnly: true, Loading: false, SyncInProgress: false } info }
                 && a.Topology.Members.Contains(n.Address) && info.Keys > node.Info.Keys && !info.SharesHistoryWith(known)
-                && n.View.BeforeRestart?.CommonOffset(known) > common).MaxBy(n => n.Info!.Keys);
+                && n.View.BeforeRestart?.CommonOffset(known) > common && !CandidateRules.IsNeverPromoted(a, n)).MaxBy(n => n.Info!.Keys);
 
     /// <summary>
     /// Who answers now from the configuration file from which the process before at the master's address was started, where both answered
-    /// from other files: the addresses have moved, and this is the master that was. Null where that is not so. In containers all files may
-    /// have the same name, which tells nothing.
+    /// from other files: the addresses have moved, and this is the master that was, with its data. Null where that is not so. In containers
+    /// all files may have the same name, which tells nothing.
     /// </summary>
     internal static NodeAssessment? Moved(Assessment a, NodeAssessment master)
         => master is { View.BeforeRestart.ConfigFile: { Length: > 0 } file, Info.ConfigFile: { Length: > 0 } now } && now != file
             && a.Configured.Where(n => n is { IsInOrder: true, Info: { } info } && info.ConfigFile == file).ToArray() is [var moved]
-            && moved.View.BeforeRestart is { ConfigFile: { Length: > 0 } other } && other != file ? moved : null;
+            && moved is { View.BeforeRestart.ConfigFile: { Length: > 0 } other, Info.Keys: > 0, IsLeftAlone: false } && other != file
+            ? moved : null;
 
     /// <summary>
     /// Whether a node has data of the master as it was that the restarted one does not have. From a snapshot a master continues the history

@@ -26,16 +26,16 @@ internal sealed record Latecomers(ImmutableArray<NodeAssessment> Nodes, TimeSpan
     }
 
     /// <summary>
-    /// Nodes with more than this one that another monitor reaches and this one does not: the failover is left to that monitor. Where none
-    /// is elected that does, it is not handed to and fro for ever: each takeover is an epoch more.
+    /// Nodes with more than this one that another monitor reaches and this one does not: the failover is left to that monitor. Each
+    /// takeover is an epoch more than that in which the change began, so it is not handed to and fro for ever.
     /// </summary>
     internal static ImmutableArray<NodeAssessment> Elsewhere(Assessment a, NodeAssessment node)
         => a.Topology.Identity is not { } lost ? []
-            : Elsewhere(a, a.Configured.Where(n => n.Address != a.From?.Address && HadMore(lost, node, n)));
+            : Elsewhere(a, a.Configured.Where(n => n.Address != a.From?.Address && HadMore(a, lost, node, n)));
 
     /// <summary>Those of these nodes.</summary>
     internal static ImmutableArray<NodeAssessment> Elsewhere(Assessment a, IEnumerable<NodeAssessment> nodes)
-        => a.Topology.Epoch - (a.Topology.LastChange?.Epoch ?? a.Topology.Epoch) > 2 * a.View.OtherMonitors.Count ? []
+        => a.Topology.Intent is not { BegunIn: > 0 and var begun } || a.Topology.Epoch - begun >= 2 * a.View.OtherMonitors.Count ? []
             : [.. nodes.Where(n => IsElsewhere(a, n) && !(a.Now < JudgedBy(a, n)))];
 
     /// <summary>
@@ -45,12 +45,14 @@ internal sealed record Latecomers(ImmutableArray<NodeAssessment> Nodes, TimeSpan
     /// </summary>
     private static TimeSpan UntilOf(Assessment a, MasterIdentity lost, NodeAssessment node, NodeAssessment other)
         => Times.Later(
-            a.From is { } from && from.Address != other.Address && HadMore(lost, node, other) ? JudgedBy(a, other) : TimeSpan.MinValue,
+            a.From is { } from && from.Address != other.Address && HadMore(a, lost, node, other) ? JudgedBy(a, other) : TimeSpan.MinValue,
             node.View.HasFollowed || HasSpoken(other) ? TimeSpan.MinValue
                 : Times.Later((node.View.OnlineSince ?? a.Now) + a.Policy.ReturnPatience, LoadedBy(a, other)));
 
-    private static bool HadMore(MasterIdentity lost, NodeAssessment node, NodeAssessment other)
-        => other.Info is { } had && had.CommonOffset(lost) - node.Info!.CommonOffset(lost) is { } more && DataLoss.Writes(more) > 0;
+    /// <summary>Of one that may be promoted: whether it had more when it last spoke. One PING is nothing.</summary>
+    private static bool HadMore(Assessment a, MasterIdentity lost, NodeAssessment node, NodeAssessment other)
+        => other.Info?.CommonOffset(lost) is { } had && !CandidateRules.IsNeverPromoted(a, other)
+            && (node.Info!.CommonOffset(lost) is not { } has || DataLoss.Writes(had - has) > 0);
 
     /// <summary>
     /// Until when one may speak that does not now. One that hangs may be dead; one that is busy or loads lives. One that others reach is
@@ -58,15 +60,18 @@ internal sealed record Latecomers(ImmutableArray<NodeAssessment> Nodes, TimeSpan
     /// </summary>
     private static TimeSpan JudgedBy(Assessment a, NodeAssessment other) => other.Contact switch
     {
-        Contact.Failing => (other.View.FailingSince ?? a.Progress.LostAt) + a.Policy.SilenceLimit,
+        Contact.Failing => Times.Earlier((other.View.FailingSince ?? a.Progress.LostAt) + a.Policy.SilenceLimit, LastWait(a)),
         // It answers again, and hangs once more before it has left its master.
         Contact.Answering when !other.OffsetIsFinal && !a.WasRefused(new Detach(other.Address))
-            => (other.View.AnswersSince ?? a.Progress.LostAt) + a.Policy.SilenceLimit,
+            => Times.Earlier((other.View.AnswersSince ?? a.Progress.LostAt) + a.Policy.SilenceLimit, LastWait(a)),
         Contact.Busy => a.Progress.LostAt + a.Policy.BusyTimeout,
         Contact.Loading => (other.View.LoadingSince ?? a.Progress.LostAt) + a.Policy.LoadingTimeout,
         _ when IsElsewhere(a, other) && other.View.FailingSince is { } since => since + a.Policy.SilenceLimit + a.Policy.ProbeTimeout,
         _ => TimeSpan.MinValue,
     };
+
+    /// <summary>One that answers and hangs in turns is not waited for for ever.</summary>
+    private static TimeSpan LastWait(Assessment a) => a.Progress.LostAt + a.Policy.SilenceLimit + a.Policy.BusyTimeout;
 
     /// <summary>A port that refuses proves that nothing is there, whoever has seen it a moment ago.</summary>
     private static bool IsElsewhere(Assessment a, NodeAssessment other)

@@ -110,7 +110,9 @@ internal sealed class NodeAssessment
             && (WasAskedSince(view.InfoAsked) || !_all.Topology.Replicas.Contains(Address))
             ? View.InfoAsked - silent
         : Info is { LinkUp: true } && Info.ReplicationId == master.ReplicationId
-            ? view.Trail.Where(t => t.Offset > Info.Offset && t.At <= View.InfoAsked).Select(t => (TimeSpan?)t.At).FirstOrDefault()
+            // How old it was when it spoke: what it has taken since is not known.
+            ? view.Trail.Where(t => t.Offset > Info.Offset && t.At <= View.InfoAsked)
+                .Select(t => (TimeSpan?)(_all.Now - (View.InfoAsked - t.At))).FirstOrDefault()
         : null;
 
     /// <summary>Whether its data are older than max-replica-staleness, so that nobody should read them.</summary>

@@ -35,7 +35,7 @@ internal static class ActionOutcomes
         };
 
     private static ClusterView WithFailed(this ClusterView view, ActionFinished finished, TimeSpan retryAfter, string failure)
-        => view with { Failed = view.Failed.SetItem(finished.Action, new(finished.At + retryAfter, failure, finished.Unanswered)) };
+        => view with { Failed = view.Failed.SetItem(finished.Action, new(finished.At + retryAfter, failure, finished.Refused)) };
 
     /// <summary>Writes stay held until the pause ends by itself, unless the node is told in time.</summary>
     private static ClusterView StillHeld(

@@ -284,7 +284,7 @@ internal sealed record NodeInfo
             ?? (master is { PreviousReplicationId: { } previous, PreviousHistoryEnd: > 0 and var end } ? Until(previous, end) : null)
             ?? master.Former?.All().Select(former => Until(former.Id, former.End)).FirstOrDefault(common => common is not null);
 
-        long? Until(string history, long end) => Within(history) is { } held ? Math.Min(held, end - 1) : null;
+        long? Until(string history, long end) => end > 0 && Within(history) is { } held ? Math.Min(held, end - 1) : null;
 
         long? Within(string history) => history.Length == 0 ? null
             : ReplicationId == history ? Offset

@@ -167,8 +167,8 @@ internal sealed record ActionFinished(TimeSpan At, FailoverAction Action, string
     /// <summary>When the question that <see cref="Info"/> answers was sent; <see cref="Observation.At"/> unless told.</summary>
     public TimeSpan Asked { get; init; } = At;
 
-    /// <summary>Of a failure: whether no answer came, be it for the node or for the way there. Otherwise the answer was no.</summary>
-    public bool Unanswered { get; init; }
+    /// <summary>Of a failure: whether the node itself has said no, or says that nothing has changed. Otherwise no answer came.</summary>
+    public bool Refused { get; init; }
 
     /// <summary>Of <see cref="PublishConfig"/>: what was written; null where it was refused instead.</summary>
     public ClusterConfig? WrittenConfig { get; init; }
@@ -180,8 +180,8 @@ internal sealed record ActionFinished(TimeSpan At, FailoverAction Action, string
 /// <summary>An action that failed.</summary>
 /// <param name="RetryAt">Before this it is not tried again.</param>
 /// <param name="Why">In words.</param>
-/// <param name="Unanswered">Whether no answer came: one who answers again may well do it.</param>
-internal sealed record ActionFailure(TimeSpan RetryAt, string Why, bool Unanswered);
+/// <param name="Refused">Whether the node itself has said no; else one who answers again may well do it.</param>
+internal sealed record ActionFailure(TimeSpan RetryAt, string Why, bool Refused);
 
 /// <summary>Time has passed: the moment that the last decision asked to be woken at.</summary>
 internal sealed record Tick(TimeSpan At) : Observation(At);

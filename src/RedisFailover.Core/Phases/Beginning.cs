@@ -21,6 +21,7 @@ internal static class Beginning
             Intent = new FailoverIntent(from, Target: null)
             {
                 Occasion = loss,
+                BegunIn = a.NextEpoch,
                 Request = a.Topology.Intent?.Request,
                 MinReplicas = a.Topology.Intent?.MinReplicas,
             },

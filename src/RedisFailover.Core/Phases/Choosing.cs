@@ -80,7 +80,7 @@ internal static class Choosing
 
             if (!LostMasterKeepsMore(a, best))
             {
-                return OneByItsFile(a, screening, best) ?? OneWithMoreIsElsewhere(a, best) ?? OneWithMoreMayCome(a, best)
+                return OneWithMoreIsElsewhere(a, best) ?? OneWithMoreMayCome(a, best) ?? OneByItsFile(a, screening, best)
                     ?? Promoting.Best(a, screening);
             }
         }
@@ -93,8 +93,7 @@ internal static class Choosing
                 $"promoting {forced.Address}, as the operator orders, though {despite}; what it does not hold is lost");
         }
 
-        return (a.From is { IsMaster: true, IsInOrder: true } back ? OneByItsFile(a, screening, back) : null)
-            ?? LostMasterGoesOn(a, screening.Objections)
+        return LostMasterGoesOn(a, screening)
             ?? Resigning.When(a, Resigning.DeadlineWithoutMaster(a))
             ?? LastResort.Decide(a, screening)
             ?? NobodyIsFit(a, screening.Objections);
@@ -119,15 +118,25 @@ internal static class Choosing
             : null;
 
     /// <summary>
-    /// The data that an append-only file has kept, before those of a node that is known to lack something; null where there are none.
+    /// Who is better than this node by its file alone: the lost master itself, whose address has moved, or one whose append-only file has
+    /// kept what this node is known to lack. Null where there is none.
     /// </summary>
     private static PlanBuilder? OneByItsFile(Assessment a, Screening screening, NodeAssessment other)
-        => a.Policy.WriteSafety == WriteSafetyMode.None && a.View.Asked is not { Force: true } && a.Topology.Identity is { } lost
-            && Histories.KeptByFile(a, lost, other) is { } kept && kept.OffsetIsFinal
-            && screening.Unfit.Any(u => u.Node.Address == kept.Address && u.Code == Unfitness.Diverged)
-            ? Promoting.AsLastResort(a, kept, $"its append-only file has kept {kept.Info!.Keys} keys, and {other.Address} "
-                + $"({other.Info!.Keys} keys) lacks what was seen of the master; whether anything was lost is not known")
-            : null;
+    {
+        if (a.Policy.WriteSafety != WriteSafetyMode.None || a.View.Asked is { Force: true } || a.Topology.Identity is not { } lost)
+        {
+            return null;
+        }
+
+        NodeAssessment? moved = other.Address == a.From?.Address ? Histories.Moved(a, other) : null;
+        return (moved ?? Histories.KeptByFile(a, lost, other)) is not { OffsetIsFinal: true, LacksRightToPromote: false } kept
+            || a.FailureOf(new Promote(kept.Address)) is not null
+            || !screening.Unfit.Any(u => u.Node.Address == kept.Address && u.Code == Unfitness.Diverged) ? null
+            : Promoting.AsLastResort(a, kept, (moved is null
+                ? $"its append-only file has kept {kept.Info!.Keys} keys, and {other.Address} ({other.Info!.Keys} keys) lacks what was "
+                    + "seen of the master"
+                : $"it was the master, at {other.Address}, and holds {kept.Info!.Keys} keys") + "; whether anything was lost is not known");
+    }
 
     /// <summary>A monitor that reaches one with more than the best takes the failover over; null where there is none.</summary>
     private static PlanBuilder? OneWithMoreIsElsewhere(Assessment a, NodeAssessment best)
@@ -137,48 +146,57 @@ internal static class Choosing
     /// <summary>
     /// Nobody can take over, and the lost master is back with something: it goes on, or is left to an operator. Null where it is not.
     /// </summary>
-    private static PlanBuilder? LostMasterGoesOn(Assessment a, string unfit)
+    private static PlanBuilder? LostMasterGoesOn(Assessment a, Screening screening)
     {
         if (a.From is not { IsMaster: true, IsAnswering: true, IsForeign: false, Info: { } info } from || !from.Has(HeardSince.Change)
-            || (info.Keys == 0 && from.Run != RunState.SameRun && a.Topology.Identity is { HasData: true })
-            || Histories.Moved(a, from) is not null)
+            || (info.Keys == 0 && from.Run != RunState.SameRun && a.Topology.Identity is { HasData: true }))
         {
             return null;
         }
 
-        if (a.Topology.Identity is { } before && info.RunId != before.RunId)
+        return (a.Topology.Identity is { } before && info.RunId != before.RunId ? InPlaceOfWhoHasLess(a, before, from, screening)
+                : null)
+            ?? Restoring.Decide(a, from, info.RunId == a.Topology.Identity?.RunId
+                ? $"master {from.Address} answers, and nobody can take over: {screening.Objections}"
+                : $"master {from.Address} was restarted with {info.Keys} keys and nobody who answers has more"
+                    + (a.Topology.Identity is { } held && DataLoss.Of(from.View, held) is (string text, _) ? $"; {text}" : ""));
+    }
+
+    /// <summary>What is done where the lost master is back, restarted, and somebody else may have more; null where it goes on.</summary>
+    private static PlanBuilder? InPlaceOfWhoHasLess(Assessment a, MasterIdentity before, NodeAssessment from, Screening screening)
+    {
+        if (WriteHolders.Missing(a, from, Purpose.Failover) is { } missing)
         {
-            if (WriteHolders.Missing(a, from, Purpose.Failover) is { } missing)
-            {
-                return Unsafe(a, from, missing);
-            }
-
-            if (OneWithMoreIsElsewhere(a, from) is { } resignation)
-            {
-                return resignation;
-            }
-
-            if (Latecomers.Beside(a, from) is { } others)
-            {
-                return PlanBuilder.Because($"master {from.Address} was restarted and may have less than before; the others are waited for")
-                    .WakeBy(others.Until);
-            }
-
-            if (Histories.NodeWithMore(a, before, from) is { } keeper)
-            {
-                string kept = $"master {from.Address} was restarted with {info.Keys} keys, and {keeper.Address} has more, "
-                    + $"which following {from.Address} would wipe: an operator has to choose ({unfit})";
-                return a.View.Request is not null
-                    ? SwitchoverRequests.Refuse(a, kept)
-                    : Wait(a, ProblemCatalogue.NeedsOperator, [from.Address, keeper.Address], kept + ByForce(a))
-                        .WakeBy(a.Now + a.Policy.RetryDelay);
-            }
+            return Unsafe(a, from, missing);
         }
 
-        return Restoring.Decide(a, from, info.RunId == a.Topology.Identity?.RunId
-            ? $"master {from.Address} answers, and nobody can take over: {unfit}"
-            : $"master {from.Address} was restarted with {info.Keys} keys and nobody who answers has more"
-                + (a.Topology.Identity is { } held && DataLoss.Of(from.View, held) is (string text, _) ? $"; {text}" : ""));
+        if (OneWithMoreIsElsewhere(a, from) is { } resignation)
+        {
+            return resignation;
+        }
+
+        if (Latecomers.Beside(a, from) is { } others)
+        {
+            return PlanBuilder.Because($"master {from.Address} was restarted and may have less than before; the others are waited for")
+                .WakeBy(others.Until);
+        }
+
+        if (OneByItsFile(a, screening, from) is { } kept)
+        {
+            return kept;
+        }
+
+        if (Histories.NodeWithMore(a, before, from) is { } keeper)
+        {
+            string held = $"master {from.Address} was restarted with {from.Info!.Keys} keys, and {keeper.Address} has more, "
+                + $"which following {from.Address} would wipe: an operator has to choose ({screening.Objections})";
+            return a.View.Request is not null
+                ? SwitchoverRequests.Refuse(a, held)
+                : Wait(a, ProblemCatalogue.NeedsOperator, [from.Address, keeper.Address], held + ByForce(a))
+                    .WakeBy(a.Now + a.Policy.RetryDelay);
+        }
+
+        return null;
     }
 
     /// <summary>Who is fit and was named by force is taken as it is, also before one that has more.</summary>

@@ -138,7 +138,7 @@ internal static class FirstMaster
             // The history is the master's, the process is not.
             Identity = best.Info!.Identity with { RunId = "" },
             Waiting = null,
-            Intent = new FailoverIntent(gone, a.View.Asked?.Target) { Occasion = reason },
+            Intent = new FailoverIntent(gone, a.View.Asked?.Target) { Occasion = reason, BegunIn = a.NextEpoch },
         });
         return PlanBuilder.Because(reason).Do(new PublishTopology(intent, a.View.Version))
             .Do(a.Configured.Where(n => n.IsReplica && n.IsOnline).Select(n => new Inspect(n.Address)));

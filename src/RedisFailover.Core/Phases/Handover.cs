@@ -79,6 +79,7 @@ internal static class Handover
             Intent = new FailoverIntent(a.Master.Address, screening.Fit[0].Address)
             {
                 Occasion = a.Verdict.Reason,
+                BegunIn = a.NextEpoch,
                 MinReplicas = WriteSafety.ToPutBack(a.Master.Info),
             },
         };

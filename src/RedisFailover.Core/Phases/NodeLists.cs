@@ -108,7 +108,7 @@ internal static class NodeLists
     /// over, and had the same.
     /// </summary>
     private static bool WasLeftBehind(Assessment a, NodeAssessment node)
-        => node is { Info: { LinkUp: false, IsDetached: false }, View.HadLink: false }
+        => node is { Info: { LinkUp: false, IsDetached: false }, View.HadLink: false } && !a.Topology.Replicas.Contains(node.Address)
             && (node.View.AsMaster is not null || a.Topology.LastChange?.From == node.Address)
             && !(a.Topology.LastChange is { Kind: HistoryKind.Switchover } last && last.From == node.Address);
 

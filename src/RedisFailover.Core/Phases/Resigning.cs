@@ -1,8 +1,8 @@
 namespace RedisFailover;
 
 /// <summary>
-/// A leader that reaches fewer nodes than another monitor does cannot do what has to be done: it gives up leadership, so that another takes
-/// over.
+/// A leader that reaches fewer nodes than another monitor does, or not the one that has most, cannot do what has to be done: it gives up
+/// leadership, so that another takes over.
 /// </summary>
 internal static class Resigning
 {

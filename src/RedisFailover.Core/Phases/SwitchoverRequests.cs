@@ -162,6 +162,7 @@ internal static class SwitchoverRequests
             Intent = new FailoverIntent(from, to)
             {
                 Occasion = occasion,
+                BegunIn = a.Topology.Epoch,
                 Request = request?.Id,
                 Timeout = request?.Timeout,
                 Forced = forced is not null || !a.Master.IsAnswering,

@@ -216,7 +216,7 @@ public sealed record MasterIdentity(string RunId, string ReplicationId, string? 
         return next.Former is not null || next.PreviousReplicationId is not { } previous ? next : next with
         {
             Former = previous == PreviousReplicationId ? Former
-                : previous == ReplicationId && PreviousReplicationId is { } before && PreviousHistoryEnd > 0
+                : previous == ReplicationId && PreviousReplicationId is { } before
                     ? new FormerHistory(before, PreviousHistoryEnd) { Before = Former?.Latest(FormerHistory.Most - 1) }
                     : null,
         };
@@ -225,7 +225,7 @@ public sealed record MasterIdentity(string RunId, string ReplicationId, string? 
 
 /// <summary>A history that masters before had: two changes of master in a row leave replicas that never followed the one between.</summary>
 /// <param name="Id">The replication id.</param>
-/// <param name="End">The first offset that is no more of it, as second_repl_offset.</param>
+/// <param name="End">The first offset beyond it, as second_repl_offset; -1 where that is not known.</param>
 internal sealed record FormerHistory(string Id, long End)
 {
     /// <summary>A replica that was away for more changes of master than these is copied anew.</summary>
@@ -254,6 +254,9 @@ public sealed record FailoverIntent(NodeAddress? From, NodeAddress? Target)
 {
     /// <summary>Why the change began, in plain words: for the history when it ends.</summary>
     public string Occasion { get; init; } = "";
+
+    /// <summary>The epoch in which it began: whoever takes it over begins another. 0 where a monitor before 0.2 wrote it.</summary>
+    internal long BegunIn { get; init; }
 
     /// <summary>The operator's request that it fulfils (the name of its znode); null when there is none.</summary>
     public string? Request { get; init; }

@@ -105,6 +105,7 @@ internal static class TopologyJson
             {
                 // Before 0.2 it stood at the beginning of the topology's own reason alone.
                 Occasion = Json.Text(intent, "reason", What) ?? (Json.Text(root, "reason", What) ?? "").Split(OldWaiting)[0],
+                BegunIn = Json.Number(intent, "epoch", What),
                 Request = Json.Text(intent, "request", What),
                 Timeout = Json.Number(intent, "timeoutMillis", What) is > 0 and var millis ? TimeSpan.FromMilliseconds(millis) : null,
                 Forced = Json.Flag(intent, "forced", What),
@@ -241,6 +242,7 @@ internal static class TopologyJson
         writer.WriteString("from", intent.From?.ToString());
         writer.WriteString("target", intent.Target?.ToString());
         writer.WriteString("reason", intent.Occasion);
+        writer.WriteNumber("epoch", intent.BegunIn);
         if (intent.Request is { } request)
         {
             writer.WriteString("request", request);
@@ -338,6 +340,9 @@ internal static class TopologyJson
                 PreviousHistoryEnd = Json.Number(identity, "previousHistoryEnd", What) is var end && end > 0 ? end : -1,
                 Former = Json.Objects(identity, "formerHistories", What).Take(FormerHistory.Most).Reverse()
                     .Aggregate((FormerHistory?)null, (before, history) => new FormerHistory(
-                        Json.Text(history, "id", What) ?? "", Json.Number(history, "end", What)) { Before = before }),
+                        Json.Text(history, "id", What) ?? "", Json.Number(history, "end", What) is var last && last > 0 ? last : -1)
+                    {
+                        Before = before,
+                    }),
             };
 }

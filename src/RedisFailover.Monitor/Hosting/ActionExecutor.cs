@@ -35,10 +35,7 @@ internal sealed class ActionExecutor(
         }
         catch (Exception e) when (e is IOException or TimeoutException or ZooKeeperException or FormatException)
         {
-            finished = new ActionFinished(clock.Now, action, e is TimeoutException ? "no answer in time" : e.Message)
-            {
-                Unanswered = e is IOException or TimeoutException,
-            };
+            finished = new ActionFinished(clock.Now, action, e is TimeoutException ? "no answer in time" : e.Message);
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {

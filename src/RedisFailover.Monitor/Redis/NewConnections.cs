@@ -22,8 +22,8 @@ internal sealed class NewConnections(Probed probed, TcpDialer dialer, RedisCrede
         {
             while (true)
             {
-                TimeSpan pause = failures == 0 ? probed.ConnectsAnewAfter
-                    : Times.Later(begun + probed.Policy.ProbeTimeout - probed.Clock.Now, TimeSpan.Zero);
+                TimeSpan pause = failures is 0 || failures >= probed.Policy.MaxFailures
+                    ? probed.ConnectsAnewAfter : probed.Policy.ProbeTimeout;
                 await Task.Delay(pause, probed.Clock.Provider, cancellationToken);
                 begun = probed.Clock.Now;
                 (ProbeFailure ProbeFailure, string Detail)? failure = await TryAsync(cancellationToken);

@@ -293,7 +293,7 @@ internal sealed class NodeCommands(
         string? failure =
             replies.Where((r, i) => r.IsError && !IsBestEffort(action, commands[i], r)).Select(r => r.Text).FirstOrDefault()
             ?? (verify is null ? null : info is null ? "it refuses INFO" : verify(info));
-        return new ActionFinished(clock.Now, action, failure, info) { Asked = asked };
+        return new ActionFinished(clock.Now, action, failure, info) { Asked = asked, Refused = failure is not null };
     }
 
     /// <summary>"ERR REPLICAOF not allowed while failing over."</summary>

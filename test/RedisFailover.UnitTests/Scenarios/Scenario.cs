@@ -107,14 +107,14 @@ internal sealed class Scenario
 
                 break;
             case "fail":
-                Finish(string.Join(' ', words[1..]));
+                Finish(string.Join(' ', words[1..]), refused: true);
                 break;
             case "lost":
                 // The reply of the oldest action is lost, though it was carried out.
-                Finish("no answer in time", carriedOut: true, unanswered: true);
+                Finish("no answer in time", carriedOut: true);
                 break;
             case "unanswered":
-                Finish("no answer in time", unanswered: true);
+                Finish("no answer in time");
                 break;
             default:
                 Node(NodeAddress.Parse(words[0]), words[1], words[2..]);
@@ -319,7 +319,7 @@ internal sealed class Scenario
         return info;
     }
 
-    private void Finish(string? failure, bool carriedOut = false, bool unanswered = false)
+    private void Finish(string? failure, bool carriedOut = false, bool refused = false)
     {
         FailoverAction action = _running[0];
         _running.RemoveAt(0);
@@ -332,7 +332,7 @@ internal sealed class Scenario
 
         if (failure is not null)
         {
-            Observe(new ActionFinished(_now, action, failure) { Unanswered = unanswered });
+            Observe(new ActionFinished(_now, action, failure) { Refused = refused });
         }
     }
 
