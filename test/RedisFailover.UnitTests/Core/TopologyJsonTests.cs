@@ -24,9 +24,12 @@ public sealed class TopologyJsonTests
             ChangedBy = "m1",
             Members = [A, B],
             NeverPromoted = [B],
-            Identity = new MasterIdentity("run", "repl", "before", 99, HasData: true) { PreviousHistoryEnd = 42 },
+            Identity = new MasterIdentity("run", "repl", "before", 99, HasData: true)
+            {
+                PreviousHistoryEnd = 42, Former = new FormerHistory("earlier", 30) { Before = new FormerHistory("first", -1) },
+            },
             Waiting = new WaitCause("no-candidate", [A, B]),
-            Intent = new FailoverIntent(A, B) { Occasion = "master b was lost",
+            Intent = new FailoverIntent(A, B) { Occasion = "master b was lost", BegunIn = 7,
                     Since = new DateTimeOffset(2026, 1, 2, 3, 4, 5, 600, TimeSpan.Zero) },
             LastChange = new HistoryEntry { Kind = HistoryKind.Failover, Epoch = 6, From = B, To = A, Reason = "b was lost", By = "m1",
                     BytesBehind = 3, Millis = [KeyValuePair.Create("total", 5.5)] },
