@@ -12,8 +12,9 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 help_or_go_on "$@"
 
-# In this order, two side by side: most of their time is waiting. Those that need containers run with --containers alone.
-PROJECTS=(UnitTests EcosystemTests IntegrationTests)
+# In this order, two side by side: most of their time is waiting, and the longest begins. Those that need containers run with --containers
+# alone.
+PROJECTS=(IntegrationTests UnitTests EcosystemTests)
 SIDE_BY_SIDE=2
 quick=0 containers=0 filter='TestCategory!=Pending&TestCategory!=Nightly'
 arguments=()
