@@ -14,7 +14,7 @@ help_or_go_on "$@"
 
 # In this order, two side by side: most of their time is waiting, and the longest begins. Those that need containers run with --containers
 # alone.
-PROJECTS=(IntegrationTests UnitTests EcosystemTests)
+PROJECTS=(IntegrationTests EcosystemTests UnitTests)
 SIDE_BY_SIDE=2
 quick=0 containers=0 filter='TestCategory!=Pending&TestCategory!=Nightly'
 arguments=()
@@ -75,7 +75,7 @@ export TMPDIR=$work/tmp
 begin_tests() {
   local project=$1 wanted=$2
   shift 2
-  timeout --kill-after=10 900 dotnet test --no-build -c Release "$ROOT/test/RedisFailover.$project" --filter "$wanted" \
+  timeout --kill-after=10 1800 dotnet test --no-build -c Release "$ROOT/test/RedisFailover.$project" --filter "$wanted" \
     --results-directory "$work/results" --blame-hang --blame-hang-timeout 150s --blame-hang-dump-type none "$@" \
     >"$work/$project.log" 2>&1 </dev/null &
   running[$!]=$project
