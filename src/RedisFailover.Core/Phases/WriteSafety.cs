@@ -18,12 +18,12 @@ namespace RedisFailover;
 /// once that node is attached to the master. Therefore a node is in the published R before this monitor lets it follow the master, and
 /// every configured node that answers is in R whatever it follows.
 /// </para>
-/// <para><b>Shrinking is safe when those who stay have everything.</b> A member x leaves R when the master itself does not list it
-/// as attached and the monitors, the leading one among them, find it unavailable (or it says that its data were never this cluster's), and
-/// every member that stays has reached the offset that the master named in that same answer. Whatever x has ever acknowledged lies below
-/// that offset, so each member of the smaller set holds all of it, and later writes are acknowledged by attached nodes, which are in R. The
-/// word of a master that was restarted counts for nothing until it is known as that: it may have less than its members hold. The
-/// last member never leaves: when no replica is left, no write can be acknowledged by WAIT any more, and the one that was last in R has all
+/// <para><b>Shrinking is safe when K of those who stay have everything</b> (all, where no more than K stay). A member x leaves R when
+/// the master itself does not list it as attached and the monitors, the leading one among them, find it unavailable (or it says that its
+/// data were never this cluster's), and K members that stay have reached the offset that the master named in that same answer. Whatever x
+/// has ever acknowledged lies below that offset, so those K hold it, and later writes are acknowledged by attached nodes, which are in R.
+/// The word of a master that was restarted counts for nothing until it is known as that: it may have less than its members hold. The last
+/// member never leaves: when no replica is left, no write can be acknowledged by WAIT any more, and the one that was last in R has all
 /// that were.</para>
 /// <para><b>A new master</b> b was in R, or held all that the reachable quorum held. Its R is every other configured node. Of the K
 /// holders of a write at most one, b, is left out, and the old master, which holds every write of its own time, is in. Where there were
@@ -34,8 +34,8 @@ namespace RedisFailover;
 /// stop writes.</para>
 /// <para><b>A member that was restarted</b> may have lost what it had acknowledged (an older snapshot, an append-only file that was not
 /// synced), and an older snapshot even shows the same history. So the set names the run id of each member; one that shows another counts as
-/// absent until it has had all that the master had, or until all others have: then it is as if it had left the set and come back, and need
-/// not hold anything.</para>
+/// absent until it has had all that the master had when it was back, or until K members have: then it is as if it had left the set and come
+/// back, and need not hold anything.</para>
 /// <para><b>A member that was overwritten</b> by a full copy of a master that was restarted with less is seen by its offset, which went
 /// back in the same run: since the loss, or shortly before, it counts as absent. A monitor that was started later does not know.</para>
 /// <para><b>A member without anything</b> (of no history that the lost master knew, empty or at offset 0, and still in the run that the
@@ -153,18 +153,32 @@ internal static class WriteSafety
         quorum = quorum.Quorum < a.Policy.WriteQuorum && wanted.All(n => HasAll(a, a.Node(n)))
             ? quorum with { Quorum = a.Policy.WriteQuorum } : quorum;
         // Who is here stays, though the others' votes may not have caught up with its return: the set would change to and fro till then.
-        (quorum, ImmutableArray<FailoverAction> asked) = Rejoined(a, quorum, wanted);
         ImmutableArray<NodeAddress> stay = [.. wanted.Where(n => Stays(a, a.Node(n)))];
-        if (stay.Length == wanted.Length || stay.IsEmpty)
+        stay = stay.IsEmpty ? wanted : stay;
+        ImmutableArray<NodeAssessment> restarted = [.. stay.Select(a.Node).Where(n => IsRestarted(a, quorum, n))];
+        if (stay.Length == wanted.Length && restarted.IsEmpty)
         {
-            return (quorum with { Replicas = wanted }, asked);
+            return (quorum with { Replicas = wanted }, []);
         }
 
         ImmutableArray<NodeAssessment> behind = [.. stay.Select(a.Node).Where(n => !HasAll(a, n))];
-        return behind.IsEmpty
-            ? (WithRuns(a, quorum, stay, HasAll) with { Replicas = stay }, [])
-            : (quorum with { Replicas = wanted }, [.. Questions(a, behind).Union(asked)]);
+        if (stay.Length - behind.Length < Math.Min(quorum.Quorum, stay.Length))
+        {
+            return (quorum with { Replicas = wanted }, Questions(a, behind));
+        }
+
+        quorum = WithRuns(a, quorum, stay, HasAll);
+        return (quorum with
+        {
+            Replicas = stay,
+            Runs = quorum.Runs.SetItems(restarted.Select(n => KeyValuePair.Create(n.Address, n.Info!.RunId))),
+        }, []);
     }
+
+    /// <summary>A member of another run than the set names, back before the master named the offset that its holders have.</summary>
+    private static bool IsRestarted(Assessment a, WriteQuorum quorum, NodeAssessment node)
+        => node.IsInOrder && quorum.Runs.TryGetValue(node.Address, out string? run) && run != node.Info!.RunId
+            && a.MasterWasHeardSinceReturnOf(node);
 
     private static bool IsHere(NodeAssessment node) => node is { IsOnline: true, IsLeftAlone: false };
 
@@ -186,34 +200,10 @@ internal static class WriteSafety
         && node.Info.ReplicationId == a.Master.Info!.ReplicationId && node.Info.Offset >= a.Master.Info.Offset
         && a.MasterWasHeardSinceReturnOf(node);
 
-    /// <summary>
-    /// A restarted member whose loss can no longer matter, because all the others have everything that the master had when it was back: it
-    /// stays as a new member would come. Whatever it acknowledges in its new run, it holds in that.
-    /// </summary>
-    private static (WriteQuorum Quorum, ImmutableArray<FailoverAction> Questions) Rejoined(Assessment a, WriteQuorum quorum,
-        ImmutableArray<NodeAddress> members)
-    {
-        ImmutableArray<NodeAssessment> restarted = [.. members.Select(a.Node).Where(n => n.IsInOrder
-            && quorum.Runs.TryGetValue(n.Address, out string? run) && run != WriteQuorum.Unproven && run != n.Info!.RunId
-            && a.MasterWasHeardSinceReturnOf(n))];
-        ImmutableArray<NodeAssessment> others = [.. members.Select(a.Node).Except(restarted)];
-        if (restarted.IsEmpty || others.IsEmpty)
-        {
-            return (quorum, []);
-        }
-
-        ImmutableArray<NodeAssessment> behind = [.. others.Where(n => !HasAll(a, n))];
-        return !behind.IsEmpty ? (quorum, Questions(a, behind)) : (quorum with
-        {
-            Runs = quorum.Runs.SetItems(
-                restarted.Select(n
-                    => KeyValuePair.Create(n.Address, others.Length < quorum.Quorum ? WriteQuorum.Unproven : n.Info!.RunId))),
-        }, []);
-    }
-
     /// <summary>Those who were not asked since the master named its offset, and may have reached it.</summary>
     private static ImmutableArray<FailoverAction> Questions(Assessment a, IEnumerable<NodeAssessment> behind)
-        => [.. behind.Where(n => n is { IsReplica: true, IsAnswering: true } && !n.WasAskedSince(a.Master.View.InfoAsked))
+        => [.. behind.Where(n => n is { IsReplica: true, IsAnswering: true, Info: { LinkUp: true, SyncInProgress: false } }
+                && !n.WasAskedSince(a.Master.View.InfoAsked))
             .Select(n => new Inspect(n.Address))];
 
     /// <summary>Those who are not in the set that was too small for K holders have to prove themselves.</summary>
