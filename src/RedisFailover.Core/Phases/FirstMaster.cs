@@ -120,6 +120,14 @@ internal static class FirstMaster
             return Ambiguous(a, "those that answer are empty, and one that cannot be asked may hold the data", a.Configured);
         }
 
+        // Append-only files forget the history. With different numbers of keys nobody can tell which is the older.
+        ImmutableArray<NodeAssessment> others = [.. replicas.Where(n => n.Info!.Keys > 0 && n.Info.Keys != best.Info.Keys
+            && !n.Info.SharesHistoryWith(best.Info.Identity))];
+        if (!others.IsEmpty)
+        {
+            return Ambiguous(a, "replicas hold data of different histories", [best, .. others]);
+        }
+
         NodeAddress? gone = away.Contains(best.Info.MasterAddress!) ? best.Info.MasterAddress : away.FirstOrDefault();
         string reason = gone is null
             ? "all nodes are replicas and none of them has a master"
