@@ -13,7 +13,7 @@ internal static class Histories
     /// that had the master had. It counts also where that replica was restarted since with less.
     /// </summary>
     internal static long FurthestSeen(Assessment a, MasterIdentity master)
-        => a.Nodes.SelectMany(n => new[] { n.Info, n.View.BeforeRestart })
+        => a.Nodes.SelectMany(n => n.View.FormerRuns.Append(n.Info))
             .Where(word => word is { SyncInProgress: false, CopyBrokeOff: false }).Select(word => word!.CommonOffset(master) ?? -1)
             .Append(master.Offset).Max();
 
@@ -33,19 +33,51 @@ internal static class Histories
         : KeptByFile(a, known, restarted) is { } kept ? kept
         : a.Nodes.FirstOrDefault(n => n.Address != restarted.Address && n.IsOnline && !n.CannotBeWatched
             && (HasMore(n, known, restarted) || (known.HasData
-                && (restarted.Info!.Keys == 0 || restarted.Info.CommonOffset(known) is null)
+                && (restarted.Info!.Keys == 0
+                    || (restarted.Info.CommonOffset(known) is null && KeptUntil(restarted, known) is null))
                 && !n.IsLeftAlone && n.Info!.Keys > 2 * restarted.Info.Keys && a.OnceHad(n.Info))));
 
     /// <summary>
-    /// A member that is back from its append-only file, which keeps the data and forgets the history, beside one whose history shows that
-    /// it lacks something: it had more when this monitor last saw it, and has more keys. Null where there is none.
+    /// How far in the master's history a node was last seen that is back from its append-only file, which keeps the data and forgets the
+    /// history; the master that was, as far as anybody was seen. Null where its own history tells, where it has had a link since, and where
+    /// that may not be the file that it wrote. The number of its keys proves nothing: they may have been deleted since.
+    /// </summary>
+    internal static long? KeptUntil(NodeAssessment node, MasterIdentity known)
+    {
+        if (node is not { IsInOrder: true, IsLeftAlone: false, View.HasFollowed: false,
+                Info: { AppendsOnly: true, Loading: false, SyncInProgress: false } info } || info.SharesHistoryWith(known))
+        {
+            return null;
+        }
+
+        NodeInfo[] written = [.. node.View.FormerRuns.TakeWhile(run => run is { AppendsOnly: true, AppendFailed: false }
+            && !IsFileLost(info, run))];
+        return Array.Find(written, run => run is { SyncInProgress: false, CopyBrokeOff: false } && run.CommonOffset(known) is not null)
+            is not { } last ? null
+            : last.RunId == known.RunId ? FurthestSeen(node.All, known) : last.CommonOffset(known);
+    }
+
+    /// <summary>Whether the file is too small for the keys that there were: an RDB, or a command, has more bytes for each.</summary>
+    internal static bool IsFileLost(NodeInfo now, NodeInfo before)
+        => before.Keys > 0 && (now.Keys == 0 || now.AppendedBytes < LeastBytesPerKey * before.Keys);
+
+    private const int LeastBytesPerKey = 4;
+
+    /// <summary>
+    /// A member whose append-only file has kept more than this node has, or than it is known to have; null where there is none.
     /// </summary>
     internal static NodeAssessment? KeptByFile(Assessment a, MasterIdentity known, NodeAssessment node)
-        => node.Info!.CommonOffset(known) is not { } common || DataLoss.MayBePings(FurthestSeen(a, known) - common) ? null
-            : a.Configured.Where(n => n.Address != node.Address && n is { IsInOrder: true, IsLeftAlone: false, View.HasFollowed: false,
-                    Info: { AppendsOnly: true, Loading: false, SyncInProgress: false } info }
-                && a.Topology.Members.Contains(n.Address) && info.Keys > node.Info.Keys && !info.SharesHistoryWith(known)
-                && n.View.BeforeRestart?.CommonOffset(known) > common && !CandidateRules.IsNeverPromoted(a, n)).MaxBy(n => n.Info!.Keys);
+    {
+        long furthest = FurthestSeen(a, known);
+        long? held = node.Info!.CommonOffset(known) ?? KeptUntil(node, known);
+        // Whose history is the master's, but not known from where on it left it, may have everything.
+        bool hasAll = held is { } end && DataLoss.MayBePings(furthest - end);
+        return hasAll || (held is null && node.Info.SharesHistoryWith(known)) ? null
+            : a.Configured.Where(n => n.Address != node.Address && a.Topology.Members.Contains(n.Address)
+                    && !CandidateRules.IsNeverPromoted(a, n) && KeptUntil(n, known) is { } kept
+                    && (held is { } has ? kept > has : DataLoss.MayBePings(furthest - kept) || n.Info!.Keys > node.Info.Keys))
+                .MaxBy(n => (KeptUntil(n, known), n.Info!.Keys));
+    }
 
     /// <summary>
     /// Who answers now from the configuration file from which the process before at the master's address was started, where both answered
@@ -66,19 +98,30 @@ internal static class Histories
     {
         (NodeInfo info, NodeInfo back) = (node.Info!, restarted.Info!);
         (long? held, long last) = (back.CommonOffset(known), LastOffset(restarted, known));
+        bool kept = KeptUntil(restarted, known) is not null;
         if (!info.SharesHistoryWith(known) || (info.Keys == 0 && !HasAllThatIsKnownOf(info, known with { Offset = last })))
         {
             return false;
         }
 
-        // An append-only file tells nothing of the offset: then one that lacks itself what the master was known to have, and shows no more
-        // keys, is not taken to have more.
-        return info.CommonOffset(known) is { } common
-            ? (common > (held ?? -1) && (held is not null || common >= last || info.Keys > back.Keys))
-                || (common == held && WentOnAlone(info, back, common))
+        if (info.CommonOffset(known) is not { } common)
+        {
             // From where on the master alone went on is not known: the keys tell.
-            : info.Keys > back.Keys && !info.SharesHistoryWith(back.Identity);
+            return !kept && info.Keys > back.Keys && !info.SharesHistoryWith(back.Identity);
+        }
+
+        // Where nothing tells what the restarted one has, one that lacks itself what the master was known to have, and shows no more keys,
+        // is not taken to have more.
+        return held is { } has ? common > has || (common == has && WentOnAlone(info, back, common))
+            : HasAllOf(node, common, last, kept) || (!kept && info.Keys > back.Keys);
     }
+
+    /// <summary>
+    /// Whether it has all that was seen of the master. Beside a file that has kept that, and what was taken after it, only one that
+    /// followed the master to its end.
+    /// </summary>
+    private static bool HasAllOf(NodeAssessment node, long common, long last, bool kept)
+        => common >= last && (!kept || node.View.HasFollowed);
 
     /// <summary>
     /// Both have the same of what they had in common, and since then this one alone has taken something: it was promoted by hand while the
@@ -94,7 +137,8 @@ internal static class Histories
     internal static bool KeepsMoreThan(NodeAssessment restarted, MasterIdentity known, NodeAssessment node)
     {
         long? common = node.Info!.CommonOffset(known);
-        bool hasAll = common >= LastOffset(restarted, known) && !(restarted.Info!.CommonOffset(known) > common);
+        bool hasAll = common is { } has && HasAllOf(node, has, LastOffset(restarted, known), KeptUntil(restarted, known) is not null)
+            && !(restarted.Info!.CommonOffset(known) > has);
         return !hasAll && !HasMore(node, known, restarted);
     }
 

@@ -177,6 +177,9 @@ internal sealed record NodeInfo
     /// <summary>Whether it keeps an append-only file (aof_enabled).</summary>
     public bool AppendsOnly { get; init; }
 
+    /// <summary>The bytes of its append-only file (aof_current_size); null where it keeps none, or does not say.</summary>
+    public long? AppendedBytes { get; init; }
+
     /// <summary>Its save points ("save"), empty where it saves no RDB by itself; null when they are not known.</summary>
     public string? SavePoints { get; init; }
 
@@ -316,6 +319,7 @@ internal sealed record NodeInfo
         ConnectedClients = IsFull == later.IsFull ? later.ConnectedClients : ConnectedClients,
         MemoryLeft = IsOutOfMemory == later.IsOutOfMemory ? later.MemoryLeft : MemoryLeft,
         Uptime = later.Uptime,
+        AppendedBytes = AppendedBytes is null == later.AppendedBytes is null ? later.AppendedBytes : AppendedBytes,
         LinkDownFor = LinkDownFor is null == later.LinkDownFor is null ? later.LinkDownFor : LinkDownFor,
         LinkSilentFor = LinkSilentFor is null == later.LinkSilentFor is null ? later.LinkSilentFor : LinkSilentFor,
         BacklogFrom = BacklogFrom is null == later.BacklogFrom is null ? later.BacklogFrom : BacklogFrom,

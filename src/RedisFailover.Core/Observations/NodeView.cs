@@ -123,8 +123,14 @@ internal sealed record NodeView(NodeAddress Address)
     /// <summary>When <see cref="Info"/> was asked for: it holds for this time or later.</summary>
     public TimeSpan InfoAsked { get; init; } = TimeSpan.MinValue;
 
+    /// <summary>
+    /// What it last said in each of its runs before this one that this monitor saw, the last run first: as far back as its data may go by
+    /// its own files.
+    /// </summary>
+    public ImmutableArray<NodeInfo> FormerRuns { get; init; } = [];
+
     /// <summary>What it last said before it was restarted; null when it was not, since this monitor watches it.</summary>
-    public NodeInfo? BeforeRestart { get; init; }
+    public NodeInfo? BeforeRestart => FormerRuns.FirstOrDefault();
 
     /// <summary>What it last said as a master, where it has become a replica since without a restart; null otherwise.</summary>
     public NodeInfo? AsMaster { get; init; }
@@ -317,7 +323,8 @@ internal sealed record NodeView(NodeAddress Address)
         OnlineSince = before is not null && asked > OnlineSince ? asked : OnlineSince,
         RunSince = asked,
         HasFollowed = info is { Role: NodeRole.Replica, LinkUp: true },
-        BeforeRestart = before ?? BeforeRestart,
+        // What it had from a link is of no run before that.
+        FormerRuns = before is null ? FormerRuns : HasFollowed ? [before] : [before, .. FormerRuns.Take(MostFormerRuns - 1)],
         WentBackAt = null,
         AsMaster = null,
         WasPromoted = false,
@@ -325,6 +332,9 @@ internal sealed record NodeView(NodeAddress Address)
         StreamErrorsBefore = info.Role == NodeRole.Master ? info.StreamErrors : 0,
         RanBesideFormer = before is null ? RanBesideFormer : asked - InfoAsked + ClockSlack < info.Uptime,
     };
+
+    /// <summary>One that was restarted more often than that, and never had a link, is in trouble of another kind.</summary>
+    private const int MostFormerRuns = 8;
 
     /// <summary>By how much a server's whole seconds of uptime may differ from ours.</summary>
     private static readonly TimeSpan ClockSlack = TimeSpan.FromSeconds(2);

@@ -45,14 +45,16 @@ internal static class LastResort
         => node is { IsInOrder: true, OffsetIsFinal: true, Info: { Loading: false, SyncInProgress: false } } && node.Has(HeardSince.Change);
 
     /// <summary>
-    /// The node that was the master comes first; then who has most keys. What Redis says of its last save is, after a restart, when it was
-    /// started.
+    /// The node that was the master comes first, unless its file is gone; then who was seen furthest and has kept its append-only file;
+    /// then who has most keys. What Redis says of its last save is, after a restart, when it was started.
     /// </summary>
     private static (NodeAssessment Node, string Why)? WithData(Assessment a, NodeAssessment[] allowed)
     {
-        NodeAddress? master = a.From is { } from ? (Histories.Moved(a, from) ?? from).Address : null;
+        NodeAddress? master = a.From is { } from && (Histories.Moved(a, from) ?? from) is var was
+            && !(was is { Info: { } now, View.BeforeRestart: { } before } && Histories.IsFileLost(now, before)) ? was.Address : null;
         NodeAssessment? best = allowed.Where(n => n.Info!.Keys > 0)
             .OrderByDescending(n => n.Address == master)
+            .ThenByDescending(n => Kept(a, n) ?? -1)
             .ThenByDescending(n => n.Info!.Keys)
             .ThenBy(n => n.Address)
             .FirstOrDefault();
@@ -63,8 +65,13 @@ internal static class LastResort
             : best.Address == master
                 ? (best, $"it was the master{(master == a.From!.Address ? "" : $", at {a.From.Address},")} and holds {best.Info!.Keys} "
                     + "keys; whether anything was lost is not known")
-                : (best, $"it holds {best.Info!.Keys} keys, the most of all; whether anything was lost is not known");
+                : (best, $"it holds {best.Info!.Keys} keys, "
+                    + (Kept(a, best) is { } offset ? $"and was seen at offset {offset}, the furthest of those that kept their files"
+                        : "the most of this cluster's nodes") + "; whether anything was lost is not known");
     }
+
+    private static long? Kept(Assessment a, NodeAssessment node)
+        => a.Topology.Identity is { } lost ? Histories.KeptUntil(node, lost) : null;
 
     /// <summary>One that has all that this node has, and more of the same history; null where there is none.</summary>
     private static NodeAssessment? Further(NodeAssessment[] allowed, NodeAssessment node)

@@ -76,45 +76,97 @@ public sealed class BestReplicaTests
         Assert.That(master, Is.EqualTo(cluster.Redis[3].Address), cluster.Explain());
     }
 
-    [Test]
-    public async Task An_append_only_file_with_everything_comes_before_the_masters_own_old_snapshot()
+    [TestCase(1)]
+    [TestCase(2)]
+    public async Task An_append_only_file_with_everything_comes_before_the_masters_own_old_snapshot(int starts)
     {
         await using Cluster cluster = await Cluster.StartAsync(Told.Calm());
         await cluster.WaitUntilWholeAsync();
-        await cluster.Redis[0].CommandAsync("CONFIG", "SET", "save", "3600 1000000");
-        await cluster.Redis[1].CommandAsync("CONFIG", "SET", "appendonly", "yes");
-        await cluster.Redis[1].CommandAsync("CONFIG", "SET", "appendfsync", "always");
-        foreach (RedisServer redis in cluster.Redis)
-        {
-            await redis.CommandAsync("CONFIG", "REWRITE");
-        }
-
-        await cluster.Redis[0].CommandAsync("SET", "first", "1");
+        await PersistAsync(cluster, appending: 1);
+        await cluster.Redis[0].CommandAsync("SET", "counter", "1");
         await cluster.Redis[0].CommandAsync("SAVE");
-        await Eventually.HoldsAsync("The append-only file is there",
-            async _ => (await cluster.Redis[1].CommandAsync(["INFO", "persistence"], CancellationToken.None)).Text!,
-            text => text.Contains("aof_rewrite_in_progress:0", StringComparison.Ordinal)
-                && text.Contains("aof_rewrite_scheduled:0", StringComparison.Ordinal), explain: cluster.Explain);
         for (int i = 0; i < 20; i++)
         {
-            await cluster.Redis[0].CommandAsync("SET", string.Create(CultureInfo.InvariantCulture, $"then {i}"), "1");
+            await cluster.Redis[0].CommandAsync("INCR", "counter");
         }
 
-        Assert.That((await cluster.Redis[0].CommandAsync("WAIT", "2", "5000")).Text, Is.EqualTo("2"));
-        await Task.Delay(1500);
+        await WaitUntilSeenAsync(cluster);
         foreach (RedisServer redis in cluster.Redis)
         {
             redis.Kill();
         }
 
         await cluster.WaitForAsync("The loss is seen", topology => topology.Master is null);
+        for (int i = 1; i < starts; i++)
+        {
+            await cluster.Redis[1].RestartAsync();
+            await Eventually.HoldsAsync("It is detached by a monitor",
+                async ct => (await cluster.Redis[1].CommandAsync(["ROLE"], ct))[2].Text, port => port == "1", explain: cluster.Explain);
+            cluster.Redis[1].Kill();
+        }
+
         // All at once, a replica may copy the master's snapshot before any monitor has seen either: no monitor can prevent that.
         await Task.WhenAll(cluster.Redis.Skip(1).Select(redis => redis.RestartAsync()));
         await Eventually.HoldsAsync("The replicas are kept from the master",
             async ct => (await cluster.Redis[1].CommandAsync(["ROLE"], ct))[2].Text, port => port == "1", explain: cluster.Explain);
         await cluster.Redis[0].RestartAsync();
         Topology after = await cluster.WaitUntilWholeAsync();
-        Assert.That((await cluster.Node(after.Master!).CommandAsync("DBSIZE")).Text, Is.EqualTo("21"), cluster.Explain());
+        Assert.That((await cluster.Node(after.Master!).CommandAsync("GET", "counter")).Text, Is.EqualTo("21"), cluster.Explain());
+    }
+
+    [Test]
+    public async Task A_master_back_from_its_append_only_file_goes_on_beside_an_older_snapshot_with_more_keys()
+    {
+        await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Redis = 2 });
+        await cluster.WaitUntilWholeAsync();
+        await PersistAsync(cluster, appending: 0);
+        for (int i = 0; i < 50; i++)
+        {
+            await cluster.Redis[0].CommandAsync("SET", string.Create(CultureInfo.InvariantCulture, $"done {i}"), "1");
+        }
+
+        await WaitUntilSeenAsync(cluster, replicas: 1);
+        await cluster.Redis[1].CommandAsync("SAVE");
+        await cluster.Redis[0].CommandAsync("FLUSHALL");
+        await cluster.Redis[0].CommandAsync("SET", "last", "1");
+        await WaitUntilSeenAsync(cluster, replicas: 1);
+        cluster.Redis[1].Kill();
+        cluster.Redis[0].Kill();
+        await cluster.WaitForAsync("The loss is seen", topology => topology.Master is null);
+        await cluster.Redis[1].RestartAsync();
+        await cluster.Redis[0].RestartAsync();
+        Topology after = await cluster.WaitUntilWholeAsync();
+        Assert.That(after.Master, Is.EqualTo(cluster.Redis[0].Address), cluster.Explain());
+        Assert.That((await cluster.Node(after.Master!).CommandAsync("GET", "last")).Text, Is.EqualTo("1"), cluster.Explain());
+    }
+
+    /// <summary>One node appends each write to a file, and no other saves anything by itself.</summary>
+    private static async Task PersistAsync(Cluster cluster, int appending)
+    {
+        foreach (RedisServer redis in cluster.Redis)
+        {
+            await redis.CommandAsync("CONFIG", "SET", "save", "3600 1000000");
+        }
+
+        await cluster.Redis[appending].CommandAsync("CONFIG", "SET", "appendonly", "yes");
+        await cluster.Redis[appending].CommandAsync("CONFIG", "SET", "appendfsync", "always");
+        foreach (RedisServer redis in cluster.Redis)
+        {
+            await redis.CommandAsync("CONFIG", "REWRITE");
+        }
+
+        await Eventually.HoldsAsync("The append-only file is there",
+            async _ => (await cluster.Redis[appending].CommandAsync(["INFO", "persistence"], CancellationToken.None)).Text!,
+            text => text.Contains("aof_rewrite_in_progress:0", StringComparison.Ordinal)
+                && text.Contains("aof_rewrite_scheduled:0", StringComparison.Ordinal), explain: cluster.Explain);
+    }
+
+    /// <summary>Every replica has everything, and each monitor has asked each node since, which it does once a second.</summary>
+    private static async Task WaitUntilSeenAsync(Cluster cluster, int replicas = 2)
+    {
+        string count = replicas.ToString(CultureInfo.InvariantCulture);
+        Assert.That((await cluster.Redis[0].CommandAsync("WAIT", count, "5000")).Text, Is.EqualTo(count));
+        await Task.Delay(1500);
     }
 
     /// <summary>The second node stands still while the master takes what the third has.</summary>

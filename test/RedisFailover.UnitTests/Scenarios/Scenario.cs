@@ -274,7 +274,7 @@ internal sealed class Scenario
                 ["sync", var sync] => info with { SyncInProgress = sync == "yes" },
                 ["copy", var copy] => info with { CopyBrokeOff = copy == "broken" },
                 ["disk", var disk] => info with { SavePoints = disk == "yes" ? "3600 1" : "" },
-                ["aof", var on] => info with { AppendsOnly = on == "yes" },
+                ["aof", var on] => info with { AppendsOnly = on != "no", AppendedBytes = on == "lost" ? 0 : null },
                 ["loaded", var keys] => info with { LoadedKeys = long.Parse(keys, CultureInfo.InvariantCulture) },
                 ["fails-over", var isSo] => info with { FailsOver = isSo == "yes" },
                 ["ends-in", var left] => info with { ShutsDownIn = TimeSpan.FromSeconds(int.Parse(left, CultureInfo.InvariantCulture)) },
