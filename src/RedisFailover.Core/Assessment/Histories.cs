@@ -29,13 +29,29 @@ internal static class Histories
     /// came back without its history, twice as many keys of any that this cluster once had are more: it may have taken some writes since.
     /// </summary>
     internal static NodeAssessment? NodeWithMore(Assessment a, MasterIdentity known, NodeAssessment restarted)
-        => Moved(a, restarted) is { } moved ? moved
+        => MadeByOthers(a) is { } made ? made
+        : Moved(a, restarted) is { } moved ? moved
         : KeptByFile(a, known, restarted) is { } kept ? kept
         : a.Nodes.FirstOrDefault(n => n.Address != restarted.Address && n.IsOnline && !n.CannotBeWatched
             && (HasMore(n, known, restarted) || (known.HasData
                 && (restarted.Info!.Keys == 0
                     || (restarted.Info.CommonOffset(known) is null && KeptUntil(restarted, known) is null))
                 && !n.IsLeftAlone && n.Info!.Keys > 2 * restarted.Info.Keys && a.OnceHad(n.Info))));
+
+    /// <summary>
+    /// A member that somebody else has made a master: another node has a link to it, and what it holds is of no history that is known,
+    /// while nobody has a link to the master of the topology. Which of the two is older nobody can tell. Null where there is none.
+    /// </summary>
+    internal static NodeAssessment? MadeByOthers(Assessment a)
+        => a.OldMasterAddress is not { } old || a.Configured.Any(n => n.Info is { LinkUp: true } info && info.MasterAddress == old) ? null
+            : a.Configured.FirstOrDefault(n => n.Address != old
+                && n is { IsMaster: true, IsInOrder: true, Lineage: Lineage.Diverged } && a.Topology.Members.Contains(n.Address)
+                && a.Configured.Any(r => HasLinkTo(r, n)));
+
+    /// <summary>Whether a node is a replica in step with this master.</summary>
+    internal static bool HasLinkTo(NodeAssessment replica, NodeAssessment master)
+        => replica is { IsReplica: true, IsInOrder: true, Info: { LinkUp: true } info } && info.MasterAddress == master.Address
+            && info.ReplicationId == master.Info!.ReplicationId;
 
     /// <summary>
     /// How far in the master's history a node was last seen that is back from its append-only file, which keeps the data and forgets the

@@ -188,7 +188,10 @@ internal static class Choosing
 
         if (Histories.NodeWithMore(a, before, from) is { } keeper)
         {
-            string held = $"master {from.Address} was restarted with {from.Info!.Keys} keys, and {keeper.Address} has more, "
+            string more = keeper.Address == Histories.MadeByOthers(a)?.Address
+                ? $"{keeper.Address}, which somebody made a master and replicas follow, has {keeper.Info!.Keys}"
+                : $"{keeper.Address} has more";
+            string held = $"master {from.Address} was restarted with {from.Info!.Keys} keys, and {more}, "
                 + $"which following {from.Address} would wipe: an operator has to choose ({screening.Objections})";
             return a.View.Request is not null
                 ? SwitchoverRequests.Refuse(a, held)

@@ -75,7 +75,7 @@ internal static class Correcting
         }
 
         // One that is no plain Redis (cluster mode) follows nobody.
-        if (node.IsLeftAlone || !a.Master.IsCurrent || node.Info!.Mode is not ("standalone" or ""))
+        if (node.IsLeftAlone || !a.Master.IsCurrent || node.Info!.Mode is not ("standalone" or "") || CopiesSomebodyUnheard(a, node))
         {
             return null;
         }
@@ -105,6 +105,11 @@ internal static class Correcting
                 MinReplicas = WriteSafety.AfterServing(a, node.Info!), EndsFailover = node.Info!.FailsOver,
             };
     }
+
+    /// <summary>Whether it copies one of ours that has not been heard yet: that may be a master whom somebody else has made.</summary>
+    private static bool CopiesSomebodyUnheard(Assessment a, NodeAssessment node)
+        => node is { IsReplica: true, Info: { LinkUp: true, MasterAddress: { } followed } }
+            && a.IsConfigured(followed) && a.Node(followed).Contact == Contact.Unseen;
 
     private static Problem? SecondMaster(Assessment a, NodeAddress node)
         => DemotionFailure(a, node) is { } failure

@@ -88,9 +88,10 @@ internal static class Isolating
 
     /// <summary>
     /// A replica that answers, is ours and follows somebody. What it said before this monitor led does not count: it may have been
-    /// promoted since.
+    /// promoted since. Whom somebody else has made a master keeps its replicas: only an operator knows why.
     /// </summary>
     private static bool IsDue(NodeAssessment node)
         => node is { IsReplica: true, IsAnswering: true, Info.IsDetached: false, IsConfigured: true, IsForeign: false }
-            && node.Has(HeardSince.Term);
+            && node.Has(HeardSince.Term)
+            && !(Histories.MadeByOthers(node.All) is { } made && Histories.HasLinkTo(node, made));
 }

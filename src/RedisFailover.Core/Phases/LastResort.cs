@@ -21,7 +21,8 @@ internal static class LastResort
     {
         bool isGone = IsGoneWithNothing(a);
         Rejection[] here = [.. screening.Unfit.Where(u => !(isGone && u.Node.Address == a.From!.Address))];
-        if (a.Policy.WriteSafety == WriteSafetyMode.Replicated || !here.All(u => Lasting.Contains(u.Code) && HasSaidAll(u.Node)))
+        if (a.Policy.WriteSafety == WriteSafetyMode.Replicated || Histories.MadeByOthers(a) is not null
+            || !here.All(u => Lasting.Contains(u.Code) && HasSaidAll(u.Node)))
         {
             return null;
         }
