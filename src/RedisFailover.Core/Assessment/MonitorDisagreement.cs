@@ -3,8 +3,7 @@ using System.Collections.Immutable;
 namespace RedisFailover;
 
 /// <summary>
-/// Which monitors are configured with other nodes than this one, as far as their views tell: whoever leads makes the topology of its own
-/// list.
+/// Which monitors are configured with other nodes or settings than this one, as far as their views tell: whoever leads goes by its own.
 /// </summary>
 internal static class MonitorDisagreement
 {
@@ -17,22 +16,30 @@ internal static class MonitorDisagreement
             ImmutableSortedSet<NodeAddress> theirs = [.. report.Available.Keys.Concat(report.Unavailable)];
             ImmutableArray<NodeAddress> more = [.. theirs.Except(a.Policy.Nodes).Except(a.View.Outside(a.Policy))];
             ImmutableArray<NodeAddress> fewer = NotWatchedBy(a, theirs);
-            if (!more.IsEmpty || !fewer.IsEmpty)
+            ImmutableArray<string> others = OtherSettings(a, report);
+            if (!more.IsEmpty || !fewer.IsEmpty || !others.IsEmpty)
             {
                 monitors.Add(monitor);
                 parts.Add($"{monitor} " + string.Join(" and ", new[]
                 {
                     more.IsEmpty ? null : $"watches {string.Join(", ", more)} as well",
                     fewer.IsEmpty ? null : $"does not watch {string.Join(", ", fewer)}, or is refused there",
+                    others.IsEmpty ? null : $"has {string.Join(", ", others)}",
                 }.OfType<string>()));
             }
         }
 
         return parts.Count == 0 ? null : Problem.OfMonitors(
             ProblemCatalogue.MonitorsDisagree,
-            $"the monitors are not configured with the same nodes: {string.Join("; ", parts)}; whoever leads goes by its own",
+            $"the monitors are not configured alike: {string.Join("; ", parts)}; whoever leads goes by its own",
             monitors);
     }
+
+    /// <summary>Its settings where they differ, by the same <c>R/config</c>, with the leader's own in brackets.</summary>
+    private static ImmutableArray<string> OtherSettings(Assessment a, MonitorReport report)
+        => report.Settings.IsEmpty || report.ConfigVersion != (a.View.Config is null ? -1 : a.View.ConfigVersion) ? []
+            : [.. PolicySettings.Of(a.Policy).Where(own => report.Settings.TryGetValue(own.Key, out string? theirs) && theirs != own.Value)
+                .Select(own => $"{own.Key} {report.Settings[own.Key]} (not {own.Value})")];
 
     /// <summary>A node that answers here and that a monitor with a view has no opinion on for long is one that it does not know.</summary>
     private static ImmutableArray<NodeAddress> NotWatchedBy(Assessment a, ImmutableSortedSet<NodeAddress> theirs)

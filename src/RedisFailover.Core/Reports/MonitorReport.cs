@@ -28,6 +28,9 @@ internal sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, doub
     /// <summary>The version of <c>R/config</c> that the monitor goes by; -1 for none.</summary>
     public int ConfigVersion { get; init; } = -1;
 
+    /// <summary>What it decides by while it leads (<see cref="PolicySettings"/>); empty from a monitor before 0.2.</summary>
+    public ImmutableSortedDictionary<string, string> Settings { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
+
     /// <summary>Whether the monitor reaches no node at all: then what it says of them tells of itself, and counts for nothing.</summary>
     public bool IsBlind { get; init; }
 
@@ -46,6 +49,7 @@ internal sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, doub
     {
         ArgumentNullException.ThrowIfNull(other);
         return ConfigVersion == other.ConfigVersion && IsBlind == other.IsBlind && Shut.SetEquals(other.Shut)
+            && Settings.SequenceEqual(other.Settings)
             && Readiness.SayTheSame(Failover, other.Failover) && Words.SameButForNumbers(Attention, other.Attention)
             && Problem.SayTheSame(Problems, other.Problems)
             && Nodes.Count == other.Nodes.Count
@@ -87,6 +91,10 @@ internal sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, doub
                 ? reports.EnumerateObject().Where(n => NodeAddress.TryParse(n.Name, out _) && n.Value.ValueKind == JsonValueKind.Object)
                     .ToImmutableSortedDictionary(n => NodeAddress.Parse(n.Name), n => NodeReport.Read(n.Value, What))
                 : ImmutableSortedDictionary<NodeAddress, NodeReport>.Empty,
+            Settings = Json.Object(root, "settings", What) is { } settings
+                ? settings.EnumerateObject().Where(s => s.Value.ValueKind == JsonValueKind.String)
+                    .ToImmutableSortedDictionary(s => s.Name, s => s.Value.GetString()!, StringComparer.Ordinal)
+                : ImmutableSortedDictionary<string, string>.Empty,
             ConfigVersion = root.TryGetProperty("configVersion", out _) ? (int)Json.Number(root, "configVersion", What) : -1,
         };
     }
@@ -129,7 +137,23 @@ internal sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, doub
         {
             writer.WriteNumber("configVersion", ConfigVersion);
         }
+
+        Write(writer, Settings);
     });
+
+    private static void Write(Utf8JsonWriter writer, ImmutableSortedDictionary<string, string> settings)
+    {
+        if (!settings.IsEmpty)
+        {
+            writer.WriteStartObject("settings");
+            foreach ((string name, string value) in settings)
+            {
+                writer.WriteString(name, value);
+            }
+
+            writer.WriteEndObject();
+        }
+    }
 
     private static void Write(Utf8JsonWriter writer, Readiness? failover)
     {

@@ -49,6 +49,7 @@ internal sealed class Coordinator(
     };
 
     private FailoverPolicy _policy = seed;
+    private ImmutableSortedDictionary<string, string> _settings = PolicySettings.Of(seed);
 
     private MonitorReport _report = MonitorReport.None;
     private TimeSpan _reportedAt = TimeSpan.MinValue;
@@ -168,6 +169,7 @@ internal sealed class Coordinator(
         }
 
         _policy = PolicyUnder(config);
+        _settings = PolicySettings.Of(_policy);
         view = view.WithNodesOf(_policy);
         PolicyChanged?.Invoke(_policy, [.. view.Nodes.Keys]);
         return view;
@@ -295,6 +297,7 @@ internal sealed class Coordinator(
             Failover = readiness,
             Attention = now - _attention.Since >= LastingAttention ? _attention.Words : null,
             Problems = Problems?.Own ?? [],
+            Settings = _settings,
             Nodes = view.Term is null ? MonitorReport.None.Nodes : NodeReports.Of(view, _policy, now, clock.Provider.GetUtcNow()),
         };
         TimeSpan anew = report.Nodes.Values.Select(n => (n.LagBytes, n.LagSeconds))

@@ -184,6 +184,9 @@ internal sealed class Scenario
         var unavailable = ImmutableSortedSet<NodeAddress>.Empty;
         bool sees = true;
         bool blind = words.Contains("blind");
+        ImmutableSortedDictionary<string, string> settings = words.Where(w => w.Contains('=', StringComparison.Ordinal))
+            .Select(w => w.Split('=')).ToImmutableSortedDictionary(w => w[0], w => w[1], StringComparer.Ordinal);
+        words = [.. words.Where(w => !w.Contains('=', StringComparison.Ordinal))];
         ImmutableSortedSet<NodeAddress> shut = [.. words.SkipWhile(w => w != "shut").Skip(1).Select(NodeAddress.Parse)];
         words = [.. words.TakeWhile(w => w != "shut").Where(w => w != "blind")];
         foreach (string word in words)
@@ -202,7 +205,7 @@ internal sealed class Scenario
             }
         }
 
-        return new MonitorReport(available, unavailable) { IsBlind = blind, Shut = shut };
+        return new MonitorReport(available, unavailable) { IsBlind = blind, Shut = shut, Settings = settings };
     }
 
     private void Znode(string content)
