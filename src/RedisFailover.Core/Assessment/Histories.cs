@@ -67,17 +67,22 @@ internal static class Histories
         }
 
         NodeInfo[] written = [.. node.View.FormerRuns.TakeWhile(run => run is { AppendsOnly: true, AppendFailed: false }
-            && !IsFileLost(info, run))];
+            && !IsFileLost(node.View, run))];
         return Array.Find(written, run => run is { SyncInProgress: false, CopyBrokeOff: false } && run.CommonOffset(known) is not null)
             is not { } last ? null
             : last.RunId == known.RunId ? FurthestSeen(node.All, known) : last.CommonOffset(known);
     }
 
-    /// <summary>Whether the file is too small for the keys that there were: an RDB, or a command, has more bytes for each.</summary>
-    internal static bool IsFileLost(NodeInfo now, NodeInfo before)
-        => before.Keys > 0 && (now.Keys == 0 || now.AppendedBytes < LeastBytesPerKey * before.Keys);
+    /// <summary>
+    /// Whether a node was started without the append-only file of that run: it holds nothing, or its file was less than half as long when
+    /// it first answered and had no base to explain that by. A power cut takes the end of a file, and a rewrite makes a base of it.
+    /// </summary>
+    internal static bool IsFileLost(NodeView now, NodeInfo before)
+        => before.Keys > 0 && (now.Info!.Keys == 0
+            || (now.AtFirst is { AppendedBase: <= EmptyBase, AppendedBytes: { } bytes } && 2 * bytes < before.AppendedBytes));
 
-    private const int LeastBytesPerKey = 4;
+    /// <summary>A base without a key is of some 90 bytes (Redis 7).</summary>
+    private const int EmptyBase = 256;
 
     /// <summary>
     /// A member whose append-only file has kept more than this node has, or than it is known to have; null where there is none.

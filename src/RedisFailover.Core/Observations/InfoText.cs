@@ -82,6 +82,7 @@ internal sealed class InfoText
         AppendFailed = Text("aof_last_write_status") == "err" && Whole("aof_enabled", 0) != 0,
         AppendsOnly = Whole("aof_enabled", 0) != 0,
         AppendedBytes = Whole("aof_current_size", -1) is >= 0 and var appended ? appended : null,
+        AppendedBase = Whole("aof_base_size", -1) is >= 0 and var based ? based : null,
         MemoryLeft = Whole("maxmemory", 0) is > 0 and var most && Text("maxmemory_policy") is null or "noeviction"
             ? most - CountedMemory : null,
         IsOverMaxMemory = Whole("maxmemory", 0) is > 0 and var allowed && CountedMemory > allowed + (allowed / 10),
@@ -144,7 +145,8 @@ internal sealed class InfoText
             : throw new FormatException($"INFO says {field}:{value}, which is no number.");
 
     private static bool IsWanted(ReadOnlySpan<char> name) => name is "role" or "run_id" or "redis_version" or "loading"
-        or "rdb_last_bgsave_status" or "aof_enabled" or "aof_current_size" or "aof_last_write_status" or "redis_mode" or "config_file"
+        or "rdb_last_bgsave_status" or "aof_enabled" or "aof_current_size" or "aof_base_size"
+        or "aof_last_write_status" or "redis_mode" or "config_file"
         or "valkey_version" or "uptime_in_seconds" or "rdb_last_load_keys_loaded"
         or "used_memory" or "mem_not_counted_for_evict" or "maxmemory" or "maxmemory_policy" or "errorstat_OOM"
         or "shutdown_in_milliseconds" or "sync_full" or "unexpected_error_replies" or "min_slaves_good_slaves"

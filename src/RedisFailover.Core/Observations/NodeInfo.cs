@@ -180,6 +180,9 @@ internal sealed record NodeInfo
     /// <summary>The bytes of its append-only file (aof_current_size); null where it keeps none, or does not say.</summary>
     public long? AppendedBytes { get; init; }
 
+    /// <summary>Those of its base, by the last rewrite; before Redis 7 of the file that it was started from (aof_base_size).</summary>
+    public long? AppendedBase { get; init; }
+
     /// <summary>Its save points ("save"), empty where it saves no RDB by itself; null when they are not known.</summary>
     public string? SavePoints { get; init; }
 
@@ -320,6 +323,7 @@ internal sealed record NodeInfo
         MemoryLeft = IsOutOfMemory == later.IsOutOfMemory ? later.MemoryLeft : MemoryLeft,
         Uptime = later.Uptime,
         AppendedBytes = AppendedBytes is null == later.AppendedBytes is null ? later.AppendedBytes : AppendedBytes,
+        AppendedBase = AppendedBase is null == later.AppendedBase is null ? later.AppendedBase : AppendedBase,
         LinkDownFor = LinkDownFor is null == later.LinkDownFor is null ? later.LinkDownFor : LinkDownFor,
         LinkSilentFor = LinkSilentFor is null == later.LinkSilentFor is null ? later.LinkSilentFor : LinkSilentFor,
         BacklogFrom = BacklogFrom is null == later.BacklogFrom is null ? later.BacklogFrom : BacklogFrom,

@@ -135,6 +135,9 @@ internal sealed record NodeView(NodeAddress Address)
     /// <summary>What it last said as a master, where it has become a replica since without a restart; null otherwise.</summary>
     public NodeInfo? AsMaster { get; init; }
 
+    /// <summary>What the process that answers said first; null before its first answer.</summary>
+    public NodeInfo? AtFirst { get; init; }
+
     /// <summary>Since when the process that answers has been known, away or not; null before its first answer.</summary>
     public TimeSpan? RunSince { get; init; }
 
@@ -322,6 +325,7 @@ internal sealed record NodeView(NodeAddress Address)
         // It was away, if only for milliseconds.
         OnlineSince = before is not null && asked > OnlineSince ? asked : OnlineSince,
         RunSince = asked,
+        AtFirst = info,
         HasFollowed = info is { Role: NodeRole.Replica, LinkUp: true },
         // What it had from a link is of no run before that.
         FormerRuns = before is null ? FormerRuns : HasFollowed ? [before] : [before, .. FormerRuns.Take(MostFormerRuns - 1)],

@@ -52,7 +52,7 @@ internal static class LastResort
     private static (NodeAssessment Node, string Why)? WithData(Assessment a, NodeAssessment[] allowed)
     {
         NodeAddress? master = a.From is { } from && (Histories.Moved(a, from) ?? from) is var was
-            && !(was is { Info: { } now, View.BeforeRestart: { } before } && Histories.IsFileLost(now, before)) ? was.Address : null;
+            && !(was is { Info: not null, View.BeforeRestart: { } before } && Histories.IsFileLost(was.View, before)) ? was.Address : null;
         NodeAssessment? best = allowed.Where(n => n.Info!.Keys > 0)
             .OrderByDescending(n => n.Address == master)
             .ThenByDescending(n => Kept(a, n) ?? -1)
