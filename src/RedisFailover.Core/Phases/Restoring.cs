@@ -68,7 +68,7 @@ internal static class Restoring
             next = next with { Identity = a.Topology.Identity };
         }
 
-        // Where a node may have been promoted after all, the epoch is used up.
-        return a.Topology.Master is not null && a.View.Failed.Keys.Any(x => x is Promote) ? next with { Epoch = a.NextEpoch } : next;
+        // Where a node may have been promoted the epoch is used up, whatever has become of it or of its answer.
+        return a.Topology.Master is not null && a.Progress.ChosenAt is not null ? next with { Epoch = a.NextEpoch } : next;
     }
 }
