@@ -165,13 +165,15 @@ internal static class Histories
 
     /// <summary>
     /// What the master became when it was restarted, where it went on as that, nobody who is here has more, and somebody has copied it:
-    /// that one has all that was taken since, which those who know only what was before have not. Null elsewhere.
+    /// that one has all that was taken since, which those who know only what was before have not. With write safety only where it would
+    /// have gone on, having all that its replicas had acknowledged. Null elsewhere.
     /// </summary>
     internal static MasterIdentity? OfTheLastRun(Assessment a)
         => a.Master is { Run: RunState.Restarted, Info: { Role: NodeRole.Master, Keys: > 0 } info } master && master.Has(HeardSince.Term)
             && NodeWithMore(a, a.Topology.Identity!, master) is null
             && a.Nodes.Any(n => n.Address != master.Address && n is { IsReplica: true, Info: { Keys: > 0, SyncInProgress: false } copy }
             && copy.CommonOffset(info.Identity) is not null)
+            && WriteHolders.Missing(a, master, Purpose.Readiness) is null
                 ? info.Identity
                 : null;
 

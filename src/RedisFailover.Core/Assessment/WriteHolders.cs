@@ -87,27 +87,12 @@ internal sealed class WriteHolders
     private bool IsFinal(NodeAssessment node) => _wordsAreFinal || node.OffsetIsFinal;
 
     /// <summary>
-    /// Whether a full copy has replaced what it held, since the master was lost or shortly before: what it had acknowledged may be gone, in
-    /// the same run. A master that was restarted with less does that to its replicas where nobody can detach them in time.
+    /// Whether it has had more of the lost master's data than it has: a full copy of somebody else has replaced them, and what it had
+    /// acknowledged may be gone, in the same run. A master that was restarted with less does that to its replicas where nobody can detach
+    /// them in time. A copy of the lost master itself takes nothing of them.
     /// </summary>
     private bool WasOverwritten(NodeAssessment node)
-    {
-        if (_wordsAreFinal || node.View.WentBackAt is not { } at)
-        {
-            return false;
-        }
-
-        if (_all.Progress is { Inherited: true, Before: null })
-        {
-            // Nobody knows since when the master is lost.
-            return true;
-        }
-
-        TimeSpan lost = _all.Progress.LostAt
-            - (_all.Progress is { Inherited: true, Before: { } before } ? before + _all.Policy.SilenceLimit : TimeSpan.Zero);
-        TimeSpan? restarted = _all.From is { Run: RunState.Restarted, View.RunSince: { } since } ? since - _all.Policy.SilenceLimit : null;
-        return at >= (restarted < lost ? restarted : lost);
-    }
+        => Lost is { } lost && node.View.Overwritten.Any(had => had.CommonOffset(lost) > (node.Info!.CommonOffset(lost) ?? -1));
 
     private bool WasRestarted(NodeAssessment node)
         => _quorum.Runs.TryGetValue(node.Address, out string? run) && node.Info is { } info && info.RunId != run;

@@ -156,9 +156,9 @@ internal sealed record NodeView(NodeAddress Address)
     public bool HasFollowed { get; init; }
 
     /// <summary>
-    /// When it was last seen to have come less far than before, in one run: a full copy has replaced what it held. Null when it was not.
+    /// What it said last each time before it was seen to have come less far, in one run: a full copy has replaced what it held then.
     /// </summary>
-    public TimeSpan? WentBackAt { get; init; }
+    public ImmutableArray<NodeInfo> Overwritten { get; init; } = [];
 
     /// <summary>
     /// What it had refused of its master's stream (<see cref="NodeInfo.StreamErrors"/>) when it last had all of it: after a full copy,
@@ -296,11 +296,14 @@ internal sealed record NodeView(NodeAddress Address)
     /// <summary>In so many parts a master's trail is kept: an age is known to within one of them.</summary>
     private const int TrailParts = 8;
 
+    /// <summary>Each time there has to be a full copy, and what was lost before the first of so many is long known.</summary>
+    private const int MostOverwritten = 4;
+
     /// <summary>The run that was known has gone on.</summary>
     private NodeView Continued(NodeInfo before, NodeInfo info, TimeSpan asked) => this with
     {
         HasFollowed = HasFollowed || info is { Role: NodeRole.Replica, LinkUp: true },
-        WentBackAt = info.Offset < before.Offset ? asked : WentBackAt,
+        Overwritten = info.Offset < before.Offset ? [.. Overwritten.TakeLast(MostOverwritten - 1), before] : Overwritten,
         AsMaster = info.Role == NodeRole.Master ? null : before.Role == NodeRole.Master ? before : AsMaster,
         WasPromoted = info.Role == NodeRole.Master && (WasPromoted || before.Role == NodeRole.Replica),
         OutOfMemoryAt = info.OutOfMemoryErrors > before.OutOfMemoryErrors ? asked : OutOfMemoryAt,
@@ -329,7 +332,7 @@ internal sealed record NodeView(NodeAddress Address)
         HasFollowed = info is { Role: NodeRole.Replica, LinkUp: true },
         // What it had from a link is of no run before that.
         FormerRuns = before is null ? FormerRuns : HasFollowed ? [before] : [before, .. FormerRuns.Take(MostFormerRuns - 1)],
-        WentBackAt = null,
+        Overwritten = [],
         AsMaster = null,
         WasPromoted = false,
         CopySeenAt = null,

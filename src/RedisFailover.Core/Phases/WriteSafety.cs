@@ -36,8 +36,9 @@ namespace RedisFailover;
 /// synced), and an older snapshot even shows the same history. So the set names the run id of each member; one that shows another counts as
 /// absent until it has had all that the master had when it was back, or until K members have: then it is as if it had left the set and come
 /// back, and need not hold anything.</para>
-/// <para><b>A member that was overwritten</b> by a full copy of a master that was restarted with less is seen by its offset, which went
-/// back in the same run: since the loss, or shortly before, it counts as absent. A monitor that was started later does not know.</para>
+/// <para><b>A member that was overwritten</b> by a full copy of a master that was restarted with less, or of a node that had less, is seen
+/// by its offset, which went back in the same run: it counts as absent until it has as much of the lost master's history as it had. A copy
+/// of that master itself takes nothing of it. A monitor that was started later does not know.</para>
 /// <para><b>A member without anything</b> (of no history that the lost master knew, empty or at offset 0, and still in the run that the
 /// set names, and not seen with a link in it: it may have been wiped by one) has never been this master's replica in that run and never
 /// acknowledged anything: whoever is promoted has all that it has. So
