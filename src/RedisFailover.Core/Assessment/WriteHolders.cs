@@ -102,5 +102,23 @@ internal sealed class WriteHolders
     /// nothing: what was safe of it, the new master had by then. Where it is not known when that was, all that it has counts.
     /// </summary>
     private bool CandidateHasAllOf(NodeInfo info, MasterIdentity lost)
-        => info.CommonOffset(lost) is { } common ? _candidate.Info!.CommonOffset(lost) >= common : info.Offset <= _candidate.Info!.Offset;
+        => (info.CommonOffset(lost) is { } common ? _candidate.Info!.CommonOffset(lost) >= common : info.Offset <= _candidate.Info!.Offset)
+            && CandidateHasAllOfTheNextRun(info);
+
+    /// <summary>
+    /// Restarted with less, the lost master may have taken writes again before it was judged, and one that had no more than it, and so
+    /// goes on under it at once, may have acknowledged them. What it had before is of the history that it was restarted from.
+    /// </summary>
+    private bool CandidateHasAllOfTheNextRun(NodeInfo info)
+    {
+        if (_all.OldMasterAddress is not { } address || address == _candidate.Address
+            || _all.Node(address) is not { Run: RunState.Restarted, Info: { Role: NodeRole.Master } next })
+        {
+            return true;
+        }
+
+        long had = Math.Max(next.PreviousHistoryEnd - 1, _candidate.Info!.CommonOffset(next.Identity) ?? 0);
+        return info.CommonOffset(next.Identity with { PreviousReplicationId = null, Former = null }) is not { } has
+            || DataLoss.Writes(has - had) == 0;
+    }
 }

@@ -39,6 +39,9 @@ namespace RedisFailover;
 /// <para><b>A member that was overwritten</b> by a full copy of a master that was restarted with less, or of a node that had less, is seen
 /// by its offset, which went back in the same run: it counts as absent until it has as much of the lost master's history as it had. A copy
 /// of that master itself takes nothing of it. A monitor that was started later does not know.</para>
+/// <para><b>A master that was restarted with less</b> may have taken writes again before it was judged, and a member that had no more than
+/// it goes on under it at once and acknowledges them: who lacks these does not have all that this member has. Where others have what the
+/// restarted one lacks, nobody has all, and an operator chooses.</para>
 /// <para><b>A member without anything</b> (of no history that the lost master knew, empty or at offset 0, and still in the run that the
 /// set names, and not seen with a link in it: it may have been wiped by one) has never been this master's replica in that run and never
 /// acknowledged anything: whoever is promoted has all that it has. So

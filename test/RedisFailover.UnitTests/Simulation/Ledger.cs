@@ -21,6 +21,7 @@ internal sealed partial class Ledger(World world, Network network, Configuration
     private readonly Dictionary<SimulatedRedis, (long Epoch, int Life, Commit? Data)> _promoted = [];
     private readonly HashSet<long> _forced = [];
     private readonly HashSet<SimulatedRedis> _overwritten = [];
+    private readonly Dictionary<SimulatedRedis, (int Life, NodeAddress Master, string RunId)> _wentOn = [];
     private readonly List<HistoryEntry> _history = [];
     private int _ids;
     private (SimulatedRedis Node, int Life)? _returned;
@@ -373,6 +374,14 @@ internal sealed partial class Ledger(World world, Network network, Configuration
     /// master with less.
     /// </summary>
     internal bool WasOverwritten(SimulatedRedis node) => _overwritten.Contains(node);
+
+    /// <summary>A replica goes on under this master from where it stands.</summary>
+    internal void WentOn(SimulatedRedis node, SimulatedRedis master) => _wentOn[node] = (node.Life, master.Address, master.RunId);
+
+    /// <summary>Whether it last went on under a process that came after the lost master at its address.</summary>
+    internal bool WentOnUnderAnotherRun(SimulatedRedis node, MasterIdentity lost)
+        => _wentOn.TryGetValue(node, out (int Life, NodeAddress Master, string RunId) last) && last.Life == node.Life
+            && Server!.Topology?.Intent?.From == last.Master && last.RunId != lost.RunId;
 
     /// <summary>An operator's switchover leaves the epoch to the old master until the new one is published.</summary>
     private static long EpochOfPromotion(Topology topology)

@@ -165,6 +165,7 @@ internal sealed partial class SimulatedRedis
 
         Tell($"continues {link.Master.Name} from {Offset}");
         _state = LinkState.Up;
+        ledger.WentOn(this, link.Master);
         foreach ((long end, Commit? data) in missed)
         {
             Append(end, data, false);

@@ -83,7 +83,9 @@ internal sealed partial class Simulation
                 .Where(n
                     => n.IsUp && !n.IsLoading && !n.IsSyncing && (!quorum.Runs.TryGetValue(n.Address, out string? run) || run == n.RunId)
                         && n.Info().SharesHistoryWith(lost) && n.Info().Keys > 0 && !_ledger.WasOverwritten(n))];
-        return proven.Length >= quorum.Needed
+        // What one took of the lost master's next run, and what another has of the last one, may both have been acknowledged.
+        return proven.Length >= quorum.Needed && !proven.Any(n => _ledger.WentOnUnderAnotherRun(n, lost)
+                && proven.Any(m => !Commit.Contains(m.Data, n.Data) && !Commit.Contains(n.Data, m.Data)))
             ? $"{string.Join(" and ", proven.Select(n => n.Name))} were not restarted and are enough" : null;
     }
 
