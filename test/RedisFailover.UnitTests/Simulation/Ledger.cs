@@ -20,7 +20,7 @@ internal sealed partial class Ledger(World world, Network network, Configuration
     private readonly List<SimulatedClient.Write> _safe = [];
     private readonly Dictionary<SimulatedRedis, (long Epoch, int Life, Commit? Data)> _promoted = [];
     private readonly HashSet<long> _forced = [];
-    private readonly HashSet<SimulatedRedis> _overwritten = [];
+    private readonly Dictionary<SimulatedRedis, Commit?> _overwritten = [];
     private readonly Dictionary<SimulatedRedis, (int Life, NodeAddress Master, string RunId)> _wentOn = [];
     private readonly List<HistoryEntry> _history = [];
     private int _ids;
@@ -342,17 +342,18 @@ internal sealed partial class Ledger(World world, Network network, Configuration
     {
         Require(old is null || Foreign < 0
             || old.Beginning != Foreign, $"{node.Name} held data that were never this cluster's, and {master.Name} wiped them");
-        if (node.IsOrderedByHand || master.IsOrderedByHand)
+        bool isByHand = node.IsOrderedByHand || master.IsOrderedByHand;
+        bool isPaused = Server!.PausedSince is not null;
+        if ((isByHand || isPaused || node.IsRefusing) && !Commit.Contains(data, old) && !Lacks(node, old))
+        {
+            _overwritten[node] = old;
+        }
+
+        if (isByHand)
         {
             // Somebody who is no monitor ordered it.
             _safe.RemoveAll(w => Commit.Contains(old, w.Made) && !Commit.Contains(data, w.Made));
             return;
-        }
-
-        bool isPaused = Server!.PausedSince is not null;
-        if ((isPaused || node.IsRefusing) && !Commit.Contains(data, old))
-        {
-            _overwritten.Add(node);
         }
 
         // Of two histories the longer one is the cluster's: what a node took beside it, restarted empty, is not missed.
@@ -370,10 +371,10 @@ internal sealed partial class Ledger(World world, Network network, Configuration
     }
 
     /// <summary>
-    /// Whether it lost something to a full copy while failover was paused, or while it refused the monitors: then nobody can keep it from a
-    /// master with less.
+    /// Whether it lost something to a full copy that somebody ordered past the monitors, while failover was paused, or while it refused the
+    /// monitors, and does not have it again: then nobody can keep it from a master with less.
     /// </summary>
-    internal bool WasOverwritten(SimulatedRedis node) => _overwritten.Contains(node);
+    internal bool WasOverwritten(SimulatedRedis node) => Lacks(node, node.Data);
 
     /// <summary>A replica goes on under this master from where it stands.</summary>
     internal void WentOn(SimulatedRedis node, SimulatedRedis master) => _wentOn[node] = (node.Life, master.Address, master.RunId);
@@ -386,6 +387,8 @@ internal sealed partial class Ledger(World world, Network network, Configuration
     /// <summary>An operator's switchover leaves the epoch to the old master until the new one is published.</summary>
     private static long EpochOfPromotion(Topology topology)
         => topology is { State: TopologyState.SwitchingOver, Master: not null } ? topology.Epoch + 1 : topology.Epoch;
+
+    private bool Lacks(SimulatedRedis node, Commit? data) => _overwritten.TryGetValue(node, out Commit? had) && !Commit.Contains(data, had);
 
     private static void Require(bool condition, string otherwise)
     {
