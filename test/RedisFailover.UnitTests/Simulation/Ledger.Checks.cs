@@ -183,7 +183,7 @@ internal sealed partial class Ledger
     /// forced it. A master that was itself restarted and goes on may have lost some: no failover is to blame for that, and they are not
     /// missed any more.
     /// </summary>
-    private void CheckOffice(Topology before, Topology after, SimulatedRedis node)
+    private void CheckOffice(Topology before, Topology after, SimulatedRedis node, long sentAt)
     {
         bool isNew = before.IsChangingMaster && after.Master != before.Intent?.From;
         // A successor finishes what was ordered of the leader before.
@@ -197,7 +197,8 @@ internal sealed partial class Ledger
                     ? promotion.Data : node.Data;
             // A switchover hands over what the old master has: where that came back without a write, it was lost before.
             SimulatedRedis? handsOver = before.State == TopologyState.SwitchingOver && before.Master is { } old ? _nodes[old] : null;
-            foreach (SimulatedClient.Write write in _safe)
+            // What a process acknowledged that came only when this was on its way to ZooKeeper nobody could know of, nor call it back.
+            foreach (SimulatedClient.Write write in _safe.Where(w => w.RunBeganAt <= sentAt))
             {
                 Require(
                     Commit.Contains(held, write.Made) || (handsOver is not null && !Commit.Contains(handsOver.Data, write.Made)),

@@ -21,6 +21,7 @@ internal sealed partial class Ledger(World world, Network network, Configuration
     private readonly Dictionary<SimulatedRedis, (long Epoch, int Life, Commit? Data)> _promoted = [];
     private readonly HashSet<long> _forced = [];
     private readonly Dictionary<SimulatedRedis, Commit?> _overwritten = [];
+    private readonly Dictionary<SimulatedMonitor, long> _sentAt = [];
     private readonly Dictionary<SimulatedRedis, (int Life, NodeAddress Master, string RunId)> _wentOn = [];
     private readonly List<HistoryEntry> _history = [];
     private int _ids;
@@ -156,6 +157,11 @@ internal sealed partial class Ledger(World world, Network network, Configuration
         _pace[monitor] = (second, count);
         Require(count <= MostActions, $"{monitor.Name} spins: {count} actions within a second, the last: {action}");
         Require(action is not PublishTopology || lead.Lease.IsHeld, $"{monitor.Name} sends a publication ({action}) without a lease");
+        if (action is PublishTopology)
+        {
+            _sentAt[monitor] = world.Now;
+        }
+
         if (action is PublishTopology { Next.State: TopologyState.FailingOver })
         {
             Require(
@@ -302,7 +308,7 @@ internal sealed partial class Ledger(World world, Network network, Configuration
 
         if (after is { State: TopologyState.Ok, Master: { } inOffice })
         {
-            CheckOffice(before, after, Node(inOffice));
+            CheckOffice(before, after, Node(inOffice), _sentAt[monitor]);
         }
     }
 

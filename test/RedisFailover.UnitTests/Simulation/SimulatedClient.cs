@@ -103,6 +103,9 @@ internal sealed class SimulatedClient(World world, Network network, int place, s
 
         internal SimulatedRedis? On { get; set; }
 
+        /// <summary>When the process began that took it.</summary>
+        internal long RunBeganAt { get; set; }
+
         internal Action<string?>? Answer { get; set; }
 
         /// <summary>Whether the client had the topology of the moment when it was answered.</summary>

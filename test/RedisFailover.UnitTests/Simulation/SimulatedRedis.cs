@@ -218,6 +218,7 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
         var made = new Commit(Data, write.Number);
         write.Made = made;
         write.On = this;
+        write.RunBeganAt = StartedAt;
         write.Answer = answer;
         Append(Offset + (HasBacklog ? 60 : 1), made, write.Waits);
         ledger.Written(this, write);
