@@ -27,7 +27,7 @@ internal sealed record MasterChangeProgress(TimeSpan StartedAt, TimeSpan LostAt,
     /// </summary>
     public TimeSpan CountedFrom { get; init; } = LostAt;
 
-    /// <summary>When the intent was acknowledged by the ZooKeeper quorum.</summary>
+    /// <summary>When the intent was acknowledged by the ZooKeeper quorum, or found there.</summary>
     public TimeSpan? IntentAt { get; init; }
 
     /// <summary>Of a switchover: when the old master confirmed that it holds writes.</summary>

@@ -83,12 +83,14 @@ internal static class TopologyObservations
         return next.Topology is { IsChangingMaster: true }
             ? next with
             {
-                Progress = next.Progress ?? new MasterChangeProgress(read.At, read.At, Inherited: true)
-                {
-                    InheritedEpoch = next.Topology.Epoch,
-                    Before = read.ChangeAge,
-                    BegunBy = next.Topology.ChangedBy is { Length: > 0 } by ? by : null,
-                },
+                // The intent stands there, also where the answer to it was lost: nobody was asked before it.
+                Progress = next.Progress is { } ours ? ours with { IntentAt = ours.IntentAt ?? read.At }
+                    : new MasterChangeProgress(read.At, read.At, Inherited: true)
+                    {
+                        InheritedEpoch = next.Topology.Epoch,
+                        Before = read.ChangeAge,
+                        BegunBy = next.Topology.ChangedBy is { Length: > 0 } by ? by : null,
+                    },
             }
             : next with { Progress = null };
     }
