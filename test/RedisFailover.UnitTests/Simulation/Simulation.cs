@@ -163,10 +163,11 @@ internal sealed partial class Simulation
 
     private void Await(Func<bool> condition, string what, long bound = Bound)
     {
-        long deadline = _world.Now + bound;
+        long begun = _world.Now;
         while (!condition())
         {
-            if (_world.Now >= deadline)
+            // While failover is paused nothing begins.
+            if (_server.PausedSince is null && _world.Now >= Math.Max(begun, _server.ResumedAt) + bound)
             {
                 throw new Violation($"not {what} within {bound / World.Second} s: {Ailment()}");
             }
