@@ -350,7 +350,7 @@ internal sealed partial class Ledger(World world, Network network, Configuration
             || old.Beginning != Foreign, $"{node.Name} held data that were never this cluster's, and {master.Name} wiped them");
         bool isByHand = node.IsOrderedByHand || master.IsOrderedByHand;
         bool isPaused = Server!.PausedSince is not null;
-        if ((isByHand || isPaused || node.IsRefusing) && !Commit.Contains(data, old) && !Lacks(node, old))
+        if ((isByHand || isPaused || node.IsRefusing || !IsLed) && !Commit.Contains(data, old) && !Lacks(node, old))
         {
             _overwritten[node] = old;
         }
@@ -377,8 +377,8 @@ internal sealed partial class Ledger(World world, Network network, Configuration
     }
 
     /// <summary>
-    /// Whether it lost something to a full copy that somebody ordered past the monitors, while failover was paused, or while it refused the
-    /// monitors, and does not have it again: then nobody can keep it from a master with less.
+    /// Whether it lost something to a full copy that somebody ordered past the monitors, while failover was paused or nobody led, or while
+    /// it refused the monitors, and does not have it again: then nobody can keep it from a master with less.
     /// </summary>
     internal bool WasOverwritten(SimulatedRedis node) => Lacks(node, node.Data);
 
