@@ -66,7 +66,7 @@ internal static class Histories
             return null;
         }
 
-        NodeInfo[] written = [.. node.View.FormerRuns.TakeWhile(run => run is { AppendsOnly: true, AppendFailed: false }
+        NodeInfo[] written = [.. node.View.FormerRuns.TakeWhile(run => run.AppendsAll
             && !IsFileLost(node.View, run))];
         return Array.Find(written, run => run is { SyncInProgress: false, CopyBrokeOff: false } && run.CommonOffset(known) is not null)
             is not { } last ? null
@@ -75,11 +75,13 @@ internal static class Histories
 
     /// <summary>
     /// Whether a node was started without the append-only file of that run: it holds nothing, or its file was less than half as long when
-    /// it first answered and had no base to explain that by. A power cut takes the end of a file, and a rewrite makes a base of it.
+    /// it first answered, and no rewrite explains that: it has no base, or half of the keys are gone as well. A power cut takes no more
+    /// than the end of a file.
     /// </summary>
     internal static bool IsFileLost(NodeView now, NodeInfo before)
         => before.Keys > 0 && (now.Info!.Keys == 0
-            || (now.AtFirst is { AppendedBase: <= EmptyBase, AppendedBytes: { } bytes } && 2 * bytes < before.AppendedBytes));
+            || (now.AtFirst is { AppendedBytes: { } bytes } first && 2 * bytes < before.AppendedBytes
+                && (first.AppendedBase <= EmptyBase || 2 * first.Keys < before.Keys)));
 
     /// <summary>A base without a key is of some 90 bytes (Redis 7).</summary>
     private const int EmptyBase = 256;

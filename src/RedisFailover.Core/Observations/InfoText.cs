@@ -81,6 +81,8 @@ internal sealed class InfoText
         SaveFailed = Text("rdb_last_bgsave_status") == "err",
         AppendFailed = Text("aof_last_write_status") == "err" && Whole("aof_enabled", 0) != 0,
         AppendsOnly = Whole("aof_enabled", 0) != 0,
+        AppendsAll = Whole("aof_enabled", 0) != 0 && Whole("aof_rewrite_in_progress", 0) == 0 && Whole("aof_rewrite_scheduled", 0) == 0
+            && Text("aof_last_write_status") != "err" && Text("aof_last_bgrewrite_status") != "err",
         AppendedBytes = Whole("aof_current_size", -1) is >= 0 and var appended ? appended : null,
         AppendedBase = Whole("aof_base_size", -1) is >= 0 and var based ? based : null,
         MemoryLeft = Whole("maxmemory", 0) is > 0 and var most && Text("maxmemory_policy") is null or "noeviction"
@@ -146,6 +148,7 @@ internal sealed class InfoText
 
     private static bool IsWanted(ReadOnlySpan<char> name) => name is "role" or "run_id" or "redis_version" or "loading"
         or "rdb_last_bgsave_status" or "aof_enabled" or "aof_current_size" or "aof_base_size"
+        or "aof_rewrite_in_progress" or "aof_rewrite_scheduled" or "aof_last_bgrewrite_status"
         or "aof_last_write_status" or "redis_mode" or "config_file"
         or "valkey_version" or "uptime_in_seconds" or "rdb_last_load_keys_loaded"
         or "used_memory" or "mem_not_counted_for_evict" or "maxmemory" or "maxmemory_policy" or "errorstat_OOM"

@@ -177,6 +177,12 @@ internal sealed record NodeInfo
     /// <summary>Whether it keeps an append-only file (aof_enabled).</summary>
     public bool AppendsOnly { get; init; }
 
+    /// <summary>
+    /// Whether that file has all that it holds: after a full copy, or where the file was only just asked for, it has that once a rewrite is
+    /// done, and until then the one of before lies on the disk (aof_rewrite_in_progress, aof_rewrite_scheduled, aof_last_bgrewrite_status).
+    /// </summary>
+    public bool AppendsAll { get; init; }
+
     /// <summary>The bytes of its append-only file (aof_current_size); null where it keeps none, or does not say.</summary>
     public long? AppendedBytes { get; init; }
 

@@ -277,7 +277,7 @@ internal sealed class Scenario
                 ["sync", var sync] => info with { SyncInProgress = sync == "yes" },
                 ["copy", var copy] => info with { CopyBrokeOff = copy == "broken" },
                 ["disk", var disk] => info with { SavePoints = disk == "yes" ? "3600 1" : "" },
-                ["aof", var on] => info with { AppendsOnly = on != "no", AppendedBase = on == "lost" ? 0 : 90,
+                ["aof", var on] => info with { AppendsOnly = on != "no", AppendsAll = on == "yes", AppendedBase = on == "lost" ? 0 : 90,
                     AppendedBytes = on == "lost" ? 60 : 10_000 },
                 ["loaded", var keys] => info with { LoadedKeys = long.Parse(keys, CultureInfo.InvariantCulture) },
                 ["fails-over", var isSo] => info with { FailsOver = isSo == "yes" },
