@@ -46,7 +46,17 @@ internal static class Histories
         => a.OldMasterAddress is not { } old || a.Configured.Any(n => n.Info is { LinkUp: true } info && info.MasterAddress == old) ? null
             : a.Configured.FirstOrDefault(n => n.Address != old
                 && n is { IsMaster: true, IsInOrder: true, Lineage: Lineage.Diverged } && a.Topology.Members.Contains(n.Address)
+                && !IsReplacedMaster(a, n)
                 && a.Configured.Any(r => HasLinkTo(r, n)));
+
+    /// <summary>
+    /// The one that the last failover replaced comes back as a master by its own file, with replicas by theirs. With more keys than the
+    /// present one it may have been made that again, unless that one is back with all that was seen of it.
+    /// </summary>
+    private static bool IsReplacedMaster(Assessment a, NodeAssessment node)
+        => a.Topology is { LastChange.From: { } replaced, Identity: { } known } && replaced == node.Address
+            && a.Node(a.OldMasterAddress!) is { Info: { } present } master
+            && (node.Info!.Keys <= present.Keys || KeptUntil(master, known) is not null);
 
     /// <summary>Whether a node is a replica in step with this master.</summary>
     internal static bool HasLinkTo(NodeAssessment replica, NodeAssessment master)

@@ -22,7 +22,8 @@ internal static class Correcting
         ImmutableArray<NodeAssessment> wrong = [.. a.Configured.Where(n => n.Address != a.Topology.Master
             && n is { IsOnline: true, View.ProbeFailure: null } && n.Has(HeardSince.Term) && !Follows(n, a.Topology.Master!))];
         ImmutableArray<NodeAssessment> foreign = [.. wrong.Where(n => n is { IsInOrder: true, IsLeftAlone: true })];
-        // Nobody is told to follow a master that fails, or that has not said what it has since it failed: it may have lost everything.
+        // Nobody is told to follow a master that fails, that says that it is none, or that has not said what it has since it failed: it may
+        // have lost everything.
         bool waits = !a.Master.IsCurrent && wrong.Any(n => n is { IsInOrder: true, IsLeftAlone: false });
         ImmutableArray<FailoverAction> actions =
         [
@@ -75,7 +76,8 @@ internal static class Correcting
         }
 
         // One that is no plain Redis (cluster mode) follows nobody.
-        if (node.IsLeftAlone || !a.Master.IsCurrent || node.Info!.Mode is not ("standalone" or "") || CopiesSomebodyUnheard(a, node))
+        if (node.IsLeftAlone || a.Master is not { IsMaster: true, IsCurrent: true } || node.Info!.Mode is not ("standalone" or "")
+            || CopiesSomebodyUnheard(a, node))
         {
             return null;
         }
