@@ -120,9 +120,9 @@ internal static class FirstMaster
             return Ambiguous(a, "those that answer are empty, and one that cannot be asked may hold the data", a.Configured);
         }
 
-        // Append-only files forget the history. With different numbers of keys nobody can tell which is the older.
-        ImmutableArray<NodeAssessment> others = [.. replicas.Where(n => n.Info!.Keys > 0 && n.Info.Keys != best.Info.Keys
-            && !n.Info.SharesHistoryWith(best.Info.Identity))];
+        // Append-only files forget the history: nobody can tell which is the older, by the number of keys as little as by the offsets.
+        ImmutableArray<NodeAssessment> others =
+            [.. replicas.Where(n => n.Info!.Keys > 0 && !n.Info.SharesHistoryWith(best.Info!.Identity))];
         if (!others.IsEmpty)
         {
             return Ambiguous(a, "replicas hold data of different histories", [best, .. others]);
