@@ -168,8 +168,8 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
     /// </summary>
     /// <param name="target">The node to become master; null lets the monitors choose.</param>
     /// <param name="cancellationToken">
-    /// Stops the waiting and takes the request back; a switchover that is under way goes on. Without monitors nobody answers: give a
-    /// deadline.
+    /// Stops the waiting and takes the request back, for which ZooKeeper has two seconds; a switchover that is under way goes on.
+    /// Without monitors nobody answers: give a deadline.
     /// </param>
     /// <returns>The topology with the new master.</returns>
     /// <exception cref="InvalidOperationException">The monitors refused it, or have undone it; the message says why.</exception>

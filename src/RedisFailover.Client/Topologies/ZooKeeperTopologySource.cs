@@ -13,6 +13,8 @@ namespace RedisFailover.Client;
 internal sealed class ZooKeeperTopologySource : ITopologySource
 {
     private static readonly ZnodePaths s_paths = new("");
+    private static readonly TimeSpan s_grace = TimeSpan.FromSeconds(2);
+    private static int s_asked;
 
     private readonly ZooKeeperClient _zooKeeper;
     private readonly ZooKeeperConnectionString _connection;
@@ -127,15 +129,21 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
     private async Task AskAsync(NodeAddress? target, CancellationToken cancellationToken)
     {
         ZooKeeperSession session = await _zooKeeper.GetSessionAsync(cancellationToken).ConfigureAwait(false);
-        var request =
-            new OperatorRequest("") { Target = target, By = $"client library on {Environment.MachineName}, pid {Environment.ProcessId}",
-                At = _time.GetUtcNow() };
+        var request = new OperatorRequest("")
+        {
+            Target = target,
+            By = $"client library on {Environment.MachineName}, pid {Environment.ProcessId}, request {Interlocked.Increment(ref s_asked)}",
+            At = _time.GetUtcNow(),
+        };
         await session.EnsurePathAsync(s_paths.Requests, cancellationToken).ConfigureAwait(false);
         ImmutableArray<ZnodeAcl> rights = _authFile is null
             ? default : await RequestRights.ForRequestAsync(session, s_paths.Requests, cancellationToken).ConfigureAwait(false);
-        string path =
-            await session.CreateAsync(s_paths.RequestPrefix, request.Write(), CreateMode.PersistentSequential, rights, cancellationToken)
-                .ConfigureAwait(false);
+        cancellationToken.ThrowIfCancellationRequested();
+
+        // Once it is sent its name has to be known, to take it back: a caller that gives up leaves that a moment.
+        using var grace = new CancellationTokenSource(Timeout.InfiniteTimeSpan, _time);
+        using CancellationTokenRegistration givenUp = cancellationToken.Register(() => grace.CancelAfter(s_grace));
+        string path = await MakeAsync(session, request, rights, grace.Token).ConfigureAwait(false);
         RequestAnswer answer;
         try
         {
@@ -143,7 +151,7 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
         }
         catch (OperationCanceledException)
         {
-            await WithdrawAsync(session, path).ConfigureAwait(false);
+            await WithdrawAsync(path, grace.Token).ConfigureAwait(false);
             throw;
         }
 
@@ -183,6 +191,56 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
         _closing.Dispose();
     }
 
+    private async Task<string> MakeAsync(
+        ZooKeeperSession session, OperatorRequest request, ImmutableArray<ZnodeAcl> rights, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await session.CreateAsync(
+                s_paths.RequestPrefix, request.Write(), CreateMode.PersistentSequential, rights, cancellationToken).ConfigureAwait(false);
+        }
+        catch (ZooKeeperException failure) when (failure.MayHaveBeenApplied)
+        {
+            if (await FindAsync(request.By, cancellationToken).ConfigureAwait(false) is { } made)
+            {
+                return made;
+            }
+
+            throw;
+        }
+        catch (OperationCanceledException)
+        {
+            Log.RequestStays(_logger, _connection.Chroot + s_paths.RequestPrefix, "ZooKeeper did not say whether it was made");
+            throw;
+        }
+    }
+
+    // The reply had its name and was lost.
+    private async Task<string?> FindAsync(string by, CancellationToken cancellationToken)
+    {
+        ZooKeeperSession session = await _zooKeeper.GetSessionAsync(cancellationToken).ConfigureAwait(false);
+        ZnodeChildren requests =
+            await session.GetChildrenAsync(s_paths.Requests, cancellationToken: cancellationToken).ConfigureAwait(false);
+        foreach (string id in requests.Names.Sort(StringComparer.Ordinal).Reverse())
+        {
+            try
+            {
+                string path = s_paths.Request(id);
+                Znode znode = await session.GetDataAsync(path, cancellationToken: cancellationToken).ConfigureAwait(false);
+                if (OperatorRequest.Parse(id, znode.Data, znode.Stat.Version).By == by)
+                {
+                    return path;
+                }
+            }
+            catch (ZooKeeperException e) when (e.Code is ZooKeeperErrorCode.NoAuth or ZooKeeperErrorCode.NoNode)
+            {
+                // Another's, or gone.
+            }
+        }
+
+        return null;
+    }
+
     private async Task<RequestAnswer> AnswerAsync(string path, CancellationToken cancellationToken)
     {
         WatchedValue request = _zooKeeper.Watch(path);
@@ -206,12 +264,12 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
     }
 
     // Left behind, it would be carried out by the first monitor that sees it, perhaps much later. One that was answered meanwhile stays.
-    private async Task WithdrawAsync(ZooKeeperSession session, string path)
+    private async Task WithdrawAsync(string path, CancellationToken cancellationToken)
     {
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(1), _time);
         try
         {
-            await session.DeleteAsync(path, 0, limit.Token).ConfigureAwait(false);
+            ZooKeeperSession session = await _zooKeeper.GetSessionAsync(cancellationToken).ConfigureAwait(false);
+            await session.DeleteAsync(path, 0, cancellationToken).ConfigureAwait(false);
         }
         catch (Exception failure) when (failure is ZooKeeperException or OperationCanceledException)
         {

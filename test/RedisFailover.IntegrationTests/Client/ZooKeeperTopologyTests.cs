@@ -99,6 +99,33 @@ public sealed class ZooKeeperTopologyTests
         Assert.That((await _session.ExistsAsync(requests))!.Value.ChildCount, Is.Zero);
     }
 
+    [TestCase(false)]
+    [TestCase(true)]
+    public async Task A_request_is_taken_back_also_when_its_caller_gives_up_before_ZooKeeper_has_confirmed_it(bool isReplyLost)
+    {
+        string root = isReplyLost ? "/lost" : "/slow";
+        string requests = new ZnodePaths(root).Requests;
+        await using RedisServer redis = await RedisServer.StartAsync();
+        await using FaultProxy link = FaultProxy.Start("127.0.0.1", _server.Port);
+        await PublishAsync(root, PublishedTopology.Of(1, redis.Address));
+        await using FailoverConnection connection = await FailoverConnection.ConnectAsync($"127.0.0.1:{link.Port}{root}");
+        using var stop = new CancellationTokenSource();
+        link.Set(LinkState.Healthy with { Delay = TimeSpan.FromMilliseconds(400) });
+        Task<Topology> asked = connection.FailoverAsync(cancellationToken: stop.Token);
+        await Eventually.HoldsAsync("it is asked", ct
+            => _session.ExistsAsync(requests, cancellationToken: ct), found => found is { ChildCount: 1 });
+        link.Set(LinkState.AnswersLost);
+        await stop.CancelAsync();
+        if (isReplyLost)
+        {
+            link.Reset();
+        }
+
+        link.Heal();
+        await Failing.WithAsync<OperationCanceledException>(() => asked);
+        Assert.That((await _session.ExistsAsync(requests))!.Value.ChildCount, Is.Zero);
+    }
+
     [Test]
     public async Task From_the_znode_to_the_first_write_on_the_new_master_takes_milliseconds()
     {
