@@ -3,7 +3,8 @@
 #   scripts/test.sh                 everything but what takes minutes by nature (scripts/soak.sh) and containers
 #   scripts/test.sh --quick         the inner loop: unit tests, and a core of the others on real servers
 #   scripts/test.sh --containers    the tests in containers as well, where an engine is here or can be started
-#   scripts/test.sh --filter "FullyQualifiedName~Failover"    further arguments go to dotnet test
+#   scripts/test.sh --filter "FullyQualifiedName~MasterLoss"    further arguments go to dotnet test
+# Of what takes minutes (Nightly) a filter of your own selects nothing, unless it names a TestCategory.
 # Exit code 0 only when every test passed, none was left out by an accident and at least one ran.
 # REDIS_SERVER=/path/redis-server and ZOOKEEPER_HOME=/path run everything against other servers; tests of what a version lacks are
 # skipped and say so.
@@ -18,6 +19,11 @@ PROJECTS=(IntegrationTests EcosystemTests UnitTests)
 SIDE_BY_SIDE=2
 quick=0 containers=0 filter='TestCategory!=Pending&TestCategory!=Nightly'
 arguments=()
+select_tests() {
+  filter="($1)&TestCategory!=Pending"
+  [[ $1 == *TestCategory* ]] || filter+='&TestCategory!=Nightly'
+}
+
 while (($#)); do
   # dotnet would say so only after the build, at length.
   case $1 in
@@ -25,10 +31,10 @@ while (($#)); do
     --containers) containers=1 ;;
     --filter | --verbosity | -v | --logger | -l | --settings | -s | --collect | --environment | -e | --diag | -d)
       [[ -n ${2:-} && $2 != -* ]] || wrong_usage "a value is missing after $1"
-      if [[ $1 == --filter ]]; then filter="($2)&TestCategory!=Pending"; else arguments+=("$1" "$2"); fi
+      if [[ $1 == --filter ]]; then select_tests "$2"; else arguments+=("$1" "$2"); fi
       shift
       ;;
-    --filter=*) filter="(${1#*=})&TestCategory!=Pending" ;;
+    --filter=*) select_tests "${1#*=}" ;;
     --) # settings of the run, which come last
       arguments+=("$@")
       break
