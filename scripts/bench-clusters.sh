@@ -36,7 +36,7 @@ declare -A redis
 node() {
   local at=$((port + 3 * $1 + $2)) cluster=$1 number=$2
   shift 2
-  redis-server --port "$at" --bind 127.0.0.1 --dir "$work" --save '' --appendonly no --loglevel warning --logfile "$work/redis.log" \
+  "$(redis_server)" --port "$at" --bind 127.0.0.1 --dir "$work" --save '' --appendonly no --loglevel warning --logfile "$work/redis.log" \
     --io-threads 1 --repl-diskless-sync yes --repl-diskless-sync-delay 0 "$@" >/dev/null &
   redis[$cluster.$number]=$!
   pids+=($!)

@@ -134,7 +134,7 @@ cli status
 
 # ---- it comes back ------------------------------------------------------------------------------------------------------------
 MASTER=$(topology | field master)
-start redis1 redis-server "$WORK/redis1/redis.conf"
+start redis1 "$(redis_server)" "$WORK/redis1/redis.conf"
 say "the old master is started again, as the master that it was"
 wait_until 120 "it is a replica in use" in_use "${MASTER##*:}" 2
 wait_until 120 "it follows" redis_follows "$R1" "${MASTER##*:}"

@@ -6,4 +6,4 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 help_or_go_on "$@"
 (($# == 0)) || wrong_usage "takes no arguments: $1"
 install_dependencies
-echo "redis-server: $(redis-server --version | cut -d' ' -f3); zookeeper: $(zookeeper_cli)"
+echo "redis-server: $("$(redis_server)" --version | cut -d' ' -f3); zookeeper: $(zookeeper_cli)"

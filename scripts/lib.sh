@@ -47,6 +47,8 @@ as_root() {
   fi
 }
 
+redis_server() { echo "${REDIS_SERVER:-redis-server}"; }
+
 zookeeper_classpath() {
   if [[ -n ${ZOOKEEPER_CLASSPATH:-} ]]; then
     echo "$ZOOKEEPER_CLASSPATH"
@@ -265,7 +267,7 @@ start_redis() {
     printf '%s\n' "port $port" "bind 127.0.0.1" "dir $WORK/$name" "save \"\"" "repl-diskless-sync-delay 0"
     for line in "$@"; do echo "$line"; done
   } >"$WORK/$name/redis.conf"
-  start "$name" redis-server "$WORK/$name/redis.conf"
+  start "$name" "$(redis_server)" "$WORK/$name/redis.conf"
 }
 
 redis_answers() { [[ $(timeout 2 redis-cli -p "$1" ping 2>/dev/null) == PONG ]]; }

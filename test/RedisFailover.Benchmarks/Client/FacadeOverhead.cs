@@ -23,7 +23,8 @@ internal static class FacadeOverhead
     {
         int port = FreePort();
         using Process redis = Process.Start(
-                new ProcessStartInfo("redis-server",
+                new ProcessStartInfo(
+                    Environment.GetEnvironmentVariable("REDIS_SERVER") is { Length: > 0 } given ? given : "redis-server",
                     ["--port", port.ToString(CultureInfo.InvariantCulture), "--save", "", "--appendonly", "no"]) { RedirectStandardOutput = true })!;
         try
         {
