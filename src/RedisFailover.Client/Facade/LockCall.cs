@@ -3,8 +3,8 @@ using StackExchange.Redis;
 namespace RedisFailover.Client;
 
 /// <summary>
-/// LockRelease and LockExtend as one script. StackExchange.Redis sends them as a transaction with a condition, for whose reply the sending
-/// thread waits: on a master that hangs it is held for SyncTimeout and then told False, and all calls behind it wait too.
+/// LockRelease and LockExtend as one script. StackExchange.Redis 3.4 sends them as a transaction with a condition, for whose reply the
+/// sending thread waits: on a master that hangs it is held for SyncTimeout and then told False, and all calls behind it wait too.
 /// </summary>
 internal readonly struct LockCall : ICall<bool>
 {

@@ -3,7 +3,7 @@ using StackExchange.Redis;
 namespace RedisFailover.Client;
 
 /// <summary>
-/// Connects a multiplexer until somebody loses interest: the library's own way takes no token, and waits for ConnectTimeout.
+/// Connects a multiplexer until somebody loses interest: 3.4's own way takes no token, and waits for ConnectTimeout.
 /// </summary>
 internal static class CancellableConnect
 {

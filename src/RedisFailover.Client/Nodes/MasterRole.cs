@@ -1,8 +1,8 @@
 namespace RedisFailover.Client;
 
 /// <summary>
-/// After a promotion the node's own multiplexer still takes it for a replica and refuses writes, for ever, until it has
-/// configured itself anew. This is what stands between the published topology and the first write.
+/// After a promotion the node's own multiplexer takes it for a replica and refuses writes until it has configured itself anew: by
+/// itself 3.4 asks for roles each ConfigCheckSeconds, 60. This is what stands between the published topology and the first write.
 /// </summary>
 internal static class MasterRole
 {

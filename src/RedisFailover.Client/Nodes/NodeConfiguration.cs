@@ -17,12 +17,16 @@ internal static class NodeConfiguration
         ConfigurationOptions configuration = Of(options);
         configuration.EndPoints.Add(node.Host, node.Port);
         configuration.AbortOnConnectFail = true;
+
+        // 3.4 waits three times for a node that hangs, each time for ConnectTimeout.
         configuration.ConnectRetry = 1;
         configuration.ConnectTimeout = (int)deadline.TotalMilliseconds;
         configuration.SyncTimeout = (int)options.OperationTimeout.TotalMilliseconds;
+
+        // 3.4 keeps a call on a lost connection for five seconds, in the hope of the next one.
         configuration.BacklogPolicy = BacklogPolicy.FailFast;
 
-        // Counted from the queueing: whether the node answers is what counts, and the link's watch sees to that.
+        // 3.4 counts it from the queueing: whether the node answers is what counts, and the link's watch sees to that.
         configuration.AsyncTimeout = int.MaxValue;
         configuration.Tunnel ??= found is null ? null : new AddressTunnel(found);
         return configuration;
@@ -49,7 +53,11 @@ internal static class NodeConfiguration
         options.ConfigureNode?.Invoke(configuration);
         configuration.EndPoints.Clear();
         configuration.User = options.User ?? configuration.User;
+
+        // 3.4 puts the key into each failure's message, which ends in logs.
         configuration.IncludeDetailInExceptions = false;
+
+        // 3.4 asks a key for the master, and configures itself anew when anybody publishes on the channel.
         configuration.TieBreaker = "";
         configuration.ConfigurationChannel = "";
         return configuration;

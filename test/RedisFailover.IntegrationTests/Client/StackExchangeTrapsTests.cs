@@ -193,7 +193,6 @@ public sealed class StackExchangeTrapsTests
     [Test]
     public async Task Calls_that_are_sent_while_a_hung_node_is_given_up_all_end()
     {
-        // The lock call keeps the library's writer until then: it has the most to do just when the node is given up.
         var options = new FailoverOptions { OperationTimeout = TimeSpan.FromMilliseconds(300), WriteWait = TimeSpan.FromMilliseconds(200) };
         for (int round = 0; round < 5; round++)
         {
@@ -246,7 +245,7 @@ public sealed class StackExchangeTrapsTests
         redis.Master.Thaw();
         TestContext.Out.WriteLine($"the write ended after {taken.TotalMilliseconds:0} ms");
         Assert.That(set.IsFaulted, Is.True);
-        Assert.That(taken, Is.LessThan(options.OperationTimeout * 1.7), "the condition's time-out is no answer of the node");
+        Assert.That(taken, Is.LessThan(options.OperationTimeout * 1.7), "the lock call's time-out is no answer of the node");
     }
 
     [Test]
