@@ -51,6 +51,20 @@ public sealed class PackageTests
     });
 
     [Test]
+    public async Task No_README_in_a_package_links_to_a_page_that_is_not_in_it()
+    {
+        string[] files = Directory.GetFiles(_folder.File("feed"), "*.nupkg");
+        Assert.That(files, Has.Length.EqualTo(Libraries.Length + 1));
+        foreach (string file in files)
+        {
+            await using ZipArchive archive = await ZipFile.OpenReadAsync(file);
+            using var page = new StreamReader(await archive.GetEntry("README.md")!.OpenAsync());
+            string text = await page.ReadToEndAsync();
+            Assert.That(text, Does.Contain("```").And.Not.Match(@"\]\((?!https?:)"), file);
+        }
+    }
+
+    [Test]
     public async Task The_client_asks_for_the_minor_version_of_its_library_that_it_was_built_for()
     {
         string file = Directory.GetFiles(_folder.File("feed"), "RedisFailover.Client.0.*.nupkg").Single();
