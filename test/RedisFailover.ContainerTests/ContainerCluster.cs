@@ -27,13 +27,13 @@ internal sealed class ContainerCluster : IAsyncDisposable
     /// <summary>The names of the nodes: r1, r2, r3.</summary>
     internal IReadOnlyCollection<string> Nodes => _redis.Keys;
 
-    internal static async Task<ContainerCluster> StartAsync(string redisImage)
+    internal static async Task<ContainerCluster> StartAsync(string redisImage, string zooKeeperImage)
     {
         ContainerCluster cluster = new(new NetworkBuilder().Build());
         try
         {
             await cluster._network.CreateAsync();
-            cluster._zooKeeper = cluster.Container(Engine.ZooKeeperImage, "zk").WithEnvironment("ZOO_TICK_TIME", "500")
+            cluster._zooKeeper = cluster.Container(zooKeeperImage, "zk").WithEnvironment("ZOO_TICK_TIME", "500")
                 .WithEnvironment("ZOO_4LW_COMMANDS_WHITELIST", "srvr").Build();
             for (int i = 1; i <= 3; i++)
             {

@@ -20,10 +20,13 @@ internal static class Engine
     internal static string MonitorImage => Variable("MONITOR_IMAGE") ?? "redis-failover-zk";
 
     /// <summary>Further images of Redis, each of which is failed over once.</summary>
-    internal static ImmutableArray<string> RedisImages => Words("REDIS_IMAGES");
+    internal static ImmutableArray<string> RedisImages => Words("REDIS_IMAGES", "redis:5 redis:6.2 redis:7.4 redis:8 valkey/valkey:8");
 
-    /// <summary>The two images of a rolling upgrade; empty where there are none.</summary>
-    internal static ImmutableArray<string> Upgrade => Words("REDIS_UPGRADE");
+    /// <summary>Further images of ZooKeeper, beside each of which a master is failed over once.</summary>
+    internal static ImmutableArray<string> ZooKeeperImages => Words("ZOOKEEPER_IMAGES", "zookeeper:3.9");
+
+    /// <summary>The two images of a rolling upgrade.</summary>
+    internal static ImmutableArray<string> Upgrade => Words("REDIS_UPGRADE", "redis:6.2 redis:7.4");
 
     /// <summary>Skips the test, with a word, where no engine answers or an image is missing that cannot be pulled.</summary>
     internal static async Task RequireAsync(params string[] images)
@@ -83,6 +86,6 @@ internal static class Engine
 
     private static string? Variable(string name) => Environment.GetEnvironmentVariable(name) is { Length: > 0 } value ? value : null;
 
-    private static ImmutableArray<string> Words(string name)
-        => [.. (Variable(name) ?? "").Split(' ', StringSplitOptions.RemoveEmptyEntries)];
+    private static ImmutableArray<string> Words(string name, string otherwise)
+        => [.. (Variable(name) ?? otherwise).Split(' ', StringSplitOptions.RemoveEmptyEntries)];
 }
