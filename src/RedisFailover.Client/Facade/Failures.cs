@@ -15,7 +15,10 @@ internal enum Outcome
     Ambiguous,
 }
 
-/// <summary>The one place that reads StackExchange.Redis' exceptions.</summary>
+/// <summary>
+/// Decides whether a call may be sent again: <see cref="Judge(Exception)"/>, was it applied; <see cref="MayRepeat"/>, may a write go twice.
+/// The one place that reads StackExchange.Redis' exceptions; <see cref="Retries"/> carries it out.
+/// </summary>
 internal static class Failures
 {
     public static Outcome Judge(Exception failure) => failure switch

@@ -4,7 +4,7 @@ namespace RedisFailover;
 
 /// <summary>
 /// What the view means, worked out once per decision: every node's facts, the master's status, the topology that all of it is judged by.
-/// The phases ask this and compare no times, run ids or histories themselves.
+/// The phases ask this first; what they compare themselves is two nodes with each other, or a step with its deadline.
 /// </summary>
 internal sealed class Assessment
 {

@@ -65,8 +65,8 @@ internal enum Unfitness
     /// <summary>Its promotion has just failed.</summary>
     PromotionFailed,
 
-    /// <summary>Most monitors cannot reach it, or it would refuse writes.</summary>
-    NoBetter,
+    /// <summary>It would serve no better than the living master: most monitors cannot reach it, say, or it would refuse writes.</summary>
+    NoBetterThanMaster,
 
     /// <summary>It lacks more than max-lag.</summary>
     TooFarBehind,
@@ -88,8 +88,13 @@ internal enum Unfitness
 internal sealed record CandidateRule(Unfitness Code, Purpose Purposes, Func<Screening, NodeAssessment, string?> Why);
 
 /// <summary>
-/// Who may take over: one table for failover, switchover, handover and readiness. The first rule that objects gives the reason.
+/// Who may take over: one table for failover, switchover, handover and readiness. The first rule that objects gives the reason; a code
+/// stands more than once where its words or its purposes differ.
 /// </summary>
+/// <remarks>
+/// Beside it: <see cref="WriteHolders"/> (acknowledged writes), <see cref="Latecomers"/> (who is waited for), <see cref="LastResort"/>
+/// (nobody is fit), <see cref="ChangingMaster"/> (one that is promoted already) and <see cref="FirstMaster"/> (no topology yet).
+/// </remarks>
 internal static class CandidateRules
 {
     internal static CandidateRule[] All { get; } =
@@ -101,7 +106,7 @@ internal static class CandidateRules
         new(Unfitness.Busy, Purpose.Any, (_, n) => n.Contact == Contact.Busy ? n.View.Detail : null),
         new(Unfitness.NotAnswering, Purpose.Failover, (_, n)
             => IsNotFinal(n) && n.View.FailingSince is not null ? $"it does not answer at present ({n.View.Detail})" : null),
-        // It is not asked what it holds either.
+        // Before NotHeard: one that is left alone is never asked what it holds.
         new(Unfitness.Diverged, Purpose.Any, (_, n)
             => n.IsLeftAlone ? $"it is somebody else's and is left alone: {n.ForeignSign}" : null),
         new(Unfitness.NotHeard, Purpose.Failover, (_, n)
@@ -133,8 +138,8 @@ internal static class CandidateRules
         // In a failover it is tried all the same: the right may have been given since it was asked for.
         new(Unfitness.RightsMissing, Purpose.Any & ~Purpose.Failover, (_, n)
             => n.LacksRightToPromote ? Forbidden(n, NodeRights.ChangeRole) : null),
-        new(Unfitness.NoBetter, Purpose.Handover | Purpose.Switchover | Purpose.Replacement, (_, n) => Reservation(n)),
-        new(Unfitness.NoBetter, Purpose.Replacement, (s, n) => WouldLackReplicas(s.All, n)),
+        new(Unfitness.NoBetterThanMaster, Purpose.Handover | Purpose.Switchover | Purpose.Replacement, (_, n) => Reservation(n)),
+        new(Unfitness.NoBetterThanMaster, Purpose.Replacement, (s, n) => WouldLackReplicas(s.All, n)),
         new(Unfitness.TooFarBehind, Purpose.Failover | Purpose.Readiness | Purpose.Replacement, TooFarBehind),
         new(Unfitness.LostMaster, Purpose.Failover, (s, n)
             => n.IsMaster && n.Address == s.All.From?.Address ? "it is the master that is replaced" : null),

@@ -27,7 +27,7 @@ internal enum Contact
     /// <summary>It refuses our credentials: it lives, and what it holds is not known.</summary>
     AuthRefused,
 
-    /// <summary>What answers is no Redis, or the same server under another name.</summary>
+    /// <summary>What answers does not speak as Redis does, or is a server that is watched under another name.</summary>
     NotRedis,
 }
 

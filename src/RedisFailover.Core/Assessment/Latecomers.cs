@@ -39,9 +39,9 @@ internal sealed record Latecomers(ImmutableArray<NodeAssessment> Nodes, TimeSpan
             : [.. nodes.Where(n => IsElsewhere(a, n) && !(a.Now < JudgedBy(a, n)))];
 
     /// <summary>
-    /// One that had more when it last spoke has the time in which it is judged. Beside a process that was started from a file, and was not
-    /// seen with a link to its master, everybody counts who has not spoken since: how far the master had come at its end nobody knows, as
-    /// its last answer is up to a second older.
+    /// One that had more when it last spoke has the time in which it is judged. Where this node was started from a file, and was never seen
+    /// with a link to its master, each other that has not spoken since has time: the master's last answer is up to a second old, so what
+    /// it took at its end only another node can show.
     /// </summary>
     private static TimeSpan UntilOf(Assessment a, MasterIdentity lost, NodeAssessment node, NodeAssessment other)
         => Times.Later(

@@ -15,6 +15,11 @@ internal sealed record MasterRule(MasterStatus Status, Remedy Remedy, Func<Asses
 /// When a master is lost, by the word of more than one witness, and when it is only in trouble. The first rule that holds is the verdict,
 /// so the order is part of it: the master's own word comes before the votes, which may be from before it was restarted.
 /// </summary>
+/// <remarks>
+/// LostRole and RestartedWithLess stand twice: before the votes by a word since the master's last failure, after them by an older one,
+/// of a master that is neither voted out nor loading. A test <c>!(x &lt; y)</c> holds also where x or y is not known (null): what is not
+/// known is no objection.
+/// </remarks>
 internal static class MasterRules
 {
     internal static MasterRule[] All { get; } =
@@ -29,8 +34,8 @@ internal static class MasterRules
         new(MasterStatus.Unreachable, Remedy.FailOver, VotedOut),
         new(MasterStatus.Unreachable, Remedy.FailOver, ConfirmedByReplicas),
         new(MasterStatus.Unreachable, Remedy.FailOver, NoRedisThere),
-        new(MasterStatus.LostRole, Remedy.FailOverAtOnce, a => HoldsStill(a) ? LostRole(a) : null),
-        new(MasterStatus.RestartedWithLess, Remedy.FailOverAtOnce, a => HoldsStill(a) ? RestartedWithLess(a) : null),
+        new(MasterStatus.LostRole, Remedy.FailOverAtOnce, a => IsNeitherOutvotedNorLoading(a) ? LostRole(a) : null),
+        new(MasterStatus.RestartedWithLess, Remedy.FailOverAtOnce, a => IsNeitherOutvotedNorLoading(a) ? RestartedWithLess(a) : null),
         new(MasterStatus.ShuttingDown, Remedy.HandOver, ShutsDown),
         new(MasterStatus.RefusesWrites, Remedy.HandOver, RefusesWritesForTooLong),
         new(MasterStatus.FailsOver, Remedy.HandOver, FailsOverForTooLong),
@@ -81,7 +86,7 @@ internal static class MasterRules
             + (master.ProbeFailure == ProbeFailure.NotRedis ? "every replica has lost its link to it" : "it stops answering altogether");
 
     /// <summary>Why a living master cannot be made to hand over: the monitors lack a right on it. Null where they have all.</summary>
-    internal static string? Commandable(NodeAssessment master)
+    internal static string? WhyNoHandover(NodeAssessment master)
     {
         NodeRights needed =
             NodeRights.ChangeRole | (master.Info is { PausesWritesAlone: false } ? NodeRights.ChangeSettings : NodeRights.HoldWrites);
@@ -127,7 +132,7 @@ internal static class MasterRules
 
     /// <summary>
     /// Write safety: it went on after a restart, faster than anybody could judge it or with nobody there, and may lack a write that WAIT
-    /// acknowledged. It is replaced, or waits as any lost master does, until those who may hold the write are here.
+    /// acknowledged: until those who may hold that are here it counts as one with less. It is replaced, or waits as any lost master does.
     /// </summary>
     private static Finding? RestartedWithoutHolders(Assessment a)
         => a.Master is { IsMaster: true, IsCurrent: true, Run: RunState.Restarted } own
@@ -186,7 +191,7 @@ internal static class MasterRules
                 since + a.Policy.BusyTimeout)
             : null;
 
-    private static bool HoldsStill(Assessment a) => !a.Master.IsVotedOut && a.Master.Contact != Contact.Loading;
+    private static bool IsNeitherOutvotedNorLoading(Assessment a) => !a.Master.IsVotedOut && a.Master.Contact != Contact.Loading;
 
     private static bool AnswersHere(NodeAssessment master)
         => master is { IsMaster: true, IsAnswering: true } && master.Has(HeardSince.Term);

@@ -1,6 +1,9 @@
 namespace RedisFailover;
 
-/// <summary>What is known of one node, judged: the only place that compares times, run ids and histories of a node.</summary>
+/// <summary>
+/// What is known of one node, judged: what its times, run ids and histories mean, worked out here for all rules. What is the same node as
+/// another is in docs/architecture.md.
+/// </summary>
 internal sealed class NodeAssessment
 {
     /// <summary>A master sends something at least this often (repl-ping-replica-period is 10 s by default).</summary>
@@ -224,6 +227,7 @@ internal sealed class NodeAssessment
             | When(asked >= all.Progress.LostAt, HeardSince.Loss)
             | When(asked >= all.Progress.PausedAt, HeardSince.WritesHeld)
             | When(asked >= master?.FailingSince, HeardSince.MasterFailure)
+            // True also where there is no master, or none that has been back: then nobody has to speak anew.
             | When(!(asked < master?.OnlineSince), HeardSince.MasterReturn)
             | When(asked >= all.View.VotesHeardAt, HeardSince.Votes);
 

@@ -17,8 +17,8 @@ internal static class ChangingMaster
             return PlanBuilder.Because("waiting for the promotion");
         }
 
-        // What another leader or a hand did is not known here: with write safety it stands only where this one could do it. Nobody writes
-        // to it yet.
+        // With write safety a promotion by another leader, or by hand, stands only where this leader could promote that node itself. No
+        // client writes to it yet.
         if (AlreadyPromoted(a) is { } promoted
             && (promoted.Address == a.Progress.Promoted || a.FailureOf(new Promote(promoted.Address)) is not null
             || WriteHolders.Missing(a, promoted, Purpose.Failover) is null))
@@ -29,7 +29,8 @@ internal static class ChangingMaster
                 : Installing.Decide(a, promoted));
         }
 
-        // Voted out, but answering this monitor: it hands over all the same. Once it fails, or does not get there, it is lost.
+        // A master that is voted out but answers here hands over all the same; once it fails, it is lost. By force nobody waits for one
+        // that serves nobody, or that cannot be tried from here to hold its writes.
         if (a.Topology.State == TopologyState.SwitchingOver && a.From is { IsMaster: true } from
             && !(a.Topology.Intent is { Forced: true } && (from.Contact is Contact.Busy or Contact.Loading
                 || (from.Contact == Contact.LocalFault && a.Progress.PausedAt is null)))
@@ -40,7 +41,8 @@ internal static class ChangingMaster
             return step;
         }
 
-        // Lost while it was handing over. Clients are told, as at the beginning of any failover, before anyone is promoted.
+        // The master is out of the topology: clients know. One that is not lost is waited for. Any other is taken out first: it is replaced
+        // by force, or was lost while it handed over.
         return a.Topology.Master is null ? Choosing.Decide(a)
             : a.Verdict.Remedy == Remedy.Watch && a.Topology.Intent is not { Forced: true } ? HoldingWrites.WithoutAnswer(a, a.Master)
             : Beginning.Failover(a, a.Verdict.Remedy == Remedy.Watch

@@ -24,7 +24,7 @@ internal static class Guards
             => a.View.TopologyKnown ? null : PlanBuilder.Because("the topology has to be read first").Do(new ReadTopology())),
         new(nameof(NotOurCluster), NotOurCluster),
         new(nameof(ConfigRequests), ConfigRequests.Decide),
-        new("WishInAPause", Pausing.Refusal),
+        new("RequestInAPause", Pausing.Refusal),
         new(nameof(NodesNotAskedThisTerm), NodesNotAskedThisTerm),
         new(nameof(TooFewMonitors), TooFewMonitors),
         new(nameof(TopologyOverwritten), TopologyOverwritten),

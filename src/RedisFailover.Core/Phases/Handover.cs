@@ -22,7 +22,7 @@ internal static class Handover
         }
 
         bool handsOver = a.Verdict.Remedy == Remedy.HandOver;
-        if (handsOver && MasterRules.Commandable(a.Master) is { } forbidden)
+        if (handsOver && MasterRules.WhyNoHandover(a.Master) is { } forbidden)
         {
             trouble = $"{reason}; it stays, because {forbidden}";
             return null;

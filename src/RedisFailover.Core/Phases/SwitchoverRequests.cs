@@ -89,7 +89,7 @@ internal static class SwitchoverRequests
                 : MasterRules.Unmonitored(a.Master) is { } unmonitored
                     ? unmonitored + (a.Master.Contact == Contact.LocalFault
                         ? "; if it is gone for good: redis-failover failover REPLICA --force" : "")
-                : MasterRules.Commandable(a.Master));
+                : MasterRules.WhyNoHandover(a.Master));
 
     /// <summary>
     /// A master that answers the others and not this monitor can be neither made to hold its writes nor demoted from here: null where it
