@@ -47,7 +47,7 @@ internal sealed partial class FailoverTransaction(FailoverDatabase database, obj
     }
 
     /// <summary>
-    /// Fire and forget is not the library's here: it drops EXEC with a connection that breaks, and the queued calls would wait for ever.
+    /// Fire and forget is not 3.4's here: it drops EXEC with a connection that breaks, and the queued calls would wait for ever.
     /// </summary>
     Task<bool> ITransaction.ExecuteAsync(CommandFlags flags)
     {
@@ -179,7 +179,7 @@ internal sealed partial class FailoverTransaction(FailoverDatabase database, obj
     }
 
     /// <summary>
-    /// The library waits for the replies to the conditions on the thread that sends, for SyncTimeout at most, and takes none for one that
+    /// 3.4 waits for the replies to the conditions on the thread that sends, for SyncTimeout at most, and takes none for one that
     /// does not hold: it answers False, and nothing was applied.
     /// </summary>
     private async Task<bool> ConditionalAsync(ITransaction transaction, LiveNode node, CommandFlags flags)

@@ -65,7 +65,7 @@ internal static class Failures
                 _ => CommandFlags.None,
             };
 
-            // Of a command that the library does not know it says never: it may do anything, as what adds up may.
+            // Of a command that 3.4 does not know it says never: it may do anything, as what adds up may.
             category = category is CommandFlags.None or CommandFlags.CommandRetryNever
                 ? CommandFlags.CommandRetryWriteAccumulating : category;
         }
@@ -80,14 +80,13 @@ internal static class Failures
     }
 
     /// <summary>
-    /// The flags of a call that removes by position: the library takes it for one that checks, and a second time it removes what came
-    /// after.
-    /// The caller's own category goes first.
+    /// The flags of a call that removes by position: 3.4 takes it for one that checks, and a second time it removes what came
+    /// after. The caller's own category goes first.
     /// </summary>
     public static CommandFlags CountedFromAnEnd(CommandFlags caller) => WithCategory(caller, CommandFlags.CommandRetryWriteAccumulating);
 
     /// <summary>
-    /// The flags of a command that is given by name: the library goes by the name alone, and some write by their arguments.
+    /// The flags of a command that is given by name: 3.4 goes by the name alone, and some write by their arguments.
     /// </summary>
     public static CommandFlags ByName(string command, CommandFlags caller) => command.Length switch
     {

@@ -174,7 +174,7 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
         return multiplexer;
     }
 
-    /// <summary>Its return is looked for at once: the library tells of loss and return on other threads, in either order.</summary>
+    /// <summary>Its return is looked for at once: 3.4 tells of loss and return on other threads, in either order.</summary>
     private void Lost(ConnectionType type)
     {
         lock (_gate)

@@ -7,7 +7,7 @@ namespace RedisFailover.Client;
 
 /// <summary>
 /// Leads to that one of a name's addresses that answered, knows whether anything comes from there, and can cut what it has led there: calls
-/// that were sent then end with the library's own exception, which says of what kind they were.
+/// that were sent then end with 3.4's own exception, which says of what kind they were.
 /// </summary>
 internal sealed class AddressTunnel(IPEndPoint found) : Tunnel
 {
@@ -30,7 +30,7 @@ internal sealed class AddressTunnel(IPEndPoint found) : Tunnel
             _sockets.RemoveAll(known => known.SafeHandle.IsClosed);
             if (_isCut)
             {
-                // The library connects again by itself.
+                // 3.4 connects again by itself.
                 socket?.Dispose();
             }
             else if (socket is not null)

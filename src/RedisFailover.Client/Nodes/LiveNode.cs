@@ -90,7 +90,7 @@ internal sealed class LiveNode
     /// <summary>Grows with whatever it sends, a part of a long reply too.</summary>
     /// <remarks>
     /// Through the application's own tunnel only whole replies are counted: calls that were sent, but for those that still wait. With
-    /// HighIntegrity the library counts each call twice when it is sent, so that nothing follows from it there: the ping alone tells.
+    /// HighIntegrity 3.4 counts each call twice when it is sent, so that nothing follows from it there: the ping alone tells.
     /// </remarks>
     public long Heard => _tunnel?.Heard ?? (_isCounted && Multiplexer.GetCounters().Interactive is var calls
         ? calls.OperationCount - calls.SentItemsAwaitingResponse : 0);

@@ -4,7 +4,10 @@ using StackExchange.Redis;
 
 namespace RedisFailover.Client;
 
-/// <summary>What StackExchange.Redis is configured with: for one node, and for what leads to whichever node is master.</summary>
+/// <summary>
+/// What StackExchange.Redis is configured with: for one node, and for what leads to whichever node is master. "3.4" in the client's
+/// comments is its version: what follows is the behaviour that is answered.
+/// </summary>
 internal static class NodeConfiguration
 {
     /// <summary>For one node. A call on a lost connection fails at once, so that it can go to another node.</summary>
@@ -124,7 +127,7 @@ internal static class NodeConfiguration
     };
 
     /// <summary>
-    /// When a connection that leads to the master is begun anew. The library ends the attempt that is under way for it: one that waits for
+    /// When a connection that leads to the master is begun anew. 3.4 ends the attempt that is under way for it: one that waits for
     /// a master is left waiting, or each beat would add another, and one that takes long is given more each time.
     /// </summary>
     private sealed class TunnelRetry(MasterTunnel tunnel) : IReconnectRetryPolicy

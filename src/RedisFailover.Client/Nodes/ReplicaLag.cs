@@ -130,7 +130,7 @@ internal sealed class ReplicaLag : IAsyncDisposable
     {
         try
         {
-            // By a script: the library takes INFO for an administrator's command and refuses it without AllowAdmin.
+            // By a script: 3.4 takes INFO for an administrator's command and refuses it without AllowAdmin.
             string? info = (string?)await node.Database(0).ScriptEvaluateAsync("return redis.call('INFO', 'replication')")
                 .ConfigureAwait(false);
             return info is null ? null : ReplicationPlace.Parse(info, replica);
