@@ -13,7 +13,10 @@ internal static class Installing
         Topology next = Next(a, promoted, planned, reason);
         var record = new HistoryEntry
         {
-            Kind = planned && (behind is not > 0 || a.Topology.Intent is { Forced: true }) ? HistoryKind.Switchover : HistoryKind.Failover,
+            // The last resort may be the lost master itself.
+            Kind = promoted.Address == a.From?.Address ? HistoryKind.Restored
+                : planned && (behind is not > 0 || a.Topology.Intent is { Forced: true }) ? HistoryKind.Switchover
+                : HistoryKind.Failover,
             Epoch = next.Epoch,
             From = a.From?.Address,
             To = promoted.Address,
