@@ -232,7 +232,8 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
                     return path;
                 }
             }
-            catch (ZooKeeperException e) when (e.Code is ZooKeeperErrorCode.NoAuth or ZooKeeperErrorCode.NoNode)
+            catch (Exception e) when (e is FormatException
+                or ZooKeeperException { Code: ZooKeeperErrorCode.NoAuth or ZooKeeperErrorCode.NoNode })
             {
                 // Another's, or gone.
             }
