@@ -66,7 +66,7 @@ internal sealed class FakeNode : IAsyncDisposable
                 serving.Add(ServeAsync(peer));
             }
         }
-        catch (Exception e) when (e is OperationCanceledException or SocketException or ObjectDisposedException)
+        catch (Exception e) when (e is OperationCanceledException or SocketException or InvalidOperationException)
         {
             await Task.WhenAll(serving);
         }

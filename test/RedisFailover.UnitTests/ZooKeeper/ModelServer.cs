@@ -148,7 +148,7 @@ internal sealed class ModelServer : IAsyncDisposable
                 _ = Task.Run(() => ServeAsync(connection));
             }
         }
-        catch (Exception e) when (e is ObjectDisposedException or SocketException)
+        catch (Exception e) when (e is InvalidOperationException or SocketException)
         {
             // The end.
         }
