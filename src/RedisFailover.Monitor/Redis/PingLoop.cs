@@ -4,7 +4,8 @@ namespace RedisFailover.Monitor.Redis;
 /// Watches one node over one connection: PING twice within a probe time-out, INFO once a second, and a deadline for the answers. A hang is
 /// seen by it, and a closed connection at once.
 /// </summary>
-internal sealed class PingLoop(Probed probed, RedisConnection connection, Func<Task<bool>>? hasMoved = null)
+internal sealed class PingLoop(
+    Probed probed, RedisConnection connection, Func<Task<bool>>? hasMoved = null, Func<Task<(ProbeFailure, string)?>>? isRefused = null)
 {
     private static readonly TimeSpan InfoInterval = TimeSpan.FromSeconds(1);
 
@@ -37,6 +38,7 @@ internal sealed class PingLoop(Probed probed, RedisConnection connection, Func<T
         TimeSpan nextBeat = probed.Clock.Now;
         TimeSpan silenceBegins = probed.Clock.At(connection.LastReply);
         int missed = 0;
+        TimeSpan? unanswered = null;
         Task learning = probed.Said.LearnAsync(connection, listsClients: true);
         TimeSpan nextLearn = probed.Clock.Now + FirstLearnInterval;
         while (true)
@@ -53,6 +55,12 @@ internal sealed class PingLoop(Probed probed, RedisConnection connection, Func<T
 
             if (now >= nextBeat)
             {
+                if (unanswered > probed.Clock.At(connection.LastReply) && missed == 0)
+                {
+                    _ = TryPortAsync(fault);
+                }
+
+                unanswered = now;
                 bool info = now >= nextInfo || _isOccupied;
                 _ = BeatOnceAsync(info, learning, fault, cancellationToken);
                 nextInfo = info ? Tick(now + InfoInterval, interval) : nextInfo;
@@ -112,6 +120,25 @@ internal sealed class PingLoop(Probed probed, RedisConnection connection, Func<T
             if (hasMoved is not null && await hasMoved())
             {
                 fault.TrySetResult((ProbeFailure.Closed, "its host name stands for another address now"));
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The monitor stops.
+        }
+    }
+
+    /// <summary>
+    /// A process that is killed while a child of it saves leaves its connections open, and silent, as the child has them too. Its port
+    /// tells.
+    /// </summary>
+    private async Task TryPortAsync(TaskCompletionSource<(ProbeFailure, string)> fault)
+    {
+        try
+        {
+            if (isRefused is not null && await isRefused() is { } end)
+            {
+                fault.TrySetResult(end);
             }
         }
         catch (OperationCanceledException)

@@ -123,7 +123,8 @@ internal sealed class ProbeLoop
                 trying = _anew.RunAsync(over.Token);
                 var pings = new PingLoop(
                     _probed, made,
-                    async () => StandsElsewhere(dialed.EndPoint, ref strikes) && await ListensThereAsync(cancellationToken));
+                    async () => StandsElsewhere(dialed.EndPoint, ref strikes) && await ListensThereAsync(cancellationToken),
+                    () => RefusedAsync(cancellationToken));
                 return await pings.RunAsync(cancellationToken);
             }
             finally
@@ -149,9 +150,17 @@ internal sealed class ProbeLoop
 
     /// <summary>A name that is wrong for a moment must not end a connection that works.</summary>
     private async Task<bool> ListensThereAsync(CancellationToken cancellationToken)
+        => await DialAsync(cancellationToken) is { Socket: not null };
+
+    private async Task<(ProbeFailure, string)?> RefusedAsync(CancellationToken cancellationToken)
+        => await DialAsync(cancellationToken) is { Fault: DialFault.Refused, Socket: null } there
+            ? (ProbeFailure.Refused, there.Detail) : null;
+
+    /// <summary>Whether a connection can be made; the one that was is closed again.</summary>
+    private async Task<Dialed> DialAsync(CancellationToken cancellationToken)
     {
         Dialed there = await _dialer.ConnectAsync(_probed.Node.Host, _probed.Node.Port, _probed.Policy.ProbeTimeout, cancellationToken);
         there.Socket?.Dispose();
-        return there.Socket is not null;
+        return there;
     }
 }

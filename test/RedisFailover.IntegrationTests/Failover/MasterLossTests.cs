@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using NUnit.Framework;
@@ -35,6 +36,32 @@ public sealed class MasterLossTests
         await Eventually.HoldsAsync("The other replica follows the new master", other.MasterAsync, master
             => master == after.Master, explain: cluster.Explain);
         Assert.That(await client.StopAndCountLostAsync(), Is.Zero);
+    }
+
+    [Test]
+    public async Task A_master_that_is_killed_while_it_saves_is_lost_by_its_port_though_its_connections_stay_open()
+    {
+        // By silence it would be lost after a minute.
+        await using Cluster cluster = await Cluster.StartAsync(
+            new ClusterOptions { MonitorOptions = new MonitorOptions { ProbeTimeout = TimeSpan.FromSeconds(20) } });
+        Topology before = await cluster.WaitUntilWholeAsync(TimeSpan.FromSeconds(60));
+        await cluster.SetDataAsync();
+        // The process that saves has the connections too. It takes an hour.
+        await cluster.Redis[0].CommandAsync("CONFIG", "SET", "rdb-key-save-delay", "2000000000");
+        await cluster.Redis[0].CommandAsync("BGSAVE");
+        string process = cluster.Redis[0].Process.Pid.ToString(CultureInfo.InvariantCulture);
+        string saving = (await File.ReadAllTextAsync($"/proc/{process}/task/{process}/children")).Trim();
+        try
+        {
+            cluster.Redis[0].Kill();
+            await cluster.WaitForAsync("A replica is master", topology
+                => topology.State == TopologyState.Ok && topology.Master != before.Master, TimeSpan.FromSeconds(40));
+        }
+        finally
+        {
+            using var child = Process.GetProcessById(int.Parse(saving, CultureInfo.InvariantCulture));
+            child.Kill();
+        }
     }
 
     [Test]

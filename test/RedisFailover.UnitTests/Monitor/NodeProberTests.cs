@@ -49,6 +49,28 @@ public sealed class NodeProberTests
     }
 
     [Test]
+    public async Task A_connection_that_falls_silent_while_the_port_refuses_is_a_process_that_is_gone()
+    {
+        bool isKilled = false;
+        await using var node = new FakeNode(command => Volatile.Read(ref isKilled) ? ""
+            : command[0] == "INFO" ? FakeNode.Bulk("role:master\r\nrun_id:x\r\n") : "+OK\r\n");
+        var policy = new FailoverPolicy { Nodes = [node.Address], ProbeTimeout = TimeSpan.FromSeconds(2), MaxFailures = 100 };
+        await using var prober = new NodeProber(
+            node.Address, new RedisCredentials(null, null), policy, new NodeNames(policy.Nodes, TimeProvider.System), _observations.Writer,
+            new MonotonicClock(TimeProvider.System), connectsAnewAfter: Timeout.InfiniteTimeSpan);
+        await NextAsync<NodeAnswered>();
+
+        // A child of the process has the connection as well, and not the port.
+        Volatile.Write(ref isKilled, true);
+        node.Refuse();
+        NodeFailed failed = await NextAsync<NodeFailed>();
+        // The first probe may be missed meanwhile. By silence alone it would be judged after a hundred.
+        failed = failed.ProbeFailure == ProbeFailure.Silent ? await NextAsync<NodeFailed>() : failed;
+
+        Assert.That((failed.ProbeFailure, failed.Detail), Is.EqualTo((ProbeFailure.Refused, "connection refused")));
+    }
+
+    [Test]
     public async Task What_a_prober_before_this_one_told_of_new_connections_ends_with_its_own_first_connection()
     {
         await using var node = new FakeNode(command => command[0] == "INFO" ? FakeNode.Bulk("role:master\r\nrun_id:x\r\n") : "+OK\r\n");
