@@ -88,7 +88,7 @@ public sealed class MastersThatServeNobodyTests
     public async Task A_FAILOVER_that_somebody_sent_and_that_never_ends_is_told_and_ended_by_a_handover()
     {
         Needs.Redis("6.2", "FAILOVER");
-        await using Cluster cluster = await Cluster.StartAsync(Told.Calm("--busy-timeout", "5000") with { Monitors = 1 });
+        await using Cluster cluster = await Cluster.StartAsync(Told.Calm("--busy-timeout", "12000") with { Monitors = 1 });
         NodeAddress master = (await cluster.WaitUntilWholeAsync()).Master!;
         await using WritingClient client = await WritingClient.StartAsync(cluster);
         await client.WaitForWritesAsync(20);
@@ -120,7 +120,7 @@ public sealed class MastersThatServeNobodyTests
     public async Task A_CLIENT_PAUSE_of_somebody_is_told_and_ended_by_a_handover_without_loss()
     {
         Needs.Redis("6.2", "CLIENT PAUSE that holds writes alone");
-        await using Cluster cluster = await Cluster.StartAsync(Told.Calm("--busy-timeout", "8000") with { Monitors = 1 });
+        await using Cluster cluster = await Cluster.StartAsync(Told.Calm("--busy-timeout", "12000") with { Monitors = 1 });
         NodeAddress master = (await cluster.WaitUntilWholeAsync()).Master!;
         await using WritingClient client = await WritingClient.StartAsync(cluster);
         await client.WaitForWritesAsync(20);
