@@ -34,10 +34,11 @@ internal static class ForeignSigns
             && n is { IsMaster: true, Info.LoadedKeys: 0 }
             ? "it holds data of its own, and the node known at this address was a replica that keeps nothing on disk"
             : null, IsGuess: true),
-        new("OtherFile", (_, n) => n is { View.BeforeRestart.ConfigFile: { Length: > 0 } before, Info.ConfigFile: { Length: > 0 } file }
-            && file != before
-                ? $"it was started from {Words.Quoted(file)}, and the node known at this address from {Words.Quoted(before)}"
-                : null, IsGuess: true),
+        // A package or an image may give the file another name; the data then are where they were.
+        new("OtherFile", (_, n) => n.View.BeforeRestart is { } before && n.Info!.IsElsewhereThan(before)
+            ? $"it was started from {Words.Quoted(n.Info.ConfigFile)}, and the node known at this address from "
+                + Words.Quoted(before.ConfigFile)
+            : null, IsGuess: true),
         new("NoMember", (a, n) => a.Topology.Members.Contains(n.Address) ? null : "no member of this cluster is known at this address"),
     ];
 

@@ -168,6 +168,14 @@ internal sealed record NodeInfo
     /// <summary>The configuration file that it was started from (config_file); "" for none.</summary>
     public string ConfigFile { get; init; } = "";
 
+    /// <summary>The directory of its data files (dir); null when it does not say.</summary>
+    public string? Directory { get; init; }
+
+    /// <summary>Whether another file started it than that process, in another directory as far as they say.</summary>
+    internal bool IsElsewhereThan(NodeInfo before)
+        => before.ConfigFile != ConfigFile && ConfigFile.Length > 0 && before.ConfigFile.Length > 0
+            && (Directory is null || before.Directory != Directory);
+
     /// <summary>redis_mode: "standalone", "cluster" or "sentinel".</summary>
     public string Mode { get; init; } = "standalone";
 

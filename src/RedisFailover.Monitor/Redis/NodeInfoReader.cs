@@ -90,15 +90,18 @@ internal sealed class NodeInfoReader(
             Task<RespValue> stops = connection.SendAsync("CONFIG", "GET", "stop-writes-on-bgsave-error");
             Task<RespValue> save = connection.SendAsync("CONFIG", "GET", "save");
             Task<RespValue> databases = connection.SendAsync("CONFIG", "GET", "databases");
+            Task<RespValue> dir = connection.SendAsync("CONFIG", "GET", "dir");
             Task minReplicas = AskMinReplicasAsync(connection);
             bool servesStaleData = Setting(await staleReads) is not "no";
             bool stopsWrites = Setting(await stops) is "yes";
             string? savePoints = Setting(await save);
             int? count = int.TryParse(Setting(await databases), NumberStyles.None, CultureInfo.InvariantCulture, out int number)
                 ? number : null;
+            string? directory = Setting(await dir);
             Learn(known => known with
             {
                 ServesStaleData = servesStaleData,
+                Directory = directory,
                 SavePoints = savePoints,
                 Databases = count,
                 // Redis refuses writes only where it is meant to save by itself.
@@ -220,6 +223,7 @@ internal sealed class NodeInfoReader(
             MinReplicasBefore = known.MinReplicasBefore,
             SavePoints = known.SavePoints,
             Databases = known.Databases,
+            Directory = known.Directory,
             StopsWritesOnSaveError = known.StopsWritesOnSaveError,
             AsksForPassword = known.AsksForPassword,
             HasMasterPassword = _linkIsDown ? known.HasMasterPassword : null,

@@ -66,4 +66,19 @@ public sealed class ForeignDataTests
         await cluster.WaitUntilWholeAsync();
         Assert.That(await cluster.Redis[0].MasterAsync(), Is.EqualTo(after.Master), cluster.Explain());
     }
+
+    [Test]
+    public async Task A_node_of_ours_whose_configuration_file_got_another_name_is_taken_back_with_its_data()
+    {
+        await using Cluster cluster = await Cluster.StartAsync(
+            Told.Calm() with { Monitors = 1, RedisOptions = new RedisServerOptions { Persistence = RedisPersistence.AppendOnlyFile } });
+        NodeAddress master = (await cluster.WaitUntilWholeAsync()).Master!;
+        await cluster.SetDataAsync();
+        await cluster.Redis[0].KillAsync();
+        Topology after = await cluster.WaitForOtherMasterAsync(master);
+        cluster.Redis[0].RenameConfFile("redis-new.conf");
+        await cluster.Redis[0].RestartAsync();
+        await cluster.WaitUntilWholeAsync();
+        Assert.That(await cluster.Redis[0].MasterAsync(), Is.EqualTo(after.Master), cluster.Explain());
+    }
 }

@@ -48,6 +48,7 @@ public sealed class RedisServer : IAsyncDisposable
     private readonly RedisServerOptions _options;
     private readonly TemporaryDirectory _directory;
     private ChildProcess? _process;
+    private string _confName = "redis.conf";
 
     private RedisServer(RedisServerOptions options, int port)
     {
@@ -65,7 +66,7 @@ public sealed class RedisServer : IAsyncDisposable
 
     public ChildProcess Process => _process ?? throw new InvalidOperationException($"Redis {Address} has not been started.");
 
-    private string ConfFile => _directory.File("redis.conf");
+    private string ConfFile => _directory.File(_confName);
 
     public static async Task<RedisServer> StartAsync(RedisServerOptions? options = null, CancellationToken ct = default)
     {
@@ -104,6 +105,13 @@ public sealed class RedisServer : IAsyncDisposable
     {
         await Process.DisposeAsync();
         await StartProcessAsync(ct);
+    }
+
+    /// <summary>Gives its configuration file another name while it is down, as a package or an image does.</summary>
+    public void RenameConfFile(string name)
+    {
+        File.Move(ConfFile, _directory.File(name));
+        _confName = name;
     }
 
     /// <summary>Starts it again on the same port without any data and with its first configuration.</summary>
