@@ -10,7 +10,7 @@ internal static partial class ProblemRules
     [
         BusyMaster, MasterThatFailsOver, Paused, TwoNames, RightsLacking, WithoutFence, Full, Shut, LinksDown, OldData,
             Divergences, LinksRefused, CopiesThatRepeat, Foreign, RolesNotKept, VersionsThatDiffer, MemoryTooSmall, OtherControllers,
-            OtherModes,
+            Contests, OtherModes,
     ];
 
     /// <summary>Those whose word is of the present, the master too.</summary>
@@ -201,6 +201,17 @@ internal static partial class ProblemRules
                 + $"{string.Join(", ", n.Info!.Controllers.Select(c => $"{Kind(c.Kind)} '{Words.Quoted(c.Name)}' from {c.Address}"))}",
             n.Address) with { Severity = n.Info!.Controllers.All(c => c.Kind == ControllerKind.Monitor)
                 ? ProblemSeverity.Warning : ProblemSeverity.Critical });
+
+    private static IEnumerable<Problem> Contests(Facts f)
+        => Speaking(f).Where(n => n.Corrected?.IsContest(f.Now) == true && n.Info!.Controllers.IsEmpty).Select(n => Problem.Of(
+            ForeignController,
+            $"somebody else keeps telling {n.Address} not to follow master {n.Corrected!.Master}, and each time it is made to follow it "
+                + "again",
+            n.Address) with
+        {
+            From = n.Corrected!.Since,
+            Advice = $"Find who sends {n.Address} REPLICAOF (a script, another tool: CLIENT LIST and SLOWLOG GET there), and stop that.",
+        });
 
     private static string Kind(ControllerKind kind) => kind switch
     {

@@ -15,8 +15,16 @@ internal static class ActionOutcomes
         }
 
         return finished.Failure is { } failure ? next.Undone(finished, failure, policy)
-            : (next with { Failed = next.Failed.Remove(finished.Action) }).Done(finished);
+            : (next with { Failed = next.Failed.Remove(finished.Action) }).Done(finished).Corrected(view, finished);
     }
+
+    /// <summary>What was detached by this cluster's own leader, or was restarted, is no other's doing.</summary>
+    private static ClusterView Corrected(this ClusterView view, ClusterView before, ActionFinished finished)
+        => finished.Action is Follow or Demote && finished.Action.On is { } node
+            && before.Topology is { State: TopologyState.Ok, Master: { } master }
+            && before.Node(node) is { Info: { IsDetached: false } info, Corrected: var known }
+            ? view.With(view.Node(node) with { Corrected = Corrections.Counted(known, info.RunId, master, finished.At) })
+            : view;
 
     /// <summary>Whether a publication that failed was applied is not known: the znode tells.</summary>
     private static ClusterView Undone(this ClusterView view, ActionFinished finished, string failure, FailoverPolicy policy)

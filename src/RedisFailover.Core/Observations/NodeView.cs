@@ -111,6 +111,9 @@ internal sealed record NodeView(NodeAddress Address)
     /// </summary>
     public static readonly TimeSpan CopiesApart = TimeSpan.FromMinutes(5);
 
+    /// <summary>How often, while nothing else changed, it was made to follow its master again; null where it was not.</summary>
+    public Corrections? Corrected { get; init; }
+
     /// <summary>How the last probe failed; null after an answer.</summary>
     public ProbeFailure? ProbeFailure { get; init; }
 

@@ -193,7 +193,7 @@ internal static class ProblemCatalogue
         Patience = TimeSpan.FromSeconds(3),
     };
 
-    /// <summary>Somebody else manages the same Redis nodes: another cluster's monitors, or a Sentinel.</summary>
+    /// <summary>Somebody else manages the same Redis nodes: another cluster's monitors, a Sentinel, a script.</summary>
     public static ProblemCode ForeignController { get; } = new(
         "foreign-controller", Critical, "Stop the other monitors or the Sentinel, or give them nodes of their own.");
 

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 using NUnit.Framework;
 using RedisFailover.IntegrationTests.Harness;
 
@@ -154,6 +155,23 @@ public sealed class MonitorIdentityTests
         one.Redis[0].Kill();
         await one.WaitForAsync("A replica is master", topology
             => topology.State == TopologyState.Ok && topology.Master != one.Addresses[0]);
+    }
+
+    [Test]
+    public async Task A_script_that_commands_a_replica_again_and_again_is_told()
+    {
+        await using Cluster cluster = await Cluster.StartAsync(Told.Calm() with { Monitors = 1 });
+        await cluster.WaitUntilWholeAsync();
+        NodeAddress[] wanted = [cluster.Addresses[1], cluster.Addresses[0]];
+        for (int i = 0; i < 3; i++)
+        {
+            await cluster.Redis[2].CommandAsync("REPLICAOF", wanted[0].Host, wanted[0].Port.ToString(CultureInfo.InvariantCulture));
+            await Eventually.HoldsAsync(
+                "It is put right", cluster.Redis[2].MasterAsync, master => master == wanted[1], explain: cluster.Explain);
+        }
+
+        Problem told = await cluster.WaitUntilToldAsync("foreign-controller", cluster.Addresses[2]);
+        Assert.That(told.Advice, Does.Contain("REPLICAOF"));
     }
 
     private static async Task<ImmutableArray<string>> IdsAsync(Cluster cluster, int count) => await Eventually.HoldsAsync(

@@ -103,6 +103,37 @@ public sealed class ProblemRulesTests
             Codes(Well().With(R2, n => n with { ProbeFailure = ProbeFailure.AuthRefused, Detail = "WRONGPASS" })),
                 Is.EqualTo(new[] { NodeNotWatched }));
 
+    [TestCase(3, 10, true)]
+    [TestCase(2, 10, false, Description = "An operator's mistake, and its repetition.")]
+    [TestCase(3, 70, false, Description = "They have nothing to do with each other.")]
+    public void A_replica_that_is_put_right_again_and_again_is_commanded_by_somebody_else(int times, int apart, bool told)
+    {
+        ClusterView view = Well();
+        for (int i = 0; i < times; i++)
+        {
+            TimeSpan at = Now - TimeSpan.FromSeconds(apart * (times - 1 - i));
+            view = view.With(R3, n => n with { Info = n.Info! with { MasterAddress = R2 } })
+                .Apply(new ActionFinished(at, new Follow(R3, R1)), Policy)
+                .With(R3, n => n with { Info = n.Info! with { MasterAddress = R1 } });
+        }
+
+        Assert.That(Codes(view), Is.EqualTo(told ? new[] { ForeignController } : []));
+    }
+
+    [Test]
+    public void Replicas_that_were_detached_or_restarted_are_put_right_by_nobodys_fault()
+    {
+        ClusterView view = Well();
+        for (int i = 0; i < 6; i++)
+        {
+            view = view.With(R3, n => n with { Info = n.Info! with { MasterAddress = i % 2 == 0 ? NodeInfo.Nowhere : R2, RunId = $"{i}" } })
+                .Apply(new ActionFinished(Now, new Follow(R3, R1)), Policy)
+                .With(R3, n => n with { Info = n.Info! with { MasterAddress = R1 } });
+        }
+
+        Assert.That(Codes(view), Is.Empty);
+    }
+
     [Test]
     public void A_master_that_refuses_our_password_is_critical()
     {
