@@ -21,7 +21,8 @@ internal static class ReadinessCheck
 
         var a = Assessment.Of(view, policy, now);
         var screening = Screening.Of(a, Purpose.Readiness, a.Configured.Where(n => n.Address != a.Master.Address));
-        string remarks = string.Join("; ", screening.Unfit.Select(u => u.ToString()).Concat(AfterOthers(screening)));
+        string remarks = string.Join(
+            "; ", [.. screening.Unfit.Select(u => u.ToString()), .. AfterOthers(screening), .. Behind(screening)]);
         string others = remarks.Length > 0 ? $" ({remarks})" : "";
         ImmutableArray<NodeAddress> candidates = [.. screening.Fit.Select(n => n.Address).Order()];
         (ProblemCode Code, string Why)? objection = lease is not null ? (lease.Code, lease.Message) : Objection(screening, others);
@@ -102,6 +103,15 @@ internal static class ReadinessCheck
                 .Select(n => $"{n.Address}: after others with as much, as {CandidateRules.Reservation(n)}"),
         ];
     }
+
+    /// <summary>What would be lost with those that may be promoted and catch up with nothing: they have no link.</summary>
+    private static IEnumerable<string> Behind(Screening screening)
+        => from node in screening.Fit
+            where screening.Lost is { HasData: true } && node.Info is { LinkUp: false }
+            let lacks = DataLoss.Writes(screening.Lost!.Offset - (node.Info!.CommonOffset(screening.Lost) ?? screening.Lost.Offset))
+            where lacks > 0
+            orderby node.Address
+            select $"{node.Address}: has no link, and lacks {lacks} bytes that the master has";
 
     private static string Witnesses(Assessment a)
     {

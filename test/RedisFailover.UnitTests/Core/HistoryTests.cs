@@ -267,6 +267,15 @@ public sealed class HistoryTests
     }
 
     [Test]
+    public void What_would_be_lost_with_a_replica_that_has_no_link_is_said()
+    {
+        NodeInfo behind = Replica("B", "X", A) with { LinkUp = false, Offset = 60 };
+        ClusterView view = View(Led(1, A), (A, Master("A", "X") with { Offset = 100 }), (B, behind));
+        Assert.That(ReadinessCheck.Of(view, Policy, 22 * Ms)!.Reason,
+            Does.StartWith("b:1 could take over (c:1: not seen yet; b:1: has no link, and lacks 40 bytes that the master has); "));
+    }
+
+    [Test]
     public void That_a_failover_would_be_held_back_is_said()
     {
         FailoverPolicy policy = Policy with { FailoverInterval = TimeSpan.FromSeconds(10) };
