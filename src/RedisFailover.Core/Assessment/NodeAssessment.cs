@@ -180,7 +180,11 @@ internal sealed class NodeAssessment
             : CannotCopyMaster ? "it cannot read a copy of the master and keeps its own data"
             : !info.LinkUp ? "its link is down" : IsStale ? "its data are too old" : "it follows another")})"
         : Contact is Contact.Busy or Contact.Loading ? $"serves nobody ({View.Detail})"
+        : IsOutvotedAlone ? $"is unavailable: {Votes}, though it answers this one"
         : "is unavailable";
+
+    /// <summary>Whether it answers this monitor, and is unavailable by the votes of others.</summary>
+    internal bool IsOutvotedAlone => IsVotedOut && Contact == Contact.Answering;
 
     /// <summary>Whether the monitors may not make it a master, as far as they know.</summary>
     internal bool LacksRightToPromote => Info is { MissingRights: var missing } && missing.HasFlag(NodeRights.ChangeRole);

@@ -213,7 +213,11 @@ internal static partial class ProblemRules
             => f.Policy.Nodes.Contains(n) && n != master && !told.Any(p => p.Subjects.Contains(n.ToString()) && p.Code != NoCandidate))
             .Select(a.Node)
             .Where(n => n.Info is not null || n.Contact is Contact.Busy or Contact.Loading)
-            .Select(n => Problem.Of(NodeUnavailable, $"{n.Address} {n.WhyNotInUse}", n.Address) with { Advice = ForOneThatIsAway(n.View) });
+            .Select(n => Problem.Of(NodeUnavailable, $"{n.Address} {n.WhyNotInUse}", n.Address) with
+            {
+                Advice = n.IsOutvotedAlone ? "Look at the network between it and the monitors that cannot reach it: a firewall, a route."
+                    : ForOneThatIsAway(n.View),
+            });
     }
 
     private static string ForOneThatIsAway(NodeView node) => node.ProbeFailure switch
