@@ -23,7 +23,7 @@ internal static class MonitorDisagreement
                 parts.Add($"{monitor} " + string.Join(" and ", new[]
                 {
                     more.IsEmpty ? null : $"watches {string.Join(", ", more)} as well",
-                    fewer.IsEmpty ? null : $"does not watch {string.Join(", ", fewer)}, or is refused there",
+                    fewer.IsEmpty ? null : $"does not watch {string.Join(", ", fewer.Select(n => Described(n, report)))}",
                     others.IsEmpty ? null : $"has {string.Join(", ", others)}",
                 }.OfType<string>()));
             }
@@ -31,9 +31,12 @@ internal static class MonitorDisagreement
 
         return parts.Count == 0 ? null : Problem.OfMonitors(
             ProblemCatalogue.MonitorsDisagree,
-            $"the monitors are not configured alike: {string.Join("; ", parts)}; whoever leads goes by its own",
+            $"the monitors differ: {string.Join("; ", parts)}; whoever leads goes by its own",
             monitors);
     }
+
+    private static string Described(NodeAddress node, MonitorReport report)
+        => report.Unwatched.TryGetValue(node, out string? why) ? $"{node} ({why})" : $"{node}";
 
     /// <summary>Its settings where they differ, by the same <c>R/config</c>, with the leader's own in brackets.</summary>
     private static ImmutableArray<string> OtherSettings(Assessment a, MonitorReport report)

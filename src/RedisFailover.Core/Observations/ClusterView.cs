@@ -225,6 +225,10 @@ internal sealed record ClusterView
     {
         IsBlind = IsBlind,
         Shut = [.. Nodes.Values.Where(n => n.TakesNoConnections).Select(n => n.Address)],
+        Unwatched = Nodes.Values.Where(n
+            => n is { Condition: not NodeCondition.Unavailable,
+                ProbeFailure: ProbeFailure.AuthRefused or ProbeFailure.NotRedis or ProbeFailure.Local })
+            .ToImmutableSortedDictionary(n => n.Address, n => n.Detail),
         ConfigVersion = Config is null ? -1 : ConfigVersion,
     };
 

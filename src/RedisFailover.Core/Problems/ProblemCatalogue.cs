@@ -228,7 +228,7 @@ internal static class ProblemCatalogue
 
     /// <summary>The monitors disagree: other nodes are configured, or another reaches more of them than the leader.</summary>
     public static ProblemCode MonitorsDisagree { get; } = new(
-        "monitors-disagree", Warning, "Configure all monitors alike; look at the network of the one that sees less.");
+        "monitors-disagree", Warning, "Configure all monitors alike; look at the names and the network of the one that sees less.");
 
     /// <summary>Znodes below R/monitors that are no living monitor's.</summary>
     public static ProblemCode StrayZnode { get; } = new(

@@ -37,6 +37,10 @@ internal sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, doub
     /// <summary>The nodes that answer over the connections that there are, and take no new ones.</summary>
     public ImmutableSortedSet<NodeAddress> Shut { get; init; } = [];
 
+    /// <summary>The nodes that it cannot ask what they are, and why: by its own fault or the configuration's.</summary>
+    public ImmutableSortedDictionary<NodeAddress, string> Unwatched { get; init; } =
+        ImmutableSortedDictionary<NodeAddress, string>.Empty;
+
     /// <summary>Of the leading monitor: how each node stands; empty from the others.</summary>
     public ImmutableSortedDictionary<NodeAddress, NodeReport> Nodes { get; init; } =
         ImmutableSortedDictionary<NodeAddress, NodeReport>.Empty;
@@ -50,6 +54,8 @@ internal sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, doub
         ArgumentNullException.ThrowIfNull(other);
         return ConfigVersion == other.ConfigVersion && IsBlind == other.IsBlind && Shut.SetEquals(other.Shut)
             && Settings.SequenceEqual(other.Settings)
+            && Unwatched.Count == other.Unwatched.Count
+            && Unwatched.All(n => Words.SameButForNumbers(n.Value, other.Unwatched.GetValueOrDefault(n.Key)))
             && Readiness.SayTheSame(Failover, other.Failover) && Words.SameButForNumbers(Attention, other.Attention)
             && Problem.SayTheSame(Problems, other.Problems)
             && Nodes.Count == other.Nodes.Count
@@ -91,13 +97,16 @@ internal sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, doub
                 ? reports.EnumerateObject().Where(n => NodeAddress.TryParse(n.Name, out _) && n.Value.ValueKind == JsonValueKind.Object)
                     .ToImmutableSortedDictionary(n => NodeAddress.Parse(n.Name), n => NodeReport.Read(n.Value, What))
                 : ImmutableSortedDictionary<NodeAddress, NodeReport>.Empty,
-            Settings = Json.Object(root, "settings", What) is { } settings
-                ? settings.EnumerateObject().Where(s => s.Value.ValueKind == JsonValueKind.String)
-                    .ToImmutableSortedDictionary(s => s.Name, s => s.Value.GetString()!, StringComparer.Ordinal)
-                : ImmutableSortedDictionary<string, string>.Empty,
+            Settings = Texts(root, "settings").ToImmutableSortedDictionary(s => s.Name, s => s.Text, StringComparer.Ordinal),
+            Unwatched = Texts(root, "unwatched").Where(n => NodeAddress.TryParse(n.Name, out _))
+                .ToImmutableSortedDictionary(n => NodeAddress.Parse(n.Name), n => n.Text),
             ConfigVersion = root.TryGetProperty("configVersion", out _) ? (int)Json.Number(root, "configVersion", What) : -1,
         };
     }
+
+    private static IEnumerable<(string Name, string Text)> Texts(JsonElement root, string field)
+        => Json.Object(root, field, What) is not { } texts ? []
+            : texts.EnumerateObject().Where(t => t.Value.ValueKind == JsonValueKind.String).Select(t => (t.Name, t.Value.GetString()!));
 
     /// <summary>Writes the view as UTF-8, indented.</summary>
     public byte[] Write() => Json.ObjectBytes(writer =>
@@ -126,29 +135,35 @@ internal sealed record MonitorReport(ImmutableSortedDictionary<NodeAddress, doub
             writer.WriteString("attention", attention);
         }
 
-        if (!Problems.IsEmpty)
-        {
-            writer.WritePropertyName("problems");
-            ProblemJson.Write(writer, Problems);
-        }
-
+        Write(writer, Problems);
         Json.WriteAny(writer, "nodes", Nodes, report => report.Write(writer));
         if (ConfigVersion >= 0)
         {
             writer.WriteNumber("configVersion", ConfigVersion);
         }
 
-        Write(writer, Settings);
+        Write(writer, "settings", Settings);
+        Write(writer, "unwatched", Unwatched);
     });
 
-    private static void Write(Utf8JsonWriter writer, ImmutableSortedDictionary<string, string> settings)
+    private static void Write(Utf8JsonWriter writer, ImmutableArray<Problem> problems)
     {
-        if (!settings.IsEmpty)
+        if (!problems.IsEmpty)
         {
-            writer.WriteStartObject("settings");
-            foreach ((string name, string value) in settings)
+            writer.WritePropertyName("problems");
+            ProblemJson.Write(writer, problems);
+        }
+    }
+
+    private static void Write<TKey>(Utf8JsonWriter writer, string field, ImmutableSortedDictionary<TKey, string> texts)
+        where TKey : notnull
+    {
+        if (!texts.IsEmpty)
+        {
+            writer.WriteStartObject(field);
+            foreach ((TKey name, string value) in texts)
             {
-                writer.WriteString(name, value);
+                writer.WriteString(name.ToString()!, value);
             }
 
             writer.WriteEndObject();

@@ -334,6 +334,18 @@ public sealed class ProblemRulesTests
     });
 
     [Test]
+    public void Why_another_monitor_does_not_watch_a_node_is_told_as_that_one_finds()
+    {
+        ClusterView there = Well().With(R3, n => n with { ProbeFailure = ProbeFailure.NotRedis, Detail = "it is the same server as r:2" });
+        ClusterView view = Well() with
+        {
+            OtherMonitors = ImmutableDictionary<string, MonitorReport>.Empty.Add("m2", there.Report()),
+        };
+        Assert.That(Found(view).Single().Message,
+            Is.EqualTo("the monitors differ: m2 does not watch r:3 (it is the same server as r:2); whoever leads goes by its own"));
+    }
+
+    [Test]
     public void A_monitor_that_reaches_no_node_says_so_of_itself()
     {
         ClusterView blind = Well().With(R1, Silent).With(R2, Silent).With(R3, Silent);

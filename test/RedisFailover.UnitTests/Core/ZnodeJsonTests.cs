@@ -34,6 +34,17 @@ public sealed class ZnodeJsonTests
         Assert.That(Encoding.UTF8.GetString(MonitorReport.None.Write()), Does.Not.Contain("shut"));
     }
 
+    [Test]
+    public void Why_a_node_is_not_watched_is_read_as_written_and_is_a_part_of_what_a_view_says()
+    {
+        MonitorReport report = MonitorReport.None with { Unwatched = MonitorReport.None.Unwatched.Add(new("a", 1), "no route") };
+
+        MonitorReport read = MonitorReport.Parse(report.Write());
+
+        Assert.That(read.Unwatched, Is.EqualTo(report.Unwatched));
+        Assert.That((read.SaysTheSameAs(report), read.SaysTheSameAs(MonitorReport.None)), Is.EqualTo((true, false)));
+    }
+
     [TestCase("{\"shut\":7}", "shut")]
     [TestCase("{\"available\":[]}", "allowed: an object")]
     [TestCase("{\"available\":{\"x\":1}}", "not host:port")]
