@@ -68,9 +68,10 @@ public sealed class WebSampleTests
                 async ct =>
                 {
                     await speaker.InvokeAsync("Say", name, ct);
-                    return heard.ToArray();
+                    return string.Join(", ", heard.Distinct());
                 },
-                said => said.Contains(name), TimeSpan.FromSeconds(30), () => other.Tail());
+                said => said.Contains(name, StringComparison.Ordinal), TimeSpan.FromSeconds(30),
+                () => $"{listener.State}, {speaker.State}\n{web.Tail()}{other.Tail()}{cluster.Explain()}");
             await Eventually.HoldsAsync(
                 "the job has run", ct => http.GetStringAsync($"orders/{name}-4", ct), text => text.Contains("\"shipped\":true"),
                 TimeSpan.FromSeconds(60), () => web.Tail(200) + other.Tail(200));

@@ -30,17 +30,17 @@ internal static class ForeignSigns
         new("KeepsData", (_, n) => n is { View.BeforeRestart.Persists: false, Info.Persists: true }
             ? "it keeps its data on disk, and the node known at this address did not" : null, IsGuess: true),
         // To a replica nobody writes: what was no copy and came from no disk was somebody else's.
-        new("CameWithData", (_, n) => n is { View.BeforeRestart: { Persists: false, Role: NodeRole.Replica } }
-            && n is { IsMaster: true, Info.LoadedKeys: 0 }
-            ? "it holds data of its own, and the node known at this address was a replica that keeps nothing on disk"
+        new("CameWithData", (_, n) => n is { View.BeforeRestart.Role: NodeRole.Replica }
+            && n is { IsMaster: true, Info: { LoadedKeys: 0, AppendsOnly: false } }
+            ? "it holds data that it loaded from no file, and the node known at this address was a replica"
             : null, IsGuess: true),
         // A package or an image may give the file another name; the data then are where they were.
         new("OtherFile", (_, n) => n.View.BeforeRestart is { } before && n.Info!.IsElsewhereThan(before)
-            ? $"it was started from {Words.Quoted(n.Info.ConfigFile)}, and the node known at this address from "
-                + Words.Quoted(before.ConfigFile)
-            : null, IsGuess: true),
+            ? $"it was started from {File(n.Info)}, and the node known at this address from {File(before)}" : null, IsGuess: true),
         new("NoMember", (a, n) => a.Topology.Members.Contains(n.Address) ? null : "no member of this cluster is known at this address"),
     ];
+
+    private static string File(NodeInfo info) => info.ConfigFile.Length > 0 ? Words.Quoted(info.ConfigFile) : "no configuration file";
 
     /// <summary>The first sign that a node without a common history is not ours; null where there is none.</summary>
     internal static string? Of(Assessment a, NodeAssessment node)

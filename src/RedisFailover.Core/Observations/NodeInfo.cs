@@ -171,10 +171,9 @@ internal sealed record NodeInfo
     /// <summary>The directory of its data files (dir); null when it does not say.</summary>
     public string? Directory { get; init; }
 
-    /// <summary>Whether another file started it than that process, in another directory as far as they say.</summary>
+    /// <summary>Whether it was started from another file than that process, and in another directory as far as they say.</summary>
     internal bool IsElsewhereThan(NodeInfo before)
-        => before.ConfigFile != ConfigFile && ConfigFile.Length > 0 && before.ConfigFile.Length > 0
-            && (Directory is null || before.Directory != Directory);
+        => before.ConfigFile != ConfigFile && (Directory is null || before.Directory != Directory);
 
     /// <summary>redis_mode: "standalone", "cluster" or "sentinel".</summary>
     public string Mode { get; init; } = "standalone";
