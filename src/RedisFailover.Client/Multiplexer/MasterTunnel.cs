@@ -19,7 +19,7 @@ internal sealed class MasterTunnel : Tunnel
     private readonly bool _evenFenced;
     private readonly Lock _gate = new();
     private readonly List<(Socket Socket, LiveNode Node)> _sockets = [];
-    private LiveNode? _target;
+    private readonly AsyncLocal<Lead?> _lead = new();
     private bool _isFollowing;
     private int _waiting;
 
@@ -34,10 +34,17 @@ internal sealed class MasterTunnel : Tunnel
     /// <summary>How many connections wait for a master.</summary>
     public int Waiting => Volatile.Read(ref _waiting);
 
-    /// <summary>The host that it leads to, for its certificate.</summary>
-    public string Host => Volatile.Read(ref _target)?.Address.Host ?? EndPoint.Host;
+    /// <summary>The host that the connection being made leads to, for its certificate.</summary>
+    public string Host => _lead.Value?.Node?.Address.Host ?? EndPoint.Host;
 
-    public override async ValueTask<EndPoint?> GetSocketConnectEndpointAsync(EndPoint endpoint, CancellationToken cancellationToken)
+    // Both connections of a multiplexer are made at a time, each to whoever was master when it asked: the flow of the calls tells which.
+    public override ValueTask<EndPoint?> GetSocketConnectEndpointAsync(EndPoint endpoint, CancellationToken cancellationToken)
+    {
+        Lead lead = _lead.Value = new Lead();
+        return LeadAsync(lead, cancellationToken);
+    }
+
+    private async ValueTask<EndPoint?> LeadAsync(Lead lead, CancellationToken cancellationToken)
     {
         while (true)
         {
@@ -45,7 +52,7 @@ internal sealed class MasterTunnel : Tunnel
             Snapshot current = _nodes.Current;
             if (Master(current) is { } master)
             {
-                Volatile.Write(ref _target, master);
+                lead.Node = master;
                 return master.FoundAt ?? NodeConfiguration.EndPointOf(master.Address);
             }
 
@@ -64,7 +71,14 @@ internal sealed class MasterTunnel : Tunnel
     public override ValueTask BeforeSocketConnectAsync(EndPoint endPoint, ConnectionType connectionType, Socket? socket,
         CancellationToken cancellationToken)
     {
-        if (socket is null || Volatile.Read(ref _target) is not { } target)
+        if (_lead.Value?.Node is not { } target)
+        {
+            // Where it would lead is not known; 3.4 connects again by itself.
+            socket?.Dispose();
+            return default;
+        }
+
+        if (socket is null)
         {
             return default;
         }
@@ -130,6 +144,12 @@ internal sealed class MasterTunnel : Tunnel
 
     private bool MayNotWrite(Snapshot current)
         => !_evenFenced && (current.Hold != WriteHold.None || current.Topology is { Master: null, State: TopologyState.FailingOver });
+
+    /// <summary>Where one connection leads; null while it waits for a master.</summary>
+    private sealed class Lead
+    {
+        public LiveNode? Node { get; set; }
+    }
 
     // A node that was given up because it was silent, and is connected anew, says nothing on its old sockets either.
     private static bool IsElsewhere(LiveNode node, LiveNode master) => node.Address != master.Address || (node != master && node.WasSilent);

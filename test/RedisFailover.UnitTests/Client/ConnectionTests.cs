@@ -97,6 +97,42 @@ public sealed class ConnectionTests
     }
 
     [Test]
+    public async Task A_connection_that_was_led_to_the_old_master_is_cut_though_another_was_led_to_the_new_one_meanwhile()
+    {
+        await using var nodes = new NodeSet(new FailoverOptions(), NullLogger.Instance);
+        var tunnel = new MasterTunnel(nodes, evenFenced: true);
+        await using var old = new WarmupNode(isMaster: true);
+        await using var next = new WarmupNode(isMaster: true);
+        using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
+        using var other = new Socket(SocketType.Stream, ProtocolType.Tcp);
+        TaskCompletionSource isLed = new(), othersTurn = new();
+        await BecomesMasterAsync(old.Address, 1);
+
+        Task first = ConnectAsync(socket, old.Address, isLed, othersTurn.Task);
+        await isLed.Task;
+        await BecomesMasterAsync(next.Address, 2);
+        await ConnectAsync(other, next.Address, new TaskCompletionSource(), Task.CompletedTask);
+        othersTurn.SetResult();
+        await first;
+        Assert.That((socket.SafeHandle.IsClosed, other.SafeHandle.IsClosed), Is.EqualTo((true, false)));
+
+        async Task BecomesMasterAsync(NodeAddress node, int epoch)
+        {
+            nodes.Apply(new Topology { Epoch = epoch, Master = node, State = TopologyState.Ok });
+            await Waiting.Until(() => nodes.Current.ConnectedMaster?.Address == node);
+        }
+
+        async Task ConnectAsync(Socket made, NodeAddress master, TaskCompletionSource led, Task turn)
+        {
+            EndPoint? to = await tunnel.GetSocketConnectEndpointAsync(MasterTunnel.EndPoint, default);
+            Assert.That(((IPEndPoint)to!).Port, Is.EqualTo(master.Port));
+            led.SetResult();
+            await turn;
+            await tunnel.BeforeSocketConnectAsync(MasterTunnel.EndPoint, ConnectionType.Subscription, made, default);
+        }
+    }
+
+    [Test]
     public async Task The_applications_own_TLS_options_are_asked_for_the_node_and_not_for_the_made_up_end_point()
     {
         await using var nodes = new NodeSet(
