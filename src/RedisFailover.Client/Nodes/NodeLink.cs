@@ -280,6 +280,7 @@ internal sealed class NodeLink : IAsyncDisposable
     {
         TimeProvider time = _options.TimeProvider;
         IDatabase database = live.Database(0);
+        var name = new NameCheck(_owner.Names, Address.Host, live.FoundAt, time);
         while (true)
         {
             long asked = time.GetTimestamp();
@@ -298,6 +299,15 @@ internal sealed class NodeLink : IAsyncDisposable
             if (ping.IsFaulted || ping.IsCanceled)
             {
                 return ping.Exception?.InnerException?.Message ?? "closed";
+            }
+
+            // A name that is wrong for a moment must not end a connection that works.
+            if (name.HasMoved()
+                && await _owner.Dialer.ConnectAsync(Address.Host, Address.Port, Deadline, closing).ConfigureAwait(false) is
+                    { Socket: { } there })
+            {
+                there.Dispose();
+                return "its host name stands for another address now";
             }
 
             live.Latency = time.GetElapsedTime(asked);

@@ -24,12 +24,13 @@ internal sealed class NodeSet : IAsyncDisposable
     private Snapshot _current;
     private Activity? _outage;
 
-    public NodeSet(FailoverOptions options, ILogger logger)
+    public NodeSet(FailoverOptions options, ILogger logger, HostAddresses? names = null)
     {
         Options = options;
         _logger = logger;
         PubSub = new MasterPubSub(this, _logger);
-        Dialer = new TcpDialer(new HostAddresses(options.TimeProvider), options.TimeProvider);
+        Names = names ?? new HostAddresses(options.TimeProvider);
+        Dialer = new TcpDialer(Names, options.TimeProvider);
         _current = new Snapshot(Topology.None, null, [], options.ReadFrom);
         _lag = options.MaxReplicaLag is { } most ? new ReplicaLag(this, most) : null;
     }
@@ -46,6 +47,8 @@ internal sealed class NodeSet : IAsyncDisposable
 
     /// <summary>What all subscriptions are made on.</summary>
     public MasterPubSub PubSub { get; }
+
+    public HostAddresses Names { get; }
 
     public TcpDialer Dialer { get; }
 

@@ -1,3 +1,5 @@
+using RedisFailover.Shared;
+
 namespace RedisFailover.Monitor.Redis;
 
 /// <summary>
@@ -41,12 +43,18 @@ internal sealed class PingLoop(
         TimeSpan? unanswered = null;
         Task learning = probed.Said.LearnAsync(connection, listsClients: true);
         TimeSpan nextLearn = probed.Clock.Now + FirstLearnInterval;
+        TimeSpan nextName = probed.Clock.Now + NameCheck.Interval;
         while (true)
         {
             TimeSpan now = probed.Clock.Now;
-            if (now >= nextLearn)
+            if (now >= nextName)
             {
                 _ = FollowAsync(fault);
+                nextName = now + NameCheck.Interval;
+            }
+
+            if (now >= nextLearn)
+            {
                 bool leads = probed.IsLeading?.Invoke() == true;
                 _ = probed.Said.LearnAsync(connection, listsClients: leads);
                 _ = leads ? probed.Said.RewriteAgainAsync(connection) : Task.CompletedTask;

@@ -1,4 +1,3 @@
-using System.Net;
 using System.Security.Authentication;
 using System.Threading.Channels;
 using RedisFailover.Monitor.Hosting;
@@ -119,11 +118,11 @@ internal sealed class ProbeLoop
             try
             {
                 _connection.Set(made);
-                int strikes = 0;
+                var name = new NameCheck(_names.Hosts, _probed.Node.Host, dialed.EndPoint, _probed.Clock.Provider);
                 trying = _anew.RunAsync(over.Token);
                 var pings = new PingLoop(
                     _probed, made,
-                    async () => StandsElsewhere(dialed.EndPoint, ref strikes) && await ListensThereAsync(cancellationToken),
+                    async () => name.HasMoved() && await ListensThereAsync(cancellationToken),
                     () => RefusedAsync(cancellationToken));
                 return await pings.RunAsync(cancellationToken);
             }
@@ -134,18 +133,6 @@ internal sealed class ProbeLoop
                 await trying;
             }
         }
-    }
-
-    /// <summary>
-    /// Whether the node's host name no longer stands for the address where it was found. Twice, as a name server may give its addresses by
-    /// turns.
-    /// </summary>
-    private bool StandsElsewhere(IPEndPoint? found, ref int strikes)
-    {
-        bool isElsewhere = found is not null && _names.Hosts.Known(_probed.Node.Host, NameLifetime) is { IsEmpty: false } known
-            && !known.Contains(found.Address);
-        strikes = isElsewhere ? strikes + 1 : 0;
-        return strikes >= 2;
     }
 
     /// <summary>A name that is wrong for a moment must not end a connection that works.</summary>

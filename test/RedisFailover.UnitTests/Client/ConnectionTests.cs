@@ -1,9 +1,11 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
 using RedisFailover.Client;
+using RedisFailover.Shared;
 using RedisFailover.UnitTests.ZooKeeper;
 using StackExchange.Redis;
 using Waiting = RedisFailover.UnitTests.ZooKeeper.Waiting;
@@ -94,6 +96,26 @@ public sealed class ConnectionTests
         await using var master = new WarmupNode(isMaster: true);
         nodes.Apply(new Topology { Epoch = 1, Master = master.Address, State = TopologyState.Ok });
         await Waiting.Until(() => multiplexer.IsConnected && tunnel.Waiting == 0);
+    }
+
+    [Test]
+    public async Task A_node_whose_name_stands_for_another_address_is_connected_to_there()
+    {
+        await using var master = new WarmupNode(isMaster: true);
+        IPAddress address = IPAddress.Loopback;
+        var names = new HostAddresses(TimeProvider.System, (_, _) => Task.FromResult(new[] { address }));
+        await using var nodes = new NodeSet(new FailoverOptions(), NullLogger.Instance, names);
+        var told = new ConcurrentQueue<string?>();
+        nodes.Connectivity += (_, why) => told.Enqueue(why);
+        NodeAddress named = new("redis1", master.Address.Port);
+        nodes.Apply(new Topology { Epoch = 1, Master = named, State = TopologyState.Ok });
+        await Waiting.Until(() => nodes.Current.ConnectedMaster is not null);
+
+        address = IPAddress.Parse("127.0.0.2");
+        using var there = new TcpListener(address, named.Port);
+        there.Start();
+        await Waiting.Until(() => told.Count > 1);
+        Assert.That(told.ElementAt(1), Is.EqualTo("its host name stands for another address now"));
     }
 
     [Test]
