@@ -50,11 +50,20 @@ internal static class ClusterProblems
 
     /// <summary>Monitors that are here need not be started.</summary>
     private static string Start(ClusterState state)
-        => state.Monitors.IsEmpty && state.Outsiders.IsEmpty ? "start the monitors" : "see no-leader";
+        => state.Config?.IsGivenUp != true && state.Monitors.IsEmpty && state.Outsiders.IsEmpty ? "start the monitors" : "see no-leader";
 
     /// <summary>That nobody leads, and why, as far as those say who could.</summary>
     private static Problem WithoutLeader(ClusterState state)
     {
+        if (state.Config is { IsGivenUp: true } given)
+        {
+            return new Problem(
+                ProblemCatalogue.NoLeader, [], $"the cluster is monitored no longer ({given.Reason}): nobody replaces the master") with
+                {
+                    Advice = "To have it monitored again: redis-failover clusters add NAME --nodes HOST:PORT,…",
+                };
+        }
+
         if (state.Monitors.IsEmpty)
         {
             string outside = Texts.List(state.Outsiders.SelectMany(o => o.Subjects).Distinct().Order());

@@ -79,7 +79,8 @@ internal sealed record LoadReport
         }
 
         string until = LongestGapTo is null ? "" : $", until {LongestGapTo}";
-        yield return Line($"longest gap                {LongestGapMillis:0.0} ms between two acknowledged writes{until}");
+        yield return Acknowledged == 0 ? "longest gap                no write was acknowledged at all"
+            : Line($"longest gap                {LongestGapMillis:0.0} ms between two acknowledged writes{until}");
         string loss = Lost is { } lost ? Line($"{lost} of {Acknowledged}") : "not known: the master could not be asked";
         yield return $"lost acknowledged writes   {loss}";
 

@@ -178,7 +178,8 @@ internal sealed class NodeAssessment
             : Refusal is not null ? "the master refuses its replication"
             : IsBeingCopied ? "it is receiving a full copy"
             : CannotCopyMaster ? "it cannot read a copy of the master and keeps its own data"
-            : !info.LinkUp ? "its link is down" : IsStale ? "its data are too old" : "it follows another")})"
+            : !info.LinkUp ? "its link is down" : IsStale ? "its data are too old"
+            : info.MasterAddress == _all.Topology.Master ? "it has only just come back" : "it follows another")})"
         : Contact is Contact.Busy or Contact.Loading ? $"serves nobody ({View.Detail})"
         : IsOutvotedAlone ? $"is unavailable: {Votes}, though it answers this one"
         : "is unavailable";

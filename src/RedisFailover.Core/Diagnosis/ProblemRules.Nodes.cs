@@ -126,7 +126,9 @@ internal static partial class ProblemRules
     private static string Named(IEnumerable<NodeView> nodes) => string.Join(", ", nodes.Select(n => n.Address));
 
     private static IEnumerable<Problem> LinksDown(Facts f)
-        => WithoutLink(f).Where(n => f.Assessment.Node(n.Address) is { IsBeingCopied: false, Refusal: null }).Select(n =>
+        => WithoutLink(f).Where(n => f.Assessment.Node(n.Address) is { IsBeingCopied: false, Refusal: null }
+            // One word may be from just before the link came up; the next may be seconds away.
+            && !(n.InfoAsked <= SinceMaster(f, n.LinkDownSince))).Select(n =>
             Problem.Of(ReplicaLinkDown, $"replica {n.Address} has no link to master {n.Info!.MasterAddress}: its data is stale",
                 n.Address) with { From = SinceMaster(f, n.LinkDownSince) });
 

@@ -154,7 +154,8 @@ internal static class ProblemCatalogue
 
     /// <summary>The monitors lack a right on a node that a failover needs.</summary>
     public static ProblemCode RightsMissing { get; } = new(
-        "rights-missing", Critical, "Give the monitors' ACL user the rights of docs/security.md on that node.");
+        "rights-missing", Critical,
+            "Give the monitors' ACL user the rights of docs/security.md on that node, or take its rename-command lines out.");
 
     /// <summary>A node holds other people's data: it is left alone.</summary>
     public static ProblemCode ForeignData { get; } = new(

@@ -184,8 +184,11 @@ public sealed class SeveralClustersTests
                 => await (await clusters.SessionAsync(ct)).ExistsAsync(clusters.Paths("sessions").Leader, cancellationToken: ct) is null,
             gone => gone, explain: clusters.Explain);
 
+        CliResult left = await CliAsync(clusters, "check", "--cluster", "sessions");
+
         Assert.Multiple(() =>
         {
+            Assert.That(left.Output, Does.Contain("the cluster is monitored no longer").And.Contain("clusters add"));
             Assert.That(all.ExitCode, Is.Zero, all.ToString());
             Assert.That(all.Output, Does.Match("(?m)^orders +ok +1 ").And.Match("(?m)^sessions +ok +1 "));
             Assert.That(one.Output, Does.Contain("state    ok, epoch 1"), one.ToString());
