@@ -32,7 +32,9 @@ internal sealed class OurMonitors : IContender
             string.Create(CultureInfo.InvariantCulture,
                 $"redis-failover-zk, {MaxFailures} x {probeTimeout.TotalMilliseconds:0} ms, {zooKeepers} ZooKeeper"),
             await RedisNodes.StartAsync(ct),
-            await ZooKeeperEnsemble.StartAsync(new ZooKeeperServerOptions { ForceSync = true }, zooKeepers, ct));
+            // As config/zoo.cfg has it.
+            await ZooKeeperEnsemble.StartAsync(
+                new ZooKeeperServerOptions { ForceSync = true, ConfLines = ["syncLimit=2"] }, zooKeepers, ct));
         try
         {
             for (int i = 1; i <= 3; i++)
