@@ -97,6 +97,12 @@ internal static class NodeLists
             return a.Topology.Replicas.Contains(node.Address);
         }
 
+        // Who was away may be another server by now: its own word of since then takes it in, and not the votes of those who reach it.
+        if (!node.IsInOrder && !a.Topology.Replicas.Contains(node.Address))
+        {
+            return false;
+        }
+
         // Its demotion is on its way, unless that has failed.
         return (node.IsOnline && Correcting.HandedOver(a, node) && Correcting.DemotionFailure(a, node.Address) is null)
             || (info.Role == NodeRole.Replica && node.Contact is not (Contact.Loading or Contact.Busy or Contact.NotRedis)
