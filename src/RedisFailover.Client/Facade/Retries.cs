@@ -186,6 +186,8 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, RetryCategory re
     private string Unreachable(NodeAddress node)
         => nodes.States().FirstOrDefault(state => state.Address == node).Failure is { } failure ? $" ({failure})" : "";
 
+    private string Source() => nodes.TopologyFile is { } file ? $" (from {file}: ZooKeeper was never reached)" : "";
+
     private FailoverException TimeIsOver()
     {
         if (MayWrite && _unanswered is { } unanswered)
@@ -198,8 +200,9 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, RetryCategory re
         string wanted = kind == CommandClass.Write || _needsMaster ? "master" : "node to read from";
         string state = current.Hold.HasFlag(WriteHold.ZooKeeperSilent) ? "writes are held while ZooKeeper cannot be reached"
             : current.Hold != WriteHold.None ? $"writes are held: the topology in ZooKeeper is not followed, as {nodes.NotFollowed}"
-            : topology.Master is { } master ? $"{master} is master at epoch {topology.Epoch} and could not take it{Unreachable(master)}"
-            : $"there is no master (epoch {topology.Epoch})";
+            : topology.Master is { } master
+                ? $"{master} is master at epoch {topology.Epoch}{Source()} and could not take it{Unreachable(master)}"
+            : $"there is no master (epoch {topology.Epoch}){Source()}";
         string last = _lastFailure is null ? "" : $"; {_lastNode!.Address} said: {_lastFailure.Message}";
         return Measures.Counted(new NotAppliedException(
             $"No {wanted} took the call within {nodes.Options.WriteWait.TotalMilliseconds:0} ms: {state}{last}. It was not applied.",

@@ -59,6 +59,9 @@ internal sealed class NodeSet : IAsyncDisposable
 
     public Snapshot Current => Volatile.Read(ref _current);
 
+    /// <summary>The cache file that the topology is from, while ZooKeeper was never reached; null once it was.</summary>
+    public string? TopologyFile { get; set; }
+
     /// <summary>Why the topology in ZooKeeper is not followed, as the end of a sentence; null where it is.</summary>
     public string? NotFollowed { get; set; }
 

@@ -104,6 +104,7 @@ internal sealed class TopologyFollower : IAsyncDisposable
         string master = topology.Master?.ToString() ?? "none";
         Log.TopologyApplied(_logger, topology.Epoch, topology.State, master, topology.Replicas.Length, topology.Reason);
         Measures.Count(Measures.Topologies, _nodes.Options);
+        _nodes.TopologyFile = null;
         _first.TrySetResult();
         _cache?.Keep(_nodes.Current.Topology);
     }
@@ -116,6 +117,7 @@ internal sealed class TopologyFollower : IAsyncDisposable
             return false;
         }
 
+        _nodes.TopologyFile = _cache.File;
         Log.CacheUsed(_logger, _cache.File, topology.Epoch, topology.Master?.ToString() ?? "none");
         _first.TrySetResult();
         return true;

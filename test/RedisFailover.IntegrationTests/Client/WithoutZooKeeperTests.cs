@@ -56,7 +56,10 @@ public sealed class WithoutZooKeeperTests
         await using RedisServer redis = await RedisServer.StartAsync();
         try
         {
-            var options = new FailoverOptions { TopologyCacheFile = file, ConnectTimeout = TimeSpan.FromMilliseconds(600) };
+            var options = new FailoverOptions
+            {
+                TopologyCacheFile = file, ConnectTimeout = TimeSpan.FromMilliseconds(600), WriteWait = TimeSpan.FromSeconds(1),
+            };
             var topology = new PublishedTopology();
             topology.Publish(PublishedTopology.Of(7, redis.Address));
             await using (await FailoverConnection.ConnectAsync(topology, options, default))
@@ -67,6 +70,12 @@ public sealed class WithoutZooKeeperTests
             await using FailoverConnection connection = await FailoverConnection.ConnectAsync($"127.0.0.1:{FreePorts.Next()}/r", options);
             Assert.That(connection.Topology.Epoch, Is.EqualTo(7));
             Assert.That(await connection.GetDatabase().StringSetAsync("key", 1), Is.True);
+
+            // What it knows may be old, and that is said.
+            await redis.KillAsync();
+            await Eventually.HoldsAsync("it is lost", () => !connection.Status.TakesWrites);
+            Assert.That(async () => await connection.GetDatabase().StringSetAsync("key", 2),
+                Throws.TypeOf<NotAppliedException>().With.Message.Contains($"(from {file}: ZooKeeper was never reached)"));
         }
         finally
         {
