@@ -46,12 +46,12 @@ internal static class LastResort
         => node is { IsInOrder: true, OffsetIsFinal: true, Info: { Loading: false, SyncInProgress: false } } && node.Has(HeardSince.Change);
 
     /// <summary>
-    /// The node that was the master comes first, unless its file is gone; then who was seen furthest and has kept its append-only file;
-    /// then who has most keys. What Redis says of its last save is, after a restart, when it was started.
+    /// The node that was the master comes first, unless its file is gone or it has copied another since; then who was seen furthest and has
+    /// kept its append-only file; then who has most keys. What Redis says of its last save is, after a restart, when it was started.
     /// </summary>
     private static (NodeAssessment Node, string Why)? WithData(Assessment a, NodeAssessment[] allowed)
     {
-        NodeAddress? master = a.From is { } from && (Histories.Moved(a, from) ?? from) is var was
+        NodeAddress? master = a.From is { } from && (Histories.Moved(a, from) ?? from) is { View.HasFollowed: false } was
             && !(was is { Info: not null, View.BeforeRestart: { } before } && Histories.IsFileLost(was.View, before)) ? was.Address : null;
         NodeAssessment? best = allowed.Where(n => n.Info!.Keys > 0)
             .OrderByDescending(n => n.Address == master)
