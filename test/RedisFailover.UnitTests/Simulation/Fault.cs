@@ -64,6 +64,13 @@ internal enum FaultKind
     /// <summary>Somebody sends REPLICAOF past the monitors: NO ONE to a replica, or another node's address to any.</summary>
     PromoteByHand,
     RepointByHand,
+
+    /// <summary>A node's machine loses power, or all do: what is not synced to a disk is lost.</summary>
+    CutPower,
+    CutAllPower,
+
+    /// <summary>A node is killed while it writes a full copy into its append-only file.</summary>
+    KillInRewrite,
 }
 
 /// <summary>
@@ -85,6 +92,9 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
 
     /// <summary>The latest.</summary>
     internal const int ByHand = 16, Requested = 17, Paused = 18;
+
+    /// <summary>Where nodes keep append-only files.</summary>
+    internal const int Files = 19, EndOfFile = 20, FileOfBefore = 21;
 
     internal static ImmutableArray<Fault> Draw(Dice dice, Dice more, Dice latest, Dice newest, bool calm, int? theme, long from, long until)
     {
@@ -114,9 +124,9 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
             };
         }
 
-        if (theme is not null || (!calm && dice.Percent(50)))
+        if (theme < Files || (!calm && dice.Percent(50)))
         {
-            AddDrama(faults, dice, at, theme ?? dice.Next(Themes));
+            AddDrama(faults, dice, at, theme < Files ? theme.Value : dice.Next(Themes));
         }
 
         AddMore(faults, more, calm, at, until);
@@ -238,6 +248,38 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
         }
     }
 
+    /// <summary>With what happens to append-only files.</summary>
+    internal static ImmutableArray<Fault> WithFiles(ImmutableArray<Fault> faults, Dice dice, bool calm, int? theme, long from, long until)
+    {
+        ImmutableArray<Fault>.Builder all = faults.ToBuilder();
+        long at = Math.Max(from, faults.IsEmpty ? from : faults[^1].At + dice.Between(-World.Second, 3 * World.Second));
+        if (calm)
+        {
+            if (dice.Percent(40))
+            {
+                all.Add(new Fault(FaultKind.CutPower, at + (30 * World.Second), dice.Between(World.Ms, 4 * World.Second), Ruling, Ruling,
+                    false));
+            }
+
+            return all.ToImmutable();
+        }
+
+        if (dice.Percent(50))
+        {
+            all.Add(new Fault(dice.Of(FaultKind.CutPower, FaultKind.CutAllPower, FaultKind.KillInRewrite, FaultKind.GoBack),
+                dice.Between(from, until), Length(FaultKind.KillNode, dice), dice.Percent(60) ? Ruling : dice.Next(60), dice.Next(60),
+                dice.Percent(20)));
+        }
+
+        if (dice.Percent(50) || theme >= Files)
+        {
+            AddDrama(all, dice, Math.Max(from + (8 * World.Second), at), theme >= Files ? theme.Value
+                : Files + dice.Next(FileOfBefore - Files + 1));
+        }
+
+        return all.ToImmutable();
+    }
+
     private static FaultKind DrawRefusal(Dice dice)
         => dice.Of(FaultKind.Deny, FaultKind.Deny, FaultKind.DenyOneMonitor, FaultKind.FillConnections);
 
@@ -342,6 +384,24 @@ internal sealed record Fault(FaultKind Kind, long At, long For, int Target, int 
                 Add(dice.Of(FaultKind.KillNode, FaultKind.KillNode, FaultKind.KillMonitor, FaultKind.AskForAny, FaultKind.RepointByHand),
                     soon, lasting, dice.Percent(20));
                 Add(FaultKind.ResumeFailover, dice.Between(0, 10 * World.Second), 0);
+                break;
+            case Files:
+                // All are without power, one of them is back without its file, or with another one.
+                Add(FaultKind.CutReplica, -2 * World.Second, lasting);
+                Add(FaultKind.CutAllPower, 0, lasting, dice.Percent(30));
+                Add(dice.Of(FaultKind.GoBack, FaultKind.GoBackReplica, FaultKind.KillNode), dice.Between(-500 * World.Ms, 0),
+                    dice.Between(World.Ms, lasting), dice.Percent(50));
+                break;
+            case EndOfFile:
+                // The master is back before it is judged, or when the failover has begun, and one that has less is there.
+                Add(FaultKind.CutReplica, 0, lasting);
+                Add(dice.Of(FaultKind.CutPower, FaultKind.KillNode, FaultKind.KillAllButTheLast), World.Second + soon,
+                    dice.Between(World.Ms, 3 * World.Second));
+                break;
+            case FileOfBefore:
+                // A replica is back with the file that it had before its full copy, when the others are gone.
+                Add(FaultKind.KillInRewrite, -8 * World.Second, dice.Between(World.Ms, 3 * World.Second));
+                Add(dice.Of(FaultKind.CutAllPower, FaultKind.KillAllNodes, FaultKind.KillNode), soon, lasting);
                 break;
             default:
                 Add(FaultKind.PauseMonitor, 0, lasting);

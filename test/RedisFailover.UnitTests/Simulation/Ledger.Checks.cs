@@ -213,6 +213,47 @@ internal sealed partial class Ledger
         }
     }
 
+    /// <summary>
+    /// A master is not another process than before, with less than a node that answers: one whose append-only file has kept all that the
+    /// leader last saw of it; or one whose history shows what it has, beside one whose file is not the one that it had.
+    /// </summary>
+    private void CheckFiles(SimulatedMonitor monitor, Topology before, Topology after, SimulatedRedis chosen)
+    {
+        if (before.Identity is not { } lost || after.Identity?.RunId == lost.RunId || IsWriteSafe || WasForced || !monitor.IsWell(Heard)
+            || Server!.PausedSince is not null || world.Now - Server.ResumedAt < Long || _nodes.Values.Any(n => n.IsOrderedByHand))
+        {
+            return;
+        }
+
+        Commit? held = _promoted.TryGetValue(chosen, out (long Epoch, int Life, Commit? Data) promotion)
+            && promotion.Life == chosen.Life ? promotion.Data : chosen.Data;
+        foreach (SimulatedRedis other in _nodes.Values)
+        {
+            if (other == chosen || !IsHeard(monitor, other) || IsNeverPromoted(other) || !configuration.IsWatched(other.Address, Heard)
+                || other.IsLoading || other.IsSyncing || world.Now - other.ChangedAt < Heard
+                || !after.Members.Contains(other.Address) || ReferenceEquals(other.Data, held) || !Commit.Contains(other.Data, held))
+            {
+                continue;
+            }
+
+            Require(
+                chosen.IsFileShort || !HasKept(monitor.View.Node(other.Address), other, lost, held),
+                $"{monitor.Name} makes {chosen.Name} with {held} the master, and the append-only file of {other.Name} has kept "
+                    + $"{other.Data}");
+            Require(
+                other.Info().CommonOffset(lost) is null || !chosen.Appends || chosen.IsFileShort
+                    || chosen.Info().SharesHistoryWith(lost),
+                $"{monitor.Name} makes {chosen.Name} the master for its append-only file, which has {held}, and {other.Name} has "
+                    + $"{other.Data}");
+        }
+    }
+
+    /// <summary>Whether its append-only file has all that was last seen of it in the history of the lost master, more than held.</summary>
+    private bool HasKept(NodeView view, SimulatedRedis node, MasterIdentity lost, Commit? held)
+        => view.FormerRuns is [var last, ..] && last.AppendsAll && last.CommonOffset(lost) is not null
+            && _said.TryGetValue((last.RunId, last.ReplicationId, last.Offset), out Commit? seen)
+            && Commit.Contains(node.Data, seen) && !ReferenceEquals(seen, held) && Commit.Contains(seen, held);
+
     /// <summary>Whether there is a leader that sees and acts.</summary>
     private bool IsLed => _monitors.Values.Any(m => m.Lead is { } lead && lead.Term == Server!.Term && m.IsWell(Heard));
 

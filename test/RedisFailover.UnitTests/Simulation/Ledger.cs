@@ -24,6 +24,7 @@ internal sealed partial class Ledger(World world, Network network, Configuration
     private readonly Dictionary<SimulatedMonitor, long> _sentAt = [];
     private readonly Dictionary<SimulatedRedis, (int Life, NodeAddress Master, string RunId)> _wentOn = [];
     private readonly List<HistoryEntry> _history = [];
+    private readonly Dictionary<(string RunId, string ReplicationId, long Offset), Commit?> _said = [];
     private int _ids;
     private (SimulatedRedis Node, int Life)? _returned;
     private (long Epoch, SimulatedRedis From, SimulatedRedis To, int Life, long Until)? _handover;
@@ -309,8 +310,12 @@ internal sealed partial class Ledger(World world, Network network, Configuration
         if (after is { State: TopologyState.Ok, Master: { } inOffice })
         {
             CheckOffice(before, after, Node(inOffice), _sentAt[monitor]);
+            CheckFiles(monitor, before, after, Node(inOffice));
         }
     }
+
+    /// <summary>A node says how far it has come: this is what it has.</summary>
+    internal void Said(SimulatedRedis node, NodeInfo info) => _said[(info.RunId, info.ReplicationId, info.Offset)] = node.Data;
 
     /// <summary>A client was told of a topology.</summary>
     internal static void Told(SimulatedClient client, Topology topology, int version)

@@ -42,6 +42,7 @@ internal sealed record Mutant(string Name)
         new("what a node said before it failed is its last word") { Question = LastWord, Theme = Fault.OlderSnapshot },
         new("a heartbeat is the word of a node that has loaded") { Hearing = BackByHeartbeat, Theme = Fault.OlderSnapshot },
         new("a higher K is in force at once") { QuestionByPolicy = HigherQuorum, Theme = Fault.AnotherQuorum },
+        new("no append-only file keeps anything") { Question = NoFile, Theme = Fault.Files },
         new("a promotion is not in the history") { Answer = WithoutHistory },
         new("a decision depends on more than the view") { Answer = Moody },
     ];
@@ -185,6 +186,15 @@ internal sealed record Mutant(string Name)
         => view.Topology is { WriteQuorum: { } quorum } topology && quorum.Quorum < policy.WriteQuorum
         ? view with { Topology = topology with { WriteQuorum = quorum with { Quorum = policy.WriteQuorum } } }
         : view;
+
+    private static ClusterView NoFile(ClusterView view)
+    {
+        return With(view,
+            [.. view.Nodes.Values.Where(n => n.Info is { AppendsOnly: true })
+                .Select(n => n with { Info = Without(n.Info!), FormerRuns = [.. n.FormerRuns.Select(Without)] })]);
+
+        static NodeInfo Without(NodeInfo word) => word with { AppendsOnly = false, AppendsAll = false };
+    }
 
     private static Decision WithoutHistory(ClusterView view, Decision decision) => decision with
     {

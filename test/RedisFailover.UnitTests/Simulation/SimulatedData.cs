@@ -168,6 +168,12 @@ internal sealed record RedisSettings
 
     internal long SaveInterval { get; init; } = 7 * World.Second;
 
+    /// <summary>How long an append-only file is written anew.</summary>
+    internal long RewriteTime { get; init; } = World.Second;
+
+    /// <summary>With fewer bytes it is not rewritten, but for a full copy (auto-aof-rewrite-min-size).</summary>
+    internal long RewriteFrom { get; init; } = long.MaxValue;
+
     /// <summary>What the operator has set.</summary>
     internal MinReplicas MinReplicas { get; init; } = MinReplicas.Default;
 

@@ -177,8 +177,7 @@ internal sealed partial class SimulatedRedis
         Tell($"takes a full copy of {link.Master.Name}: {data} at {offset} instead of {Data} at {Offset}");
         Commit? old = Data;
         Data = null;
-        // The file that was received takes the place of its own before it is loaded.
-        _disk = (data, id, offset);
+        Receive(data, id, offset);
         ledger.Replaced(this, old, data, link.Master, mastersRun);
         DropReplicas();
         IsLoading = true;
@@ -189,6 +188,7 @@ internal sealed partial class SimulatedRedis
             (ReplicationId, Previous, PreviousEnd, Offset, Data) = (id, null, -1, offset, data);
             BeginBacklog();
             ChangedAt = World.Now;
+            RewriteWhatWasReceived();
             if (_link != link || !link.IsOpen)
             {
                 TryLink();
@@ -206,7 +206,13 @@ internal sealed partial class SimulatedRedis
     private void Append(long end, Commit? data, bool wantsAnswer)
     {
         Offset = end;
+        bool isWrite = !ReferenceEquals(Data, data);
         Data = data;
+        if (isWrite)
+        {
+            AppendToFile();
+        }
+
         if (HasBacklog)
         {
             _backlog.Enqueue((end, data));

@@ -5,7 +5,7 @@ namespace RedisFailover.UnitTests.Simulation;
 
 /// <summary>
 /// A Redis node, as far as failovers go: run id, replication ids and offsets, backlog, full and partial resynchronisation, snapshots,
-/// older ones, loading, CLIENT PAUSE, WAIT, min-replicas-to-write, MISCONF. Modelled on Redis 7.0.
+/// older ones, append-only files, loading, CLIENT PAUSE, WAIT, min-replicas-to-write, MISCONF. Modelled on Redis 7.0.
 /// </summary>
 internal sealed partial class SimulatedRedis(World world, Network network, int place, NodeAddress address, Dice dice,
     RedisSettings settings, Ledger ledger)
@@ -13,14 +13,9 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
 {
     private readonly List<(long Offset, SimulatedClient.Write Write, NodeConnection Connection)> _waits = [];
     private readonly List<(NodeConnection Connection, Action Run)> _held = [];
-    private readonly List<(Commit? Data, string ReplicationId, long Offset)> _older = [];
-    private (Commit? Data, string ReplicationId, long Offset)? _disk;
     private MinReplicas _minReplicas = settings.MinReplicas;
     private MinReplicas _configuredMinReplicas = settings.MinReplicas;
-    private bool _goesBackAtStart;
     private NodeAddress? _configuredMaster;
-    private bool _wipesAtStart;
-    private long _savedAt;
 
     internal NodeAddress Address => address;
 
@@ -60,19 +55,6 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
     private string? Previous { get; set; }
 
     private long PreviousEnd { get; set; } = -1;
-
-    /// <summary>Before its first start: the role in its file and the data on its disk.</summary>
-    internal void Prepare(NodeAddress? master, Commit? data, string replicationId, long offset)
-    {
-        _configuredMaster = master;
-        _disk = data is null ? null : (data, replicationId, offset);
-    }
-
-    /// <summary>It loses its data with its next start.</summary>
-    internal void LoseDisk() => _wipesAtStart = true;
-
-    /// <summary>It starts next time from an older snapshot than its last.</summary>
-    internal void TakeOlderDisk() => _goesBackAtStart = _older.Count > 0;
 
     /// <summary>Whom it refuses for their credentials.</summary>
     internal HashSet<Process> Denied { get; } = [];
@@ -179,7 +161,14 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
         Close(c => c != from && c.Term > 0 && c.Term < term);
     }
 
-    internal NodeInfo Info() => new()
+    internal NodeInfo Info()
+    {
+        NodeInfo info = Said();
+        ledger.Said(this, info);
+        return info;
+    }
+
+    private NodeInfo Said() => new()
     {
         Role = IsMaster ? NodeRole.Master : NodeRole.Replica,
         RunId = RunId,
@@ -196,8 +185,14 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
         Attached = IsMaster && ledger.IsWriteSafe
             ? [.. _replicas.Where(r => r.IsAttached).Select(r => r.Replica.Address).Distinct().Order()] : [],
         MinReplicas = _minReplicas,
-        SaveFailed = CannotSave,
+        SaveFailed = CannotSave && !Appends,
         StopsWritesOnSaveError = true,
+        AppendFailed = CannotSave && Appends,
+        AppendsOnly = Appends,
+        AppendsAll = HasAllInItsFile,
+        AppendedBytes = Appends ? _file.Bytes : null,
+        AppendedBase = Appends ? _file.Base : null,
+        SavePoints = Persistence switch { Persistence.Snapshots => null, _ => "" },
         Version = "7.0.15",
     };
 
@@ -250,10 +245,6 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
         LetGo();
     }
 
-    /// <summary>Whether it has a write, in memory or in a file from which it could be started.</summary>
-    internal bool Keeps(Commit? write)
-        => Commit.Contains(Data, write) || Commit.Contains(_disk?.Data, write);
-
     private void RewriteConfiguration()
     {
         if (settings.HasFile && !_isDetached)
@@ -274,11 +265,8 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
 
     protected override void Started()
     {
-        (Commit? Data, string ReplicationId, long Offset)? disk = _wipesAtStart ? null : _goesBackAtStart ? _older[0] : _disk;
-        _wipesAtStart = _goesBackAtStart = false;
-        _older.Clear();
+        (Commit? Data, string? ReplicationId, long Offset)? disk = FromDisk();
         _minReplicas = _configuredMinReplicas;
-        _disk = disk;
         RunId = NewId("run");
         StartedAt = World.Now;
         ReplicationId = NewId("repl");
@@ -295,18 +283,12 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
             {
                 IsLoading = false;
                 Data = saved.Data;
-                Offset = saved.Offset;
-                if (IsMaster)
+                if (saved.ReplicationId is { } id)
                 {
-                    (Previous, PreviousEnd) = (saved.ReplicationId, saved.Offset + 1);
-                }
-                else
-                {
-                    ReplicationId = saved.ReplicationId;
+                    Continue(id, saved.Offset);
                 }
 
-                BeginBacklog();
-                Tell($"loaded its snapshot, offset {Offset}, data {Data}");
+                Tell($"loaded its {(Appends ? "append-only file" : "snapshot")}, offset {Offset}, data {Data}");
                 TryLink();
             });
         }
@@ -317,12 +299,28 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
         }
 
         Tell($"starts as {(IsMaster ? "a master" : $"a replica of {_master!.Name}")}{(disk is null ? ", empty" : "")}");
-        _savedAt = World.Now;
         After(World.Second, Cron);
+    }
+
+    /// <summary>A snapshot tells whose history it goes on; an append-only file does not.</summary>
+    private void Continue(string id, long offset)
+    {
+        Offset = offset;
+        if (IsMaster)
+        {
+            (Previous, PreviousEnd) = (id, offset + 1);
+        }
+        else
+        {
+            ReplicationId = id;
+        }
+
+        BeginBacklog();
     }
 
     protected override void Ended()
     {
+        LoseWhatIsNotSynced();
         foreach (NodeConnection connection in Connections.OrderBy(c => c.Owner.Place).ToArray())
         {
             connection.Close();
@@ -338,18 +336,7 @@ internal sealed partial class SimulatedRedis(World world, Network network, int p
 
     private void Cron()
     {
-        if (World.Now - _savedAt > settings.SaveInterval && !IsLoading && !CannotSave)
-        {
-            _savedAt = World.Now;
-            if (_disk is { } older)
-            {
-                _older.Add(older);
-                _older.RemoveRange(0, Math.Max(0, _older.Count - 3));
-            }
-
-            _disk = (Data, ReplicationId, Offset);
-        }
-
+        Save();
         CheckLinks();
         After(World.Second, Cron);
     }

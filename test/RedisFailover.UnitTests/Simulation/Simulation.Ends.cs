@@ -36,7 +36,15 @@ internal sealed partial class Simulation
                     throw new Violation($"an operator has to choose, and need not, because {why}: {topology.Reason}");
                 }
 
-                _server.SetWish(choice.Address.ToString());
+                if (topology.State == TopologyState.NoMaster && !choice.IsMaster)
+                {
+                    Ask(new OperatorRequest(NextRequest()) { Target = choice.Address, Force = true, By = "human" });
+                    _stuckSince = null;
+                }
+                else
+                {
+                    _server.SetWish(choice.Address.ToString());
+                }
             }
         }
 
@@ -73,6 +81,15 @@ internal sealed partial class Simulation
             return $"{master.Name} is as it was";
         }
 
+        // Whom others follow beside the lost master somebody may have made one.
+        if (!_ledger.IsWriteSafe && !_nodes.Any(n => n.IsLinked && n.MasterAddress != from)
+            && _nodes.All(n => !n.IsLoading && !n.IsSyncing && !IsForeign(n) && !_ledger.IsNeverPromoted(n)
+                && !n.IsOrderedByHand && !n.Info().SharesHistoryWith(lost))
+            && _nodes.Any(n => n.Data is not null))
+        {
+            return "all nodes are here, and none has the history of the lost master";
+        }
+
         // Who is never promoted may have more than all others, and then only an operator can help.
         if (topology.WriteQuorum is not { } quorum || !_ledger.IsWriteSafe || _nodes.Any(n => _ledger.IsNeverPromoted(n) || IsForeign(n)))
         {
@@ -100,7 +117,7 @@ internal sealed partial class Simulation
     private SimulatedRedis? Choice(Topology topology) => _nodes
         .Where(n => n.IsUp && !n.IsLoading && (!IsForeign(n)
                 || (topology.State == TopologyState.NoMaster && _nodes.All(m => m.Data is null || IsForeign(m))))
-            && (topology.State != TopologyState.NoMaster || n.IsMaster))
+            && (topology.State != TopologyState.NoMaster || n.IsMaster || !_nodes.Any(m => m.IsUp && m.IsMaster && !IsForeign(m))))
         .OrderByDescending(n => n.Data?.Depth ?? 0).ThenBy(n => n.Name, StringComparer.Ordinal).FirstOrDefault();
 
     private bool IsForeign(SimulatedRedis node) => node.Data is not null && node.Data.Beginning == _ledger.Foreign;

@@ -85,6 +85,20 @@ internal sealed partial class Simulation
                 }
 
                 break;
+            case FaultKind.CutPower:
+                CutPower(node, fault);
+                Expect(node);
+                break;
+            case FaultKind.CutAllPower:
+                foreach (SimulatedRedis each in _nodes)
+                {
+                    CutPower(each, fault with { LosesData = fault.LosesData && each == node });
+                }
+
+                break;
+            case FaultKind.KillInRewrite:
+                KillInRewrite(fault);
+                break;
             case FaultKind.PauseNode:
                 Pause(node, false, fault.For);
                 break;
@@ -291,6 +305,27 @@ internal sealed partial class Simulation
     {
         _world.Tell("human", $"sends REPLICAOF {master?.Name ?? "NO ONE"} to {node.Name}");
         node.Do(() => node.ReplicaOfByHand(master));
+    }
+
+    private void CutPower(SimulatedRedis node, Fault fault)
+    {
+        Unless(!node.IsUp, node.LosePower);
+        Die(node, fault);
+    }
+
+    /// <summary>A replica with an append-only file is killed, receives a full copy, and is killed again while it writes that.</summary>
+    private void KillInRewrite(Fault fault)
+    {
+        SimulatedRedis[] those = [.. _nodes.Where(n => n is { Appends: true, IsMaster: false, IsUp: true } && !IsForeign(n))];
+        if (those.Length == 0)
+        {
+            return;
+        }
+
+        SimulatedRedis node = those[Math.Abs(fault.Other) % those.Length];
+        Die(node, fault);
+        node.WhenRewriting = () => Later(_dice.Between(0, World.Second), () => Die(node, fault));
+        Later(20 * World.Second, () => node.WhenRewriting = null);
     }
 
     private void Die(SimulatedRedis node, Fault fault)

@@ -34,6 +34,7 @@ internal sealed partial class Simulation
         var more = new Dice((seed * 104_729) + 3);
         var latest = new Dice((seed * 15_485_863) + 7);
         var newest = new Dice((seed * 32_452_843) + 11);
+        var files = new Dice((seed * 49_979_687) + 13);
         _calm = _dice.Percent(25);
         int monitors = _dice.Of(1, 2, 3, 3, 3, 3, 5);
         int nodes = _dice.Of(2, 3, 3, 3, 4, 5);
@@ -73,12 +74,16 @@ internal sealed partial class Simulation
             LoadTime = _dice.Of(World.Second / 100, World.Second / 5, 2 * World.Second),
             SaveInterval = _dice.Of(2, 7, 20) * World.Second,
             HasFile = _dice.Percent(60),
+            RewriteTime = files.Of(World.Second / 10, World.Second, 4 * World.Second),
+            RewriteFrom = files.Percent(30) ? 2000 : long.MaxValue,
             MinReplicas = new MinReplicas(_policy.WriteSafety == WriteSafetyMode.Replicated && more.Percent(20) ? 1 : 0, 10),
         };
+        Persistence[] keeping = Keeping(files, nodes, mutant.Theme >= Fault.Files);
         _nodes = [.. _policy.Nodes.Select((address, i)
                 => new SimulatedRedis(_world, _network, 1 + monitors + i, address, _dice.Branch(), redis, _ledger)
         {
             Priority = nodes > 2 && _dice.Percent(7) ? 0 : _dice.Of(100, 100, 50),
+            Persistence = keeping[i],
         })];
         foreach (SimulatedRedis node in _nodes)
         {
@@ -95,6 +100,11 @@ internal sealed partial class Simulation
         long end = _calm ? 60 * World.Second : _dice.Between(12, 30) * World.Second;
         ImmutableArray<Fault> faults =
             Fault.Draw(_dice.Branch(), more.Branch(), latest.Branch(), newest.Branch(), _calm, mutant.Theme, 7 * World.Second, end);
+        if (_nodes.Any(n => n.Appends))
+        {
+            faults = Fault.WithFiles(faults, files, _calm, mutant.Theme, 7 * World.Second, end);
+        }
+
         Faults = choose is null ? faults : choose(faults);
         _settles = _dice.Percent(30) && !_calm;
         _world.Within(Prepare);
@@ -110,13 +120,26 @@ internal sealed partial class Simulation
 
     internal Ledger Ledger => _ledger;
 
+    /// <summary>How the nodes keep their data: by snapshots in most runs, in the others all alike or each as it comes.</summary>
+    private static Persistence[] Keeping(Dice dice, int nodes, bool isMixed)
+    {
+        int how = dice.Next(100);
+        Persistence all = how < 12 ? dice.Of(Persistence.AppendsAlways, Persistence.AppendsEverySecond) : Persistence.Snapshots;
+        return [.. Enumerable.Range(0, nodes).Select(_ => how is >= 12 and < 35 || isMixed
+            ? dice.Of(Persistence.AppendsAlways, Persistence.AppendsEverySecond, Persistence.AppendsEverySecond, Persistence.Snapshots,
+                Persistence.Snapshots, Persistence.Nothing)
+            : all)];
+    }
+
     /// <summary>Which faults came where, for people.</summary>
     internal string Describe()
         => $"{_monitors.Length} monitors, {_nodes.Length} nodes, {_clients.Length} clients, {_policy.NodeStrategy}, probe timeout "
             + $"{_policy.ProbeTimeout.TotalMilliseconds} ms, "
             + (_policy.WriteSafety == WriteSafetyMode.Replicated ? $"WAIT {_policy.WriteQuorum} is safe, " : "")
                 + (_policy.NeverPromote is [var never, ..] ? $"{never.Host} is never promoted, " : "")
-            + $"priorities {string.Join(' ', _nodes.Select(n => n.Priority))}{(_foreign is null ? "" : $", {_foreign.Name} comes with foreign data")}{(_calm ? ", one fault at a time" : "")}";
+            + $"priorities {string.Join(' ', _nodes.Select(n => n.Priority))}"
+            + (_nodes.Any(n => n.Appends) ? $", {string.Join(' ', _nodes.Select(n => n.Persistence))}" : "")
+            + $"{(_foreign is null ? "" : $", {_foreign.Name} comes with foreign data")}{(_calm ? ", one fault at a time" : "")}";
 
     /// <summary>Runs to the end; a violation is thrown.</summary>
     internal void Run()
