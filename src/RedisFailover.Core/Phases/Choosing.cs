@@ -130,7 +130,7 @@ internal static class Choosing
 
         NodeAssessment? moved = other.Address == a.From?.Address ? Histories.Moved(a, other) : null;
         return (moved ?? Histories.KeptByFile(a, lost, other)) is not { OffsetIsFinal: true, LacksRightToPromote: false } kept
-            || a.FailureOf(new Promote(kept.Address)) is not null
+            || (a.View.Failed.GetValueOrDefault(new Promote(kept.Address)) is { } failed && failed.RetryAt > a.Now)
             || !screening.Unfit.Any(u => u.Node.Address == kept.Address && u.Code == Unfitness.Diverged) ? null
             : Promoting.AsLastResort(a, kept, (moved is null
                 ? $"its append-only file has kept {kept.Info!.Keys} keys, and {other.Address} ({other.Info!.Keys} keys) lacks what was "
