@@ -109,7 +109,7 @@ internal static class CandidateRules
         // Before NotHeard: one that is left alone is never asked what it holds.
         new(Unfitness.Diverged, Purpose.Any, (_, n)
             => n.IsLeftAlone ? $"it is somebody else's and is left alone: {n.ForeignSign}" : null),
-        new(Unfitness.Diverged, Purpose.Failover, (s, n) => Histories.MadeByOthers(s.All) is { } made && Histories.HasLinkTo(n, made)
+        new(Unfitness.Diverged, Purpose.Failover, (s, n) => OtherMasters.MadeByOthers(s.All) is { } made && OtherMasters.HasLinkTo(n, made)
             ? $"it follows {made.Address}, which is a master, and is left to it" : null),
         new(Unfitness.NotHeard, Purpose.Failover, (_, n)
             => IsNotFinal(n) ? "it has not said yet what it holds since the master was lost" : null),

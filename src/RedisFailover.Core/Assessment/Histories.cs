@@ -1,6 +1,6 @@
 namespace RedisFailover;
 
-/// <summary>Who has how much of the master's data, as their replication histories tell.</summary>
+/// <summary>Who has how much of the master's data, as their replication histories tell; see also <see cref="AppendOnlyFiles"/>.</summary>
 internal static class Histories
 {
     /// <summary>
@@ -29,99 +29,14 @@ internal static class Histories
     /// came back without its history, twice as many keys of any that this cluster once had are more: it may have taken some writes since.
     /// </summary>
     internal static NodeAssessment? NodeWithMore(Assessment a, MasterIdentity known, NodeAssessment restarted)
-        => MadeByOthers(a) is { } made ? made
-        : Moved(a, restarted) is { } moved ? moved
-        : KeptByFile(a, known, restarted) is { } kept ? kept
+        => OtherMasters.MadeByOthers(a) is { } made ? made
+        : OtherMasters.Moved(a, restarted) is { } moved ? moved
+        : AppendOnlyFiles.KeptByFile(a, known, restarted) is { } kept ? kept
         : a.Nodes.FirstOrDefault(n => n.Address != restarted.Address && n.IsOnline && !n.CannotBeWatched
             && (HasMore(n, known, restarted) || (known.HasData
                 && (restarted.Info!.Keys == 0
-                    || (restarted.Info.CommonOffset(known) is null && KeptUntil(restarted, known) is null))
+                    || (restarted.Info.CommonOffset(known) is null && AppendOnlyFiles.KeptUntil(restarted, known) is null))
                 && !n.IsLeftAlone && n.Info!.Keys > 2 * restarted.Info.Keys && a.OnceHad(n.Info))));
-
-    /// <summary>
-    /// A member that somebody else has made a master: another node has a link to it, and what it holds is of no history that is known,
-    /// while nobody has a link to the master of the topology. Which of the two is older nobody can tell. Null where there is none.
-    /// </summary>
-    internal static NodeAssessment? MadeByOthers(Assessment a)
-        => a.OldMasterAddress is not { } old || a.Configured.Any(n => n.Info is { LinkUp: true } info && info.MasterAddress == old) ? null
-            : a.Configured.FirstOrDefault(n => n.Address != old
-                && n is { IsMaster: true, IsInOrder: true, Lineage: Lineage.Diverged } && a.Topology.Members.Contains(n.Address)
-                && !IsReplacedMaster(a, n)
-                && a.Configured.Any(r => HasLinkTo(r, n)));
-
-    /// <summary>
-    /// The one that the last failover replaced comes back as a master by its own file, with replicas by theirs. With more keys than the
-    /// present one it may have been made that again, unless that one is back with all that was seen of it.
-    /// </summary>
-    private static bool IsReplacedMaster(Assessment a, NodeAssessment node)
-        => a.Topology is { LastChange.From: { } replaced, Identity: { } known } && replaced == node.Address
-            && a.Node(a.OldMasterAddress!) is { Info: { } present } master
-            && (node.Info!.Keys <= present.Keys || KeptUntil(master, known) is not null);
-
-    /// <summary>Whether a node is a replica in step with this master.</summary>
-    internal static bool HasLinkTo(NodeAssessment replica, NodeAssessment master)
-        => replica is { IsReplica: true, IsInOrder: true, Info: { LinkUp: true } info } && info.MasterAddress == master.Address
-            && info.ReplicationId == master.Info!.ReplicationId;
-
-    /// <summary>
-    /// How far in the master's history a node was last seen that is back from its append-only file, which keeps the data and forgets the
-    /// history; the master that was, as far as anybody was seen. Null where its own history tells, where it has had a link since, and where
-    /// that may not be the file that it wrote. The number of its keys proves nothing: they may have been deleted since.
-    /// </summary>
-    internal static long? KeptUntil(NodeAssessment node, MasterIdentity known)
-    {
-        if (node is not { IsInOrder: true, IsLeftAlone: false, View.HasFollowed: false,
-                Info: { AppendsOnly: true, Loading: false, SyncInProgress: false } info } || info.SharesHistoryWith(known))
-        {
-            return null;
-        }
-
-        NodeInfo[] written = [.. node.View.FormerRuns.TakeWhile(run => run.AppendsAll
-            && !IsFileLost(node.View, run))];
-        return Array.Find(written, run => run is { SyncInProgress: false, CopyBrokeOff: false } && run.CommonOffset(known) is not null)
-            is not { } last ? null
-            : last.RunId == known.RunId ? FurthestSeen(node.All, known) : last.CommonOffset(known);
-    }
-
-    /// <summary>
-    /// Whether a node was started without the append-only file of that run: it holds nothing, or its file was less than half as long when
-    /// it first answered, and no rewrite explains that: it has no base, or half of the keys are gone as well. A power cut takes no more
-    /// than the end of a file.
-    /// </summary>
-    internal static bool IsFileLost(NodeView now, NodeInfo before)
-        => before.Keys > 0 && (now.Info!.Keys == 0
-            || (now.AtFirst is { AppendedBytes: { } bytes } first && 2 * bytes < before.AppendedBytes
-                && (first.AppendedBase <= EmptyBase || 2 * first.Keys < before.Keys)));
-
-    /// <summary>A base without a key is of some 90 bytes (Redis 7).</summary>
-    private const int EmptyBase = 256;
-
-    /// <summary>
-    /// A member whose append-only file has kept more than this node has, or than it is known to have; null where there is none.
-    /// </summary>
-    internal static NodeAssessment? KeptByFile(Assessment a, MasterIdentity known, NodeAssessment node)
-    {
-        long furthest = FurthestSeen(a, known);
-        long? held = node.Info!.CommonOffset(known) ?? KeptUntil(node, known);
-        // Whose history is the master's, but not known from where on it left it, may have everything.
-        bool hasAll = held is { } end && DataLoss.MayBePings(furthest - end);
-        return hasAll || (held is null && node.Info.SharesHistoryWith(known)) ? null
-            : a.Configured.Where(n => n.Address != node.Address && a.Topology.Members.Contains(n.Address)
-                    && !CandidateRules.IsNeverPromoted(a, n) && KeptUntil(n, known) is { } kept
-                    && (held is { } has ? kept > has : DataLoss.MayBePings(furthest - kept) || n.Info!.Keys > node.Info.Keys))
-                .MaxBy(n => (KeptUntil(n, known), n.Info!.Keys));
-    }
-
-    /// <summary>
-    /// Who answers now from the configuration file from which the process before at the master's address was started, where both answered
-    /// from other files: the addresses have moved, and this is the master that was, with its data. Null where that is not so. In containers
-    /// all files may have the same name, which tells nothing.
-    /// </summary>
-    internal static NodeAssessment? Moved(Assessment a, NodeAssessment master)
-        => master is { View.BeforeRestart.ConfigFile: { Length: > 0 } file, Info.ConfigFile: { Length: > 0 } now } && now != file
-            && a.Configured.Where(n => n is { IsInOrder: true, Info: { } info } && info.ConfigFile == file).ToArray() is [var moved]
-            && moved is { View.BeforeRestart.ConfigFile: { Length: > 0 } other, Info.Keys: > 0, IsLeftAlone: false } && other != file
-            ? moved : null;
 
     /// <summary>
     /// Whether a node has data of the master as it was that the restarted one does not have. From a snapshot a master continues the history
@@ -131,7 +46,7 @@ internal static class Histories
     {
         (NodeInfo info, NodeInfo back) = (node.Info!, restarted.Info!);
         (long? held, long last) = (back.CommonOffset(known), LastOffset(restarted, known));
-        bool kept = KeptUntil(restarted, known) is not null;
+        bool kept = AppendOnlyFiles.KeptUntil(restarted, known) is not null;
         if (!info.SharesHistoryWith(known) || (info.Keys == 0 && !HasAllThatIsKnownOf(info, known with { Offset = last })))
         {
             return false;
@@ -170,7 +85,8 @@ internal static class Histories
     internal static bool KeepsMoreThan(NodeAssessment restarted, MasterIdentity known, NodeAssessment node)
     {
         long? common = node.Info!.CommonOffset(known);
-        bool hasAll = common is { } has && HasAllOf(node, has, LastOffset(restarted, known), KeptUntil(restarted, known) is not null)
+        bool isKept = AppendOnlyFiles.KeptUntil(restarted, known) is not null;
+        bool hasAll = common is { } has && HasAllOf(node, has, LastOffset(restarted, known), isKept)
             && !(restarted.Info!.CommonOffset(known) > has);
         return !hasAll && !HasMore(node, known, restarted);
     }

@@ -128,8 +128,8 @@ internal static class Choosing
             return null;
         }
 
-        NodeAssessment? moved = other.Address == a.From?.Address ? Histories.Moved(a, other) : null;
-        return (moved ?? Histories.KeptByFile(a, lost, other)) is not { OffsetIsFinal: true, LacksRightToPromote: false } kept
+        NodeAssessment? moved = other.Address == a.From?.Address ? OtherMasters.Moved(a, other) : null;
+        return (moved ?? AppendOnlyFiles.KeptByFile(a, lost, other)) is not { OffsetIsFinal: true, LacksRightToPromote: false } kept
             || (a.View.Failed.GetValueOrDefault(new Promote(kept.Address)) is { } failed && failed.RetryAt > a.Now)
             || !screening.Unfit.Any(u => u.Node.Address == kept.Address && u.Code == Unfitness.Diverged) ? null
             : Promoting.AsLastResort(a, kept, (moved is null
@@ -188,7 +188,7 @@ internal static class Choosing
 
         if (Histories.NodeWithMore(a, before, from) is { } keeper)
         {
-            string more = keeper.Address == Histories.MadeByOthers(a)?.Address
+            string more = keeper.Address == OtherMasters.MadeByOthers(a)?.Address
                 ? $"{keeper.Address}, which somebody made a master and replicas follow, has {keeper.Info!.Keys}"
                 : $"{keeper.Address} has more";
             string held = $"master {from.Address} was restarted with {from.Info!.Keys} keys, and {more}, "

@@ -94,5 +94,5 @@ internal static class Isolating
     private static bool IsDue(NodeAssessment node)
         => node is { IsReplica: true, IsAnswering: true, Info.IsDetached: false, IsConfigured: true, IsForeign: false }
             && node.Has(HeardSince.Term)
-            && !(Histories.MadeByOthers(node.All) is { } made && Histories.HasLinkTo(node, made));
+            && !(OtherMasters.MadeByOthers(node.All) is { } made && OtherMasters.HasLinkTo(node, made));
 }

@@ -21,7 +21,7 @@ internal static class LastResort
     {
         bool isGone = IsGoneWithNothing(a);
         Rejection[] here = [.. screening.Unfit.Where(u => !(isGone && u.Node.Address == a.From!.Address))];
-        if (a.Policy.WriteSafety == WriteSafetyMode.Replicated || Histories.MadeByOthers(a) is not null
+        if (a.Policy.WriteSafety == WriteSafetyMode.Replicated || OtherMasters.MadeByOthers(a) is not null
             || !here.All(u => Lasting.Contains(u.Code) && HasSaidAll(u.Node)))
         {
             return null;
@@ -51,8 +51,9 @@ internal static class LastResort
     /// </summary>
     private static (NodeAssessment Node, string Why)? WithData(Assessment a, NodeAssessment[] allowed)
     {
-        NodeAddress? master = a.From is { } from && (Histories.Moved(a, from) ?? from) is { View.HasFollowed: false } was
-            && !(was is { Info: not null, View.BeforeRestart: { } before } && Histories.IsFileLost(was.View, before)) ? was.Address : null;
+        NodeAddress? master = a.From is { } from && (OtherMasters.Moved(a, from) ?? from) is { View.HasFollowed: false } was
+            && !(was is { Info: not null, View.BeforeRestart: { } before } && AppendOnlyFiles.IsFileLost(was.View, before))
+            ? was.Address : null;
         NodeAssessment? best = allowed.Where(n => n.Info!.Keys > 0)
             .OrderByDescending(n => n.Address == master)
             .ThenByDescending(n => Kept(a, n) ?? -1)
@@ -72,7 +73,7 @@ internal static class LastResort
     }
 
     private static long? Kept(Assessment a, NodeAssessment node)
-        => a.Topology.Identity is { } lost ? Histories.KeptUntil(node, lost) : null;
+        => a.Topology.Identity is { } lost ? AppendOnlyFiles.KeptUntil(node, lost) : null;
 
     /// <summary>One that has all that this node has, and more of the same history; null where there is none.</summary>
     private static NodeAssessment? Further(NodeAssessment[] allowed, NodeAssessment node)

@@ -1,0 +1,57 @@
+namespace RedisFailover;
+
+/// <summary>What a restarted node has kept by its append-only file, which forgets the replication history.</summary>
+internal static class AppendOnlyFiles
+{
+    /// <summary>
+    /// How far in the master's history a node was last seen that is back from its append-only file, which keeps the data and forgets the
+    /// history; the master that was, as far as anybody was seen. Null where its own history tells, where it has had a link since, and where
+    /// that may not be the file that it wrote. The number of its keys proves nothing: they may have been deleted since.
+    /// </summary>
+    internal static long? KeptUntil(NodeAssessment node, MasterIdentity known)
+    {
+        if (node is not { IsInOrder: true, IsLeftAlone: false, View.HasFollowed: false,
+                Info: { AppendsOnly: true, Loading: false, SyncInProgress: false } info } || info.SharesHistoryWith(known))
+        {
+            return null;
+        }
+
+        NodeInfo[] written = [.. node.View.FormerRuns.TakeWhile(run => run.AppendsAll
+            && !IsFileLost(node.View, run))];
+        return Array.Find(written, run => run is { SyncInProgress: false, CopyBrokeOff: false } && run.CommonOffset(known) is not null)
+            is not { } last ? null
+            : last.RunId == known.RunId ? Histories.FurthestSeen(node.All, known) : last.CommonOffset(known);
+    }
+
+    /// <summary>
+    /// Whether a node was started without the append-only file of that run: it holds nothing, or its file was less than half as long when
+    /// it first answered, and no rewrite explains that: it has no base, or half of the keys are gone as well. A power cut takes no more
+    /// than the end of a file.
+    /// </summary>
+    internal static bool IsFileLost(NodeView now, NodeInfo before)
+        => before.Keys > 0 && (now.Info!.Keys == 0
+            || (now.AtFirst is { AppendedBytes: { } bytes } first && 2 * bytes < before.AppendedBytes
+                && (first.AppendedBase <= EmptyBase || 2 * first.Keys < before.Keys)));
+
+    /// <summary>A base without a key is of some 90 bytes (Redis 7).</summary>
+    private const int EmptyBase = 256;
+
+    /// <summary>
+    /// A member whose append-only file has kept more than this node has, or than it is known to have; null where there is none.
+    /// </summary>
+    internal static NodeAssessment? KeptByFile(Assessment a, MasterIdentity known, NodeAssessment node)
+    {
+        long furthest = Histories.FurthestSeen(a, known);
+        long? held = node.Info!.CommonOffset(known) ?? KeptUntil(node, known);
+        // Whose history is the master's, but not known from where on it left it, may have everything.
+        bool hasAll = held is { } end && DataLoss.MayBePings(furthest - end);
+        return hasAll || (held is null && node.Info.SharesHistoryWith(known)) ? null
+            : (from n in a.Configured
+                where n.Address != node.Address && a.Topology.Members.Contains(n.Address) && !CandidateRules.IsNeverPromoted(a, n)
+                let kept = KeptUntil(n, known)
+                where kept is not null
+                    && (held is { } has ? kept > has : DataLoss.MayBePings(furthest - kept.Value) || n.Info!.Keys > node.Info.Keys)
+                orderby kept descending, n.Info!.Keys descending
+                select n).FirstOrDefault();
+    }
+}
