@@ -162,7 +162,9 @@ internal static class WriteSafety
         ImmutableArray<NodeAssessment> restarted = [.. stay.Select(a.Node).Where(n => IsRestarted(a, quorum, n))];
         if (stay.Length == wanted.Length && restarted.IsEmpty)
         {
-            return (quorum with { Replicas = wanted }, []);
+            // What the master names after the return of a restarted one lets that count again: it may be lost before its next INFO.
+            return (quorum with { Replicas = wanted }, stay.Any(n => IsOfAnotherRun(quorum, a.Node(n)))
+                ? [new Inspect(a.Master.Address)] : []);
         }
 
         ImmutableArray<NodeAssessment> behind = [.. stay.Select(a.Node).Where(n => !HasAll(a, n))];
@@ -181,8 +183,10 @@ internal static class WriteSafety
 
     /// <summary>A member of another run than the set names, back before the master named the offset that its holders have.</summary>
     private static bool IsRestarted(Assessment a, WriteQuorum quorum, NodeAssessment node)
-        => node.IsInOrder && quorum.Runs.TryGetValue(node.Address, out string? run) && run != node.Info!.RunId
-            && a.MasterWasHeardSinceReturnOf(node);
+        => IsOfAnotherRun(quorum, node) && a.MasterWasHeardSinceReturnOf(node);
+
+    private static bool IsOfAnotherRun(WriteQuorum quorum, NodeAssessment node)
+        => node.IsInOrder && quorum.Runs.TryGetValue(node.Address, out string? run) && run != node.Info!.RunId;
 
     private static bool IsHere(NodeAssessment node) => node is { IsOnline: true, IsLeftAlone: false };
 
