@@ -237,7 +237,8 @@ internal sealed partial class Ledger
             }
 
             Require(
-                chosen.IsFileShort || !HasKept(monitor.View.Node(other.Address), other, lost, held),
+                chosen.IsFileShort || MayLackPingsAlone(monitor.View, lost, chosen)
+                    || !HasKept(monitor.View.Node(other.Address), other, lost, held),
                 $"{monitor.Name} makes {chosen.Name} with {held} the master, and the append-only file of {other.Name} has kept "
                     + $"{other.Data}");
             Require(
@@ -247,6 +248,12 @@ internal sealed partial class Ledger
                     + $"{other.Data}");
         }
     }
+
+    /// <summary>What it lacks of all that was seen of the lost master may be pings: then it goes first.</summary>
+    private static bool MayLackPingsAlone(ClusterView view, MasterIdentity lost, SimulatedRedis chosen)
+        => chosen.Info().CommonOffset(lost) is { } has
+            && DataLoss.MayBePings(view.Nodes.Values.SelectMany(n => n.FormerRuns.Append(n.Info))
+                .Select(word => word?.CommonOffset(lost) ?? -1).Append(lost.Offset).Max() - has);
 
     /// <summary>Whether its append-only file has all that was last seen of it in the history of the lost master, more than held.</summary>
     private bool HasKept(NodeView view, SimulatedRedis node, MasterIdentity lost, Commit? held)
