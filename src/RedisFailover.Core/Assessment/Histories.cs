@@ -36,7 +36,15 @@ internal static class Histories
             && (HasMore(n, known, restarted) || (known.HasData
                 && (restarted.Info!.Keys == 0
                     || (restarted.Info.CommonOffset(known) is null && AppendOnlyFiles.KeptUntil(restarted, known) is null))
-                && !n.IsLeftAlone && n.Info!.Keys > 2 * restarted.Info.Keys && a.OnceHad(n.Info))));
+                && !n.IsLeftAlone && n.Info!.Keys > 2 * restarted.Info.Keys
+                && (a.OnceHad(n.Info) || (CameBackEmpty(restarted) && HeldOurs(a, n))))));
+
+    /// <summary>What it holds it has taken since: nothing of it is of a file.</summary>
+    private static bool CameBackEmpty(NodeAssessment node) => node.View.AtFirst is { Keys: 0 };
+
+    /// <summary>A member back from its own file, which forgets the history, whether that has kept everything or not.</summary>
+    private static bool HeldOurs(Assessment a, NodeAssessment node)
+        => a.Topology.Members.Contains(node.Address) && node.View.BeforeRestart is { } before && a.OnceHad(before);
 
     /// <summary>
     /// Whether a node has data of the master as it was that the restarted one does not have. From a snapshot a master continues the history
