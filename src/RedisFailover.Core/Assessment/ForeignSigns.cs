@@ -34,11 +34,18 @@ internal static class ForeignSigns
             && n is { IsMaster: true, Info: { LoadedKeys: 0, AppendsOnly: false } }
             ? "it holds data that it loaded from no file, and the node known at this address was a replica"
             : null, IsGuess: true),
-        // A package or an image may give the file another name; the data then are where they were.
-        new("OtherFile", (_, n) => n.View.BeforeRestart is { } before && n.Info!.IsElsewhereThan(before)
+        new("OtherFile", (_, n) => n.View.BeforeRestart is { } before && n.Info!.ConfigFile != before.ConfigFile && !IsWhereItWas(n, before)
             ? $"it was started from {File(n.Info)}, and the node known at this address from {File(before)}" : null, IsGuess: true),
         new("NoMember", (a, n) => a.Topology.Members.Contains(n.Address) ? null : "no member of this cluster is known at this address"),
     ];
+
+    /// <summary>
+    /// A package or an image may give the file another name: the data then are in the directory where they were, and about as many. In
+    /// containers all directories may have the same name.
+    /// </summary>
+    private static bool IsWhereItWas(NodeAssessment node, NodeInfo before)
+        => node.Info!.Directory is { } directory && directory == before.Directory
+            && node.View.AtFirst is { Keys: var keys } && keys <= 2 * before.Keys && before.Keys <= 2 * keys;
 
     private static string File(NodeInfo info) => info.ConfigFile.Length > 0 ? Words.Quoted(info.ConfigFile) : "no configuration file";
 

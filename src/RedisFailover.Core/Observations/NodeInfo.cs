@@ -171,9 +171,6 @@ internal sealed record NodeInfo
     /// <summary>The directory of its data files (dir); null when it does not say.</summary>
     public string? Directory { get; init; }
 
-    /// <summary>Whether it was started from another file than that process, and in another directory as far as they say.</summary>
-    internal bool IsElsewhereThan(NodeInfo before)
-        => before.ConfigFile != ConfigFile && (Directory is null || before.Directory != Directory);
 
     /// <summary>redis_mode: "standalone", "cluster" or "sentinel".</summary>
     public string Mode { get; init; } = "standalone";
