@@ -193,14 +193,29 @@ internal static class Choosing
                 : $"{keeper.Address} has more";
             string held = $"master {from.Address} was restarted with {from.Info!.Keys} keys, and {more}, "
                 + $"which following {from.Address} would wipe: an operator has to choose ({screening.Objections})";
-            return a.View.Request is not null
-                ? SwitchoverRequests.Refuse(a, held)
-                : Wait(a, ProblemCatalogue.NeedsOperator, [from.Address, keeper.Address], held + ByForce(a))
-                    .WakeBy(a.Now + a.Policy.RetryDelay);
+            return LeftToOperator(a, held, from, keeper);
         }
 
-        return null;
+        return AskedAbout(a, from) is not { } away ? null
+            : LeftToOperator(a, $"{away.Address} had more than master {from.Address}, which was restarted with {from.Info!.Keys} keys, and "
+                + "is away: start it, or an operator has to choose", from, away);
     }
+
+    private static PlanBuilder LeftToOperator(Assessment a, string why, NodeAssessment from, NodeAssessment other)
+        => a.View.Request is not null ? SwitchoverRequests.Refuse(a, why)
+            : Wait(a, ProblemCatalogue.NeedsOperator, [from.Address, other.Address], why + ByForce(a)).WakeBy(a.Now + a.Policy.RetryDelay);
+
+    /// <summary>
+    /// One that is away, between which and the lost master an operator was asked to choose: that it went away answers nothing.
+    /// </summary>
+    private static NodeAssessment? AskedAbout(Assessment a, NodeAssessment from)
+        => OpenQuestion(a) is { Nodes: var nodes } && nodes.Contains(from.Address)
+            ? nodes.Where(n => n != from.Address).Select(a.Node).FirstOrDefault(n => !n.IsOnline) : null;
+
+    /// <summary>What an operator was asked, as long as one of those that it is about is away; null for nothing.</summary>
+    private static WaitCause? OpenQuestion(Assessment a)
+        => a.Topology.Waiting is { } asked && asked.Code == ProblemCatalogue.NeedsOperator.Name && asked.Nodes.Any(n => !a.Node(n).IsOnline)
+            ? asked : null;
 
     /// <summary>Who is fit and was named by force is taken as it is, also before one that has more.</summary>
     private static NodeAssessment? OrderedInstead(Assessment a, Screening screening)
@@ -277,8 +292,9 @@ internal static class Choosing
     private static PlanBuilder Wait(Assessment a, ProblemCode code, IEnumerable<NodeAddress> nodes, string why, string heading = "")
     {
         string reason = $"{a.Topology.Intent?.Occasion}; waiting, because {why}";
-        var cause = new WaitCause(code.Name, [.. nodes.Order()]);
-        PlanBuilder plan = PlanBuilder.Because(heading + why).Report(Problem.Of(code, heading + why, cause.Nodes));
+        ImmutableArray<NodeAddress> named = [.. nodes.Order()];
+        WaitCause cause = OpenQuestion(a) ?? new WaitCause(code.Name, named);
+        PlanBuilder plan = PlanBuilder.Because(heading + why).Report(Problem.Of(code, heading + why, named));
         return (a.Topology.Waiting == cause && Words.SameButForNumbers(a.Topology.Reason, reason))
             || a.Now < a.Progress.StartedAt + a.Policy.ProbeTimeout
             ? plan
