@@ -186,7 +186,7 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, RetryCategory re
     private string Unreachable(NodeAddress node)
         => nodes.States().FirstOrDefault(state => state.Address == node).Failure is { } failure ? $" ({failure})" : "";
 
-    private string Source() => nodes.TopologyFile is { } file ? $" (from {file}: ZooKeeper was never reached)" : "";
+    private string Source() => nodes.TopologyFile is { } file ? $" (from {file}: none was read from ZooKeeper)" : "";
 
     private FailoverException TimeIsOver()
     {

@@ -151,6 +151,7 @@ internal sealed class MasterTunnel : Tunnel
         public LiveNode? Node { get; set; }
     }
 
-    // A node that was given up because it was silent, and is connected anew, says nothing on its old sockets either.
-    private static bool IsElsewhere(LiveNode node, LiveNode master) => node.Address != master.Address || (node != master && node.WasSilent);
+    // What was given up, and is connected anew, says nothing on its old sockets either, or is another server there.
+    private static bool IsElsewhere(LiveNode node, LiveNode master)
+        => node.Address != master.Address || (node != master && node.WasGivenUp);
 }

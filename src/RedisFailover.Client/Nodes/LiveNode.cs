@@ -45,11 +45,13 @@ internal sealed class LiveNode
 
     public IServer Server { get; }
 
-    /// <summary>The one of its name's addresses that answered; null where the application's own tunnel leads there.</summary>
+    /// <summary>
+    /// The one of its name's addresses that answered when it was connected; null where the application's own tunnel leads there.
+    /// </summary>
     public IPEndPoint? FoundAt { get; }
 
-    /// <summary>Whether it was given up because it did not answer.</summary>
-    public bool WasSilent { get; set; }
+    /// <summary>Whether it was given up: it did not answer, or its name stands for another address now.</summary>
+    public bool WasGivenUp { get; set; }
 
     /// <summary>
     /// Completes, with the reason, when the connection is lost. A node that hangs loses no connection: see the watch in

@@ -280,14 +280,15 @@ internal sealed class NodeLink : IAsyncDisposable
     {
         TimeProvider time = _options.TimeProvider;
         IDatabase database = live.Database(0);
-        var name = new NameCheck(_owner.Names, Address.Host, live.FoundAt, time);
+        var name = new NameCheck(_owner.Names, Address.Host, live.FoundAt, _owner.NameInterval, time);
+        Task<bool>? listens = null;
         while (true)
         {
             long asked = time.GetTimestamp();
             Task<TimeSpan> ping = database.PingAsync();
             if (!await AnswersAsync(live, ping, closing).ConfigureAwait(false))
             {
-                live.WasSilent = true;
+                live.WasGivenUp = true;
                 return $"no answer for {_options.OperationTimeout.TotalMilliseconds:0} ms";
             }
 
@@ -301,16 +302,20 @@ internal sealed class NodeLink : IAsyncDisposable
                 return ping.Exception?.InnerException?.Message ?? "closed";
             }
 
-            // A name that is wrong for a moment must not end a connection that works.
-            if (name.HasMoved()
-                && await _owner.Dialer.ConnectAsync(Address.Host, Address.Port, Deadline, closing).ConfigureAwait(false) is
-                    { Socket: { } there })
+            live.Latency = time.GetElapsedTime(asked);
+            // A name that is wrong for a moment must not end a connection that works; that is tried beside it.
+            listens = name.HasMoved() ? listens ?? ListensThereAsync(closing) : null;
+            if (listens is { IsCompleted: true } tried)
             {
-                there.Dispose();
-                return "its host name stands for another address now";
+                if (await tried.ConfigureAwait(false))
+                {
+                    live.WasGivenUp = true;
+                    return "its host name stands for another address now";
+                }
+
+                listens = null;
             }
 
-            live.Latency = time.GetElapsedTime(asked);
             if (_options.ReadFrom == ReadFrom.Nearest)
             {
                 _changed();
@@ -319,6 +324,13 @@ internal sealed class NodeLink : IAsyncDisposable
             await Task.WhenAny(live.Broken, Task.Delay(_options.OperationTimeout / 10, time, closing)).ConfigureAwait(false);
             closing.ThrowIfCancellationRequested();
         }
+    }
+
+    private async Task<bool> ListensThereAsync(CancellationToken closing)
+    {
+        Dialed there = await _owner.Dialer.ConnectAsync(Address.Host, Address.Port, Deadline, closing).ConfigureAwait(false);
+        there.Socket?.Dispose();
+        return there.Socket is not null;
     }
 
     /// <summary>

@@ -52,6 +52,9 @@ internal sealed class NodeSet : IAsyncDisposable
 
     public TcpDialer Dialer { get; }
 
+    /// <summary>How often the names of connections are looked up: thousands of clients may ask one name server.</summary>
+    public TimeSpan NameInterval { get; init; } = TimeSpan.FromSeconds(5);
+
     /// <summary>The data that this client works with.</summary>
     public KnownData Known { get; } = new();
 
@@ -59,7 +62,7 @@ internal sealed class NodeSet : IAsyncDisposable
 
     public Snapshot Current => Volatile.Read(ref _current);
 
-    /// <summary>The cache file that the topology is from, while ZooKeeper was never reached; null once it was.</summary>
+    /// <summary>The cache file that the topology is from, while none was read from ZooKeeper; null once one was.</summary>
     public string? TopologyFile { get; set; }
 
     /// <summary>Why the topology in ZooKeeper is not followed, as the end of a sentence; null where it is.</summary>

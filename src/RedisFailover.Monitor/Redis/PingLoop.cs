@@ -1,5 +1,3 @@
-using RedisFailover.Shared;
-
 namespace RedisFailover.Monitor.Redis;
 
 /// <summary>
@@ -19,6 +17,9 @@ internal sealed class PingLoop(
 
     /// <summary>What INFO leaves out changes when an operator changes it.</summary>
     private static readonly TimeSpan LearnInterval = TimeSpan.FromSeconds(10);
+
+    /// <summary>How often it is asked whether the node's name stands for its address still.</summary>
+    internal static readonly TimeSpan NameInterval = TimeSpan.FromSeconds(1);
 
     /// <summary>Who else manages a node comes back a moment after it: till then no data are overwritten that nobody knows.</summary>
     private static readonly TimeSpan FirstLearnInterval = TimeSpan.FromSeconds(1.5);
@@ -43,14 +44,14 @@ internal sealed class PingLoop(
         TimeSpan? unanswered = null;
         Task learning = probed.Said.LearnAsync(connection, listsClients: true);
         TimeSpan nextLearn = probed.Clock.Now + FirstLearnInterval;
-        TimeSpan nextName = probed.Clock.Now + NameCheck.Interval;
+        TimeSpan nextName = probed.Clock.Now + NameInterval;
         while (true)
         {
             TimeSpan now = probed.Clock.Now;
             if (now >= nextName)
             {
                 _ = FollowAsync(fault);
-                nextName = now + NameCheck.Interval;
+                nextName = now + NameInterval;
             }
 
             if (now >= nextLearn)

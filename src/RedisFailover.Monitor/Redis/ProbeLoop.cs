@@ -28,9 +28,6 @@ internal sealed record Probed(
 /// </summary>
 internal sealed class ProbeLoop
 {
-    /// <summary>After this a connected node's name is looked up again.</summary>
-    private static readonly TimeSpan NameLifetime = TimeSpan.FromSeconds(5);
-
     private readonly Probed _probed;
     private readonly FencedConnection _connection;
     private readonly RedisCredentials _credentials;
@@ -118,7 +115,7 @@ internal sealed class ProbeLoop
             try
             {
                 _connection.Set(made);
-                var name = new NameCheck(_names.Hosts, _probed.Node.Host, dialed.EndPoint, _probed.Clock.Provider);
+                var name = new NameCheck(_names.Hosts, _probed.Node.Host, dialed.EndPoint, PingLoop.NameInterval, _probed.Clock.Provider);
                 trying = _anew.RunAsync(over.Token);
                 var pings = new PingLoop(
                     _probed, made,

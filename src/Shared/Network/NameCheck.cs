@@ -9,22 +9,20 @@ namespace RedisFailover.Shared;
 /// <param name="names">What host names resolve to.</param>
 /// <param name="host">The name.</param>
 /// <param name="found">Where the connection leads; null where that is not known.</param>
+/// <param name="interval">How often the name is looked up.</param>
 /// <param name="time">The source of time.</param>
-internal sealed class NameCheck(HostAddresses names, string host, IPEndPoint? found, TimeProvider time)
+internal sealed class NameCheck(HostAddresses names, string host, IPEndPoint? found, TimeSpan interval, TimeProvider time)
 {
-    /// <summary>How often the name is looked up.</summary>
-    internal static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
-
-    /// <summary>A name server may give several addresses by turns.</summary>
-    private static readonly TimeSpan Patience = 2 * Interval;
+    /// <summary>Until it is believed: a name server may give several addresses by turns.</summary>
+    private readonly TimeSpan _patience = 2 * interval;
 
     private long? _elsewhereSince;
 
     /// <summary>Whether it has stood for other addresses alone for long enough; asks anew meanwhile, and waits for nobody.</summary>
     internal bool HasMoved()
     {
-        bool isElsewhere = found is not null && names.Known(host, Interval) is { IsEmpty: false } known && !known.Contains(found.Address);
+        bool isElsewhere = found is not null && names.Known(host, interval) is { IsEmpty: false } known && !known.Contains(found.Address);
         _elsewhereSince = isElsewhere ? _elsewhereSince ?? time.GetTimestamp() : null;
-        return _elsewhereSince is { } since && time.GetElapsedTime(since) >= Patience;
+        return _elsewhereSince is { } since && time.GetElapsedTime(since) >= _patience;
     }
 }

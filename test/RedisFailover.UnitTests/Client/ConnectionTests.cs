@@ -104,7 +104,7 @@ public sealed class ConnectionTests
         await using var master = new WarmupNode(isMaster: true);
         IPAddress address = IPAddress.Loopback;
         var names = new HostAddresses(TimeProvider.System, (_, _) => Task.FromResult(new[] { address }));
-        await using var nodes = new NodeSet(new FailoverOptions(), NullLogger.Instance, names);
+        await using var nodes = new NodeSet(new FailoverOptions(), NullLogger.Instance, names) { NameInterval = TimeSpan.FromSeconds(0.2) };
         var told = new ConcurrentQueue<string?>();
         nodes.Connectivity += (_, why) => told.Enqueue(why);
         NodeAddress named = new("redis1", master.Address.Port);
