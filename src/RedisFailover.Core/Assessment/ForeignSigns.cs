@@ -40,11 +40,11 @@ internal static class ForeignSigns
     ];
 
     /// <summary>
-    /// A package or an image may give the file another name: the data then are in the directory where they were, and about as many. In
-    /// containers all directories may have the same name.
+    /// A package or an image may give the file another name: the data then are where they were, and about as many. In containers all
+    /// directories may have the same name.
     /// </summary>
     private static bool IsWhereItWas(NodeAssessment node, NodeInfo before)
-        => node.Info!.Directory is { } directory && directory == before.Directory
+        => node.Info!.SnapshotFile is { } file && file == before.SnapshotFile
             && node.View.AtFirst is { Keys: var keys } && keys <= 2 * before.Keys && before.Keys <= 2 * keys;
 
     private static string File(NodeInfo info) => info.ConfigFile.Length > 0 ? Words.Quoted(info.ConfigFile) : "no configuration file";

@@ -168,9 +168,8 @@ internal sealed record NodeInfo
     /// <summary>The configuration file that it was started from (config_file); "" for none.</summary>
     public string ConfigFile { get; init; } = "";
 
-    /// <summary>The directory of its data files (dir); null when it does not say.</summary>
-    public string? Directory { get; init; }
-
+    /// <summary>Where its snapshot is (dir, dbfilename), which tells instances on one machine apart; null when it does not say.</summary>
+    public string? SnapshotFile { get; init; }
 
     /// <summary>redis_mode: "standalone", "cluster" or "sentinel".</summary>
     public string Mode { get; init; } = "standalone";

@@ -91,17 +91,18 @@ internal sealed class NodeInfoReader(
             Task<RespValue> save = connection.SendAsync("CONFIG", "GET", "save");
             Task<RespValue> databases = connection.SendAsync("CONFIG", "GET", "databases");
             Task<RespValue> dir = connection.SendAsync("CONFIG", "GET", "dir");
+            Task<RespValue> snapshot = connection.SendAsync("CONFIG", "GET", "dbfilename");
             Task minReplicas = AskMinReplicasAsync(connection);
             bool servesStaleData = Setting(await staleReads) is not "no";
             bool stopsWrites = Setting(await stops) is "yes";
             string? savePoints = Setting(await save);
             int? count = int.TryParse(Setting(await databases), NumberStyles.None, CultureInfo.InvariantCulture, out int number)
                 ? number : null;
-            string? directory = Setting(await dir);
+            string? file = Setting(await dir) is { } directory && Setting(await snapshot) is { } name ? $"{directory}/{name}" : null;
             Learn(known => known with
             {
                 ServesStaleData = servesStaleData,
-                Directory = directory,
+                SnapshotFile = file,
                 SavePoints = savePoints,
                 Databases = count,
                 // Redis refuses writes only where it is meant to save by itself.
@@ -223,7 +224,7 @@ internal sealed class NodeInfoReader(
             MinReplicasBefore = known.MinReplicasBefore,
             SavePoints = known.SavePoints,
             Databases = known.Databases,
-            Directory = known.Directory,
+            SnapshotFile = known.SnapshotFile,
             StopsWritesOnSaveError = known.StopsWritesOnSaveError,
             AsksForPassword = known.AsksForPassword,
             HasMasterPassword = _linkIsDown ? known.HasMasterPassword : null,

@@ -292,7 +292,7 @@ internal sealed class Scenario
                 ["managed-by", var name] => info with { Controllers = [new Controller(name == "sentinel" ? ControllerKind.Sentinel : ControllerKind.Leader, name, "x:1")] },
                 ["stale-reads", var stale] => info with { ServesStaleData = stale == "yes" },
                 ["file", var file] => info with { ConfigFile = file },
-                ["dir", var dir] => info with { Directory = dir },
+                ["dir", var dir] => info with { SnapshotFile = dir },
                 ["run", var run] => info with { RunId = run },
                 ["repl", var id] => info with { ReplicationId = id },
                 ["prev", var id] => info with { PreviousReplicationId = id },
