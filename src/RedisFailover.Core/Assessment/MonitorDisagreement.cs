@@ -35,8 +35,10 @@ internal static class MonitorDisagreement
             monitors);
     }
 
+    /// <summary>A monitor before 0.2 does not say why.</summary>
     private static string Described(NodeAddress node, MonitorReport report)
-        => report.Unwatched.TryGetValue(node, out string? why) ? $"{node} ({why})" : $"{node}";
+        => report.Unwatched.TryGetValue(node, out string? why) ? $"{node} ({why})"
+            : report.Settings.IsEmpty ? $"{node} (or is refused there)" : $"{node}";
 
     /// <summary>Its settings where they differ, by the same <c>R/config</c>, with the leader's own in brackets.</summary>
     private static ImmutableArray<string> OtherSettings(Assessment a, MonitorReport report)

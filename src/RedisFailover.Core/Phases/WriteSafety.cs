@@ -160,17 +160,18 @@ internal static class WriteSafety
         ImmutableArray<NodeAddress> stay = [.. wanted.Where(n => Stays(a, a.Node(n)))];
         stay = stay.IsEmpty ? wanted : stay;
         ImmutableArray<NodeAssessment> restarted = [.. stay.Select(a.Node).Where(n => IsRestarted(a, quorum, n))];
+        // What the master names after the return of a restarted one lets that count again: it may be lost before its next INFO.
+        ImmutableArray<FailoverAction> questions = stay.Select(a.Node)
+            .Any(n => IsOfAnotherRun(quorum, n) && !a.MasterWasHeardSinceReturnOf(n)) ? [new Inspect(a.Master.Address)] : [];
         if (stay.Length == wanted.Length && restarted.IsEmpty)
         {
-            // What the master names after the return of a restarted one lets that count again: it may be lost before its next INFO.
-            return (quorum with { Replicas = wanted }, stay.Any(n => IsOfAnotherRun(quorum, a.Node(n)))
-                ? [new Inspect(a.Master.Address)] : []);
+            return (quorum with { Replicas = wanted }, questions);
         }
 
         ImmutableArray<NodeAssessment> behind = [.. stay.Select(a.Node).Where(n => !HasAll(a, n))];
         if (stay.Length - behind.Length < Math.Min(quorum.Quorum, stay.Length))
         {
-            return (quorum with { Replicas = wanted }, Questions(a, behind));
+            return (quorum with { Replicas = wanted }, [.. questions, .. Questions(a, behind)]);
         }
 
         quorum = WithRuns(a, quorum, stay, HasAll);
@@ -178,7 +179,7 @@ internal static class WriteSafety
         {
             Replicas = stay,
             Runs = quorum.Runs.SetItems(restarted.Select(n => KeyValuePair.Create(n.Address, n.Info!.RunId))),
-        }, []);
+        }, questions);
     }
 
     /// <summary>A member of another run than the set names, back before the master named the offset that its holders have.</summary>
