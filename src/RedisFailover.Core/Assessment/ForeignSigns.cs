@@ -45,7 +45,10 @@ internal static class ForeignSigns
     /// </summary>
     private static bool IsWhereItWas(NodeAssessment node, NodeInfo before)
         => node.Info!.SnapshotFile is { } file && file == before.SnapshotFile
-            && node.View.AtFirst is { Keys: var keys } && keys <= 2 * before.Keys && before.Keys <= 2 * keys;
+            && node.View.AtFirst is { Keys: var keys } && keys <= (2 * before.Keys) + FewKeys && before.Keys <= (2 * keys) + FewKeys;
+
+    /// <summary>So many may have come or gone since a node last spoke.</summary>
+    private const int FewKeys = 100;
 
     private static string File(NodeInfo info) => info.ConfigFile.Length > 0 ? Words.Quoted(info.ConfigFile) : "no configuration file";
 
