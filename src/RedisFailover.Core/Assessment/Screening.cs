@@ -78,9 +78,9 @@ internal sealed class Screening
 
     /// <summary>
     /// The best first: who has most of what the lost master had; then who has most at all, of what it took after it had parted from
-    /// that master. Nothing comes before the data. Then those without a reservation, the one that the operator named, the stable ones,
-    /// by the strategy, and by address for a result that is always the same. A living master waits until its successor has everything:
-    /// there a megabyte more or less decides, and not when each was asked.
+    /// that master. Nothing comes before the data. Then those without a reservation, the one that the operator named, another one than
+    /// the old master, the stable ones, by the strategy, and by address for a result that is always the same. A living master waits until
+    /// its successor has everything: there a megabyte more or less decides, and not when each was asked.
     /// </summary>
     private ImmutableArray<NodeAssessment> Ranked(IEnumerable<NodeAssessment> fit)
     {
@@ -92,6 +92,8 @@ internal sealed class Screening
             .ThenByDescending(n => n.IsMaster)
             .ThenBy(n => CandidateRules.Reservation(n) is not null)
             .ThenByDescending(n => n.Address == All.Topology.Intent?.Target)
+            // Somebody has made it a replica: another one is what was wanted.
+            .ThenBy(n => n.Address == All.From?.Address)
             // The others have to read what it sends them.
             .ThenBy(n => n.Info!.Software.RdbVersion)
             .ThenBy(n => !n.IsStable);
