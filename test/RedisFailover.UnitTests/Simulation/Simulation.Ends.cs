@@ -81,8 +81,10 @@ internal sealed partial class Simulation
             return $"{master.Name} is as it was";
         }
 
-        // Whom others follow beside the lost master somebody may have made one.
-        if (!_ledger.IsWriteSafe && !_nodes.Any(n => n.IsLinked && n.MasterAddress != from)
+        // Whom others follow beside the lost master somebody may have made one. Between that, back with far less, and one with more an
+        // operator chooses.
+        if (!_ledger.IsWriteSafe && !(master.IsMaster && _nodes.Any(n => n != master && n.Info().Keys > 2 * master.Info().Keys))
+            && !_nodes.Any(n => n.IsLinked && n.MasterAddress != from)
             && _nodes.All(n => !n.IsLoading && !n.IsSyncing && !IsForeign(n) && !_ledger.IsNeverPromoted(n)
                 && !n.IsOrderedByHand && !n.Info().SharesHistoryWith(lost))
             && _nodes.Any(n => n.Data is not null))
