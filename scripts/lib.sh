@@ -131,6 +131,19 @@ build() {
   touch "$dll"
 }
 
+# Compilers that stay from one project to the next, a third faster, and end by end_compiler: a server of this script's own.
+begin_compiler() { export UseSharedCompilation=true SharedCompilationId=redis-failover-$$; }
+
+end_compiler() {
+  local process
+  for process in /proc/[0-9]*; do
+    [[ -n ${SharedCompilationId:-} && $(tr '\0' ' ' 2>/dev/null <"$process/cmdline") == *"-pipename:$SharedCompilationId "* ]] || continue
+    kill -KILL "${process#/proc/}" 2>/dev/null || true
+  done
+  unset SharedCompilationId
+  export UseSharedCompilation=false
+}
+
 # The monitor and the tool compiled to machine code ahead of time, for the tests: they start hundreds of them, and on a machine with few cores the
 # compiler of the runtime would take most of its time. Where the compiler cannot be had they are started as they were built.
 compile_ahead() {

@@ -68,6 +68,7 @@ stop_all() {
     done
     kill -KILL -- "-$pid" 2>/dev/null || true
   done
+  end_compiler
   rm -rf "$work"
   exit "$status"
 }
@@ -97,15 +98,17 @@ end_tests() {
   unset "running[$pid]"
   tee -a "$log" <"$work/$project.log"
   ((code == 0)) || status=$code
-  if ((code != 0)) && ! grep -q '^Failed! ' "$work/$project.log"; then
+  if ((code != 0)) && ! grep -qE '^(Failed! |Test Run Failed)' "$work/$project.log"; then
     broken+=("$project did not run to its end (exit code $code)")
   fi
 }
 
+begin_compiler
 if ((quick)); then
   for project in UnitTests IntegrationTests; do
     dotnet build -c Release "$ROOT/test/RedisFailover.$project" -v quiet -p:RunAnalyzers=false
   done
+  end_compiler
   begin_tests UnitTests "$filter&TestCategory!=Slow" "${arguments[@]}"
   end_tests
   # Two at a time: with more clusters on a small machine, deadlines measure how long processes take to start.
@@ -114,6 +117,7 @@ if ((quick)); then
 else
   dotnet build -c Release "$ROOT/redis-failover-zk.sln" -v quiet
   compile_ahead
+  end_compiler
   for project in "${PROJECTS[@]}"; do
     [[ -d $ROOT/test/RedisFailover.$project ]] || continue
     ((${#running[@]} < SIDE_BY_SIDE)) || end_tests
@@ -126,7 +130,7 @@ if ((containers)); then
   TMPDIR=/tmp "$ROOT/scripts/test-containers.sh" --install --no-build 2>&1 | tee -a "$log" || status=$?
 fi
 
-# "Passed!  - Failed:     0, Passed:     7, Skipped:     0, Total:     7, Duration: ..."
+# "Passed!  - Failed:     0, Passed:     7, Skipped:     0, Total:     7, Duration: ...", or with a console logger of your own a line "Passed: 7" each.
 read -r passed failed skipped < <(awk '
   /^(Passed|Failed|Skipped)! +- Failed: / {
     gsub(/[,:]/, " ")
@@ -136,6 +140,7 @@ read -r passed failed skipped < <(awk '
       if ($i == "Skipped" && $(i + 1) ~ /^[0-9]+$/) skipped += $(i + 1)
     }
   }
+  /^ +(Passed|Failed|Skipped): [0-9]+$/ { if ($1 == "Passed:") passed += $2; else if ($1 == "Failed:") failed += $2; else skipped += $2 }
   END { print passed + 0, failed + 0, skipped + 0 }' "$log")
 
 for project in "${broken[@]}"; do

@@ -7,13 +7,18 @@ public sealed partial class Cluster
 {
     private const string Key = "k", Value = "v";
 
-    /// <summary>One key, written to the first node and copied by all others.</summary>
+    /// <summary>One key, written to the first node, copied by all others, and seen by the leading monitor: it asks once a second.</summary>
     public async Task SetDataAsync()
     {
         await _redis[0].CommandAsync("SET", Key, Value);
         foreach (RedisServer replica in _redis.Skip(1))
         {
             await WaitForDataAsync(replica);
+        }
+
+        if (_monitors.Any(monitor => monitor.Process.IsRunning))
+        {
+            await WaitForAsync("The leading monitor knows of the data", topology => topology.Identity is { HasData: true });
         }
     }
 
