@@ -16,6 +16,7 @@ internal sealed class ModelServer : IAsyncDisposable
     private readonly List<Connection> _connections = [];
     private readonly List<Write> _writes = [];
     private readonly HashSet<long> _ended = [];
+    private readonly TaskCompletionSource _isOver = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _zxid = 0x100;
     private long _sessions = 0x10;
 
@@ -35,6 +36,9 @@ internal sealed class ModelServer : IAsyncDisposable
     /// Asked before a reply is sent, with the session: what it returns is awaited first, and the replies behind it wait with it.
     /// </summary>
     internal Func<ModelRequest, Task>? BeforeReply { get; set; }
+
+    /// <summary>Holds nothing up any more: a test that failed while it held something up ends.</summary>
+    internal void EndHolding() => _isOver.TrySetResult();
 
     /// <summary>Awaited before a new connection is greeted.</summary>
     internal Task Greeting { get; set; } = Task.CompletedTask;
@@ -173,7 +177,7 @@ internal sealed class ModelServer : IAsyncDisposable
                 ModelRequest request = Header(frame, connection.Session);
                 if (request.Op != OpCode.Ping && Before is { } before)
                 {
-                    await before(request);
+                    await HeldAsync(before(request));
                 }
 
                 // Together, so that no event of a later write overtakes the reply, nor one of an earlier write falls behind it.
@@ -184,7 +188,7 @@ internal sealed class ModelServer : IAsyncDisposable
                     Collect(events);
                     events.ForEach(e => e.To.Post(e.Frame));
                     Task? held = request.Op != OpCode.Ping ? BeforeReply?.Invoke(request) : null;
-                    connection.Post(reply, held);
+                    connection.Post(reply, held is null ? null : HeldAsync(held));
                 }
 
                 if (request.Op == OpCode.CloseSession)
@@ -202,6 +206,8 @@ internal sealed class ModelServer : IAsyncDisposable
             }
         }
     }
+
+    private async Task HeldAsync(Task held) => await await Task.WhenAny(held, _isOver.Task);
 
     private static async Task<byte[]> ReadAsync(NetworkStream stream)
     {

@@ -9,10 +9,11 @@ internal sealed class Party : IAsyncDisposable
     internal const string Leader = "/leader";
     internal const string Heartbeats = "/heartbeats";
 
+    private readonly ModelServer _server;
     private long _session;
 
-    private Party(ZooKeeperClient client, LeaseKeeper keeper, LeaderElection election, string name)
-        => (Client, Keeper, Election, Name) = (client, keeper, election, name);
+    private Party(ModelServer server, ZooKeeperClient client, LeaseKeeper keeper, LeaderElection election, string name)
+        => (_server, Client, Keeper, Election, Name) = (server, client, keeper, election, name);
 
     internal string Name { get; }
 
@@ -43,7 +44,7 @@ internal sealed class Party : IAsyncDisposable
         {
             LeaderPath = Leader, TermPath = Term, CandidateId = name, LeaderData = () => System.Text.Encoding.UTF8.GetBytes(name),
         });
-        return party = new Party(client, keeper, election, name);
+        return party = new Party(server, client, keeper, election, name);
     }
 
     /// <summary>Its heartbeat's path; null before it has one.</summary>
@@ -51,5 +52,9 @@ internal sealed class Party : IAsyncDisposable
         => server.Children(Heartbeats).Where(n => n.StartsWith(Name + "-", StringComparison.Ordinal)).Select(n => $"{Heartbeats}/{n}")
             .LastOrDefault();
 
-    public ValueTask DisposeAsync() => Client.DisposeAsync();
+    public ValueTask DisposeAsync()
+    {
+        _server.EndHolding();
+        return Client.DisposeAsync();
+    }
 }
