@@ -6,11 +6,12 @@ internal static class AppendOnlyFiles
     /// <summary>
     /// How far in the master's history a node was last seen that is back from its append-only file, which keeps the data and forgets the
     /// history; the master that was, as far as anybody was seen. Null where its own history tells, where it has had a link since, and where
-    /// that may not be the file that it wrote. The number of its keys proves nothing: they may have been deleted since.
+    /// that may not be the file that it wrote. The number of its keys proves nothing: they may have been deleted since. By its last word:
+    /// who wants to put it above others asks it again first, and an older word is no reason to put others above it.
     /// </summary>
     internal static long? KeptUntil(NodeAssessment node, MasterIdentity known)
     {
-        if (node is not { IsInOrder: true, IsLeftAlone: false, View.HasFollowed: false,
+        if (node is not { IsLeftAlone: false, View.HasFollowed: false,
                 Info: { AppendsOnly: true, Loading: false, SyncInProgress: false } info } || info.SharesHistoryWith(known))
         {
             return null;
@@ -47,7 +48,8 @@ internal static class AppendOnlyFiles
         bool hasAll = held is { } end && DataLoss.MayBePings(furthest - end);
         return hasAll || (held is null && node.Info.SharesHistoryWith(known)) ? null
             : (from n in a.Configured
-                where n.Address != node.Address && a.Topology.Members.Contains(n.Address) && !CandidateRules.IsNeverPromoted(a, n)
+                where n.IsInOrder && n.Address != node.Address && a.Topology.Members.Contains(n.Address)
+                    && !CandidateRules.IsNeverPromoted(a, n)
                 let kept = KeptUntil(n, known)
                 where kept is not null
                     && (held is { } has ? kept > has : DataLoss.MayBePings(furthest - kept.Value) || n.Info!.Keys > node.Info.Keys)

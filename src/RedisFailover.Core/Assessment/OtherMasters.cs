@@ -21,7 +21,7 @@ internal static class OtherMasters
     private static bool IsReplacedMaster(Assessment a, NodeAssessment node)
         => a.Topology is { LastChange.From: { } replaced, Identity: { } known } && replaced == node.Address
             && a.Node(a.OldMasterAddress!) is { Info: { } present } master
-            && (node.Info!.Keys <= present.Keys || AppendOnlyFiles.KeptUntil(master, known) is not null);
+            && (node.Info!.Keys <= present.Keys || (master.IsInOrder && AppendOnlyFiles.KeptUntil(master, known) is not null));
 
     /// <summary>Whether a node is a replica in step with this master.</summary>
     internal static bool HasLinkTo(NodeAssessment replica, NodeAssessment master)

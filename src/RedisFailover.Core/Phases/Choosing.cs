@@ -101,7 +101,7 @@ internal static class Choosing
 
     /// <summary>Whether the lost master is back with more than the best.</summary>
     private static bool LostMasterKeepsMore(Assessment a, NodeAssessment best)
-        => a.From is { IsMaster: true, IsAnswering: true, IsForeign: false, IsOutvoted: false, Run: RunState.Restarted,
+        => a.From is { IsMaster: true, IsInOrder: true, IsForeign: false, IsOutvoted: false, Run: RunState.Restarted,
                 Info.Keys: > 0 } from
             && from.Has(HeardSince.Change) && a.Topology.Identity is { } lost && Histories.KeepsMoreThan(from, lost, best);
 
@@ -148,7 +148,7 @@ internal static class Choosing
     /// </summary>
     private static PlanBuilder? LostMasterGoesOn(Assessment a, Screening screening)
     {
-        if (a.From is not { IsMaster: true, IsAnswering: true, IsForeign: false, Info: { } info } from || !from.Has(HeardSince.Change)
+        if (a.From is not { IsMaster: true, IsInOrder: true, IsForeign: false, Info: { } info } from || !from.Has(HeardSince.Change)
             || (info.Keys == 0 && from.Run != RunState.SameRun && a.Topology.Identity is { HasData: true }))
         {
             return null;

@@ -60,7 +60,7 @@ internal static class Isolating
     }
 
     /// <summary>
-    /// The lost master itself comes last, where it says that it is a replica now: whom it follows tells who was promoted by hand. Its file
+    /// The lost master itself comes last: where it says that it is a replica now, whom it follows tells who was promoted by hand. Its file
     /// may have kept more than the others have.
     /// </summary>
     private static ImmutableArray<FailoverAction> Due(Assessment a, Func<NodeAssessment, bool> isOpen)
@@ -68,8 +68,9 @@ internal static class Isolating
         ImmutableArray<FailoverAction> others = [.. a.Nodes
             .Where(n => n.IsAnswering && n.Address != a.From?.Address && isOpen(n) && (IsDue(n) || !HasBeenHeard(n)))
             .Select(Question)];
-        return others.IsEmpty && a.From is { IsReplica: true, View.FailingSince: null } old && IsDue(old)
-            ? [old.Has(HeardSince.Change) ? new Detach(old.Address) : new Inspect(old.Address)] : others;
+        return !others.IsEmpty || a.From is not { IsAnswering: true } old ? others
+            : IsDue(old) ? [old.Has(HeardSince.Change) ? new Detach(old.Address) : new Inspect(old.Address)]
+            : old.IsInOrder ? [] : [new Inspect(old.Address)];
     }
 
     /// <summary>

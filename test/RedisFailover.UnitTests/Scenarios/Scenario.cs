@@ -235,6 +235,9 @@ internal sealed class Scenario
 
     private void Node(NodeAddress node, string verb, string[] words)
     {
+        const string Asked = "asked=";
+        TimeSpan asked = _now - Millis(words.FirstOrDefault(w => w.StartsWith(Asked, StringComparison.Ordinal))?[Asked.Length..] ?? "0ms");
+        words = [.. words.Where(w => !w.StartsWith(Asked, StringComparison.Ordinal))];
         if (verb is "is" or "answers")
         {
             _world[node] = Info(node, _world.GetValueOrDefault(node), words);
@@ -243,7 +246,7 @@ internal sealed class Scenario
         Observe(verb switch
         {
             "is" => new Tick(_now),
-            "answers" => new NodeAnswered(_now, _now, node, Says(node), TimeSpan.FromMilliseconds(1)),
+            "answers" => new NodeAnswered(_now, asked, node, Says(node), TimeSpan.FromMilliseconds(1)),
             "shut" => new NewConnectionTried(_now, node, ProbeFailure.Silent, "no connection within 1000 ms"),
             "paused" => new NewConnectionTried(_now, node, ProbeFailure.WritesHeld, "CLIENT PAUSE"),
             "open" => new NewConnectionTried(_now, node, null, ""),
