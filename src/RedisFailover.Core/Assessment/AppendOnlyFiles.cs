@@ -17,9 +17,30 @@ internal static class AppendOnlyFiles
             return null;
         }
 
-        NodeInfo[] written = [.. node.View.FormerRuns.TakeWhile(run => run.AppendsAll
-            && !IsFileLost(node.View, run))];
-        return Array.Find(written, run => run is { SyncInProgress: false, CopyBrokeOff: false } && run.CommonOffset(known) is not null)
+        return LastSeenWriting(node, known, run => run.AppendsAll);
+    }
+
+    /// <summary>
+    /// The same where the file may not have had everything, and may have: a full copy was not written into it yet, or a write had failed.
+    /// Only an operator can tell.
+    /// </summary>
+    internal static long? MayHaveKeptUntil(NodeAssessment node, MasterIdentity known)
+        => node is { IsInOrder: true, IsLeftAlone: false, View.HasFollowed: false, Info: { AppendsOnly: true, SyncInProgress: false } info }
+            && !info.SharesHistoryWith(known) ? LastSeenWriting(node, known, run => run.AppendsOnly) : null;
+
+    /// <summary>
+    /// Whether another node's file may have kept everything while this one, whose file is whole, is known to lack something: an operator
+    /// has to choose, the keys of one that deletes are no measure.
+    /// </summary>
+    internal static bool MayHaveMoreThan(NodeAssessment node, NodeAssessment other, MasterIdentity known)
+        => KeptUntil(other, known) is null && MayHaveKeptUntil(other, known) is not null && KeptUntil(node, known) is { } until
+            && !DataLoss.MayBePings(Histories.FurthestSeen(node.All, known) - until);
+
+    /// <summary>How far in the master's history its last run was seen that knew that, as long as all since wrote the file.</summary>
+    private static long? LastSeenWriting(NodeAssessment node, MasterIdentity known, Func<NodeInfo, bool> writes)
+    {
+        IEnumerable<NodeInfo> runs = node.View.FormerRuns.TakeWhile(run => writes(run) && !IsFileLost(node.View, run));
+        return runs.FirstOrDefault(run => run is { SyncInProgress: false, CopyBrokeOff: false } && run.CommonOffset(known) is not null)
             is not { } last ? null
             : last.RunId == known.RunId ? Histories.FurthestSeen(node.All, known) : last.CommonOffset(known);
     }
@@ -38,7 +59,8 @@ internal static class AppendOnlyFiles
     private const int EmptyBase = 256;
 
     /// <summary>
-    /// A member whose append-only file has kept more than this node has, or than it is known to have; null where there is none.
+    /// A member whose append-only file has kept more than this node has, or than it is known to have; null where there is none. Where
+    /// nothing tells what this node has, the keys do beside a member that is known to lack something.
     /// </summary>
     internal static NodeAssessment? KeptByFile(Assessment a, MasterIdentity known, NodeAssessment node)
     {

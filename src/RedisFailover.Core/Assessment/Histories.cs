@@ -37,7 +37,12 @@ internal static class Histories
                 && (restarted.Info!.Keys == 0
                     || (restarted.Info.CommonOffset(known) is null && AppendOnlyFiles.KeptUntil(restarted, known) is null))
                 && !n.IsLeftAlone && n.Info!.Keys > 2 * restarted.Info.Keys
-                && (a.OnceHad(n.Info) || (CameBackEmpty(restarted) && HeldOurs(a, n))))));
+                && (a.OnceHad(n.Info) || (CameBackEmpty(restarted) && HeldOurs(a, n))))
+                || MayHaveMore(n, known, restarted)));
+
+    /// <summary>Whether its file may have kept what the restarted one is known to lack, and its keys speak for it.</summary>
+    private static bool MayHaveMore(NodeAssessment node, MasterIdentity known, NodeAssessment restarted)
+        => node.Info!.Keys > restarted.Info!.Keys && AppendOnlyFiles.MayHaveKeptUntil(node, known) > restarted.Info.CommonOffset(known);
 
     /// <summary>What it holds it has taken since: nothing of it is of a file.</summary>
     private static bool CameBackEmpty(NodeAssessment node) => node.View.AtFirst is { Keys: 0 };

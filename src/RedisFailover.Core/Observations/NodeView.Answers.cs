@@ -33,6 +33,7 @@ internal sealed partial record NodeView
             return this;
         }
 
+        info = Info is { } last && last.RunId == info.RunId && KeepsWholeFile(last, info) ? info with { AppendsAll = true } : info;
         NodeView view = (Info is { } known && known.RunId == info.RunId ? Continued(known, info, asked) : Restarted(Info, info, asked)) with
         {
             Info = info,
@@ -95,6 +96,15 @@ internal sealed partial record NodeView
     /// <summary>Whether a full copy is complete, with what it says now.</summary>
     private bool IsCopied(NodeInfo before, NodeInfo info, TimeSpan asked)
         => info is { Role: NodeRole.Replica, LinkUp: true } && (asked > CopySeenAt || HasLoaded(before, info));
+
+    /// <summary>
+    /// Whether an append-only file that had everything has it still: Redis writes on into it until the next one is complete, and where a
+    /// rewrite fails as well. A full copy makes it worthless; whether there was one a replica tells since Redis 7.
+    /// </summary>
+    private bool KeepsWholeFile(NodeInfo before, NodeInfo info)
+        => before.AppendsAll && info is { AppendsOnly: true, AppendFailed: false, SyncInProgress: false } && CopySeenAt is null
+            && (before is { Role: NodeRole.Master } && info is { Role: NodeRole.Master }
+                || (info.LoadedKeys is not null && !HasLoaded(before, info)));
 
     /// <summary>A quick copy shows in nothing but what was loaded last: in one run that is never a file of its own.</summary>
     private static bool HasLoaded(NodeInfo before, NodeInfo info) => info.LoadedKeys != before.LoadedKeys;

@@ -131,6 +131,7 @@ internal static class Choosing
         NodeAssessment? moved = other.Address == a.From?.Address ? OtherMasters.Moved(a, other) : null;
         return (moved ?? AppendOnlyFiles.KeptByFile(a, lost, other)) is not { OffsetIsFinal: true, LacksRightToPromote: false } kept
             || (a.View.Failed.GetValueOrDefault(new Promote(kept.Address)) is { } failed && failed.RetryAt > a.Now)
+            || AppendOnlyFiles.MayHaveMoreThan(kept, other, lost)
             || !screening.Unfit.Any(u => u.Node.Address == kept.Address && u.Code == Unfitness.Diverged) ? null
             : Promoting.AsLastResort(a, kept, (moved is null
                 ? $"its append-only file has kept {kept.Info!.Keys} keys, and {other.Address} ({other.Info!.Keys} keys) lacks what was "
@@ -190,7 +191,7 @@ internal static class Choosing
         {
             string more = keeper.Address == OtherMasters.MadeByOthers(a)?.Address
                 ? $"{keeper.Address}, which somebody made a master and replicas follow, has {keeper.Info!.Keys}"
-                : $"{keeper.Address} has more";
+                : $"{keeper.Address} {(keeper.IsOfLineage ? "has" : "may have")} more";
             string held = $"master {from.Address} was restarted with {from.Info!.Keys} keys, and {more}, "
                 + $"which following {from.Address} would wipe: an operator has to choose ({screening.Objections})";
             return LeftToOperator(a, held, from, keeper);
