@@ -60,7 +60,7 @@ internal static class AppendOnlyFiles
 
     /// <summary>
     /// A member whose append-only file has kept more than this node has, or than it is known to have; null where there is none. Where
-    /// nothing tells what this node has, the keys do beside a member that is known to lack something.
+    /// nothing tells what this node has, one that followed it to the end comes first, and of others the keys tell.
     /// </summary>
     internal static NodeAssessment? KeptByFile(Assessment a, MasterIdentity known, NodeAssessment node)
     {
@@ -74,8 +74,14 @@ internal static class AppendOnlyFiles
                     && !CandidateRules.IsNeverPromoted(a, n)
                 let kept = KeptUntil(n, known)
                 where kept is not null
-                    && (held is { } has ? kept > has : DataLoss.MayBePings(furthest - kept.Value) || n.Info!.Keys > node.Info.Keys)
+                    && (held is { } has ? kept > has
+                        : DataLoss.MayBePings(furthest - kept.Value) || FollowedToTheEnd(n, node) || n.Info!.Keys > node.Info.Keys)
                 orderby kept descending, n.Info!.Keys descending
                 select n).FirstOrDefault();
     }
+
+    /// <summary>Whether a node was in step with this master by the last word of both, which are up to a second apart.</summary>
+    private static bool FollowedToTheEnd(NodeAssessment node, NodeAssessment master)
+        => node.View.BeforeRestart is { LinkUp: true } && master.View.BeforeRestart is { Role: NodeRole.Master } last
+            && last.Replicas.Any(r => r.Replica == node.Address && r is { IsOnline: true, Lag: null or <= 1 });
 }

@@ -134,8 +134,8 @@ internal static class Choosing
             || AppendOnlyFiles.MayHaveMoreThan(kept, other, lost)
             || !screening.Unfit.Any(u => u.Node.Address == kept.Address && u.Code == Unfitness.Diverged) ? null
             : Promoting.AsLastResort(a, kept, (moved is null
-                ? $"its append-only file has kept {kept.Info!.Keys} keys, and {other.Address} ({other.Info!.Keys} keys) lacks what was "
-                    + "seen of the master"
+                ? $"its append-only file has kept {kept.Info!.Keys} keys, and {other.Address} ({other.Info!.Keys} keys) "
+                    + (other.Info.CommonOffset(lost) is null ? "does not say what it has kept" : "lacks what was seen of the master")
                 : $"it was the master, at {other.Address}, and holds {kept.Info!.Keys} keys") + "; whether anything was lost is not known");
     }
 
