@@ -3,8 +3,8 @@ using System.Collections.Immutable;
 namespace RedisFailover;
 
 /// <summary>
-/// How many of the cluster's nodes each monitor reaches: those configured here, the master, and those that others are configured with and
-/// that copy it. Who knows fewer than another cannot do what has to be done either.
+/// How many of the cluster's nodes each monitor reaches: those configured here, the master, those that copy it, and those that most
+/// monitors are configured with, such as a former master that comes back. Who knows fewer than another cannot do what is to be done.
 /// </summary>
 internal static class Reachability
 {
@@ -15,8 +15,8 @@ internal static class Reachability
     internal static Difference? Better(ClusterView view, FailoverPolicy policy)
     {
         NodeAddress? master = view.Topology?.Master ?? view.Topology?.Intent?.From;
-        ImmutableHashSet<NodeAddress> nodes = master is null ? [.. policy.Nodes]
-            : [.. policy.Nodes, master, .. view.Node(master).Info?.Replicas.Select(r => r.Replica) ?? []];
+        ImmutableHashSet<NodeAddress> nodes = [.. policy.Nodes, .. WatchedByMost(view, policy)];
+        nodes = master is null ? nodes : [.. nodes, master, .. view.Node(master).Info?.Replicas.Select(r => r.Replica) ?? []];
         // What this monitor has not tried often enough to judge counts as reached: it may only just have started.
         int ours = policy.Nodes.Concat(view.Outside(policy)).Where(nodes.Contains).Count(n
                 => view.Node(n) is { Condition: not NodeCondition.Unavailable,
@@ -33,4 +33,9 @@ internal static class Reachability
 
         return better;
     }
+
+    /// <summary>A node that few are configured with may have been taken out of the cluster, and their configuration may be old.</summary>
+    private static IEnumerable<NodeAddress> WatchedByMost(ClusterView view, FailoverPolicy policy)
+        => view.OtherMonitors.Values.SelectMany(m => m.Available.Keys.Union(m.Unavailable)).Concat(policy.Nodes)
+            .GroupBy(n => n).Where(n => 2 * n.Count() > view.OtherMonitors.Count + 1).Select(n => n.Key);
 }
