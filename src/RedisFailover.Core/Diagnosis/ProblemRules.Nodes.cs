@@ -128,9 +128,13 @@ internal static partial class ProblemRules
     private static IEnumerable<Problem> LinksDown(Facts f)
         => WithoutLink(f).Where(n => f.Assessment.Node(n.Address) is { IsBeingCopied: false, Refusal: null }
             // One word may be from just before the link came up; the next may be seconds away.
-            && !(n.InfoAsked <= SinceMaster(f, n.LinkDownSince))).Select(n =>
+            && !(n.InfoAsked <= SinceMaster(f, n.LinkDownSince)) && !HasItsLinkSince(f, n)).Select(n =>
             Problem.Of(ReplicaLinkDown, $"replica {n.Address} has no link to master {n.Info!.MasterAddress}: its data is stale",
                 n.Address) with { From = SinceMaster(f, n.LinkDownSince) });
+
+    /// <summary>Whether the master, asked later, has it as online: its copy has only just ended, and it will say so itself.</summary>
+    private static bool HasItsLinkSince(Facts f, NodeView replica)
+        => f.Master!.InfoAsked >= replica.InfoAsked && f.Master.Info!.Replicas.Any(r => r.Replica == replica.Address && r.IsOnline);
 
     /// <summary>To a new master it has had no link only since that became one.</summary>
     private static TimeSpan? SinceMaster(Facts f, TimeSpan? since) => since < f.Master!.RoleSince ? f.Master.RoleSince : since;

@@ -38,6 +38,12 @@ public sealed class ProblemRulesTests
         // Without a disk the master waits for other replicas before it begins.
         Assert.That(Codes(Well().With(R1, n => n with { Info = n.Info! with { Replicas = [new ReplicaLink(R2, "wait_bgsave", 0)] } })
             .With(R2, n => n with { Info = n.Info! with { LinkUp = false } })), Does.Not.Contain(ReplicaLinkDown));
+        // Its copy has just ended: the master, asked later, says so.
+        ClusterView ended = Well().With(R1, n => n with { Info = n.Info! with { Replicas = [new ReplicaLink(R2, "online", 0)] } })
+            .With(R2, n => n with { Info = n.Info! with { LinkUp = false } });
+        Assert.That(Codes(ended.With(R1, n => n with { InfoAsked = n.InfoAsked + TimeSpan.FromMilliseconds(1) })),
+            Does.Not.Contain(ReplicaLinkDown));
+        Assert.That(Codes(ended.With(R2, n => n with { InfoAsked = n.InfoAsked + TimeSpan.FromMilliseconds(1) })), Does.Contain(ReplicaLinkDown));
     });
 
     [Test]
