@@ -48,6 +48,9 @@ internal static class NodeChanges
                 ? $"{node} is the master: let another node take over first (redis-failover switchover), then remove it"
             : a.Topology is { IsChangingMaster: true, Waiting: null }
                 ? $"a change of master is under way ({a.Topology.Reason}): ask again when it is done"
+            : a.Topology is { IsChangingMaster: true, WriteQuorum: { } quorum } && quorum.Replicas.Contains(node)
+                ? $"{node} may hold a write that WAIT acknowledged, and the failover waits for it: choose the master first "
+                    + "(redis-failover failover HOST:PORT --force), then remove it"
             // WAIT would count what nobody watches any more.
             : a.Policy.WriteSafety == WriteSafetyMode.Replicated && a.View.Node(node) is { IsReplica: true, Info: { } info }
                 && info.MasterAddress == a.Topology.Master

@@ -178,7 +178,8 @@ internal static class ProblemCatalogue
     /// <summary>A failover waits: the nodes that answer may lack a write that WAIT has acknowledged.</summary>
     public static ProblemCode WriteQuorumUnmet { get; } = new(
         "write-quorum-unmet", Critical,
-            "Start a node that the message names. If they are gone and such writes may be lost: redis-failover failover --force.");
+            "Reach a node that the message names as it was: restarted, it proves nothing. Or lose such writes: "
+                + "redis-failover failover HOST:PORT --force.");
 
     /// <summary>The fence at a node cannot be set: who is connected to it cannot be listed.</summary>
     public static ProblemCode FenceNotSet { get; } = new(

@@ -125,6 +125,28 @@ public sealed class ConfigRequestTests
     }
 
     [Test]
+    public void A_node_that_may_hold_acknowledged_writes_is_not_removed_while_the_failover_waits_for_it()
+    {
+        ClusterView view = Leader();
+        view = view with
+        {
+            Topology = view.Topology! with
+            {
+                State = TopologyState.FailingOver, Master = null, Epoch = 2, Intent = new FailoverIntent(s_a, null),
+                Waiting = new WaitCause(ProblemCatalogue.WriteQuorumUnmet.Name, [s_b]),
+                WriteQuorum = new WriteQuorum(1, [s_b, s_c], 1, MinReplicas.Default),
+            },
+            Progress = new MasterChangeProgress(Second(1), Second(1), Inherited: false),
+        };
+        FailoverPolicy policy = s_policy with { WriteSafety = WriteSafetyMode.Replicated };
+        AnswerRequest answer = FailoverDecider.Decide(view.Apply(Asked(new ChangeNodes([], [s_b], s_noTags)), policy), policy, Second(2))
+            .Actions.OfType<AnswerRequest>().Single();
+        Assert.That((answer.Step.Answer!.Outcome, answer.Step.Answer.Reason), Is.EqualTo((RequestOutcome.Refused,
+            "b:1 may hold a write that WAIT acknowledged, and the failover waits for it: choose the master first "
+                + "(redis-failover failover HOST:PORT --force), then remove it")));
+    }
+
+    [Test]
     public void Settings_are_set_and_taken_out_together_and_only_on_what_was_seen()
     {
         ClusterConfig before = new() { Settings = ClusterConfig.NoSettings.Add("max-lag", "1").Add("max-failures", "2") };
