@@ -54,10 +54,9 @@ internal static class DataLoss
             return null;
         }
 
-        // From a snapshot a Redis of version 7 continues the history where the snapshot was taken.
-        if (info.PreviousReplicationId == known.ReplicationId && info.PreviousHistoryEnd > 0)
+        // From a snapshot a Redis of version 7 continues the history where the snapshot was taken, be that before the last masters.
+        if (info.CommonOffset(known) is { } end)
         {
-            long end = info.PreviousHistoryEnd - 1;
             return Writes(offset - end) == 0 ? null
                 : ($"it goes on from offset {end}, and was at {offset} at least: {offset - end} bytes of its stream are lost",
                     offset - end);
