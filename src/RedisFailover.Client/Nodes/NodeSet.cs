@@ -63,7 +63,7 @@ internal sealed class NodeSet : IAsyncDisposable
     public Snapshot Current => Volatile.Read(ref _current);
 
     /// <summary>The cache file that the topology is from, while none was read from ZooKeeper; null once one was.</summary>
-    public string? TopologyFile { get; set; }
+    public string? TopologyFile { get; private set; }
 
     /// <summary>Why the topology in ZooKeeper is not followed, as the end of a sentence; null where it is.</summary>
     public string? NotFollowed { get; set; }
@@ -81,23 +81,28 @@ internal sealed class NodeSet : IAsyncDisposable
     }
 
     /// <summary>Takes a topology over; false when it may not follow the one in force, and nothing has changed.</summary>
-    public bool Apply(Topology topology)
-    {
-        bool follows = PlaceOf(topology) == TopologyPlace.Next;
-        if (follows)
-        {
-            Adopt(topology);
-        }
+    public bool Apply(Topology topology) => Take(topology, () => _order.PlaceOf(topology) == TopologyPlace.Next);
 
-        return follows;
-    }
+    /// <summary>Takes over the topology of the cache file; false when another is in force already.</summary>
+    public bool Begin(Topology topology, string file) => Take(topology, () => ReferenceEquals(_order.Current, Topology.None), file);
 
-    /// <summary>Takes over a topology that may follow the one in force, or whose master was found to hold the same data.</summary>
-    public void Adopt(Topology topology)
+    /// <summary>
+    /// Takes over a topology of another incarnation, whose master was found to hold the data of the one that was judged; false when that is
+    /// in force no more.
+    /// </summary>
+    public bool Adopt(Topology topology, Topology judged) => Take(topology, () => ReferenceEquals(_order.Current, judged));
+
+    /// <summary>Whether it may is asked under the lock under which it is taken: no other one comes in between.</summary>
+    private bool Take(Topology topology, Func<bool> may, string? file = null)
     {
         List<NodeLink> lost;
         lock (_gate)
         {
+            if (!may())
+            {
+                return false;
+            }
+
             HashSet<NodeAddress> wanted = [.. topology.Replicas];
             if (topology.Master is not null)
             {
@@ -112,6 +117,8 @@ internal sealed class NodeSet : IAsyncDisposable
 
             _order.Take(topology);
             Known.Add(topology.Identity);
+            TopologyFile = file;
+            NotFollowed = null;
             _hold &= ~WriteHold.OtherIncarnation;
             foreach (NodeAddress address in wanted.Where(address => !_links.ContainsKey(address)))
             {
@@ -140,6 +147,8 @@ internal sealed class NodeSet : IAsyncDisposable
             link.Close();
             _ = RetireAsync(link);
         }
+
+        return true;
     }
 
     /// <summary>Holds writes for that reason, or no longer.</summary>

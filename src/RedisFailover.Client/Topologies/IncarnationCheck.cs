@@ -41,11 +41,7 @@ internal sealed class IncarnationCheck(NodeSet nodes, ILogger logger, Action<Top
     }
 
     /// <summary>Nothing is to be checked any more: another topology was taken over; while paused.</summary>
-    public void Clear()
-    {
-        _topology = null;
-        nodes.NotFollowed = null;
-    }
+    public void Clear() => _topology = null;
 
     /// <summary>Goes on after a pause.</summary>
     public void Resume()
@@ -100,8 +96,12 @@ internal sealed class IncarnationCheck(NodeSet nodes, ILogger logger, Action<Top
 
     private void Follow(Topology topology, Topology before)
     {
+        if (!nodes.Adopt(topology, before))
+        {
+            return;
+        }
+
         Clear();
-        nodes.Adopt(topology);
         Log.IncarnationFollowed(logger, topology.Incarnation, topology.Epoch, before.Epoch, topology.Master!);
         followed(topology);
     }

@@ -72,13 +72,15 @@ internal sealed class TopologyFollower : IAsyncDisposable
     {
         // What the check finds must not overtake what is decided here.
         await _check.PauseAsync().ConfigureAwait(false);
+        if (_nodes.Apply(topology))
+        {
+            _check.Clear();
+            InForce(topology);
+            return;
+        }
+
         switch (_nodes.PlaceOf(topology))
         {
-            case TopologyPlace.Next:
-                _check.Clear();
-                _nodes.Adopt(topology);
-                InForce(topology);
-                break;
             case TopologyPlace.NewIncarnation:
                 _check.Put(topology);
                 break;
@@ -104,7 +106,6 @@ internal sealed class TopologyFollower : IAsyncDisposable
         string master = topology.Master?.ToString() ?? "none";
         Log.TopologyApplied(_logger, topology.Epoch, topology.State, master, topology.Replicas.Length, topology.Reason);
         Measures.Count(Measures.Topologies, _nodes.Options);
-        _nodes.TopologyFile = null;
         _first.TrySetResult();
         _cache?.Keep(_nodes.Current.Topology);
     }
@@ -112,12 +113,11 @@ internal sealed class TopologyFollower : IAsyncDisposable
     /// <summary>Puts the topology of the cache file in force; false when there is none.</summary>
     public bool StartFromCache()
     {
-        if (_cache?.Load() is not { } topology || !_nodes.Apply(topology))
+        if (_cache?.Load() is not { } topology || !_nodes.Begin(topology, _cache.File))
         {
             return false;
         }
 
-        _nodes.TopologyFile = _cache.File;
         Log.CacheUsed(_logger, _cache.File, topology.Epoch, topology.Master?.ToString() ?? "none");
         _first.TrySetResult();
         return true;

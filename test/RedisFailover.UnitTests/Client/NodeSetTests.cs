@@ -26,6 +26,29 @@ public sealed class NodeSetTests
     }
 
     [Test]
+    public async Task Of_topologies_that_come_at_the_same_time_a_lower_epoch_never_takes_the_place_of_a_higher_one()
+    {
+        await using var nodes = new NodeSet(new FailoverOptions(), NullLogger.Instance);
+        int back = 0;
+        int rounds = 0;
+        using var round = new Barrier(2, _ => back += nodes.Current.Topology.Epoch < 2 * rounds++ ? 1 : 0);
+        await Task.WhenAll(new[] { 1, 2 }.Select(epoch => Task.Factory.StartNew(() => Take(epoch),
+            CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default)));
+        Assert.That(back, Is.Zero, $"of {rounds} times the lower one stayed");
+
+        // Both of a round at once; then the higher one has to be in force.
+        void Take(int first)
+        {
+            round.SignalAndWait();
+            for (int epoch = first; epoch <= 100_000; epoch += 2)
+            {
+                nodes.Apply(new Topology { Epoch = epoch, State = TopologyState.NoMaster });
+                round.SignalAndWait();
+            }
+        }
+    }
+
+    [Test]
     public async Task Each_topology_supersedes_the_snapshot_before_it()
     {
         await using var nodes = new NodeSet(new FailoverOptions(), NullLogger.Instance);

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
 using RedisFailover.Client;
+using Waiting = RedisFailover.UnitTests.ZooKeeper.Waiting;
 
 namespace RedisFailover.UnitTests.Client;
 
@@ -86,6 +87,21 @@ public sealed class TopologyCacheTests
 
         await cache.DisposeAsync();
         Assert.That(cache.Load()!.Epoch, Is.EqualTo(100));
+    }
+
+    [Test]
+    public async Task Once_ZooKeeper_has_told_a_topology_the_file_is_not_started_from()
+    {
+        using Folder folder = new();
+        await using var nodes = new NodeSet(new FailoverOptions { TopologyCacheFile = folder.File }, NullLogger.Instance);
+        var topologies = new WarmupTopologies();
+        await using var follower = new TopologyFollower(topologies, nodes, NullLogger.Instance);
+        topologies.Publish(s_topology);
+        TopologyCache cache = new(folder.File, NullLogger.Instance);
+        await Waiting.Until(() => cache.Load() is not null);
+        await cache.SaveAsync(s_topology with { Master = new NodeAddress("former", 1) }, default);
+        Assert.That(follower.StartFromCache(), Is.False);
+        Assert.That((nodes.Current.Topology.Master, nodes.TopologyFile), Is.EqualTo((s_topology.Master, (string?)null)));
     }
 
     private sealed class Folder : IDisposable
