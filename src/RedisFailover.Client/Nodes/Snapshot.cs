@@ -88,7 +88,7 @@ internal sealed class Snapshot
         }
 
         LiveNode? replica = InTurn(_replicaReaders);
-        return role == CommandFlags.DemandReplica ? replica : replica ?? Master;
+        return role == CommandFlags.DemandReplica ? replica : replica ?? (kind == CommandClass.Unsure ? Master : ConnectedMaster);
     }
 
     public bool Uses(LiveNode node) => ConnectedMaster == node || Array.IndexOf(Replicas, node) >= 0;

@@ -44,6 +44,16 @@ public sealed class SnapshotTests
         Assert.That(Of(ReadFrom.PreferReplica, replicas, []).NodeFor(CommandClass.Read, CommandFlags.DemandReplica), Is.Null);
     }
 
+    [TestCase("Read", true)]
+    [TestCase("Either", true)]
+    [TestCase("Unsure", false)]
+    [TestCase("Write", false)]
+    public void While_writes_are_held_what_reads_goes_on_at_the_master_also_when_its_flags_prefer_a_replica(string kind, bool goesOn)
+    {
+        var held = new Snapshot(new Topology { Epoch = 1 }, _master, [], ReadFrom.PreferReplica, hold: WriteHold.ZooKeeperSilent);
+        Assert.That(held.NodeFor(Enum.Parse<CommandClass>(kind), CommandFlags.PreferReplica), Is.SameAs(goesOn ? _master : null));
+    }
+
     [Test]
     public void Reads_are_balanced_also_for_a_caller_that_alternates_between_two_kinds()
     {
