@@ -293,7 +293,7 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
             await NodesTriedAsync(options, either.Token).ConfigureAwait(false);
 
             // A master that was just found may still have to be recognized as one.
-            while (_nodes.Current is { Master: null, Topology.Master: { } master } current
+            while (_nodes.Current is { ConnectedMaster: null, Topology.Master: { } master } current
                 && _nodes.States().Any(state => state.Address == master && state.Failure is null))
             {
                 await current.Superseded.WaitAsync(either.Token).ConfigureAwait(false);

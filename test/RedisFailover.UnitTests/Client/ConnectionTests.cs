@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
 using RedisFailover.Client;
@@ -187,6 +188,16 @@ public sealed class ConnectionTests
     }
 
     [Test]
+    public async Task Connecting_does_not_wait_for_writes_that_are_held()
+    {
+        await using var master = new WarmupNode(isMaster: true);
+        var options = new FailoverOptions { ConnectTimeout = TimeSpan.FromMinutes(5), WhenDisconnected = WhenDisconnected.FenceWrites };
+        await using FailoverConnection connection = await FailoverConnection.ConnectAsync(
+            new Unheard(new Topology { Epoch = 1, Master = master.Address, State = TopologyState.Ok }), options, default).WithinDeadline();
+        await Waiting.Until(() => connection.Status is { TakesWrites: false, Fenced: true, TakesReads: true });
+    }
+
+    [Test]
     public async Task Why_the_master_is_not_connected_stands_in_what_a_write_ends_with_and_in_the_status()
     {
         await using var master =
@@ -325,6 +336,34 @@ public sealed class ConnectionTests
         var topologies = new WarmupTopologies();
         topologies.Publish(new Topology { Epoch = 1, Master = master, Replicas = [.. replicas], State = TopologyState.Ok });
         return topologies;
+    }
+
+    /// <summary>A topology from a ZooKeeper that nothing is heard of.</summary>
+    private sealed class Unheard(Topology topology) : ITopologySource
+    {
+        public bool Fails { get; init; }
+
+        public bool IsDisposed { get; private set; }
+
+        public string Problem => "";
+
+        public TimeSpan? SinceLastContact => null;
+
+        public TimeSpan SessionTimeout => TimeSpan.FromSeconds(4);
+
+        public async IAsyncEnumerable<Topology> TopologiesAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+        {
+            yield return topology;
+            await (Fails ? Task.FromException(new InvalidOperationException("mistake")) : Task.Delay(Timeout.Infinite, cancellationToken));
+        }
+
+        public Task AskFailoverAsync(NodeAddress? target, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public ValueTask DisposeAsync()
+        {
+            IsDisposed = true;
+            return default;
+        }
     }
 
     private sealed class CountedRetry(IReconnectRetryPolicy policy) : IReconnectRetryPolicy
