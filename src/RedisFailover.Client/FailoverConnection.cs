@@ -173,6 +173,7 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
     /// </param>
     /// <returns>The topology with the new master.</returns>
     /// <exception cref="InvalidOperationException">The monitors refused it, or have undone it; the message says why.</exception>
+    /// <exception cref="ZooKeeperException">ZooKeeper did not take the request: for want of rights, or as the connection broke.</exception>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     /// <exception cref="ObjectDisposedException">The connection is disposed.</exception>
     public async Task<Topology> FailoverAsync(NodeAddress? target = null, CancellationToken cancellationToken = default)

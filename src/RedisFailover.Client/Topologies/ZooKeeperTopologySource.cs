@@ -162,7 +162,7 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
         }
 
         // The topology that came with the answer may still be on its way to the watch, or from there to whoever follows.
-        Znode latest = await session.GetDataAsync(s_paths.Nodes, cancellationToken: cancellationToken).ConfigureAwait(false);
+        Znode latest = await FirstAsync(s_paths.Nodes, znode => znode, cancellationToken).ConfigureAwait(false);
         while (true)
         {
             Task next = Volatile.Read(ref _taken).Task;
@@ -242,21 +242,24 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
         return null;
     }
 
-    private async Task<RequestAnswer> AnswerAsync(string path, CancellationToken cancellationToken)
-    {
-        WatchedValue request = _zooKeeper.Watch(path);
-        await using (request.ConfigureAwait(false))
-        {
-            await foreach (Znode? znode in request.ChangesAsync(cancellationToken).ConfigureAwait(false))
-            {
-                if (znode is null)
-                {
-                    throw new InvalidOperationException($"The request {_connection.Chroot}{path} was removed without an answer.");
-                }
+    private Task<RequestAnswer> AnswerAsync(string path, CancellationToken cancellationToken) => FirstAsync(
+        path,
+        znode => znode is not null ? OperatorRequest.Parse(path, znode.Data, znode.Stat.Version).Answer
+            : throw new InvalidOperationException($"The request {_connection.Chroot}{path} was removed without an answer."),
+        cancellationToken);
 
-                if (OperatorRequest.Parse(path, znode.Data, znode.Stat.Version).Answer is { } answer)
+    /// <summary>The first of a znode's values, from now on, that tells what is asked for; in whichever session.</summary>
+    private async Task<T> FirstAsync<T>(string path, Func<Znode?, T?> told, CancellationToken cancellationToken)
+        where T : class
+    {
+        WatchedValue watched = _zooKeeper.Watch(path);
+        await using (watched.ConfigureAwait(false))
+        {
+            await foreach (Znode? znode in watched.ChangesAsync(cancellationToken).ConfigureAwait(false))
+            {
+                if (told(znode) is { } found)
                 {
-                    return answer;
+                    return found;
                 }
             }
         }

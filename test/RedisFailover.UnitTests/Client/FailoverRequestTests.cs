@@ -48,6 +48,7 @@ public sealed class FailoverRequestTests
         await ServeRequestAsync(connection);
         byte[] answered = new OperatorRequest("") { Answer = new RequestAnswer(RequestOutcome.Done, "", s_after.Master, 3) }.Write();
         await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), Encoding.UTF8.GetString(answered));
+        await connection.ReplyAsync(await connection.ReadAsync(OpCode.Sync), w => w.String("/nodes"));
         string after = Encoding.UTF8.GetString(TopologyJson.Write(s_after));
         await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), after, modifiedZxid: 2);
 
@@ -61,6 +62,45 @@ public sealed class FailoverRequestTests
         ValueTask<bool> next = topologies.MoveNextAsync();
         await asking.WithinDeadline();
         Assert.That(next.IsCompleted, Is.False);
+    }
+
+    [Test]
+    public async Task It_is_done_although_the_session_is_lost_after_the_answer()
+    {
+        await using var server = new FakeServer();
+        var source = new ZooKeeperTopologySource(server.Options().Connection, new FailoverOptions());
+        await using ZooKeeperTopologySource owned = source;
+        FakeConnection connection = await server.AcceptSessionAsync();
+        await ServeNodesAsync(connection, s_before, 1);
+        Task asking = source.AskFailoverAsync(null, CancellationToken.None);
+        await ServeRequestAsync(connection);
+        byte[] answered = new OperatorRequest("") { Answer = new RequestAnswer(RequestOutcome.Done, "", s_after.Master, 3) }.Write();
+        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), Encoding.UTF8.GetString(answered));
+        await connection.ReadAsync();
+        connection.Close();
+
+        // The session has expired; whoever asks in the next one is told the topology.
+        (FakeConnection expired, _) = await server.AcceptHelloAsync();
+        await expired.GrantAsync(0, 0);
+        connection = await server.AcceptSessionAsync(0x11);
+        _ = AnswerAsync(connection);
+        IAsyncEnumerator<Topology> topologies = source.TopologiesAsync(CancellationToken.None).GetAsyncEnumerator();
+        while (await topologies.MoveNextAsync().WithinDeadline() && topologies.Current.Master != s_after.Master)
+        {
+        }
+
+        _ = topologies.MoveNextAsync().AsTask();
+        await asking.WithinDeadline();
+
+        static async Task AnswerAsync(FakeConnection connection)
+        {
+            while (true)
+            {
+                FakeRequest request = await connection.ReadAsync();
+                await (request.Op == OpCode.Sync ? connection.ReplyAsync(request, w => w.String(request.Path))
+                    : connection.ReplyDataAsync(request, Encoding.UTF8.GetString(TopologyJson.Write(s_after)), modifiedZxid: 2));
+            }
+        }
     }
 
     private static async Task ServeNodesAsync(FakeConnection connection, Topology topology, long zxid)
