@@ -61,7 +61,8 @@ internal static class NodeQuestion
         {
             return NodeInfo.Parse(await server.InfoRawAsync().ConfigureAwait(false) ?? "");
         }
-        catch (Exception denied) when (described is not null && denied is RedisServerException or RedisCommandException)
+        catch (Exception denied) when (described is not null && denied is RedisCommandException
+            or RedisServerException { Kind: RedisErrorKind.NoPermission or RedisErrorKind.UnknownCommand })
         {
             return new NodeInfo
             {

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
 using RedisFailover.Client;
 
@@ -71,6 +72,20 @@ public sealed class KnownDataTests
         var known = new KnownData();
         known.Add(new MasterIdentity("", "", null, 0, false));
         Assert.That(known.Judge(Next(B), Master("", ""), InForce, null).Followed, Is.False);
+    }
+
+    [TestCase("-NOPERM this user has no permissions to run the 'info' command", true)]
+    [TestCase("-ERR unknown command 'INFO'", true)]
+    [TestCase("-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.", false)]
+    [TestCase("-LOADING Redis is loading the dataset in memory", false)]
+    public async Task What_the_topology_says_of_a_node_is_believed_only_where_INFO_is_denied(string said, bool believed)
+    {
+        await using var redis = new ScriptedRedis(command => command is ["INFO"] ? said + "\r\n" : null);
+        await using var nodes = new NodeSet(new FailoverOptions(), NullLogger.Instance);
+        var described = new MasterIdentity("B1", "h2", "h1", 7, true);
+        NodeInfo? info = await NodeQuestion.AskAsync(nodes, redis.Address, described, TimeSpan.FromSeconds(30), default);
+        Assert.That(redis.Seen, Does.Contain("INFO"));
+        Assert.That(info?.ReplicationId, Is.EqualTo(believed ? "h2" : null));
     }
 
     private static IncarnationVerdict Judge(NodeAddress master, NodeInfo? named, NodeInfo? serving)
