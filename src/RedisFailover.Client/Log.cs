@@ -31,11 +31,11 @@ internal static partial class Log
     [LoggerMessage(8, LogLevel.Information, "{Node} is no longer in the topology; its calls in flight were ended")]
     public static partial void NodeLeft(ILogger logger, NodeAddress node);
 
+    [LoggerMessage(9, LogLevel.Error, "A handler of {Event} failed; the others and later ones are not affected")]
+    public static partial void HandlerFailed(ILogger logger, string @event, Exception failure);
+
     [LoggerMessage(10, LogLevel.Warning, "Holding writes: ZooKeeper cannot be reached")]
     public static partial void WritesHeld(ILogger logger);
-
-    [LoggerMessage(19, LogLevel.Information, "Writes go on: ZooKeeper can be reached again")]
-    public static partial void WritesGoOn(ILogger logger);
 
     [LoggerMessage(11, LogLevel.Warning, "The topology could not be kept in {File}: {Problem}")]
     public static partial void CacheNotWritten(ILogger logger, string file, string problem);
@@ -68,9 +68,9 @@ internal static partial class Log
     [LoggerMessage(18, LogLevel.Warning, "Holding writes until it is clear which node is master of these data")]
     public static partial void HeldForIncarnation(ILogger logger);
 
+    [LoggerMessage(19, LogLevel.Information, "Writes go on: ZooKeeper can be reached again")]
+    public static partial void WritesGoOn(ILogger logger);
+
     [LoggerMessage(20, LogLevel.Information, "Writes go on: it is clear which node is master of these data")]
     public static partial void NotHeldForIncarnation(ILogger logger);
-
-    [LoggerMessage(9, LogLevel.Error, "A handler of TopologyChanged failed; the others and later changes are not affected")]
-    public static partial void HandlerFailed(ILogger logger, Exception failure);
 }

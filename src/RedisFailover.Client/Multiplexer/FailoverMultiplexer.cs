@@ -339,7 +339,7 @@ internal sealed class FailoverMultiplexer : IConnectionMultiplexer
             catch (Exception failure)
 #pragma warning restore CA1031
             {
-                Log.HandlerFailed(_nodes.Logger, failure);
+                Log.HandlerFailed(_nodes.Logger, what.ToString(), failure);
             }
         }
     }

@@ -191,7 +191,7 @@ internal sealed class TopologyFollower : IAsyncDisposable
             catch (Exception failure)
 #pragma warning restore CA1031
             {
-                Log.HandlerFailed(_logger, failure);
+                Log.HandlerFailed(_logger, nameof(FailoverConnection.TopologyChanged), failure);
             }
         }
     }

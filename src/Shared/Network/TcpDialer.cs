@@ -245,7 +245,7 @@ internal sealed class TcpDialer(HostAddresses names, TimeProvider time)
         SocketError.NetworkUnreachable or SocketError.NetworkDown or SocketError.HostUnreachable => "this machine has no route to it",
         SocketError.AddressNotAvailable => "this machine has no local port left for a connection to it",
         SocketError.TooManyOpenSockets => "this process has no file handle left for a connection to it",
-        SocketError.AccessDenied => "this machine does not let the monitor connect to it",
+        SocketError.AccessDenied => "this machine does not let this process connect to it",
         _ => new SocketException((int)error).Message,
     };
 }
