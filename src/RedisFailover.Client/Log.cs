@@ -73,4 +73,7 @@ internal static partial class Log
 
     [LoggerMessage(20, LogLevel.Information, "Writes go on: it is clear which node is master of these data")]
     public static partial void NotHeldForIncarnation(ILogger logger);
+
+    [LoggerMessage(21, LogLevel.Error, "Topologies are followed no more, the last one stays in force: make the connection anew")]
+    public static partial void FollowingFailed(ILogger logger, Exception failure);
 }

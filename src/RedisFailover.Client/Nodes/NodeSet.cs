@@ -251,16 +251,17 @@ internal sealed class NodeSet : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _closing.CancelAsync().ConfigureAwait(false);
-        await PubSub.DisposeAsync().ConfigureAwait(false);
         try
+        {
+            await PubSub.DisposeAsync().ConfigureAwait(false);
+        }
+        finally
         {
             if (_lag is not null)
             {
                 await _lag.DisposeAsync().ConfigureAwait(false);
             }
-        }
-        finally
-        {
+
             await CloseLinksAsync().ConfigureAwait(false);
         }
 

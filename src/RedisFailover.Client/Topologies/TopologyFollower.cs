@@ -38,7 +38,7 @@ internal sealed class TopologyFollower : IAsyncDisposable
         await _closing.CancelAsync().ConfigureAwait(false);
 
         // Not for a handler that is running: it may be the one that disposes the connection, and waits for it.
-        await Task.WhenAll(_following, _fencing).ConfigureAwait(false);
+        await Task.WhenAll(_following, _fencing).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await _check.DisposeAsync().ConfigureAwait(false);
         if (_cache is not null)
         {
@@ -63,8 +63,11 @@ internal sealed class TopologyFollower : IAsyncDisposable
         }
         catch (Exception failure)
         {
-            _first.TrySetException(failure);
-            throw;
+            // Whoever connects is told; later the log alone can tell.
+            if (!_first.TrySetException(failure))
+            {
+                Log.FollowingFailed(_logger, failure);
+            }
         }
     }
 

@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
 using RedisFailover.Client;
@@ -198,6 +199,19 @@ public sealed class ConnectionTests
     }
 
     [Test]
+    public async Task When_following_fails_the_log_says_so_and_the_end_closes_the_source()
+    {
+        await using var master = new WarmupNode(isMaster: true);
+        var source = new Unheard(new Topology { Epoch = 1, Master = master.Address, State = TopologyState.Ok }) { Fails = true };
+        using var logs = new KeptLog();
+        FailoverConnection connection =
+            await FailoverConnection.ConnectAsync(source, new FailoverOptions { LoggerFactory = logs }, default).WithinDeadline();
+        await Waiting.Until(() => logs.Lines.Any(line => line.Contains("mistake", StringComparison.Ordinal)));
+        await connection.DisposeAsync().AsTask().WithinDeadline();
+        Assert.That(source.IsDisposed, Is.True);
+    }
+
+    [Test]
     public async Task Why_the_master_is_not_connected_stands_in_what_a_write_ends_with_and_in_the_status()
     {
         await using var master =
@@ -363,6 +377,30 @@ public sealed class ConnectionTests
         {
             IsDisposed = true;
             return default;
+        }
+    }
+
+    private sealed class KeptLog : ILoggerFactory, ILogger
+    {
+        public ConcurrentQueue<string> Lines { get; } = [];
+
+        public ILogger CreateLogger(string categoryName) => this;
+
+        public void AddProvider(ILoggerProvider provider)
+        {
+        }
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull
+            => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception,
+            Func<TState, Exception?, string> formatter) => Lines.Enqueue($"{formatter(state, exception)} {exception?.Message}");
+
+        public void Dispose()
+        {
         }
     }
 
