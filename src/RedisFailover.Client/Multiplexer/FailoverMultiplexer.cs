@@ -158,7 +158,8 @@ internal sealed class FailoverMultiplexer : IConnectionMultiplexer
 
     public IDatabase GetDatabase(int db = -1, object? asyncState = null) => new FailoverDatabase(Open._nodes, db, asyncState, this);
 
-    public IServer GetServer(string host, int port, object? asyncState = null) => Server(new NodeAddress(host, port), asyncState);
+    public IServer GetServer(string host, int port, object? asyncState = null)
+        => GetServer(NodeConfiguration.EndPointOf(new NodeAddress(host, port)), asyncState);
 
     public IServer GetServer(string hostAndPort, object? asyncState = null)
         => NodeAddress.TryParse(hostAndPort, out NodeAddress? address)

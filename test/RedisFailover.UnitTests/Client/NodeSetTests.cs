@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Net;
 using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
@@ -170,6 +171,18 @@ public sealed class NodeSetTests
         Assert.That(async () => await write.WaitAsync(TimeSpan.FromMinutes(1)), Throws.TypeOf<ObjectDisposedException>());
         Assert.That(async () => await failover.WaitAsync(TimeSpan.FromMinutes(1)), Throws.TypeOf<ObjectDisposedException>());
         Assert.That(async () => await connection.FailoverAsync(), Throws.TypeOf<ObjectDisposedException>());
+    }
+
+    [Test]
+    public async Task A_server_is_found_by_its_host_name_however_that_is_written()
+    {
+        await using var nodes = new NodeSet(new FailoverOptions(), NullLogger.Instance);
+        nodes.Apply(new Topology { Epoch = 1, Master = new NodeAddress("localhost", 1), State = TopologyState.Ok });
+        EndPoint expected = new DnsEndPoint("localhost", 1);
+        await using var lease = new FailoverMultiplexer(nodes);
+        Assert.That(lease.GetServer("LocalHost", 1).EndPoint, Is.EqualTo(expected));
+        Assert.That(lease.GetServer("LocalHost:1").EndPoint, Is.EqualTo(expected));
+        Assert.That(lease.GetServer(new DnsEndPoint("LocalHost", 1)).EndPoint, Is.EqualTo(expected));
     }
 
     [Test]
