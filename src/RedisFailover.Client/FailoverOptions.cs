@@ -103,8 +103,8 @@ public sealed record FailoverOptions
     public string? TopologyCacheFile { get; init; }
 
     /// <summary>
-    /// Changes what StackExchange.Redis is configured with for each node: TLS, ClientName and the like. Default null.
-    /// The end point, the timeouts and what this library depends on are set afterwards and cannot be changed here.
+    /// Changes what StackExchange.Redis is configured with for each node: TLS, ClientName and the like. Default null. Asked for each
+    /// connection, and whenever the configuration is. The end point, the timeouts and what this library depends on are set afterwards.
     /// </summary>
     public Action<ConfigurationOptions>? ConfigureNode { get; init; }
 

@@ -17,6 +17,7 @@ internal sealed partial class FailoverTransaction(FailoverDatabase database, obj
 
     ConditionResult ITransaction.AddCondition(Condition condition)
     {
+        ThrowIfClosed();
         if (_bound is null)
         {
             LiveNode master = _nodes.Master();

@@ -32,7 +32,7 @@ internal abstract partial class QueuedCalls(FailoverDatabase database, object? a
     private protected Task<T> RunAsync<TCall, T>(TCall call, CommandClass kind, CommandFlags flags, bool confirms = false)
         where TCall : struct, ICall<T>
     {
-        database.ThrowIfClosed();
+        ThrowIfClosed();
         var queued = new QueuedCall<TCall, T>(call, flags, _asyncState)
         {
             Confirms = confirms,
@@ -64,10 +64,12 @@ internal abstract partial class QueuedCalls(FailoverDatabase database, object? a
     private protected static IDatabase Direct(CommandClass kind)
         => throw new NotSupportedException("This call cannot be part of a batch or transaction.");
 
+    private protected void ThrowIfClosed() => database.ThrowIfClosed();
+
     /// <summary>The calls so far; the next ones begin a new list.</summary>
     private protected List<QueuedCall> Take()
     {
-        database.ThrowIfClosed();
+        ThrowIfClosed();
         lock (_gate)
         {
             List<QueuedCall> taken = _calls;

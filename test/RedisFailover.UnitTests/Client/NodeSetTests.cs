@@ -186,6 +186,16 @@ public sealed class NodeSetTests
     }
 
     [Test]
+    public async Task A_closed_lease_takes_no_condition_of_a_transaction_either()
+    {
+        await using var nodes = new NodeSet(new FailoverOptions { WriteWait = TimeSpan.FromMilliseconds(30) }, NullLogger.Instance);
+        var lease = new FailoverMultiplexer(nodes);
+        ITransaction transaction = lease.GetDatabase().CreateTransaction();
+        await lease.DisposeAsync();
+        Assert.That(() => transaction.AddCondition(Condition.KeyExists("key")), Throws.TypeOf<ObjectDisposedException>());
+    }
+
+    [Test]
     public void What_a_failure_says_about_the_call() => Assert.Multiple(() =>
     {
         Assert.That(Failures.Judge(new ObjectDisposedException("multiplexer")), Is.EqualTo(Outcome.NotApplied));
