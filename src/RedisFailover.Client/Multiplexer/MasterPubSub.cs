@@ -205,8 +205,9 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
             long? answered = null;
             while (true)
             {
-                // By the connections of the subscriptions, behind them.
-                Task pings = Task.WhenAll(Connecting().Select(PingAsync));
+                // By the connections of the subscriptions, behind them. One that is being made keeps no other waiting.
+                bool connected = Multiplexer is not null;
+                Task pings = Task.WhenAll(Connecting().Where(made => made.IsCompleted || !connected).Select(PingAsync));
                 await pings.WaitAsync(_closing.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 answered = pings.IsCompletedSuccessfully ? answered ?? time.GetTimestamp() : null;
                 // One that an application has ended by itself, and does not drain, never stands again.

@@ -57,6 +57,9 @@ internal sealed class ScriptedRedis : IAsyncDisposable
     public async Task PublishAsync(string channel, string message)
         => await _subscribed!.WriteAsync(Encoding.Latin1.GetBytes($"{Push}3\r\n{Bulk("message")}{Bulk(channel)}{Bulk(message)}"));
 
+    /// <summary>Closes the connection on which somebody subscribed last.</summary>
+    public void CloseSubscribed() => _subscribed!.Dispose();
+
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync();
@@ -108,7 +111,7 @@ internal sealed class ScriptedRedis : IAsyncDisposable
                 }
             }
         }
-        catch (Exception end) when (end is IOException or OperationCanceledException or FormatException)
+        catch (Exception end) when (end is IOException or OperationCanceledException or FormatException or ObjectDisposedException)
         {
             // The client has gone or does not speak Redis, or the test is over.
         }

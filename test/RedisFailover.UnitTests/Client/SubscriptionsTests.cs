@@ -29,6 +29,30 @@ public sealed class SubscriptionsTests
     }
 
     [Test]
+    public async Task A_connection_for_other_channels_that_is_being_made_keeps_nobody_from_standing_again()
+    {
+        int hanging = 0;
+        await using var redis = new ScriptedRedis(command
+            => command[0] == "HELLO" && Interlocked.Decrement(ref hanging) >= 0 ? ScriptedRedis.NoAnswer : null);
+        var options = new FailoverOptions
+        {
+            ConnectTimeout = TimeSpan.FromMinutes(5), ConfigureNode = node => node.ChannelPrefix = RedisChannel.Literal("prefix:"),
+        };
+        await using var nodes = new NodeSet(options, NullLogger.Instance);
+        ISubscriber subscriber = new FailoverMultiplexer(nodes).GetSubscriber();
+        nodes.Apply(new Topology { Epoch = 1, Master = redis.Address, State = TopologyState.Ok });
+        await subscriber.SubscribeAsync(s_channel, (_, _) => { }).WithinDeadline();
+        await Waiting.Until(() => nodes.PubSub.StandsOn == redis.Address);
+
+        Interlocked.Exchange(ref hanging, 1);
+        _ = subscriber.SubscribeAsync(RedisChannel.KeySpacePattern("*"), (_, _) => { });
+        await Waiting.Until(() => Volatile.Read(ref hanging) <= 0, () => "it is not being made");
+        redis.CloseSubscribed();
+        await Waiting.Until(() => nodes.PubSub.StandsOn is null, () => "it stands");
+        await Waiting.Until(() => nodes.PubSub.StandsOn == redis.Address, () => "it stands not again");
+    }
+
+    [Test]
     public async Task Each_handler_of_a_channel_hears_each_message_once_also_from_the_next_master_and_after_another_has_left()
     {
         await using var one = new ScriptedRedis();
