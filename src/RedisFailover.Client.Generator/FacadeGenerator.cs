@@ -16,7 +16,8 @@ public sealed class FacadeGenerator : IIncrementalGenerator
     private const string Attribute = "RedisFailover.Client.GenerateFacadeAttribute";
 
     private static readonly DiagnosticDescriptor s_unsupported = new(
-        "RFG001", "Write this member by hand", "{0} implements {1}, which is no method or returns a library's object: write it by hand",
+        "RFG001", "Write this member by hand",
+        "{0} implements {1}, which is no method, returns a library's object or takes what cannot be kept: write it by hand",
         "RedisFailover", DiagnosticSeverity.Error, true);
 
     private static readonly DiagnosticDescriptor s_wrongLine = new(

@@ -70,7 +70,7 @@ internal sealed class FacadeModel : IEquatable<FacadeModel>
                         calls.Add(member);
                     }
 
-                    if (!byHand && HandsOutItsOwn(method))
+                    if (!byHand && (HandsOutItsOwn(method) || (kind != FacadeKind.Server && StaysOnOneNodeOtherwise(member))))
                     {
                         unsupported.Add(symbol.ToDisplayString());
                     }
@@ -98,6 +98,10 @@ internal sealed class FacadeModel : IEquatable<FacadeModel>
     // A default implementation in the interface itself is not ours: it would bypass the routing.
     private static bool IsWrittenByHand(INamedTypeSymbol type, ISymbol member)
         => type.FindImplementationForInterfaceMember(member) is { ContainingType.TypeKind: TypeKind.Class };
+
+    // Only what enumerates, and takes flags, is kept on one node from beginning to end.
+    private static bool StaysOnOneNodeOtherwise(FacadeMember member)
+        => member.Shape == Shape.Direct && !member.IsAsyncSequence && !(member.IsSequence && member.Flags is not null);
 
     // A transaction of one node, say: what is called on it would pass all of this by.
     private static bool HandsOutItsOwn(IMethodSymbol method)

@@ -52,18 +52,12 @@ internal static class FacadeWriter
                         .Append(", (node, withoutRole) => node.").Append(member.Name).Append('(')
                         .Append(Join(member, p => p.Name == member.Flags ? "withoutRole" : p.Name)).AppendLine("));").AppendLine();
                     break;
-                case Shape.Direct when member.IsSequence:
+                case Shape.Direct:
                     code.AppendLine("    {")
-                        .Append("        var target = Direct(").Append(kind).Append(member.Flags is null ? "" : ", ref " + member.Flags)
-                            .AppendLine(", out var node);")
+                        .AppendLine($"        var target = Direct({kind}, ref {member.Flags}, out var node);")
                         .Append("        return Scan.Of(target.").Append(member.Name).Append('(')
                             .Append(Join(member, p => p.Modifier + p.Name)).AppendLine("), node);")
                         .AppendLine("    }").AppendLine();
-                    break;
-                case Shape.Direct:
-                    code.Append("        => Direct(").Append(kind).Append(member.Flags is null ? "" : ", ref " + member.Flags).Append(").")
-                        .Append(member.Name)
-                        .Append('(').Append(Join(member, p => p.Modifier + p.Name)).AppendLine(");").AppendLine();
                     break;
                 default:
                     WriteBlocking(code, member, kind);

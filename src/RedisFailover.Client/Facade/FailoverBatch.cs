@@ -6,8 +6,7 @@ namespace RedisFailover.Client;
 /// A batch: its calls go to the master together, in their order. Those of them that are known not to have been applied go again,
 /// in their order; the others end as single calls would.
 /// </summary>
-[GenerateFacade(FacadeKind.Queue)]
-internal sealed partial class FailoverBatch(FailoverDatabase database, object? asyncState) : QueuedCalls(database, asyncState), IBatch
+internal sealed class FailoverBatch(FailoverDatabase database, object? asyncState) : QueuedCalls(database, asyncState), IBatch
 {
     /// <summary>Sends the calls and returns; their tasks tell the rest. Without a master they are sent as soon as there is one.</summary>
     void IBatch.Execute()
@@ -19,36 +18,7 @@ internal sealed partial class FailoverBatch(FailoverDatabase database, object? a
         }
     }
 
-    // Inside MULTI such commands do not block; here they would.
-    int IDatabaseAsync.Database => DatabaseNumber;
-
-    Task<bool> IDatabaseAsync.LockReleaseAsync(RedisKey key, RedisValue value, CommandFlags flags)
-        => RunAsync<LockCall, bool>(LockCall.Release(key, value), CommandClass.Write, flags);
-
-    Task<bool> IDatabaseAsync.LockExtendAsync(RedisKey key, RedisValue value, TimeSpan expiry, CommandFlags flags)
-        => RunAsync<LockCall, bool>(LockCall.Extend(key, value, expiry), CommandClass.Write, flags);
-
-    Task<RedisResult> IDatabaseAsync.ExecuteAsync(string command, params object[] args)
-        => ((IDatabaseAsync)this).ExecuteAsync(command, args, CommandFlags.None);
-
-    Task<RedisResult> IDatabaseAsync.ExecuteAsync(string command, ICollection<object>? args, CommandFlags flags)
-    {
-        SharedConnection.Refuse(command, args);
-        return RunAsync<ExecuteAsyncCall2, RedisResult>(new ExecuteAsyncCall2(command, args, flags), CommandClass.Write, flags,
-            confirms: Confirms(command));
-    }
-
-    Task<RespResult> IDatabaseAsync.ExecuteRespAsync(string command, ReadOnlyMemory<RedisKeyOrValue> args, CommandFlags flags)
-    {
-        SharedConnection.Refuse(command, SharedConnection.Words(args));
-        return RunAsync<ExecuteRespAsyncCall1, RespResult>(new ExecuteRespAsyncCall1(command, args, flags), CommandClass.Write, flags,
-            confirms: Confirms(command));
-    }
-
-    ITransactionAsync IDatabaseAsync.CreateTransaction(object? asyncState)
-        => throw new NotSupportedException("A transaction cannot be part of a batch or transaction.");
-
-    private static bool Confirms(string command) => command.StartsWith("WAIT", StringComparison.OrdinalIgnoreCase);
+    private protected override void Refuse(string command, IEnumerable<object>? arguments) => SharedConnection.Refuse(command, arguments);
 
     private async Task ExecuteAsync(List<QueuedCall> calls)
     {

@@ -207,18 +207,4 @@ internal sealed partial class FailoverDatabase : IDatabase
             async () => _nodes.Current.NodeFor(kind, flags)
                 ?? await _nodes.NodeForAsync(kind, flags, new Retries(_nodes, kind, _repeated)).ConfigureAwait(false),
             node => begin(node.Database(_db), flags.WithoutRole()));
-
-    private IDatabase Direct(CommandClass kind, out LiveNode node)
-    {
-        var flags = CommandFlags.None;
-        return Direct(kind, ref flags, out node);
-    }
-
-    private IDatabase Direct(CommandClass kind, ref CommandFlags flags) => Direct(kind, ref flags, out _);
-
-    private IDatabase Direct(CommandClass kind)
-    {
-        var flags = CommandFlags.None;
-        return Direct(kind, ref flags);
-    }
 }

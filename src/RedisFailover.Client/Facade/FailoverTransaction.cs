@@ -7,9 +7,7 @@ namespace RedisFailover.Client;
 /// have been applied. With conditions it is bound to the master that the first of them was added under, whose connection watches
 /// the keys; if that is master no more when it is executed, it ends with <see cref="NotAppliedException"/>.
 /// </summary>
-[GenerateFacade(FacadeKind.Queue)]
-internal sealed partial class FailoverTransaction(FailoverDatabase database, object? asyncState) : QueuedCalls(database, asyncState),
-    ITransaction
+internal sealed class FailoverTransaction(FailoverDatabase database, object? asyncState) : QueuedCalls(database, asyncState), ITransaction
 {
     private (LiveNode Node, ITransaction Transaction)? _bound;
     private ITransaction? _last;
@@ -68,31 +66,9 @@ internal sealed partial class FailoverTransaction(FailoverDatabase database, obj
 
     void IBatch.Execute() => ((ITransaction)this).Execute(CommandFlags.None);
 
-    int IDatabaseAsync.Database => DatabaseNumber;
-
-    Task<bool> IDatabaseAsync.LockReleaseAsync(RedisKey key, RedisValue value, CommandFlags flags)
-        => RunAsync<LockCall, bool>(LockCall.Release(key, value), CommandClass.Write, flags);
-
-    Task<bool> IDatabaseAsync.LockExtendAsync(RedisKey key, RedisValue value, TimeSpan expiry, CommandFlags flags)
-        => RunAsync<LockCall, bool>(LockCall.Extend(key, value, expiry), CommandClass.Write, flags);
-
-    Task<RedisResult> IDatabaseAsync.ExecuteAsync(string command, params object[] args)
-        => ((IDatabaseAsync)this).ExecuteAsync(command, args, CommandFlags.None);
-
-    Task<RedisResult> IDatabaseAsync.ExecuteAsync(string command, ICollection<object>? args, CommandFlags flags)
-    {
-        SharedConnection.RefuseChange(command, args);
-        return RunAsync<ExecuteAsyncCall2, RedisResult>(new ExecuteAsyncCall2(command, args, flags), CommandClass.Write, flags);
-    }
-
-    Task<RespResult> IDatabaseAsync.ExecuteRespAsync(string command, ReadOnlyMemory<RedisKeyOrValue> args, CommandFlags flags)
-    {
-        SharedConnection.RefuseChange(command, SharedConnection.Words(args));
-        return RunAsync<ExecuteRespAsyncCall1, RespResult>(new ExecuteRespAsyncCall1(command, args, flags), CommandClass.Write, flags);
-    }
-
-    ITransactionAsync IDatabaseAsync.CreateTransaction(object? asyncState)
-        => throw new NotSupportedException("A transaction cannot be part of a batch or transaction.");
+    // Inside MULTI nothing blocks.
+    private protected override void Refuse(string command, IEnumerable<object>? arguments)
+        => SharedConnection.RefuseChange(command, arguments);
 
     private async Task<bool> ExecuteAsync(List<QueuedCall> calls, CommandFlags flags)
     {

@@ -5,17 +5,43 @@ namespace RedisFailover.Client;
 /// <summary>
 /// What batches and transactions share: calls are kept in their order until they are executed, on the master of that moment.
 /// </summary>
-internal abstract partial class QueuedCalls(FailoverDatabase database, object? asyncState) : IRedisAsync
+[GenerateFacade(FacadeKind.Queue)]
+internal abstract partial class QueuedCalls(FailoverDatabase database, object? asyncState) : IDatabaseAsync
 {
     private protected readonly NodeSet _nodes = database.Nodes;
     private protected readonly int _db = database.Number;
-    private protected readonly object? _asyncState = asyncState;
     private readonly Lock _gate = new();
     private List<QueuedCall> _calls = [];
 
-    private protected int DatabaseNumber => _nodes.DatabaseNumber(_db);
-
     IConnectionMultiplexer IRedisAsync.Multiplexer => database.Lease;
+
+    int IDatabaseAsync.Database => _nodes.DatabaseNumber(_db);
+
+    bool IDatabaseAsync.IsConnected(RedisKey key, CommandFlags flags) => ((IDatabaseAsync)database).IsConnected(key, flags);
+
+    Task<RedisResult> IDatabaseAsync.ExecuteAsync(string command, params object[] args)
+        => ((IDatabaseAsync)this).ExecuteAsync(command, args, CommandFlags.None);
+
+    Task<RedisResult> IDatabaseAsync.ExecuteAsync(string command, ICollection<object>? args, CommandFlags flags)
+    {
+        Refuse(command, args);
+        return RunAsync<ExecuteAsyncCall2, RedisResult>(new(command, args, flags), CommandClass.Write, flags, Confirms(command));
+    }
+
+    Task<RespResult> IDatabaseAsync.ExecuteRespAsync(string command, ReadOnlyMemory<RedisKeyOrValue> args, CommandFlags flags)
+    {
+        Refuse(command, SharedConnection.Words(args));
+        return RunAsync<ExecuteRespAsyncCall1, RespResult>(new(command, args, flags), CommandClass.Write, flags, Confirms(command));
+    }
+
+    Task<bool> IDatabaseAsync.LockReleaseAsync(RedisKey key, RedisValue value, CommandFlags flags)
+        => RunAsync<LockCall, bool>(LockCall.Release(key, value), CommandClass.Write, flags);
+
+    Task<bool> IDatabaseAsync.LockExtendAsync(RedisKey key, RedisValue value, TimeSpan expiry, CommandFlags flags)
+        => RunAsync<LockCall, bool>(LockCall.Extend(key, value, expiry), CommandClass.Write, flags);
+
+    ITransactionAsync IDatabaseAsync.CreateTransaction(object? asyncState)
+        => throw new NotSupportedException("A transaction cannot be part of a batch or transaction.");
 
     Task<TimeSpan> IRedisAsync.PingAsync(CommandFlags flags)
         => RunAsync<PingAsyncCall1, TimeSpan>(new PingAsyncCall1(flags), CommandClass.Write, flags);
@@ -28,12 +54,15 @@ internal abstract partial class QueuedCalls(FailoverDatabase database, object? a
 
     void IRedisAsync.WaitAll(params Task[] tasks) => Waiting.For(Task.WhenAll(tasks), _nodes.Options);
 
+    /// <exception cref="NotSupportedException">The command is none for the connection that all callers share.</exception>
+    private protected abstract void Refuse(string command, IEnumerable<object>? arguments);
+
     // They share one node, so one class fits all: the master can answer the reads among them too.
-    private protected Task<T> RunAsync<TCall, T>(TCall call, CommandClass kind, CommandFlags flags, bool confirms = false)
+    private Task<T> RunAsync<TCall, T>(TCall call, CommandClass kind, CommandFlags flags, bool confirms = false)
         where TCall : struct, ICall<T>
     {
         ThrowIfClosed();
-        var queued = new QueuedCall<TCall, T>(call, flags, _asyncState)
+        var queued = new QueuedCall<TCall, T>(call, flags, asyncState)
         {
             Confirms = confirms,
             Reads = kind is CommandClass.Read or CommandClass.Either,
@@ -46,23 +75,11 @@ internal abstract partial class QueuedCalls(FailoverDatabase database, object? a
         return queued.Result;
     }
 
-    private protected BlockingCall Blocking(CommandClass kind, CommandFlags flags) => new(_nodes, kind, flags, RetryCategory.None);
-
-    private protected static IAsyncEnumerable<T> ScanAsync<T>(
+    private static IAsyncEnumerable<T> ScanAsync<T>(
         CommandClass kind, CommandFlags flags, Func<IDatabase, CommandFlags, IAsyncEnumerable<T>> begin)
         => throw new NotSupportedException("A scan cannot be part of a batch or transaction.");
 
-    private protected static IDatabase Direct(CommandClass kind, ref CommandFlags flags, out LiveNode node)
-        => throw new NotSupportedException("A scan cannot be part of a batch or transaction.");
-
-    private protected static IDatabase Direct(CommandClass kind, out LiveNode node)
-        => throw new NotSupportedException("A scan cannot be part of a batch or transaction.");
-
-    private protected static IDatabase Direct(CommandClass kind, ref CommandFlags flags)
-        => throw new NotSupportedException("This call cannot be part of a batch or transaction.");
-
-    private protected static IDatabase Direct(CommandClass kind)
-        => throw new NotSupportedException("This call cannot be part of a batch or transaction.");
+    private static bool Confirms(string command) => command.StartsWith("WAIT", StringComparison.OrdinalIgnoreCase);
 
     private protected void ThrowIfClosed() => database.ThrowIfClosed();
 

@@ -143,6 +143,15 @@ public sealed class NodeSetTests
     }
 
     [Test]
+    public async Task So_does_asking_a_batch_or_a_transaction()
+    {
+        await using var nodes = new NodeSet(new FailoverOptions { WriteWait = TimeSpan.FromMilliseconds(30) }, NullLogger.Instance);
+        IDatabase database = new FailoverDatabase(nodes, -1, null);
+        Assert.That(database.CreateBatch().IsConnected("key"), Is.False);
+        Assert.That(database.CreateTransaction().IsConnected("key"), Is.False);
+    }
+
+    [Test]
     public async Task After_its_end_a_call_is_told_that_it_is_closed()
     {
         var nodes = new NodeSet(new FailoverOptions(), NullLogger.Instance);
