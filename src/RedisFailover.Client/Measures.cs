@@ -44,19 +44,9 @@ internal static class Measures
     /// <summary>Counts one, and goes on whatever a listener of the application throws: the failure is the listener's own.</summary>
     public static void Count(Counter<long> counter, FailoverOptions options)
     {
-        if (!options.IsTold)
+        if (options.IsTold)
         {
-            return;
+            Tolerated.Run(() => counter.Add(1));
         }
-
-#pragma warning disable CA1031 // Whatever it throws, there is nobody to tell.
-        try
-        {
-            counter.Add(1);
-        }
-        catch (Exception)
-        {
-        }
-#pragma warning restore CA1031
     }
 }

@@ -7,47 +7,18 @@ namespace RedisFailover.Client;
 /// </summary>
 internal sealed class ToleratedLogger(ILogger logger) : ILogger
 {
-#pragma warning disable CA1031 // Whatever it throws, there is nobody to tell.
-    public IDisposable? BeginScope<TState>(TState state)
-        where TState : notnull
-    {
-        try
-        {
-            return logger.BeginScope(state);
-        }
-        catch (Exception)
-        {
-            return null;
-        }
-    }
-
     /// <summary>A factory whose loggers are such.</summary>
     public static ILoggerFactory FactoryOf(ILoggerFactory factory) => factory as ToleratedFactory ?? new ToleratedFactory(factory);
 
-    public bool IsEnabled(LogLevel logLevel)
-    {
-        try
-        {
-            return logger.IsEnabled(logLevel);
-        }
-        catch (Exception)
-        {
-            return false;
-        }
-    }
+    public IDisposable? BeginScope<TState>(TState state)
+        where TState : notnull
+        => Tolerated.Run(() => logger.BeginScope(state));
+
+    public bool IsEnabled(LogLevel logLevel) => Tolerated.Run(() => logger.IsEnabled(logLevel));
 
     public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception,
         Func<TState, Exception?, string> formatter)
-    {
-        try
-        {
-            logger.Log(logLevel, eventId, state, exception, formatter);
-        }
-        catch (Exception)
-        {
-        }
-    }
-#pragma warning restore CA1031
+        => Tolerated.Run(() => logger.Log(logLevel, eventId, state, exception, formatter));
 
     private sealed class ToleratedFactory(ILoggerFactory factory) : ILoggerFactory
     {

@@ -13,7 +13,7 @@ internal static class Traces
     /// <summary>A call waits: for a node that can take it, or before it is sent again.</summary>
     public static Activity? Waits(FailoverOptions options, CommandClass kind, LiveNode? failed, Exception? failure)
         => !s_source.HasListeners() || !options.IsTold
-            ? null : Tolerated(() => s_source.StartActivity("redis_failover.wait", ActivityKind.Client)?
+            ? null : Tolerated.Run(() => s_source.StartActivity("redis_failover.wait", ActivityKind.Client)?
             .SetTag("redis_failover.class", kind == CommandClass.Write ? "write" : "read")
             .SetTag("server.address", failed?.Address.Host)
             .SetTag("server.port", failed?.Address.Port)
@@ -30,7 +30,7 @@ internal static class Traces
         // Nobody's child: it is told on whichever thread brought the news.
         Activity? around = Activity.Current;
         Activity.Current = null;
-        Activity? outage = Tolerated(() => s_source.StartActivity("redis_failover.no_master"));
+        Activity? outage = Tolerated.Run(() => s_source.StartActivity("redis_failover.no_master"));
         Activity.Current = around;
         return outage?.SetTag("redis_failover.former_master", former?.ToString()).SetTag("redis_failover.former_epoch", epoch);
     }
@@ -40,27 +40,8 @@ internal static class Traces
         if (outage is not null)
         {
             Activity? around = Activity.Current;
-            Tolerated(() =>
-            {
-                outage.SetTag("redis_failover.master", master.ToString()).SetTag("redis_failover.epoch", epoch).Dispose();
-                return outage;
-            });
+            Tolerated.Run(() => outage.SetTag("redis_failover.master", master.ToString()).SetTag("redis_failover.epoch", epoch).Dispose());
             Activity.Current = around;
         }
-    }
-
-    /// <summary>What a listener of the application throws is its own failure: what was to be traced goes on.</summary>
-    private static Activity? Tolerated(Func<Activity?> trace)
-    {
-#pragma warning disable CA1031 // Whatever it throws, there is nobody to tell.
-        try
-        {
-            return trace();
-        }
-        catch (Exception)
-        {
-            return null;
-        }
-#pragma warning restore CA1031
     }
 }

@@ -74,9 +74,7 @@ internal sealed partial class FailoverDatabase : IDatabase
             Task<T> waiting = WithState(AgainAsync<T>(call, kind, flags, null, null));
             if (flags.HasFlag(CommandFlags.FireAndForget))
             {
-                // Nobody looks at what became of it.
-                _ = waiting.ContinueWith(static lost
-                    => _ = lost.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+                Waiting.Forget(waiting);
             }
 
             return waiting;

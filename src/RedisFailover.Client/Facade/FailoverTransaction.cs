@@ -36,7 +36,7 @@ internal sealed class FailoverTransaction(FailoverDatabase database, object? asy
         Task<bool> executing = ((ITransaction)this).ExecuteAsync(flags);
         if (!Waiting.TryFor(executing, _nodes.Options) && Volatile.Read(ref _sentTo) is { } node)
         {
-            Forget(executing);
+            Waiting.Forget(executing);
             throw Measures.Counted(
                 new MayHaveBeenAppliedException(node.Address, new TimeoutException("There was no reply in time.")), _nodes.Options);
         }
@@ -56,13 +56,9 @@ internal sealed class FailoverTransaction(FailoverDatabase database, object? asy
             return executing;
         }
 
-        Forget(executing);
+        Waiting.Forget(executing);
         return Task.FromResult(false);
     }
-
-    /// <summary>What becomes of it later nobody asks any more.</summary>
-    private static void Forget(Task executing) => _ = executing.ContinueWith(static late
-        => _ = late.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
 
     void IBatch.Execute() => ((ITransaction)this).Execute(CommandFlags.None);
 

@@ -58,8 +58,13 @@ internal sealed class QueuedCall<TCall, T>(TCall call, CommandFlags flags, objec
     }
 
     /// <summary>What was sent to the lost node is nobody's any more.</summary>
-    private void Forget() => _ = _sent?.ContinueWith(static lost
-        => _ = lost.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+    private void Forget()
+    {
+        if (_sent is not null)
+        {
+            Waiting.Forget(_sent);
+        }
+    }
 
     public override void Fail(Exception failure)
     {

@@ -26,6 +26,10 @@ internal static class Waiting
         return task.GetAwaiter().GetResult();
     }
 
+    /// <summary>What becomes of it nobody asks any more: its failure counts as seen.</summary>
+    public static void Forget(Task task) => task.ContinueWith(
+        static failed => _ = failed.Exception, CancellationToken.None, TaskContinuationOptions.OnlyOnFaulted, TaskScheduler.Default);
+
     // Longer than a call takes that waits for a master and then in vain for its reply: it shall end first, and say more.
     private static TimeSpan Limit(FailoverOptions options) => options.WriteWait + (2 * options.OperationTimeout);
 }

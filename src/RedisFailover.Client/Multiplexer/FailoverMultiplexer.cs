@@ -332,16 +332,7 @@ internal sealed class FailoverMultiplexer : IConnectionMultiplexer
 
         foreach (Action<object> tell in told)
         {
-            try
-            {
-                tell(raised);
-            }
-#pragma warning disable CA1031 // The application's code, or a library's: the others are told all the same.
-            catch (Exception failure)
-#pragma warning restore CA1031
-            {
-                Log.HandlerFailed(_nodes.Logger, what.ToString(), failure);
-            }
+            Tolerated.Run(() => tell(raised), failure => Log.HandlerFailed(_nodes.Logger, what.ToString(), failure));
         }
     }
 }

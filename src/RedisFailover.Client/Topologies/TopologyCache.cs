@@ -87,16 +87,5 @@ internal sealed class TopologyCache : IAsyncDisposable
 
     /// <summary>The topology, or null when there is none to use.</summary>
     public Topology? Load()
-    {
-        try
-        {
-            return FileKind.Fault(File) is not null ? null : TopologyJson.Parse(System.IO.File.ReadAllBytes(File));
-        }
-#pragma warning disable CA1031 // Whatever stands there: then there is none.
-        catch (Exception)
-#pragma warning restore CA1031
-        {
-            return null;
-        }
-    }
+        => Tolerated.Run(() => FileKind.Fault(File) is not null ? null : TopologyJson.Parse(System.IO.File.ReadAllBytes(File)));
 }

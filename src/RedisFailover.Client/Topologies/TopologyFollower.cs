@@ -186,16 +186,8 @@ internal sealed class TopologyFollower : IAsyncDisposable
         foreach (Action<Topology> handler in (Changed?.GetInvocationList() ?? []).Cast<Action<Topology>>())
         {
             closing.ThrowIfCancellationRequested();
-            try
-            {
-                handler(topology);
-            }
-#pragma warning disable CA1031 // The application's code: its mistakes must not end the failovers of the application.
-            catch (Exception failure)
-#pragma warning restore CA1031
-            {
-                Log.HandlerFailed(_logger, nameof(FailoverConnection.TopologyChanged), failure);
-            }
+            Tolerated.Run(
+                () => handler(topology), failure => Log.HandlerFailed(_logger, nameof(FailoverConnection.TopologyChanged), failure));
         }
     }
 }

@@ -145,9 +145,7 @@ internal static class Warmup
         ];
 
         // A play that is broken off awaits nobody: their failures are seen all the same.
-        _ = Task.WhenAll(calls)
-            .ContinueWith(static ended
-                => _ = ended.Exception, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        Waiting.Forget(Task.WhenAll(calls));
         return calls;
     }
 
