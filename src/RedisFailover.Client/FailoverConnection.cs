@@ -266,7 +266,7 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
         var connection = new FailoverConnection(nodes, follower, source);
         try
         {
-            await connection.ReadyAsync(source, options, cancellationToken).ConfigureAwait(false);
+            await connection.ReadyAsync(cancellationToken).ConfigureAwait(false);
             return connection;
         }
         catch
@@ -284,14 +284,15 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
         return connection;
     }
 
-    private async Task ReadyAsync(ITopologySource source, FailoverOptions options, CancellationToken cancellationToken)
+    private async Task ReadyAsync(CancellationToken cancellationToken)
     {
+        FailoverOptions options = _nodes.Options;
         using var limit = new CancellationTokenSource(options.ConnectTimeout, options.TimeProvider);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
         try
         {
-            await FirstTopologyAsync(options, either.Token).ConfigureAwait(false);
-            await NodesTriedAsync(options, either.Token).ConfigureAwait(false);
+            await FirstTopologyAsync(either.Token).ConfigureAwait(false);
+            await NodesTriedAsync(either.Token).ConfigureAwait(false);
 
             // A master that was just found may still have to be recognized as one.
             while (_nodes.Current is { ConnectedMaster: null, Topology.Master: { } master } current
@@ -305,7 +306,7 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
             if (!_follower.FirstTopology.IsCompletedSuccessfully)
             {
                 throw new FailoverConnectException(
-                    $"No topology within {options.ConnectTimeout.TotalMilliseconds:0} ms: {source.Problem}.");
+                    $"No topology within {options.ConnectTimeout.TotalMilliseconds:0} ms: {_source.Problem}.");
             }
         }
 
@@ -320,14 +321,14 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
     /// <summary>
     /// Until each node was tried; a node that hangs is waited for no longer than a moment once the one that matters is connected.
     /// </summary>
-    private async Task NodesTriedAsync(FailoverOptions options, CancellationToken cancellationToken)
+    private async Task NodesTriedAsync(CancellationToken cancellationToken)
     {
         Task tried = _nodes.FirstAttempts();
         while (!tried.IsCompleted && _nodes.Current is var current)
         {
             if (current.ConnectedMaster is not null || (current.Topology.Master is null && current.Replicas.Length > 0))
             {
-                await Task.WhenAny(tried, Task.Delay(s_grace, options.TimeProvider, cancellationToken)).ConfigureAwait(false);
+                await Task.WhenAny(tried, Task.Delay(s_grace, _nodes.Options.TimeProvider, cancellationToken)).ConfigureAwait(false);
                 cancellationToken.ThrowIfCancellationRequested();
                 return;
             }
@@ -338,9 +339,9 @@ public sealed class FailoverConnection : IAsyncDisposable, IDisposable
         await tried.ConfigureAwait(false);
     }
 
-    private async Task FirstTopologyAsync(FailoverOptions options, CancellationToken cancellationToken)
+    private async Task FirstTopologyAsync(CancellationToken cancellationToken)
     {
-        if (options.TopologyCacheFile is not null)
+        if (_nodes.Options is { TopologyCacheFile: not null } options)
         {
             await Task.WhenAny(_follower.FirstTopology, Task.Delay(options.ConnectTimeout / 2, options.TimeProvider, cancellationToken))
                 .ConfigureAwait(false);

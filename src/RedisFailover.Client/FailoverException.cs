@@ -56,8 +56,8 @@ public sealed class ScanInterruptedException : FailoverException
 /// </summary>
 public sealed class FailoverConnectException : Exception
 {
-    internal FailoverConnectException(string message, Exception? inner = null)
-        : base(message, inner)
+    internal FailoverConnectException(string message)
+        : base(message)
     {
     }
 }

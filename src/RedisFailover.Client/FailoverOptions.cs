@@ -157,10 +157,6 @@ public sealed record FailoverOptions
                 ? Wrong(nameof(TopologyCacheFile), $"\"{file.Replace("\0", "\\0", StringComparison.Ordinal)}\", {fault}",
                     "the path of a regular file, which need not exist yet, or null")
                 : null,
-        ];
-        problems =
-        [
-            .. problems,
             Unreadable(nameof(PasswordFile), PasswordFile),
             Unreadable(nameof(ZooKeeperAuthFile), ZooKeeperAuthFile),
             Tls?.Fault() is { } tls ? Wrong(nameof(Tls), tls, "readable PEM files") : null,

@@ -182,9 +182,7 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, RetryCategory re
 
     private TimeSpan RemainingOrThrow() => Remaining is var remaining && remaining > TimeSpan.Zero ? remaining : throw TimeIsOver();
 
-    /// <summary>Why a node is not connected, where it is not.</summary>
-    private string Unreachable(NodeAddress node)
-        => nodes.States().FirstOrDefault(state => state.Address == node).Failure is { } failure ? $" ({failure})" : "";
+    private string Unreachable(NodeAddress node) => nodes.FailureOf(node) is { } failure ? $" ({failure})" : "";
 
     private string Source() => nodes.TopologyFile is { } file ? $" (from {file}: none was read from ZooKeeper)" : "";
 

@@ -8,11 +8,9 @@ namespace RedisFailover.Client;
 /// </summary>
 internal sealed class FailoverSubscriber(NodeSet nodes, FailoverMultiplexer owner) : ISubscriber
 {
-    private readonly FailoverDatabase _database = new(nodes, -1, null, owner);
+    private readonly IDatabase _database = new FailoverDatabase(nodes, -1, null, owner);
     private readonly Lock _gate = new();
     private readonly List<(ChannelMessageQueue Queue, Action<RedisChannel, RedisValue>? Handler)> _made = [];
-
-    private IDatabase Database => _database;
 
     IConnectionMultiplexer IRedisAsync.Multiplexer => owner;
 
@@ -37,10 +35,10 @@ internal sealed class FailoverSubscriber(NodeSet nodes, FailoverMultiplexer owne
 
     Task ISubscriber.UnsubscribeAllAsync(CommandFlags flags) => CloseAsync();
 
-    long ISubscriber.Publish(RedisChannel channel, RedisValue message, CommandFlags flags) => Database.Publish(channel, message, flags);
+    long ISubscriber.Publish(RedisChannel channel, RedisValue message, CommandFlags flags) => _database.Publish(channel, message, flags);
 
     Task<long> ISubscriber.PublishAsync(RedisChannel channel, RedisValue message, CommandFlags flags)
-        => Database.PublishAsync(channel, message, flags);
+        => _database.PublishAsync(channel, message, flags);
 
     EndPoint? ISubscriber.SubscribedEndpoint(RedisChannel channel) => nodes.PubSub.SubscribedEndPoint(channel);
 
@@ -56,9 +54,9 @@ internal sealed class FailoverSubscriber(NodeSet nodes, FailoverMultiplexer owne
         return NodeConfiguration.EndPointOf(master.Address);
     }
 
-    TimeSpan IRedis.Ping(CommandFlags flags) => Database.Ping(flags);
+    TimeSpan IRedis.Ping(CommandFlags flags) => _database.Ping(flags);
 
-    Task<TimeSpan> IRedisAsync.PingAsync(CommandFlags flags) => Database.PingAsync(flags);
+    Task<TimeSpan> IRedisAsync.PingAsync(CommandFlags flags) => _database.PingAsync(flags);
 
     bool IRedisAsync.TryWait(Task task) => Waiting.TryFor(task, nodes.Options);
 

@@ -16,6 +16,8 @@ internal sealed class AddressTunnel(IPEndPoint found) : Tunnel
     private bool _isCut;
     private long _heard;
 
+    public IPEndPoint Found => found;
+
     /// <summary>Grows with whatever the node sends on the connection of the calls.</summary>
     public long Heard => Volatile.Read(ref _heard);
 

@@ -19,16 +19,13 @@ internal sealed class LiveNode
     private long _latencyTicks;
     private long _freshAsOf;
 
-    public LiveNode(
-        NodeAddress address, ConnectionMultiplexer multiplexer, TimeProvider time, IPEndPoint? foundAt = null, AddressTunnel? tunnel = null,
-        bool isCounted = true)
+    public LiveNode(NodeAddress address, ConnectionMultiplexer multiplexer, ConfigurationOptions configuration, TimeProvider time)
     {
-        _isCounted = isCounted;
         Address = address;
         _time = time;
-        _tunnel = tunnel;
+        _tunnel = configuration.Tunnel as AddressTunnel;
+        _isCounted = !configuration.HighIntegrity;
         Multiplexer = multiplexer;
-        FoundAt = foundAt;
         Server = multiplexer.GetServer(multiplexer.GetEndPoints()[0]);
         multiplexer.ConnectionFailed += (_, failed) =>
         {
@@ -48,7 +45,7 @@ internal sealed class LiveNode
     /// <summary>
     /// The one of its name's addresses that answered when it was connected; null where the application's own tunnel leads there.
     /// </summary>
-    public IPEndPoint? FoundAt { get; }
+    public IPEndPoint? FoundAt => _tunnel?.Found;
 
     /// <summary>Whether it was given up: it did not answer, or its name stands for another address now.</summary>
     public bool WasGivenUp { get; set; }

@@ -100,37 +100,20 @@ internal sealed class NodeLink : IAsyncDisposable
     {
         LiveNode? live = null;
         string? failure;
-        bool foreseen = true;
+        Exception? unforeseen = null;
         try
         {
             (live, failure) = await ConnectAsync(closing).ConfigureAwait(false);
             if (live is not null)
             {
-                Failure = null;
-                Volatile.Write(ref _live, live);
-                Log.NodeConnected(_logger, Address);
-                _changed();
-                _owner.Tell(Address, null);
-                _firstAttempt.TrySetResult();
+                Up(live);
                 failure = await WatchAsync(live, closing).ConfigureAwait(false);
             }
         }
-        catch (Exception unforeseen) when (!closing.IsCancellationRequested)
+        catch (Exception thrown) when (!closing.IsCancellationRequested)
         {
-            // A mistake in ConfigureNode, say, or a multiplexer that the application has disposed. Whoever connects is told; later
-            // there is nobody to tell, and the next attempt may go well.
-            failure = unforeseen.Message;
-            foreseen = false;
-            if (live is null)
-            {
-                Failed(failure);
-            }
-
-            if (_firstAttempt.TrySetException(unforeseen))
-            {
-                // Nobody may be waiting for it.
-                _ = _firstAttempt.Task.Exception;
-            }
+            // A mistake in ConfigureNode, say, or a multiplexer that the application has disposed: the next attempt may go well.
+            (failure, unforeseen) = (thrown.Message, thrown);
         }
         finally
         {
@@ -147,29 +130,48 @@ internal sealed class NodeLink : IAsyncDisposable
         if (live is null)
         {
             Failed(failure!);
-            _firstAttempt.TrySetResult();
-            return false;
+        }
+        else
+        {
+            Down(live, failure!);
         }
 
+        Tried(unforeseen);
+        return live is not null && unforeseen is null;
+    }
+
+    private void Up(LiveNode live)
+    {
+        Failure = null;
+        Volatile.Write(ref _live, live);
+        Log.NodeConnected(_logger, Address);
+        _changed();
+        _owner.Tell(Address, null);
+        Tried(null);
+    }
+
+    private void Down(LiveNode live, string failure)
+    {
         Failure = failure;
-        Log.NodeLost(_logger, Address, failure!);
+        Log.NodeLost(_logger, Address, failure);
         _owner.Tell(Address, failure);
-        try
-        {
-            _changed();
-        }
-        catch (Exception) when (!closing.IsCancellationRequested)
-        {
-            // A listener of the application's to our traces: the snapshot is built again when the node is back.
-            return false;
-        }
-        finally
-        {
-            // Once nobody is sent to it any more: its calls end now, and go to another node.
-            End(live);
-        }
+        Tolerated.Run(_changed);
 
-        return foreseen;
+        // Once nobody is sent to it any more: its calls end now, and go to another node.
+        End(live);
+    }
+
+    /// <summary>Whoever connects is told how the first attempt went.</summary>
+    private void Tried(Exception? unforeseen)
+    {
+        if (unforeseen is null)
+        {
+            _firstAttempt.TrySetResult();
+        }
+        else if (_firstAttempt.TrySetException(unforeseen))
+        {
+            Waiting.Forget(_firstAttempt.Task);
+        }
     }
 
     /// <summary>Says so once, and not again before it was connected.</summary>
@@ -220,9 +222,7 @@ internal sealed class NodeLink : IAsyncDisposable
         try
         {
             ConnectionMultiplexer multiplexer = await CancellableConnect.Async(configuration, closing).ConfigureAwait(false);
-            var live = new LiveNode(
-                Address, multiplexer, _options.TimeProvider, configuration.Tunnel is null ? null : found,
-                configuration.Tunnel as AddressTunnel, isCounted: !configuration.HighIntegrity);
+            var live = new LiveNode(Address, multiplexer, configuration, _options.TimeProvider);
             try
             {
                 live.IsPreferred = _options.PreferNode?.Invoke(Address) ?? true;

@@ -221,7 +221,7 @@ internal sealed class NodeSet : IAsyncDisposable
     {
         lock (_gate)
         {
-            return [.. _links.Values.Select(link => (link.Address, link.Live is null ? link.Failure ?? "it has not answered yet" : null))];
+            return [.. _links.Keys.Select(address => (address, FailureOf(address)))];
         }
     }
 
@@ -352,12 +352,13 @@ internal sealed class NodeSet : IAsyncDisposable
         }
     }
 
-    /// <summary>Why a node is not connected.</summary>
-    public string FailureOf(NodeAddress address)
+    /// <summary>Why a node is not connected; null where it is.</summary>
+    public string? FailureOf(NodeAddress address)
     {
         lock (_gate)
         {
-            return _links.TryGetValue(address, out NodeLink? link) ? link.Failure ?? "it has not answered yet" : "it does not serve";
+            return !_links.TryGetValue(address, out NodeLink? link) ? "it does not serve"
+                : link.Live is null ? link.Failure ?? "it has not answered yet" : null;
         }
     }
 
