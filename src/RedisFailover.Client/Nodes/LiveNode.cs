@@ -56,9 +56,7 @@ internal sealed class LiveNode
     /// </summary>
     public Task<string> Broken => _broken.Task;
 
-    /// <summary>
-    /// Whether its multiplexer lets writes through. It learns of a promotion only by ConfigureAsync, see <see cref="MasterRole"/>.
-    /// </summary>
+    /// <summary>Whether its multiplexer lets writes through: after a promotion once it has configured itself anew.</summary>
     public bool TakesWrites => !Server.IsReplica;
 
     /// <summary>Whether the application prefers to read from it: <see cref="FailoverOptions.PreferNode"/>.</summary>

@@ -11,6 +11,8 @@ namespace RedisFailover.Client;
 /// </summary>
 internal sealed class NodeSet : IAsyncDisposable
 {
+    private static readonly Backoff s_learning = new(TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(250));
+
     private readonly Lock _gate = new();
     private readonly Dictionary<NodeAddress, NodeLink> _links = [];
     private readonly List<NodeLink> _closed = [];
@@ -18,7 +20,7 @@ internal sealed class NodeSet : IAsyncDisposable
     private readonly ILogger _logger;
     private readonly ReplicaLag? _lag;
     private readonly TopologyOrder _order = new();
-    private Learning? _learning;
+    private LiveNode? _learning;
     private WriteHold _hold;
     private int _defaultDatabase;
     private Snapshot _current;
@@ -301,15 +303,15 @@ internal sealed class NodeSet : IAsyncDisposable
     {
         Topology topology = _order.Current;
         LiveNode? master = topology.Master is { } address ? Linked(address) : null;
-        if (_learning is { } learning && learning.Node != master)
-        {
-            learning.Cancellation.Cancel();
-            _learning = null;
-        }
-
+        _learning = _learning == master ? master : null;
         if (master is { TakesWrites: false })
         {
-            Learn(master);
+            if (_learning is null && !IsClosed)
+            {
+                _learning = master;
+                _ = LearnAsync(master);
+            }
+
             master = null;
         }
 
@@ -366,43 +368,51 @@ internal sealed class NodeSet : IAsyncDisposable
 
     private LiveNode? Linked(NodeAddress address) => _links.TryGetValue(address, out NodeLink? link) ? link.Live : null;
 
-    private void Learn(LiveNode master)
-    {
-        if (_learning is null && !_closing.IsCancellationRequested)
-        {
-            _learning = new Learning(master, CancellationTokenSource.CreateLinkedTokenSource(_closing.Token));
-            _ = LearnAsync(_learning);
-        }
-    }
-
-    private async Task LearnAsync(Learning learning)
+    /// <summary>
+    /// After a promotion the node's own multiplexer takes it for a replica and refuses writes until it has configured itself anew: by
+    /// itself 3.4 asks for roles each ConfigCheckSeconds, 60. It is told to until it lets writes through or another node is master.
+    /// </summary>
+    private async Task LearnAsync(LiveNode master)
     {
         // Off the lock that the caller holds.
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-        using CancellationTokenSource cancellation = learning.Cancellation;
-        try
+        for (int tries = 0; ; tries++)
         {
-            await MasterRole.LearnAsync(learning.Node, Options.TimeProvider, cancellation.Token).ConfigureAwait(false);
-        }
-        catch (OperationCanceledException)
-        {
-            // The topology has moved on, or all is over.
-            return;
-        }
-        finally
-        {
+            // False: another configuration was running, which may have asked before the promotion.
+            bool learnt = await ConfiguredAsync(master).ConfigureAwait(false) && master.TakesWrites;
             lock (_gate)
             {
-                _learning = _learning == learning ? null : _learning;
-            }
-        }
+                if (_learning != master || IsClosed)
+                {
+                    return;
+                }
 
-        lock (_gate)
-        {
-            Swap();
+                if (learnt)
+                {
+                    _learning = null;
+                    Swap();
+                    return;
+                }
+            }
+
+            if (tries > 0)
+            {
+                await Task.Delay(s_learning.After(tries - 1), Options.TimeProvider).ConfigureAwait(false);
+            }
         }
     }
 
-    /// <summary>A master whose multiplexer is being taught that it is one; cancelled when the topology names another.</summary>
-    private sealed record Learning(LiveNode Node, CancellationTokenSource Cancellation);
+    private static async Task<bool> ConfiguredAsync(LiveNode node)
+    {
+        try
+        {
+            return await node.Multiplexer.ConfigureAsync().ConfigureAwait(false);
+        }
+#pragma warning disable CA1031 // The connection went away: its link makes another one.
+        catch (Exception)
+#pragma warning restore CA1031
+        {
+            return false;
+        }
+    }
 }
