@@ -72,6 +72,9 @@ internal sealed class LiveNode
         set => Volatile.Write(ref _freshAsOf, value);
     }
 
+    /// <summary>The question how far it is, by <see cref="ReplicaLag"/>, that it owes the answer to; null where there is none.</summary>
+    public Task<(long Asked, ReplicationPlace? Place)>? Place { get; set; }
+
     /// <summary>How long the last ping took. Zero before the first.</summary>
     public TimeSpan Latency
     {

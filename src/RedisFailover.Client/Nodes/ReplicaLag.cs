@@ -15,7 +15,6 @@ internal sealed class ReplicaLag : IAsyncDisposable
     private readonly TimeSpan _pause;
     private readonly TimeProvider _time;
     private readonly ReplicationOffsets _master = new();
-    private readonly Dictionary<LiveNode, (long Asked, Task<ReplicationPlace?> Place)> _asked = [];
     private readonly CancellationTokenSource _closing = new();
     private readonly Task _running;
 
@@ -46,28 +45,18 @@ internal sealed class ReplicaLag : IAsyncDisposable
             while (true)
             {
                 Snapshot current = _nodes.Current;
-                LiveNode[] replicas = current.Replicas;
                 if (current.ConnectedMaster is { } master)
                 {
-                    await AskAsync([master], replica: false).ConfigureAwait(false);
-                    if (Answer(master) is { } said)
+                    foreach ((_, long asked, ReplicationPlace place) in await AskAsync([master], replica: false).ConfigureAwait(false))
                     {
-                        _master.Add(said.Asked, said.Place);
+                        _master.Add(asked, place);
                     }
                 }
 
-                await AskAsync(replicas, replica: true).ConfigureAwait(false);
-                foreach (LiveNode replica in replicas)
+                foreach ((LiveNode replica, _, ReplicationPlace place) in await AskAsync(current.Replicas, replica: true)
+                    .ConfigureAwait(false))
                 {
-                    if (Answer(replica) is { } said && _master.FreshAsOf(said.Place) is { } moment)
-                    {
-                        replica.FreshAsOf = moment;
-                    }
-                }
-
-                foreach (LiveNode gone in _asked.Keys.Where(node => !_nodes.Current.Uses(node)).ToArray())
-                {
-                    _asked.Remove(gone);
+                    replica.FreshAsOf = _master.FreshAsOf(place) ?? replica.FreshAsOf;
                 }
 
                 // Also when nobody answered: what was fresh a while ago may be no more.
@@ -97,49 +86,51 @@ internal sealed class ReplicaLag : IAsyncDisposable
         _closing.Token.ThrowIfCancellationRequested();
     }
 
-    /// <summary>Asks those of them that owe no answer, and gives them all a pause's time for it.</summary>
-    private async Task AskAsync(LiveNode[] nodes, bool replica)
+    /// <summary>
+    /// Asks those of them that owe no answer, gives them all a pause's time for it, and returns what they said and when each was asked.
+    /// </summary>
+    private async Task<List<(LiveNode Node, long Asked, ReplicationPlace Place)>> AskAsync(LiveNode[] nodes, bool replica)
     {
-        foreach (LiveNode node in nodes.Where(node => !_asked.ContainsKey(node)))
+        foreach (LiveNode node in nodes)
         {
-            _asked[node] = (_time.GetTimestamp(), PlaceAsync(node, replica));
+            node.Place ??= PlaceAsync(node, replica);
         }
 
         using var enough = CancellationTokenSource.CreateLinkedTokenSource(_closing.Token);
-        Task all = Task.WhenAll(nodes.Select(node => _asked[node].Place));
+        Task all = Task.WhenAll(nodes.Select(node => node.Place!));
         await Task.WhenAny(all, Task.Delay(_pause, _time, enough.Token)).ConfigureAwait(false);
         await enough.CancelAsync().ConfigureAwait(false);
         _closing.Token.ThrowIfCancellationRequested();
-    }
 
-    /// <summary>What the node said and when it had been asked; null while it owes the answer, or when it was none.</summary>
-    private (long Asked, ReplicationPlace Place)? Answer(LiveNode node)
-    {
-        (long asked, Task<ReplicationPlace?> answer) = _asked[node];
-        if (!answer.IsCompleted)
+        List<(LiveNode, long, ReplicationPlace)> said = [];
+        foreach (LiveNode node in nodes.Where(node => node.Place!.IsCompleted))
         {
-            return null;
+            (long asked, ReplicationPlace? answer) = await node.Place!.ConfigureAwait(false);
+            node.Place = null;
+            if (answer is { } place)
+            {
+                said.Add((node, asked, place));
+            }
         }
 
-        // Completed, as was just asked: nothing is waited for.
-        _asked.Remove(node);
-        return answer.GetAwaiter().GetResult() is { } place ? (asked, place) : null;
+        return said;
     }
 
-    private static async Task<ReplicationPlace?> PlaceAsync(LiveNode node, bool replica)
+    private async Task<(long Asked, ReplicationPlace? Place)> PlaceAsync(LiveNode node, bool replica)
     {
+        long asked = _time.GetTimestamp();
         try
         {
             // By a script: 3.4 takes INFO for an administrator's command and refuses it without AllowAdmin.
             string? info = (string?)await node.Database(0).ScriptEvaluateAsync("return redis.call('INFO', 'replication')")
                 .ConfigureAwait(false);
-            return info is null ? null : ReplicationPlace.Parse(info, replica);
+            return (asked, info is null ? null : ReplicationPlace.Parse(info, replica));
         }
 #pragma warning disable CA1031 // Whatever a connection that breaks says: its link sees to that, and what is not known is not fresh.
         catch (Exception)
 #pragma warning restore CA1031
         {
-            return null;
+            return (asked, null);
         }
     }
 }

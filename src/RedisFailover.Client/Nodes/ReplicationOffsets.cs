@@ -8,40 +8,15 @@ internal readonly record struct ReplicationPlace(string History, long Offset)
     /// <summary>Null when the reply does not tell, as for a replica that is copying everything anew.</summary>
     public static ReplicationPlace? Parse(string info, bool replica)
     {
-        string? history = null;
-        long? offset = null;
-        string wanted = replica ? "slave_repl_offset" : "master_repl_offset";
-        string role = replica ? "slave" : "master";
-        foreach (ReadOnlySpan<char> line in info.AsSpan().EnumerateLines())
-        {
-            int colon = line.IndexOf(':');
-            if (colon < 0)
-            {
-                continue;
-            }
+        string[] lines = info.Split('\n', StringSplitOptions.TrimEntries);
+        string? Of(string name)
+            => Array.Find(lines, line => line.StartsWith(name + ":", StringComparison.Ordinal))?[(name.Length + 1)..];
 
-            ReadOnlySpan<char> name = line[..colon];
-            ReadOnlySpan<char> value = line[(colon + 1)..];
-            if (name is "role" && !value.SequenceEqual(role))
-            {
-                return null;
-            }
-
-            if (name is "master_replid")
-            {
-                history = value.ToString();
-            }
-            else if (name.SequenceEqual(wanted) && long.TryParse(value, out long number))
-            {
-                offset = number;
-            }
-            else if (name is "master_sync_in_progress" && value is not "0")
-            {
-                return null;
-            }
-        }
-
-        return history is not null && offset is { } found ? new ReplicationPlace(history, found) : null;
+        return Of("role") == (replica ? "slave" : "master")
+            && Of("master_sync_in_progress") is null or "0"
+            && Of("master_replid") is { } history
+            && long.TryParse(Of(replica ? "slave_repl_offset" : "master_repl_offset"), out long offset)
+                ? new ReplicationPlace(history, offset) : null;
     }
 }
 
