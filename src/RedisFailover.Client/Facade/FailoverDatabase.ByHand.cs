@@ -14,21 +14,7 @@ internal sealed partial class FailoverDatabase
     RedisResult IDatabase.Execute(string command, params object[] args) => ((IDatabase)this).Execute(command, args, CommandFlags.None);
 
     RedisResult IDatabase.Execute(string command, ICollection<object>? args, CommandFlags flags)
-    {
-        var call = Blocking(ClassOf(command, args, flags), Failures.ByName(command, flags));
-        IDatabase first = call.Target(_db);
-        try
-        {
-            return first.Execute(command, args!, call.Flags);
-        }
-        catch (Exception failure)
-        {
-            // Whether it is sent again is judged in one place.
-            // Copies: what a lambda captures of the arguments themselves would be made with each call.
-            (string kept, ICollection<object>? with) = (command, args);
-            return call.Again(failure, _db, (target, flags) => target.Execute(kept, with!, flags));
-        }
-    }
+        => Run(ClassOf(command, args, flags), Failures.ByName(command, flags), (target, sent) => target.Execute(command, args!, sent));
 
     Task<RedisResult> IDatabaseAsync.ExecuteAsync(string command, params object[] args)
         => ((IDatabaseAsync)this).ExecuteAsync(command, args, CommandFlags.None);
@@ -38,20 +24,8 @@ internal sealed partial class FailoverDatabase
             new ExecuteAsyncCall2(command, args, flags), ClassOf(command, args, flags), Failures.ByName(command, flags));
 
     RespResult IDatabase.ExecuteResp(string command, ReadOnlyMemory<RedisKeyOrValue> args, CommandFlags flags)
-    {
-        var call = Blocking(ClassOf(command, SharedConnection.Words(args), flags), Failures.ByName(command, flags));
-        IDatabase first = call.Target(_db);
-        try
-        {
-            return first.ExecuteResp(command, args, call.Flags);
-        }
-        catch (Exception failure)
-        {
-            // As above.
-            (string kept, ReadOnlyMemory<RedisKeyOrValue> with) = (command, args);
-            return call.Again(failure, _db, (target, flags) => target.ExecuteResp(kept, with, flags));
-        }
-    }
+        => Run(ClassOf(command, SharedConnection.Words(args), flags), Failures.ByName(command, flags),
+            (target, sent) => target.ExecuteResp(command, args, sent));
 
     Task<RespResult> IDatabaseAsync.ExecuteRespAsync(string command, ReadOnlyMemory<RedisKeyOrValue> args, CommandFlags flags)
         => RunAsync<ExecuteRespAsyncCall1, RespResult>(
@@ -59,20 +33,7 @@ internal sealed partial class FailoverDatabase
             Failures.ByName(command, flags));
 
     RedisResult IDatabase.ScriptEvaluate(string script, RedisKey[]? keys, RedisValue[]? values, CommandFlags flags)
-    {
-        var call = Blocking(ClassOfScript(flags), flags);
-        IDatabase first = call.Target(_db);
-        try
-        {
-            return first.ScriptEvaluate(script, keys, values, call.Flags);
-        }
-        catch (Exception failure)
-        {
-            // As above.
-            (string kept, RedisKey[]? of, RedisValue[]? with) = (script, keys, values);
-            return call.Again(failure, _db, (target, flags) => target.ScriptEvaluate(kept, of, with, flags));
-        }
-    }
+        => Run(ClassOfScript(flags), flags, (target, sent) => target.ScriptEvaluate(script, keys, values, sent));
 
     Task<RedisResult> IDatabaseAsync.ScriptEvaluateAsync(string script, RedisKey[]? keys, RedisValue[]? values, CommandFlags flags)
         => RunAsync<ScriptEvaluateAsyncCall1, RedisResult>(new ScriptEvaluateAsyncCall1(script, keys, values, flags), ClassOfScript(flags),
@@ -103,6 +64,22 @@ internal sealed partial class FailoverDatabase
     T IRedisAsync.Wait<T>(Task<T> task) => Waiting.For(task, _nodes.Options);
 
     void IRedisAsync.WaitAll(params Task[] tasks) => Waiting.For(Task.WhenAll(tasks), _nodes.Options);
+
+    /// <summary>What the emitted members that block do, at the price of a closure for each call.</summary>
+    private T Run<T>(CommandClass kind, CommandFlags flags, Func<IDatabase, CommandFlags, T> send)
+    {
+        BlockingCall call = Blocking(kind, flags);
+        IDatabase first = call.Target(_db);
+        try
+        {
+            return send(first, call.Flags);
+        }
+        catch (Exception failure)
+        {
+            // Whether it is sent again is judged in one place.
+            return call.Again(failure, _db, send);
+        }
+    }
 
     private static CommandClass ClassOf(string command, IEnumerable<object>? args, CommandFlags flags)
     {

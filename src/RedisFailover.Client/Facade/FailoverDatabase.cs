@@ -117,7 +117,7 @@ internal sealed partial class FailoverDatabase : IDatabase
             async () =>
             {
                 LiveNode next = await retries.NodeAsync(flags).ConfigureAwait(false);
-                sent = Send(call, next, flags);
+                sent = Send<ICall<T>, T>(call, next, flags);
                 await ((Task)sent).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
 
                 // This may be the thread that closes a multiplexer.
@@ -128,7 +128,7 @@ internal sealed partial class FailoverDatabase : IDatabase
     }
 
     private Task<T> Send<TCall, T>(in TCall call, LiveNode node, CommandFlags flags)
-        where TCall : struct, ICall<T>
+        where TCall : ICall<T>
     {
         try
         {
@@ -141,45 +141,9 @@ internal sealed partial class FailoverDatabase : IDatabase
         }
     }
 
-    private Task<T> Send<T>(ICall<T> call, LiveNode node, CommandFlags flags)
-    {
-        try
-        {
-            return call.SendAsync(node.Database(_db), flags.WithoutRole());
-        }
-        catch (Exception failure)
-        {
-            // In the task, where the retries judge it.
-            return Task.FromException<T>(failure);
-        }
-    }
-
-    private Task<T> WithState<T>(Task<T> task) => _asyncState is null ? task : StatefulAsync(task, _asyncState);
-
-    private static Task<T> StatefulAsync<T>(Task<T> task, object state)
-    {
-        var source = new TaskCompletionSource<T>(state, TaskCreationOptions.RunContinuationsAsynchronously);
-        _ = task.ContinueWith(
-            static (done, target) => Complete((TaskCompletionSource<T>)target!, done), source, CancellationToken.None,
-            TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
-        return source.Task;
-    }
-
-    private static void Complete<T>(TaskCompletionSource<T> source, Task<T> done)
-    {
-        if (done.IsFaulted)
-        {
-            source.SetException(done.Exception.InnerExceptions);
-        }
-        else if (done.IsCanceled)
-        {
-            source.SetCanceled();
-        }
-        else
-        {
-            source.SetResult(done.GetAwaiter().GetResult());
-        }
-    }
+    private Task<T> WithState<T>(Task<T> task) => _asyncState is null ? task : task.ContinueWith(
+        static (done, _) => done.GetAwaiter().GetResult(), _asyncState, CancellationToken.None,
+        TaskContinuationOptions.ExecuteSynchronously | TaskContinuationOptions.RunContinuationsAsynchronously, TaskScheduler.Default);
 
     /// <exception cref="ObjectDisposedException">The lease that it was made by is closed.</exception>
     public void ThrowIfClosed() => ObjectDisposedException.ThrowIf(_lease is { IsClosed: true }, typeof(IConnectionMultiplexer));
