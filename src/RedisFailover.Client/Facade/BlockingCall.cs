@@ -16,7 +16,8 @@ internal struct BlockingCall(NodeSet nodes, CommandClass kind, CommandFlags flag
     /// <summary>The node for the first attempt, which the caller makes in its own place.</summary>
     public IDatabase Target(int database)
     {
-        _node = nodes.Current.NodeFor(kind, flags) ?? nodes.NodeFor(kind, flags, _retries = NewRetries());
+        _node = nodes.Current.NodeFor(kind, flags)
+            ?? nodes.NodeForAsync(kind, flags, _retries = NewRetries()).GetAwaiter().GetResult();
         return _node.Database(database);
     }
 
@@ -26,7 +27,13 @@ internal struct BlockingCall(NodeSet nodes, CommandClass kind, CommandFlags flag
         Retries retries = (_retries ?? NewRetries()).After(_node);
         (CommandFlags wanted, CommandFlags sent) = (flags, Flags);
         T result = default!;
-        RetryLoop.Run(retries, failure, () => result = send(retries.Node(wanted).Database(database), sent));
+
+        // Complete, as whatever waits does so on this thread.
+        RetryLoop.RunAsync(
+            retries,
+            failure,
+            async () => result = send((await retries.NodeAsync(wanted).ConfigureAwait(false)).Database(database), sent))
+            .GetAwaiter().GetResult();
         return result;
     }
 

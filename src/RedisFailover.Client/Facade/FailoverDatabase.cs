@@ -156,8 +156,7 @@ internal sealed partial class FailoverDatabase : IDatabase
     /// <summary>The node for a call that stays on it from beginning to end: a scan.</summary>
     private IDatabase Direct(CommandClass kind, ref CommandFlags flags, out LiveNode node)
     {
-        node = _lease is { IsClosed: true }
-            ? throw Closed() : _nodes.Current.NodeFor(kind, flags) ?? _nodes.NodeFor(kind, flags, new Retries(_nodes, kind, _repeated));
+        node = _lease is { IsClosed: true } ? throw Closed() : _nodes.NodeFor(kind, flags, _repeated);
         flags = flags.WithoutRole();
         return node.Database(_db);
     }

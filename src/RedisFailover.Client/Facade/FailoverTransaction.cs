@@ -18,7 +18,7 @@ internal sealed class FailoverTransaction(FailoverDatabase database, object? asy
         ThrowIfClosed();
         if (_bound is null)
         {
-            LiveNode master = _nodes.Master();
+            LiveNode master = _nodes.NodeFor(CommandClass.Write, CommandFlags.None);
             _bound = (master, master.Database(_db).CreateTransaction());
         }
 

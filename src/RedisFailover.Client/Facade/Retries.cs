@@ -37,27 +37,16 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, RetryCategory re
 
     private TimeSpan Remaining => nodes.Options.WriteWait - _time.GetElapsedTime(_since);
 
-    /// <summary>Whether pauses block the caller.</summary>
+    /// <summary>Whether the caller blocks: then all waiting is done on its thread, and what is returned here is complete.</summary>
     public bool Blocks { get; init; }
-
-    /// <summary>The caller's flags, or those for the master once a replica has refused the call as a write.</summary>
-    public CommandFlags Redirect(CommandFlags flags)
-        => _needsMaster ? flags.WithoutRole() | CommandFlags.DemandMaster : flags;
 
     /// <summary>The node for the next attempt; waits while there is none.</summary>
     /// <exception cref="NotAppliedException">None came until the deadline.</exception>
-    public async ValueTask<LiveNode> NodeAsync(CommandFlags flags)
+    public async Task<LiveNode> NodeAsync(CommandFlags flags)
     {
         _sentTo = null;
-        return _sentTo = await nodes.NodeForAsync(kind, Redirect(flags), this).ConfigureAwait(false);
-    }
-
-    /// <summary>The same for callers that block.</summary>
-    /// <exception cref="NotAppliedException">None came until the deadline.</exception>
-    public LiveNode Node(CommandFlags flags)
-    {
-        _sentTo = null;
-        return _sentTo = nodes.NodeFor(kind, Redirect(flags), this);
+        CommandFlags redirected = _needsMaster ? flags.WithoutRole() | CommandFlags.DemandMaster : flags;
+        return _sentTo = await nodes.NodeForAsync(kind, redirected, this).ConfigureAwait(false);
     }
 
     /// <summary>Says where the attempt went that was not made with <see cref="NodeAsync"/>.</summary>
@@ -126,19 +115,7 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, RetryCategory re
         Snapshot current = nodes.Current;
         if (!IsSuperfluous(current))
         {
-            using Activity? waiting = Traces.Waits(nodes.Options, kind, _lastNode, _lastFailure);
-            await Task.WhenAny(current.Superseded, Task.Delay(NextPause(), _time)).ConfigureAwait(false);
-        }
-    }
-
-    /// <summary>The same for callers that block.</summary>
-    public void Pause()
-    {
-        Snapshot current = nodes.Current;
-        if (!IsSuperfluous(current))
-        {
-            using Activity? waiting = Traces.Waits(nodes.Options, kind, _lastNode, _lastFailure);
-            ((IAsyncResult)current.Superseded).AsyncWaitHandle.WaitOne(NextPause());
+            await ComesAsync(current.Superseded, NextPause()).ConfigureAwait(false);
         }
     }
 
@@ -146,25 +123,26 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, RetryCategory re
     /// <exception cref="NotAppliedException">None came in time.</exception>
     public async ValueTask WaitAsync(Task superseded)
     {
-        using Activity? waiting = Traces.Waits(nodes.Options, kind, _lastNode, _lastFailure);
-        try
-        {
-            await superseded.WaitAsync(RemainingOrThrow(), _time).ConfigureAwait(false);
-        }
-        catch (TimeoutException)
+        if (!await ComesAsync(superseded, RemainingOrThrow()).ConfigureAwait(false))
         {
             throw TimeIsOver();
         }
     }
 
-    /// <summary>The same for callers that block.</summary>
-    public void Wait(Task superseded)
+    /// <summary>Whether it comes within that time.</summary>
+    private async ValueTask<bool> ComesAsync(Task superseded, TimeSpan most)
     {
         using Activity? waiting = Traces.Waits(nodes.Options, kind, _lastNode, _lastFailure);
-        if (!((IAsyncResult)superseded).AsyncWaitHandle.WaitOne(RemainingOrThrow()))
+        if (Blocks)
         {
-            throw TimeIsOver();
+            // No thread of the pool's is needed to go on: it may have none to spare.
+            return ((IAsyncResult)superseded).AsyncWaitHandle.WaitOne(most);
         }
+
+        using var enough = new CancellationTokenSource();
+        Task first = await Task.WhenAny(superseded, Task.Delay(most, _time, enough.Token)).ConfigureAwait(false);
+        await enough.CancelAsync().ConfigureAwait(false);
+        return first == superseded;
     }
 
     // Waiting would be for nothing: the node is not in use any more, so the next attempt goes elsewhere, or waits there.

@@ -1,4 +1,3 @@
-using System.Runtime.ExceptionServices;
 using Polly;
 using Polly.Retry;
 
@@ -29,7 +28,10 @@ internal static class RetryLoop
         })
         .Build();
 
-    /// <summary>Makes attempts until one succeeds or its failure is final, which is thrown as the caller is to see it.</summary>
+    /// <summary>
+    /// Makes attempts until one succeeds or its failure is final, which is thrown as the caller is to see it. Where the retries and the
+    /// attempts block, nothing is awaited, by Polly neither: the task is complete on return.
+    /// </summary>
     /// <param name="retries">The call's.</param>
     /// <param name="first">How the first attempt failed; null when none was made because there was no node.</param>
     /// <param name="attempt">Asks <see cref="Retries.NodeAsync"/> where to.</param>
@@ -40,24 +42,6 @@ internal static class RetryLoop
             (_, attempt)
                 => new ValueTask(Interlocked.Exchange(ref first, null) is { } failure ? Task.FromException(failure) : attempt()), context,
                     attempt).ConfigureAwait(false);
-        ResilienceContextPool.Shared.Return(context);
-    }
-
-    /// <summary>The same for callers that block.</summary>
-    public static void Run(Retries retries, Exception? first, Action attempt)
-    {
-        ResilienceContext context = ContextOf(retries);
-        s_pipeline.Execute(
-            (_, attempt) =>
-            {
-                if (Interlocked.Exchange(ref first, null) is { } failure)
-                {
-                    ExceptionDispatchInfo.Throw(failure);
-                }
-
-                attempt();
-            },
-            context, attempt);
         ResilienceContextPool.Shared.Return(context);
     }
 
@@ -72,15 +56,7 @@ internal static class RetryLoop
 
     private static async ValueTask<TimeSpan?> PauseAsync(Retries retries)
     {
-        if (retries.Blocks)
-        {
-            retries.Pause();
-        }
-        else
-        {
-            await retries.PauseAsync().ConfigureAwait(false);
-        }
-
+        await retries.PauseAsync().ConfigureAwait(false);
         return TimeSpan.Zero;
     }
 }

@@ -171,7 +171,7 @@ internal sealed class FailoverMultiplexer : IConnectionMultiplexer
         => NodeConfiguration.AddressOf(endpoint) is { } address ? Server(address, asyncState) : throw Unknown(endpoint, nameof(endpoint));
 
     public IServer GetServer(RedisKey key, object? asyncState = null, CommandFlags flags = CommandFlags.None)
-        => Server(Open._nodes.Current.Topology.Master ?? _nodes.Master().Address, asyncState);
+        => Server(Open._nodes.Current.Topology.Master ?? Master.Address, asyncState);
 
     public IServer[] GetServers() => [.. Open.Serving().Select(address => Server(address, null))];
 
@@ -217,10 +217,10 @@ internal sealed class FailoverMultiplexer : IConnectionMultiplexer
 
     public void ResetStormLog() => Array.ForEach(_nodes.Observers.Multiplexers, multiplexer => multiplexer.ResetStormLog());
 
-    public long PublishReconfigure(CommandFlags flags = CommandFlags.None) => Open._nodes.Master().Multiplexer.PublishReconfigure(flags);
+    public long PublishReconfigure(CommandFlags flags = CommandFlags.None) => Master.Multiplexer.PublishReconfigure(flags);
 
     public Task<long> PublishReconfigureAsync(CommandFlags flags = CommandFlags.None)
-        => Open._nodes.Master().Multiplexer.PublishReconfigureAsync(flags);
+        => Master.Multiplexer.PublishReconfigureAsync(flags);
 
     /// <summary>An archive with that of each node in it.</summary>
     public void ExportConfiguration(Stream destination, ExportOptions options = ExportOptions.All)
@@ -265,6 +265,8 @@ internal sealed class FailoverMultiplexer : IConnectionMultiplexer
             return this;
         }
     }
+
+    private LiveNode Master => Open._nodes.NodeFor(CommandClass.Write, CommandFlags.None);
 
     private ConnectionMultiplexer? AnyNode => _nodes.PubSub.Multiplexer ?? Open._nodes.Observers.Multiplexers.FirstOrDefault();
 

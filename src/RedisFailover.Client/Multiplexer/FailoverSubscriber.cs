@@ -45,7 +45,7 @@ internal sealed class FailoverSubscriber(NodeSet nodes, FailoverMultiplexer owne
     bool ISubscriber.IsConnected(RedisChannel channel) => nodes.PubSub.IsConnected(channel);
 
     EndPoint? ISubscriber.IdentifyEndpoint(RedisChannel channel, CommandFlags flags)
-        => NodeConfiguration.EndPointOf(nodes.Master().Address);
+        => NodeConfiguration.EndPointOf(nodes.NodeFor(CommandClass.Write, CommandFlags.None).Address);
 
     async Task<EndPoint?> ISubscriber.IdentifyEndpointAsync(RedisChannel channel, CommandFlags flags)
     {

@@ -182,7 +182,7 @@ internal sealed class NodeSet : IAsyncDisposable
 
     /// <summary>Waits until the node for such a call is there.</summary>
     /// <exception cref="NotAppliedException">None came until the deadline.</exception>
-    public async ValueTask<LiveNode> NodeForAsync(CommandClass kind, CommandFlags flags, Retries retries)
+    public async Task<LiveNode> NodeForAsync(CommandClass kind, CommandFlags flags, Retries retries)
     {
         while (true)
         {
@@ -197,26 +197,11 @@ internal sealed class NodeSet : IAsyncDisposable
         }
     }
 
-    /// <summary>The same for callers that block.</summary>
+    /// <summary>The same for callers that block: the retries wait on their thread.</summary>
     /// <exception cref="NotAppliedException">None came until the deadline.</exception>
-    public LiveNode NodeFor(CommandClass kind, CommandFlags flags, Retries retries)
-    {
-        while (true)
-        {
-            Snapshot current = Current;
-            if (current.NodeFor(kind, flags) is { } node)
-            {
-                return node;
-            }
-
-            ObjectDisposedException.ThrowIf(IsClosed, typeof(FailoverConnection));
-            retries.Wait(current.Superseded);
-        }
-    }
-
-    /// <summary>The master; blocks while there is none.</summary>
-    /// <exception cref="NotAppliedException">None came until the deadline.</exception>
-    public LiveNode Master() => Current.Master ?? NodeFor(CommandClass.Write, CommandFlags.None, new Retries(this, CommandClass.Write));
+    public LiveNode NodeFor(CommandClass kind, CommandFlags flags, RetryCategory repeated = RetryCategory.None)
+        => Current.NodeFor(kind, flags)
+            ?? NodeForAsync(kind, flags, new Retries(this, kind, repeated) { Blocks = true }).GetAwaiter().GetResult();
 
     /// <summary>Each node of the topology with why it is not connected; null for those that are.</summary>
     public IReadOnlyList<(NodeAddress Address, string? Failure)> States()

@@ -47,6 +47,16 @@ public sealed class RetriesTests
                 .With.InnerException.SameAs(s_unanswered) : Throws.TypeOf<NotAppliedException>());
     }
 
+    [Test]
+    public async Task A_caller_that_blocks_waits_on_its_own_thread_and_needs_none_of_the_pool()
+    {
+        await using NodeSet nodes = Nodes(TimeSpan.FromMilliseconds(20));
+        var retries = new Retries(nodes, CommandClass.Read) { Blocks = true };
+        Task again = RetryLoop.RunAsync(retries.After(_node), s_unanswered, () => retries.NodeAsync(CommandFlags.None));
+        Assert.That(again.IsCompleted, Is.True);
+        Assert.That(again.Exception!.InnerException, Is.TypeOf<NotAppliedException>());
+    }
+
     [TestCase(CommandFlags.CommandRetryWriteChecked, RetryCategory.None, false)]
     [TestCase(CommandFlags.CommandRetryWriteChecked, RetryCategory.Checked, true)]
     [TestCase(CommandFlags.CommandRetryWriteLastWins, RetryCategory.Checked, false)]
