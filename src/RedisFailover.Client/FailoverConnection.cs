@@ -1,7 +1,4 @@
-using System.Runtime.CompilerServices;
-using Microsoft.Extensions.Logging;
 using RedisFailover.ZooKeeper;
-using StackExchange.Redis;
 
 namespace RedisFailover.Client;
 

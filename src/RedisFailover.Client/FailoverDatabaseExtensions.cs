@@ -1,5 +1,3 @@
-using StackExchange.Redis;
-
 namespace RedisFailover.Client;
 
 /// <summary>What the databases of a <see cref="FailoverConnection"/> can beyond StackExchange.Redis' interface.</summary>

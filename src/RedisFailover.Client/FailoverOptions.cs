@@ -1,7 +1,4 @@
-using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
-using RedisFailover.Shared;
-using StackExchange.Redis;
 
 namespace RedisFailover.Client;
 

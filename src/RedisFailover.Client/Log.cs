@@ -1,5 +1,3 @@
-using Microsoft.Extensions.Logging;
-
 namespace RedisFailover.Client;
 
 /// <summary>Every message of this library. On transitions only; never a password, a key or a value.</summary>

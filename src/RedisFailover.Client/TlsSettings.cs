@@ -1,5 +1,3 @@
-using RedisFailover.Shared;
-
 namespace RedisFailover.Client;
 
 /// <summary>How connections are secured: PEM files, which are read again when they change, and the name that servers must show.</summary>

@@ -1,5 +1,3 @@
-using Microsoft.Extensions.Logging;
-
 namespace RedisFailover.Client;
 
 /// <summary>

@@ -1,5 +1,3 @@
-using StackExchange.Redis;
-
 namespace RedisFailover.Client;
 
 /// <summary>One call of a caller that blocks: where it goes, and whether it goes again. Emitted code drives it.</summary>

@@ -1,5 +1,3 @@
-using StackExchange.Redis;
-
 namespace RedisFailover.Client;
 
 /// <summary>The bits of <see cref="CommandFlags"/> that choose between master and replica.</summary>

@@ -1,5 +1,3 @@
-using StackExchange.Redis;
-
 namespace RedisFailover.Client;
 
 /// <summary>The members that are more than one known command to one node.</summary>

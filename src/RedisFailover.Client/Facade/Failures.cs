@@ -1,5 +1,3 @@
-using StackExchange.Redis;
-
 namespace RedisFailover.Client;
 
 /// <summary>What a failure says about the call.</summary>

@@ -1,7 +1,5 @@
 using System.Diagnostics;
 using System.Runtime.ExceptionServices;
-using RedisFailover.Shared;
-using StackExchange.Redis;
 
 namespace RedisFailover.Client;
 

@@ -1,6 +1,4 @@
 using System.Collections;
-using System.Runtime.CompilerServices;
-using StackExchange.Redis;
 
 namespace RedisFailover.Client;
 

@@ -1,6 +1,4 @@
-using System.Net;
 using System.Threading.Channels;
-using StackExchange.Redis;
 
 namespace RedisFailover.Client;
 

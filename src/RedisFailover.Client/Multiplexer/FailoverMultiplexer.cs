@@ -1,7 +1,4 @@
 using System.IO.Compression;
-using System.Net;
-using System.Runtime.CompilerServices;
-using StackExchange.Redis;
 using StackExchange.Redis.Maintenance;
 using StackExchange.Redis.Profiling;
 

@@ -1,8 +1,3 @@
-using System.Net;
-using System.Runtime.CompilerServices;
-using Microsoft.Extensions.Logging;
-using StackExchange.Redis;
-
 namespace RedisFailover.Client;
 
 /// <summary>

@@ -1,4 +1,3 @@
-using StackExchange.Redis;
 using StackExchange.Redis.Profiling;
 
 namespace RedisFailover.Client;

@@ -1,6 +1,4 @@
-using System.Net;
 using System.Net.Sockets;
-using StackExchange.Redis;
 using StackExchange.Redis.Configuration;
 
 namespace RedisFailover.Client;

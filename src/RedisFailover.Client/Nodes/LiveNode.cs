@@ -1,6 +1,3 @@
-using System.Net;
-using StackExchange.Redis;
-
 namespace RedisFailover.Client;
 
 /// <summary>

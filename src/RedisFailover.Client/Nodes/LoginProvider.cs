@@ -1,4 +1,3 @@
-using RedisFailover.Shared;
 using StackExchange.Redis.Configuration;
 
 namespace RedisFailover.Client;

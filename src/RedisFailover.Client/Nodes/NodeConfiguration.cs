@@ -1,6 +1,4 @@
-using System.Net;
 using System.Net.Security;
-using StackExchange.Redis;
 
 namespace RedisFailover.Client;
 

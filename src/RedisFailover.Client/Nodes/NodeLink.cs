@@ -1,7 +1,4 @@
 using System.Net.Sockets;
-using Microsoft.Extensions.Logging;
-using RedisFailover.Shared;
-using StackExchange.Redis;
 
 namespace RedisFailover.Client;
 

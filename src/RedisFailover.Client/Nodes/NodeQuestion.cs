@@ -1,7 +1,3 @@
-using System.Runtime.CompilerServices;
-using RedisFailover.Shared;
-using StackExchange.Redis;
-
 namespace RedisFailover.Client;
 
 /// <summary>

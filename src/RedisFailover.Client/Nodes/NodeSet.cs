@@ -1,7 +1,4 @@
 using System.Diagnostics;
-using Microsoft.Extensions.Logging;
-using RedisFailover.Shared;
-using StackExchange.Redis;
 
 namespace RedisFailover.Client;
 

@@ -1,5 +1,3 @@
-using StackExchange.Redis;
-
 namespace RedisFailover.Client;
 
 /// <summary>Why writes are held although the master may be connected.</summary>

@@ -1,6 +1,3 @@
-using Microsoft.Extensions.Logging;
-using RedisFailover.Shared;
-
 namespace RedisFailover.Client;
 
 /// <summary>

@@ -1,5 +1,3 @@
-using Microsoft.Extensions.Logging;
-
 namespace RedisFailover.Client;
 
 /// <summary>Hands each topology from its source to the nodes, and tells those who listen, without letting them delay the next.</summary>

@@ -1,8 +1,5 @@
 using System.Collections.Immutable;
-using System.Runtime.CompilerServices;
 using System.Security.Cryptography.X509Certificates;
-using Microsoft.Extensions.Logging;
-using RedisFailover.Shared;
 using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Client;

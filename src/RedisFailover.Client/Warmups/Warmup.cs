@@ -1,7 +1,4 @@
 using System.Collections.Immutable;
-using System.Runtime.CompilerServices;
-using Microsoft.Extensions.Logging;
-using StackExchange.Redis;
 
 namespace RedisFailover.Client;
 
