@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net.Sockets;
 using System.Text;
 
@@ -8,6 +9,9 @@ namespace RedisFailover.Client;
 /// </summary>
 internal sealed class WarmupNode : IAsyncDisposable
 {
+    /// <summary>The commands that name it read or write data; the others are the multiplexer's own.</summary>
+    public const string Key = "warm-up";
+
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
     private readonly CancellationTokenSource _dying = new();
     private readonly Task _serving;
@@ -60,7 +64,7 @@ internal sealed class WarmupNode : IAsyncDisposable
         }
         catch (Exception end) when (end is OperationCanceledException or SocketException)
         {
-            // It dies, or this process may open no more sockets: the play ends early then.
+            // It dies, or this process may open no more sockets: the warm-up ends early then.
         }
 
         _listener.Dispose();
@@ -69,96 +73,66 @@ internal sealed class WarmupNode : IAsyncDisposable
 
     private async Task AnswerAsync(Socket peer)
     {
-        using Socket closing = peer;
-        byte[] buffer = new byte[16 * 1024];
-        int filled = 0;
+        using var stream = new NetworkStream(peer, ownsSocket: true);
+        using var reader = new StreamReader(stream, Encoding.Latin1);
         try
         {
-            int read;
-            while ((read = await peer.ReceiveAsync(buffer.AsMemory(filled), _dying.Token).ConfigureAwait(false)) > 0)
+            while (await reader.ReadLineAsync(_dying.Token).ConfigureAwait(false) is { } count)
             {
-                filled += read;
-                using var answers = new MemoryStream();
-                int used = Answer(buffer.AsSpan(0, filled), answers);
-                buffer.AsSpan(used, filled - used).CopyTo(buffer);
-                filled -= used;
-                await peer.SendAsync(answers.ToArray(), _dying.Token).ConfigureAwait(false);
+                string[] words = new string[Number(count)];
+                for (int i = 0; i < words.Length; i++)
+                {
+                    char[] word = new char[Number(await reader.ReadLineAsync(_dying.Token).ConfigureAwait(false))];
+                    await reader.ReadBlockAsync(word, _dying.Token).ConfigureAwait(false);
+                    await reader.ReadLineAsync(_dying.Token).ConfigureAwait(false);
+                    words[i] = new string(word);
+                }
+
+                await stream.WriteAsync(Encoding.Latin1.GetBytes(Answer(words)), _dying.Token).ConfigureAwait(false);
             }
         }
-        catch (Exception end) when (end is OperationCanceledException or SocketException)
+        catch (Exception end) when (end is OperationCanceledException or IOException)
         {
             // It dies, or its peer has left.
         }
     }
 
-    /// <summary>Answers the commands that have come whole; returns how many bytes they took.</summary>
-    private int Answer(ReadOnlySpan<byte> received, MemoryStream answers)
+    /// <summary>Of a line like "*3" or "$5".</summary>
+    private static int Number(string? line) => int.Parse(line.AsSpan(1), CultureInfo.InvariantCulture);
+
+    private string Answer(string[] words)
     {
-        int used = 0;
-        List<byte[]> words = [];
-        for (ReadOnlySpan<byte> rest = received; Number(ref rest, out int count);)
+        bool isData = words.Length > 1 && words[1] == Key;
+        if (_isSilent)
         {
-            words.Clear();
-            while (words.Count < count && Number(ref rest, out int length) && rest.Length >= length + 2)
-            {
-                words.Add(rest[..length].ToArray());
-                rest = rest[(length + 2)..];
-            }
-
-            if (words.Count < count)
-            {
-                break;
-            }
-
-            used = received.Length - rest.Length;
-            if (!_isSilent)
-            {
-                bool refused = IsData(words) && Interlocked.Decrement(ref _toRefuse) >= 0;
-                answers.Write(refused ? "-LOADING rehearsal\r\n"u8 : Answer(words));
-            }
-            else if (IsData(words) && Interlocked.Decrement(ref _toIgnore) == 0)
+            if (isData && Interlocked.Decrement(ref _toIgnore) == 0)
             {
                 _ignored.TrySetResult();
             }
+
+            return "";
         }
 
-        return used;
+        return isData && Interlocked.Decrement(ref _toRefuse) >= 0 ? "-LOADING warm-up\r\n" : words[0].ToUpperInvariant() switch
+        {
+            "HELLO" when words.Length > 1 => Hello(words[1]),
+            "PING" => "+PONG\r\n",
+            "ECHO" => Bulk(words[1]),
+            "INFO" => Bulk("# Server\r\nredis_version:7.0.0\r\nredis_mode:standalone\r\n"
+                + $"# Replication\r\nrole:{(_isMaster ? "master" : "slave")}\r\n"),
+            "SADD" or "INCRBY" or "INCR" or "EXISTS" => ":1\r\n",
+            "GET" or "HINCRBYFLOAT" or "INCRBYFLOAT" => Bulk("1"),
+            "MGET" => "*1\r\n" + Bulk("1"),
+            "CLIENT" when words[1] == "ID" => ":1\r\n",
+            "CLIENT" or "SELECT" => "+OK\r\n",
+            _ => "-ERR unknown command\r\n",
+        };
     }
-
-    /// <summary>The number in a line like "*3" or "$5".</summary>
-    private static bool Number(ref ReadOnlySpan<byte> rest, out int number)
-    {
-        int end = rest.IndexOf("\r\n"u8);
-        number = end > 0 ? int.Parse(rest[1..end], System.Globalization.CultureInfo.InvariantCulture) : 0;
-        rest = end > 0 ? rest[(end + 2)..] : rest;
-        return end > 0;
-    }
-
-    private static bool IsData(List<byte[]> words) => words.Count > 1 && words[1].AsSpan().SequenceEqual("rehearsal"u8);
-
-    private byte[] Answer(List<byte[]> words) => Encoding.ASCII.GetString(words[0]).ToUpperInvariant() switch
-    {
-        "HELLO" when words.Count > 1 => Hello(Encoding.ASCII.GetString(words[1])),
-        "PING" => "+PONG\r\n"u8.ToArray(),
-        "ECHO" => Bulk(words[1]),
-        "INFO"
-            => Bulk(
-                Encoding.ASCII.GetBytes(
-                    $"# Server\r\nredis_version:7.0.0\r\nredis_mode:standalone\r\n# "
-                        + $"Replication\r\nrole:{(_isMaster ? "master" : "slave")}\r\n")),
-        "SADD" or "INCRBY" or "INCR" or "EXISTS" => ":1\r\n"u8.ToArray(),
-        "GET" or "HINCRBYFLOAT" or "INCRBYFLOAT" => "$1\r\n1\r\n"u8.ToArray(),
-        "MGET" => "*1\r\n$1\r\n1\r\n"u8.ToArray(),
-        "CLIENT" when words[1].AsSpan().SequenceEqual("ID"u8) => ":1\r\n"u8.ToArray(),
-        "CLIENT" or "SELECT" => "+OK\r\n"u8.ToArray(),
-        _ => "-ERR unknown command\r\n"u8.ToArray(),
-    };
 
     /// <summary>A refusal would do for the protocol; the later multiplexers do not connect after one.</summary>
-    private byte[] Hello(string protocol) => Encoding.ASCII.GetBytes(
-        (protocol == "3" ? "%6\r\n" : "*12\r\n")
-            + $"+server\r\n+redis\r\n+version\r\n+7.0.0\r\n+proto\r\n:{protocol}\r\n+id\r\n:1\r\n+mode\r\n+standalone\r\n"
-            + $"+role\r\n+{(_isMaster ? "master" : "replica")}\r\n");
+    private string Hello(string protocol)
+        => $"{(protocol == "3" ? "%6" : "*12")}\r\n+server\r\n+redis\r\n+version\r\n+7.0.0\r\n+proto\r\n:{protocol}\r\n+id\r\n:1\r\n"
+            + $"+mode\r\n+standalone\r\n+role\r\n+{(_isMaster ? "master" : "replica")}\r\n";
 
-    private static byte[] Bulk(byte[] content) => [.. Encoding.ASCII.GetBytes($"${content.Length}\r\n"), .. content, .. "\r\n"u8];
+    private static string Bulk(string text) => $"${text.Length}\r\n{text}\r\n";
 }

@@ -97,7 +97,7 @@ public sealed class RetriesTests
         await nodes.FirstAttempts();
         Task sent = replica.FallSilent(commands: 1);
         Task call = ((IDatabase)new FailoverDatabase(nodes, -1, null))
-            .ExecuteAsync("A.COMMAND.OF.TOMORROW", ["rehearsal"], CommandFlags.PreferReplica);
+            .ExecuteAsync("A.COMMAND.OF.TOMORROW", [WarmupNode.Key], CommandFlags.PreferReplica);
         await sent.WaitAsync(TimeSpan.FromSeconds(30));
         await replica.DisposeAsync();
         Assert.That(async () => await call.WaitAsync(TimeSpan.FromSeconds(30)), Throws.TypeOf<MayHaveBeenAppliedException>());

@@ -9,18 +9,11 @@ namespace RedisFailover.UnitTests.Client;
 [TestFixture, NonParallelizable]
 public sealed class WarmupTests
 {
-    private static readonly string[] s_whole =
-    [
-        "refused at first: 7 applied, 0 may have been",
-        "in flight: 3 applied, 4 may have been",
-        "waiting: 7 applied, 0 may have been",
-    ];
-
     /// <summary>
-    /// A play that gets stuck half-way would leave the rest to be compiled in the first real failover, and nobody would notice.
+    /// One that gets stuck half-way would leave the rest to be compiled in the first real failover, and nobody would notice.
     /// </summary>
     [Test]
-    public async Task The_rehearsal_is_played_to_its_end() => Assert.That((await Warmup.RunAsync()).ToArray(), Is.EqualTo(s_whole));
+    public async Task It_comes_to_its_end_with_all_its_calls_answered() => Assert.That(await Warmup.RunAsync(), Is.True);
 
     [Test]
     public async Task It_is_seen_in_no_figure_and_no_trace_and_leaves_no_socket_and_no_unobserved_exception()
