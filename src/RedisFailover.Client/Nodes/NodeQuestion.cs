@@ -15,22 +15,11 @@ internal static class NodeQuestion
     public static async Task<NodeInfo?> AskAsync(
         NodeSet nodes, NodeAddress node, MasterIdentity? described, TimeSpan within, CancellationToken cancellation)
     {
+        using var limit = new CancellationTokenSource(within, nodes.Options.TimeProvider);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellation);
         try
         {
-            Task<NodeInfo?> asking = AskAsync(nodes, node, described, within);
-            return await asking.WaitAsync(within, nodes.Options.TimeProvider, cancellation).ConfigureAwait(false);
-        }
-        catch (TimeoutException)
-        {
-            return null;
-        }
-    }
-
-    private static async Task<NodeInfo?> AskAsync(NodeSet nodes, NodeAddress node, MasterIdentity? described, TimeSpan within)
-    {
-        try
-        {
-            Dialed dialed = await nodes.Dialer.ConnectAsync(node.Host, node.Port, within, CancellationToken.None).ConfigureAwait(false);
+            Dialed dialed = await nodes.Dialer.ConnectAsync(node.Host, node.Port, within, either.Token).ConfigureAwait(false);
             if (dialed is not { Socket: { } socket, EndPoint: { } found })
             {
                 return null;
@@ -39,12 +28,19 @@ internal static class NodeQuestion
             socket.Dispose();
             ConfigurationOptions configuration = NodeConfiguration.Of(nodes.Options, node, found, within);
             configuration.AllowAdmin = true;
-            ConnectionMultiplexer multiplexer = await ConnectionMultiplexer.ConnectAsync(configuration).ConfigureAwait(false);
-            await using ConfiguredAsyncDisposable closing = multiplexer.ConfigureAwait(false);
-            return await InfoAsync(multiplexer.GetServer(multiplexer.GetEndPoints()[0]), described).ConfigureAwait(false);
+            ConnectionMultiplexer multiplexer = await CancellableConnect.Async(configuration, either.Token).ConfigureAwait(false);
+            try
+            {
+                IServer server = multiplexer.GetServer(multiplexer.GetEndPoints()[0]);
+                return await InfoAsync(server, described).WaitAsync(either.Token).ConfigureAwait(false);
+            }
+            finally
+            {
+                multiplexer.Close(allowCommandsToComplete: false);
+            }
         }
 #pragma warning disable CA1031 // Whatever it is, a mistake in ConfigureNode too: what it holds is not known.
-        catch (Exception)
+        catch (Exception) when (!cancellation.IsCancellationRequested)
 #pragma warning restore CA1031
         {
             return null;
