@@ -4,7 +4,7 @@ namespace RedisFailover.Client;
 /// Asks whether a topology of another incarnation of the store may be followed: its master and the one in force are asked what data they
 /// hold, until that is so or another topology takes its place. Meanwhile what was known stays in force.
 /// </summary>
-internal sealed class IncarnationCheck(NodeSet nodes, ILogger logger, Action<Topology> followed) : IAsyncDisposable
+internal sealed class IncarnationCheck(NodeSet nodes, ILogger logger, Action<Topology> followed)
 {
     /// <summary>A master that hangs must not keep the other from being heard.</summary>
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(2);
@@ -14,50 +14,11 @@ internal sealed class IncarnationCheck(NodeSet nodes, ILogger logger, Action<Top
 
     private static readonly Backoff s_calm = new(TimeSpan.FromMilliseconds(100), TimeSpan.FromSeconds(5));
 
-    private Topology? _topology;
     private (string? Incarnation, string Reason) _told;
-    private CancellationTokenSource _pausing = new();
-    private Task _checking = Task.CompletedTask;
 
-    /// <summary>Stops asking: once it returns nothing is taken over from here.</summary>
-    public async ValueTask PauseAsync()
-    {
-        await _pausing.CancelAsync().ConfigureAwait(false);
-        await _checking.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        _pausing.Dispose();
-        _pausing = new CancellationTokenSource();
-    }
-
-    /// <summary>The topology to be checked from now on, unless it is older than the one that is; while paused.</summary>
-    public void Put(Topology topology)
-    {
-        if (_topology is not { } before || before.Incarnation != topology.Incarnation || before.Epoch <= topology.Epoch)
-        {
-            _topology = topology;
-        }
-    }
-
-    /// <summary>Nothing is to be checked any more: another topology was taken over; while paused.</summary>
-    public void Clear() => _topology = null;
-
-    /// <summary>Goes on after a pause.</summary>
-    public void Resume()
-    {
-        if (_topology is { } topology)
-        {
-            CancellationToken pausing = _pausing.Token;
-            _checking = Task.Run(() => CheckAsync(topology, pausing));
-        }
-    }
-
-    /// <inheritdoc/>
-    public async ValueTask DisposeAsync()
-    {
-        await PauseAsync().ConfigureAwait(false);
-        _pausing.Dispose();
-    }
-
-    private async Task CheckAsync(Topology topology, CancellationToken cancellation)
+    /// <summary>Returns when it is followed, or the one that was in force is no more.</summary>
+    /// <exception cref="OperationCanceledException">When <paramref name="cancellation"/> ends it.</exception>
+    public async Task RunAsync(Topology topology, CancellationToken cancellation)
     {
         for (int refused = 0; ; refused++)
         {
@@ -71,7 +32,12 @@ internal sealed class IncarnationCheck(NodeSet nodes, ILogger logger, Action<Top
             cancellation.ThrowIfCancellationRequested();
             if (verdict.Followed)
             {
-                Follow(topology, inForce);
+                if (nodes.Adopt(topology, inForce))
+                {
+                    Log.IncarnationFollowed(logger, topology.Incarnation, topology.Epoch, inForce.Epoch, topology.Master!);
+                    followed(topology);
+                }
+
                 return;
             }
 
@@ -90,18 +56,6 @@ internal sealed class IncarnationCheck(NodeSet nodes, ILogger logger, Action<Top
         => topology.Master is { } master
             ? await NodeQuestion.AskAsync(nodes, master, topology.Identity, s_patience, cancellation).ConfigureAwait(false)
             : null;
-
-    private void Follow(Topology topology, Topology before)
-    {
-        if (!nodes.Adopt(topology, before))
-        {
-            return;
-        }
-
-        Clear();
-        Log.IncarnationFollowed(logger, topology.Incarnation, topology.Epoch, before.Epoch, topology.Master!);
-        followed(topology);
-    }
 
     private void Tell(Topology topology, Topology inForce, IncarnationVerdict verdict)
     {

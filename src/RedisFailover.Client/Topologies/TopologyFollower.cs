@@ -12,6 +12,9 @@ internal sealed class TopologyFollower : IAsyncDisposable
     private readonly Task _fencing;
     private readonly TopologyCache? _cache;
     private readonly IncarnationCheck _check;
+    private CancellationTokenSource _checkEnds = new();
+    private Task _checking = Task.CompletedTask;
+    private Topology? _checked;
     private string? _refused;
 
     public TopologyFollower(ITopologySource source, NodeSet nodes, ILogger logger)
@@ -37,7 +40,8 @@ internal sealed class TopologyFollower : IAsyncDisposable
 
         // Not for a handler that is running: it may be the one that disposes the connection, and waits for it.
         await Task.WhenAll(_following, _fencing).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        await _check.DisposeAsync().ConfigureAwait(false);
+        await EndCheckAsync().ConfigureAwait(false);
+        _checkEnds.Dispose();
         if (_cache is not null)
         {
             await _cache.DisposeAsync().ConfigureAwait(false);
@@ -72,10 +76,9 @@ internal sealed class TopologyFollower : IAsyncDisposable
     private async ValueTask TakeAsync(Topology topology)
     {
         // What the check finds must not overtake what is decided here.
-        await _check.PauseAsync().ConfigureAwait(false);
+        await EndCheckAsync().ConfigureAwait(false);
         if (_nodes.Apply(topology))
         {
-            _check.Clear();
             InForce(topology);
             return;
         }
@@ -83,7 +86,8 @@ internal sealed class TopologyFollower : IAsyncDisposable
         switch (_nodes.PlaceOf(topology))
         {
             case TopologyPlace.NewIncarnation:
-                _check.Put(topology);
+                _checked = _checked is { } before && before.Incarnation == topology.Incarnation && before.Epoch > topology.Epoch
+                    ? before : topology;
                 break;
             case TopologyPlace.FormerIncarnation:
                 if (_refused != topology.Incarnation)
@@ -98,12 +102,25 @@ internal sealed class TopologyFollower : IAsyncDisposable
                 break;
         }
 
-        _check.Resume();
+        if (_checked is { } candidate)
+        {
+            _checkEnds = new CancellationTokenSource();
+            CancellationToken ends = _checkEnds.Token;
+            _checking = Task.Run(() => _check.RunAsync(candidate, ends));
+        }
+    }
+
+    /// <summary>Once it returns nothing is taken over by the check.</summary>
+    private async Task EndCheckAsync()
+    {
+        await _checkEnds.CancelAsync().ConfigureAwait(false);
+        await _checking.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     /// <summary>Tells of a topology that has just been taken over, and keeps it.</summary>
     private void InForce(Topology topology)
     {
+        _checked = null;
         string master = topology.Master?.ToString() ?? "none";
         Log.TopologyApplied(_logger, topology.Epoch, topology.State, master, topology.Replicas.Length, topology.Reason);
         Measures.Count(Measures.Topologies, _nodes.Options);

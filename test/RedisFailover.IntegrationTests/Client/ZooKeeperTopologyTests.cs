@@ -59,12 +59,12 @@ public sealed class ZooKeeperTopologyTests
     }
 
     [Test]
-    public async Task After_its_first_connection_a_process_rehearses_a_failover()
+    public async Task After_its_first_connection_a_process_goes_through_a_failover()
     {
         await using RedisServer redis = await RedisServer.StartAsync();
-        await PublishAsync("/rehearsed", PublishedTopology.Of(1, redis.Address));
-        await using FailoverConnection connection = await FailoverConnection.ConnectAsync($"{_server.ConnectionString}/rehearsed");
-        Assert.That((await Warmup.Played.WaitAsync(TimeSpan.FromSeconds(30))).ToArray(), Has.Length.EqualTo(3));
+        await PublishAsync("/warm-up", PublishedTopology.Of(1, redis.Address));
+        await using FailoverConnection connection = await FailoverConnection.ConnectAsync($"{_server.ConnectionString}/warm-up");
+        Assert.That(await Warmup.Done.WaitAsync(TimeSpan.FromSeconds(30)), Is.True);
     }
 
     [Test]
