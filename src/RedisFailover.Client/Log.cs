@@ -32,8 +32,8 @@ internal static partial class Log
     [LoggerMessage(9, LogLevel.Error, "A handler of {Event} failed; the others and later ones are not affected")]
     public static partial void HandlerFailed(ILogger logger, string @event, Exception failure);
 
-    [LoggerMessage(10, LogLevel.Warning, "Holding writes: ZooKeeper cannot be reached")]
-    public static partial void WritesHeld(ILogger logger);
+    [LoggerMessage(10, LogLevel.Warning, "Holding writes: {Why}")]
+    public static partial void WritesHeld(ILogger logger, string why);
 
     [LoggerMessage(11, LogLevel.Warning, "The topology could not be kept in {File}: {Problem}")]
     public static partial void CacheNotWritten(ILogger logger, string file, string problem);
@@ -63,15 +63,9 @@ internal static partial class Log
         "Ignoring the topology of epoch {Epoch}: its incarnation {Incarnation} was replaced earlier")]
     public static partial void FormerIncarnationRefused(ILogger logger, string? incarnation, long epoch);
 
-    [LoggerMessage(18, LogLevel.Warning, "Holding writes until it is clear which node is master of these data")]
-    public static partial void HeldForIncarnation(ILogger logger);
+    [LoggerMessage(18, LogLevel.Information, "Writes go on, which were held as {Why}")]
+    public static partial void WritesGoOn(ILogger logger, string why);
 
-    [LoggerMessage(19, LogLevel.Information, "Writes go on: ZooKeeper can be reached again")]
-    public static partial void WritesGoOn(ILogger logger);
-
-    [LoggerMessage(20, LogLevel.Information, "Writes go on: it is clear which node is master of these data")]
-    public static partial void NotHeldForIncarnation(ILogger logger);
-
-    [LoggerMessage(21, LogLevel.Error, "Topologies are followed no more, the last one stays in force: make the connection anew")]
+    [LoggerMessage(19, LogLevel.Error, "Topologies are followed no more, the last one stays in force: make the connection anew")]
     public static partial void FollowingFailed(ILogger logger, Exception failure);
 }

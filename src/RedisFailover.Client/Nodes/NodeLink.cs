@@ -15,8 +15,6 @@ internal sealed class NodeLink : IAsyncDisposable
 
     private readonly NodeSet _owner;
     private readonly FailoverOptions _options;
-    private readonly ILogger _logger;
-    private readonly Action _changed;
     private readonly CancellationTokenSource _closing = new();
     private readonly TaskCompletionSource _firstAttempt = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Task _running;
@@ -24,15 +22,11 @@ internal sealed class NodeLink : IAsyncDisposable
 
     /// <param name="address">The node.</param>
     /// <param name="owner">Says what to connect with, and is told of what becomes of the connection.</param>
-    /// <param name="logger">Says when a node is lost and when it is back, once each.</param>
-    /// <param name="changed">Called whenever <see cref="Live"/> has changed, or its latency when reads go to the nearest.</param>
-    public NodeLink(NodeAddress address, NodeSet owner, ILogger logger, Action changed)
+    public NodeLink(NodeAddress address, NodeSet owner)
     {
         Address = address;
         _owner = owner;
         _options = owner.Options;
-        _logger = logger;
-        _changed = changed;
         _running = Task.Run(RunAsync);
     }
 
@@ -141,8 +135,8 @@ internal sealed class NodeLink : IAsyncDisposable
     {
         Failure = null;
         Volatile.Write(ref _live, live);
-        Log.NodeConnected(_logger, Address);
-        _changed();
+        Log.NodeConnected(_owner.Logger, Address);
+        _owner.Rebuild();
         _owner.Tell(Address, null);
         Tried(null);
     }
@@ -150,9 +144,9 @@ internal sealed class NodeLink : IAsyncDisposable
     private void Down(LiveNode live, string failure)
     {
         Failure = failure;
-        Log.NodeLost(_logger, Address, failure);
+        Log.NodeLost(_owner.Logger, Address, failure);
         _owner.Tell(Address, failure);
-        Tolerated.Run(_changed);
+        Tolerated.Run(_owner.Rebuild);
 
         // Once nobody is sent to it any more: its calls end now, and go to another node.
         End(live);
@@ -176,7 +170,7 @@ internal sealed class NodeLink : IAsyncDisposable
     {
         if (Failure is null)
         {
-            Log.NodeUnreachable(_logger, Address, failure);
+            Log.NodeUnreachable(_owner.Logger, Address, failure);
             _owner.Tell(Address, failure);
         }
 
@@ -315,7 +309,7 @@ internal sealed class NodeLink : IAsyncDisposable
 
             if (_options.ReadFrom == ReadFrom.Nearest)
             {
-                _changed();
+                _owner.Rebuild();
             }
 
             await Task.WhenAny(live.Broken, Task.Delay(_options.OperationTimeout / 10, time, closing)).ConfigureAwait(false);

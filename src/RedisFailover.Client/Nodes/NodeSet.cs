@@ -14,7 +14,6 @@ internal sealed class NodeSet : IAsyncDisposable
     private readonly Dictionary<NodeAddress, NodeLink> _links = [];
     private readonly List<NodeLink> _closed = [];
     private readonly CancellationTokenSource _closing = new();
-    private readonly ILogger _logger;
     private readonly ReplicaLag? _lag;
     private readonly TopologyOrder _order = new();
     private LiveNode? _learning;
@@ -26,8 +25,8 @@ internal sealed class NodeSet : IAsyncDisposable
     public NodeSet(FailoverOptions options, ILogger logger, HostAddresses? names = null)
     {
         Options = options;
-        _logger = logger;
-        PubSub = new MasterPubSub(this, _logger);
+        Logger = logger;
+        PubSub = new MasterPubSub(this, logger);
         Names = names ?? new HostAddresses(options.TimeProvider);
         Dialer = new TcpDialer(Names, options.TimeProvider);
         _current = new Snapshot(Topology.None, null, [], options.ReadFrom);
@@ -42,7 +41,7 @@ internal sealed class NodeSet : IAsyncDisposable
     /// <summary>What all nodes are configured with.</summary>
     public ConfigurationOptions Template => NodeConfiguration.Of(Options);
 
-    public ILogger Logger => _logger;
+    public ILogger Logger { get; }
 
     /// <summary>What all subscriptions are made on.</summary>
     public MasterPubSub PubSub { get; }
@@ -121,7 +120,7 @@ internal sealed class NodeSet : IAsyncDisposable
             _hold &= ~WriteHold.OtherIncarnation;
             foreach (NodeAddress address in wanted.Where(address => !_links.ContainsKey(address)))
             {
-                _links.Add(address, new NodeLink(address, this, _logger, Rebuild));
+                _links.Add(address, new NodeLink(address, this));
             }
 
             lost = [.. _links.Values.Where(link => !wanted.Contains(link.Address))];
@@ -136,7 +135,7 @@ internal sealed class NodeSet : IAsyncDisposable
 
         foreach (NodeLink link in lost)
         {
-            Log.NodeLeft(_logger, link.Address);
+            Log.NodeLeft(Logger, link.Address);
             if (link.Live is not null)
             {
                 // The topology may say so before the connection itself is lost.
@@ -151,20 +150,28 @@ internal sealed class NodeSet : IAsyncDisposable
     }
 
     /// <summary>Holds writes for that reason, or no longer.</summary>
-    /// <returns>Whether that was not so before.</returns>
-    public bool Hold(WriteHold reason, bool held)
+    public void Hold(WriteHold reason, bool held)
     {
         lock (_gate)
         {
             WriteHold next = held ? _hold | reason : _hold & ~reason;
             if (next == _hold)
             {
-                return false;
+                return;
             }
 
             _hold = next;
             Swap();
-            return true;
+        }
+
+        string why = reason == WriteHold.ZooKeeperSilent ? "ZooKeeper cannot be reached" : "who is master of these data is not clear";
+        if (held)
+        {
+            Log.WritesHeld(Logger, why);
+        }
+        else
+        {
+            Log.WritesGoOn(Logger, why);
         }
     }
 

@@ -67,16 +67,6 @@ internal sealed class IncarnationCheck(NodeSet nodes, ILogger logger, Action<Top
             Log.IncarnationNotFollowed(logger, topology.Incarnation, topology.Epoch, verdict.Reason, inForce.Epoch, master);
         }
 
-        if (nodes.Hold(WriteHold.OtherIncarnation, verdict.HoldsWrites))
-        {
-            if (verdict.HoldsWrites)
-            {
-                Log.HeldForIncarnation(logger);
-            }
-            else
-            {
-                Log.NotHeldForIncarnation(logger);
-            }
-        }
+        nodes.Hold(WriteHold.OtherIncarnation, verdict.HoldsWrites);
     }
 }

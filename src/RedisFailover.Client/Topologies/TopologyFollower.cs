@@ -154,18 +154,7 @@ internal sealed class TopologyFollower : IAsyncDisposable
 
                 // Early by the pause between two looks rather than late.
                 bool held = _source.SinceLastContact is not { } silence || silence > (timeout / 2) - look;
-                if (_nodes.Hold(WriteHold.ZooKeeperSilent, held))
-                {
-                    if (held)
-                    {
-                        Log.WritesHeld(_logger);
-                    }
-                    else
-                    {
-                        Log.WritesGoOn(_logger);
-                    }
-                }
-
+                _nodes.Hold(WriteHold.ZooKeeperSilent, held);
                 await Task.Delay(look, time, _closing.Token).ConfigureAwait(false);
             }
         }
