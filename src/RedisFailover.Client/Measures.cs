@@ -2,10 +2,8 @@ using System.Diagnostics.Metrics;
 
 namespace RedisFailover.Client;
 
-/// <summary>
-/// What the client counts, under the meter <see cref="FailoverDiagnostics.MeterName"/>. On slow paths only: a call that succeeds at once
-/// touches none of it.
-/// </summary>
+/// <summary>What the client counts, under the meter <see cref="FailoverDiagnostics.MeterName"/>. On slow paths only: a call that succeeds
+/// at once touches none of it.</summary>
 internal static class Measures
 {
     private static readonly Meter s_meter = new(FailoverDiagnostics.MeterName);
@@ -31,10 +29,8 @@ internal static class Measures
         "redis_failover.client.subscription_gaps", "{gap}",
             "Times that subscriptions stood still: what was published meanwhile was missed.");
 
-    /// <summary>
-    /// What a call ends with, counted as what it is: here alone, so that no end is told and not counted. A transaction is one call, and so
-    /// is what a batch has left that no master took.
-    /// </summary>
+    /// <summary>What a call ends with, counted as what it is: here alone, so that no end is told and not counted. A transaction is one
+    /// call, and so is what a batch has left that no master took.</summary>
     public static FailoverException Counted(FailoverException told, FailoverOptions options)
     {
         Count(told is MayHaveBeenAppliedException ? Ambiguous : NotApplied, options);

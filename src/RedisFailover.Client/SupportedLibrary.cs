@@ -2,10 +2,8 @@ using System.Reflection;
 
 namespace RedisFailover.Client;
 
-/// <summary>
-/// The versions of StackExchange.Redis that this client was built for. The package's dependency keeps others out; who forces one gets a
-/// sentence in place of a TypeLoadException, as each minor version adds members to IDatabase.
-/// </summary>
+/// <summary>The versions of StackExchange.Redis that this client was built for: each minor version adds members to IDatabase, and who
+/// forces one past the package's dependency gets a sentence in place of a TypeLoadException.</summary>
 internal static class SupportedLibrary
 {
     private static readonly Version s_first = new(3, 4, 35);

@@ -2,10 +2,8 @@ using System.Diagnostics;
 
 namespace RedisFailover.Client;
 
-/// <summary>
-/// What the client traces, under <see cref="FailoverDiagnostics.ActivitySourceName"/>. A call that succeeds at once is not traced and
-/// pays nothing.
-/// </summary>
+/// <summary>What the client traces, under <see cref="FailoverDiagnostics.ActivitySourceName"/>; nothing of a call that succeeds at
+/// once.</summary>
 internal static class Traces
 {
     private static readonly ActivitySource s_source = new(FailoverDiagnostics.ActivitySourceName);

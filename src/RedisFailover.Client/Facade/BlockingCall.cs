@@ -6,9 +6,7 @@ internal struct BlockingCall(NodeSet nodes, CommandClass kind, CommandFlags flag
     private LiveNode? _node;
     private Retries? _retries;
 
-    /// <summary>
-    /// The caller's flags without the role: the node is chosen already, and its multiplexer would judge them by its own idea of itself.
-    /// </summary>
+    /// <summary>The caller's flags without the role: the node is chosen already.</summary>
     public readonly CommandFlags Flags => flags.WithoutRole();
 
     /// <summary>The node for the first attempt, which the caller makes in its own place.</summary>

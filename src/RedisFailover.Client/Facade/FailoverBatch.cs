@@ -1,9 +1,7 @@
 namespace RedisFailover.Client;
 
-/// <summary>
-/// A batch: its calls go to the master together, in their order. Those of them that are known not to have been applied go again,
-/// in their order; the others end as single calls would.
-/// </summary>
+/// <summary>A batch: its calls go to the master together, in their order. Those that were not applied go again; the others end as single
+/// calls do.</summary>
 internal sealed class FailoverBatch(FailoverDatabase database, object? asyncState) : QueuedCalls(database, asyncState), IBatch
 {
     /// <summary>Sends the calls and returns; their tasks tell the rest. Without a master they are sent as soon as there is one.</summary>

@@ -1,9 +1,7 @@
 namespace RedisFailover.Client;
 
-/// <summary>
-/// The IDatabase that callers hold. It is bound to no node: each call looks at the snapshot in force. Its members are emitted by
-/// the source generator, routed as routing.txt says; here is what they all share.
-/// </summary>
+/// <summary>The IDatabase that callers hold, bound to no node: each call looks at the snapshot in force. The generator emits its members by
+/// routing.txt.</summary>
 [GenerateFacade(FacadeKind.Calls)]
 [System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001",
     Justification = "A lease holds nothing until somebody subscribes on it, who also ends it.")]
@@ -34,9 +32,8 @@ internal sealed partial class FailoverDatabase : IDatabase
 
     public int Number => _db;
 
-    /// <summary>
-    /// The lease that it was made by; one of its own where it comes from the connection, and another once somebody has closed that.
-    /// </summary>
+    /// <summary>The lease that it was made by; one of its own where it comes from the connection, and another once somebody has closed
+    /// that.</summary>
     public FailoverMultiplexer Lease
     {
         get
@@ -82,10 +79,8 @@ internal sealed partial class FailoverDatabase : IDatabase
         return sent.IsCompletedSuccessfully ? sent : WithState(FollowAsync(call, kind, flags, node, sent));
     }
 
-    /// <summary>
-    /// Waits for the reply. One object, this task, is all that a call allocates here: awaiters of one kind only, and everything that
-    /// a failure needs stands in <see cref="AgainAsync"/>.
-    /// </summary>
+    /// <summary>Waits for the reply. This task is all that a call allocates here: what a failure needs stands in
+    /// <see cref="AgainAsync"/>.</summary>
     private async Task<T> FollowAsync<TCall, T>(TCall call, CommandClass kind, CommandFlags flags, LiveNode node, Task<T> sent)
         where TCall : struct, ICall<T>
     {
@@ -102,10 +97,8 @@ internal sealed partial class FailoverDatabase : IDatabase
         return sent.GetAwaiter().GetResult();
     }
 
-    /// <summary>
-    /// Sends it until it is answered, or judged. The call is boxed here: a copy of this for each kind of call would have to be compiled in
-    /// the middle of the first failover, and one for each type of result has been by then, see <see cref="Warmup"/>.
-    /// </summary>
+    /// <summary>Sends it until it is answered, or judged. The call is boxed here: a copy of this for each kind of call would have to be
+    /// compiled in the middle of the first failover, and one for each type of result has been by then, see <see cref="Warmup"/>.</summary>
     private async Task<T> AgainAsync<T>(ICall<T> call, CommandClass kind, CommandFlags flags, LiveNode? node, Task<T>? sent)
     {
         Retries retries = new Retries(_nodes, kind, _repeated, flags).After(node);

@@ -1,10 +1,7 @@
 namespace RedisFailover.Client;
 
-/// <summary>
-/// A transaction: MULTI … EXEC on the master of the moment when it is executed, and again on the next one when it is known not to
-/// have been applied. With conditions it is bound to the master that the first of them was added under, whose connection watches
-/// the keys; if that is master no more when it is executed, it ends with <see cref="NotAppliedException"/>.
-/// </summary>
+/// <summary>MULTI … EXEC on the master of the moment when it is executed, and again on the next one when it was not applied. With
+/// conditions it is bound to the master that they were added under, whose connection watches the keys.</summary>
 internal sealed class FailoverTransaction(FailoverDatabase database, object? asyncState) : QueuedCalls(database, asyncState), ITransaction
 {
     private (LiveNode Node, ITransaction Transaction)? _bound;
@@ -43,9 +40,8 @@ internal sealed class FailoverTransaction(FailoverDatabase database, object? asy
         return executing.GetAwaiter().GetResult();
     }
 
-    /// <summary>
-    /// Fire and forget is not 3.4's here: it drops EXEC with a connection that breaks, and the queued calls would wait for ever.
-    /// </summary>
+    /// <summary>Fire and forget is not 3.4's here: it drops EXEC with a connection that breaks, and the queued calls would wait for
+    /// ever.</summary>
     Task<bool> ITransaction.ExecuteAsync(CommandFlags flags)
     {
         Task<bool> executing = ExecuteAsync(Take(), flags & ~CommandFlags.FireAndForget);
@@ -149,10 +145,8 @@ internal sealed class FailoverTransaction(FailoverDatabase database, object? asy
         return committed;
     }
 
-    /// <summary>
-    /// 3.4 waits for the replies to the conditions on the thread that sends, for SyncTimeout at most, and takes none for one that
-    /// does not hold: it answers False, and nothing was applied.
-    /// </summary>
+    /// <summary>3.4 waits for the replies to the conditions on the thread that sends, for SyncTimeout at most, and takes none for one that
+    /// does not hold: it answers False, and nothing was applied.</summary>
     private async Task<bool> ConditionalAsync(ITransaction transaction, LiveNode node, CommandFlags flags)
     {
         TimeProvider time = _nodes.Options.TimeProvider;
@@ -164,10 +158,8 @@ internal sealed class FailoverTransaction(FailoverDatabase database, object? asy
                 node.Address);
     }
 
-    /// <summary>
-    /// Why the node takes no transaction; null where its own commands are at fault. The reason was in the reply to one of them, which the
-    /// library keeps to itself.
-    /// </summary>
+    /// <summary>Why the node takes no transaction, which the library keeps to itself; null where the transaction's own commands are at
+    /// fault.</summary>
     private static async Task<string?> WhyDiscardedAsync(LiveNode node)
     {
         try
@@ -192,10 +184,8 @@ internal sealed class FailoverTransaction(FailoverDatabase database, object? asy
         return (string?)((RedisResult[])role!)[0] == "slave";
     }
 
-    /// <summary>
-    /// What a master says to a write when it takes none (NOREPLICAS); null otherwise. The write deletes a key that does not exist,
-    /// which neither lacks memory nor reaches a replica.
-    /// </summary>
+    /// <summary>What a master says to a write when it takes none (NOREPLICAS); null otherwise. The write deletes a key that does not
+    /// exist.</summary>
     private static async Task<RedisServerException?> RefusalAsync(LiveNode node)
     {
         try

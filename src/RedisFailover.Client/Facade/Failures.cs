@@ -13,10 +13,8 @@ internal enum Outcome
     Ambiguous,
 }
 
-/// <summary>
-/// Decides whether a call may be sent again: <see cref="Judge(Exception)"/>, was it applied; <see cref="MayRepeat"/>, may a write go twice.
-/// The one place that reads StackExchange.Redis' exceptions; <see cref="Retries"/> carries it out.
-/// </summary>
+/// <summary>Whether a call was applied (<see cref="Judge(Exception)"/>), and whether a write may go twice (<see cref="MayRepeat"/>). The
+/// one place that reads StackExchange.Redis' exceptions; <see cref="Retries"/> carries it out.</summary>
 internal static class Failures
 {
     public static Outcome Judge(Exception failure) => failure switch
@@ -48,9 +46,8 @@ internal static class Failures
     /// <summary>EXEC was refused because a command before it was: nothing was applied.</summary>
     public static bool IsDiscarded(Exception failure) => failure is RedisServerException { Kind: RedisErrorKind.ExecAbort };
 
-    /// <summary>
-    /// Whether a write without a reply may be sent again: the caller's own flags say so, or its category is among those that are.
-    /// </summary>
+    /// <summary>Whether a write without a reply may be sent again: the caller's own flags say so, or its category is among those that
+    /// are.</summary>
     public static bool MayRepeat(Exception failure, CommandFlags caller, RetryCategory repeated)
     {
         CommandFlags category = caller & CommandFlags.CommandRetryNever;
@@ -77,15 +74,11 @@ internal static class Failures
         };
     }
 
-    /// <summary>
-    /// The flags of a call that removes by position: 3.4 takes it for one that checks, and a second time it removes what came
-    /// after. The caller's own category goes first.
-    /// </summary>
+    /// <summary>For a call that removes by position, which 3.4 takes for one that checks: a second time it removes what came
+    /// after.</summary>
     public static CommandFlags CountedFromAnEnd(CommandFlags caller) => WithCategory(caller, CommandFlags.CommandRetryWriteAccumulating);
 
-    /// <summary>
-    /// The flags of a command that is given by name: 3.4 goes by the name alone, and some write by their arguments.
-    /// </summary>
+    /// <summary>The flags of a command that is given by name: 3.4 goes by the name alone, and some write by their arguments.</summary>
     public static CommandFlags ByName(string command, CommandFlags caller) => command.Length switch
     {
         4 when Is(command, "SORT") => WithCategory(caller, CommandFlags.CommandRetryWriteLastWins),

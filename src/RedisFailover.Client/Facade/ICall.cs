@@ -1,8 +1,7 @@
 namespace RedisFailover.Client;
 
-/// <summary>
-/// One asynchronous call with its arguments, so that it can be sent to another node. The generator emits a struct for each member.
-/// </summary>
+/// <summary>One asynchronous call with its arguments, so that it can be sent to another node. The generator emits a struct for each
+/// member.</summary>
 internal interface ICall<T>
 {
     Task<T> SendAsync(IDatabaseAsync target, CommandFlags flags);

@@ -1,9 +1,7 @@
 namespace RedisFailover.Client;
 
-/// <summary>
-/// LockRelease and LockExtend as one script. StackExchange.Redis 3.4 sends them as a transaction with a condition, for whose reply the
-/// sending thread waits: on a master that hangs it is held for SyncTimeout and then told False, and all calls behind it wait too.
-/// </summary>
+/// <summary>LockRelease and LockExtend as one script. 3.4 makes transactions with conditions of them, for which a master that hangs holds
+/// the sending thread for SyncTimeout.</summary>
 internal readonly struct LockCall : ICall<bool>
 {
     private readonly object[] _arguments;

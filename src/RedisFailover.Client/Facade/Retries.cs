@@ -3,15 +3,8 @@ using System.Runtime.ExceptionServices;
 
 namespace RedisFailover.Client;
 
-/// <summary>
-/// What becomes of one call after its first failure, or while there is no node for it: whether it is sent again, when, and what
-/// the caller is told in the end. Its deadline, <see cref="FailoverOptions.WriteWait"/>, runs from the first failure, so that
-/// calls which succeed at once never look at a clock.
-/// </summary>
-/// <remarks>
-/// The loop is Polly's for single calls, see <see cref="RetryLoop"/>; a batch or transaction has one of its own, what it sends again
-/// changes.
-/// </remarks>
+/// <summary>What becomes of one call after its first failure, or while there is no node for it: whether and when it is sent again, and what
+/// the caller is told. Its deadline, <see cref="FailoverOptions.WriteWait"/>, runs from the first failure.</summary>
 internal sealed class Retries(NodeSet nodes, CommandClass kind, RetryCategory repeated = RetryCategory.None,
     CommandFlags flags = CommandFlags.None)
 {
@@ -67,9 +60,8 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, RetryCategory re
         return PauseAsync();
     }
 
-    /// <summary>
-    /// Judges the failure of the last attempt: true when the call may be sent again, false when the failure is what the caller is to see.
-    /// </summary>
+    /// <summary>Judges the failure of the last attempt: true when the call may be sent again, false when the failure is what the caller is
+    /// to see.</summary>
     /// <exception cref="MayHaveBeenAppliedException">It was sent and its reply never came.</exception>
     /// <exception cref="NotAppliedException">The time is over.</exception>
     public bool IsRepeatable(Exception failure)

@@ -3,16 +3,10 @@ using Polly.Retry;
 
 namespace RedisFailover.Client;
 
-/// <summary>
-/// The loop of the repeated attempts of one call: a pipeline of Polly's, in which <see cref="Retries"/> judges each failure and makes each
-/// pause. The first attempt was made without it, so that a call which succeeds at once allocates nothing; its failure stands here for the
-/// pipeline's first.
-/// </summary>
-/// <remarks>
-/// Nothing in Polly depends on the type of the result: what is compiled for one type has been for all. It is the <see cref="Warmup"/> that
-/// pays for the compiling, about 200 methods: after it the first failover of a process took 1.7 ms from the topology to the first write,
-/// with a loop by hand in the place of Polly 1.6 (medians of 12 processes each, in turns); without it 8.3 against 4.6 (4 each).
-/// </remarks>
+/// <summary>The attempts of one call: a pipeline of Polly's, in which <see cref="Retries"/> judges each failure and makes each pause. The
+/// first attempt was made without it, so that a call which succeeds at once allocates nothing.</summary>
+/// <remarks>The <see cref="Warmup"/> has it compiled: then the first failover of a process takes 0.1 ms more than with a loop by hand, else
+/// 3.7 ms.</remarks>
 internal static class RetryLoop
 {
     private static readonly ResiliencePropertyKey<Retries> s_retries = new("redis_failover.retries");
@@ -28,13 +22,8 @@ internal static class RetryLoop
         })
         .Build();
 
-    /// <summary>
-    /// Makes attempts until one succeeds or its failure is final, which is thrown as the caller is to see it. Where the retries and the
-    /// attempts block, nothing is awaited, by Polly neither: the task is complete on return.
-    /// </summary>
-    /// <param name="retries">The call's.</param>
-    /// <param name="first">How the first attempt failed; null when none was made because there was no node.</param>
-    /// <param name="attempt">Asks <see cref="Retries.NodeAsync"/> where to.</param>
+    /// <summary>Makes attempts until one succeeds or its failure is final, which is thrown. Where retries and attempts block it is complete
+    /// on return. The first failure is null when there was no node for an attempt.</summary>
     public static async Task RunAsync(Retries retries, Exception? first, Func<Task> attempt)
     {
         ResilienceContext context = ContextOf(retries);

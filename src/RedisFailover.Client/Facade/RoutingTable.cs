@@ -14,10 +14,8 @@ internal enum CommandClass
     /// <summary>Depends on no key: any node, chosen as for a read.</summary>
     Either,
 
-    /// <summary>
-    /// Goes where a read goes because its caller says that it reads, and may write all the same: a script, or a command that is not
-    /// listed.
-    /// </summary>
+    /// <summary>Goes where a read goes as its caller says that it reads, and may write: a script, or a command that is not
+    /// listed.</summary>
     Unsure,
 }
 

@@ -2,10 +2,8 @@ using System.Collections;
 
 namespace RedisFailover.Client;
 
-/// <summary>
-/// A scan, which reads on while it is enumerated: what goes wrong with its node meanwhile is told as what it means. Its cursor can be asked
-/// for as the library's own can.
-/// </summary>
+/// <summary>A scan, which reads on while it is enumerated: the loss of its node is told as what it means. Its cursor can be asked
+/// for.</summary>
 internal static class Scan
 {
     public static IEnumerable<T> Of<T>(IEnumerable<T> scanned, LiveNode node) => new Sequence<T>(scanned, node);

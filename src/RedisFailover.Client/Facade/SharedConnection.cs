@@ -2,10 +2,8 @@ using System.Globalization;
 
 namespace RedisFailover.Client;
 
-/// <summary>
-/// A multiplexer has one connection for all its callers: a command that blocks it, or changes what it is for those who come after,
-/// is none for <c>Execute</c>, nor is one that makes another node master. Each is refused with what to use in its place.
-/// </summary>
+/// <summary>Refuses what is none for <c>Execute</c>, and says what to use: commands that block the connection that all callers share, or
+/// change it, or make another node master.</summary>
 internal static class SharedConnection
 {
     private const string Publishing = "ISubscriber, from FailoverConnection.GetSubscriber";

@@ -2,10 +2,9 @@ using System.Threading.Channels;
 
 namespace RedisFailover.Client;
 
-/// <summary>
-/// Raises what a multiplexer over all nodes would: a node lost or back, once for each of its two connections, and a changed configuration
-/// once it is in force. The master's subscriptions count as restored when they stand on it. In order, on one thread at a time.
-/// </summary>
+/// <summary>Raises what a multiplexer over all nodes would: a node lost or back, once for each of its two connections, and a changed
+/// configuration once it is in force. The master's subscriptions count as restored when they stand on it. In order, on one thread at a
+/// time.</summary>
 internal sealed class ConnectionEvents : IAsyncDisposable
 {
     private readonly NodeSet _nodes;
@@ -25,9 +24,8 @@ internal sealed class ConnectionEvents : IAsyncDisposable
         _ = Task.Run(RunAsync);
     }
 
-    /// <summary>
-    /// No event begins from here on. One that is being handled is not waited for: its handler may be what ends the connection.
-    /// </summary>
+    /// <summary>No event begins from here on. One that is being handled is not waited for: its handler may be what ends the
+    /// connection.</summary>
     public async ValueTask DisposeAsync()
     {
         _nodes.Connectivity -= Changed;

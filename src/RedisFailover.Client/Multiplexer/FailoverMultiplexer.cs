@@ -4,10 +4,8 @@ using StackExchange.Redis.Profiling;
 
 namespace RedisFailover.Client;
 
-/// <summary>
-/// A lease of a connection in the shape that libraries take. They close and dispose what they are given: that ends this lease and its
-/// subscriptions, never the connection.
-/// </summary>
+/// <summary>A lease of a connection in the shape that libraries take. They close and dispose what they are given: that ends this lease and
+/// its subscriptions, never the connection.</summary>
 internal sealed class FailoverMultiplexer : IConnectionMultiplexer
 {
     private readonly NodeSet _nodes;
@@ -135,10 +133,8 @@ internal sealed class FailoverMultiplexer : IConnectionMultiplexer
         return sum;
     }
 
-    /// <summary>
-    /// The master first, then the replicas; without those that the topology says are down. Whatever was configured: the topology is the
-    /// configuration.
-    /// </summary>
+    /// <summary>The master first, then the replicas; without those that the topology says are down. Whatever was configured: the topology
+    /// is the configuration.</summary>
     public EndPoint[] GetEndPoints(bool configuredOnly = false) => [.. Serving().Select(NodeConfiguration.EndPointOf)];
 
     public void Wait(Task task) => Waiting.For(task, _nodes.Options.OperationTimeout);

@@ -1,9 +1,7 @@
 namespace RedisFailover.Client;
 
-/// <summary>
-/// An IServer by address: it outlives the connections to its node. While there is none its calls end with RedisConnectionException. Its
-/// members are emitted by the source generator.
-/// </summary>
+/// <summary>An IServer by address: it outlives the connections to its node. While there is none its calls end with
+/// RedisConnectionException. Its members are emitted by the source generator.</summary>
 [GenerateFacade(FacadeKind.Server)]
 internal sealed partial class FailoverServer(NodeSet nodes, NodeAddress address, FailoverMultiplexer owner, object? asyncState) : IServer
 {

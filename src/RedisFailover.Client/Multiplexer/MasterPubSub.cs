@@ -1,10 +1,8 @@
 namespace RedisFailover.Client;
 
-/// <summary>
-/// What all subscriptions of a connection are made on: a multiplexer that leads to whichever node is master, so that they live through a
-/// failover, handlers, queues and all. Redis keeps no messages, so those published while none is subscribed are missed, which is logged and
-/// counted.
-/// </summary>
+/// <summary>What all subscriptions of a connection are made on: a multiplexer that leads to whichever node is master, so that they live
+/// through a failover, handlers, queues and all. Redis keeps no messages, so those published while none is subscribed are missed, which is
+/// logged and counted.</summary>
 internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDisposable
 {
     private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(2);
@@ -136,11 +134,9 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
         }
     }
 
-    /// <summary>
-    /// The same channel (the library compares them so) without the wish for all masters, which channels of keyspace notifications bring.
-    /// Of such a one StackExchange.Redis 3.4 believes that it is still subscribed when the connection is back. The mark that they do
-    /// without a channel prefix goes with it: they are made on a multiplexer that has none.
-    /// </summary>
+    /// <summary>The same channel (the library compares them so) without the wish for all masters, which channels of keyspace notifications
+    /// bring. Of such a one StackExchange.Redis 3.4 believes that it is still subscribed when the connection is back. The mark that they do
+    /// without a channel prefix goes with it: they are made on a multiplexer that has none.</summary>
     private static RedisChannel OnOneNode(RedisChannel channel)
         => channel.IsNullOrEmpty || channel.IsSharded ? channel
             : channel.IsPattern ? RedisChannel.Pattern((byte[])channel!) : RedisChannel.Literal((byte[])channel!);

@@ -3,10 +3,8 @@ using StackExchange.Redis.Configuration;
 
 namespace RedisFailover.Client;
 
-/// <summary>
-/// Leads to that one of a name's addresses that answered, knows whether anything comes from there, and can cut what it has led there: calls
-/// that were sent then end with 3.4's own exception, which says of what kind they were.
-/// </summary>
+/// <summary>Leads to the address that answered, knows whether anything comes from there, and can cut what it has led there: the calls that
+/// were sent then end with 3.4's own exception.</summary>
 internal sealed class AddressTunnel(IPEndPoint found) : Tunnel
 {
     private readonly Lock _gate = new();

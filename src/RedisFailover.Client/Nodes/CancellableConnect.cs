@@ -1,8 +1,6 @@
 namespace RedisFailover.Client;
 
-/// <summary>
-/// Connects a multiplexer until somebody loses interest: 3.4's own way takes no token, and waits for ConnectTimeout.
-/// </summary>
+/// <summary>Connects a multiplexer until somebody loses interest: 3.4's own way takes no token, and waits for ConnectTimeout.</summary>
 internal static class CancellableConnect
 {
     /// <summary>Connects; the attempt that nobody waits for any more is ended when it has come to something.</summary>

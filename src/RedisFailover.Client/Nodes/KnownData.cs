@@ -8,10 +8,8 @@ namespace RedisFailover.Client;
 /// <param name="Reason">Why it is not followed, as the end of a sentence.</param>
 internal readonly record struct IncarnationVerdict(bool Followed, bool HoldsWrites, string Reason);
 
-/// <summary>
-/// The data set that this client works with: known by the replication ids and the run ids of the masters that it followed. It tells
-/// a cluster whose store was lost from somebody else's under the same path. Safe for use by any number of threads.
-/// </summary>
+/// <summary>The data set that this client works with, known by the ids of the masters that it followed. It tells a cluster whose store was
+/// lost from somebody else's under the same path. Thread-safe.</summary>
 internal sealed class KnownData
 {
     private const int Kept = 16;
@@ -42,11 +40,8 @@ internal sealed class KnownData
         }
     }
 
-    /// <summary>Judges a topology of another incarnation by what its master and the one in force say.</summary>
-    /// <param name="next">The topology.</param>
-    /// <param name="named">What its master says; null when it does not answer.</param>
-    /// <param name="inForce">The topology that is followed.</param>
-    /// <param name="serving">What that one's master says; null when it does not answer.</param>
+    /// <summary>Judges a topology of another incarnation by what its master and the one in force say; null where one does not
+    /// answer.</summary>
     public IncarnationVerdict Judge(Topology next, NodeInfo? named, Topology inForce, NodeInfo? serving)
     {
         bool isClaimed = next.Identity is { } claimed && Knows(claimed);

@@ -1,8 +1,7 @@
 namespace RedisFailover.Client;
 
-/// <summary>
-/// One established connection to one node: a multiplexer of its own, used until it breaks and then replaced, never repaired.
-/// </summary>
+/// <summary>One established connection to one node: a multiplexer of its own, used until it breaks and then replaced, never
+/// repaired.</summary>
 internal sealed class LiveNode
 {
     /// <summary>For so long the library may take to notice that its connection was cut.</summary>
@@ -39,18 +38,14 @@ internal sealed class LiveNode
 
     public IServer Server { get; }
 
-    /// <summary>
-    /// The one of its name's addresses that answered when it was connected; null where the application's own tunnel leads there.
-    /// </summary>
+    /// <summary>The one of its name's addresses that answered when it was connected; null where the application's own tunnel leads
+    /// there.</summary>
     public IPEndPoint? FoundAt => _tunnel?.Found;
 
     /// <summary>Whether it was given up: it did not answer, or its name stands for another address now.</summary>
     public bool WasGivenUp { get; set; }
 
-    /// <summary>
-    /// Completes, with the reason, when the connection is lost. A node that hangs loses no connection: see the watch in
-    /// <see cref="NodeLink"/>.
-    /// </summary>
+    /// <summary>Completes, with the reason, when the connection is lost; that a node hangs <see cref="NodeLink"/> sees.</summary>
     public Task<string> Broken => _broken.Task;
 
     /// <summary>Whether its multiplexer lets writes through: after a promotion once it has configured itself anew.</summary>
@@ -59,10 +54,8 @@ internal sealed class LiveNode
     /// <summary>Whether the application prefers to read from it: <see cref="FailoverOptions.PreferNode"/>.</summary>
     public bool IsPreferred { get; set; } = true;
 
-    /// <summary>
-    /// It holds every write that had been acknowledged at this moment (a timestamp); 0 while that is not known. See
-    /// <see cref="ReplicaLag"/>.
-    /// </summary>
+    /// <summary>It holds every write that was acknowledged before this timestamp, see <see cref="ReplicaLag"/>; 0 while that is not
+    /// known.</summary>
     public long FreshAsOf
     {
         get => Volatile.Read(ref _freshAsOf);
@@ -85,16 +78,14 @@ internal sealed class LiveNode
             : Multiplexer.GetDatabase(number);
 
     /// <summary>Grows with whatever it sends, a part of a long reply too.</summary>
-    /// <remarks>
-    /// Through the application's own tunnel only whole replies are counted: calls that were sent, but for those that still wait. With
-    /// HighIntegrity 3.4 counts each call twice when it is sent, so that nothing follows from it there: the ping alone tells.
-    /// </remarks>
+    /// <remarks>Through the application's own tunnel only whole replies are counted: calls that were sent, but for those that still wait.
+    /// With HighIntegrity 3.4 counts each call twice when it is sent, so that nothing follows from it there: the ping alone
+    /// tells.</remarks>
     public long Heard => _tunnel?.Heard ?? (_isCounted && Multiplexer.GetCounters().Interactive is var calls
         ? calls.OperationCount - calls.SentItemsAwaitingResponse : 0);
 
-    /// <summary>
-    /// Ends its calls in flight. Not Dispose, which waits for a node that hangs; nor on this thread, on which their callers may continue.
-    /// </summary>
+    /// <summary>Ends its calls in flight. Not Dispose, which waits for a node that hangs; nor on this thread, on which their callers may
+    /// continue.</summary>
     public void Close() => _ = Task.Run(CloseAsync);
 
     private async Task CloseAsync()

@@ -2,18 +2,13 @@ using System.Net.Security;
 
 namespace RedisFailover.Client;
 
-/// <summary>
-/// What StackExchange.Redis is configured with: for one node, and for what leads to whichever node is master. "3.4" in the client's
-/// comments is its version: what follows is the behaviour that is answered.
-/// </summary>
+/// <summary>What StackExchange.Redis is configured with. "3.4" in the client's comments is its version, and the behaviour that is
+/// answered.</summary>
 internal static class NodeConfiguration
 {
-    /// <summary>For one node. A call on a lost connection fails at once, so that it can go to another node.</summary>
-    /// <param name="options">The application's.</param>
-    /// <param name="node">The node.</param>
-    /// <param name="found">Where it was found; null for the application's own tunnel, which leads there.</param>
-    /// <param name="deadline">Of connecting.</param>
-    public static ConfigurationOptions Of(FailoverOptions options, NodeAddress node, IPEndPoint? found, TimeSpan deadline)
+    /// <summary>For one node, at the address where it was found. A call on a lost connection fails at once, so that it can go to another
+    /// node.</summary>
+    public static ConfigurationOptions Of(FailoverOptions options, NodeAddress node, IPEndPoint found, TimeSpan deadline)
     {
         ConfigurationOptions configuration = Of(options);
         configuration.EndPoints.Add(node.Host, node.Port);
@@ -29,13 +24,12 @@ internal static class NodeConfiguration
 
         // 3.4 counts it from the queueing: whether the node answers is what counts, and the link's watch sees to that.
         configuration.AsyncTimeout = int.MaxValue;
-        configuration.Tunnel ??= found is null ? null : new AddressTunnel(found);
+        configuration.Tunnel ??= new AddressTunnel(found);
         return configuration;
     }
 
-    /// <summary>
-    /// What every multiplexer has in common: the application's settings, and that nobody but the topology says who is master.
-    /// </summary>
+    /// <summary>What every multiplexer has in common: the application's settings, and that nobody but the topology says who is
+    /// master.</summary>
     public static ConfigurationOptions Of(FailoverOptions options)
     {
         var configuration = new ConfigurationOptions { ClientName = "redis-failover", Password = options.Password };
@@ -64,10 +58,8 @@ internal static class NodeConfiguration
         return configuration;
     }
 
-    /// <summary>
-    /// Turns options into such as lead to whichever node is master. A call waits in the backlog while there is none, as long as one of
-    /// <see cref="FailoverConnection.GetDatabase"/> would.
-    /// </summary>
+    /// <summary>Makes options lead to whichever node is master. A call waits while there is none, as long as one of
+    /// <see cref="FailoverConnection.GetDatabase"/>.</summary>
     public static void LeadToMaster(ConfigurationOptions configuration, FailoverOptions options, MasterTunnel tunnel)
     {
         int patience = (int)(options.WriteWait + options.OperationTimeout).TotalMilliseconds;
@@ -124,10 +116,8 @@ internal static class NodeConfiguration
         _ => null,
     };
 
-    /// <summary>
-    /// When a connection that leads to the master is begun anew. 3.4 ends the attempt that is under way for it: one that waits for
-    /// a master is left waiting, or each beat would add another, and one that takes long is given more each time.
-    /// </summary>
+    /// <summary>When a connection to the master is begun anew, which ends the attempt that is under way: one that waits for a master is
+    /// left waiting, and one that takes long is given more each time.</summary>
     private sealed class TunnelRetry(MasterTunnel tunnel) : IReconnectRetryPolicy
     {
         private const int First = 50, Most = 3200;

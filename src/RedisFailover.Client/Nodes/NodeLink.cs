@@ -2,10 +2,8 @@ using System.Net.Sockets;
 
 namespace RedisFailover.Client;
 
-/// <summary>
-/// Keeps one node connected for as long as the topology names it: connects ahead of need, watches that the node answers, and
-/// replaces the connection when it breaks. Reconnecting is done here because a multiplexer tries a refused port once a second.
-/// </summary>
+/// <summary>Keeps one node connected while the topology names it, watches that it answers and replaces the connection when it breaks: a
+/// multiplexer would try a refused port once a second.</summary>
 internal sealed class NodeLink : IAsyncDisposable
 {
     // A node that only closed the connection is back with the first attempt; one that refuses takes longer to start than this.
@@ -20,8 +18,6 @@ internal sealed class NodeLink : IAsyncDisposable
     private readonly Task _running;
     private LiveNode? _live;
 
-    /// <param name="address">The node.</param>
-    /// <param name="owner">Says what to connect with, and is told of what becomes of the connection.</param>
     public NodeLink(NodeAddress address, NodeSet owner)
     {
         Address = address;
@@ -84,9 +80,8 @@ internal sealed class NodeLink : IAsyncDisposable
         }
     }
 
-    /// <summary>
-    /// One connection from its beginning to its end; false when there was none, or when it ended in a way that nobody foresaw.
-    /// </summary>
+    /// <summary>One connection from its beginning to its end; false when there was none, or when it ended in a way that nobody
+    /// foresaw.</summary>
     private async Task<bool> LiveAsync(CancellationToken closing)
     {
         LiveNode? live = null;
@@ -261,12 +256,9 @@ internal sealed class NodeLink : IAsyncDisposable
 
     private static string? Said(Exception? failure) => failure?.Message.Replace("SimpleError: ", "", StringComparison.Ordinal);
 
-    /// <summary>
-    /// Returns, with the reason, when the connection is lost or the node has not answered anything for OperationTimeout. Replies come
-    /// in the order of the calls, so a ping without an answer while nothing else is answered means that nothing sent before it is
-    /// either: one ping at a time is the deadline of every asynchronous call, which has none of its own. A ping that waits behind many
-    /// calls, or behind a long reply, is not late as long as something comes.
-    /// </summary>
+    /// <summary>Returns why, when the connection is lost or nothing came for OperationTimeout. Replies come in order: one ping at a time is
+    /// the deadline of every asynchronous call, which has none of its own. A ping behind many calls, or a long reply, is not late as long
+    /// as something comes.</summary>
     private async Task<string> WatchAsync(LiveNode live, CancellationToken closing)
     {
         TimeProvider time = _options.TimeProvider;
@@ -324,9 +316,8 @@ internal sealed class NodeLink : IAsyncDisposable
         return there.Socket is not null;
     }
 
-    /// <summary>
-    /// True when the ping has ended or the connection is broken; false when nothing at all was heard for OperationTimeout.
-    /// </summary>
+    /// <summary>True when the ping has ended or the connection is broken; false when nothing at all was heard for
+    /// OperationTimeout.</summary>
     private async Task<bool> AnswersAsync(LiveNode live, Task ping, CancellationToken closing)
     {
         TimeProvider time = _options.TimeProvider;

@@ -1,17 +1,10 @@
 namespace RedisFailover.Client;
 
-/// <summary>
-/// What a node says of its role and of the data that it holds (INFO), on a connection of its own: the application's may not ask that,
-/// and the node need not be one of the topology in force.
-/// </summary>
+/// <summary>What a node says of its role and its data (INFO), on a connection of its own: the application's may not ask, and the node need
+/// not be in force.</summary>
 internal static class NodeQuestion
 {
-    /// <summary>Null when it does not answer in time.</summary>
-    /// <param name="nodes">Says what to connect with.</param>
-    /// <param name="node">The node.</param>
-    /// <param name="described">Its data set as its topology describes it: believed where the node's ACL denies INFO.</param>
-    /// <param name="within">For everything.</param>
-    /// <param name="cancellation">Stops the waiting.</param>
+    /// <summary>Null when it does not answer in time. What its topology describes is believed where the node denies INFO.</summary>
     public static async Task<NodeInfo?> AskAsync(
         NodeSet nodes, NodeAddress node, MasterIdentity? described, TimeSpan within, CancellationToken cancellation)
     {

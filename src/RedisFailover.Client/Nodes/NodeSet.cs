@@ -2,10 +2,8 @@ using System.Diagnostics;
 
 namespace RedisFailover.Client;
 
-/// <summary>
-/// The owner of all that changes: which nodes are linked, and the <see cref="Snapshot"/> that calls look at. The snapshot is a
-/// pure function of the topology and of the links; every change of either builds it anew under one lock.
-/// </summary>
+/// <summary>Owns all that changes: which nodes are linked, and the <see cref="Snapshot"/> that calls look at, which every change of
+/// topology or link builds anew under one lock.</summary>
 internal sealed class NodeSet : IAsyncDisposable
 {
     private static readonly Backoff s_learning = new(TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(250));
@@ -84,10 +82,7 @@ internal sealed class NodeSet : IAsyncDisposable
     /// <summary>Takes over the topology of the cache file; false when another is in force already.</summary>
     public bool Begin(Topology topology, string file) => Take(topology, () => ReferenceEquals(_order.Current, Topology.None), file);
 
-    /// <summary>
-    /// Takes over a topology of another incarnation, whose master was found to hold the data of the one that was judged; false when that is
-    /// in force no more.
-    /// </summary>
+    /// <summary>Takes over a topology of another incarnation; false when the one that it was judged against is in force no more.</summary>
     public bool Adopt(Topology topology, Topology judged) => Take(topology, () => ReferenceEquals(_order.Current, judged));
 
     /// <summary>Whether it may is asked under the lock under which it is taken: no other one comes in between.</summary>
@@ -357,10 +352,9 @@ internal sealed class NodeSet : IAsyncDisposable
 
     private LiveNode? Linked(NodeAddress address) => _links.TryGetValue(address, out NodeLink? link) ? link.Live : null;
 
-    /// <summary>
-    /// After a promotion the node's own multiplexer takes it for a replica and refuses writes until it has configured itself anew: by
-    /// itself 3.4 asks for roles each ConfigCheckSeconds, 60. It is told to until it lets writes through or another node is master.
-    /// </summary>
+    /// <summary>After a promotion the node's own multiplexer takes it for a replica and refuses writes until it has configured itself anew:
+    /// by itself 3.4 asks for roles each ConfigCheckSeconds, 60. It is told to until it lets writes through or another node is
+    /// master.</summary>
     private async Task LearnAsync(LiveNode master)
     {
         // Off the lock that the caller holds.

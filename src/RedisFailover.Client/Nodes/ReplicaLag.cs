@@ -1,9 +1,7 @@
 namespace RedisFailover.Client;
 
-/// <summary>
-/// Keeps account of how far each replica is behind, for <see cref="FailoverOptions.MaxReplicaLag"/>: four times within that bound the
-/// master is asked how far it has written and then each replica how far it has applied (INFO replication).
-/// </summary>
+/// <summary>Keeps account of how far each replica is behind, for <see cref="FailoverOptions.MaxReplicaLag"/>: four times within that bound
+/// the master is asked how far it has written and then each replica how far it has applied (INFO replication).</summary>
 internal sealed class ReplicaLag : IAsyncDisposable
 {
     private static readonly TimeSpan s_longestPause = TimeSpan.FromSeconds(1);
@@ -84,9 +82,8 @@ internal sealed class ReplicaLag : IAsyncDisposable
         _closing.Token.ThrowIfCancellationRequested();
     }
 
-    /// <summary>
-    /// Asks those of them that owe no answer, gives them all a pause's time for it, and returns what they said and when each was asked.
-    /// </summary>
+    /// <summary>Asks those of them that owe no answer, gives them all a pause's time for it, and returns what they said and when each was
+    /// asked.</summary>
     private async Task<List<(LiveNode Node, long Asked, ReplicationPlace Place)>> AskAsync(LiveNode[] nodes, bool replica)
     {
         foreach (LiveNode node in nodes)

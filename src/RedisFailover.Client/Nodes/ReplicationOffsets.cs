@@ -20,11 +20,8 @@ internal readonly record struct ReplicationPlace(string History, long Offset)
     }
 }
 
-/// <summary>
-/// How far the master had written, and when it was asked: what a replica's place is compared with. A replica that has applied as
-/// much as the master had written when it was asked at time t holds every write that was acknowledged before t, also when its link
-/// has been down since and nothing was written meanwhile. Not thread-safe.
-/// </summary>
+/// <summary>How far the master had written when it was asked. A replica that has applied as much holds every write acknowledged before that
+/// question, also when its link has been down since. Not thread-safe.</summary>
 internal sealed class ReplicationOffsets
 {
     private const int Kept = 64;

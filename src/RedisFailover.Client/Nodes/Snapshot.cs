@@ -14,9 +14,7 @@ internal enum WriteHold
     OtherIncarnation = 2,
 }
 
-/// <summary>
-/// What every call looks at, once: the topology and the nodes that are connected. Immutable; replaced as a whole.
-/// </summary>
+/// <summary>What every call looks at, once: the topology and the nodes that are connected. Immutable; replaced as a whole.</summary>
 internal sealed class Snapshot
 {
     [ThreadStatic]
@@ -26,12 +24,7 @@ internal sealed class Snapshot
     private readonly LiveNode[] _readers;
     private readonly LiveNode[] _replicaReaders;
 
-    /// <param name="topology">The topology in force.</param>
-    /// <param name="master">The master that is connected and takes writes.</param>
-    /// <param name="replicas">The replicas that are connected.</param>
-    /// <param name="readFrom">Which of them answer reads.</param>
-    /// <param name="fresh">Those of the replicas whose lag is within bounds; null for all.</param>
-    /// <param name="hold">Why writes are held.</param>
+    /// <summary>Of what is connected; fresh are the replicas whose lag is within bounds, null for all.</summary>
     public Snapshot(
         Topology topology, LiveNode? master, LiveNode[] replicas, ReadFrom readFrom, LiveNode[]? fresh = null,
             WriteHold hold = WriteHold.None)

@@ -1,9 +1,7 @@
 namespace RedisFailover.Client;
 
-/// <summary>
-/// Asks whether a topology of another incarnation of the store may be followed: its master and the one in force are asked what data they
-/// hold, until that is so or another topology takes its place. Meanwhile what was known stays in force.
-/// </summary>
+/// <summary>Asks the master of a topology of another incarnation, and the one in force, what data they hold, until it may be followed.
+/// Meanwhile what was known stays in force.</summary>
 internal sealed class IncarnationCheck(NodeSet nodes, ILogger logger, Action<Topology> followed)
 {
     /// <summary>A master that hangs must not keep the other from being heard.</summary>

@@ -16,10 +16,8 @@ internal enum TopologyPlace
     FormerIncarnation,
 }
 
-/// <summary>
-/// Which topologies may follow the one in force. Within one incarnation epochs never go back; epochs of two incarnations do not compare.
-/// Not thread-safe.
-/// </summary>
+/// <summary>Which topologies may follow the one in force: epochs never go back, and do not compare across incarnations. Not
+/// thread-safe.</summary>
 internal sealed class TopologyOrder
 {
     private readonly HashSet<string> _former = new(StringComparer.Ordinal);

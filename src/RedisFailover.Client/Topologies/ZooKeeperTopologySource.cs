@@ -4,9 +4,8 @@ using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Client;
 
-/// <summary>
-/// The topology znode, followed over reconnects and sessions. ZooKeeper being away changes nothing: what was known last stays in force.
-/// </summary>
+/// <summary>The topology znode, followed over reconnects and sessions. ZooKeeper being away changes nothing: what was known last stays in
+/// force.</summary>
 internal sealed class ZooKeeperTopologySource : ITopologySource
 {
     private static readonly ZnodePaths s_paths = new("");

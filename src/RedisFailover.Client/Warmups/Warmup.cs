@@ -2,11 +2,9 @@ using System.Diagnostics.CodeAnalysis;
 
 namespace RedisFailover.Client;
 
-/// <summary>
-/// Goes through a failover once per process, in the background, after the first connection has been made: two made-up nodes on the loopback
-/// device, a master that dies under calls in flight, a replica that is promoted. .NET compiles code when it first runs, and throws its
-/// first exceptions slowly: that cost the first real failover of an application more than all the rest of it.
-/// </summary>
+/// <summary>Goes through a failover once per process, in the background, after the first connection: two made-up nodes on the loopback
+/// device, a master that dies under calls in flight, a replica that is promoted. Compiling that, and its first exceptions, cost the first
+/// real failover more than all the rest of it.</summary>
 internal static class Warmup
 {
     /// <summary>How long all of it may take; what is not reached then is compiled when it is needed.</summary>
