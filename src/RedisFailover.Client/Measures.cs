@@ -2,8 +2,7 @@ using System.Diagnostics.Metrics;
 
 namespace RedisFailover.Client;
 
-/// <summary>What the client counts, under the meter <see cref="FailoverDiagnostics.MeterName"/>. On slow paths only: a call that succeeds
-/// at once touches none of it.</summary>
+/// <summary>What the client counts, under the meter <see cref="FailoverDiagnostics.MeterName"/>. On slow paths only.</summary>
 internal static class Measures
 {
     private static readonly Meter s_meter = new(FailoverDiagnostics.MeterName);

@@ -1,7 +1,6 @@
 namespace RedisFailover.Client;
 
-/// <summary>The application's logger, whose failures are its own: a message that it cannot take is lost, and what was to be told of goes
-/// on.</summary>
+/// <summary>The application's logger: a message that it fails to take is lost, and what was to be told of goes on.</summary>
 internal sealed class ToleratedLogger(ILogger logger) : ILogger
 {
     /// <summary>A factory whose loggers are such.</summary>

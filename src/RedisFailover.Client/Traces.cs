@@ -2,8 +2,7 @@ using System.Diagnostics;
 
 namespace RedisFailover.Client;
 
-/// <summary>What the client traces, under <see cref="FailoverDiagnostics.ActivitySourceName"/>; nothing of a call that succeeds at
-/// once.</summary>
+/// <summary>What is traced under <see cref="FailoverDiagnostics.ActivitySourceName"/>: nothing of a call that succeeds at once.</summary>
 internal static class Traces
 {
     private static readonly ActivitySource s_source = new(FailoverDiagnostics.ActivitySourceName);

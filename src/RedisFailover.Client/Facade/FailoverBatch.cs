@@ -1,7 +1,6 @@
 namespace RedisFailover.Client;
 
-/// <summary>A batch: its calls go to the master together, in their order. Those that were not applied go again; the others end as single
-/// calls do.</summary>
+/// <summary>A batch: its calls go to the master together, in their order. What was not applied goes again, in order.</summary>
 internal sealed class FailoverBatch(FailoverDatabase database, object? asyncState) : QueuedCalls(database, asyncState), IBatch
 {
     /// <summary>Sends the calls and returns; their tasks tell the rest. Without a master they are sent as soon as there is one.</summary>

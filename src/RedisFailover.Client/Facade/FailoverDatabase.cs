@@ -1,7 +1,6 @@
 namespace RedisFailover.Client;
 
-/// <summary>The IDatabase that callers hold, bound to no node: each call looks at the snapshot in force. The generator emits its members by
-/// routing.txt.</summary>
+/// <summary>The IDatabase that callers hold, bound to no node. The generator emits its members, routed by routing.txt.</summary>
 [GenerateFacade(FacadeKind.Calls)]
 [System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001",
     Justification = "A lease holds nothing until somebody subscribes on it, who also ends it.")]
@@ -32,8 +31,7 @@ internal sealed partial class FailoverDatabase : IDatabase
 
     public int Number => _db;
 
-    /// <summary>The lease that it was made by; one of its own where it comes from the connection, and another once somebody has closed
-    /// that.</summary>
+    /// <summary>The lease that it was made by; from the connection one of its own, and another once that is closed.</summary>
     public FailoverMultiplexer Lease
     {
         get
@@ -79,8 +77,7 @@ internal sealed partial class FailoverDatabase : IDatabase
         return sent.IsCompletedSuccessfully ? sent : WithState(FollowAsync(call, kind, flags, node, sent));
     }
 
-    /// <summary>Waits for the reply. This task is all that a call allocates here: what a failure needs stands in
-    /// <see cref="AgainAsync"/>.</summary>
+    /// <summary>Waits for the reply. All that a call allocates here is this task: a failure is for <see cref="AgainAsync"/>.</summary>
     private async Task<T> FollowAsync<TCall, T>(TCall call, CommandClass kind, CommandFlags flags, LiveNode node, Task<T> sent)
         where TCall : struct, ICall<T>
     {

@@ -40,8 +40,7 @@ internal sealed class FailoverTransaction(FailoverDatabase database, object? asy
         return executing.GetAwaiter().GetResult();
     }
 
-    /// <summary>Fire and forget is not 3.4's here: it drops EXEC with a connection that breaks, and the queued calls would wait for
-    /// ever.</summary>
+    /// <summary>Not 3.4's fire and forget, which drops EXEC with a connection that breaks: the calls would wait for ever.</summary>
     Task<bool> ITransaction.ExecuteAsync(CommandFlags flags)
     {
         Task<bool> executing = ExecuteAsync(Take(), flags & ~CommandFlags.FireAndForget);
@@ -158,8 +157,7 @@ internal sealed class FailoverTransaction(FailoverDatabase database, object? asy
                 node.Address);
     }
 
-    /// <summary>Why the node takes no transaction, which the library keeps to itself; null where the transaction's own commands are at
-    /// fault.</summary>
+    /// <summary>Why the node takes no transaction, which 3.4 keeps to itself; null where its commands are at fault.</summary>
     private static async Task<string?> WhyDiscardedAsync(LiveNode node)
     {
         try
@@ -184,8 +182,7 @@ internal sealed class FailoverTransaction(FailoverDatabase database, object? asy
         return (string?)((RedisResult[])role!)[0] == "slave";
     }
 
-    /// <summary>What a master says to a write when it takes none (NOREPLICAS); null otherwise. The write deletes a key that does not
-    /// exist.</summary>
+    /// <summary>What a master says to a write, of a key that does not exist, when it takes none (NOREPLICAS).</summary>
     private static async Task<RedisServerException?> RefusalAsync(LiveNode node)
     {
         try

@@ -46,8 +46,7 @@ internal static class Failures
     /// <summary>EXEC was refused because a command before it was: nothing was applied.</summary>
     public static bool IsDiscarded(Exception failure) => failure is RedisServerException { Kind: RedisErrorKind.ExecAbort };
 
-    /// <summary>Whether a write without a reply may be sent again: the caller's own flags say so, or its category is among those that
-    /// are.</summary>
+    /// <summary>Whether a write without a reply may be sent again, by the caller's own flags or by its category.</summary>
     public static bool MayRepeat(Exception failure, CommandFlags caller, RetryCategory repeated)
     {
         CommandFlags category = caller & CommandFlags.CommandRetryNever;
@@ -74,8 +73,7 @@ internal static class Failures
         };
     }
 
-    /// <summary>For a call that removes by position, which 3.4 takes for one that checks: a second time it removes what came
-    /// after.</summary>
+    /// <summary>For a call that removes by position: 3.4 takes it for one that checks, and it goes on with what is next.</summary>
     public static CommandFlags CountedFromAnEnd(CommandFlags caller) => WithCategory(caller, CommandFlags.CommandRetryWriteAccumulating);
 
     /// <summary>The flags of a command that is given by name: 3.4 goes by the name alone, and some write by their arguments.</summary>

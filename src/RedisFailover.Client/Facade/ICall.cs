@@ -1,7 +1,6 @@
 namespace RedisFailover.Client;
 
-/// <summary>One asynchronous call with its arguments, so that it can be sent to another node. The generator emits a struct for each
-/// member.</summary>
+/// <summary>One asynchronous call with its arguments, for one node or another: a struct that is emitted for each member.</summary>
 internal interface ICall<T>
 {
     Task<T> SendAsync(IDatabaseAsync target, CommandFlags flags);

@@ -1,7 +1,6 @@
 namespace RedisFailover.Client;
 
-/// <summary>LockRelease and LockExtend as one script. 3.4 makes transactions with conditions of them, for which a master that hangs holds
-/// the sending thread for SyncTimeout.</summary>
+/// <summary>LockRelease and LockExtend as one script: for 3.4's transaction a master that hangs holds the sending thread.</summary>
 internal readonly struct LockCall : ICall<bool>
 {
     private readonly object[] _arguments;

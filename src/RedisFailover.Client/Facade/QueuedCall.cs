@@ -1,7 +1,6 @@
 namespace RedisFailover.Client;
 
-/// <summary>A call of a batch or transaction: kept until it is sent, and its task, which outlives the node that it is first sent
-/// to.</summary>
+/// <summary>A call of a batch or transaction, kept until it is sent, and its task, which outlives the node.</summary>
 internal abstract class QueuedCall
 {
     /// <summary>Whether it tells of the writes before it (WAIT).</summary>

@@ -1,7 +1,6 @@
 namespace RedisFailover.Client;
 
-/// <summary>What batches and transactions share: calls are kept in their order until they are executed, on the master of that
-/// moment.</summary>
+/// <summary>What batches and transactions share: calls are kept until they are executed, on the master of that moment.</summary>
 [GenerateFacade(FacadeKind.Queue)]
 internal abstract partial class QueuedCalls(FailoverDatabase database, object? asyncState) : IDatabaseAsync
 {

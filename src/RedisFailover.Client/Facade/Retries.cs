@@ -60,8 +60,7 @@ internal sealed class Retries(NodeSet nodes, CommandClass kind, RetryCategory re
         return PauseAsync();
     }
 
-    /// <summary>Judges the failure of the last attempt: true when the call may be sent again, false when the failure is what the caller is
-    /// to see.</summary>
+    /// <summary>Judges the failure of the last attempt: whether the call may be sent again, or the caller is to see it.</summary>
     /// <exception cref="MayHaveBeenAppliedException">It was sent and its reply never came.</exception>
     /// <exception cref="NotAppliedException">The time is over.</exception>
     public bool IsRepeatable(Exception failure)

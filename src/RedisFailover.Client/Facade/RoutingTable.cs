@@ -14,8 +14,7 @@ internal enum CommandClass
     /// <summary>Depends on no key: any node, chosen as for a read.</summary>
     Either,
 
-    /// <summary>Goes where a read goes as its caller says that it reads, and may write: a script, or a command that is not
-    /// listed.</summary>
+    /// <summary>Its caller says that it reads, and it may write: a script, or a command that is not listed.</summary>
     Unsure,
 }
 

@@ -2,8 +2,7 @@ using System.Collections;
 
 namespace RedisFailover.Client;
 
-/// <summary>A scan, which reads on while it is enumerated: the loss of its node is told as what it means. Its cursor can be asked
-/// for.</summary>
+/// <summary>A scan reads on while it is enumerated: the loss of its node is told as what it means.</summary>
 internal static class Scan
 {
     public static IEnumerable<T> Of<T>(IEnumerable<T> scanned, LiveNode node) => new Sequence<T>(scanned, node);

@@ -24,8 +24,7 @@ internal sealed class ConnectionEvents : IAsyncDisposable
         _ = Task.Run(RunAsync);
     }
 
-    /// <summary>No event begins from here on. One that is being handled is not waited for: its handler may be what ends the
-    /// connection.</summary>
+    /// <summary>No event begins from here on. A handler that runs is not waited for: it may be what ends the connection.</summary>
     public async ValueTask DisposeAsync()
     {
         _nodes.Connectivity -= Changed;

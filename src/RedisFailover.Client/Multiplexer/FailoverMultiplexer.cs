@@ -20,34 +20,19 @@ internal sealed class FailoverMultiplexer : IConnectionMultiplexer
     }
 
     public event EventHandler<RedisErrorEventArgs>? ErrorMessage
-    {
-        add => Add(MultiplexerEvent.ErrorMessage, value);
-        remove => Remove(MultiplexerEvent.ErrorMessage, value);
-    }
+    { add => Add(MultiplexerEvent.ErrorMessage, value); remove => Remove(MultiplexerEvent.ErrorMessage, value); }
 
     public event EventHandler<ConnectionFailedEventArgs>? ConnectionFailed
-    {
-        add => Add(MultiplexerEvent.ConnectionFailed, value);
-        remove => Remove(MultiplexerEvent.ConnectionFailed, value);
-    }
+    { add => Add(MultiplexerEvent.ConnectionFailed, value); remove => Remove(MultiplexerEvent.ConnectionFailed, value); }
 
     public event EventHandler<InternalErrorEventArgs>? InternalError
-    {
-        add => Add(MultiplexerEvent.InternalError, value);
-        remove => Remove(MultiplexerEvent.InternalError, value);
-    }
+    { add => Add(MultiplexerEvent.InternalError, value); remove => Remove(MultiplexerEvent.InternalError, value); }
 
     public event EventHandler<ConnectionFailedEventArgs>? ConnectionRestored
-    {
-        add => Add(MultiplexerEvent.ConnectionRestored, value);
-        remove => Remove(MultiplexerEvent.ConnectionRestored, value);
-    }
+    { add => Add(MultiplexerEvent.ConnectionRestored, value); remove => Remove(MultiplexerEvent.ConnectionRestored, value); }
 
     public event EventHandler<EndPointEventArgs>? ConfigurationChanged
-    {
-        add => Add(MultiplexerEvent.ConfigurationChanged, value);
-        remove => Remove(MultiplexerEvent.ConfigurationChanged, value);
-    }
+    { add => Add(MultiplexerEvent.ConfigurationChanged, value); remove => Remove(MultiplexerEvent.ConfigurationChanged, value); }
 
     public event EventHandler<EndPointEventArgs>? ConfigurationChangedBroadcast
     {
@@ -56,16 +41,10 @@ internal sealed class FailoverMultiplexer : IConnectionMultiplexer
     }
 
     public event EventHandler<ServerMaintenanceEvent>? ServerMaintenanceEvent
-    {
-        add => Add(MultiplexerEvent.ServerMaintenance, value);
-        remove => Remove(MultiplexerEvent.ServerMaintenance, value);
-    }
+    { add => Add(MultiplexerEvent.ServerMaintenance, value); remove => Remove(MultiplexerEvent.ServerMaintenance, value); }
 
     public event EventHandler<HashSlotMovedEventArgs>? HashSlotMoved
-    {
-        add => Add(MultiplexerEvent.HashSlotMoved, value);
-        remove => Remove(MultiplexerEvent.HashSlotMoved, value);
-    }
+    { add => Add(MultiplexerEvent.HashSlotMoved, value); remove => Remove(MultiplexerEvent.HashSlotMoved, value); }
 
     public bool IsClosed => Volatile.Read(ref _closed) != 0 || _nodes.IsClosed;
 
@@ -133,8 +112,7 @@ internal sealed class FailoverMultiplexer : IConnectionMultiplexer
         return sum;
     }
 
-    /// <summary>The master first, then the replicas; without those that the topology says are down. Whatever was configured: the topology
-    /// is the configuration.</summary>
+    /// <summary>The master first, then the replicas, without those that are down: the topology is the configuration.</summary>
     public EndPoint[] GetEndPoints(bool configuredOnly = false) => [.. Serving().Select(NodeConfiguration.EndPointOf)];
 
     public void Wait(Task task) => Waiting.For(task, _nodes.Options.OperationTimeout);

@@ -1,7 +1,6 @@
 namespace RedisFailover.Client;
 
-/// <summary>The ISubscriber of one lease, whose subscriptions it ends with the lease. Each handler hears its messages in their
-/// order.</summary>
+/// <summary>The ISubscriber of one lease, which ends its subscriptions. Each handler hears its messages in their order.</summary>
 internal sealed class FailoverSubscriber(NodeSet nodes, FailoverMultiplexer owner) : ISubscriber
 {
     private readonly IDatabase _database = new FailoverDatabase(nodes, -1, null, owner);

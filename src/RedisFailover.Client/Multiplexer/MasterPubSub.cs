@@ -1,8 +1,7 @@
 namespace RedisFailover.Client;
 
-/// <summary>What all subscriptions of a connection are made on: a multiplexer that leads to whichever node is master, so that they live
-/// through a failover, handlers, queues and all. Redis keeps no messages, so those published while none is subscribed are missed, which is
-/// logged and counted.</summary>
+/// <summary>What all subscriptions are made on: a multiplexer that leads to whichever node is master, so that they live through a failover.
+/// What is published while they stand nowhere is missed, which is logged and counted.</summary>
 internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDisposable
 {
     private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(2);

@@ -3,9 +3,8 @@ using StackExchange.Redis.Configuration;
 
 namespace RedisFailover.Client;
 
-/// <summary>Leads a multiplexer with one made-up end point to whichever node is master: connecting waits until there is one, and a socket
-/// to any other is closed as soon as it is known. What lives in the multiplexer, its subscriptions and its waiting calls, lives through the
-/// failover.</summary>
+/// <summary>Leads a multiplexer with one made-up end point to whichever node is master: connecting waits until there is one, and sockets to
+/// others are closed. Its subscriptions and waiting calls live through the failover.</summary>
 internal sealed class MasterTunnel : Tunnel
 {
     /// <summary>The end point that it leads from. Never resolved.</summary>
@@ -118,8 +117,7 @@ internal sealed class MasterTunnel : Tunnel
     }
 
     /// <summary>Closes what leads elsewhere, and calls' sockets also where there is no master: one that is cut off from the monitors alone
-    /// would go on taking writes that are lost. In a switchover the old one is master until the new one is, and holds its writes
-    /// itself.</summary>
+    /// would take writes that are lost. In a switchover the old one holds them itself.</summary>
     private void Cut(Snapshot current)
     {
         LiveNode? master = Master(current);

@@ -24,8 +24,7 @@ internal sealed class NodeObservers
     private Func<ProfilingSession?>? _profiler;
     private int? _stormLogThreshold;
 
-    /// <summary>Raised by the library on threads of its own; what the connection itself raises comes from
-    /// <see cref="ConnectionEvents"/>.</summary>
+    /// <summary>Raised by the library on threads of its own, or by <see cref="ConnectionEvents"/>.</summary>
     public event Action<MultiplexerEvent, object>? Raised;
 
     /// <summary>Those that live now.</summary>

@@ -40,8 +40,7 @@ internal sealed class KnownData
         }
     }
 
-    /// <summary>Judges a topology of another incarnation by what its master and the one in force say; null where one does not
-    /// answer.</summary>
+    /// <summary>By what its master and the one in force say; null where one does not answer.</summary>
     public IncarnationVerdict Judge(Topology next, NodeInfo? named, Topology inForce, NodeInfo? serving)
     {
         bool isClaimed = next.Identity is { } claimed && Knows(claimed);

@@ -1,7 +1,6 @@
 namespace RedisFailover.Client;
 
-/// <summary>One established connection to one node: a multiplexer of its own, used until it breaks and then replaced, never
-/// repaired.</summary>
+/// <summary>One established connection to one node: a multiplexer of its own, replaced when it breaks, never repaired.</summary>
 internal sealed class LiveNode
 {
     /// <summary>For so long the library may take to notice that its connection was cut.</summary>
@@ -38,8 +37,7 @@ internal sealed class LiveNode
 
     public IServer Server { get; }
 
-    /// <summary>The one of its name's addresses that answered when it was connected; null where the application's own tunnel leads
-    /// there.</summary>
+    /// <summary>Which of its name's addresses had answered; null where the application's own tunnel leads there.</summary>
     public IPEndPoint? FoundAt => _tunnel?.Found;
 
     /// <summary>Whether it was given up: it did not answer, or its name stands for another address now.</summary>
@@ -54,8 +52,7 @@ internal sealed class LiveNode
     /// <summary>Whether the application prefers to read from it: <see cref="FailoverOptions.PreferNode"/>.</summary>
     public bool IsPreferred { get; set; } = true;
 
-    /// <summary>It holds every write that was acknowledged before this timestamp, see <see cref="ReplicaLag"/>; 0 while that is not
-    /// known.</summary>
+    /// <summary>It holds every write acknowledged before this timestamp (<see cref="ReplicaLag"/>); 0 while not known.</summary>
     public long FreshAsOf
     {
         get => Volatile.Read(ref _freshAsOf);
@@ -84,8 +81,7 @@ internal sealed class LiveNode
     public long Heard => _tunnel?.Heard ?? (_isCounted && Multiplexer.GetCounters().Interactive is var calls
         ? calls.OperationCount - calls.SentItemsAwaitingResponse : 0);
 
-    /// <summary>Ends its calls in flight. Not Dispose, which waits for a node that hangs; nor on this thread, on which their callers may
-    /// continue.</summary>
+    /// <summary>Ends its calls in flight; not on this thread, on which their callers may continue.</summary>
     public void Close() => _ = Task.Run(CloseAsync);
 
     private async Task CloseAsync()

@@ -2,12 +2,10 @@ using System.Net.Security;
 
 namespace RedisFailover.Client;
 
-/// <summary>What StackExchange.Redis is configured with. "3.4" in the client's comments is its version, and the behaviour that is
-/// answered.</summary>
+/// <summary>What StackExchange.Redis is configured with. "3.4" in comments is its version, and how that behaves.</summary>
 internal static class NodeConfiguration
 {
-    /// <summary>For one node, at the address where it was found. A call on a lost connection fails at once, so that it can go to another
-    /// node.</summary>
+    /// <summary>For one node, where it was found. A call on a lost connection fails at once, and can go to another node.</summary>
     public static ConfigurationOptions Of(FailoverOptions options, NodeAddress node, IPEndPoint found, TimeSpan deadline)
     {
         ConfigurationOptions configuration = Of(options);
@@ -28,8 +26,7 @@ internal static class NodeConfiguration
         return configuration;
     }
 
-    /// <summary>What every multiplexer has in common: the application's settings, and that nobody but the topology says who is
-    /// master.</summary>
+    /// <summary>What all have in common: the application's settings, and that the topology alone says who is master.</summary>
     public static ConfigurationOptions Of(FailoverOptions options)
     {
         var configuration = new ConfigurationOptions { ClientName = "redis-failover", Password = options.Password };

@@ -80,8 +80,7 @@ internal sealed class NodeLink : IAsyncDisposable
         }
     }
 
-    /// <summary>One connection from its beginning to its end; false when there was none, or when it ended in a way that nobody
-    /// foresaw.</summary>
+    /// <summary>One connection from beginning to end; false when there was none, or it ended in a way that nobody foresaw.</summary>
     private async Task<bool> LiveAsync(CancellationToken closing)
     {
         LiveNode? live = null;
@@ -257,8 +256,7 @@ internal sealed class NodeLink : IAsyncDisposable
     private static string? Said(Exception? failure) => failure?.Message.Replace("SimpleError: ", "", StringComparison.Ordinal);
 
     /// <summary>Returns why, when the connection is lost or nothing came for OperationTimeout. Replies come in order: one ping at a time is
-    /// the deadline of every asynchronous call, which has none of its own. A ping behind many calls, or a long reply, is not late as long
-    /// as something comes.</summary>
+    /// the deadline of every asynchronous call, which has none of its own. A ping is not late as long as something comes.</summary>
     private async Task<string> WatchAsync(LiveNode live, CancellationToken closing)
     {
         TimeProvider time = _options.TimeProvider;
@@ -316,8 +314,7 @@ internal sealed class NodeLink : IAsyncDisposable
         return there.Socket is not null;
     }
 
-    /// <summary>True when the ping has ended or the connection is broken; false when nothing at all was heard for
-    /// OperationTimeout.</summary>
+    /// <summary>True when the ping has ended or the connection is broken; false when nothing came for OperationTimeout.</summary>
     private async Task<bool> AnswersAsync(LiveNode live, Task ping, CancellationToken closing)
     {
         TimeProvider time = _options.TimeProvider;

@@ -1,7 +1,6 @@
 namespace RedisFailover.Client;
 
-/// <summary>What a node says of its role and its data (INFO), on a connection of its own: the application's may not ask, and the node need
-/// not be in force.</summary>
+/// <summary>What a node says of its role and its data (INFO), on a connection of its own: the application's may not ask.</summary>
 internal static class NodeQuestion
 {
     /// <summary>Null when it does not answer in time. What its topology describes is believed where the node denies INFO.</summary>

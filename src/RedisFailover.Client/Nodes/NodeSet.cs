@@ -353,8 +353,7 @@ internal sealed class NodeSet : IAsyncDisposable
     private LiveNode? Linked(NodeAddress address) => _links.TryGetValue(address, out NodeLink? link) ? link.Live : null;
 
     /// <summary>After a promotion the node's own multiplexer takes it for a replica and refuses writes until it has configured itself anew:
-    /// by itself 3.4 asks for roles each ConfigCheckSeconds, 60. It is told to until it lets writes through or another node is
-    /// master.</summary>
+    /// 3.4 does so each minute. It is told to until it lets writes through or another node is master.</summary>
     private async Task LearnAsync(LiveNode master)
     {
         // Off the lock that the caller holds.

@@ -82,8 +82,7 @@ internal sealed class ReplicaLag : IAsyncDisposable
         _closing.Token.ThrowIfCancellationRequested();
     }
 
-    /// <summary>Asks those of them that owe no answer, gives them all a pause's time for it, and returns what they said and when each was
-    /// asked.</summary>
+    /// <summary>Asks those that owe no answer, gives all a pause's time, and returns what they said and when they were asked.</summary>
     private async Task<List<(LiveNode Node, long Asked, ReplicationPlace Place)>> AskAsync(LiveNode[] nodes, bool replica)
     {
         foreach (LiveNode node in nodes)

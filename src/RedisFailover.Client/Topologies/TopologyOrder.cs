@@ -16,8 +16,7 @@ internal enum TopologyPlace
     FormerIncarnation,
 }
 
-/// <summary>Which topologies may follow the one in force: epochs never go back, and do not compare across incarnations. Not
-/// thread-safe.</summary>
+/// <summary>Which topologies may follow: epochs never go back, nor compare across incarnations. Not thread-safe.</summary>
 internal sealed class TopologyOrder
 {
     private readonly HashSet<string> _former = new(StringComparer.Ordinal);

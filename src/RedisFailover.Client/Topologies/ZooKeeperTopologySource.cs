@@ -4,8 +4,7 @@ using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.Client;
 
-/// <summary>The topology znode, followed over reconnects and sessions. ZooKeeper being away changes nothing: what was known last stays in
-/// force.</summary>
+/// <summary>The topology znode, over reconnects and sessions. While ZooKeeper is away what was known stays in force.</summary>
 internal sealed class ZooKeeperTopologySource : ITopologySource
 {
     private static readonly ZnodePaths s_paths = new("");

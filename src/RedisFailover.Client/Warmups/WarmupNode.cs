@@ -4,8 +4,7 @@ using System.Text;
 
 namespace RedisFailover.Client;
 
-/// <summary>A node of the <see cref="Warmup"/>: as much of a Redis server, on a port of the loopback device, as a multiplexer needs to
-/// connect.</summary>
+/// <summary>A node of the <see cref="Warmup"/>: as much of a Redis server as a multiplexer needs to connect.</summary>
 internal sealed class WarmupNode : IAsyncDisposable
 {
     /// <summary>The commands that name it read or write data; the others are the multiplexer's own.</summary>
