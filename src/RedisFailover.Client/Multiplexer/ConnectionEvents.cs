@@ -42,7 +42,6 @@ internal sealed class ConnectionEvents : IAsyncDisposable
         try
         {
             Task<bool> change = _changes.Reader.WaitToReadAsync(_closing.Token).AsTask();
-            Task<LiveNode>? standing = null;
             while (true)
             {
                 Snapshot current = _nodes.Current;
@@ -52,28 +51,13 @@ internal sealed class ConnectionEvents : IAsyncDisposable
                 }
 
                 Tell(current.Topology);
-                if (standing is { IsCompleted: true })
+                if (current.ConnectedMaster is { } master && master != _master && Moves(master)
+                    && (_nodes.PubSub.Multiplexer is null || _nodes.PubSub.StandsOn == master.Address))
                 {
-                    LiveNode stood = await standing.ConfigureAwait(false);
-                    standing = null;
-                    if (current.ConnectedMaster == stood)
-                    {
-                        Restored(stood.Address, ConnectionType.Subscription);
-                        // A replica's subscriptions would stand wherever it is connected: the former master's too.
-                        foreach (NodeAddress node in _nodes.States().Where(s => s.Failure is null).Select(s => s.Address))
-                        {
-                            Restored(node, ConnectionType.Subscription);
-                        }
-                    }
+                    SubscriptionsStand();
                 }
 
-                if (standing is null && current.ConnectedMaster is { } master && master != _master && Moves(master))
-                {
-                    standing = StandingAsync(master);
-                }
-
-                await Task.WhenAny([change, current.Superseded, .. standing is null ? Array.Empty<Task>() : [standing]])
-                    .ConfigureAwait(false);
+                await Task.WhenAny(change, current.Superseded).ConfigureAwait(false);
                 _closing.Token.ThrowIfCancellationRequested();
                 change = change.IsCompleted ? _changes.Reader.WaitToReadAsync(_closing.Token).AsTask() : change;
             }
@@ -97,10 +81,23 @@ internal sealed class ConnectionEvents : IAsyncDisposable
         else
         {
             Restored(node, type);
-            if (type == ConnectionType.Interactive && _nodes.Current.Topology.Master != node)
+            if (type == ConnectionType.Subscription && _nodes.Current.ConnectedMaster?.Address == node)
+            {
+                SubscriptionsStand();
+            }
+            else if (type == ConnectionType.Interactive && _nodes.Current.Topology.Master != node)
             {
                 Restored(node, ConnectionType.Subscription);
             }
+        }
+    }
+
+    /// <summary>On the master; a replica's would stand wherever it is connected, the former master's too.</summary>
+    private void SubscriptionsStand()
+    {
+        foreach ((NodeAddress node, _) in _nodes.States().Where(state => state.Failure is null))
+        {
+            Restored(node, ConnectionType.Subscription);
         }
     }
 
@@ -150,13 +147,6 @@ internal sealed class ConnectionEvents : IAsyncDisposable
 
         _lost.Add((master.Address, ConnectionType.Subscription));
         return true;
-    }
-
-    /// <summary>Completes with the master when all subscriptions stand on it, or when there is another.</summary>
-    private async Task<LiveNode> StandingAsync(LiveNode master)
-    {
-        await _nodes.PubSub.StandAsync(master, _closing.Token).ConfigureAwait(false);
-        return master;
     }
 
     private void Raise(MultiplexerEvent what, NodeAddress node, ConnectionType type, string? failure = null)

@@ -70,15 +70,6 @@ internal sealed class MasterPubSub(NodeSet nodes, ILogger logger) : IAsyncDispos
         await ending.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
-    /// <summary>Returns when all subscriptions stand on that master, or when there is another.</summary>
-    public async Task StandAsync(LiveNode master, CancellationToken cancellationToken)
-    {
-        while (Multiplexer is not null && nodes.Current.ConnectedMaster == master && StandsOn != master.Address)
-        {
-            await Task.Delay(s_look, nodes.Options.TimeProvider, cancellationToken).ConfigureAwait(false);
-        }
-    }
-
     public bool IsConnected(RedisChannel channel)
         => Connected(Kind(channel)) is { } multiplexer
             ? multiplexer.GetSubscriber().IsConnected(channel) : nodes.Current.ConnectedMaster is not null;

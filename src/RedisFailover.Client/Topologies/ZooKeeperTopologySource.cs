@@ -101,6 +101,7 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
         Task asking = AskAsync(target, either.Token);
         lock (_asking)
         {
+            _asking.RemoveWhere(task => task.IsCompleted);
             _asking.Add(asking);
         }
 
@@ -111,13 +112,6 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
         catch (OperationCanceledException) when (_closing.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
             throw new ObjectDisposedException(nameof(FailoverConnection));
-        }
-        finally
-        {
-            lock (_asking)
-            {
-                _asking.Remove(asking);
-            }
         }
     }
 
