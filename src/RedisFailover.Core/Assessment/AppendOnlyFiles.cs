@@ -80,8 +80,12 @@ internal static class AppendOnlyFiles
                 select n).FirstOrDefault();
     }
 
-    /// <summary>Whether a node was in step with this master by the last word of both, which are up to a second apart.</summary>
+    /// <summary>
+    /// Whether a node was in step with this master by the last word of both, which are up to a second apart: it told how far it was, and
+    /// lacked no more than one that may be promoted (max-lag).
+    /// </summary>
     private static bool FollowedToTheEnd(NodeAssessment node, NodeAssessment master)
         => node.View.BeforeRestart is { LinkUp: true } && master.View.BeforeRestart is { Role: NodeRole.Master } last
-            && last.Replicas.Any(r => r.Replica == node.Address && r is { IsOnline: true, Lag: null or <= 1 });
+            && last.Replicas.Any(r => r.Replica == node.Address && r is { IsOnline: true, Lag: null or <= 1 }
+                && !(last.Offset - r.Offset > node.All.Policy.MaxLag));
 }

@@ -42,7 +42,9 @@ internal static class Histories
 
     /// <summary>Whether its file may have kept what the restarted one is known to lack, and its keys speak for it.</summary>
     private static bool MayHaveMore(NodeAssessment node, MasterIdentity known, NodeAssessment restarted)
-        => node.Info!.Keys > restarted.Info!.Keys && AppendOnlyFiles.MayHaveKeptUntil(node, known) > restarted.Info.CommonOffset(known);
+        => node.Info!.Keys > restarted.Info!.Keys && !CandidateRules.IsNeverPromoted(node.All, node)
+            && node.All.Topology.Members.Contains(node.Address) && AppendOnlyFiles.MayHaveKeptUntil(node, known) is { } kept
+            && restarted.Info.CommonOffset(known) is { } has && kept > has && !DataLoss.MayBePings(kept - has);
 
     /// <summary>What it holds it has taken since: nothing of it is of a file.</summary>
     private static bool CameBackEmpty(NodeAssessment node) => node.View.AtFirst is { Keys: 0 };

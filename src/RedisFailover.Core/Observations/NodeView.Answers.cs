@@ -103,8 +103,8 @@ internal sealed partial record NodeView
     /// </summary>
     private bool KeepsWholeFile(NodeInfo before, NodeInfo info)
         => before.AppendsAll && info is { AppendsOnly: true, AppendFailed: false, SyncInProgress: false } && CopySeenAt is null
-            && (before is { Role: NodeRole.Master } && info is { Role: NodeRole.Master }
-                || (info.LoadedKeys is not null && !HasLoaded(before, info)));
+            && !HasLoaded(before, info) && (info.LoadedKeys is not null || (before.Role == NodeRole.Master && info.Role == NodeRole.Master
+                && before.ReplicationId == info.ReplicationId));
 
     /// <summary>A quick copy shows in nothing but what was loaded last: in one run that is never a file of its own.</summary>
     private static bool HasLoaded(NodeInfo before, NodeInfo info) => info.LoadedKeys != before.LoadedKeys;
