@@ -134,7 +134,8 @@ internal static partial class ProblemRules
 
     /// <summary>Whether the master, asked later, has it as online: its copy has only just ended, and it will say so itself.</summary>
     private static bool HasItsLinkSince(Facts f, NodeView replica)
-        => f.Master!.InfoAsked >= replica.InfoAsked && f.Master.Info!.Replicas.Any(r => r.Replica == replica.Address && r.IsOnline);
+        => f.Master!.InfoAsked >= replica.InfoAsked && f.Master.Info!.Replicas
+            .Any(r => r.Replica == replica.Address && r is { IsOnline: true, Lag: null or <= 1 });
 
     /// <summary>To a new master it has had no link only since that became one.</summary>
     private static TimeSpan? SinceMaster(Facts f, TimeSpan? since) => since < f.Master!.RoleSince ? f.Master.RoleSince : since;

@@ -48,7 +48,8 @@ internal static class NodeChanges
                 ? $"{node} is the master: let another node take over first (redis-failover switchover), then remove it"
             : a.Topology is { IsChangingMaster: true, Waiting: null }
                 ? $"a change of master is under way ({a.Topology.Reason}): ask again when it is done"
-            : a.Topology is { IsChangingMaster: true, WriteQuorum: { } quorum } && quorum.Replicas.Contains(node)
+            : a.Topology is { WriteQuorum: { } quorum, Waiting: { } waiting } && waiting.Code == ProblemCatalogue.WriteQuorumUnmet.Name
+                && quorum.Replicas.Contains(node)
                 ? $"{node} may hold a write that WAIT acknowledged, and the failover waits for it: choose the master first "
                     + "(redis-failover failover HOST:PORT --force), then remove it"
             // WAIT would count what nobody watches any more.
