@@ -24,7 +24,9 @@ internal static class NodeQuestion
             try
             {
                 IServer server = multiplexer.GetServer(multiplexer.GetEndPoints()[0]);
-                return await InfoAsync(server, described).WaitAsync(either.Token).ConfigureAwait(false);
+                Task<NodeInfo?> asking = InfoAsync(server, described);
+                Waiting.Forget(asking);
+                return await asking.WaitAsync(either.Token).ConfigureAwait(false);
             }
             finally
             {
