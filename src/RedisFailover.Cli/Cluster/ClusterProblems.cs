@@ -72,7 +72,9 @@ internal static class ClusterProblems
                     ProblemCatalogue.NoLeader,
                     [],
                     $"no monitor leads: {outside}, connected to ZooKeeper, may not: {first.Message}") with { Advice = first.Advice }
-                : new Problem(ProblemCatalogue.NoLeader, [], "no monitor is connected to ZooKeeper: nobody replaces the master");
+                : new Problem(
+                    ProblemCatalogue.NoLeader, [],
+                    "no monitor that watches this cluster is connected to ZooKeeper: nobody replaces the master");
         }
 
         string here = $"no monitor leads, though {Texts.List(state.Monitors.Keys)} {(state.Monitors.Count == 1 ? "is" : "are")} here";

@@ -139,7 +139,7 @@ public sealed class StatusCommandTests
         ClusterState aside = State(Ok, null) with { Outsiders = [outside] };
         Assert.That((NoLeader(aside).Message, NoLeader(aside).Advice),
             Is.EqualTo(("no monitor leads: m3, connected to ZooKeeper, may not: other names", "name them alike")));
-        Assert.That(NoLeader(State(Ok, null)).Message, Does.StartWith("no monitor is connected to ZooKeeper"));
+        Assert.That(NoLeader(State(Ok, null)).Message, Does.StartWith("no monitor that watches this cluster is connected to ZooKeeper"));
 
         static Problem NoLeader(ClusterState state) => ClusterProblems.Of(state).Single(p => p.Code == ProblemCatalogue.NoLeader);
     });
