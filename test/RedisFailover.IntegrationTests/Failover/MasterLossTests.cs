@@ -165,6 +165,9 @@ public sealed class MasterLossTests
             => topology.State == TopologyState.Ok && topology.Master != before.Master);
         RedisServer hangs = cluster.Node(promoted.Master!);
         await cluster.WaitUntilFollowingAsync(cluster.Redis.Single(redis => redis != hangs && redis != cluster.Redis[0]), hangs);
+        // A command on its way when it is frozen would be carried out when it wakes.
+        await Eventually.HoldsAsync("It was announced", ct => hangs.InfoAsync("commandstats", ct), info
+            => info.ContainsKey("cmdstat_publish"), explain: cluster.Explain);
         hangs.Freeze();
         await cluster.WaitForAsync("The other replica is master", topology
             => topology.State == TopologyState.Ok && topology.Master != promoted.Master);
