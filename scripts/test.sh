@@ -110,10 +110,9 @@ if ((quick)); then
   done
   end_compiler
   begin_tests UnitTests "$filter&TestCategory!=Slow" "${arguments[@]}"
-  end_tests
   # Two at a time: with more clusters on a small machine, deadlines measure how long processes take to start.
   begin_tests IntegrationTests "$filter&TestCategory=Quick" "${arguments[@]}" -- NUnit.NumberOfTestWorkers=2
-  end_tests
+  while ((${#running[@]})); do end_tests; done
 else
   dotnet build -c Release "$ROOT/redis-failover-zk.sln" -v quiet
   compile_ahead

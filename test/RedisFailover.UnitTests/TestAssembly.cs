@@ -2,7 +2,7 @@ using NUnit.Framework;
 
 // Most of a fixture's time is another thread's, or a clock's that a test moves.
 [assembly: Parallelizable(ParallelScope.Fixtures)]
-[assembly: LevelOfParallelism(3)]
+[assembly: LevelOfParallelism(5)]
 
 /// <summary>Without a namespace, so that it stands around all tests.</summary>
 [SetUpFixture]
