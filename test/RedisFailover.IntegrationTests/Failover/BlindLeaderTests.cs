@@ -70,14 +70,15 @@ public sealed class BlindLeaderTests
             line => line.Contains($"cannot reach master {before.Master}", StringComparison.Ordinal));
         CliResult asked = await CliProcess.RunAsync(["switchover", "--zk", cluster.ConnectionString]);
 
-        // Refused by that leader, or carried out by one that reaches it: then nothing is lost.
+        // Refused by that leader, or by the next where the machine is too slow for an answer; or carried out by it: nothing is lost.
         if (asked.ExitCode == 0)
         {
             Assert.That(asked.Output, Does.Not.Contain("failover"), cluster.Explain());
         }
         else
         {
-            Assert.That(asked.Output + asked.Errors, Does.Contain("does not answer the leading monitor"), cluster.Explain());
+            Assert.That(asked.Output + asked.Errors,
+                Does.Contain("does not answer the leading monitor").Or.Contain("no replica can take over"), cluster.Explain());
             Assert.That((await cluster.TopologyAsync()).Master, Is.EqualTo(before.Master), cluster.Explain());
         }
 
