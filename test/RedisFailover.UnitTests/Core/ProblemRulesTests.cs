@@ -43,7 +43,8 @@ public sealed class ProblemRulesTests
             .With(R2, n => n with { Info = n.Info! with { LinkUp = false } });
         Assert.That(Codes(ended.With(R1, n => n with { InfoAsked = n.InfoAsked + TimeSpan.FromMilliseconds(1) })),
             Does.Not.Contain(ReplicaLinkDown));
-        Assert.That(Codes(ended.With(R2, n => n with { InfoAsked = n.InfoAsked + TimeSpan.FromMilliseconds(1) })), Does.Contain(ReplicaLinkDown));
+        Assert.That(Codes(ended.With(R2, n => n with { InfoAsked = n.InfoAsked + TimeSpan.FromMilliseconds(1) })),
+            Does.Contain(ReplicaLinkDown));
     });
 
     [Test]
