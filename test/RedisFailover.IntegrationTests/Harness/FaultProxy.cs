@@ -35,7 +35,7 @@ public sealed class FaultProxy : IAsyncDisposable
     private readonly CancellationTokenSource _stopped = new();
     private readonly ConcurrentDictionary<Link, byte> _links = new();
     private readonly ConcurrentDictionary<int, byte> _cutOff = new();
-    private readonly ConcurrentDictionary<int, int> _owners = new();
+    private volatile ConcurrentDictionary<int, int> _owners = new();
     private readonly Lock _lock = new();
     private LinkState _state = LinkState.Healthy;
     private TaskCompletionSource _stateChanged = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -91,7 +91,8 @@ public sealed class FaultProxy : IAsyncDisposable
     public void CutOff(int pid)
     {
         _cutOff.TryAdd(pid, 0);
-        _owners.Clear();
+        // Another one, not emptied: whoever looks an owner up now may not have seen this process yet, and would note that.
+        _owners = new();
         Set(_state);
     }
 
@@ -99,7 +100,7 @@ public sealed class FaultProxy : IAsyncDisposable
     public void Reconnect(int pid)
     {
         _cutOff.TryRemove(pid, out _);
-        _owners.Clear();
+        _owners = new();
         Set(_state);
     }
 
