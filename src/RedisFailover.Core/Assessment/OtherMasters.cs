@@ -8,7 +8,8 @@ internal static class OtherMasters
     /// while nobody has a link to the master of the topology. Which of the two is older nobody can tell. Null where there is none.
     /// </summary>
     internal static NodeAssessment? MadeByOthers(Assessment a)
-        => a.OldMasterAddress is not { } old || a.Configured.Any(n => n.Info is { LinkUp: true } info && info.MasterAddress == old) ? null
+        => a.OldMasterAddress is not { } old
+            || a.Configured.Any(n => n is { IsReplica: true, IsInOrder: true, Info.LinkUp: true } && n.Info.MasterAddress == old) ? null
             : a.Configured.FirstOrDefault(n => n.Address != old
                 && n is { IsMaster: true, IsInOrder: true, Lineage: Lineage.Diverged } && a.Topology.Members.Contains(n.Address)
                 && !IsReplacedMaster(a, n)
