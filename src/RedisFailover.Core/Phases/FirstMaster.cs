@@ -62,8 +62,10 @@ internal static class FirstMaster
             : Adopt(a, masters[0], $"{masters[0].Address} is the master: {AllEmpty(a, online)}");
     }
 
-    /// <summary>Whether a node lives that does not say what it holds.</summary>
-    private static bool OthersMayHoldData(Assessment a) => a.Configured.Any(n => n.Contact is Contact.AuthRefused or Contact.Loading);
+    /// <summary>Whether a node lives that does not say what it holds, or is away and was seen with data.</summary>
+    private static bool OthersMayHoldData(Assessment a)
+        => a.Configured.Any(n => n.Contact is Contact.AuthRefused or Contact.Loading or Contact.Busy
+            || n is { IsOnline: false, Info.Keys: > 0 });
 
     private static string AllEmpty(Assessment a, ImmutableArray<NodeAssessment> online)
         => online.Length == a.Configured.Length
