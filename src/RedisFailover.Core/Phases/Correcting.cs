@@ -108,10 +108,12 @@ internal static class Correcting
             };
     }
 
-    /// <summary>Whether it copies one of ours that has not been heard yet: that may be a master whom somebody else has made.</summary>
+    /// <summary>
+    /// Whether it copies one of ours that has not been heard, or cannot be: that may be a master whom somebody else has made.
+    /// </summary>
     private static bool CopiesSomebodyUnheard(Assessment a, NodeAssessment node)
         => node is { IsReplica: true, Info: { LinkUp: true, MasterAddress: { } followed } }
-            && a.IsConfigured(followed) && a.Node(followed).Contact == Contact.Unseen;
+            && a.IsConfigured(followed) && a.Node(followed) is { Contact: Contact.Unseen } or { CannotBeWatched: true };
 
     private static Problem? SecondMaster(Assessment a, NodeAddress node)
         => DemotionFailure(a, node) is { } failure
