@@ -251,9 +251,13 @@ internal static class MasterRules
             : null;
     }
 
-    /// <summary>Whether a replica had lost its link before the master was gone. By whole seconds: Redis tells them.</summary>
+    /// <summary>
+    /// Whether a replica had lost its link before the master was gone, by whole seconds: Redis tells them; or has had none since it was
+    /// started.
+    /// </summary>
     private static bool WasWithoutLink(NodeAssessment replica, NodeView master)
-        => replica.View.LinkDownSince is { } down && master.GoneSince is { } gone && down < gone - LinkClockSlack;
+        => replica is { Info: { LinkUp: false, LinkDownFor: null }, View.HasFollowed: false }
+            || replica.View.LinkDownSince is { } down && master.GoneSince is { } gone && down < gone - LinkClockSlack;
 
     private static Finding? RefusesWritesForTooLong(Assessment a)
         => !a.Master.IsVotedOut && AnswersHere(a.Master) && a.Master.View.RefusesWritesSince is { } since
