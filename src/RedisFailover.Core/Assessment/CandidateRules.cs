@@ -165,7 +165,8 @@ internal static class CandidateRules
 
     /// <summary>Whether it is never promoted, by configuration or by its priority.</summary>
     internal static bool IsNeverPromoted(Assessment a, NodeAssessment node)
-        => a.Policy.NeverPromote.Contains(node.Address) || (node.Info is not null && a.PriorityOf(node) == 0);
+        => a.Policy.NeverPromote.Contains(node.Address)
+            || (node.Info is not null ? a.PriorityOf(node) == 0 : a.Topology.NeverPromoted.Contains(node.Address));
 
     /// <summary>Why it would refuse writes as a master, whatever follows it; null where it would take them.</summary>
     internal static string? WouldRefuseWrites(NodeAssessment node) => node.Info switch
@@ -181,7 +182,7 @@ internal static class CandidateRules
     /// </summary>
     internal static string? WouldLackReplicas(Assessment a, NodeAssessment node)
     {
-        if (a.Policy.WriteSafety != WriteSafetyMode.None || node.Info?.MinReplicas is not { Count: > 0 and var demanded })
+        if (a.Policy.WriteSafety != WriteSafetyMode.None || node.Info?.MinReplicas is not { Count: > 0 and var demanded, MaxLag: > 0 })
         {
             return null;
         }

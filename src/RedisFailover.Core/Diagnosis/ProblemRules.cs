@@ -143,8 +143,8 @@ internal static partial class ProblemRules
 
     private static IEnumerable<Problem> ReplicasDemanded(Facts f)
         => f is { Topology.State: TopologyState.Ok,
-            Master: { IsMaster: true, IsAnswering: true, Info: { MinReplicas: { Count: > 0 } demanded } info } master }
-            && (info.GoodReplicas ?? info.Attached.Length) is var good && good < demanded.Count
+            Master: { IsMaster: true, IsAnswering: true, Info: { MinReplicas: { Count: > 0 } demanded, GoodReplicas: { } good } } master }
+            && good < demanded.Count
             ? [Problem.Of(
                 MinReplicasUnmet,
                 $"master {master.Address} refuses writes: {Words.Count(good, "replica is", "replicas are")} in step, "

@@ -28,7 +28,7 @@ internal static class NodeLists
         {
             Replicas = [.. usable[true]],
             Unavailable = [.. usable[false]],
-            NeverPromoted = [.. a.Configured.Where(n => IsNeverPromoted(a, n)).Select(n => n.Address)],
+            NeverPromoted = [.. a.Configured.Where(n => CandidateRules.IsNeverPromoted(a, n)).Select(n => n.Address)],
             NeverRead = [.. a.Policy.Nodes.Where(n => a.Policy.NeverRead.Contains(n))],
             Zones = a.Policy.Zones,
             // Before a master is known nobody is a member yet: what follows some other master is not thereby ours.
@@ -53,10 +53,6 @@ internal static class NodeLists
 
     private static bool IsKept(Assessment a, NodeAddress member)
         => !a.Policy.NodesAreShared || a.IsConfigured(member) || member == a.Topology.Intent?.From;
-
-    private static bool IsNeverPromoted(Assessment a, NodeAssessment node)
-        => a.Policy.NeverPromote.Contains(node.Address)
-            || (node.Info is not null ? a.PriorityOf(node) == 0 : a.Topology.NeverPromoted.Contains(node.Address));
 
     /// <summary>Why a node that answers is left out, where that lasts until somebody does something about it.</summary>
     private static ImmutableSortedDictionary<NodeAddress, string> RemarksOf(Assessment a, IEnumerable<NodeAddress> unavailable)

@@ -154,8 +154,15 @@ public sealed class ProblemRulesTests
     [Test]
     public void A_master_that_demands_more_replicas_than_it_has_is_told()
         => Assert.That(
-            Codes(Well().With(R1, n => n with { Info = n.Info! with { MinReplicas = new MinReplicas(3, 10), Attached = [R2, R3] } })),
+            Codes(Well().With(R1, n => n with { Info = n.Info! with { MinReplicas = new MinReplicas(3, 10), GoodReplicas = 2 } })),
             Is.EqualTo(new[] { MinReplicasUnmet }));
+
+    /// <summary>Redis tells how many are in step where it goes by that: not with a min-replicas-max-lag of 0, which turns it off.</summary>
+    [Test]
+    public void A_master_that_demands_replicas_and_goes_by_none_is_not_told_to_refuse_writes()
+        => Assert.That(
+            Codes(Well().With(R1, n => n with { Info = n.Info! with { MinReplicas = new MinReplicas(3, 0), Attached = [R2, R3] } })),
+            Is.Empty);
 
     [Test]
     public void That_the_next_master_would_refuse_writes_is_told_before()
