@@ -8,7 +8,8 @@ internal static class ActionOutcomes
         // Leadership that was given up ends with LeadershipLost, which may come later; till then nothing more is to be done.
         bool resigned = finished is { Action: Resign, Failure: null };
         ClusterView next = resigned ? view : view with { Running = view.Running.Remove(finished.Action) };
-        if (finished.Info is { } info && finished.Action.On is { } node)
+        // What it says while it loads is not what it holds.
+        if (finished.Info is { Loading: false } info && finished.Action.On is { } node)
         {
             next = next.With(next.Node(node).Answered(finished.At, next.Node(node).Latency)
                 .Informed(info, finished.Asked, policy.MaxReplicaStaleness));
