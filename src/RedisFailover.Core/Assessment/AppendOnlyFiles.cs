@@ -9,36 +9,36 @@ internal static class AppendOnlyFiles
     /// that may not be the file that it wrote. The number of its keys proves nothing: they may have been deleted since. By its last word:
     /// who wants to put it above others asks it again first, and an older word is no reason to put others above it.
     /// </summary>
-    internal static long? KeptUntil(NodeAssessment node, MasterIdentity known)
+    internal static long? KeptUntil(NodeAssessment node, MasterIdentity known) => LastSeenWriting(node, known, run => run.AppendsAll);
+
+    /// <summary>
+    /// Another member whose file may not have had everything, and may have: a full copy was not written into it yet, or a write had failed.
+    /// It may have kept what this node is known to lack, so only an operator can choose. One that is back with less than half of its keys
+    /// has not. Null where there is none.
+    /// </summary>
+    internal static NodeAssessment? MayHaveMore(Assessment a, MasterIdentity known, NodeAssessment node)
+        => (node.Info!.CommonOffset(known) ?? KeptUntil(node, known)) is not { } held
+            || DataLoss.MayBePings(Histories.FurthestSeen(a, known) - held) ? null
+            : (from n in a.Configured
+                where n.IsInOrder && n.Address != node.Address && a.Topology.Members.Contains(n.Address)
+                    && !CandidateRules.IsNeverPromoted(a, n) && KeptUntil(n, known) is null
+                let kept = LastSeenWriting(n, known, run => run.AppendsOnly && 2 * n.View.AtFirst!.Keys >= run.Keys)
+                where kept > held && !DataLoss.MayBePings(kept.Value - held)
+                orderby kept descending
+                select n).FirstOrDefault();
+
+    /// <summary>
+    /// How far in the master's history the last run was seen that knew it of a node that was started from an append-only file, and has not
+    /// followed anybody since; as long as all the runs between wrote that file.
+    /// </summary>
+    private static long? LastSeenWriting(NodeAssessment node, MasterIdentity known, Func<NodeInfo, bool> writes)
     {
-        if (node is not { IsLeftAlone: false, View.HasFollowed: false,
-                Info: { AppendsOnly: true, Loading: false, SyncInProgress: false } info } || info.SharesHistoryWith(known))
+        if (node is not { IsLeftAlone: false, View: { HasFollowed: false, AtFirst.AppendsOnly: true },
+                Info: { Loading: false, SyncInProgress: false } info } || info.SharesHistoryWith(known))
         {
             return null;
         }
 
-        return LastSeenWriting(node, known, run => run.AppendsAll);
-    }
-
-    /// <summary>
-    /// The same where the file may not have had everything, and may have: a full copy was not written into it yet, or a write had failed.
-    /// Only an operator can tell.
-    /// </summary>
-    internal static long? MayHaveKeptUntil(NodeAssessment node, MasterIdentity known)
-        => node is { IsInOrder: true, IsLeftAlone: false, View.HasFollowed: false, Info: { AppendsOnly: true, SyncInProgress: false } info }
-            && !info.SharesHistoryWith(known) ? LastSeenWriting(node, known, run => run.AppendsOnly) : null;
-
-    /// <summary>
-    /// Whether another node's file may have kept everything while this one, whose file is whole, is known to lack something: an operator
-    /// has to choose, the keys of one that deletes are no measure.
-    /// </summary>
-    internal static bool MayHaveMoreThan(NodeAssessment node, NodeAssessment other, MasterIdentity known)
-        => KeptUntil(other, known) is null && MayHaveKeptUntil(other, known) is not null && KeptUntil(node, known) is { } until
-            && !DataLoss.MayBePings(Histories.FurthestSeen(node.All, known) - until);
-
-    /// <summary>How far in the master's history its last run was seen that knew that, as long as all since wrote the file.</summary>
-    private static long? LastSeenWriting(NodeAssessment node, MasterIdentity known, Func<NodeInfo, bool> writes)
-    {
         IEnumerable<NodeInfo> runs = node.View.FormerRuns.TakeWhile(run => writes(run) && !IsFileLost(node.View, run));
         return runs.FirstOrDefault(run => run is { SyncInProgress: false, CopyBrokeOff: false } && run.CommonOffset(known) is not null)
             is not { } last ? null

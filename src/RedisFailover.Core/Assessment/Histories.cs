@@ -37,14 +37,8 @@ internal static class Histories
                 && (restarted.Info!.Keys == 0
                     || (restarted.Info.CommonOffset(known) is null && AppendOnlyFiles.KeptUntil(restarted, known) is null))
                 && !n.IsLeftAlone && n.Info!.Keys > 2 * restarted.Info.Keys
-                && (a.OnceHad(n.Info) || (CameBackEmpty(restarted) && HeldOurs(a, n))))
-                || MayHaveMore(n, known, restarted)));
-
-    /// <summary>Whether its file may have kept what the restarted one is known to lack, and its keys speak for it.</summary>
-    private static bool MayHaveMore(NodeAssessment node, MasterIdentity known, NodeAssessment restarted)
-        => node.Info!.Keys > restarted.Info!.Keys && !CandidateRules.IsNeverPromoted(node.All, node)
-            && node.All.Topology.Members.Contains(node.Address) && AppendOnlyFiles.MayHaveKeptUntil(node, known) is { } kept
-            && restarted.Info.CommonOffset(known) is { } has && kept > has && !DataLoss.MayBePings(kept - has);
+                && (a.OnceHad(n.Info) || (CameBackEmpty(restarted) && HeldOurs(a, n))))))
+            ?? AppendOnlyFiles.MayHaveMore(a, known, restarted);
 
     /// <summary>What it holds it has taken since: nothing of it is of a file.</summary>
     private static bool CameBackEmpty(NodeAssessment node) => node.View.AtFirst is { Keys: 0 };
@@ -121,12 +115,19 @@ internal static class Histories
                 : null;
 
     /// <summary>
-    /// Whether the offset in the znode is of the loss: this monitor saw the master then, or another one began the failover. Else it may be
-    /// of long ago.
+    /// Whether the offset in the znode is of the loss: this monitor saw the master then, or the one that began the failover had. Else it
+    /// may be of long ago.
     /// </summary>
     internal static bool IsOfTheLoss(Assessment a, MasterIdentity lost)
-        => a.Progress.Inherited
-            || (a.From is { View: var view } && (view.Info?.RunId == lost.RunId || view.BeforeRestart?.RunId == lost.RunId));
+        => a.Topology.Intent is { MasterWasHeard: true } || (a.From is { } from && HasHeard(from, lost));
+
+    /// <summary>Whether this monitor has heard that run of a master itself.</summary>
+    internal static bool HasHeard(NodeAssessment master, MasterIdentity? run)
+        => run is not null && (master.Info?.RunId == run.RunId || master.View.BeforeRestart?.RunId == run.RunId);
+
+    /// <summary>Whether a node has come at least as far as the lost master was seen, at its loss.</summary>
+    internal static bool HasAllThatWasSeen(Assessment a, MasterIdentity lost, NodeInfo node)
+        => IsOfTheLoss(a, lost) && HasAllThatIsKnownOf(node, lost with { Offset = FurthestSeen(a, lost) });
 
     /// <summary>How far the master had come before it was restarted.</summary>
     private static long LastOffset(NodeAssessment restarted, MasterIdentity known)

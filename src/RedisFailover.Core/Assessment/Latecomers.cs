@@ -49,10 +49,16 @@ internal sealed record Latecomers(ImmutableArray<NodeAssessment> Nodes, TimeSpan
             node.View.HasFollowed || HasSpoken(other) ? TimeSpan.MinValue
                 : Times.Later((node.View.OnlineSince ?? a.Now) + a.Policy.ReturnPatience, LoadedBy(a, other)));
 
-    /// <summary>Of one that may be promoted: whether it had more when it last spoke. One PING is nothing.</summary>
+    /// <summary>
+    /// Of one that may be promoted: whether it had more when it last spoke, one PING is nothing; or has never spoken here, where this node
+    /// lacks something.
+    /// </summary>
     private static bool HadMore(Assessment a, MasterIdentity lost, NodeAssessment node, NodeAssessment other)
-        => other.Info?.CommonOffset(lost) is { } had && !CandidateRules.IsNeverPromoted(a, other)
-            && (node.Info!.CommonOffset(lost) is not { } has || DataLoss.Writes(had - has) > 0);
+        => !CandidateRules.IsNeverPromoted(a, other)
+            && (other.Info is null
+                ? a.Topology.Members.Contains(other.Address) && !Histories.HasAllThatWasSeen(a, lost, node.Info!)
+                : other.Info.CommonOffset(lost) is { } had
+                    && (node.Info!.CommonOffset(lost) is not { } has || DataLoss.Writes(had - has) > 0));
 
     /// <summary>
     /// Until when one may speak that does not now. One that hangs may be dead; one that is busy or loads lives. One that others reach is

@@ -80,7 +80,9 @@ internal sealed partial record NodeView
     /// <summary>The run that was known has gone on.</summary>
     private NodeView Continued(NodeInfo before, NodeInfo info, TimeSpan asked) => this with
     {
-        HasFollowed = HasFollowed || info is { Role: NodeRole.Replica, LinkUp: true },
+        // A link may be too short to be seen. In one run a replica's replication id changes by its master's doing alone.
+        HasFollowed = HasFollowed
+            || (info.Role == NodeRole.Replica && (info.LinkUp || info.ReplicationId != before.ReplicationId)),
         Overwritten = info.Offset < before.Offset ? [.. Overwritten.TakeLast(MostOverwritten - 1), before] : Overwritten,
         AsMaster = info.Role == NodeRole.Master ? null : before.Role == NodeRole.Master ? before : AsMaster,
         WasPromoted = info.Role == NodeRole.Master && (WasPromoted || before.Role == NodeRole.Replica),

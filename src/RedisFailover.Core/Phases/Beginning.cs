@@ -9,6 +9,8 @@ internal static class Beginning
     internal static PlanBuilder Failover(Assessment a, string loss)
     {
         NodeAddress from = a.Topology.Master!;
+        // One that answers is not lost for being gone: what counts is what it was before.
+        MasterIdentity? lost = (a.Master.IsAnswering ? null : Histories.OfTheLastRun(a)) ?? Histories.LastKnownIdentity(a);
         Topology intent = NodeLists.Of(a, a.Topology with
         {
             Master = null,
@@ -16,12 +18,12 @@ internal static class Beginning
             Epoch = a.NextEpoch,
             Reason = loss,
             Waiting = null,
-            // One that answers is not lost for being gone: what counts is what it was before.
-            Identity = (a.Master.IsAnswering ? null : Histories.OfTheLastRun(a)) ?? Histories.LastKnownIdentity(a),
+            Identity = lost,
             Intent = new FailoverIntent(from, Target: null)
             {
                 Occasion = loss,
                 BegunIn = a.NextEpoch,
+                MasterWasHeard = Histories.HasHeard(a.Master, lost),
                 Request = a.Topology.Intent?.Request,
                 MinReplicas = a.Topology.Intent?.MinReplicas,
             },

@@ -78,25 +78,31 @@ internal static class Choosing
                     a, ordered, behind, $"promoting {ordered.Address}, as the operator orders, though {behind}");
             }
 
-            if (!LostMasterKeepsMore(a, best))
+            // An operator may name by force one that is not fit.
+            if (!LostMasterKeepsMore(a, best) && (a.View.Asked is not { Force: true, Target: { } named } || named == best.Address))
             {
                 return OneWithMoreIsElsewhere(a, best) ?? OneWithMoreMayCome(a, best) ?? OneByItsFile(a, screening, best)
-                    ?? Promoting.Best(a, screening);
+                    ?? OperatorsChoice(a, best) ?? Promoting.Best(a, screening);
             }
         }
 
         if (Forced(a) is { } forced)
         {
-            string despite = Screening.WhyNot(a, Purpose.Readiness, forced)
-                ?? (forced.Address == a.From?.Address ? "it is the master that was lost" : $"{a.From?.Address} is back and has more");
-            return Promoting.ByOrder(a, forced, despite,
-                $"promoting {forced.Address}, as the operator orders, though {despite}; what it does not hold is lost");
+            return AsOrdered(a, forced);
         }
 
         return LostMasterGoesOn(a, screening)
             ?? Resigning.When(a, Resigning.DeadlineWithoutMaster(a))
             ?? LastResort.Decide(a, screening)
             ?? NobodyIsFit(a, screening.Objections);
+    }
+
+    private static PlanBuilder AsOrdered(Assessment a, NodeAssessment forced)
+    {
+        string despite = Screening.WhyNot(a, Purpose.Readiness, forced)
+            ?? (forced.Address == a.From?.Address ? "it is the master that was lost" : "another node may have more");
+        return Promoting.ByOrder(a, forced, despite,
+            $"promoting {forced.Address}, as the operator orders, though {despite}; what it does not hold is lost");
     }
 
     /// <summary>Whether the lost master is back with more than the best.</summary>
@@ -110,8 +116,7 @@ internal static class Choosing
     /// </summary>
     private static PlanBuilder? OneWithMoreMayCome(Assessment a, NodeAssessment best)
         => Latecomers.Beside(a, best) is { } others && a.View.Asked is not { Force: true }
-            && !(a.Topology.Identity is { } lost && Histories.IsOfTheLoss(a, lost)
-                && Histories.HasAllThatIsKnownOf(best.Info!, lost with { Offset = Histories.FurthestSeen(a, lost) }))
+            && !(a.Topology.Identity is { } lost && Histories.HasAllThatWasSeen(a, lost, best.Info!))
             ? PlanBuilder.Because($"waiting for {string.Join(", ", others.Nodes.Select(n => n.Address))}, which may have more than "
                     + best.Address)
                 .WakeBy(others.Until)
@@ -131,9 +136,8 @@ internal static class Choosing
         NodeAssessment? moved = other.Address == a.From?.Address ? OtherMasters.Moved(a, other) : null;
         return (moved ?? AppendOnlyFiles.KeptByFile(a, lost, other)) is not { OffsetIsFinal: true, LacksRightToPromote: false } kept
             || (a.View.Failed.GetValueOrDefault(new Promote(kept.Address)) is { } failed && failed.RetryAt > a.Now)
-            || AppendOnlyFiles.MayHaveMoreThan(kept, other, lost)
             || !screening.Unfit.Any(u => u.Node.Address == kept.Address && u.Code == Unfitness.Diverged) ? null
-            : Promoting.AsLastResort(a, kept, (moved is null
+            : OperatorsChoice(a, kept) ?? Promoting.AsLastResort(a, kept, (moved is null
                 ? $"its append-only file has kept {kept.Info!.Keys} keys, and {other.Address} ({other.Info!.Keys} keys) "
                     + (other.Info.CommonOffset(lost) is null ? "does not say what it has kept" : "lacks what was seen of the master")
                 : $"it was the master, at {other.Address}, and holds {kept.Info!.Keys} keys") + "; whether anything was lost is not known");
@@ -142,7 +146,8 @@ internal static class Choosing
     /// <summary>A monitor that reaches one with more than the best takes the failover over; null where there is none.</summary>
     private static PlanBuilder? OneWithMoreIsElsewhere(Assessment a, NodeAssessment best)
         => a.View.Asked is not { Force: true } && Latecomers.Elsewhere(a, best) is [var first, ..]
-            ? Resigning.Now($"resigning: {first.Address} has more than {best.Address}, and other monitors reach it", first.Address) : null;
+            ? Resigning.Now($"resigning: {first.Address} may have more than {best.Address}, and other monitors reach it", first.Address)
+            : null;
 
     /// <summary>
     /// Nobody can take over, and the lost master is back with something: it goes on, or is left to an operator. Null where it is not.
@@ -202,21 +207,32 @@ internal static class Choosing
                 + "is away: start it, or an operator has to choose", from, away);
     }
 
+    /// <summary>
+    /// Whom only an operator may put before others: another's file may have kept what it is known to lack, or that was asked before, and
+    /// the other is away. Null where nothing stands against it.
+    /// </summary>
+    internal static PlanBuilder? OperatorsChoice(Assessment a, NodeAssessment node)
+        => a.Policy.WriteSafety != WriteSafetyMode.None || a.View.Asked is { Force: true } || a.Topology.Identity is not { } lost
+            || (AppendOnlyFiles.MayHaveMore(a, lost, node) ?? AskedAbout(a, node)) is not { } other ? null
+            : Forced(a) is { } forced ? AsOrdered(a, forced)
+            : LeftToOperator(a, $"{node.Address} lacks what was seen of the master, and the append-only file of {other.Address} may have "
+                + $"kept it{(other.IsInOrder ? "" : ", which is away")}: an operator has to choose", node, other);
+
     private static PlanBuilder LeftToOperator(Assessment a, string why, NodeAssessment from, NodeAssessment other)
         => a.View.Request is not null ? SwitchoverRequests.Refuse(a, why)
             : Wait(a, ProblemCatalogue.NeedsOperator, [from.Address, other.Address], why + ByForce(a)).WakeBy(a.Now + a.Policy.RetryDelay);
 
     /// <summary>
-    /// One that is away, between which and the lost master an operator was asked to choose: that it went away answers nothing.
+    /// One that is away, between which and this node an operator was asked to choose: that it went away answers nothing.
     /// </summary>
-    private static NodeAssessment? AskedAbout(Assessment a, NodeAssessment from)
-        => OpenQuestion(a) is { Nodes: var nodes } && nodes.Contains(from.Address)
-            ? nodes.Where(n => n != from.Address).Select(a.Node).FirstOrDefault(n => !n.IsOnline) : null;
+    private static NodeAssessment? AskedAbout(Assessment a, NodeAssessment node)
+        => OpenQuestion(a) is { Nodes: var nodes } && nodes.Contains(node.Address)
+            ? nodes.Where(n => n != node.Address).Select(a.Node).FirstOrDefault(n => !n.IsInOrder) : null;
 
     /// <summary>What an operator was asked, as long as one of those that it is about is away; null for nothing.</summary>
     private static WaitCause? OpenQuestion(Assessment a)
-        => a.Topology.Waiting is { } asked && asked.Code == ProblemCatalogue.NeedsOperator.Name && asked.Nodes.Any(n => !a.Node(n).IsOnline)
-            ? asked : null;
+        => a.Topology.Waiting is { } asked && asked.Code == ProblemCatalogue.NeedsOperator.Name
+            && asked.Nodes.Any(n => !a.Node(n).IsInOrder) ? asked : null;
 
     /// <summary>Who is fit and was named by force is taken as it is, also before one that has more.</summary>
     private static NodeAssessment? OrderedInstead(Assessment a, Screening screening)

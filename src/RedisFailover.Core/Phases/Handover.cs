@@ -80,6 +80,7 @@ internal static class Handover
             {
                 Occasion = a.Verdict.Reason,
                 BegunIn = a.NextEpoch,
+                MasterWasHeard = Histories.HasHeard(a.Master, screening.Lost),
                 MinReplicas = WriteSafety.ToPutBack(a.Master.Info),
             },
         };

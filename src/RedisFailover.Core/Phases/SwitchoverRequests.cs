@@ -163,6 +163,7 @@ internal static class SwitchoverRequests
             {
                 Occasion = occasion,
                 BegunIn = a.Topology.Epoch,
+                MasterWasHeard = Histories.HasHeard(a.Master, screening.Lost),
                 Request = request?.Id,
                 Timeout = request?.Timeout,
                 Forced = forced is not null || !a.Master.IsAnswering,

@@ -258,6 +258,12 @@ public sealed record FailoverIntent(NodeAddress? From, NodeAddress? Target)
     /// <summary>The epoch in which it began: whoever takes it over begins another. 0 where a monitor before 0.2 wrote it.</summary>
     internal long BegunIn { get; init; }
 
+    /// <summary>
+    /// Whether the monitor that began it had heard the master itself, so that what the topology says of it is of its end, not of long ago.
+    /// False where a monitor of before this was known wrote it.
+    /// </summary>
+    internal bool MasterWasHeard { get; init; }
+
     /// <summary>The operator's request that it fulfils (the name of its znode); null when there is none.</summary>
     public string? Request { get; init; }
 

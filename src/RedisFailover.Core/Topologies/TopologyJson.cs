@@ -106,6 +106,7 @@ internal static class TopologyJson
                 // Before 0.2 it stood at the beginning of the topology's own reason alone.
                 Occasion = Json.Text(intent, "reason", What) ?? (Json.Text(root, "reason", What) ?? "").Split(OldWaiting)[0],
                 BegunIn = Json.Number(intent, "epoch", What),
+                MasterWasHeard = Json.Flag(intent, "masterHeard", What),
                 Request = Json.Text(intent, "request", What),
                 Timeout = Json.Number(intent, "timeoutMillis", What) is > 0 and var millis ? TimeSpan.FromMilliseconds(millis) : null,
                 Forced = Json.Flag(intent, "forced", What),
@@ -243,6 +244,7 @@ internal static class TopologyJson
         writer.WriteString("target", intent.Target?.ToString());
         writer.WriteString("reason", intent.Occasion);
         writer.WriteNumber("epoch", intent.BegunIn);
+        writer.WriteBoolean("masterHeard", intent.MasterWasHeard);
         if (intent.Request is { } request)
         {
             writer.WriteString("request", request);
