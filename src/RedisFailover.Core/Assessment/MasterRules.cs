@@ -133,10 +133,12 @@ internal static class MasterRules
     /// <summary>
     /// Write safety: it went on after a restart, faster than anybody could judge it or with nobody there, and may lack a write that WAIT
     /// acknowledged: until those who may hold that are here it counts as one with less. It is replaced, or waits as any lost master does.
+    /// Where all of them have copied what it has there is nobody to wait for.
     /// </summary>
     private static Finding? RestartedWithoutHolders(Assessment a)
         => a.Master is { IsMaster: true, IsCurrent: true, Run: RunState.Restarted } own
             && WriteHolders.Missing(a, own, Purpose.Readiness) is { } missing
+            && !(own.Info!.Keys > 0 && WriteHolders.Away(a, own).All(n => n == own.Address || OtherMasters.HasLinkTo(a.Node(n), own)))
             ? $"master {own.Address} was restarted, and {missing}"
             : null;
 
