@@ -9,12 +9,23 @@ internal static class AppendOnlyFiles
     /// that may not be the file that it wrote. The number of its keys proves nothing: they may have been deleted since. By its last word:
     /// who wants to put it above others asks it again first, and an older word is no reason to put others above it.
     /// </summary>
-    internal static long? KeptUntil(NodeAssessment node, MasterIdentity known) => LastSeenWriting(node, known, run => run.AppendsAll);
+    internal static long? KeptUntil(NodeAssessment node, MasterIdentity known)
+        => LastSeenWriting(node, known, run => run.AppendsAll) - EndLost(node.View);
+
+    /// <summary>
+    /// How much of the end of its file is gone, in bytes, which are about as many of the stream: what a host had not written to its disk
+    /// when it lost power. Null where a shorter file may as well have been rewritten: since Redis 7 its base tells.
+    /// </summary>
+    private static long? EndLost(NodeView now)
+        => now.AtFirst is not { AppendedBytes: { } bytes } first || now.BeforeRestart is not { AppendedBytes: { } before } last
+            || bytes >= before ? 0
+            : first.LoadedKeys is null ? null
+            : first.AppendedBase == last.AppendedBase ? before - bytes : 0;
 
     /// <summary>
     /// Another member whose file may not have had everything, and may have: a full copy was not written into it yet, or a write had failed.
     /// It may have kept what this node is known to lack, so only an operator can choose. One that is back with less than half of its keys
-    /// has not. Null where there is none.
+    /// has not; nor has one with no more keys than this node, where no monitor that lives saw what it had. Null where there is none.
     /// </summary>
     internal static NodeAssessment? MayHaveMore(Assessment a, MasterIdentity known, NodeAssessment node)
         => (node.Info!.CommonOffset(known) ?? KeptUntil(node, known)) is not { } held
@@ -22,19 +33,26 @@ internal static class AppendOnlyFiles
             : (from n in a.Configured
                 where n.IsInOrder && n.Address != node.Address && a.Topology.Members.Contains(n.Address)
                     && !CandidateRules.IsNeverPromoted(a, n) && KeptUntil(n, known) is null
-                let kept = LastSeenWriting(n, known, run => run.AppendsOnly && 2 * n.View.AtFirst!.Keys >= run.Keys)
+                let kept = n.View.BeforeRestart is null
+                    ? IsFromItsFile(n, known) && n.Info!.Keys > node.Info.Keys ? Histories.FurthestSeen(a, known) : null
+                    : LastSeenWriting(n, known, run => run.AppendsOnly && 2 * n.View.AtFirst!.Keys >= run.Keys)
+                        - (EndLost(n.View) ?? 0)
                 where kept > held && !DataLoss.MayBePings(kept.Value - held)
                 orderby kept descending
                 select n).FirstOrDefault();
 
+    /// <summary>Whether a node has what its append-only file has kept: it has followed nobody since it was started from that.</summary>
+    private static bool IsFromItsFile(NodeAssessment node, MasterIdentity known)
+        => node is { IsLeftAlone: false, View: { HasFollowed: false, AtFirst.AppendsOnly: true },
+            Info: { Loading: false, SyncInProgress: false } info } && !info.SharesHistoryWith(known);
+
     /// <summary>
-    /// How far in the master's history the last run was seen that knew it of a node that was started from an append-only file, and has not
-    /// followed anybody since; as long as all the runs between wrote that file.
+    /// How far in the master's history the last run was seen that knew it, of one that has what its file has kept, as long as all the runs
+    /// between wrote that file.
     /// </summary>
     private static long? LastSeenWriting(NodeAssessment node, MasterIdentity known, Func<NodeInfo, bool> writes)
     {
-        if (node is not { IsLeftAlone: false, View: { HasFollowed: false, AtFirst.AppendsOnly: true },
-                Info: { Loading: false, SyncInProgress: false } info } || info.SharesHistoryWith(known))
+        if (!IsFromItsFile(node, known))
         {
             return null;
         }
@@ -67,8 +85,7 @@ internal static class AppendOnlyFiles
         long furthest = Histories.FurthestSeen(a, known);
         long? held = node.Info!.CommonOffset(known) ?? KeptUntil(node, known);
         // Whose history is the master's, but not known from where on it left it, may have everything.
-        bool hasAll = held is { } end && DataLoss.MayBePings(furthest - end);
-        return hasAll || (held is null && node.Info.SharesHistoryWith(known)) ? null
+        return held >= furthest || (held is null && node.Info.SharesHistoryWith(known)) ? null
             : (from n in a.Configured
                 where n.IsInOrder && n.Address != node.Address && a.Topology.Members.Contains(n.Address)
                     && !CandidateRules.IsNeverPromoted(a, n)

@@ -39,7 +39,9 @@ internal static class DataLoss
 
         // The znode's offset is that of the last change; this monitor may have seen a later one.
         long offset = master.BeforeRestart is { } last && last.RunId == known.RunId ? Math.Max(known.Offset, last.Offset) : known.Offset;
-        if (known.HasData && info.Keys == 0)
+        long? end = info.CommonOffset(known);
+        // Without a key, but as far as it was: all have expired.
+        if (known.HasData && info.Keys == 0 && !(end >= offset || (end is { } near && MayBePings(offset - near))))
         {
             return ($"it held data before and is empty now (it was at offset {offset} at least): all that it held is gone", null);
         }
@@ -55,11 +57,11 @@ internal static class DataLoss
         }
 
         // From a snapshot a Redis of version 7 continues the history where the snapshot was taken, be that before the last masters.
-        if (info.CommonOffset(known) is { } end)
+        if (end is { } goesOn)
         {
-            return Writes(offset - end) == 0 ? null
-                : ($"it goes on from offset {end}, and was at {offset} at least: {offset - end} bytes of its stream are lost",
-                    offset - end);
+            return Writes(offset - goesOn) == 0 ? null
+                : ($"it goes on from offset {goesOn}, and was at {offset} at least: {offset - goesOn} bytes of its stream are lost",
+                    offset - goesOn);
         }
 
         return (

@@ -55,7 +55,7 @@ internal static class Histories
     {
         (NodeInfo info, NodeInfo back) = (node.Info!, restarted.Info!);
         (long? held, long last) = (back.CommonOffset(known), LastOffset(restarted, known));
-        bool kept = AppendOnlyFiles.KeptUntil(restarted, known) is not null;
+        long? kept = AppendOnlyFiles.KeptUntil(restarted, known);
         if (!info.SharesHistoryWith(known) || (info.Keys == 0 && !HasAllThatIsKnownOf(info, known with { Offset = last })))
         {
             return false;
@@ -64,13 +64,13 @@ internal static class Histories
         if (info.CommonOffset(known) is not { } common)
         {
             // From where on the master alone went on is not known: the keys tell.
-            return !kept && info.Keys > back.Keys && !info.SharesHistoryWith(back.Identity);
+            return kept is null && info.Keys > back.Keys && !info.SharesHistoryWith(back.Identity);
         }
 
         // Where nothing tells what the restarted one has, one that lacks itself what the master was known to have, and shows no more keys,
         // is not taken to have more.
         return held is { } has ? common > has || (common == has && WentOnAlone(info, back, common))
-            : HasAllOf(node, common, last, kept) || (!kept && info.Keys > back.Keys);
+            : common > kept || HasAllOf(node, common, last, kept is not null) || (kept is null && info.Keys > back.Keys);
     }
 
     /// <summary>
@@ -124,6 +124,14 @@ internal static class Histories
     /// <summary>Whether this monitor has heard that run of a master itself.</summary>
     internal static bool HasHeard(NodeAssessment master, MasterIdentity? run)
         => run is not null && (master.Info?.RunId == run.RunId || master.View.BeforeRestart?.RunId == run.RunId);
+
+    /// <summary>
+    /// Whether a node has come as far in the history of the master as anybody was seen, pings aside: then it lacks nothing, be it without a
+    /// key because all have expired.
+    /// </summary>
+    internal static bool HasCome(Assessment a, NodeInfo node, MasterIdentity known)
+        => node.CommonOffset(known) is { } common && (FurthestSeen(a, known) is var furthest
+            && (common >= furthest || DataLoss.MayBePings(furthest - common)));
 
     /// <summary>Whether a node has come at least as far as the lost master was seen, at its loss.</summary>
     internal static bool HasAllThatWasSeen(Assessment a, MasterIdentity lost, NodeInfo node)

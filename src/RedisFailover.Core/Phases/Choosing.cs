@@ -155,7 +155,8 @@ internal static class Choosing
     private static PlanBuilder? LostMasterGoesOn(Assessment a, Screening screening)
     {
         if (a.From is not { IsMaster: true, IsInOrder: true, IsForeign: false, Info: { } info } from || !from.Has(HeardSince.Change)
-            || (info.Keys == 0 && from.Run != RunState.SameRun && a.Topology.Identity is { HasData: true }))
+            || (info.Keys == 0 && from.Run != RunState.SameRun && a.Topology.Identity is { HasData: true } had
+                && !Histories.HasCome(a, info, had)))
         {
             return null;
         }

@@ -283,6 +283,7 @@ internal sealed class Scenario
                 ["aof", var on] => info with { AppendsOnly = on != "no", AppendsAll = on == "yes",
                     AppendedBase = on == "no" ? null : on == "lost" ? 0 : 90,
                     AppendedBytes = on == "no" ? null : on == "lost" ? 60 : 10_000 },
+                ["appended", var bytes] => info with { AppendedBytes = long.Parse(bytes, CultureInfo.InvariantCulture) },
                 ["loaded", var keys] => info with { LoadedKeys = long.Parse(keys, CultureInfo.InvariantCulture) },
                 ["fails-over", var isSo] => info with { FailsOver = isSo == "yes" },
                 ["ends-in", var left] => info with { ShutsDownIn = TimeSpan.FromSeconds(int.Parse(left, CultureInfo.InvariantCulture)) },
