@@ -24,8 +24,11 @@ internal static class ForeignSigns
         new("OtherController", (a, n)
             => n.Info!.Controllers.FirstOrDefault(c => !CommandsOurs(a, n, c)) is { } other ? $"{Described(other)} manages it" : null,
             IsOfWork: true),
+        // By two clocks, of which either may have been put right, or have stood still, since: what was started from the same says more.
         new("RanAlready", (_, n)
-            => n.View.RanBesideFormer ? "it ran already when the node known at this address still answered" : null, IsGuess: true),
+            => n.View is { RanBesideFormer: true, BeforeRestart: { } before }
+                && !(n.Info!.ConfigFile == before.ConfigFile && IsWhereItWas(n, before, 0))
+            ? "it ran already when the node known at this address still answered" : null, IsGuess: true),
         // That it loaded a file tells nothing: a replica without a disk of its own keeps the file of its last full copy.
         new("KeepsData", (_, n) => n is { View.BeforeRestart.Persists: false, Info.Persists: true }
             ? "it keeps its data on disk, and the node known at this address did not" : null, IsGuess: true),
@@ -34,7 +37,8 @@ internal static class ForeignSigns
             && n is { IsMaster: true, Info: { LoadedKeys: 0, AppendsOnly: false } }
             ? "it holds data that it loaded from no file, and the node known at this address was a replica"
             : null, IsGuess: true),
-        new("OtherFile", (_, n) => n.View.BeforeRestart is { } before && n.Info!.ConfigFile != before.ConfigFile && !IsWhereItWas(n, before)
+        new("OtherFile", (_, n)
+            => n.View.BeforeRestart is { } before && n.Info!.ConfigFile != before.ConfigFile && !IsWhereItWas(n, before, FewKeys)
             ? $"it was started from {File(n.Info)}, and the node known at this address from {File(before)}" : null, IsGuess: true),
         new("NoMember", (a, n) => a.Topology.Members.Contains(n.Address) ? null : "no member of this cluster is known at this address"),
     ];
@@ -43,9 +47,9 @@ internal static class ForeignSigns
     /// A package or an image may give the file another name: the data then are where they were, and about as many. In containers all
     /// directories may have the same name.
     /// </summary>
-    private static bool IsWhereItWas(NodeAssessment node, NodeInfo before)
+    private static bool IsWhereItWas(NodeAssessment node, NodeInfo before, int fewKeys)
         => node.Info!.SnapshotFile is { } file && file == before.SnapshotFile
-            && node.View.AtFirst is { Keys: var keys } && keys <= (2 * before.Keys) + FewKeys && before.Keys <= (2 * keys) + FewKeys;
+            && node.View.AtFirst is { Keys: var keys } && keys <= (2 * before.Keys) + fewKeys && before.Keys <= (2 * keys) + fewKeys;
 
     /// <summary>So many may have come or gone since a node last spoke.</summary>
     private const int FewKeys = 100;
