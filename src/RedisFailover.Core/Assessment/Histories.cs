@@ -70,15 +70,8 @@ internal static class Histories
         // Where nothing tells what the restarted one has, one that lacks itself what the master was known to have, and shows no more keys,
         // is not taken to have more.
         return held is { } has ? common > has || (common == has && WentOnAlone(info, back, common))
-            : common > kept || HasAllOf(node, common, last, kept is not null) || (kept is null && info.Keys > back.Keys);
+            : kept is { } until ? common > until : common >= last || info.Keys > back.Keys;
     }
-
-    /// <summary>
-    /// Whether it has all that was seen of the master. Beside a file that has kept that, and what was taken after it, only one that
-    /// followed the master to its end.
-    /// </summary>
-    private static bool HasAllOf(NodeAssessment node, long common, long last, bool kept)
-        => common >= last && (!kept || node.View.HasFollowed);
 
     /// <summary>
     /// Both have the same of what they had in common, and since then this one alone has taken something: it was promoted by hand while the
@@ -93,10 +86,8 @@ internal static class Histories
     /// </summary>
     internal static bool KeepsMoreThan(NodeAssessment restarted, MasterIdentity known, NodeAssessment node)
     {
-        long? common = node.Info!.CommonOffset(known);
-        bool isKept = AppendOnlyFiles.KeptUntil(restarted, known) is not null;
-        bool hasAll = common is { } has && HasAllOf(node, has, LastOffset(restarted, known), isKept)
-            && !(restarted.Info!.CommonOffset(known) > has);
+        bool hasAll = node.Info!.CommonOffset(known) is { } has && has >= LastOffset(restarted, known)
+            && AppendOnlyFiles.KeptUntil(restarted, known) is null && !(restarted.Info!.CommonOffset(known) > has);
         return !hasAll && !HasMore(node, known, restarted);
     }
 
