@@ -14,13 +14,19 @@ internal static class AppendOnlyFiles
 
     /// <summary>
     /// How much of the end of its file is gone, in bytes, which are about as many of the stream: what a host had not written to its disk
-    /// when it lost power. Null where a shorter file may as well have been rewritten: since Redis 7 its base tells.
+    /// when it lost power. Null where a shorter file may as well have been rewritten: since Redis 7 its base tells. That counts a base
+    /// without a key, which it makes at its first start, only after the next one.
     /// </summary>
     private static long? EndLost(NodeView now)
-        => now.AtFirst is not { AppendedBytes: { } bytes } first || now.BeforeRestart is not { AppendedBytes: { } before } last
-            || bytes >= before ? 0
-            : first.LoadedKeys is null ? null
-            : first.AppendedBase == last.AppendedBase ? before - bytes : 0;
+        => (now.AtFirst, now.BeforeRestart) is not ({ AppendedBytes: { } bytes } first, { AppendedBytes: { } before } last) ? 0
+            : first.LoadedKeys is null ? (bytes >= before ? 0 : null)
+            : first.AppendedBase == last.AppendedBase || (last.AppendedBase == 0 && first.AppendedBase <= EmptyBase)
+                ? Math.Max(0, before - last.AppendedBase!.Value - bytes + first.AppendedBase!.Value)
+            : 0;
+
+    /// <summary>Whether its file is there and no shorter than when it was last seen: what it lacks of its keys it has deleted.</summary>
+    internal static bool IsFileThere(NodeView now, NodeInfo before)
+        => now.AtFirst is { AppendsOnly: true, AppendedBytes: > 0 and var bytes } && bytes >= before.AppendedBytes && EndLost(now) == 0;
 
     /// <summary>
     /// Another member whose file may not have had everything, and may have: a full copy was not written into it yet, or a write had failed.
@@ -64,12 +70,12 @@ internal static class AppendOnlyFiles
     }
 
     /// <summary>
-    /// Whether a node was started without the append-only file of that run: it holds nothing, or its file was less than half as long when
-    /// it first answered, and no rewrite explains that: it has no base, or half of the keys are gone as well. A power cut takes no more
-    /// than the end of a file.
+    /// Whether a node was started without the append-only file of that run: it holds nothing, and its file is shorter; or that was less
+    /// than half as long when it first answered, and no rewrite explains that: it has no base, or half of the keys are gone as well. A
+    /// power cut takes no more than the end of a file.
     /// </summary>
     internal static bool IsFileLost(NodeView now, NodeInfo before)
-        => before.Keys > 0 && (now.Info!.Keys == 0
+        => before.Keys > 0 && ((now.Info!.Keys == 0 && !IsFileThere(now, before))
             || (now.AtFirst is { AppendedBytes: { } bytes } first && 2 * bytes < before.AppendedBytes
                 && (first.AppendedBase <= EmptyBase || 2 * first.Keys < before.Keys)));
 

@@ -40,8 +40,9 @@ internal static class DataLoss
         // The znode's offset is that of the last change; this monitor may have seen a later one.
         long offset = master.BeforeRestart is { } last && last.RunId == known.RunId ? Math.Max(known.Offset, last.Offset) : known.Offset;
         long? end = info.CommonOffset(known);
-        // Without a key, but as far as it was: all have expired.
-        if (known.HasData && info.Keys == 0 && !(end >= offset || (end is { } near && MayBePings(offset - near))))
+        // Without a key, but as far as it was, or with its whole file: all have expired, or were deleted.
+        if (known.HasData && info.Keys == 0 && !(end >= offset || (end is { } near && MayBePings(offset - near)))
+            && !(master.BeforeRestart is { } was && AppendOnlyFiles.IsFileThere(master, was)))
         {
             return ($"it held data before and is empty now (it was at offset {offset} at least): all that it held is gone", null);
         }

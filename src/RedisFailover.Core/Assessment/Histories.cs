@@ -118,11 +118,11 @@ internal static class Histories
 
     /// <summary>
     /// Whether a node has come as far in the history of the master as anybody was seen, pings aside: then it lacks nothing, be it without a
-    /// key because all have expired.
+    /// key because all have expired, or were deleted.
     /// </summary>
-    internal static bool HasCome(Assessment a, NodeInfo node, MasterIdentity known)
-        => node.CommonOffset(known) is { } common && (FurthestSeen(a, known) is var furthest
-            && (common >= furthest || DataLoss.MayBePings(furthest - common)));
+    internal static bool HasCome(Assessment a, NodeAssessment node, MasterIdentity known)
+        => (node.Info!.CommonOffset(known) ?? AppendOnlyFiles.KeptUntil(node, known)) is { } common
+            && FurthestSeen(a, known) is var furthest && (common >= furthest || DataLoss.MayBePings(furthest - common));
 
     /// <summary>Whether a node has come at least as far as the lost master was seen, at its loss.</summary>
     internal static bool HasAllThatWasSeen(Assessment a, MasterIdentity lost, NodeInfo node)

@@ -156,7 +156,7 @@ internal static class Choosing
     {
         if (a.From is not { IsMaster: true, IsInOrder: true, IsForeign: false, Info: { } info } from || !from.Has(HeardSince.Change)
             || (info.Keys == 0 && from.Run != RunState.SameRun && a.Topology.Identity is { HasData: true } had
-                && !Histories.HasCome(a, info, had)))
+                && !Histories.HasCome(a, from, had)))
         {
             return null;
         }
