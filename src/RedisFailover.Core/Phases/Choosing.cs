@@ -105,11 +105,12 @@ internal static class Choosing
             $"promoting {forced.Address}, as the operator orders, though {despite}; what it does not hold is lost");
     }
 
-    /// <summary>Whether the lost master is back with more than the best.</summary>
+    /// <summary>Whether the lost master is back with more than the best, and may go on.</summary>
     private static bool LostMasterKeepsMore(Assessment a, NodeAssessment best)
         => a.From is { IsMaster: true, IsInOrder: true, IsForeign: false, IsOutvoted: false, Run: RunState.Restarted,
                 Info.Keys: > 0 } from
-            && from.Has(HeardSince.Change) && a.Topology.Identity is { } lost && Histories.KeepsMoreThan(from, lost, best);
+            && from.Has(HeardSince.Change) && a.Topology.Identity is { } lost && Histories.KeepsMoreThan(from, lost, best)
+            && WriteHolders.Missing(a, from, Purpose.Failover) is null;
 
     /// <summary>
     /// Others may have more than the best, and are waited for; null where nobody is, and where it has all that the master was seen to have.
