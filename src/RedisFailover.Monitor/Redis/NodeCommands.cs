@@ -124,29 +124,28 @@ internal sealed class NodeCommands(
         ActionFinished finished = await CommandAsync(
             promote, commands, info => info.Role == NodeRole.Master ? null : "it still says that it is a replica", cancellationToken,
             mayAct);
-        Remember(promote.Node, finished, mayAct);
-        return finished;
+        return Remember(promote.Node, finished, mayAct);
     }
 
     private async Task<ActionFinished> FollowAsync(FailoverAction action, NodeAddress master, Func<bool> mayAct,
         CancellationToken cancellationToken)
     {
         ActionFinished finished = await CommandAsync(action, [ReplicaOf(action.On!, master)], IsReplica, cancellationToken, mayAct);
-        Remember(action.On!, finished, mayAct);
-        return finished;
+        return Remember(action.On!, finished, mayAct);
     }
 
     private async Task<ActionFinished> DemoteAsync(Demote demote, Func<bool> mayAct, CancellationToken cancellationToken)
     {
-        // Replica first, then the pause is lifted and the clients are cut off: none of them can write in between. Where the first may be
-        // refused, the pause is lifted once it was not: what is held back would be taken, and lost.
+        // The old master of a switchover was asked for its rights before, and what it holds back must not wait for a successor. Any other
+        // may refuse, and takes the rest all the same: writes that it has held back or refused would be taken, and lost.
+        bool letsGoAtOnce = demote is { CutsClients: false, EndsFailover: false };
         ImmutableArray<string[]> commands = [ReplicaOf(demote.Node, demote.Master)];
-        commands = demote.EndsFailover ? commands.Insert(0, ["FAILOVER", "ABORT"]) : commands.Add(["CLIENT", "UNPAUSE"]);
-        commands = demote.MinReplicas is { } count ? commands.Add(WritePause.SetMinReplicas(count)) : commands;
+        commands = demote.EndsFailover ? commands.Insert(0, ["FAILOVER", "ABORT"]) : commands;
+        commands = letsGoAtOnce ? commands.AddRange(LettingGo(demote)) : commands;
         ActionFinished finished = await CommandAsync(demote, commands, IsReplica, cancellationToken, mayAct);
-        if (finished.Failure is null && demote.EndsFailover && mayAct())
+        if (finished.Failure is null && !letsGoAtOnce && mayAct())
         {
-            Node(demote.Node).Forget("CLIENT", "UNPAUSE");
+            finished = await LetGoAsync(demote, finished, cancellationToken);
         }
 
         if (finished.Failure is null && demote.CutsClients && mayAct())
@@ -158,8 +157,19 @@ internal sealed class NodeCommands(
             _ = CutLaterAsync(demote.Node, mayAct, cancellationToken);
         }
 
-        Remember(demote.Node, finished, mayAct);
-        return finished;
+        return Remember(demote.Node, finished, mayAct);
+    }
+
+    private static ImmutableArray<string[]> LettingGo(Demote demote)
+        => demote.MinReplicas is { } count ? [["CLIENT", "UNPAUSE"], WritePause.SetMinReplicas(count)] : [["CLIENT", "UNPAUSE"]];
+
+    /// <summary>It is a replica by its own word: what its clients wait for is answered, and none of them can write.</summary>
+    private async Task<ActionFinished> LetGoAsync(Demote demote, ActionFinished demoted, CancellationToken cancellationToken)
+    {
+        ImmutableArray<string[]> commands = LettingGo(demote);
+        (RespValue[] replies, NodeInfo? info, TimeSpan asked) = await Node(demote.Node).CommandAsync(commands, cancellationToken);
+        return info is null ? demoted
+            : demoted with { At = clock.Now, Info = Learned(demote.Node, info, commands, replies), Asked = asked };
     }
 
     /// <summary>After a switchover, beside everything else.</summary>
@@ -263,13 +273,15 @@ internal sealed class NodeCommands(
     /// <summary>
     /// So that a node which restarts has the role that it had: best effort, a node without a configuration file has none.
     /// </summary>
-    private void Remember(NodeAddress node, ActionFinished finished, Func<bool> mayAct)
+    private ActionFinished Remember(NodeAddress node, ActionFinished finished, Func<bool> mayAct)
     {
         // The answer may have been read long after it was sent: by a monitor that was frozen meanwhile.
         if (finished.Failure is null && mayAct())
         {
             Node(node).KeepRole();
         }
+
+        return finished;
     }
 
     /// <param name="action">The action.</param>

@@ -18,6 +18,7 @@ public sealed class NodeCommandsTests : IDisposable
     private readonly ManualResetEventSlim _answers = new();
     private volatile int _named;
     private volatile string? _unpaused;
+    private volatile string? _refusal;
     private volatile int _unread;
     private volatile string _role = "role:slave\r\nmaster_host:10.0.0.9\r\nmaster_port:6379\r\n";
 
@@ -97,6 +98,31 @@ public sealed class NodeCommandsTests : IDisposable
         Assert.That(_changes, Has.None.Contains("KILL"));
     }
 
+    [TestCase(false)]
+    [TestCase(true)]
+    public async Task A_master_that_refuses_to_become_a_replica_goes_on_holding_and_refusing_writes(bool endsFailover)
+    {
+        _answers.Set();
+        _role = "role:master\r\n";
+        _refusal = "-NOPERM this user has no permissions\r\n";
+        await using FakeNode node = Node();
+        await using NodeProber prober = await WatchAsync(node);
+        var demotion = new Demote(node.Address, new NodeAddress("10.0.0.9", 6379), CutsClients: true)
+        {
+            MinReplicas = 0, EndsFailover = endsFailover,
+        };
+
+        ActionFinished refused = await Commands(prober).RunAsync(demotion, 1, () => true, default).WithinDeadline();
+        Assert.That((refused.Failure, refused.Refused), Is.EqualTo(("NOPERM this user has no permissions", true)));
+        Assert.That(_changes, Is.EqualTo(endsFailover ? new[] { "FAILOVER ABORT" } : []));
+
+        _refusal = null;
+        ActionFinished done = await Commands(prober).RunAsync(demotion, 1, () => true, default).WithinDeadline();
+        Assert.That((done.Failure, done.Info?.MinReplicas?.Count), Is.EqualTo(((string?)null, 0)));
+        Assert.That(string.Join("; ", _changes),
+            Does.Contain("REPLICAOF 10.0.0.9 6379; CLIENT UNPAUSE; CONFIG SET min-slaves-to-write 0"));
+    }
+
     [TestCase("-NOPERM this user has no permissions\r\n", "NOPERM this user has no permissions")]
     [TestCase("-ERR Unknown subcommand or wrong number of arguments for 'UNPAUSE'.\r\n", null)]
     public async Task Writes_go_on_unless_the_node_refuses_and_before_Redis_6_2_by_themselves(string answer, string? failure)
@@ -172,6 +198,8 @@ public sealed class NodeCommandsTests : IDisposable
             case ["REPLICAOF", .., var role] when _unread > 0:
                 _changes.Enqueue($"what it has not read is lost by REPLICAOF {role}");
                 return "+OK\r\n";
+            case ["REPLICAOF", ..] when _refusal is { } refusal:
+                return refusal;
             case ["REPLICAOF", var host, var port]:
                 _role = port == "ONE" ? "role:master\r\n" : $"role:slave\r\nmaster_host:{host}\r\nmaster_port:{port}\r\n";
                 break;
