@@ -18,6 +18,8 @@ internal static class LeadershipObservations
         TopologyRefused = null,
         // What the replicas said was asked for other purposes: a request is heard once they have answered the new leader.
         WishedAt = gained.At,
+        // Whoever is elected reaches it, whatever was told of an outage.
+        ZooKeeperLostAt = null,
     };
 
     /// <summary>Nor does one that leads no longer follow what the others see.</summary>

@@ -66,12 +66,14 @@ internal sealed class ClusterSet(SharedParts shared, ILogger logger)
     /// <summary>ZooKeeper is away, or back.</summary>
     internal void TellOfZooKeeper(bool isAway)
     {
+        ClusterMonitor[] all;
         lock (_gate)
         {
             _isAway = isAway;
+            all = [.. All];
         }
 
-        foreach (ClusterMonitor cluster in All)
+        foreach (ClusterMonitor cluster in all)
         {
             cluster.TellOfZooKeeper(isAway);
         }
@@ -85,12 +87,7 @@ internal sealed class ClusterSet(SharedParts shared, ILogger logger)
             Log.ClusterBegins(logger, options.Name, options.ZnodePath, string.Join(',', options.Nodes));
         }
 
-        var entry = new Entry(New(options));
-        lock (_gate)
-        {
-            _entries = _entries.Add(options.Name, entry);
-        }
-
+        Entry entry = Enter(options);
         entry.Running = KeepRunningAsync(entry);
     }
 
@@ -106,12 +103,7 @@ internal sealed class ClusterSet(SharedParts shared, ILogger logger)
         shared.Rights.Uncover(new ZnodePaths(entry.Monitor.Options.ZnodePath));
         shared.Rights.Cover(new ZnodePaths(options.ZnodePath));
         Log.ClusterBegins(logger, options.Name, options.ZnodePath, string.Join(',', options.Nodes));
-        var anew = new Entry(New(options, entry.Monitor));
-        lock (_gate)
-        {
-            _entries = _entries.SetItem(options.Name, anew);
-        }
-
+        Entry anew = Enter(options, entry.Monitor);
         anew.Running = KeepRunningAsync(anew);
         entry.Stop.Dispose();
     }
@@ -172,23 +164,36 @@ internal sealed class ClusterSet(SharedParts shared, ILogger logger)
                     return;
                 }
 
-                entry.Monitor = New(entry.Monitor.Options, entry.Monitor);
+                lock (_gate)
+                {
+                    entry.Monitor = New(entry.Monitor.Options, entry.Monitor);
+                }
             }
         }
     }
 
-    private ClusterMonitor New(MonitorOptions options, ClusterMonitor? before = null)
+    private Entry Enter(MonitorOptions options, ClusterMonitor? before = null)
+    {
+        lock (_gate)
+        {
+            var entry = new Entry(New(options, before));
+            _entries = _entries.SetItem(options.Name, entry);
+            return entry;
+        }
+    }
+
+    /// <summary>
+    /// Under the gate, and until it has its place: a change of ZooKeeper's in between would not be told to it.
+    /// </summary>
+    private ClusterMonitor New(MonitorOptions options, ClusterMonitor? before)
     {
         var cluster = new ClusterMonitor(options, shared, shared.HasMany ? new ClusterLogger(logger, options.Name) : logger)
         {
             Before = before is null ? null : (before.View, shared.Clock.Now),
         };
-        lock (_gate)
+        if (_isAway)
         {
-            if (_isAway)
-            {
-                cluster.TellOfZooKeeper(isAway: true);
-            }
+            cluster.TellOfZooKeeper(isAway: true);
         }
 
         return cluster;

@@ -21,6 +21,7 @@ internal sealed class MonitorService : BackgroundService
     private readonly FaultPoint? _faultPoint;
     private readonly MonotonicClock _clock;
     private readonly Channel<ImmutableArray<MonitorOptions>> _lists = Channel.CreateUnbounded<ImmutableArray<MonitorOptions>>();
+    private readonly Lock _outage = new();
     private TimeSpan? _outageSince;
     private volatile ClusterSet? _clusters;
     private volatile ZooKeeperClient? _zooKeeper;
@@ -122,10 +123,13 @@ internal sealed class MonitorService : BackgroundService
         var clusters = new ClusterSet(
             new SharedParts(zooKeeper, keeper, rights, _clock) { FaultPoint = _faultPoint, HasMany = _options.HasMany, Turned = Turned },
                 _logger);
-        _clusters = clusters;
-        if (_outageSince is not null)
+        lock (_outage)
         {
-            clusters.TellOfZooKeeper(isAway: true);
+            _clusters = clusters;
+            if (_outageSince is not null)
+            {
+                clusters.TellOfZooKeeper(isAway: true);
+            }
         }
 
         await clusters.ChangeAsync(_options.Clusters);
@@ -210,21 +214,24 @@ internal sealed class MonitorService : BackgroundService
     private void TellOfZooKeeper(ZooKeeperClientState state)
     {
         SessionChanged?.Invoke(state);
-        if (state == ZooKeeperClientState.Connected)
+        lock (_outage)
         {
-            if (_outageSince is { } since)
+            if (state == ZooKeeperClientState.Connected)
             {
-                Log.ZooKeeperBack(_logger, (_clock.Now - since).TotalSeconds);
-                _clusters?.TellOfZooKeeper(isAway: false);
-            }
+                if (_outageSince is { } since)
+                {
+                    Log.ZooKeeperBack(_logger, (_clock.Now - since).TotalSeconds);
+                    _clusters?.TellOfZooKeeper(isAway: false);
+                }
 
-            _outageSince = null;
-        }
-        else if (state != ZooKeeperClientState.Closed && _outageSince is null)
-        {
-            _outageSince = _clock.Now;
-            Log.ZooKeeperGone(_logger);
-            _clusters?.TellOfZooKeeper(isAway: true);
+                _outageSince = null;
+            }
+            else if (state != ZooKeeperClientState.Closed && _outageSince is null)
+            {
+                _outageSince = _clock.Now;
+                Log.ZooKeeperGone(_logger);
+                _clusters?.TellOfZooKeeper(isAway: true);
+            }
         }
     }
 }
