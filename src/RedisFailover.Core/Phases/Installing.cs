@@ -24,15 +24,10 @@ internal static class Installing
             BytesBehind = behind,
             Millis = ChangeSteps.Of(a.Progress),
         };
-        // What the old master of a switchover holds back need not wait for the publication, the new one is the master already; and it
-        // must not wait for a successor if this monitor dies in between. It follows nobody who has failed meanwhile.
         PlanBuilder plan = PlanBuilder.Because(reason)
-            .Do(planned && promoted.IsCurrent && a.From is { IsMaster: true, View.FailingSince: null } old
-                ? [new Demote(old.Address, promoted.Address, CutsClients: false)
-                {
-                    MinReplicas = WriteSafety.AfterServing(a, old.Info!), EndsFailover = old.Info!.FailsOver,
-                }]
-                : [])
+            .Do(OldMaster(a, promoted, planned))
+            // What follows upon the answer to a promotion was not done where nobody here has had one.
+            .Do(promoted.Address == a.Progress.Promoted ? [] : [new KeepRole(promoted.Address)])
             .Do(new PublishTopology(next, a.View.Version, record, ClearsWish: a.View.ManualFailover is not null)
             {
                 Request = SwitchoverRequests.Answer(a, next, RequestOutcome.Done, record),
@@ -43,6 +38,18 @@ internal static class Installing
                     promoted.Address))
             : plan;
     }
+
+    /// <summary>
+    /// What the old master of a switchover holds back need not wait for the publication, the new one is the master already; and it must not
+    /// wait for a successor if this monitor dies in between. It follows nobody who has failed meanwhile.
+    /// </summary>
+    private static IEnumerable<FailoverAction> OldMaster(Assessment a, NodeAssessment promoted, bool planned)
+        => planned && promoted.IsCurrent && a.From is { IsMaster: true, View.FailingSince: null } old
+            ? [new Demote(old.Address, promoted.Address, CutsClients: false)
+            {
+                MinReplicas = WriteSafety.AfterServing(a, old.Info!), EndsFailover = old.Info!.FailsOver,
+            }]
+            : [];
 
     /// <summary>"adopted" is the word for a cluster whose first master is made of a replica: there was nothing to fail over from.</summary>
     private static string Occasion(Assessment a, NodeAssessment promoted)

@@ -94,7 +94,7 @@ internal static class Serving
         // Who is not known to all as a possible holder of writes is not let near them yet, and who may have more than the master is not
         // told to copy it.
         PlanBuilder plan = PlanBuilder.Because("all is well")
-            .Do(corrections.Where(c => c is not (Follow or Demote)
+            .Do(corrections.Concat(Unanswered.Of(a)).Where(c => c is not (Follow or Demote)
                 || (WriteSafety.MayAttach(a, c.On!) && awaited.All(n => n.Address != c.On))))
             .Do(Isolating.WhileLoading(a))
             .Do(safeguards);

@@ -89,6 +89,16 @@ internal sealed record Promote(NodeAddress Node, string? Despite = null) : Failo
     public override string ToString() => $"promote {Node}";
 }
 
+/// <summary>CONFIG REWRITE: the node has the role that it had when it is restarted. Nobody waits for it.</summary>
+internal sealed record KeepRole(NodeAddress Node) : FailoverAction
+{
+    /// <inheritdoc/>
+    public override NodeAddress On => Node;
+
+    /// <inheritdoc/>
+    public override string ToString() => $"have {Node} write its role into its file";
+}
+
 /// <summary>
 /// REPLICAOF to where nothing listens (<see cref="NodeInfo.Nowhere"/>): the replica keeps its data, its offset and what it needs to go on
 /// from there, and takes nothing any more from the master that it had: neither writes, nor its emptiness should it come back without

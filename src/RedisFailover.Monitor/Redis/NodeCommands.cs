@@ -97,6 +97,7 @@ internal sealed class NodeCommands(
     {
         Inspect inspect => InspectAsync(inspect, cancellationToken),
         Promote promote => PromoteAsync(promote, mayAct, cancellationToken),
+        KeepRole keep => Task.FromResult(Remember(keep.Node, new ActionFinished(clock.Now, keep), mayAct)),
         Detach
             => CommandAsync(action, [ReplicaOf(action.On!, NodeInfo.Nowhere)], info => info.IsDetached
                 ? null : "it still follows its master", cancellationToken, mayAct),

@@ -99,6 +99,8 @@ public sealed class FaultPointTests
         Assert.That(whole.Master, Is.EqualTo(undone ? before.Master : cluster.Redis[1].Address), cluster.Explain());
         await AssertOneMasterAsync(cluster, whole);
         await Eventually.HoldsAsync(
+            "The master is one by its own file", () => !cluster.Node(whole.Master!).IsReplicaByItsFile(), TakesOver, cluster.Explain);
+        await Eventually.HoldsAsync(
             "The wish is fulfilled or refused, and gone",
             ct => cluster.ExistsAsync("/manual_failover", ct),
             exists => !exists,

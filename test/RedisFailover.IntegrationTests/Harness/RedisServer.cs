@@ -107,6 +107,11 @@ public sealed class RedisServer : IAsyncDisposable
         await StartProcessAsync(ct);
     }
 
+    /// <summary>Whether its configuration file names a master: it comes back as a replica by itself.</summary>
+    public bool IsReplicaByItsFile()
+        => File.ReadLines(ConfFile).Any(line => line.StartsWith("replicaof ", StringComparison.Ordinal)
+            || line.StartsWith("slaveof ", StringComparison.Ordinal));
+
     /// <summary>Gives its configuration file another name while it is down, as a package or an image does.</summary>
     public void RenameConfFile(string name)
     {
