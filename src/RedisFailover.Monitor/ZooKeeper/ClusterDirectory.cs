@@ -101,9 +101,10 @@ internal sealed class ClusterDirectory(
             await SeeAsync(session, name, cancellationToken);
         }
 
-        foreach (string gone in _known.Keys.Except(names).ToArray())
+        foreach (string gone in _known.Keys.Concat(_faults.Keys).Except(names).ToArray())
         {
             _known.Remove(gone);
+            _faults.Remove(gone);
         }
 
         await clusters.ChangeAsync([.. _known.Values.Select(k => k.Options)]);
@@ -153,6 +154,7 @@ internal sealed class ClusterDirectory(
             if (config.Nodes.IsEmpty)
             {
                 _known.Remove(name);
+                _faults.Remove(name);
                 return;
             }
 

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Net;
 using System.Text;
 using System.Text.Json;
 using NUnit.Framework;
@@ -204,13 +205,18 @@ public sealed class SeveralClustersTests
     }
 
     [Test]
-    public async Task A_cluster_whose_configuration_cannot_be_used_is_told_of_and_touches_no_other()
+    public async Task A_cluster_whose_configuration_cannot_be_used_is_told_of_until_it_is_removed_and_touches_no_other()
     {
         await using SeveralClusters clusters = await SeveralClusters.StartAsync("orders");
-        MonitorProcess monitor = await clusters.StartMonitorAsync("--clusters", "all");
+        int port = FreePorts.Next();
+        MonitorProcess monitor = await clusters.StartMonitorAsync("--clusters", "all", "--http", $"http://127.0.0.1:{port}");
         ZooKeeperSession session = await clusters.SessionAsync();
-        await session.EnsurePathAsync(clusters.Paths("broken").Root);
-        await session.CreateAsync(clusters.Paths("broken").Config, Encoding.UTF8.GetBytes("{ not json"));
+        foreach (string name in (string[])["broken", "mangled"])
+        {
+            await session.EnsurePathAsync(clusters.Paths(name).Root);
+            await session.CreateAsync(clusters.Paths(name).Config, Encoding.UTF8.GetBytes("{ not json"));
+        }
+
         await AddAsync(clusters, "orders");
 
         await clusters.WaitUntilWholeAsync("orders");
@@ -218,6 +224,22 @@ public sealed class SeveralClustersTests
         await Eventually.HoldsAsync("it is told",
             () => monitor.Process.Output.Any(line => line.Contains("cluster broken cannot be monitored: ", StringComparison.Ordinal)),
                 explain: clusters.Explain);
+        using HttpClient http = new() { BaseAddress = new Uri($"http://127.0.0.1:{port}/") };
+        await StatusAsync(HttpStatusCode.ServiceUnavailable);
+
+        await session.DeleteAsync(clusters.Paths("broken").Config);
+        await session.DeleteAsync(clusters.Paths("broken").Root);
+        await session.SetDataAsync(clusters.Paths("mangled").Config, ClusterConfigJson.Write(ClusterConfig.Empty));
+        await StatusAsync(HttpStatusCode.OK);
+
+        Task StatusAsync(HttpStatusCode expected) => Eventually.HoldsAsync(
+            $"health is {expected}",
+            async ct =>
+            {
+                using HttpResponseMessage health = await http.GetAsync(new Uri("health", UriKind.Relative), ct);
+                return health.StatusCode;
+            },
+            status => status == expected, explain: clusters.Explain);
     }
 
     [Test]
