@@ -13,6 +13,9 @@ internal sealed class NodeInfoReader(
     /// <summary>A list of more clients than this costs the node more than the knowledge is worth.</summary>
     private const int MostClients = 1000;
 
+    private static readonly string[] Settings =
+        ["slave-serve-stale-data", "stop-writes-on-bgsave-error", "save", "databases", "dir", "dbfilename"];
+
     private readonly Lock _gate = new();
     private bool _isOld;
     private bool _linkIsDown;
@@ -86,34 +89,36 @@ internal sealed class NodeInfoReader(
     {
         try
         {
-            Task<RespValue> staleReads = connection.SendAsync("CONFIG", "GET", "slave-serve-stale-data");
-            Task<RespValue> stops = connection.SendAsync("CONFIG", "GET", "stop-writes-on-bgsave-error");
-            Task<RespValue> save = connection.SendAsync("CONFIG", "GET", "save");
-            Task<RespValue> databases = connection.SendAsync("CONFIG", "GET", "databases");
-            Task<RespValue> dir = connection.SendAsync("CONFIG", "GET", "dir");
-            Task<RespValue> snapshot = connection.SendAsync("CONFIG", "GET", "dbfilename");
             Task minReplicas = AskMinReplicasAsync(connection);
-            bool servesStaleData = Setting(await staleReads) is not "no";
-            bool stopsWrites = Setting(await stops) is "yes";
-            string? savePoints = Setting(await save);
-            int? count = int.TryParse(Setting(await databases), NumberStyles.None, CultureInfo.InvariantCulture, out int number)
-                ? number : null;
-            string? file = Setting(await dir) is { } directory && Setting(await snapshot) is { } name ? $"{directory}/{name}" : null;
-            Learn(known => known with
+            RespValue[] said = await Task.WhenAll(Settings.Select(name => connection.SendAsync("CONFIG", "GET", name)));
+            if (!Array.Exists(said, TellsNothing))
             {
-                ServesStaleData = servesStaleData,
-                SnapshotFile = file,
-                SavePoints = savePoints,
-                Databases = count,
-                // Redis refuses writes only where it is meant to save by itself.
-                StopsWritesOnSaveError = stopsWrites && savePoints is { Length: > 0 },
-            });
+                LearnSettings(said);
+            }
+
             await minReplicas;
         }
         catch (IOException)
         {
             // The connection ended, which its heartbeat tells.
         }
+    }
+
+    private void LearnSettings(RespValue[] said)
+    {
+        string?[] values = [.. said.Select(Setting)];
+        (string? servesStale, string? stops, string? savePoints, string? databases) = (values[0], values[1], values[2], values[3]);
+        int? count = int.TryParse(databases, NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : null;
+        string? file = values[4] is { } directory && values[5] is { } name ? $"{directory}/{name}" : null;
+        Learn(known => known with
+        {
+            ServesStaleData = servesStale is not "no",
+            SnapshotFile = file,
+            SavePoints = savePoints,
+            Databases = count,
+            // Redis refuses writes only where it is meant to save by itself.
+            StopsWritesOnSaveError = stops is "yes" && savePoints is { Length: > 0 },
+        });
     }
 
     /// <summary>
@@ -180,12 +185,17 @@ internal sealed class NodeInfoReader(
 
     private async Task LearnLinkAsync(RedisConnection connection)
     {
-        Task<RespValue> masterUser = connection.SendAsync("CONFIG", "GET", "masteruser");
-        Task<RespValue> tls = connection.SendAsync("CONFIG", "GET", "tls-replication");
+        RespValue[] said = await Task.WhenAll(
+            connection.SendAsync("CONFIG", "GET", "masterauth"), connection.SendAsync("CONFIG", "GET", "masteruser"),
+            connection.SendAsync("CONFIG", "GET", "tls-replication"));
+        if (Array.Exists(said, TellsNothing))
+        {
+            return;
+        }
+
         // Of the password nothing but that there is one is looked at.
-        string? password = Setting(await connection.SendAsync("CONFIG", "GET", "masterauth"));
-        string? user = Setting(await masterUser);
-        bool? speaksTls = Setting(await tls) is { } set ? set == "yes" : null;
+        (string? password, string? user, string? tls) = (Setting(said[0]), Setting(said[1]), Setting(said[2]));
+        bool? speaksTls = tls is null ? null : tls == "yes";
         Learn(known => known with
         {
             HasMasterPassword = password is null ? null : password.Length > 0,
@@ -197,6 +207,11 @@ internal sealed class NodeInfoReader(
     private async Task LearnRefusalsAsync(RedisConnection connection)
     {
         RespValue log = await connection.SendAsync("ACL", "LOG", "20");
+        if (TellsNothing(log))
+        {
+            return;
+        }
+
         // Each time that this is refused would be a line in that log itself.
         _mayReadAclLog = !log.IsError;
         ImmutableArray<AccessRefusal> refusals = AclLog.Recent(log);
@@ -205,7 +220,13 @@ internal sealed class NodeInfoReader(
 
     private async Task AskMinReplicasAsync(RedisConnection connection)
     {
-        MinReplicas? set = MinReplicasIn(await connection.SendAsync("CONFIG", "GET", "min-slaves-*"));
+        RespValue said = await connection.SendAsync("CONFIG", "GET", "min-slaves-*");
+        if (TellsNothing(said))
+        {
+            return;
+        }
+
+        MinReplicas? set = MinReplicasIn(said);
         Learn(known => known with
         {
             MinReplicas = set,
@@ -255,6 +276,9 @@ internal sealed class NodeInfoReader(
             _known = change(_known);
         }
     }
+
+    /// <summary>What cannot be told now (BUSY, LOADING) stays as it was known.</summary>
+    private static bool TellsNothing(RespValue reply) => RightsCheck.Denies(reply) is null;
 
     private static string? Setting(RespValue reply)
         => reply is { Kind: RespKind.Array, Items: [_, { Text: var value }] } ? value : null;
