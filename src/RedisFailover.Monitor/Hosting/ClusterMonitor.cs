@@ -55,7 +55,10 @@ internal sealed class ClusterMonitor : IClusterHost
             shared.Turned is { } told ? (before, after) => told(Name, before, after) : null);
         _exclusion = new ExclusionProblem(options, Problems, _outsider, () => View);
         _admission = new ClusterAdmission(policy.Nodes) { Excluded = _exclusion.Excluded };
-        var problemStore = new ProblemStore(zooKeeper, _paths, Problems, clock, logger) { Inherited = told => _probers.Inherit(told) };
+        var problemStore = new ProblemStore(zooKeeper, _paths, Problems, clock, logger)
+        {
+            Inherited = told => _probers.Inherit(told, View),
+        };
         Problems.ClusterChanged = problemStore.Put;
         _registry.Own.Admission = _admission;
         _registry.Own.ClockCompared = problem => Problems.Set(ProblemCatalogue.ClockDiffers, problem);

@@ -72,19 +72,22 @@ internal sealed class NodeProbers : IAsyncDisposable
 
     /// <summary>
     /// What a leader before this one found cannot be read off the nodes: those whose file was not written are asked to write it again, and
-    /// their answers tell whether that lasts.
+    /// their answers tell whether that lasts. Only who is known to be ours is asked: the address may be anybody's by now.
     /// </summary>
-    internal void Inherit(IEnumerable<Problem> told)
+    internal void Inherit(IEnumerable<Problem> told, ClusterView view)
     {
         foreach (string node in told.Where(p => p.Code == ProblemCatalogue.RoleNotPersisted).SelectMany(p => p.Subjects))
         {
-            if (NodeAddress.TryParse(node, out NodeAddress? address) && _all.TryGetValue(address, out NodeProber? prober)
-                && Lead?.Invoke() is { MayAct: true })
+            if (NodeAddress.TryParse(node, out NodeAddress? address) && IsMember(address, view)
+                && _all.TryGetValue(address, out NodeProber? prober) && Lead?.Invoke() is { MayAct: true })
             {
                 prober.KeepRole();
             }
         }
     }
+
+    private static bool IsMember(NodeAddress node, ClusterView view)
+        => view.Node(node).IsInOrder && (view.Topology?.Master == node || view.Topology?.Replicas.Contains(node) == true);
 
     /// <summary>From now on these nodes, by this policy.</summary>
     internal void Change(FailoverPolicy policy, IReadOnlyCollection<NodeAddress> watched)

@@ -22,7 +22,7 @@ internal sealed class NodeInfoReader(
     private bool _lacksReplicas;
     private bool _mayReadAclLog = true;
 
-    /// <summary>What INFO leaves out, as last heard: only these fields of it are used.</summary>
+    /// <summary>What INFO leaves out, as last heard: only these fields of it are used. And which run said so.</summary>
     private NodeInfo _known = new() { Role = NodeRole.Master, RunId = "" };
 
     /// <summary>"REPLICAOF", or "SLAVEOF" where only that may be used.</summary>
@@ -39,6 +39,11 @@ internal sealed class NodeInfoReader(
 
         NodeInfo said = NodeInfo.Parse(reply.Text ?? "");
         list.Of(said.RunId);
+        // Another process may be anybody's, and has taken its role from its file: that of the one before is not written into it.
+        Learn(known => known with
+        {
+            RunId = said.RunId, RoleNotKept = known.RunId == said.RunId ? known.RoleNotKept : null,
+        });
         _isOld = !said.PausesWritesAlone;
         _linkIsDown = said is { Role: NodeRole.Replica, LinkUp: false, IsDetached: false };
         _lacksReplicas = said is { Role: NodeRole.Master } && said.Attached.Length < names.Nodes.Length - 1;

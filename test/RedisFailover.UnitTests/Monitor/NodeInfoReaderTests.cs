@@ -53,6 +53,25 @@ public sealed class NodeInfoReaderTests
         Assert.That(_asked.Count(c => c == "ACL LOG 20"), Is.EqualTo(1));
     }
 
+    [Test]
+    public async Task A_file_is_written_again_by_the_process_that_could_not_and_by_no_other_at_its_address()
+    {
+        await using FakeNode node = Node();
+        NodeInfoReader reader = Reader(node);
+        await using RedisConnection connection = await ConnectAsync(node);
+        await SaysAsync(reader);
+        reader.LearnedRewrite(RespValue.Error("ERR Rewriting config file: Read-only file system"));
+        Assert.That((await SaysAsync(reader)).RoleNotKept, Is.Not.Null);
+
+        Assert.That((await SaysAsync(reader, "y")).RoleNotKept, Is.Null);
+        await reader.RewriteAgainAsync(connection).WithinDeadline();
+        Assert.That(_asked, Has.None.EqualTo("CONFIG REWRITE"));
+
+        reader.LearnedRewrite(RespValue.Error("ERR Rewriting config file: Read-only file system"));
+        await reader.RewriteAgainAsync(connection).WithinDeadline();
+        Assert.That(_asked, Has.One.EqualTo("CONFIG REWRITE"));
+    }
+
     private static NodeInfoReader Reader(FakeNode node)
     {
         var policy = new FailoverPolicy { Nodes = [node.Address, new NodeAddress("10.0.0.5", 6379)] };
