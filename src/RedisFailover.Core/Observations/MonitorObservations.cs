@@ -12,12 +12,13 @@ internal static class MonitorObservations
             Awaited = view.Awaited.Remove(came.MonitorId),
         };
 
-    internal static ClusterView Reported(this ClusterView view, MonitorReported told) => view with
-    {
-        OtherMonitors = view.OtherMonitors.SetItem(told.MonitorId, told.Report),
-        Awaited = view.Awaited.Remove(told.MonitorId),
-        VotesHeardAt = told.At,
-    };
+    /// <summary>Who is here is told by coming and leaving alone: the last words of one that left are no monitor.</summary>
+    internal static ClusterView Reported(this ClusterView view, MonitorReported told)
+        => !view.OtherMonitors.ContainsKey(told.MonitorId) ? view : view with
+        {
+            OtherMonitors = view.OtherMonitors.SetItem(told.MonitorId, told.Report),
+            VotesHeardAt = told.At,
+        };
 
     internal static ClusterView Left(this ClusterView view, MonitorLeft left, FailoverPolicy policy) => view with
     {

@@ -168,6 +168,7 @@ internal static partial class Warmup
         var policy = new FailoverPolicy { Nodes = nodes };
         var view = new ClusterView { Nodes = nodes.ToImmutableSortedDictionary(n => n, n => new NodeView(n)) };
         TimeSpan now = TimeSpan.Zero;
+        Observe(new MonitorCame(now, "other"));
         Observe(new MonitorReported(now, "other", MonitorReport.Parse(MonitorReport.None.Write())));
         Observe(new LeadershipGained(now, 1));
         foreach (NodeAddress node in nodes)

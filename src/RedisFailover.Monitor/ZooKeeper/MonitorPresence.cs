@@ -18,14 +18,22 @@ internal sealed class MonitorPresence(RegistryZnodes znodes, Action missed)
     private static readonly TimeSpan RetryInterval = TimeSpan.FromMilliseconds(100);
 
     private volatile ImmutableHashSet<string> _strays = ImmutableHashSet.Create<string>(StringComparer.Ordinal);
+    private volatile ImmutableDictionary<string, int> _present = ImmutableDictionary.Create<string, int>(StringComparer.Ordinal);
+    private TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>The children of <c>R/monitors</c> that count for nothing.</summary>
     internal ImmutableHashSet<string> Strays => _strays;
 
+    /// <summary>The other monitors that were told to be here, each with a number that no two of its comings share.</summary>
+    internal ImmutableDictionary<string, int> Present => _present;
+
+    /// <summary>Ends when <see cref="Present"/> is another than it was when this was asked for.</summary>
+    internal Task Changed => Volatile.Read(ref _changed).Task;
+
     /// <summary>Reports which other monitors are here.</summary>
     internal async Task WatchAsync(CancellationToken cancellationToken)
     {
-        HashSet<string> present = [];
+        int comings = 0;
         bool listed = false;
         var written = new Dictionary<string, (long Zxid, TimeSpan Since)>(StringComparer.Ordinal);
         await using WatchedChildren monitors = znodes.ZooKeeper.WatchChildren(znodes.Paths.Monitors);
@@ -56,17 +64,25 @@ internal sealed class MonitorPresence(RegistryZnodes znodes, Action missed)
             }
 
             HashSet<string> others = await CountAsync(znodes.Others(monitors.Current), written, cancellationToken);
-            foreach (string gone in present.Except(others))
+            ImmutableDictionary<string, int> present = _present;
+            foreach (string gone in present.Keys.Except(others))
             {
                 znodes.Observations.TryWrite(new MonitorLeft(znodes.Clock.Now, gone));
+                present = present.Remove(gone);
             }
 
-            foreach (string came in others.Except(present))
+            foreach (string came in others.Except(present.Keys))
             {
                 znodes.Observations.TryWrite(new MonitorCame(znodes.Clock.Now, came));
+                present = present.Add(came, ++comings);
             }
 
-            present = others;
+            if (present != _present)
+            {
+                // After the telling: what one sees is heard only of those that have come.
+                _present = present;
+                Interlocked.Exchange(ref _changed, new(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult();
+            }
         }
     }
 

@@ -15,40 +15,32 @@ internal sealed class OtherReports(RegistryZnodes znodes, MonitorPresence presen
     /// </summary>
     internal async Task WatchAsync(CancellationToken cancellationToken)
     {
-        var watched = new Dictionary<string, View>(StringComparer.Ordinal);
-        await using WatchedChildren monitors = znodes.ZooKeeper.WatchChildren(znodes.Paths.Monitors);
-        await using IAsyncEnumerator<ImmutableArray<string>?> changes = monitors.ChangesAsync(cancellationToken)
-            .GetAsyncEnumerator(CancellationToken.None);
-        Task<bool> next = changes.MoveNextAsync().AsTask();
+        var watched = new Dictionary<string, (int Coming, View View)>(StringComparer.Ordinal);
         try
         {
             while (true)
             {
-                HashSet<string> others = znodes.Others(monitors.Current);
-                foreach (string gone in watched.Keys.Except(others).ToArray())
+                Task changed = presence.Changed;
+                ImmutableDictionary<string, int> present = presence.Present;
+                foreach (string gone in watched.Where(w => present.GetValueOrDefault(w.Key) != w.Value.Coming).Select(w => w.Key).ToArray())
                 {
-                    watched.Remove(gone, out View? left);
-                    await left!.DisposeAsync();
+                    watched.Remove(gone, out (int Coming, View View) left);
+                    await left.View.DisposeAsync();
                 }
 
-                foreach (string name in others.Except(watched.Keys).ToArray())
+                foreach ((string name, int coming) in present.Where(p => !watched.ContainsKey(p.Key)))
                 {
-                    watched[name] = new View(this, name, cancellationToken);
+                    watched[name] = (coming, new View(this, name, cancellationToken));
                 }
 
-                foreach (View view in watched.Values)
+                foreach ((_, View view) in watched.Values)
                 {
                     view.Listen();
                 }
 
                 // Nobody falls silent where nobody else is.
                 TimeSpan look = watched.Count > 0 ? SilenceInterval : Timeout.InfiniteTimeSpan;
-                if (await Task.WhenAny(next, Task.Delay(look, znodes.Clock.Provider, cancellationToken)) == next)
-                {
-                    await next;
-                    next = changes.MoveNextAsync().AsTask();
-                }
-
+                await Task.WhenAny(changed, Task.Delay(look, znodes.Clock.Provider, cancellationToken));
                 cancellationToken.ThrowIfCancellationRequested();
             }
         }
@@ -58,11 +50,9 @@ internal sealed class OtherReports(RegistryZnodes znodes, MonitorPresence presen
         }
         finally
         {
-            // Ended by the same token.
-            await ((Task)next).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            foreach (View value in watched.Values)
+            foreach ((_, View view) in watched.Values)
             {
-                await value.DisposeAsync();
+                await view.DisposeAsync();
             }
         }
     }
@@ -72,20 +62,9 @@ internal sealed class OtherReports(RegistryZnodes znodes, MonitorPresence presen
     private bool IsSilent(long session) => znodes.IsSilent(session);
 
     private void Tell(string name, MonitorReport report)
-    {
-        if (!presence.Strays.Contains(name))
-        {
-            znodes.Observations.TryWrite(new MonitorReported(znodes.Clock.Now, name, report));
-        }
-    }
+        => znodes.Observations.TryWrite(new MonitorReported(znodes.Clock.Now, name, report));
 
-    private void TellUnreadable(string name, string why)
-    {
-        if (!presence.Strays.Contains(name))
-        {
-            Log.ViewNotReadable(logger, name, why);
-        }
-    }
+    private void TellUnreadable(string name, string why) => Log.ViewNotReadable(logger, name, why);
 
     /// <summary>One other monitor's view, for as long as this one leads.</summary>
     private sealed class View : IAsyncDisposable
@@ -98,6 +77,7 @@ internal sealed class OtherReports(RegistryZnodes znodes, MonitorPresence presen
         private MonitorReport? _report;
         private long _session;
         private bool _isSilent;
+        private bool _isOver;
 
         internal View(OtherReports reports, string name, CancellationToken over)
         {
@@ -110,7 +90,15 @@ internal sealed class OtherReports(RegistryZnodes znodes, MonitorPresence presen
             }
         }
 
-        public ValueTask DisposeAsync() => _value.DisposeAsync();
+        public ValueTask DisposeAsync()
+        {
+            lock (_gate)
+            {
+                _isOver = true;
+            }
+
+            return _value.DisposeAsync();
+        }
 
         /// <summary>Looks whether its heartbeat has fallen silent, or is heard again.</summary>
         internal void Listen()
@@ -150,7 +138,7 @@ internal sealed class OtherReports(RegistryZnodes znodes, MonitorPresence presen
 
         private void Tell()
         {
-            if (_report is not null && !_over.IsCancellationRequested)
+            if (_report is not null && !_isOver && !_over.IsCancellationRequested)
             {
                 _reports.Tell(_name, _isSilent ? MonitorReport.None : _report);
             }

@@ -227,6 +227,18 @@ public sealed class HistoryTests
     }
 
     [Test]
+    public void The_last_words_of_a_monitor_that_has_left_make_it_count_no_more()
+    {
+        ClusterView view = View(Led(1, A), (A, Master("A", "X")), (B, Replica("B", "X", A)))
+            .Apply(new MonitorCame(20 * Ms, "m2"), Policy)
+            .Apply(new MonitorReported(21 * Ms, "m2", MonitorReport.None), Policy)
+            .Apply(new MonitorLeft(22 * Ms, "m2"), Policy)
+            .Apply(new MonitorReported(23 * Ms, "m2", MonitorReport.None), Policy);
+
+        Assert.That((view.LiveMonitors, view.OtherMonitors), Is.EqualTo((1, ImmutableDictionary<string, MonitorReport>.Empty)));
+    }
+
+    [Test]
     public void Where_most_monitors_have_no_word_on_the_master_no_failover_is_promised()
     {
         ClusterView view = View(Led(1, A), (A, Master("A", "X")), (B, Replica("B", "X", A)), (C, Replica("C", "X", A)));

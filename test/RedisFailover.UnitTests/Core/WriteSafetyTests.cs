@@ -60,6 +60,8 @@ public sealed class WriteSafetyTests
             WriteQuorum = new WriteQuorum(1, [B], 1, MinReplicas.Default),
         };
         ClusterView view = Led(topology)
+            .Apply(new MonitorCame(3 * Ms, "m2"), Policy)
+            .Apply(new MonitorCame(3 * Ms, "m3"), Policy)
             .Apply(new MonitorReported(3 * Ms, "m2", missed), Policy)
             .Apply(new MonitorReported(3 * Ms, "m3", missed), Policy)
             .Apply(

@@ -68,6 +68,7 @@ internal sealed class Scenario
                 Observe(new LeadershipLost(_now));
                 break;
             case "monitor":
+                _view = _view.Apply(new MonitorCame(_now, words[1]), _policy);
                 Observe(new MonitorReported(_now, words[1], Report(words[2..])));
                 break;
             case "gone":
