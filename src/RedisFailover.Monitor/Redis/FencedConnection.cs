@@ -81,13 +81,14 @@ internal sealed class FencedConnection(
             if (_fence is { } fence && fence.Connection == connection && fence.Name == name
                 && (!fence.Ending.IsCompleted || fence.Ending.IsCompletedSuccessfully))
             {
-                return fence.Ending.IsCompletedSuccessfully ? null : fence.Ending;
+                return fence.Ending.IsCompletedSuccessfully ? null : fence.Ending.WaitAsync(cancellationToken);
             }
 
+            // It is everybody's who waits for it, whoever began it.
             Task ending = FormerLeaderFence.EndAsync(connection, Clients, names, name)
-                .WaitAsync(within, clock.Provider, cancellationToken);
+                .WaitAsync(within, clock.Provider, CancellationToken.None);
             _fence = (connection, name, ending);
-            return ending;
+            return ending.WaitAsync(cancellationToken);
         }
     }
 

@@ -98,6 +98,23 @@ public sealed class NodeCommandsTests : IDisposable
         Assert.That(_changes, Has.None.Contains("KILL"));
     }
 
+    [Test]
+    public async Task Who_waits_for_former_leaders_to_be_cut_off_goes_on_waiting_where_whoever_began_that_is_stopped()
+    {
+        await using FakeNode node = Node();
+        await using NodeProber prober = await WatchAsync(node);
+        using var stopped = new CancellationTokenSource();
+        Task beginner = prober.EndFormerLeaders(1, stopped.Token)!;
+        Task other = prober.EndFormerLeaders(1, default)!;
+        await _asked.Task.WithinDeadline();
+
+        await stopped.CancelAsync();
+        Assert.That(async () => await beginner.WithinDeadline(), Throws.InstanceOf<OperationCanceledException>());
+        _answers.Set();
+        await other.WithinDeadline();
+        Assert.That(prober.EndFormerLeaders(1, default), Is.Null);
+    }
+
     [TestCase(false)]
     [TestCase(true)]
     public async Task A_master_that_refuses_to_become_a_replica_goes_on_holding_and_refusing_writes(bool endsFailover)
