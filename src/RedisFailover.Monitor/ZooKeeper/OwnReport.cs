@@ -1,4 +1,3 @@
-using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using RedisFailover.ZooKeeper;
 
@@ -7,17 +6,7 @@ namespace RedisFailover.Monitor.ZooKeeper;
 /// <summary>What we see of the nodes, written into our seat for the others.</summary>
 internal sealed class OwnReport(RegistryZnodes znodes, MonitorSeat seat, Func<bool> isLeading, ILogger logger)
 {
-    /// <summary>
-    /// How long a view waits that no verdict depends on. The votes of all monitors on one dead node would meet the leader's own
-    /// writes, which the applications are waiting for.
-    /// </summary>
-    private static readonly TimeSpan PatientDelay = TimeSpan.FromMilliseconds(50);
-
-    private readonly Channel<(MonitorReport Report, bool Urgent)> _reports = Channel.CreateBounded<(MonitorReport, bool)>(
-        new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true });
-
-    private readonly Lock _gate = new();
-    private MonitorReport _latest = MonitorReport.None;
+    private readonly LatestReport _latest = new(znodes.Clock.Provider, isLeading);
 
     /// <summary>Whether this monitor belongs to the cluster; null where nobody asks.</summary>
     internal ClusterAdmission? Admission { get; set; }
@@ -34,28 +23,14 @@ internal sealed class OwnReport(RegistryZnodes znodes, MonitorSeat seat, Func<bo
     /// <summary>Tells the others what we see now. Only the latest view matters; older ones that are not out yet are dropped.</summary>
     /// <param name="report">The view.</param>
     /// <param name="urgent">Whether a verdict may depend on it (see <see cref="ClusterView.VotesDecide"/>).</param>
-    internal void Publish(MonitorReport report, bool urgent)
-    {
-        lock (_gate)
-        {
-            _latest = report;
-            _reports.Writer.TryWrite((report, urgent));
-        }
-    }
+    internal void Publish(MonitorReport report, bool urgent) => _latest.Set(report, urgent);
 
     /// <summary>Somebody has deleted the znode: it is made again with the latest view, at once.</summary>
-    internal void PublishAgain()
-    {
-        lock (_gate)
-        {
-            _reports.Writer.TryWrite((_latest, true));
-        }
-    }
+    internal void PublishAgain() => _latest.Set(null, urgent: true);
 
     /// <summary>Keeps our view in the ephemeral znode, which every new session has to make again.</summary>
     internal async Task KeepAsync(CancellationToken cancellationToken)
     {
-        MonitorReport report = MonitorReport.None;
         ZooKeeperSession? home = null;
         string? told = null;
         while (true)
@@ -67,19 +42,13 @@ internal sealed class OwnReport(RegistryZnodes znodes, MonitorSeat seat, Func<bo
                 if (home != session)
                 {
                     await (Admission?.WaitAsync(cancellationToken) ?? Task.CompletedTask);
-                    await seat.EnterAsync(session, report, cancellationToken);
+                    await seat.EnterAsync(session, _latest.Value, cancellationToken);
                     (home, told) = (session, null);
                     RightsRefused?.Invoke(null);
                 }
 
                 using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, session.Ended, admitted);
-                (report, bool urgent) = await _reports.Reader.ReadAsync(ended.Token);
-                // Nobody waits for the leader's vote, which it has itself.
-                if (isLeading() || !urgent)
-                {
-                    report = await LatestAfterPauseAsync(report, ended.Token);
-                }
-
+                MonitorReport report = await _latest.NextAsync(ended.Token);
                 DateTimeOffset sent = znodes.Clock.Provider.GetUtcNow();
                 ZnodeStat written = await session.SetDataAsync(znodes.Path, report.Write(), -1, cancellationToken);
                 if (written.EphemeralOwner != session.SessionId)
@@ -128,23 +97,5 @@ internal sealed class OwnReport(RegistryZnodes znodes, MonitorSeat seat, Func<bo
                 }
             }
         }
-    }
-
-    /// <summary>Waits, unless something urgent comes meanwhile; the latest view is what goes out.</summary>
-    private async Task<MonitorReport> LatestAfterPauseAsync(MonitorReport report, CancellationToken cancellationToken)
-    {
-        Task pause = Task.Delay(PatientDelay, znodes.Clock.Provider, cancellationToken);
-        while (await Task.WhenAny(pause, _reports.Reader.WaitToReadAsync(cancellationToken).AsTask()) != pause)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            (report, bool urgent) = await _reports.Reader.ReadAsync(cancellationToken);
-            if (urgent && !isLeading())
-            {
-                return report;
-            }
-        }
-
-        await pause;
-        return report;
     }
 }
