@@ -158,6 +158,8 @@ internal sealed class ClusterSet(SharedParts shared, ILogger logger)
 
                 TimeSpan pause = Anew.After(failures);
                 Log.ClusterFailed(logger, entry.Monitor.Name, e.GetType().Name, Words.Quoted(e.Message), pause.TotalSeconds, e);
+                // What it saw last would be its vote as long as the process' heartbeat goes on.
+                await entry.Monitor.WithdrawAsync();
                 await Task.Delay(pause, shared.Clock.Provider, entry.Stop.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 if (entry.Stop.IsCancellationRequested)
                 {

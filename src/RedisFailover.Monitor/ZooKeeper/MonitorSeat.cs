@@ -132,13 +132,16 @@ internal sealed class MonitorSeat(RegistryZnodes znodes, ILogger logger)
         }
     }
 
-    /// <summary>Gives up our place in that session.</summary>
+    /// <summary>Gives up our place in that session. Another monitor's with this id is left to it.</summary>
     internal async Task LeaveAsync(ZooKeeperSession session, CancellationToken cancellationToken)
     {
         Left();
         try
         {
-            await session.DeleteAsync(znodes.Path, -1, cancellationToken);
+            if (await GetAsync(session, cancellationToken) is { } place && place.Stat.EphemeralOwner == session.SessionId)
+            {
+                await session.DeleteAsync(znodes.Path, place.Stat.Version, cancellationToken);
+            }
         }
         catch (ZooKeeperException)
         {

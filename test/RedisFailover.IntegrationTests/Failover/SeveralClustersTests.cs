@@ -1,9 +1,14 @@
+using System.Collections;
 using System.Collections.Immutable;
 using System.Net;
 using System.Text;
 using System.Text.Json;
+using Microsoft.Extensions.Hosting.Internal;
+using Microsoft.Extensions.Logging.Abstractions;
 using NUnit.Framework;
 using RedisFailover.IntegrationTests.Harness;
+using RedisFailover.Monitor.Hosting;
+using RedisFailover.Monitor.Options;
 using RedisFailover.ZooKeeper;
 
 namespace RedisFailover.IntegrationTests.Failover;
@@ -240,6 +245,42 @@ public sealed class SeveralClustersTests
                 return health.StatusCode;
             },
             status => status == expected, explain: clusters.Explain);
+    }
+
+    [Test]
+    public async Task A_cluster_that_fails_by_a_defect_has_no_vote_until_it_is_begun_anew()
+    {
+        await using SeveralClusters clusters = await SeveralClusters.StartAsync("orders", "sessions");
+        string[] arguments = ["--config", clusters.Write("orders", "sessions"), "--id", "m1"];
+        bool isBroken = false;
+        var lifetime = new ApplicationLifetime(NullLogger<ApplicationLifetime>.Instance);
+        using var service = new MonitorService(
+            OptionSources.Read(arguments, new Hashtable(), out _)!, NullLoggerFactory.Instance, TimeProvider.System, lifetime)
+        {
+            Turned = (name, _, _) =>
+            {
+                if (name == "orders" && Volatile.Read(ref isBroken))
+                {
+                    throw new InvalidOperationException("a defect");
+                }
+            },
+        };
+        await service.StartAsync(default);
+        await clusters.WaitUntilWholeAsync("orders");
+        await clusters.WaitUntilWholeAsync("sessions");
+        await HasSeatAsync("orders", true);
+
+        Volatile.Write(ref isBroken, true);
+        await HasSeatAsync("orders", false);
+        await HasSeatAsync("sessions", true);
+        Volatile.Write(ref isBroken, false);
+        await HasSeatAsync("orders", true);
+        await service.StopAsync(default);
+
+        Task HasSeatAsync(string name, bool expected) => Eventually.HoldsAsync(
+            $"m1 votes in {name}: {expected}",
+            async ct => await (await clusters.SessionAsync(ct)).ExistsAsync(clusters.Paths(name).Monitor("m1"), cancellationToken: ct),
+            seat => seat is not null == expected, TimeSpan.FromSeconds(90), clusters.Explain);
     }
 
     [Test]
