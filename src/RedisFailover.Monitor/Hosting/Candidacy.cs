@@ -58,12 +58,18 @@ internal sealed class Candidacy(
             {
                 using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, leadership.Lost);
                 Registry.IsLeading = true;
-                await Task.WhenAll(
+                // None of them ends before leadership does; where one fails another monitor is to lead.
+                Task[] parts =
+                [
                     Registry.Others.WatchAsync(either.Token),
                     Problems.WriteAsync(leadership, either.Token),
                     Right.WatchAsync(either.Token),
                     Register.TendAsync(leadership, () => loop.Coordinator.Policy.MonitorAbsence, either.Token),
-                    shared.HasMany ? Spread.WatchAsync(leadership, either.Token) : Task.CompletedTask);
+                    .. shared.HasMany ? [Spread.WatchAsync(leadership, either.Token)] : Array.Empty<Task>(),
+                ];
+                await Task.WhenAny(parts);
+                await either.CancelAsync();
+                await Task.WhenAll(parts);
             }
             finally
             {
