@@ -36,11 +36,11 @@ internal sealed class TopologyRight(
                 try
                 {
                     ZooKeeperSession session = await zooKeeper.GetSessionAsync(cancellationToken);
-                    Func<string, Task> write = path => session.SetDataAsync(path, default, NoVersion).AsTask();
+                    Func<string, Task> write = path => session.SetDataAsync(path, default, NoVersion, cancellationToken).AsTask();
                     string? failover = await FirstRefusalAsync([paths.Nodes, paths.Term], write);
                     observations.TryWrite(new TopologyRightAsked(clock.Now, failover));
                     Asked?.Invoke(
-                        await SuccessorsAsync(session),
+                        await SuccessorsAsync(session, cancellationToken),
                         await FirstRefusalAsync([paths.History, paths.Problems, paths.Config], write));
                 }
                 catch (ZooKeeperException)
@@ -58,19 +58,19 @@ internal sealed class TopologyRight(
     }
 
     /// <summary>What the election of the next leader would be refused, and what a monitor would that begins a session.</summary>
-    private async Task<string?> SuccessorsAsync(ZooKeeperSession session)
+    private async Task<string?> SuccessorsAsync(ZooKeeperSession session, CancellationToken cancellationToken)
         => await RefusalAsync(() => session.MultiAsync(
             [
                 ZnodeOperation.Delete(paths.Leader),
                 ZnodeOperation.Create(paths.Leader, default, CreateMode.Ephemeral),
                 ZnodeOperation.Check(paths.Term, NoVersion),
-            ]))
-            ?? await FirstRefusalAsync([paths.Leader, paths.Term], path => session.GetDataAsync(path).AsTask())
+            ], cancellationToken))
+            ?? await FirstRefusalAsync([paths.Leader, paths.Term], path => session.GetDataAsync(path, null, cancellationToken).AsTask())
             ?? await FirstRefusalAsync([paths.Monitors, heartbeats, paths.Members], path => session.MultiAsync(
                 [
                     ZnodeOperation.Create($"{path}/right-asked", default, CreateMode.Ephemeral),
                     ZnodeOperation.Check(paths.Term, NoVersion),
-                ]));
+                ], cancellationToken));
 
     private static async Task<string?> FirstRefusalAsync(ImmutableArray<string> asked, Func<string, Task> ask)
     {
