@@ -61,7 +61,7 @@ internal sealed class LeaseRenewal(ZooKeeperClient client, string owner, Measure
             _leads = _leads.Add(lead);
             if (lead.Heart is { } heart)
             {
-                lead.Renew(heart.Beats.Bounding(beat));
+                lead.Lease.Renew(beat.SentAt, heart.Beats.Bounded(beat));
             }
         }
 
@@ -117,10 +117,10 @@ internal sealed class LeaseRenewal(ZooKeeperClient client, string owner, Measure
             Acknowledged(heart, beat);
             lock (_gate)
             {
-                Beat bound = heart.Beats.Bounding(beat);
+                TimeSpan length = heart.Beats.Bounded(beat);
                 foreach (Leadership lead in leads)
                 {
-                    lead.Renew(bound);
+                    lead.Lease.Renew(beat.SentAt, length);
                 }
 
                 _told = false;

@@ -49,18 +49,18 @@ internal sealed class SentBeats(TimeProvider time)
     internal static void Lose(Beat beat) => beat.IsAwaited = false;
 
     /// <summary>
-    /// The beat by which a lease ends that this beat gave: itself, or a later one that publishes so much less that it ends sooner.
+    /// How long a lease is that this beat gave, from its sending: its own length, or less where a later one publishes so much less that it
+    /// ends sooner.
     /// </summary>
-    internal Beat Bounding(Beat beat)
+    internal TimeSpan Bounded(Beat beat)
     {
-        Beat bound = beat;
+        TimeSpan length = beat.Length;
         foreach (Beat later in _beats)
         {
-            bound = later.SentAt.Monotonic > beat.SentAt.Monotonic && Left(later) < Left(bound) ? later : bound;
+            TimeSpan until = time.GetElapsedTime(beat.SentAt.Monotonic, later.SentAt.Monotonic) + later.Length;
+            length = later.SentAt.Monotonic > beat.SentAt.Monotonic && until < length ? until : length;
         }
 
-        return bound;
+        return length;
     }
-
-    private TimeSpan Left(Beat beat) => beat.Length - time.GetElapsedTime(beat.SentAt.Monotonic);
 }

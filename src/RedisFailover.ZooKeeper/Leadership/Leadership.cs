@@ -135,9 +135,6 @@ public sealed class Leadership : ILeadership, IAsyncDisposable
         await _ended.DisposeAsync().ConfigureAwait(false);
     }
 
-    /// <summary>A quorum has taken a beat with this lead's fence.</summary>
-    internal void Renew(Beat bound) => Lease.Renew(bound.SentAt, bound.Length);
-
     /// <summary>The term is not this lead's any more.</summary>
     /// <param name="failure">What the fence answered; null if the term was read.</param>
     internal void Refused(ZooKeeperException? failure)

@@ -55,20 +55,29 @@ public sealed class Lease
         while (Interlocked.CompareExchange(ref _grant, grant, before) != before);
     }
 
-    /// <summary>Something was sent by which others may take it to end at that time: it does, if that is sooner.</summary>
+    /// <summary>
+    /// Something was sent by which others may take it to end at that time: it does, if that is sooner. Its beginning stays that of the beat
+    /// that was acknowledged: after a suspension the moment of this one would say, by the wall clock, that no time has passed.
+    /// </summary>
     internal void Limit(Moment sentAt, TimeSpan length)
     {
         Grant? before;
+        Grant limited;
         do
         {
             before = _grant;
-            if (before is null
-                || before.Length - _time.GetElapsedTime(before.SentAt.Monotonic) <= length - _time.GetElapsedTime(sentAt.Monotonic))
+            if (before is null)
+            {
+                return;
+            }
+
+            limited = before with { Length = _time.GetElapsedTime(before.SentAt.Monotonic, sentAt.Monotonic) + length };
+            if (before.Length <= limited.Length)
             {
                 return;
             }
         }
-        while (Interlocked.CompareExchange(ref _grant, new Grant(sentAt, length), before) != before);
+        while (Interlocked.CompareExchange(ref _grant, limited, before) != before);
     }
 
     internal void End() => _over = true;

@@ -15,6 +15,7 @@ internal sealed class Agent
     private readonly Queue<Action> _held = new();
     private SentBeats _beats;
     private long _pausedUntil;
+    private Lease? _won;
     private long _slowUntil;
     private long _slow;
     private long _upArrival;
@@ -22,6 +23,7 @@ internal sealed class Agent
     private int _connection;
     private int _life;
     private int? _term;
+    private bool _isCutOff;
     private bool _reads;
     private bool _dirty;
     private int _readTerm = -1;
@@ -67,6 +69,16 @@ internal sealed class Agent
         });
     }
 
+    /// <summary>The machine sleeps: paused, and only the wall clock goes on.</summary>
+    internal void Suspend(long length)
+    {
+        if (_world.World.Now >= _clock.AwakeAt)
+        {
+            _clock.Sleep(length);
+            Pause(length);
+        }
+    }
+
     internal void Slow(long by, long length) => (_slow, _slowUntil) = (by, _world.World.Now + length);
 
     internal void Reconnect(long after)
@@ -90,6 +102,7 @@ internal sealed class Agent
         string heart = Heart;
         int life = _life;
         _connection++;
+        _isCutOff = true;
         _world.World.At(_world.World.Now + LeaseSimulation.SessionTimeout, () =>
         {
             _world.Expire(heart);
@@ -119,9 +132,10 @@ internal sealed class Agent
     {
         _life++;
         _connection++;
+        _isCutOff = false;
         Heart = $"{Name}-{_life}";
         _beats = new SentBeats(_clock);
-        (_term, Lease, _seen, _reads, _dirty) = (null, null, null, false, false);
+        (_term, Lease, _won, _seen, _reads, _dirty) = (null, null, null, null, false, false);
         _world.Hearts[Heart] = (0, _length.At(Now, Longest * 2));
         int life = _life;
         Every(life);
@@ -181,12 +195,12 @@ internal sealed class Agent
             Lease?.Limit(beat.SentAt, beat.Length);
         }
 
-        int? term = _term;
         Lease? lease = Lease;
+        int? term = lease is null ? null : _term;
         string heart = Heart;
         Up(() => _world.Beat(heart, beat.Length, term), version =>
         {
-            _length.Wrote(beat.SentAt.Elapsed(_clock), Now);
+            _length.Wrote(_clock.GetElapsedTime(beat.SentAt.Monotonic), Now);
             if (version is null)
             {
                 _beats.Refuse(beat);
@@ -204,8 +218,8 @@ internal sealed class Agent
 
     private void Renew(Lease lease, Beat beat)
     {
-        Beat bound = _world.Has(LeaseFault.ShorterFromTheAnswer) ? beat : _beats.Bounding(beat);
-        lease.Renew(_world.Has(LeaseFault.FromTheAnswer) ? Moment.Now(_clock) : bound.SentAt, bound.Length);
+        TimeSpan length = _world.Has(LeaseFault.ShorterFromTheAnswer) ? beat.Length : _beats.Bounded(beat);
+        lease.Renew(_world.Has(LeaseFault.FromTheAnswer) ? Moment.Now(_clock) : beat.SentAt, length);
     }
 
     /// <summary>Reads the term and the leader's heartbeat; one reading at a time.</summary>
@@ -231,6 +245,11 @@ internal sealed class Agent
             else if (leader.Agent != Number || leader.Heart != Heart)
             {
                 Note(leader.Heart, heart);
+            }
+            else if (_term is null)
+            {
+                // Won with a lost reply, or emptied with a lost request.
+                Stand(null);
             }
 
             if (_dirty)
@@ -274,7 +293,7 @@ internal sealed class Agent
 
     private void Await((string Heart, int Version, TimeSpan Length, long SeenAt) seen)
     {
-        TimeSpan patience = _world.Has(LeaseFault.TooSoon) ? seen.Length * 1.2 : LeaseRules.SilentAfter(seen.Length);
+        TimeSpan patience = _world.Has(LeaseFault.TooSoon) ? seen.Length * 1.1 : LeaseRules.SilentAfter(seen.Length);
         TimeSpan left = patience - _clock.GetElapsedTime(seen.SeenAt);
         After(left > TimeSpan.Zero ? left : TimeSpan.Zero, () =>
         {
@@ -309,8 +328,17 @@ internal sealed class Agent
 
             _beats.Acknowledge(beat);
             _term = mine;
-            Lease = new Lease(_clock, () => Longest);
-            Renew(Lease, beat);
+            var lease = new Lease(_clock, () => Longest);
+            _won = lease;
+            // Whoever campaigned goes on at another time than the reply: beats are sent in between.
+            After(TimeSpan.FromMilliseconds(_dice.Percent(80) ? 0 : _dice.Next(1000)), () =>
+            {
+                if (_won == lease)
+                {
+                    Lease = lease;
+                    Renew(lease, beat);
+                }
+            });
         }, () =>
         {
             SentBeats.Lose(beat);
@@ -343,6 +371,11 @@ internal sealed class Agent
     /// <summary>To the ensemble and back, in order; what a reconnect cuts off may have been carried out.</summary>
     private void Up<T>(Func<T> run, Action<T> answered, Action? lost = null)
     {
+        if (_isCutOff)
+        {
+            return;
+        }
+
         int connection = _connection;
         _upArrival = Math.Max(_upArrival, _world.World.Now + Delay());
         _world.World.At(_upArrival, () =>
@@ -397,8 +430,14 @@ internal sealed class Agent
 
         public override long TimestampFrequency => TimeSpan.TicksPerSecond;
 
-        public override long GetTimestamp() => 1 + (long)(world.Now * rate);
+        private long _slept;
 
-        public override DateTimeOffset GetUtcNow() => Beginning.AddTicks(GetTimestamp());
+        internal long AwakeAt { get; private set; }
+
+        internal void Sleep(long length) => (_slept, AwakeAt) = (_slept + length, world.Now + length);
+
+        public override long GetTimestamp() => 1 + (long)((world.Now - _slept + Math.Max(0, AwakeAt - world.Now)) * rate);
+
+        public override DateTimeOffset GetUtcNow() => Beginning.AddTicks((long)(world.Now * rate));
     }
 }

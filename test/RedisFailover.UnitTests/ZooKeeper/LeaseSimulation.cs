@@ -20,7 +20,7 @@ public enum LeaseFault
     /// <summary>S6: a lease may be longer than the session, and a heartbeat that is gone is an open door.</summary>
     LongerThanTheSession = 32,
 
-    /// <summary>S8: 1.2 L, with clocks that each go wrong by 10 %.</summary>
+    /// <summary>S8: 1.1 L, with clocks that each go wrong by 10 %.</summary>
     TooSoon = 128,
 
     /// <summary>A shorter lease counts from its acknowledgement.</summary>
@@ -71,7 +71,7 @@ internal sealed class LeaseSimulation
             agent.Start();
         }
 
-        for (long at = World.Second; at < length; at += World.Second)
+        for (long at = World.Second; at < length; at += 700 * World.Ms)
         {
             _world.At(at, Disturb);
         }
@@ -167,7 +167,7 @@ internal sealed class LeaseSimulation
     private void Disturb()
     {
         Agent agent = _dice.Of(_agents);
-        switch (_dice.Next(6))
+        switch (_dice.Next(7))
         {
             case 0:
                 agent.Pause(_dice.Between(100, 3000) * World.Ms);
@@ -182,6 +182,9 @@ internal sealed class LeaseSimulation
                 agent.EndSession();
                 break;
             case 4:
+                agent.Suspend(_dice.Between(100, 5000) * World.Ms);
+                break;
+            case 5:
                 foreach (Agent each in _agents)
                 {
                     each.Slow(_dice.Between(50, 400) * World.Ms, _dice.Between(300, 2000) * World.Ms);

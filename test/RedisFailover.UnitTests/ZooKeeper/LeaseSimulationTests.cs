@@ -86,7 +86,7 @@ public sealed class LeaseSimulationTests
         var lease = new Lease(time, () => TimeSpan.MaxValue);
         Beat first = Send(1500);
         beats.Acknowledge(first);
-        lease.Renew(first.SentAt, beats.Bounding(first).Length);
+        lease.Renew(first.SentAt, beats.Bounded(first));
         Assert.That(lease.Remaining.TotalMilliseconds, Is.EqualTo(1500));
         time.Advance(TimeSpan.FromMilliseconds(100));
         Send(500);
@@ -95,7 +95,7 @@ public sealed class LeaseSimulationTests
         Beat third = Send(2000);
         Assert.That(lease.Remaining.TotalMilliseconds, Is.EqualTo(400));
         beats.Acknowledge(third);
-        lease.Renew(third.SentAt, beats.Bounding(third).Length);
+        lease.Renew(third.SentAt, beats.Bounded(third));
         Assert.That(lease.Remaining.TotalMilliseconds, Is.EqualTo(2000));
 
         Beat Send(int millis)
@@ -116,6 +116,20 @@ public sealed class LeaseSimulationTests
         Beat shorter = beats.Send(TimeSpan.FromMilliseconds(500));
         SentBeats.Lose(shorter);
         beats.Acknowledge(longer);
-        Assert.That(beats.Bounding(longer), Is.SameAs(shorter));
+        Assert.That(beats.Bounded(longer).TotalMilliseconds, Is.EqualTo(600));
+    }
+
+    [Test]
+    public void An_answer_that_is_read_after_the_machine_has_slept_gives_nothing_whatever_was_sent_meanwhile()
+    {
+        var time = new ManualTime();
+        var beats = new SentBeats(time);
+        var lease = new Lease(time, () => TimeSpan.MaxValue);
+        Beat longer = beats.Send(TimeSpan.FromMilliseconds(1800));
+        time.Suspend(TimeSpan.FromHours(1));
+        beats.Send(TimeSpan.FromMilliseconds(500));
+        beats.Acknowledge(longer);
+        lease.Renew(longer.SentAt, beats.Bounded(longer));
+        Assert.That(lease.IsHeld, Is.False);
     }
 }

@@ -46,6 +46,18 @@ public sealed class LeaseTests
     }
 
     [Test]
+    public void Case_25_a_beat_that_is_only_sent_does_not_revive_what_ended_while_the_machine_slept()
+    {
+        var time = new ManualTime();
+        var lease = new Lease(time, () => Half);
+        lease.Renew(Moment.Now(time), TimeSpan.FromMilliseconds(1800));
+        time.Advance(TimeSpan.FromMilliseconds(600));
+        time.Suspend(TimeSpan.FromHours(1));
+        lease.Limit(Moment.Now(time), TimeSpan.FromMilliseconds(500));
+        Assert.That(lease.IsHeld, Is.False);
+    }
+
+    [Test]
     public void A_wall_clock_that_is_set_back_does_not_lengthen_it()
     {
         var time = new ManualTime();
