@@ -27,8 +27,6 @@ internal sealed class SentBeats(TimeProvider time)
     /// <summary>One is being sent.</summary>
     internal Beat Send(TimeSpan length)
     {
-        // What was lost before all those that are awaited bounds none of them.
-        _beats.RemoveRange(0, _beats.FindIndex(static b => b.IsAwaited) is >= 0 and var first ? first : _beats.Count);
         var beat = new Beat(Moment.Now(time), length);
         _beats.Add(beat);
         return beat;

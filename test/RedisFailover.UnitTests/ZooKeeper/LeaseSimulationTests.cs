@@ -132,4 +132,18 @@ public sealed class LeaseSimulationTests
         lease.Renew(longer.SentAt, beats.Bounded(longer));
         Assert.That(lease.IsHeld, Is.False);
     }
+
+    [Test]
+    public void The_beat_that_stands_in_the_heartbeat_bounds_leadership_that_begins_after_the_next_was_sent()
+    {
+        var time = new ManualTime();
+        var beats = new SentBeats(time);
+        Beat won = beats.Send(TimeSpan.FromMilliseconds(1500));
+        beats.Acknowledge(won);
+        time.Advance(TimeSpan.FromMilliseconds(100));
+        beats.Acknowledge(beats.Send(TimeSpan.FromMilliseconds(500)));
+        time.Advance(TimeSpan.FromMilliseconds(200));
+        beats.Send(TimeSpan.FromMilliseconds(500));
+        Assert.That(beats.Bounded(won).TotalMilliseconds, Is.EqualTo(600), "whoever reads it goes by the second");
+    }
 }
