@@ -187,23 +187,21 @@ public sealed class ZooKeeperClient : IAsyncDisposable
             while (true)
             {
                 ZooKeeperSession session = ZooKeeperSession.Start(_options, Logger, former);
+                var begin = Moment.Now(Time);
                 try
                 {
                     await session.EstablishAsync(_disposing.Token).ConfigureAwait(false);
+                    begin = Moment.Now(Time);
+                    await using (session.ConfigureAwait(false))
+                    {
+                        await ServeAsync(session).ConfigureAwait(false);
+                        former = session.LeftBehind;
+                    }
                 }
                 catch (ZooKeeperException e)
                 {
                     former = session.LeftBehind ?? former;
-                    Refuse(e);
-                    await Task.Delay(RetryAfterRefusal, _options.TimeProvider, _disposing.Token).ConfigureAwait(false);
-                    continue;
-                }
-
-                var begin = Moment.Now(Time);
-                await using (session.ConfigureAwait(false))
-                {
-                    await ServeAsync(session).ConfigureAwait(false);
-                    former = session.LeftBehind;
+                    await FailedAsync(e).ConfigureAwait(false);
                 }
 
                 shortLives = begin.Elapsed(Time) < ShortLife ? shortLives + 1 : 0;
@@ -217,6 +215,16 @@ public sealed class ZooKeeperClient : IAsyncDisposable
         catch (OperationCanceledException) when (_disposing.IsCancellationRequested)
         {
             Replace(null);
+        }
+    }
+
+    /// <summary>A session was never established. One that expired before its credentials were judged is a matter of the network.</summary>
+    private async Task FailedAsync(ZooKeeperException why)
+    {
+        if (why.Code is ZooKeeperErrorCode.AuthFailed or ZooKeeperErrorCode.SystemError)
+        {
+            Refuse(why);
+            await Task.Delay(RetryAfterRefusal, Time, _disposing.Token).ConfigureAwait(false);
         }
     }
 

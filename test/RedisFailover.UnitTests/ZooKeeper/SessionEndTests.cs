@@ -502,6 +502,23 @@ public sealed class SessionEndTests
     }
 
     [Test]
+    public async Task A_session_that_expires_before_its_credentials_are_judged_is_replaced_and_whoever_waits_is_not_told()
+    {
+        await using var server = new FakeServer();
+        await using var client = new ZooKeeperClient(server.Options() with { Auth = [ZooKeeperAuth.Digest("u", "p")] });
+        Task<ZooKeeperSession> waiting = client.GetSessionAsync().AsTask();
+        FakeConnection first = await server.AcceptSessionAsync();
+        await first.ReadAsync(OpCode.Auth);
+        first.Close();
+        FakeConnection second = await server.AcceptAsync();
+        Assert.That((await second.ReadConnectAsync()).SessionId, Is.EqualTo(0x10));
+        await second.GrantAsync(0, 0);
+        FakeConnection third = await server.AcceptSessionAsync(0x20);
+        await third.ReplyAsync(Xid.Auth, 0, null, ZooKeeperErrorCode.Ok);
+        Assert.That((await waiting.WithinDeadline()).SessionId, Is.EqualTo(0x20));
+    }
+
+    [Test]
     public async Task Credentials_refused_at_the_beginning_fail_the_connecting_and_the_client_tries_again_without_haste()
     {
         await using var server = new FakeServer();
