@@ -9,7 +9,6 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
 {
     private static readonly ZnodePaths s_paths = new("");
     private static readonly TimeSpan s_grace = TimeSpan.FromSeconds(2);
-    private static int s_asked;
 
     private readonly ZooKeeperClient _zooKeeper;
     private readonly ZooKeeperConnectionString _connection;
@@ -121,7 +120,8 @@ internal sealed class ZooKeeperTopologySource : ITopologySource
         var request = new OperatorRequest("")
         {
             Target = target,
-            By = $"client library on {Environment.MachineName}, pid {Environment.ProcessId}, request {Interlocked.Increment(ref s_asked)}",
+            // In a container host, pid and a count are the same after each start, and requests that were answered are kept.
+            By = $"client library on {Environment.MachineName}, pid {Environment.ProcessId}, request {Guid.NewGuid():N}",
             At = _time.GetUtcNow(),
         };
         await session.EnsurePathAsync(s_paths.Requests, cancellationToken).ConfigureAwait(false);

@@ -103,6 +103,54 @@ public sealed class FailoverRequestTests
         }
     }
 
+    [Test]
+    public async Task A_request_of_an_earlier_process_is_not_taken_for_ones_own()
+    {
+        await using var server = new FakeServer();
+        var source = new ZooKeeperTopologySource(server.Options().Connection, new FailoverOptions());
+        await using ZooKeeperTopologySource owned = source;
+        FakeConnection connection = await server.AcceptSessionAsync();
+        await ServeNodesAsync(connection, s_before, 1);
+        Task asking = source.AskFailoverAsync(null, CancellationToken.None);
+        await connection.ReplyAsync(await connection.ReadAsync(OpCode.Create), null, ZooKeeperErrorCode.NodeExists);
+        await connection.ReadAsync(OpCode.Create);
+        connection.Close();
+        connection = await server.AcceptSessionAsync();
+        _ = AnswerAsync(connection);
+        Assert.That(async () => await asking.WithinDeadline(), Throws.TypeOf<ZooKeeperException>());
+
+        static async Task AnswerAsync(FakeConnection connection)
+        {
+            while (true)
+            {
+                FakeRequest request = await connection.ReadAsync();
+                await (request.Op switch
+                {
+                    OpCode.GetChildren2 => connection.ReplyAsync(request, w =>
+                    {
+                        w.Int32(50);
+                        for (int i = 0; i < 50; i++)
+                        {
+                            w.String($"request-{i:0000000000}");
+                        }
+
+                        FakeConnection.WriteStat(w, 1);
+                    }),
+                    OpCode.GetData when request.Path.Contains("/request-", StringComparison.Ordinal)
+                        => connection.ReplyDataAsync(request, Encoding.UTF8.GetString(Former(int.Parse(request.Path[^10..])).Write())),
+                    OpCode.GetData => connection.ReplyDataAsync(request, Encoding.UTF8.GetString(TopologyJson.Write(s_before))),
+                    _ => connection.ReplyAsync(request, w => w.String("/nodes")),
+                });
+            }
+        }
+
+        static OperatorRequest Former(int number) => new("")
+        {
+            By = $"client library on {Environment.MachineName}, pid {Environment.ProcessId}, request {number}",
+            Answer = new RequestAnswer(RequestOutcome.Done, "", s_after.Master, 3),
+        };
+    }
+
     private static async Task ServeNodesAsync(FakeConnection connection, Topology topology, long zxid)
     {
         await connection.ReplyAsync(await connection.ReadAsync(OpCode.Sync), w => w.String("/nodes"));
