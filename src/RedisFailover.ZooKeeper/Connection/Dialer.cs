@@ -15,6 +15,7 @@ internal sealed class Dialer
     private static readonly TimeSpan OneSecond = TimeSpan.FromSeconds(1);
 
     private readonly ZooKeeperHost[] _hosts;
+    private readonly int[] _servers;
     private readonly Func<ZooKeeperTls?> _tls;
     private readonly TimeProvider _time;
     private readonly Func<string, CancellationToken, Task<IPAddress[]>> _resolve;
@@ -25,12 +26,19 @@ internal sealed class Dialer
     {
         _hosts = [.. options.Connection.Hosts];
         Random.Shared.Shuffle(_hosts);
+        _servers = [.. _hosts.Select(static _ => 1)];
         _tls = () => options.TlsSource is { } source ? source() : options.Tls;
         _time = options.TimeProvider;
         _resolve = options.Resolve ?? Dns.GetHostAddressesAsync;
     }
 
     internal int HostCount => _hosts.Length;
+
+    /// <summary>How many servers there may be: a name counts as its addresses, those of one family, as it was last resolved.</summary>
+    internal int ServerCount => _servers.Sum();
+
+    /// <summary>As <see cref="ServerCount"/>, of one host.</summary>
+    internal int ServersOf(ZooKeeperHost host) => _servers[Array.IndexOf(_hosts, host)];
 
     /// <summary>
     /// The first reconnect after 0 to 100 ms, then exponentially more with jitter, at most the least of 1 s, T/6 and what is given.
@@ -66,6 +74,7 @@ internal sealed class Dialer
             throw new SocketException((int)SocketError.HostNotFound);
         }
 
+        _servers[Array.IndexOf(_hosts, host)] = addresses.GroupBy(static a => a.AddressFamily).Max(static g => g.Count());
         int begin = Math.Max(0, _round - (_next == 0 ? 1 : 0)) % addresses.Length;
         for (int i = 0; ; i++)
         {

@@ -118,7 +118,7 @@ internal sealed class BeatThread
         }
 
         _length.Wrote(unanswered.For);
-        if (unanswered.For <= heart.Patience(unanswered.Oldest) || heart.Session.HostCount == 1
+        if (unanswered.For <= heart.Patience(unanswered.Oldest) || heart.Session.ServerCount == 1
             || !_renewal.TryCountMove(heart, unanswered.Oldest))
         {
             return unanswered.Count < MostAwaited;

@@ -43,7 +43,7 @@ internal sealed class SessionLoop
     }
 
     /// <summary>How many servers it may be connected to.</summary>
-    internal int HostCount => _dialer.HostCount;
+    internal int ServerCount => _dialer.ServerCount;
 
     /// <summary>When its connection was made, by the monotonic clock.</summary>
     internal long ConnectedAt => Volatile.Read(ref _connectedAt);
@@ -179,9 +179,10 @@ internal sealed class SessionLoop
             ConnectResponse response = await Handshake.GreetAsync(
                 connection, _options.SessionTimeout, 0, (_identity.Id, _identity.Password), cancellationToken).ConfigureAwait(false);
             bool isUnknown = response.TimeoutMs <= 0 || response.SessionId != _identity.Id;
-            _ = isUnknown ? _strangers.Add(host.ToString()) : _strangers.Remove(host.ToString());
+            string server = _dialer.ServersOf(host) == 1 ? host.ToString() : connection.Server;
+            _ = isUnknown ? _strangers.Add(server) : _strangers.Remove(server);
             // One server of several that was started alone, or from a backup, does not speak for the ensemble.
-            if (isUnknown && _strangers.Count * 2 > HostCount)
+            if (isUnknown && _strangers.Count * 2 > ServerCount)
             {
                 Log.SessionUnknown(_parts.Logger, _identity.Id, connection.Server, _identity.LastZxid);
                 // A leader that the ensemble has left may say so too: then the session is still there to be closed.

@@ -66,8 +66,8 @@ public sealed class ZooKeeperSession : IZnodes, IAsyncDisposable
 
     internal TimeProvider Time => _time;
 
-    /// <inheritdoc cref="SessionLoop.HostCount"/>
-    internal int HostCount => _loop.HostCount;
+    /// <inheritdoc cref="SessionLoop.ServerCount"/>
+    internal int ServerCount => _loop.ServerCount;
 
     /// <inheritdoc cref="SessionLoop.ConnectedAt"/>
     internal long ConnectedAt => _loop.ConnectedAt;

@@ -175,6 +175,45 @@ public sealed class SessionEndTests
     }
 
     [Test]
+    public async Task One_stranger_behind_a_name_of_three_servers_does_not_end_the_session()
+    {
+        await using var server = new FakeServer();
+        var time = new ManualTime();
+        (ZooKeeperSession session, FakeConnection connection) = await server.EstablishAsync(
+            server.Options(time) with
+            {
+                Connection = ZooKeeperConnectionString.Parse($"servers:{server.Port}"),
+                Resolve = static (_, _) => Task.FromResult<IPAddress[]>(
+                    [IPAddress.Parse("127.0.0.1"), IPAddress.Parse("127.0.0.2"), IPAddress.Parse("127.0.0.3")]),
+            },
+            sessionId: 0x12);
+        await using ZooKeeperSession owned = session;
+        Assert.That(session.ServerCount, Is.EqualTo(3));
+        ValueTask<Znode> get = session.GetDataAsync("/a");
+        await connection.ReplyDataAsync(await connection.ReadAsync(OpCode.GetData), "x");
+        await get.WithinDeadline();
+        connection.Close();
+
+        bool asked = false;
+        Task serving = Task.Run(() => server.ServeAsync(async (next, hello) =>
+        {
+            if (hello.LastZxid != 0 && !asked)
+            {
+                next.Close();
+                return false;
+            }
+
+            // Asked whether it knows the session it says no: it was started from a backup. The next time the name leads to another one.
+            await next.GrantAsync(hello.LastZxid == 0 ? 0 : 0x12, hello.LastZxid == 0 ? 0 : 4000);
+            asked |= hello.LastZxid == 0;
+            return hello.LastZxid != 0;
+        }));
+        await time.AdvanceUntil(Step, () => serving.IsCompleted || session.HasEnded, () => $"{session.State}, {time.GetElapsedTime(0)}");
+        Assert.That(session.HasEnded, Is.False);
+        await Waiting.Until(() => session.State == ZooKeeperSessionState.Connected, () => session.State.ToString());
+    }
+
+    [Test]
     public async Task A_server_that_lags_behind_and_knows_the_session_ends_nothing()
     {
         await using var server = new FakeServer();
