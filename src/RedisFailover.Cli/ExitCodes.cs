@@ -19,7 +19,7 @@ internal static class ExitCodes
             "no answer in time; status: no master; check: a problem, or no failover possible; config get: not changed; "
                 + "load: writes lost, or none acknowledged"),
         (WrongUsage, "wrong usage"),
-        (Refused, "refused: nothing was changed"),
+        (Refused, "refused: what was asked for was not done"),
         (Undone, "begun and rolled back: the master has not changed"),
     ];
 
