@@ -55,9 +55,15 @@ internal sealed class CommonOptions(string waitOption = "--timeout", double wait
 
     internal ZooKeeperConnectionString ConnectionOf(ParseResult parsed) => ConnectionOf(parsed, parsed.GetValue(ClusterName));
 
-    /// <summary>The root below which <c>--cluster</c> names one; null where it names none.</summary>
-    internal ZooKeeperConnectionString? RootOf(ParseResult parsed)
-        => parsed.GetValue(ClusterName) is null ? null : ConnectionOf(parsed, cluster: null);
+    /// <summary>The root that the cluster has in common with others, and its name below it; null where it stands by itself.</summary>
+    internal (ZooKeeperConnectionString Root, string Cluster)? RootOf(ParseResult parsed)
+    {
+        string connection = ConnectionOf(parsed).ToString();
+        string clusters = new ZnodePaths("").Clusters + "/";
+        int name = connection.LastIndexOf('/') + 1;
+        return connection[..name].EndsWith(clusters, StringComparison.Ordinal)
+            ? (ZooKeeperConnectionString.Parse(connection[..(name - clusters.Length)]), connection[name..]) : null;
+    }
 
     private ZooKeeperConnectionString ConnectionOf(ParseResult parsed, string? cluster)
     {

@@ -26,12 +26,11 @@ internal static class ChangeRequest
         common.AddTo(command).SetAction(async (parsed, ct) =>
         {
             ConfigChange asked = change(parsed);
-            if (asked is ChangeNodes { Add: { IsEmpty: false } added } && common.RootOf(parsed) is { } root)
+            if (asked is ChangeNodes { Add: { IsEmpty: false } added } && common.RootOf(parsed) is var (root, name))
             {
                 await using ClusterReader all =
                     await ClusterReader.ConnectAsync(root, common.TimeoutOf(parsed), parsed.InvocationConfiguration.Error, ct);
-                await all.RefuseNodesOfOthersAsync(
-                    added, parsed.GetValue(common.ClusterName)!, parsed.InvocationConfiguration.Error, ct);
+                await all.RefuseNodesOfOthersAsync(added, name, parsed.InvocationConfiguration.Error, ct);
             }
 
             await using ClusterReader reader = await common.ConnectAsync(parsed, ct);

@@ -14,6 +14,19 @@ namespace RedisFailover.UnitTests.Cli;
 [TestFixture]
 public sealed class CommandLineTests
 {
+    [TestCase("zk:1/redis_failover/clusters/orders", null, "zk:1/redis_failover", "orders")]
+    [TestCase("zk:1/redis_failover", "orders", "zk:1/redis_failover", "orders")]
+    [TestCase("zk:1/clusters/orders", null, "zk:1", "orders")]
+    [TestCase("zk:1/redis_failover", null, null, null)]
+    [TestCase("zk:1/my/orders", null, null, null)]
+    public void A_cluster_beside_others_is_known_by_its_path_however_it_was_given(string zk, string? cluster, string? root, string? name)
+    {
+        CommonOptions common = new();
+        ParseResult parsed = common.AddTo(new Command("x")).Parse(cluster is null ? ["--zk", zk] : ["--zk", zk, "--cluster", cluster]);
+        (ZooKeeperConnectionString Root, string Cluster)? found = common.RootOf(parsed);
+        Assert.That((found?.Root.ToString(), found?.Cluster), Is.EqualTo((root, name)));
+    }
+
     [TestCase("status --bogus", "'--bogus'")]
     [TestCase("load --zk h:1 --rate fast", "--rate is 'fast'; allowed: a number from")]
     [TestCase("load --zk h:1 --rate 0", "--rate is '0'; allowed: a number from")]
