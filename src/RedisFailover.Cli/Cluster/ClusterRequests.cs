@@ -62,7 +62,8 @@ internal sealed class ClusterRequests(EnsembleSession ensemble, ZnodePaths paths
             TaskCompletionSource changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
             try
             {
-                Znode znode = await ensemble.Session.GetDataAsync(paths.Request(id), _ => changed.TrySetResult(), ct);
+                Znode znode = await ensemble.BoundedAsync(
+                    token => ensemble.Session.GetDataAsync(paths.Request(id), _ => changed.TrySetResult(), token).AsTask(), ct);
                 if (OperatorRequest.Parse(id, znode.Data, znode.Stat.Version).Answer is { } answer)
                 {
                     return answer;
