@@ -110,22 +110,68 @@ internal sealed class ClusterRequests(EnsembleSession ensemble, ZnodePaths paths
         return pending.ToImmutable();
     }
 
-    /// <summary>Takes a request back; false when it was answered meanwhile, or is gone.</summary>
-    internal async Task<bool> WithdrawAsync(OperatorRequest request, CancellationToken ct)
+    /// <summary>
+    /// Takes a request back, unless it is answered or has begun: in one transaction with the version of the topology that says so.
+    /// </summary>
+    internal async Task<TakenBack> WithdrawAsync(string id, CancellationToken ct)
+    {
+        while (true)
+        {
+            Znode? nodes = await ensemble.ZnodeAsync(paths.Nodes, ct);
+            if (await FindAsync(id, ct) is not { } request)
+            {
+                return TakenBack.Gone;
+            }
+
+            Topology? topology = Parsed(nodes);
+            if (request.Answer is not null
+                || topology is { IsChangingMaster: true, Intent.Request: { } begun } && begun == id)
+            {
+                return new TakenBack(false, request.Answer, topology?.Reason);
+            }
+
+            var delete = ZnodeOperation.Delete(paths.Request(id), request.Version);
+            try
+            {
+                await ensemble.BoundedAsync(
+                    token => ensemble.Session.MultiAsync(
+                        nodes is null ? [delete] : [ZnodeOperation.Check(paths.Nodes, nodes.Stat.Version), delete], token),
+                    ct);
+                return new TakenBack(true, null, topology is { IsChangingMaster: true } ? topology.Reason : null);
+            }
+            catch (ZooKeeperException e) when (e.Code is ZooKeeperErrorCode.NoNode or ZooKeeperErrorCode.BadVersion)
+            {
+                // One of the two has changed: what does it say now?
+            }
+        }
+    }
+
+    /// <summary>A topology that cannot be read says of no request that it has begun.</summary>
+    private static Topology? Parsed(Znode? nodes)
     {
         try
         {
-            return await ensemble.BoundedAsync(
-                async token =>
-                {
-                    await ensemble.Session.DeleteAsync(paths.Request(request.Id), request.Version, token);
-                    return true;
-                },
-                ct);
+            return nodes is { Data.IsEmpty: false } ? TopologyJson.Parse(nodes.Data) : null;
         }
-        catch (ZooKeeperException e) when (e.Code is ZooKeeperErrorCode.NoNode or ZooKeeperErrorCode.BadVersion)
+        catch (FormatException)
         {
-            return false;
+            return null;
         }
     }
+}
+
+/// <summary>What was found when a request was to be taken back.</summary>
+/// <param name="IsWithdrawn">Nobody carries it out.</param>
+/// <param name="Answer">It was answered meanwhile; null where it was not.</param>
+/// <param name="UnderWay">The change of master that goes on, why: the request's own, or with one that is withdrawn another.</param>
+internal sealed record TakenBack(bool IsWithdrawn, RequestAnswer? Answer, string? UnderWay)
+{
+    /// <summary>Somebody else removed it.</summary>
+    internal static TakenBack Gone { get; } = new(false, null, null);
+
+    /// <summary>In words; what is answered has its own.</summary>
+    public override string ToString()
+        => !IsWithdrawn ? UnderWay is null ? "the request was removed by somebody else." : $"it has begun, and goes on: {UnderWay}"
+            : UnderWay is null ? "the request is withdrawn."
+            : $"the request is withdrawn, but a change of master is under way and goes on: {UnderWay}";
 }

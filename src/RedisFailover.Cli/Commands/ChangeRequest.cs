@@ -13,6 +13,9 @@ internal static class ChangeRequest
     /// <summary>How long it may take to withdraw a request that nobody waits for any more.</summary>
     private static readonly TimeSpan Farewell = TimeSpan.FromSeconds(1);
 
+    /// <summary>How often what has begun, and is not answered in time, is looked after.</summary>
+    private static readonly TimeSpan Again = TimeSpan.FromMilliseconds(200);
+
     /// <summary>Text that people read stays as it is.</summary>
     internal static readonly JsonSerializerOptions Relaxed = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
@@ -53,7 +56,7 @@ internal static class ChangeRequest
                 At = TimeProvider.System.GetUtcNow(),
             },
             ct);
-        RequestAnswer answer = await NotForgottenAsync(reader, id, AnswerAsync(reader, id, wait, ct), ct);
+        RequestAnswer answer = await AnswerAsync(reader, id, wait, ct);
         await TellAsync(output, json, answer.Outcome, answer.Reason, answer.By);
         return answer.Outcome == RequestOutcome.Done ? CommandLine.Done : CommandLine.Refused;
     }
@@ -66,12 +69,16 @@ internal static class ChangeRequest
     /// <summary>The document of a command that changes something, and of any that fails.</summary>
     internal static string Json(string outcome, string reason, string by) => JsonSerializer.Serialize(new { outcome, reason, by }, Relaxed);
 
-    /// <summary>Who cannot be told what became of a request has to know that it stands there.</summary>
-    internal static async Task<T> NotForgottenAsync<T>(ClusterReader reader, string id, Task<T> answer, CancellationToken ct)
+    /// <summary>
+    /// The answer to a request. One that nobody answers in time is taken back, and so is one at Ctrl-C: what is asked for is not to happen
+    /// when nobody expects it, hours later perhaps, when a monitor leads again. What has begun is not: it ends.
+    /// </summary>
+    /// <exception cref="CliException">There is none. Who cannot be told what became of it has to know that it stands there.</exception>
+    internal static async Task<RequestAnswer> AnswerAsync(ClusterReader reader, string id, TimeSpan wait, CancellationToken ct)
     {
         try
         {
-            return await answer;
+            return await InTimeAsync(reader, id, wait, ct);
         }
         catch (ZooKeeperException e)
         {
@@ -79,7 +86,7 @@ internal static class ChangeRequest
         }
         catch (OperationCanceledException) when (ct.IsCancellationRequested)
         {
-            throw new CliException(await TakeBackAsync(reader, id));
+            return await InterruptedAsync(reader, id);
         }
         catch (CliException e) when (e.InnerException is OperationCanceledException)
         {
@@ -87,40 +94,20 @@ internal static class ChangeRequest
         }
     }
 
-    /// <summary>
-    /// Ctrl-C: nobody waits for the answer any more, and what is asked for is not to happen when nobody expects it, hours later perhaps,
-    /// when a monitor leads again. What became of the request.
-    /// </summary>
-    internal static async Task<string> TakeBackAsync(ClusterReader reader, string id)
+    private static async Task<RequestAnswer> InterruptedAsync(ClusterReader reader, string id)
     {
         using CancellationTokenSource soon = new();
         soon.CancelAfter(Farewell);
         try
         {
-            OperatorRequest? request = await reader.Requests.FindAsync(id, soon.Token);
-            if (request is { Answer: null } && await reader.Requests.WithdrawAsync(request, soon.Token))
-            {
-                return $"interrupted; {await WithdrawnAsync(reader, request, soon.Token)}";
-            }
-
-            request = await reader.Requests.FindAsync(id, soon.Token);
-            return request?.Answer is { } answer
-                ? $"interrupted; it is {answer.Outcome.ToString().ToLowerInvariant()}: {answer.Reason}"
-                : "interrupted; the request is gone.";
+            TakenBack taken = await reader.Requests.WithdrawAsync(id, soon.Token);
+            return taken.Answer ?? throw new CliException($"interrupted; {taken}");
         }
-        catch (Exception e) when (e is OperationCanceledException or ZooKeeperException or CliException)
+        catch (Exception e) when (e is OperationCanceledException or ZooKeeperException
+            || (e is CliException && e.InnerException is OperationCanceledException))
         {
-            return $"interrupted; {StillStands(id)}";
+            throw new CliException($"interrupted; {StillStands(id)}", inner: e);
         }
-    }
-
-    /// <summary>What has begun goes on, whether or not somebody waits for its answer.</summary>
-    internal static async Task<string> WithdrawnAsync(ClusterReader reader, OperatorRequest request, CancellationToken ct)
-    {
-        Topology? topology = request.IsSwitchover ? (await LookAsync(reader, ct))?.Topology : null;
-        return topology is { IsChangingMaster: true }
-            ? $"the request is withdrawn, but a change of master is under way and goes on: {topology.Reason}"
-            : "the request is withdrawn.";
     }
 
     /// <summary>The cluster, for what is said beside the outcome; null where it cannot be read.</summary>
@@ -139,31 +126,42 @@ internal static class ChangeRequest
     private static string StillStands(string id)
         => $"The request {id} may still be carried out: redis-failover requests list shows it, requests withdraw takes it back.";
 
-    private static async Task<RequestAnswer> AnswerAsync(ClusterReader reader, string id, TimeSpan wait, CancellationToken ct)
+    private static async Task<RequestAnswer> InTimeAsync(ClusterReader reader, string id, TimeSpan wait, CancellationToken ct)
     {
-        using CancellationTokenSource patience = CancellationTokenSource.CreateLinkedTokenSource(ct);
-        patience.CancelAfter(wait);
-        try
+        long start = TimeProvider.System.GetTimestamp();
+        while (true)
         {
-            return await reader.Requests.AnswerAsync(id, patience.Token);
-        }
-        catch (OperationCanceledException) when (!ct.IsCancellationRequested)
-        {
-            OperatorRequest? request = await reader.Requests.FindAsync(id, ct);
-            if (request is { Answer: null } && await reader.Requests.WithdrawAsync(request, ct))
+            using CancellationTokenSource waiting = CancellationTokenSource.CreateLinkedTokenSource(ct);
+            TimeSpan left = wait - TimeProvider.System.GetElapsedTime(start);
+            waiting.CancelAfter(left > Again ? left : Again);
+            try
             {
-                ClusterState? state = await LookAsync(reader, ct);
-                string why = state is null ? $"no answer within {wait.TotalSeconds:0.###} s"
-                    : !state.IsLed ? $"no answer within {wait.TotalSeconds:0.###} s: no monitor leads; start the monitors"
-                    : state.Topology.IsChangingMaster
-                        ? $"no answer within {wait.TotalSeconds:0.###} s: a change of master is under way: {state.Topology.Reason}"
-                    : $"no answer within {wait.TotalSeconds:0.###} s from the leading monitor, "
-                        + $"{state.Leader?.Id ?? "whose znode is not readable"}";
-                throw new CliException($"{why}. The request is withdrawn, nothing is changed.");
+                return await reader.Requests.AnswerAsync(id, waiting.Token);
+            }
+            catch (OperationCanceledException) when (!ct.IsCancellationRequested)
+            {
+                // As long again for what has begun then: it is done or undone in its time, unless nobody leads.
             }
 
-            return (await reader.Requests.FindAsync(id, ct))?.Answer
-                ?? throw new CliException($"the request {id} was removed by somebody else.");
+            TakenBack taken = await reader.Requests.WithdrawAsync(id, ct);
+            if (taken.Answer is { } answer)
+            {
+                return answer;
+            }
+
+            bool hasBegun = taken is { IsWithdrawn: false, UnderWay: not null };
+            if (!hasBegun || TimeProvider.System.GetElapsedTime(start) > 2 * wait)
+            {
+                throw new CliException($"no answer within {wait.TotalSeconds:0.###} s ({await LeadingAsync(reader, ct)}); {taken}");
+            }
         }
+    }
+
+    private static async Task<string> LeadingAsync(ClusterReader reader, CancellationToken ct)
+    {
+        ClusterState? state = await LookAsync(reader, ct);
+        return state is null ? "the cluster cannot be read"
+            : !state.IsLed ? "no monitor leads; start the monitors"
+            : $"the leading monitor is {state.Leader?.Id ?? "not known: its znode is not readable"}";
     }
 }

@@ -49,13 +49,16 @@ internal static class RequestsCommand
             string name = parsed.GetValue(id)!;
             await using ClusterReader reader = await common.ConnectAsync(parsed, ct);
             OperatorRequest? request = (await reader.Requests.PendingAsync(ct)).FirstOrDefault(r => r.Id == name);
-            if (request is null || !await reader.Requests.WithdrawAsync(request, ct))
+            TakenBack taken = request is null ? TakenBack.Gone : await reader.Requests.WithdrawAsync(name, ct);
+            if (request is null || !taken.IsWithdrawn)
             {
-                throw new CliException($"no request '{Words.Quoted(name)}' waits: it is answered, or there is none.", CommandLine.Refused);
+                throw new CliException(
+                    taken is { Answer: null, UnderWay: not null } ? $"{name} ({Asked(request!)}, by {request!.By}): {taken}"
+                        : $"no request '{Words.Quoted(name)}' waits: it is answered, or there is none.", CommandLine.Refused);
             }
 
             await ChangeRequest.TellAsync(parsed.InvocationConfiguration.Output, parsed.GetValue(common.Json), RequestOutcome.Done,
-                $"{name} ({Asked(request)}, by {request.By}): {await ChangeRequest.WithdrawnAsync(reader, request, ct)}",
+                $"{name} ({Asked(request)}, by {request.By}): {taken}",
                 ChangeRequest.Operator);
             return CommandLine.Done;
         });

@@ -14,8 +14,6 @@ internal static class SwitchoverCommand
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(10);
 
-    /// <summary>How often a request that nobody answers in time is tried to be taken back; not while it is carried out.</summary>
-    private static readonly TimeSpan Again = TimeSpan.FromMilliseconds(200);
     private static readonly TimeSpan HistoryWait = TimeSpan.FromSeconds(1);
 
     internal static Command Create() => Create(
@@ -120,47 +118,15 @@ internal static class SwitchoverCommand
         }
 
         ImmutableArray<HistoryEntry> history = await reader.HistoryAsync(ct);
-        long start = TimeProvider.System.GetTimestamp();
         string id = await reader.Requests.MakeAsync(request, ct);
-        TimeSpan patience = wait + (request.Timeout ?? TimeSpan.Zero);
-        return await ChangeRequest.NotForgottenAsync(
-            reader, id, AnswerAsync(reader, id, history, before.Topology.Master, start, patience, json, output, ct), ct);
-    }
-
-    private static async Task<int> AnswerAsync(
-        ClusterReader reader, string id, ImmutableArray<HistoryEntry> history, NodeAddress? before, long start, TimeSpan patience,
-            bool json, TextWriter output, CancellationToken ct)
-    {
-        while (true)
-        {
-            using CancellationTokenSource waiting = CancellationTokenSource.CreateLinkedTokenSource(ct);
-            TimeSpan left = patience - TimeProvider.System.GetElapsedTime(start);
-            waiting.CancelAfter(left > Again ? left : Again);
-            try
-            {
-                RequestAnswer answer = await reader.Requests.AnswerAsync(id, waiting.Token);
-                HistoryEntry? steps = answer.Outcome == RequestOutcome.Refused ? null : await StepsAsync(reader, history, answer, ct);
-                return await TellAsync(output, json, answer, before, steps);
-            }
-            catch (OperationCanceledException) when (!ct.IsCancellationRequested)
-            {
-                // What has begun is not taken back.
-            }
-
-            if (await reader.Requests.FindAsync(id, ct) is { Answer: null } now && await reader.Requests.WithdrawAsync(now, ct))
-            {
-                ClusterState? after = await ChangeRequest.LookAsync(reader, ct);
-                string state = after?.Topology.IsChangingMaster == true
-                    ? $"a change of master is under way: {after.Topology.Reason}" : "the request is withdrawn";
-                string leading = after is null ? "the cluster cannot be read" : !after.IsLed ? "no monitor leads"
-                    : $"the leading monitor is {after.Leader?.Id ?? "not known: its znode is not readable"}";
-                throw new CliException($"no answer within {patience.TotalSeconds:0.###} s ({leading}); {state}.");
-            }
-        }
+        RequestAnswer answer = await ChangeRequest.AnswerAsync(reader, id, wait + (request.Timeout ?? TimeSpan.Zero), ct);
+        HistoryEntry? steps = answer.Outcome == RequestOutcome.Refused ? null : await StepsAsync(reader, history, answer, ct);
+        return await TellAsync(output, json, answer, before.Topology.Master, steps);
     }
 
     /// <summary>
-    /// The history's entry, which is written right after the topology and knows how long that took; null when it does not come.
+    /// The history's entry, which is written right after the topology and knows how long that took; null when it does not come, or nobody
+    /// waits for it.
     /// </summary>
     private static async Task<HistoryEntry?> StepsAsync(ClusterReader reader, ImmutableArray<HistoryEntry> before, RequestAnswer answer,
         CancellationToken ct)
@@ -170,9 +136,9 @@ internal static class SwitchoverCommand
         while (
             (entry = (await HistoryAsync(reader, ct)).Except(before)
                 .LastOrDefault(e => e.Epoch == answer.Epoch && e.To == answer.Master)) is null
-            && TimeProvider.System.GetElapsedTime(start) < HistoryWait)
+            && TimeProvider.System.GetElapsedTime(start) < HistoryWait && !ct.IsCancellationRequested)
         {
-            await Task.Delay(Pause, TimeProvider.System, ct);
+            await Task.Delay(Pause, TimeProvider.System, CancellationToken.None);
         }
 
         return entry;
@@ -185,7 +151,7 @@ internal static class SwitchoverCommand
         {
             return await reader.HistoryAsync(ct);
         }
-        catch (Exception e) when (e is ZooKeeperException or CliException)
+        catch (Exception e) when (e is ZooKeeperException or CliException or OperationCanceledException)
         {
             return [];
         }

@@ -103,6 +103,35 @@ public sealed class SwitchoverTests
     }
 
     [Test]
+    public async Task What_has_begun_is_not_taken_back()
+    {
+        await using Cluster cluster = await WithPatientMonitorsAsync();
+        Topology before = await cluster.WaitUntilWholeAsync();
+        cluster.Proxies[0].CutOff(cluster.Redis[1].Process.Pid);
+        await cluster.Redis[0].CommandAsync("SET", "k", "what the replica lacks");
+        await using ChildProcess asking = await CliProcess.StartAsync(["switchover", "--zk", cluster.ConnectionString, "--timeout", "60s"]);
+        string id;
+        try
+        {
+            await cluster.WaitForAsync("The switchover begins", topology => topology.State == TopologyState.SwitchingOver);
+            id = (await cluster.ChildrenAsync("/requests"))[0];
+            CliResult withdrawing = await CliProcess.RunAsync(["requests", "withdraw", id, "--zk", cluster.ConnectionString]);
+            Assert.That(withdrawing.ExitCode, Is.EqualTo(3), withdrawing.ToString());
+            Assert.That(withdrawing.Errors, Does.Contain("it has begun, and goes on: switchover from"));
+            asking.Signal(2);
+            Assert.That(await asking.WaitForExitAsync(), Is.EqualTo(1), asking.Tail());
+            Assert.That(string.Join('\n', asking.Errors), Does.Contain("interrupted; it has begun, and goes on: switchover from"));
+        }
+        finally
+        {
+            cluster.Proxies[0].Reconnect(cluster.Redis[1].Process.Pid);
+        }
+
+        Assert.That((await AnsweredAsync(cluster, id, "")).Answer!.Outcome, Is.EqualTo(RequestOutcome.Done));
+        Assert.That((await cluster.TopologyAsync()).Master, Is.EqualTo(before.Replicas[0]));
+    }
+
+    [Test]
     public async Task While_one_is_under_way_a_second_request_is_told_so()
     {
         await using Cluster cluster = await WithPatientMonitorsAsync();

@@ -70,6 +70,28 @@ public sealed class ToolTests
     }
 
     [Test]
+    public async Task A_request_that_is_answered_before_Ctrl_C_takes_it_back_is_told_as_what_it_is()
+    {
+        await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions { Monitors = 1 });
+        await cluster.WaitUntilWholeAsync();
+        cluster.Monitors[0].Process.Freeze();
+        await using ChildProcess asking =
+            await CliProcess.StartAsync(["config", "set", "max-failures=5", "--wait", "1m", "--zk", cluster.ConnectionString]);
+        string[] names = [];
+        await Eventually.HoldsAsync(
+            "it is made", async ct => names = [.. await cluster.ChildrenAsync("/requests", ct)], static n => n.Length == 1);
+        asking.Freeze();
+        cluster.Monitors[0].Process.Thaw();
+        await Eventually.HoldsAsync(
+            "it is answered",
+            async ct => OperatorRequest.Parse(names[0], await cluster.ReadAsync($"/requests/{names[0]}", ct), 0),
+            request => request.Answer is not null);
+        asking.Signal(2);
+        asking.Thaw();
+        Assert.That(await asking.WaitForExitAsync(), Is.Zero, asking.Tail());
+    }
+
+    [Test]
     public async Task What_somebody_mangled_is_said_and_ends_no_command()
     {
         await using Cluster cluster = await Cluster.StartAsync(new ClusterOptions
