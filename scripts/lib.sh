@@ -140,6 +140,7 @@ end_compiler() {
     [[ -n ${SharedCompilationId:-} && $(tr '\0' ' ' 2>/dev/null <"$process/cmdline") == *"-pipename:$SharedCompilationId "* ]] || continue
     kill -KILL "${process#/proc/}" 2>/dev/null || true
   done
+  rm -f "/tmp/${SharedCompilationId:-none}"
   unset SharedCompilationId
   export UseSharedCompilation=false
 }
