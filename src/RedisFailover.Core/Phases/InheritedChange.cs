@@ -14,6 +14,11 @@ internal static class InheritedChange
             : PlanBuilder.Because(
                     $"the {(a.Topology.State == TopologyState.FailingOver ? "failover" : "switchover")} of epoch {a.Topology.Epoch} is "
                         + $"taken over as epoch {a.NextEpoch}")
-                .Do(new PublishTopology(a.Topology with { Epoch = a.NextEpoch, Waiting = null }, a.View.Version))
+                // What an operator was asked stands, whoever asked it.
+                .Do(new PublishTopology(a.Topology with
+                {
+                    Epoch = a.NextEpoch,
+                    Waiting = a.Topology.Waiting is { } asked && asked.Code == ProblemCatalogue.NeedsOperator.Name ? asked : null,
+                }, a.View.Version))
                 .Do(a.Topology.State == TopologyState.FailingOver ? Isolating.WithoutAChoice(a) : []);
 }
