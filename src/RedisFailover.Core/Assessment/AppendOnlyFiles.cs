@@ -10,23 +10,24 @@ internal static class AppendOnlyFiles
     /// who wants to put it above others asks it again first, and an older word is no reason to put others above it.
     /// </summary>
     internal static long? KeptUntil(NodeAssessment node, MasterIdentity known)
-        => LastSeenWriting(node, known, run => run.AppendsAll) - EndLost(node.View);
+        => LastSeenWriting(node, known, run => run.AppendsAll) is (long offset, var lost) ? offset - lost : null;
 
     /// <summary>
-    /// How much of the end of its file is gone, in bytes, which are about as many of the stream: what a host had not written to its disk
-    /// when it lost power. Null where a shorter file may as well have been rewritten: since Redis 7 its base tells. That counts a base
-    /// without a key, which it makes at its first start, only after the next one.
+    /// How much of the end of a run's file is gone, in bytes, which are about as many of the stream: what a host had not written to its
+    /// disk when it lost power. Null where a shorter file may as well have been rewritten: the same base tells, since Redis 7, that it was
+    /// not.
+    /// A base without a key, which Redis makes at its first start, it counts only after the next one.
     /// </summary>
-    private static long? EndLost(NodeView now)
-        => (now.AtFirst, now.BeforeRestart) is not ({ AppendedBytes: { } bytes } first, { AppendedBytes: { } before } last) ? 0
-            : first.LoadedKeys is null ? (bytes >= before ? 0 : null)
-            : first.AppendedBase == last.AppendedBase || (last.AppendedBase == 0 && first.AppendedBase <= EmptyBase)
-                ? Math.Max(0, before - last.AppendedBase!.Value - bytes + first.AppendedBase!.Value)
-            : 0;
+    private static long? EndLost(NodeView now, NodeInfo run)
+        => (now.AtFirst, run) is not ({ AppendedBytes: { } bytes } first, { AppendedBytes: { } before }) ? 0
+            : (first, run) is ({ LoadedKeys: not null, AppendedBase: { } based }, { AppendedBase: { } then })
+                && (based == then || (then == 0 && based <= EmptyBase)) ? Math.Max(0, before - then - bytes + based)
+            : bytes >= before ? 0 : null;
 
     /// <summary>Whether its file is there and no shorter than when it was last seen: what it lacks of its keys it has deleted.</summary>
     internal static bool IsFileThere(NodeView now, NodeInfo before)
-        => now.AtFirst is { AppendsOnly: true, AppendedBytes: > 0 and var bytes } && bytes >= before.AppendedBytes && EndLost(now) == 0;
+        => now.AtFirst is { AppendsOnly: true, AppendedBytes: > 0 and var bytes } && bytes >= before.AppendedBytes
+            && EndLost(now, before) == 0;
 
     /// <summary>
     /// Another member whose file may not have had everything, and may have: a full copy was not written into it yet, or a write had failed.
@@ -34,18 +35,22 @@ internal static class AppendOnlyFiles
     /// has not; nor has one with no more keys than this node, where no monitor that lives saw what it had. Null where there is none.
     /// </summary>
     internal static NodeAssessment? MayHaveMore(Assessment a, MasterIdentity known, NodeAssessment node)
-        => (node.Info!.CommonOffset(known) ?? KeptUntil(node, known)) is not { } held
-            || DataLoss.MayBePings(Histories.FurthestSeen(a, known) - held) ? null
+    {
+        (long furthest, bool isOfItsEnd) = (Histories.FurthestSeen(a, known), Histories.IsOfTheLoss(a, known));
+        return (node.Info!.CommonOffset(known) ?? KeptUntil(node, known)) is not { } held
+            || (isOfItsEnd && DataLoss.MayBePings(furthest - held)) ? null
             : (from n in a.Configured
                 where n.IsInOrder && n.Address != node.Address && a.Topology.Members.Contains(n.Address)
                     && !CandidateRules.IsNeverPromoted(a, n) && KeptUntil(n, known) is null
-                let kept = n.View.BeforeRestart is null
-                    ? IsFromItsFile(n, known) && n.Info!.Keys > node.Info.Keys ? Histories.FurthestSeen(a, known) : null
-                    : LastSeenWriting(n, known, run => run.AppendsOnly && 2 * n.View.AtFirst!.Keys >= run.Keys)
-                        - (EndLost(n.View) ?? 0)
+                let kept = n.View.BeforeRestart is not null
+                    ? LastSeenWriting(n, known, run => run.AppendsOnly && 2 * n.View.AtFirst!.Keys >= run.Keys) is (long offset, var lost)
+                        ? offset - (lost ?? 0) : null
+                    : !IsFromItsFile(n, known) || n.Info!.Keys <= node.Info.Keys ? null
+                    : isOfItsEnd ? furthest : (long?)long.MaxValue
                 where kept > held && !DataLoss.MayBePings(kept.Value - held)
                 orderby kept descending
                 select n).FirstOrDefault();
+    }
 
     /// <summary>Whether a node has what its append-only file has kept: it has followed nobody since it was started from that.</summary>
     private static bool IsFromItsFile(NodeAssessment node, MasterIdentity known)
@@ -54,19 +59,20 @@ internal static class AppendOnlyFiles
 
     /// <summary>
     /// How far in the master's history the last run was seen that knew it, of one that has what its file has kept, as long as all the runs
-    /// between wrote that file.
+    /// between wrote that file; and how much of its end is gone.
     /// </summary>
-    private static long? LastSeenWriting(NodeAssessment node, MasterIdentity known, Func<NodeInfo, bool> writes)
+    private static (long Offset, long? EndLost)? LastSeenWriting(NodeAssessment node, MasterIdentity known, Func<NodeInfo, bool> writes)
     {
         if (!IsFromItsFile(node, known))
         {
             return null;
         }
 
-        IEnumerable<NodeInfo> runs = node.View.FormerRuns.TakeWhile(run => writes(run) && !IsFileLost(node.View, run));
-        return runs.FirstOrDefault(run => run is { SyncInProgress: false, CopyBrokeOff: false } && run.CommonOffset(known) is not null)
-            is not { } last ? null
-            : last.RunId == known.RunId ? Histories.FurthestSeen(node.All, known) : last.CommonOffset(known);
+        NodeInfo? last = node.View.FormerRuns.TakeWhile(run => writes(run) && !IsFileLost(node.View, run))
+            .FirstOrDefault(run => run is { SyncInProgress: false, CopyBrokeOff: false } && run.CommonOffset(known) is not null);
+        return last is null ? null
+            : (last.RunId == known.RunId ? Histories.FurthestSeen(node.All, known) : last.CommonOffset(known)!.Value,
+                EndLost(node.View, last));
     }
 
     /// <summary>

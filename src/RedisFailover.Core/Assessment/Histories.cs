@@ -110,7 +110,7 @@ internal static class Histories
     /// may be of long ago.
     /// </summary>
     internal static bool IsOfTheLoss(Assessment a, MasterIdentity lost)
-        => a.Topology.Intent is { MasterWasHeard: true } || (a.From is { } from && HasHeard(from, lost));
+        => a.Topology.Intent is { MasterWasHeard: true } || (a.OldMasterAddress is { } master && HasHeard(a.Node(master), lost));
 
     /// <summary>Whether this monitor has heard that run of a master itself.</summary>
     internal static bool HasHeard(NodeAssessment master, MasterIdentity? run)

@@ -56,7 +56,7 @@ internal sealed record Latecomers(ImmutableArray<NodeAssessment> Nodes, TimeSpan
     private static bool HadMore(Assessment a, MasterIdentity lost, NodeAssessment node, NodeAssessment other)
         => !CandidateRules.IsNeverPromoted(a, other)
             && (other.Info is null
-                ? a.Topology.Members.Contains(other.Address) && !Histories.HasAllThatWasSeen(a, lost, node.Info!)
+                ? a.Topology.Members.Contains(other.Address) && !(Histories.IsOfTheLoss(a, lost) && Histories.HasCome(a, node, lost))
                 : other.Info.CommonOffset(lost) is { } had
                     && (node.Info!.CommonOffset(lost) is not { } has || DataLoss.Writes(had - has) > 0));
 

@@ -157,7 +157,7 @@ internal static class Choosing
     {
         if (a.From is not { IsMaster: true, IsInOrder: true, IsForeign: false, Info: { } info } from || !from.Has(HeardSince.Change)
             || (info.Keys == 0 && from.Run != RunState.SameRun && a.Topology.Identity is { HasData: true } had
-                && !Histories.HasCome(a, from, had)))
+                && !(Histories.IsOfTheLoss(a, had) && Histories.HasCome(a, from, had))))
         {
             return null;
         }
@@ -215,7 +215,8 @@ internal static class Choosing
     /// </summary>
     internal static PlanBuilder? OperatorsChoice(Assessment a, NodeAssessment node)
         => a.Policy.WriteSafety != WriteSafetyMode.None || a.View.Asked is { Force: true } || a.Topology.Identity is not { } lost
-            || (AppendOnlyFiles.MayHaveMore(a, lost, node) ?? AskedAbout(a, node)) is not { } other ? null
+            || (AppendOnlyFiles.MayHaveMore(a, lost, node)
+                ?? (Histories.HasCome(a, node, lost) ? null : AskedAbout(a, node))) is not { } other ? null
             : Forced(a) is { } forced ? AsOrdered(a, forced)
             : LeftToOperator(a, $"{node.Address} lacks what was seen of the master, and the append-only file of {other.Address} may have "
                 + $"kept it{(other.IsInOrder ? "" : ", which is away")}: an operator has to choose", node, other);
