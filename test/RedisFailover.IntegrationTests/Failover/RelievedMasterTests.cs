@@ -94,8 +94,11 @@ public sealed class RelievedMasterTests
         Topology before = await cluster.WaitForAsync("It is listed", topology
                 => topology.State == TopologyState.Ok && topology.NeverPromoted.Contains(cluster.Addresses[1]));
         await cluster.WaitUntilWholeAsync();
-        CliResult status = await CliProcess.RunAsync(["status", "--zk", cluster.ConnectionString]);
-        Assert.That(status.Output, Does.Contain("never-promote").And.Contain("never to be promoted"));
+        await Eventually.HoldsAsync(
+            "The tool says so", ct => CliProcess.RunAsync(["status", "--zk", cluster.ConnectionString], ct: ct),
+            status => status.Output.Contains("never-promote", StringComparison.Ordinal)
+                && status.Output.Contains("never to be promoted", StringComparison.Ordinal),
+            explain: cluster.Explain);
         await cluster.Redis[0].KillAsync();
         Topology waiting = await cluster.WaitForAsync(
             "The znode says why nobody is promoted", topology

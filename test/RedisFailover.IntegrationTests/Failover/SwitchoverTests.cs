@@ -40,7 +40,7 @@ public sealed class SwitchoverTests
         Assert.That((after.Master, after.Epoch), Is.EqualTo((before.Master, before.Epoch + 2)));
         await client.WaitForWritesAsync(100);
         Assert.That(await client.StopAndCountLostAsync(), Is.Zero);
-        Assert.That(client.Errors, Is.Empty);
+        Assert.That(client.Errors, Is.Empty, cluster.Explain());
     }
 
     [Test]
