@@ -15,8 +15,7 @@ internal static class AppendOnlyFiles
     /// <summary>
     /// How much of the end of a run's file is gone, in bytes, which are about as many of the stream: what a host had not written to its
     /// disk when it lost power. Null where a shorter file may as well have been rewritten: the same base tells, since Redis 7, that it was
-    /// not.
-    /// A base without a key, which Redis makes at its first start, it counts only after the next one.
+    /// not. A base without a key, which Redis makes at its first start, it counts only after the next one.
     /// </summary>
     private static long? EndLost(NodeView now, NodeInfo run)
         => (now.AtFirst, run) is not ({ AppendedBytes: { } bytes } first, { AppendedBytes: { } before }) ? 0

@@ -37,11 +37,6 @@ internal sealed partial record NodeView(NodeAddress Address)
     /// </summary>
     public TimeSpan? GoneSince { get; init; }
 
-    /// <summary>Whether what it last said is of its end, or of now: it is asked once a second what it holds.</summary>
-    internal bool WasHeardToItsEnd => !(InfoAsked < GoneSince - LastSight);
-
-    private static readonly TimeSpan LastSight = TimeSpan.FromSeconds(2);
-
     /// <summary>When the last failed probe was; never, where none has been.</summary>
     public TimeSpan LastFailedAt { get; init; } = TimeSpan.MinValue;
 

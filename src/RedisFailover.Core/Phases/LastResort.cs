@@ -13,6 +13,9 @@ internal static class LastResort
     private static readonly ImmutableArray<Unfitness> Lasting =
         [Unfitness.Diverged, Unfitness.Empty, Unfitness.NeverPromoted, Unfitness.LostMaster];
 
+    /// <summary>A node is asked once a second what it holds.</summary>
+    private static readonly TimeSpan LastSight = TimeSpan.FromSeconds(2);
+
     /// <summary>The promotion; null where somebody may still come or say more, or where write safety leaves it to an operator.</summary>
     internal static PlanBuilder? Decide(Assessment a, Screening screening)
     {
@@ -35,7 +38,7 @@ internal static class LastResort
     /// </summary>
     private static bool IsGoneWithNothing(Assessment a)
         => a.From is { Contact: Contact.Unreachable, Info: { Keys: 0 } last } from && a.Topology.Identity is { HasData: false } lost
-            && last.RunId == lost.RunId && from.View.WasHeardToItsEnd
+            && last.RunId == lost.RunId && from.View.InfoAsked >= from.View.GoneSince - LastSight
             && a.Configured.All(n => n.Address == from.Address || n.Info is { Keys: 0 })
             && a.Now >= a.Progress.StartedAt + a.Policy.ReturnPatience;
 

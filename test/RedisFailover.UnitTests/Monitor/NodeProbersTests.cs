@@ -42,7 +42,10 @@ public sealed class NodeProbersTests
             return command[0] == "INFO" ? FakeNode.Bulk("role:master\r\nrun_id:x\r\n") : "+OK\r\n";
         });
         var observations = Channel.CreateUnbounded<Observation>();
-        MonitorOptions options = MonitorOptions.Nothing with { Nodes = [node.Address], ProbeTimeout = TimeSpan.FromSeconds(5), MaxFailures = 3 };
+        MonitorOptions options = MonitorOptions.Nothing with
+        {
+            Nodes = [node.Address], ProbeTimeout = TimeSpan.FromSeconds(5), MaxFailures = 3,
+        };
         await using var probers = new NodeProbers(options, "candidate", observations.Writer, new MonotonicClock(TimeProvider.System))
         {
             Lead = () => (1, true),
